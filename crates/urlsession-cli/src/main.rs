@@ -1,0 +1,2 @@
+//! The `urlsession` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! In-process origins for tests of URL loading.
