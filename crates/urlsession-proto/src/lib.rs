@@ -1,1 +1,39 @@
 //! Grammar and state machines of the protocols a URL session speaks: no IO, no clock, no async.
+//!
+//! Bytes go in, values come out. Nothing here opens a socket, reads a clock, spawns a task or keeps global state,
+//! and everything a peer controls has a limit. The library's layers decide what to *do* with what is read here.
+//!
+//! | Module | Grammar |
+//! |---|---|
+//! | [`http1`] | HTTP/1.1 heads, body framings, persistence (RFC 9112) |
+//! | [`method`] | What a method promises, and how Apple spells it (RFC 9110 §9) |
+//! | [`field`] | Field names, values and lists (RFC 9110 §5) |
+//! | [`coding`] | Content codings (RFC 9110 §8.4) |
+//! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
+//! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
+//! | [`lines`] | A byte stream cut into lines |
+//!
+//! ```
+//! use urlsession_proto::http1::{BodyDecoder, HeadLimits, parse_response, response_framing};
+//!
+//! let received = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+//! let (head, consumed) = parse_response(received, &HeadLimits::default())?.expect("the head is complete");
+//! let framing = response_framing(&http::Method::GET, head.status, head.version, &head.headers)?;
+//!
+//! let rest = &received[consumed..];
+//! let mut body = BodyDecoder::new(framing);
+//! let step = body.decode(rest)?;
+//! assert_eq!(&rest[step.data], b"hello");
+//! assert!(body.is_finished());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod coding;
+pub mod disposition;
+pub mod field;
+pub mod http1;
+pub mod lines;
+pub mod method;
+pub mod mime;

@@ -1,0 +1,248 @@
+//! Where a response's body ends (RFC 9112 §6). Decides from the head alone; counting the bytes is
+//! [`BodyDecoder`](super::BodyDecoder)'s. What two recipients could read in two ways is refused, not repaired.
+
+use std::fmt;
+
+use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version};
+
+use crate::field::list;
+
+/// How the end of a body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is no body, whatever the fields say.
+    Empty,
+    /// The body has this many bytes.
+    Length(u64),
+    /// The body is a sequence of chunks.
+    Chunked,
+    /// The body ends where the connection does.
+    UntilClose,
+}
+
+/// Why the end of a body cannot be told safely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FramingError {
+    /// Two Content-Length values that differ.
+    ConflictingLengths,
+    /// A Content-Length that is no decimal number, or too large a one.
+    InvalidLength,
+    /// Both Content-Length and Transfer-Encoding, as in response splitting.
+    LengthAndTransferEncoding,
+    /// A Transfer-Encoding other than `chunked` or `identity` alone.
+    UnknownTransferCoding,
+    /// A Transfer-Encoding from a peer that speaks HTTP/1.0.
+    TransferEncodingInHttp10,
+}
+
+impl fmt::Display for FramingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ConflictingLengths => "the response has Content-Length values that differ",
+            Self::InvalidLength => "the response's Content-Length is not a number of bytes",
+            Self::LengthAndTransferEncoding => "the response has both Content-Length and Transfer-Encoding",
+            Self::UnknownTransferCoding => "the response has a transfer coding other than chunked",
+            Self::TransferEncodingInHttp10 => "the HTTP/1.0 response has a Transfer-Encoding",
+        })
+    }
+}
+
+impl std::error::Error for FramingError {}
+
+/// The framing of the body that follows this head, in answer to a request with `method`.
+pub fn response_framing(
+    method: &Method,
+    status: StatusCode,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<Framing, FramingError> {
+    // RFC 9112 §6.3 rules 1 and 2: these have no body, and their length fields describe another response or none.
+    let bodiless = status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || *method == Method::HEAD
+        || (*method == Method::CONNECT && status.is_success());
+    if bodiless {
+        return Ok(Framing::Empty);
+    }
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return transfer_framing(version, headers);
+    }
+    Ok(match content_length(headers)? {
+        Some(length) => Framing::Length(length),
+        // RFC 9112 §6.3 rule 8.
+        None => Framing::UntilClose,
+    })
+}
+
+/// The one length that all Content-Length values agree on.
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
+    let mut length = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        // RFC 9110 §8.6: a list of equal values, in one field or several, may be taken for one.
+        for member in value.as_bytes().split(|&b| b == b',') {
+            let member = decimal(member.trim_ascii()).ok_or(FramingError::InvalidLength)?;
+            if length.is_some_and(|length| length != member) {
+                return Err(FramingError::ConflictingLengths);
+            }
+            length = Some(member);
+        }
+    }
+    Ok(length)
+}
+
+/// RFC 9112 §6.1 and §6.3 rules 3 and 4. We send no TE, so `chunked` is the only coding we may be sent.
+fn transfer_framing(version: Version, headers: &HeaderMap) -> Result<Framing, FramingError> {
+    if headers.contains_key(CONTENT_LENGTH) {
+        return Err(FramingError::LengthAndTransferEncoding);
+    }
+    if version < Version::HTTP_11 {
+        return Err(FramingError::TransferEncodingInHttp10);
+    }
+    let mut framing = None;
+    for value in headers.get_all(TRANSFER_ENCODING) {
+        let value = value.to_str().map_err(|_| FramingError::UnknownTransferCoding)?;
+        for coding in list(value) {
+            let known = if coding.eq_ignore_ascii_case("chunked") {
+                Framing::Chunked
+            } else if coding.eq_ignore_ascii_case("identity") {
+                Framing::UntilClose
+            } else {
+                return Err(FramingError::UnknownTransferCoding);
+            };
+            // RFC 9112 §7.1: chunked is never applied twice; identity beside it is as ambiguous.
+            if framing.replace(known).is_some() {
+                return Err(FramingError::UnknownTransferCoding);
+            }
+        }
+    }
+    framing.ok_or(FramingError::UnknownTransferCoding)
+}
+
+/// RFC 9110 §8.6: `1*DIGIT`, so neither a sign nor nothing.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |n, b| match b {
+        b'0'..=b'9' => n.checked_mul(10)?.checked_add(u64::from(b - b'0')),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::header::{HeaderName, HeaderValue};
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let field = |&(name, value): &(&str, &str)| {
+            (
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            )
+        };
+        let mut headers = HeaderMap::new();
+        headers.extend(fields.iter().map(field));
+        headers
+    }
+
+    fn framing(fields: &[(&str, &str)]) -> Result<Framing, FramingError> {
+        response_framing(&Method::GET, StatusCode::OK, Version::HTTP_11, &headers(fields))
+    }
+
+    #[test]
+    fn some_responses_have_no_body_whatever_their_fields_say() {
+        let headers =
+            headers(&[("content-length", "5"), ("content-length", "x"), ("transfer-encoding", "gzip")]);
+        for (method, status) in [
+            (Method::HEAD, 200),
+            (Method::HEAD, 404),
+            (Method::GET, 100),
+            (Method::GET, 101),
+            (Method::GET, 199),
+            (Method::GET, 204),
+            (Method::GET, 304),
+            (Method::CONNECT, 200),
+            (Method::CONNECT, 299),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let framing = response_framing(&method, status, Version::HTTP_11, &headers);
+            assert_eq!(framing, Ok(Framing::Empty), "{method} {status}");
+        }
+    }
+
+    #[test]
+    fn a_refused_connect_has_a_body() {
+        let headers = headers(&[("content-length", "5")]);
+        let status = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        let framing = response_framing(&Method::CONNECT, status, Version::HTTP_11, &headers);
+        assert_eq!(framing, Ok(Framing::Length(5)));
+    }
+
+    #[test]
+    fn lengths_that_agree_are_one() {
+        for (fields, expected) in [
+            (&[][..], Ok(Framing::UntilClose)),
+            (&[("content-length", "0")], Ok(Framing::Length(0))),
+            (&[("content-length", "42, 42")], Ok(Framing::Length(42))),
+            (&[("content-length", "42"), ("content-length", "42 ,042")], Ok(Framing::Length(42))),
+            (&[("content-length", "18446744073709551615")], Ok(Framing::Length(u64::MAX))),
+            (&[("content-length", "42, 43")], Err(FramingError::ConflictingLengths)),
+            (&[("content-length", "42"), ("content-length", "43")], Err(FramingError::ConflictingLengths)),
+            (&[("content-length", "18446744073709551616")], Err(FramingError::InvalidLength)),
+            (&[("content-length", "42"), ("content-length", "x")], Err(FramingError::InvalidLength)),
+        ] {
+            assert_eq!(framing(fields), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_is_not_all_digits_is_refused() {
+        for value in ["", " ", ",", "42,", ",42", "+42", "-1", "0x2a", "4 2", "42.0", "42;", "\"42\"", "٤"] {
+            assert_eq!(framing(&[("content-length", value)]), Err(FramingError::InvalidLength), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn only_chunked_or_identity_alone_is_a_known_transfer_coding() {
+        let unknown = Err(FramingError::UnknownTransferCoding);
+        for (value, expected) in [
+            ("chunked", Ok(Framing::Chunked)),
+            ("CHUNKED", Ok(Framing::Chunked)),
+            (" , chunked,, ", Ok(Framing::Chunked)),
+            ("identity", Ok(Framing::UntilClose)),
+            ("", unknown),
+            ("gzip", unknown),
+            ("gzip, chunked", unknown),
+            ("chunked, gzip", unknown),
+            ("chunked, chunked", unknown),
+            ("identity, chunked", unknown),
+            ("chunked, identity", unknown),
+            ("chunked;q=1", unknown),
+            ("\"chunked\"", unknown),
+            ("xchunked", unknown),
+            ("ｃhunked", unknown),
+        ] {
+            assert_eq!(framing(&[("transfer-encoding", value)]), expected, "{value:?}");
+        }
+        let twice = [("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert_eq!(framing(&twice), unknown);
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_refused() {
+        for coding in ["chunked", "identity", "gzip", ""] {
+            let fields = [("content-length", "5"), ("transfer-encoding", coding)];
+            assert_eq!(framing(&fields), Err(FramingError::LengthAndTransferEncoding));
+        }
+    }
+
+    #[test]
+    fn a_transfer_coding_in_http_1_0_is_refused() {
+        let headers = headers(&[("transfer-encoding", "chunked")]);
+        let framing = response_framing(&Method::GET, StatusCode::OK, Version::HTTP_10, &headers);
+        assert_eq!(framing, Err(FramingError::TransferEncodingInHttp10));
+    }
+}

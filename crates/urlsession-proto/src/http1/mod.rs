@@ -1,0 +1,15 @@
+//! HTTP/1.1 on the wire (RFC 9112): heads, framings, bodies, persistence. Owns no buffer and no connection: each
+//! function looks at the bytes it is lent and says how many of them it took.
+
+mod body;
+mod chunked;
+mod framing;
+mod head;
+mod request;
+mod reuse;
+
+pub use body::{BodyDecoder, BodyError, Step};
+pub use framing::{Framing, FramingError, response_framing};
+pub use head::{HeadError, HeadLimits, HeadScanner, ResponseHead, parse_response};
+pub use request::{end_head, write_chunk_size, write_field, write_last_chunk, write_request_line, write_u64};
+pub use reuse::{CloseReason, KeepAlive, keep_alive};
