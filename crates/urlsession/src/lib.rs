@@ -1,1 +1,56 @@
-//! A URL loading system.
+//! A URL loading system: sessions, tasks, delegates and policies, for every platform.
+//!
+//! ```no_run
+//! use urlsession::UrlSession;
+//!
+//! # async fn load() -> Result<(), urlsession::UrlError> {
+//! let (data, response) = UrlSession::shared().data("https://example.com/").await?;
+//! println!("{} bytes of {:?}", data.len(), response.mime_type());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same from plain blocking code is `.data(…).wait()`, with a completion handler
+//! [`data_task_with_handler`](UrlSession::data_task_with_handler), and call by call
+//! [`data_task`](UrlSession::data_task) with a [`SessionDelegate`].
+//!
+//! # The map
+//!
+//! The way of a request is one road, one direction: session, task, protocol, layers, pool, wire, socket. A module
+//! names only those to its right:
+//!
+//! `session ▸ task ▸ protocol ▸ transport ▸ configuration ▸ store ▸ load ▸ message ▸ env ▸ error ▸ proto`
+
+mod configuration;
+mod env;
+mod error;
+mod load;
+mod message;
+mod protocol;
+mod session;
+mod task;
+mod transport;
+
+pub use bytes::Bytes;
+pub use http::{HeaderMap, Method, StatusCode, Version};
+pub use url::Url;
+
+pub use crate::configuration::{
+    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, TlsVersion,
+};
+pub use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+pub use crate::message::{
+    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
+    InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
+};
+pub use crate::session::{SessionDelegate, UrlSession};
+pub use crate::task::{
+    Answer, AsyncBytes, BytesRequest, Changes, Data, DataTask, DelegateQueue, DomainResolutionProtocol, Job,
+    Lines, Progress, ResourceFetchType, Responder, ResponseDisposition, StateChanges, Task, TaskChange,
+    TaskDelegate, TaskMetrics, TaskState, TransactionMetrics,
+};
+
+/// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.
+pub mod environment {
+    pub use crate::env::{Clock, Dial, Environment, Resolve, Socket, SystemClock, SystemNet, block_on};
+}

@@ -1,0 +1,168 @@
+//! `Configuration`: one flat struct, copied when a session is created and read where it is used.
+//!
+//! It decides nothing. Apple: *URLSessionConfiguration*.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::env::Environment;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::HeaderFields;
+
+/// What a session does unless a request says otherwise. A session copies it when it is created; later changes
+/// to the value have no effect on it.
+#[derive(Clone, Debug)]
+#[doc(alias = "URLSessionConfiguration")]
+pub struct Configuration {
+    /// How long no byte may move in either direction (60 s). Not counted while the task is suspended, waits for
+    /// a free connection, or waits for an answer of its delegate.
+    #[doc(alias = "timeoutIntervalForRequest")]
+    pub timeout_interval_for_request: Duration,
+    /// How long the whole load may take, from `resume` to the last byte (7 days).
+    #[doc(alias = "timeoutIntervalForResource")]
+    pub timeout_interval_for_resource: Duration,
+    /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
+    /// `Content-Length`, `Transfer-Encoding`, `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and
+    /// `WWW-Authenticate` are reserved and not sent from here.
+    #[doc(alias = "httpAdditionalHeaders")]
+    pub http_additional_headers: HeaderFields,
+    /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
+    #[doc(alias = "httpMaximumConnectionsPerHost")]
+    pub http_maximum_connections_per_host: usize,
+    /// Which versions of HTTP may be used (automatic). Not of Apple's.
+    pub http_versions: HttpVersions,
+    /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
+    /// Apple's.
+    pub connection_idle_timeout: Duration,
+    /// The oldest TLS version accepted (1.2).
+    #[doc(alias = "tlsMinimumSupportedProtocolVersion")]
+    pub tls_minimum_supported_protocol_version: TlsVersion,
+    /// The newest TLS version offered (1.3).
+    #[doc(alias = "tlsMaximumSupportedProtocolVersion")]
+    pub tls_maximum_supported_protocol_version: TlsVersion,
+    /// Certificates, in DER, trusted beside those of the platform. Not of Apple's.
+    pub additional_trust_anchors: Vec<Vec<u8>>,
+    /// What may be loaded without, or with weaker, protection.
+    pub app_transport_security: AppTransportSecurity,
+    /// Clock, resolver and network of the session; the real ones by default. Not of Apple's.
+    pub environment: Environment,
+}
+
+impl Default for Configuration {
+    /// The configuration of ordinary sessions.
+    ///
+    /// It differs from [`ephemeral`](Self::ephemeral) in the stores it will use for cookies, cache and
+    /// credentials; until this library has them, the two are alike.
+    fn default() -> Self {
+        Self {
+            timeout_interval_for_request: Duration::from_secs(60),
+            timeout_interval_for_resource: Duration::from_secs(7 * 24 * 60 * 60),
+            http_additional_headers: HeaderFields::new(),
+            http_maximum_connections_per_host: 6,
+            http_versions: HttpVersions::Automatic,
+            connection_idle_timeout: Duration::from_secs(60),
+            tls_minimum_supported_protocol_version: TlsVersion::Tls12,
+            tls_maximum_supported_protocol_version: TlsVersion::Tls13,
+            additional_trust_anchors: Vec::new(),
+            app_transport_security: AppTransportSecurity::default(),
+            environment: Environment::default(),
+        }
+    }
+}
+
+impl Configuration {
+    /// The configuration of sessions that write nothing to disk.
+    pub fn ephemeral() -> Self {
+        Self::default()
+    }
+
+    /// Trusts the certificates of a PEM file beside those of the platform. Changes nothing if one of them cannot
+    /// be read, or if there is none.
+    pub fn add_trust_anchors_pem(&mut self, pem: &[u8]) -> Result<()> {
+        use rustls::pki_types::{CertificateDer, pem::PemObject};
+        let bad = |why| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Request, why);
+        let mut anchors = Vec::new();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| {
+                bad("a certificate of the PEM data cannot be read").with_source(error.to_string())
+            })?;
+            anchors.push(certificate.as_ref().to_vec());
+        }
+        if anchors.is_empty() {
+            return Err(bad("the PEM data holds no certificate"));
+        }
+        self.additional_trust_anchors.append(&mut anchors);
+        Ok(())
+    }
+}
+
+/// Versions of HTTP a session may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HttpVersions {
+    /// HTTP/2 where the server agrees in the TLS handshake, else HTTP/1.1.
+    #[default]
+    Automatic,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only; a server that does not speak it fails the load. `https` only.
+    Http2,
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[doc(alias = "tls_protocol_version_t")]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12 = 0x0303,
+    /// TLS 1.3 (RFC 8446).
+    Tls13 = 0x0304,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
+}
+
+/// App Transport Security: what Apple reads from the application's `Info.plist`, with its keys.
+///
+/// By default cleartext `http` is refused, except to loopback addresses, `localhost`, unqualified names and
+/// names below `.local`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(alias = "NSAppTransportSecurity")]
+pub struct AppTransportSecurity {
+    /// Cleartext to every host that has no exception of its own (false).
+    #[doc(alias = "NSAllowsArbitraryLoads")]
+    pub allows_arbitrary_loads: bool,
+    /// Cleartext to unqualified names, names below `.local` and private IP addresses. Loopback is always
+    /// allowed; names are allowed and private addresses refused when this is `None` (default).
+    #[doc(alias = "NSAllowsLocalNetworking")]
+    pub allows_local_networking: Option<bool>,
+    /// Rules for single domains; a domain with a rule is not subject to the general ones.
+    #[doc(alias = "NSExceptionDomains")]
+    pub exception_domains: Vec<ExceptionDomain>,
+}
+
+impl Default for AppTransportSecurity {
+    fn default() -> Self {
+        Self { allows_arbitrary_loads: false, allows_local_networking: None, exception_domains: Vec::new() }
+    }
+}
+
+/// A rule of [`AppTransportSecurity`] for one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExceptionDomain {
+    /// The domain in lower case, without a dot at either end, or an IP address.
+    pub domain: String,
+    /// Does the rule hold for its subdomains too (false)?
+    #[doc(alias = "NSIncludesSubdomains")]
+    pub includes_subdomains: bool,
+    /// May it be loaded in cleartext (false)?
+    #[doc(alias = "NSExceptionAllowsInsecureHTTPLoads")]
+    pub allows_insecure_http_loads: bool,
+}

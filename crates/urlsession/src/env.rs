@@ -1,0 +1,43 @@
+//! The outside world: clock, name resolution, dialling, and where the work runs.
+//!
+//! Nothing else in this crate reads a clock, resolves a name or opens a socket; a test hands in its own
+//! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
+
+mod clock;
+mod language;
+mod net;
+mod place;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) use clock::Timer;
+pub use clock::{Clock, SystemClock};
+pub(crate) use language::preferred_languages;
+pub use net::{Dial, Resolve, Socket, SystemNet};
+pub(crate) use net::{Wire, system_dial, system_resolve};
+pub use place::block_on;
+pub(crate) use place::{Place, PlaceId};
+
+/// What a session takes from the outside world. The default is the real one.
+#[derive(Clone)]
+pub struct Environment {
+    /// Monotonic and wall-clock time, and timers.
+    pub clock: Arc<dyn Clock>,
+    /// Host names to addresses.
+    pub resolver: Arc<dyn Resolve>,
+    /// Addresses to connections.
+    pub dialler: Arc<dyn Dial>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), resolver: Arc::new(SystemNet), dialler: Arc::new(SystemNet) }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Environment").finish_non_exhaustive()
+    }
+}

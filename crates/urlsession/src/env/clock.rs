@@ -1,0 +1,78 @@
+//! Time: what it is now, and being woken later.
+//!
+//! Owns the only calls of the system's clocks. A test's clock stands still until it is moved.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
+
+use pin_project_lite::pin_project;
+
+use super::Place;
+
+/// A source of time.
+pub trait Clock: Send + Sync {
+    /// Monotonic time.
+    fn now(&self) -> Instant;
+
+    /// Wall-clock time, for dates shown to people and sent to servers.
+    fn wall(&self) -> SystemTime;
+
+    /// Completes when `now()` has reached `deadline`; `None` says that the system's own timers serve.
+    fn sleep_until(&self, deadline: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
+}
+
+/// The system's clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods)] // this is the one place
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    #[allow(clippy::disallowed_methods)] // this is the one place
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep_until(&self, _: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        None
+    }
+}
+
+pin_project! {
+    /// A timer of a clock, on the reactor of a place.
+    #[project = TimerProjection]
+    pub(crate) enum Timer {
+        System { #[pin] sleep: tokio::time::Sleep },
+        Custom { sleep: Pin<Box<dyn Future<Output = ()> + Send>> },
+    }
+}
+
+impl Timer {
+    pub(crate) fn at(clock: &dyn Clock, place: &Place, deadline: Instant) -> Self {
+        match clock.sleep_until(deadline) {
+            Some(sleep) => Self::Custom { sleep },
+            None => {
+                let _context = place.enter();
+                // tokio rounds to milliseconds; a deadline is never reported before it has passed.
+                let deadline = deadline + Duration::from_millis(1);
+                Self::System { sleep: tokio::time::sleep_until(deadline.into()) }
+            }
+        }
+    }
+}
+
+impl Future for Timer {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match self.project() {
+            TimerProjection::System { sleep } => sleep.poll(cx),
+            TimerProjection::Custom { sleep } => sleep.as_mut().poll(cx),
+        }
+    }
+}

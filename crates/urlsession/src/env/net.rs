@@ -1,0 +1,175 @@
+//! The network: names to addresses, addresses to byte streams.
+//!
+//! Owns the only sockets. It does not choose among addresses (`transport::connect` does) and knows no TLS.
+
+use std::future::Future;
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::Place;
+
+type Answer<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+
+/// A byte stream an application's [`Dial`] may hand in.
+pub trait Socket: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin {}
+
+impl<T: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> Socket for T {}
+
+/// Turns host names into addresses.
+pub trait Resolve: Send + Sync {
+    /// The addresses of `host` with `port`, best first; `None` says that the system's resolver serves.
+    /// An empty list means that the host does not exist.
+    fn resolve(&self, host: &str, port: u16) -> Option<Answer<Vec<SocketAddr>>>;
+}
+
+/// Opens connections.
+pub trait Dial: Send + Sync {
+    /// A connection to `address`; `None` says that the system's TCP serves.
+    fn dial(&self, address: SocketAddr) -> Option<Answer<Box<dyn Socket>>>;
+}
+
+/// The system's resolver and TCP.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemNet;
+
+impl Resolve for SystemNet {
+    fn resolve(&self, _: &str, _: u16) -> Option<Answer<Vec<SocketAddr>>> {
+        None
+    }
+}
+
+impl Dial for SystemNet {
+    fn dial(&self, _: SocketAddr) -> Option<Answer<Box<dyn Socket>>> {
+        None
+    }
+}
+
+/// `getaddrinfo` on the blocking pool: it reads hosts files, name service switches and VPN rules as users expect.
+#[allow(clippy::disallowed_methods)] // this is the one place
+pub(crate) async fn system_resolve(place: &Place, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    use std::net::ToSocketAddrs;
+    let host = host.to_owned();
+    let lookup = place.blocking(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    lookup.await.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")))
+}
+
+/// A connection without Nagle's delay: requests are written whole.
+#[allow(clippy::disallowed_methods)] // this is the one place
+pub(crate) async fn system_dial(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The bytes below HTTP and TLS: the system's TCP, or what an application handed in.
+pub(crate) struct Wire {
+    kind: Kind,
+    written: u64,
+}
+
+enum Kind {
+    Tcp(TcpStream),
+    Custom(Box<dyn Socket>),
+}
+
+impl Wire {
+    pub(crate) fn tcp(stream: TcpStream) -> Self {
+        Self { kind: Kind::Tcp(stream), written: 0 }
+    }
+
+    pub(crate) fn custom(socket: Box<dyn Socket>) -> Self {
+        Self { kind: Kind::Custom(socket), written: 0 }
+    }
+
+    pub(crate) fn as_tcp(&self) -> Option<&TcpStream> {
+        match &self.kind {
+            Kind::Tcp(stream) => Some(stream),
+            Kind::Custom(_) => None,
+        }
+    }
+
+    /// Bytes the system has taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Has the peer closed, or sent what nobody asked for? Looks at what the reactor knows, without a system
+    /// call; `ask_system` makes the one that knows better.
+    pub(crate) fn is_quiet(&self, ask_system: bool) -> bool {
+        let Kind::Tcp(stream) = &self.kind else { return true };
+        let mut byte = [MaybeUninit::uninit()];
+        let readable = stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !readable && !ask_system {
+            return true;
+        }
+        let peeked = socket2::SockRef::from(stream).peek(&mut byte);
+        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Custom(socket) => {
+                let poll = futures_io::AsyncRead::poll_read(Pin::new(socket), cx, buf.initialize_unfilled());
+                poll.map_ok(|n| buf.advance(n))
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Custom(socket) => futures_io::AsyncWrite::poll_write(Pin::new(socket), cx, buf),
+        };
+        poll.map_ok(|n| this.count(n))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let poll = match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Custom(socket) => futures_io::AsyncWrite::poll_write_vectored(Pin::new(socket), cx, bufs),
+        };
+        poll.map_ok(|n| this.count(n))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        matches!(self.kind, Kind::Tcp(_))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(_) => Poll::Ready(Ok(())),
+            Kind::Custom(socket) => futures_io::AsyncWrite::poll_flush(Pin::new(socket), cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Custom(socket) => futures_io::AsyncWrite::poll_close(Pin::new(socket), cx),
+        }
+    }
+}
+
+impl Wire {
+    fn count(&mut self, n: usize) -> usize {
+        self.written += n as u64;
+        n
+    }
+}

@@ -1,0 +1,351 @@
+//! `UrlError`: what a load fails with. One pointer wide; code, phase and replay safety are data.
+//!
+//! It does not decide anything: rooms read the data and decide. Codes and numbers are those of
+//! Apple's *URLError.Code* page.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+/// The result of a load.
+pub type Result<T, E = UrlError> = std::result::Result<T, E>;
+
+/// Why a load failed.
+///
+/// Cheap to clone (one reference-counted pointer). [`Display`](fmt::Display) is one sentence that says
+/// what failed, where and why; [`source`](StdError::source) leads to the cause. Apple: `URLError`.
+#[derive(Clone)]
+#[doc(alias = "URLError")]
+#[doc(alias = "NSURLErrorDomain")]
+pub struct UrlError(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: UrlErrorCode,
+    phase: Phase,
+    replay: Replay,
+    url: Option<Url>,
+    detail: Cow<'static, str>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl UrlError {
+    /// An error with this code, that happened in `phase`, described by `detail`: a clause without a final
+    /// stop, such as `the server closed the connection`.
+    pub fn new(code: UrlErrorCode, phase: Phase, detail: impl Into<Cow<'static, str>>) -> Self {
+        let detail = detail.into();
+        Self(Arc::new(Inner { code, phase, replay: Replay::Unsafe, url: None, detail, source: None }))
+    }
+
+    /// Apple's code.
+    #[doc(alias = "errorCode")]
+    pub fn code(&self) -> UrlErrorCode {
+        self.0.code
+    }
+
+    /// Where in the load it happened.
+    pub fn phase(&self) -> Phase {
+        self.0.phase
+    }
+
+    /// The URL that failed; after redirects the one that was being loaded.
+    #[doc(alias = "failureURLString")]
+    pub fn failing_url(&self) -> Option<&Url> {
+        self.0.url.as_ref()
+    }
+
+    /// True if the same request may succeed when it is tried again later: the network, not the request,
+    /// was at fault.
+    pub fn is_retriable(&self) -> bool {
+        use UrlErrorCode as C;
+        matches!(
+            self.0.code,
+            C::TimedOut
+                | C::CannotFindHost
+                | C::CannotConnectToHost
+                | C::NetworkConnectionLost
+                | C::NotConnectedToInternet
+                | C::SecureConnectionFailed
+        )
+    }
+
+    /// What failed, without the URL.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    pub(crate) fn cancelled() -> Self {
+        Self::new(UrlErrorCode::Cancelled, Phase::Task, "cancelled")
+    }
+
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.edit(|inner| inner.source = Some(Arc::from(source.into())))
+    }
+
+    /// Names the URL, unless an inner layer has already done so.
+    pub(crate) fn with_url(self, url: Option<&Url>) -> Self {
+        if self.0.url.is_some() || url.is_none() {
+            return self;
+        }
+        self.edit(|inner| inner.url = url.map(without_password))
+    }
+
+    pub(crate) fn with_replay(self, replay: Replay) -> Self {
+        self.edit(|inner| inner.replay = replay)
+    }
+
+    pub(crate) fn replay(&self) -> Replay {
+        self.0.replay
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+/// Secrets never reach a message: the password of a URL's userinfo is dropped.
+fn without_password(url: &Url) -> Url {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Fails only for URLs that cannot have a password, which then have none.
+        let _ = url.set_password(None);
+    }
+    url
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { code, url, detail, .. } = &*self.0;
+        match url {
+            Some(url) => match url.host_str() {
+                Some(host) => write!(f, "{} at {host} ({}): {detail}", code.sentence(), code.number()),
+                None => write!(f, "{} for {url} ({}): {detail}", code.sentence(), code.number()),
+            },
+            None => write!(f, "{} ({}): {detail}", code.sentence(), code.number()),
+        }
+    }
+}
+
+impl fmt::Debug for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { code, phase, replay, url, detail, source } = &*self.0;
+        f.debug_struct("UrlError")
+            .field("code", code)
+            .field("phase", phase)
+            .field("replay", replay)
+            .field("url", &url.as_ref().map(Url::as_str))
+            .field("detail", detail)
+            .field("source", source)
+            .finish()
+    }
+}
+
+impl StdError for UrlError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+/// The step of a load in which it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Before anything was tried: the request itself, or the session's state.
+    Request,
+    /// A rule of the session forbids the load (App Transport Security).
+    Policy,
+    /// The task was cancelled or ran out of time.
+    Task,
+    /// Turning the host name into addresses.
+    Dns,
+    /// Opening the connection.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request.
+    Send,
+    /// Waiting for, or reading, the response head.
+    Head,
+    /// Reading the response body.
+    Body,
+    /// Decoding the response body.
+    Decode,
+    /// Following a redirect.
+    Redirect,
+    /// A delegate of the application.
+    Delegate,
+}
+
+/// May the request that failed be sent again without the server seeing it twice?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// The server may have processed it.
+    Unsafe,
+    /// A reused connection closed before any response byte: safe for idempotent methods (RFC 9110 §9.2.2).
+    IfIdempotent,
+    /// Provably not processed: no byte of it was written or acknowledged, GOAWAY below its stream, REFUSED_STREAM.
+    Safe,
+}
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $apple:literal, $sentence:literal;)*) => {
+        /// Apple's URL error codes; [`number`](Self::number) is theirs too.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[doc(alias = "URLError.Code")]
+        pub enum UrlErrorCode {
+            $($(#[$doc])* #[doc(alias = $apple)] $name = $number,)*
+        }
+
+        impl UrlErrorCode {
+            /// Every code, in the order of Apple's page.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// What the code means, as the beginning of a sentence.
+            pub fn sentence(self) -> &'static str {
+                match self { $(Self::$name => $sentence,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The cause is not known; a defect of this library.
+    Unknown = -1, "NSURLErrorUnknown", "the load failed for an unknown reason";
+    /// The task was cancelled.
+    Cancelled = -999, "NSURLErrorCancelled", "the load was cancelled";
+    /// A background session of an extension has no shared container.
+    BackgroundSessionRequiresSharedContainer = -995, "NSURLErrorBackgroundSessionRequiresSharedContainer", "the background session needs a shared container";
+    /// Another process uses the background session.
+    BackgroundSessionInUseByAnotherProcess = -996, "NSURLErrorBackgroundSessionInUseByAnotherProcess", "the background session is in use by another process";
+    /// The background daemon went away.
+    BackgroundSessionWasDisconnected = -997, "NSURLErrorBackgroundSessionWasDisconnected", "the background session was disconnected";
+    /// The URL, or the request around it, is malformed.
+    BadUrl = -1000, "NSURLErrorBadURL", "the request is malformed";
+    /// No byte moved for the request's timeout, or the resource's timeout passed.
+    TimedOut = -1001, "NSURLErrorTimedOut", "the load timed out";
+    /// No protocol handles the URL's scheme.
+    UnsupportedUrl = -1002, "NSURLErrorUnsupportedURL", "the URL is not supported";
+    /// The host name has no address.
+    CannotFindHost = -1003, "NSURLErrorCannotFindHost", "the host was not found";
+    /// The host refused the connection or could not be reached.
+    CannotConnectToHost = -1004, "NSURLErrorCannotConnectToHost", "could not connect to the host";
+    /// The connection broke before the load was complete.
+    NetworkConnectionLost = -1005, "NSURLErrorNetworkConnectionLost", "the connection was lost";
+    /// No longer produced; see [`CannotFindHost`](Self::CannotFindHost).
+    DnsLookupFailed = -1006, "NSURLErrorDNSLookupFailed", "the host name lookup failed";
+    /// More redirects than allowed (16).
+    HttpTooManyRedirects = -1007, "NSURLErrorHTTPTooManyRedirects", "too many HTTP redirects";
+    /// The resource is not available.
+    ResourceUnavailable = -1008, "NSURLErrorResourceUnavailable", "the resource is unavailable";
+    /// There is no network.
+    NotConnectedToInternet = -1009, "NSURLErrorNotConnectedToInternet", "there is no network connection";
+    /// A redirect leads nowhere.
+    RedirectToNonExistentLocation = -1010, "NSURLErrorRedirectToNonExistentLocation", "the redirect leads nowhere";
+    /// The server broke the protocol.
+    BadServerResponse = -1011, "NSURLErrorBadServerResponse", "the server's response is malformed";
+    /// The user cancelled the authentication.
+    UserCancelledAuthentication = -1012, "NSURLErrorUserCancelledAuthentication", "the authentication was cancelled";
+    /// Authentication is needed.
+    UserAuthenticationRequired = -1013, "NSURLErrorUserAuthenticationRequired", "authentication is required";
+    /// The server promised bytes and sent none.
+    ZeroByteResource = -1014, "NSURLErrorZeroByteResource", "the resource is empty";
+    /// The coded body cannot be decoded.
+    CannotDecodeRawData = -1015, "NSURLErrorCannotDecodeRawData", "the body could not be decoded";
+    /// The coded body ends too early or its content coding is broken.
+    CannotDecodeContentData = -1016, "NSURLErrorCannotDecodeContentData", "the coded content is broken";
+    /// The response cannot be understood.
+    CannotParseResponse = -1017, "NSURLErrorCannotParseResponse", "the response could not be parsed";
+    /// The device is roaming and may not use data.
+    InternationalRoamingOff = -1018, "NSURLErrorInternationalRoamingOff", "roaming is off";
+    /// A call is in progress on a network that cannot do both.
+    CallIsActive = -1019, "NSURLErrorCallIsActive", "a call is active";
+    /// The network may not be used.
+    DataNotAllowed = -1020, "NSURLErrorDataNotAllowed", "the network may not be used";
+    /// The request's body stream cannot be sent again, or was not supplied.
+    RequestBodyStreamExhausted = -1021, "NSURLErrorRequestBodyStreamExhausted", "the request body stream is exhausted";
+    /// App Transport Security refuses cleartext.
+    AppTransportSecurityRequiresSecureConnection = -1022, "NSURLErrorAppTransportSecurityRequiresSecureConnection", "App Transport Security requires a secure connection";
+    /// The file is not there.
+    FileDoesNotExist = -1100, "NSURLErrorFileDoesNotExist", "the file does not exist";
+    /// The file is a directory.
+    FileIsDirectory = -1101, "NSURLErrorFileIsDirectory", "the file is a directory";
+    /// The file may not be read.
+    NoPermissionsToReadFile = -1102, "NSURLErrorNoPermissionsToReadFile", "the file may not be read";
+    /// A limit on sizes was passed; also a GET with a body.
+    DataLengthExceedsMaximum = -1103, "NSURLErrorDataLengthExceedsMaximum", "resource exceeds maximum size";
+    /// Never produced.
+    FileOutsideSafeArea = -1104, "NSURLErrorFileOutsideSafeArea", "the file is outside the safe area";
+    /// The TLS handshake failed.
+    SecureConnectionFailed = -1200, "NSURLErrorSecureConnectionFailed", "no secure connection could be made";
+    /// The server's certificate has expired.
+    ServerCertificateHasBadDate = -1201, "NSURLErrorServerCertificateHasBadDate", "the server's certificate has expired";
+    /// The server's certificate is self-signed, for another host, revoked or otherwise not trusted.
+    ServerCertificateUntrusted = -1202, "NSURLErrorServerCertificateUntrusted", "the server's certificate is not trusted";
+    /// The server's certificate was issued by an authority that is not trusted.
+    ServerCertificateHasUnknownRoot = -1203, "NSURLErrorServerCertificateHasUnknownRoot", "the server's certificate has an unknown root";
+    /// The server's certificate is not valid yet.
+    ServerCertificateNotYetValid = -1204, "NSURLErrorServerCertificateNotYetValid", "the server's certificate is not yet valid";
+    /// The server refused the client's certificate.
+    ClientCertificateRejected = -1205, "NSURLErrorClientCertificateRejected", "the client certificate was rejected";
+    /// The server wants a client certificate.
+    ClientCertificateRequired = -1206, "NSURLErrorClientCertificateRequired", "a client certificate is required";
+    /// A cache-only request is not in the cache.
+    CannotLoadFromNetwork = -2000, "NSURLErrorCannotLoadFromNetwork", "the network may not be used for this request";
+    /// The file cannot be created.
+    CannotCreateFile = -3000, "NSURLErrorCannotCreateFile", "the file could not be created";
+    /// The file cannot be opened.
+    CannotOpenFile = -3001, "NSURLErrorCannotOpenFile", "the file could not be opened";
+    /// The file cannot be closed.
+    CannotCloseFile = -3002, "NSURLErrorCannotCloseFile", "the file could not be closed";
+    /// The file cannot be written.
+    CannotWriteToFile = -3003, "NSURLErrorCannotWriteToFile", "the file could not be written";
+    /// The file cannot be removed.
+    CannotRemoveFile = -3004, "NSURLErrorCannotRemoveFile", "the file could not be removed";
+    /// The file cannot be moved.
+    CannotMoveFile = -3005, "NSURLErrorCannotMoveFile", "the file could not be moved";
+    /// A download's content coding broke in its middle.
+    DownloadDecodingFailedMidStream = -3006, "NSURLErrorDownloadDecodingFailedMidStream", "decoding the download failed in its middle";
+    /// A download's content coding broke at its end.
+    DownloadDecodingFailedToComplete = -3007, "NSURLErrorDownloadDecodingFailedToComplete", "decoding the download failed at its end";
+}
+
+impl UrlErrorCode {
+    /// Apple's number.
+    #[doc(alias = "rawValue")]
+    pub fn number(self) -> i32 {
+        self as i32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer() {
+        assert_eq!(size_of::<UrlError>(), size_of::<usize>());
+        assert_eq!(size_of::<Option<UrlError>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_message_names_the_host_the_code_and_the_cause_but_no_password() {
+        let url: Url = "https://me:secret@example.com/x".parse().unwrap();
+        let error =
+            UrlError::new(UrlErrorCode::TimedOut, Phase::Head, "no byte for 60 s").with_url(Some(&url));
+        assert_eq!(error.to_string(), "the load timed out at example.com (-1001): no byte for 60 s");
+        assert!(!format!("{error:?}").contains("secret"));
+        assert!(!error.failing_url().unwrap().as_str().contains("secret"));
+    }
+
+    #[test]
+    fn the_first_url_named_is_kept() {
+        let (first, second) = ("http://a/".parse().unwrap(), "http://b/".parse().unwrap());
+        let error = UrlError::cancelled().with_url(Some(&first)).with_url(Some(&second));
+        assert_eq!(error.failing_url(), Some(&first));
+    }
+}

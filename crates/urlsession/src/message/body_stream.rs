@@ -1,0 +1,194 @@
+//! A request body that is produced while it is sent.
+//!
+//! It can be read once; who needs it again asks the delegate for a new one. Apple: `httpBodyStream`.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_core::Stream;
+
+use crate::env::Place;
+
+/// The chunks of a body, pulled one at a time.
+pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// A body produced while it is sent, of known or unknown length. A clone is the same stream.
+///
+/// Without a length the body is sent in chunks (RFC 9112 §7.1) or as HTTP/2 DATA without `Content-Length`.
+#[derive(Clone)]
+#[doc(alias = "InputStream")]
+#[doc(alias = "httpBodyStream")]
+pub struct BodyStream {
+    chunks: Arc<Mutex<Option<Chunks>>>,
+    length: Option<u64>,
+}
+
+impl BodyStream {
+    /// A body from a stream of chunks. An error of the stream fails the task and sends nothing further.
+    pub fn from_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        Self { chunks: Arc::new(Mutex::new(Some(Box::pin(stream)))), length: None }
+    }
+
+    /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
+    pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
+        Self::from_stream(ReaderStream { state: ReaderState::Idle(Box::new(reader)) })
+    }
+
+    /// Says how many bytes the stream has: they are sent with `Content-Length`, and a stream that turns out
+    /// shorter or longer fails the task.
+    #[must_use]
+    pub fn with_length(mut self, length: u64) -> Self {
+        self.length = Some(length);
+        self
+    }
+
+    /// The length in bytes, if it is known.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The chunks; `None` if they were taken before.
+    pub(crate) fn take(&self) -> Option<Chunks> {
+        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Streams are equal if they are the same.
+impl PartialEq for BodyStream {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.chunks, &other.chunks)
+    }
+}
+
+impl Eq for BodyStream {}
+
+impl fmt::Debug for BodyStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BodyStream").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+struct ReaderStream {
+    state: ReaderState,
+}
+
+type Reader = Box<dyn Read + Send>;
+type Reading = Pin<Box<dyn Future<Output = Option<(Reader, io::Result<Bytes>)>> + Send>>;
+
+enum ReaderState {
+    Idle(Reader),
+    Reading(Reading),
+    Done,
+}
+
+impl Stream for ReaderStream {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            match std::mem::replace(&mut self.state, ReaderState::Done) {
+                ReaderState::Idle(mut reader) => {
+                    let read = move || {
+                        let mut chunk = vec![0; READ_SIZE];
+                        let result = read_some(&mut reader, &mut chunk).map(|n| {
+                            chunk.truncate(n);
+                            Bytes::from(chunk)
+                        });
+                        (reader, result)
+                    };
+                    let place = Place::own();
+                    self.state = ReaderState::Reading(Box::pin(async move { place.blocking(read).await }));
+                }
+                ReaderState::Reading(mut reading) => {
+                    let Poll::Ready(done) = reading.as_mut().poll(cx) else {
+                        self.state = ReaderState::Reading(reading);
+                        return Poll::Pending;
+                    };
+                    let Some((reader, result)) = done else {
+                        return Poll::Ready(Some(Err(io::Error::other("the body's reader panicked"))));
+                    };
+                    if matches!(&result, Ok(chunk) if chunk.is_empty()) {
+                        return Poll::Ready(None);
+                    }
+                    if result.is_ok() {
+                        self.state = ReaderState::Idle(reader);
+                    }
+                    return Poll::Ready(Some(result));
+                }
+                ReaderState::Done => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+fn read_some(reader: &mut Reader, chunk: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match reader.read(chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// One chunk of data as a stream: what a [`BodyStream`] of known bytes is made of.
+struct Once(Option<Bytes>);
+
+impl Stream for Once {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Ok))
+    }
+}
+
+impl From<Bytes> for BodyStream {
+    fn from(bytes: Bytes) -> Self {
+        let length = bytes.len() as u64;
+        Self::from_stream(Once(Some(bytes))).with_length(length)
+    }
+}
+
+const READ_SIZE: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::block_on;
+
+    fn collect(stream: &BodyStream) -> io::Result<Vec<u8>> {
+        let mut chunks = stream.take().unwrap();
+        let mut all = Vec::new();
+        while let Some(chunk) = block_on(std::future::poll_fn(|cx| chunks.as_mut().poll_next(cx))) {
+            all.extend_from_slice(&chunk?);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_reader_is_read_to_its_end() {
+        let data = (0..200_000u32).map(|i| i as u8).collect::<Vec<_>>();
+        assert_eq!(collect(&BodyStream::from_reader(io::Cursor::new(data.clone()))).unwrap(), data);
+    }
+
+    #[test]
+    fn a_stream_is_taken_once() {
+        let stream = BodyStream::from(Bytes::from_static(b"x"));
+        assert!(stream.clone().take().is_some());
+        assert!(stream.take().is_none());
+    }
+
+    #[test]
+    fn a_reader_that_fails_gives_its_error() {
+        struct Bad;
+        impl Read for Bad {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("worn out"))
+            }
+        }
+        assert_eq!(collect(&BodyStream::from_reader(Bad)).unwrap_err().to_string(), "worn out");
+    }
+}

@@ -1,0 +1,449 @@
+//! `UrlRequest`: what to load and how. A value: a task works on the copy it was created with.
+//!
+//! Apple: *URLRequest*. Nothing here edits a request on the way to the server; rooms add fields beside it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use url::Url;
+
+use super::{BodyStream, HeaderFields, InvalidHeaderField};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// A URL load request: URL, method, header fields, body, and the policies of this one load.
+///
+/// Policies left unset fall back to the session's [`Configuration`](crate::Configuration).
+#[derive(Clone, PartialEq, Eq)]
+#[doc(alias = "URLRequest")]
+#[doc(alias = "NSMutableURLRequest")]
+pub struct UrlRequest {
+    url: Option<Url>,
+    method: Method,
+    fields: HeaderFields,
+    body: HttpBody,
+    timeout: Option<Duration>,
+    cache_policy: CachePolicy,
+    main_document_url: Option<Box<Url>>,
+    network_service_type: NetworkServiceType,
+    attribution: Attribution,
+    cookie_partition_identifier: Option<Box<str>>,
+    flags: u16,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HttpBody {
+    /// No body.
+    #[default]
+    None,
+    /// Bytes in memory.
+    Data(Bytes),
+    /// Bytes produced while they are sent.
+    Stream(BodyStream),
+}
+
+impl HttpBody {
+    /// Length in bytes: 0 without a body, `None` for a stream of unknown length.
+    pub(crate) fn length(&self) -> Option<u64> {
+        match self {
+            Self::None => Some(0),
+            Self::Data(data) => Some(data.len() as u64),
+            Self::Stream(stream) => stream.length(),
+        }
+    }
+
+    /// Nothing to send: an empty body is no body, as Apple treats it.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::None => true,
+            Self::Data(data) => data.is_empty(),
+            Self::Stream(_) => false,
+        }
+    }
+}
+
+impl UrlRequest {
+    /// A GET request for `url`.
+    pub fn new(url: Url) -> Self {
+        Self {
+            url: Some(url),
+            method: Method::GET,
+            fields: HeaderFields::new(),
+            body: HttpBody::None,
+            timeout: None,
+            cache_policy: CachePolicy::default(),
+            main_document_url: None,
+            network_service_type: NetworkServiceType::default(),
+            attribution: Attribution::default(),
+            cookie_partition_identifier: None,
+            flags: HANDLES_COOKIES | CELLULAR | EXPENSIVE | CONSTRAINED | ULTRA_CONSTRAINED,
+        }
+    }
+
+    /// The URL; a request without one fails with [`UnsupportedUrl`](UrlErrorCode::UnsupportedUrl).
+    pub fn url(&self) -> Option<&Url> {
+        self.url.as_ref()
+    }
+
+    /// Changes the URL.
+    pub fn set_url(&mut self, url: Option<Url>) {
+        self.url = url;
+    }
+
+    /// The method, `GET` by default.
+    #[doc(alias = "httpMethod")]
+    pub fn http_method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Changes the method. `GET`, `HEAD`, `POST`, `PUT`, `DELETE` and `CONNECT` are upper-cased, others are sent
+    /// as spelled (RFC 9110 §9.1: methods are case-sensitive). Fails, changing nothing, if it is not a token.
+    pub fn set_http_method(&mut self, method: &str) -> Result<()> {
+        self.method = urlsession_proto::method::normalize(method).map_err(|error| {
+            UrlError::new(
+                UrlErrorCode::BadUrl,
+                Phase::Request,
+                "the HTTP method is not a token (RFC 9110 §9.1)",
+            )
+            .with_source(error)
+        })?;
+        Ok(())
+    }
+
+    /// The body.
+    pub fn body(&self) -> &HttpBody {
+        &self.body
+    }
+
+    /// The body, if it is in memory.
+    #[doc(alias = "httpBody")]
+    pub fn http_body(&self) -> Option<&Bytes> {
+        match &self.body {
+            HttpBody::Data(data) => Some(data),
+            _ => None,
+        }
+    }
+
+    /// Sends `data` as the body, with its length; replaces a body stream.
+    pub fn set_http_body(&mut self, data: impl Into<Bytes>) {
+        self.body = HttpBody::Data(data.into());
+    }
+
+    /// The body, if it is a stream.
+    #[doc(alias = "httpBodyStream")]
+    pub fn http_body_stream(&self) -> Option<&BodyStream> {
+        match &self.body {
+            HttpBody::Stream(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Sends a stream as the body; replaces a body in memory.
+    pub fn set_http_body_stream(&mut self, stream: BodyStream) {
+        self.body = HttpBody::Stream(stream);
+    }
+
+    /// Sends no body.
+    pub fn remove_http_body(&mut self) {
+        self.body = HttpBody::None;
+    }
+
+    /// All header fields set on this request.
+    #[doc(alias = "allHTTPHeaderFields")]
+    pub fn all_http_header_fields(&self) -> &HeaderFields {
+        &self.fields
+    }
+
+    /// Header fields, to change them.
+    pub fn header_fields_mut(&mut self) -> &mut HeaderFields {
+        &mut self.fields
+    }
+
+    /// The value of a header field; names compare without case.
+    #[doc(alias = "valueForHTTPHeaderField")]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.fields.value(name)
+    }
+
+    /// Replaces a header field, or removes it with `None`. On error nothing changes.
+    #[doc(alias = "setValue:forHTTPHeaderField:")]
+    pub fn set_value(
+        &mut self,
+        value: Option<&str>,
+        name: impl Into<Cow<'static, str>>,
+    ) -> Result<(), InvalidHeaderField> {
+        match value {
+            Some(value) => self.fields.set(name, Bytes::copy_from_slice(value.as_bytes())),
+            None => {
+                self.fields.remove(&name.into());
+                Ok(())
+            }
+        }
+    }
+
+    /// Appends to a header field, separated by a comma, or sets it. On error nothing changes.
+    #[doc(alias = "addValue:forHTTPHeaderField:")]
+    pub fn add_value(
+        &mut self,
+        value: &str,
+        name: impl Into<Cow<'static, str>>,
+    ) -> Result<(), InvalidHeaderField> {
+        self.fields.add(name, Bytes::copy_from_slice(value.as_bytes()))
+    }
+
+    /// How long no byte may move in either direction before the load fails with
+    /// [`TimedOut`](UrlErrorCode::TimedOut); `None` (default) is the configuration's
+    /// `timeout_interval_for_request`. Fractions of a second count; zero fails at the first wait.
+    #[doc(alias = "timeoutInterval")]
+    pub fn timeout_interval(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// Changes [`timeout_interval`](Self::timeout_interval).
+    pub fn set_timeout_interval(&mut self, timeout: impl Into<Option<Duration>>) {
+        self.timeout = timeout.into();
+    }
+
+    /// What the cache may do; without effect until this library has a cache.
+    pub fn cache_policy(&self) -> CachePolicy {
+        self.cache_policy
+    }
+
+    /// Changes [`cache_policy`](Self::cache_policy).
+    pub fn set_cache_policy(&mut self, policy: CachePolicy) {
+        self.cache_policy = policy;
+    }
+
+    /// The first party, for cookie policies; without effect until this library has cookies.
+    #[doc(alias = "mainDocumentURL")]
+    pub fn main_document_url(&self) -> Option<&Url> {
+        self.main_document_url.as_deref()
+    }
+
+    /// Changes [`main_document_url`](Self::main_document_url).
+    pub fn set_main_document_url(&mut self, url: Option<Url>) {
+        self.main_document_url = url.map(Box::new);
+    }
+
+    /// A hint to the system what the traffic is for; without effect until sockets are marked by it.
+    pub fn network_service_type(&self) -> NetworkServiceType {
+        self.network_service_type
+    }
+
+    /// Changes [`network_service_type`](Self::network_service_type).
+    pub fn set_network_service_type(&mut self, kind: NetworkServiceType) {
+        self.network_service_type = kind;
+    }
+
+    /// Who caused the load; for the application's own records, nothing is sent.
+    pub fn attribution(&self) -> Attribution {
+        self.attribution
+    }
+
+    /// Changes [`attribution`](Self::attribution).
+    pub fn set_attribution(&mut self, attribution: Attribution) {
+        self.attribution = attribution;
+    }
+
+    /// The partition of the cookie store; without effect until this library has cookies.
+    pub fn cookie_partition_identifier(&self) -> Option<&str> {
+        self.cookie_partition_identifier.as_deref()
+    }
+
+    /// Changes [`cookie_partition_identifier`](Self::cookie_partition_identifier).
+    pub fn set_cookie_partition_identifier(&mut self, partition: Option<&str>) {
+        self.cookie_partition_identifier = partition.map(Into::into);
+    }
+
+    pub(crate) fn set_method(&mut self, method: Method) {
+        self.method = method;
+    }
+}
+
+macro_rules! flags {
+    ($($bit:ident, $get:ident, $set:ident, $alias:literal: $doc:literal;)*) => {
+        impl UrlRequest {
+            $(
+                #[doc = $doc]
+                #[doc(alias = $alias)]
+                pub fn $get(&self) -> bool {
+                    self.flags & $bit != 0
+                }
+
+                #[doc = concat!("Changes [`", stringify!($get), "`](Self::", stringify!($get), ").")]
+                pub fn $set(&mut self, value: bool) {
+                    self.flags = if value { self.flags | $bit } else { self.flags & !$bit };
+                }
+            )*
+        }
+    };
+}
+
+const HANDLES_COOKIES: u16 = 1;
+const PIPELINING: u16 = 1 << 1;
+const CELLULAR: u16 = 1 << 2;
+const EXPENSIVE: u16 = 1 << 3;
+const CONSTRAINED: u16 = 1 << 4;
+const ULTRA_CONSTRAINED: u16 = 1 << 5;
+const HTTP3: u16 = 1 << 6;
+const DNSSEC: u16 = 1 << 7;
+const PERSISTENT_DNS: u16 = 1 << 8;
+
+flags! {
+    HANDLES_COOKIES, http_should_handle_cookies, set_http_should_handle_cookies, "httpShouldHandleCookies":
+        "Are cookies of this load sent and stored (true)? Without effect until this library has cookies.";
+    PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
+        "Stored only (false): requests are never pipelined, a connection carries one HTTP/1.1 exchange at a time.";
+    CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":
+        "May cellular interfaces be used (true)? Without effect until the network path is observed.";
+    EXPENSIVE, allows_expensive_network_access, set_allows_expensive_network_access, "allowsExpensiveNetworkAccess":
+        "May metered interfaces be used (true)? Without effect until the network path is observed.";
+    CONSTRAINED, allows_constrained_network_access, set_allows_constrained_network_access, "allowsConstrainedNetworkAccess":
+        "May interfaces in low-data mode be used (true)? Without effect until the network path is observed.";
+    ULTRA_CONSTRAINED, allows_ultra_constrained_network_access, set_allows_ultra_constrained_network_access, "allowsUltraConstrainedNetworkAccess":
+        "May satellite-like interfaces be used (true)? Without effect until the network path is observed.";
+    HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
+        "Is the server expected to speak HTTP/3 (false)? Without effect until this library does.";
+    DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":
+        "Must names be validated by DNSSEC (false)? Without effect until this library validates.";
+    PERSISTENT_DNS, allows_persistent_dns, set_allows_persistent_dns, "allowsPersistentDNS":
+        "May names be resolved from records of earlier runs (false)? Stored only: names are never cached.";
+}
+
+impl Hash for UrlRequest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.url.hash(state);
+        self.method.hash(state);
+        self.main_document_url.hash(state);
+    }
+}
+
+impl fmt::Display for UrlRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.url {
+            Some(url) => url.fmt(f),
+            None => f.write_str("url: nil"),
+        }
+    }
+}
+
+impl fmt::Debug for UrlRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UrlRequest")
+            .field("method", &self.method)
+            .field("host", &self.url.as_ref().and_then(Url::host_str))
+            .field("path", &self.url.as_ref().map(Url::path))
+            .field("fields", &self.fields)
+            .field("body_length", &self.body.length())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a load uses the cache. Numbers are Apple's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CachePolicy {
+    /// By the rules of the protocol.
+    #[default]
+    UseProtocolCachePolicy = 0,
+    /// Always from the server.
+    ReloadIgnoringLocalCacheData = 1,
+    /// Any cached answer, however old; else from the server.
+    ReturnCacheDataElseLoad = 2,
+    /// Any cached answer, however old; else fail.
+    ReturnCacheDataDontLoad = 3,
+    /// Always from the origin server, past every cache.
+    ReloadIgnoringLocalAndRemoteCacheData = 4,
+    /// A cached answer only after the server confirmed it.
+    ReloadRevalidatingCacheData = 5,
+}
+
+/// What traffic is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NetworkServiceType {
+    /// Ordinary traffic.
+    #[default]
+    Default,
+    /// Interactive video.
+    Video,
+    /// Not urgent.
+    Background,
+    /// Interactive voice.
+    Voice,
+    /// The user waits for it.
+    ResponsiveData,
+    /// Buffered audio or video.
+    AvStreaming,
+    /// Interactive audio or video that adapts to the network.
+    ResponsiveAv,
+    /// Call set-up.
+    CallSignaling,
+}
+
+/// Who caused a load.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Attribution {
+    /// The developer's code.
+    #[default]
+    Developer,
+    /// The user typed or chose the URL.
+    User,
+}
+
+/// What a task can be created from: a URL as text, a [`Url`] or a [`UrlRequest`].
+pub trait IntoUrlRequest {
+    /// The request; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL.
+    fn into_url_request(self) -> Result<UrlRequest>;
+}
+
+impl IntoUrlRequest for UrlRequest {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(self)
+    }
+}
+
+impl IntoUrlRequest for &UrlRequest {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoUrlRequest for Url {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(UrlRequest::new(self))
+    }
+}
+
+impl IntoUrlRequest for &Url {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(UrlRequest::new(self.clone()))
+    }
+}
+
+impl IntoUrlRequest for &str {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        let url = Url::parse(self).map_err(|error| {
+            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{self:?} is not a URL: {error}"))
+                .with_source(error)
+        })?;
+        Ok(UrlRequest::new(url))
+    }
+}
+
+impl IntoUrlRequest for String {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        self.as_str().into_url_request()
+    }
+}
+
+impl IntoUrlRequest for &String {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        self.as_str().into_url_request()
+    }
+}

@@ -1,0 +1,304 @@
+//! Responses: `UrlResponse` of any scheme, `HttpUrlResponse` with status and header fields.
+//!
+//! What is derived from the head (MIME type, suggested file name, …) is derived when asked for.
+//! Apple: *URLResponse*, *HTTPURLResponse*.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
+use url::Url;
+use urlsession_proto::{disposition, field, mime};
+
+use super::UrlRequest;
+
+/// The answer to a request, without its body. Cheap to clone.
+#[derive(Clone)]
+#[doc(alias = "URLResponse")]
+pub struct UrlResponse(Arc<Inner>);
+
+struct Inner {
+    url: Source,
+    kind: Kind,
+}
+
+/// The URL of a response is that of the request it answers; sharing it saves a copy for each load.
+enum Source {
+    Request(Arc<UrlRequest>),
+    Url(Url),
+}
+
+enum Kind {
+    Plain {
+        mime_type: Option<String>,
+        expected_content_length: Option<u64>,
+        text_encoding_name: Option<String>,
+    },
+    Http(HttpHead),
+}
+
+/// The head of an HTTP response.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpHead {
+    pub(crate) version: Version,
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    /// The head as it came on the wire, for the spelling of names; empty where names have no case (HTTP/2).
+    pub(crate) raw: Bytes,
+}
+
+impl UrlResponse {
+    /// A response of a protocol without header fields.
+    pub fn new(
+        url: Url,
+        mime_type: Option<&str>,
+        expected_content_length: Option<u64>,
+        text_encoding_name: Option<&str>,
+    ) -> Self {
+        let kind = Kind::Plain {
+            mime_type: mime_type.map(Into::into),
+            expected_content_length,
+            text_encoding_name: text_encoding_name.map(Into::into),
+        };
+        Self(Arc::new(Inner { url: Source::Url(url), kind }))
+    }
+
+    pub(crate) fn from_http(request: Arc<UrlRequest>, head: HttpHead) -> Self {
+        Self(Arc::new(Inner { url: Source::Request(request), kind: Kind::Http(head) }))
+    }
+
+    /// The URL that was answered; after redirects the last one.
+    pub fn url(&self) -> Option<&Url> {
+        match &self.0.url {
+            Source::Request(request) => request.url(),
+            Source::Url(url) => Some(url),
+        }
+    }
+
+    /// The media type without parameters; lower case for HTTP. `None` if the server does not say.
+    #[doc(alias = "MIMEType")]
+    pub fn mime_type(&self) -> Option<Cow<'_, str>> {
+        match &self.0.kind {
+            Kind::Plain { mime_type, .. } => mime_type.as_deref().map(Cow::Borrowed),
+            Kind::Http(head) => content_type(head).map(|kind| Cow::Owned(kind.mime)),
+        }
+    }
+
+    /// The character encoding's name, lower case for HTTP, from the media type's `charset`.
+    pub fn text_encoding_name(&self) -> Option<Cow<'_, str>> {
+        match &self.0.kind {
+            Kind::Plain { text_encoding_name, .. } => text_encoding_name.as_deref().map(Cow::Borrowed),
+            Kind::Http(head) => content_type(head).and_then(|kind| kind.charset).map(Cow::Owned),
+        }
+    }
+
+    /// Bytes the server announced (`Content-Length`, before any decoding); `None` if it did not.
+    pub fn expected_content_length(&self) -> Option<u64> {
+        match &self.0.kind {
+            Kind::Plain { expected_content_length, .. } => *expected_content_length,
+            Kind::Http(head) => {
+                let value = head.fields.get(header::CONTENT_LENGTH)?.to_str().ok()?;
+                value.split(',').next()?.trim().parse().ok()
+            }
+        }
+    }
+
+    /// A safe file name for the body: from `Content-Disposition`, else the last part of the URL's path (with an
+    /// extension for the MIME type if it has none), else `Unknown`. It never holds a path separator.
+    #[doc(alias = "suggestedFilename")]
+    pub fn suggested_filename(&self) -> String {
+        if let Kind::Http(head) = &self.0.kind {
+            let field = head.fields.get(header::CONTENT_DISPOSITION);
+            // Field values are bytes; file names in the wild are UTF-8 (RFC 8187 §1 allows only ISO-8859-1).
+            let name =
+                field.and_then(|value| disposition::file_name(&String::from_utf8_lossy(value.as_bytes())));
+            if let Some(name) = name {
+                return name;
+            }
+        }
+        self.name_from_path().unwrap_or_else(|| "Unknown".into())
+    }
+
+    /// The HTTP side of the response, if it has one.
+    pub fn http(&self) -> Option<HttpUrlResponse> {
+        matches!(self.0.kind, Kind::Http(_)).then(|| HttpUrlResponse(self.clone()))
+    }
+
+    /// The status code, if the response is one of HTTP. 404 and 500 are responses, not errors.
+    pub fn status_code(&self) -> Option<u16> {
+        self.http_head().map(|head| head.status.as_u16())
+    }
+
+    pub(crate) fn http_head(&self) -> Option<&HttpHead> {
+        match &self.0.kind {
+            Kind::Http(head) => Some(head),
+            Kind::Plain { .. } => None,
+        }
+    }
+
+    fn name_from_path(&self) -> Option<String> {
+        let segment = self.url()?.path_segments()?.next_back().filter(|name| !name.is_empty())?;
+        let quoted = format!("attachment; filename*=UTF-8''{segment}");
+        let name = disposition::file_name(&quoted)
+            .or_else(|| disposition::file_name(&format!("a; filename={segment}")))?;
+        if name.contains('.') {
+            return Some(name);
+        }
+        match self.mime_type().and_then(|mime| mime::extension_for(&mime)) {
+            Some(extension) => Some(format!("{name}.{extension}")),
+            None => Some(name),
+        }
+    }
+}
+
+fn content_type(head: &HttpHead) -> Option<mime::ContentType> {
+    mime::parse(head.fields.get(header::CONTENT_TYPE)?.to_str().ok()?)
+}
+
+impl PartialEq for UrlResponse {
+    fn eq(&self, other: &Self) -> bool {
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return true;
+        }
+        self.url() == other.url()
+            && match (&self.0.kind, &other.0.kind) {
+                (Kind::Http(a), Kind::Http(b)) => {
+                    (a.status, a.version, &a.fields) == (b.status, b.version, &b.fields)
+                }
+                (Kind::Plain { .. }, Kind::Plain { .. }) => {
+                    self.mime_type() == other.mime_type()
+                        && self.expected_content_length() == other.expected_content_length()
+                        && self.text_encoding_name() == other.text_encoding_name()
+                }
+                _ => false,
+            }
+    }
+}
+
+impl Eq for UrlResponse {}
+
+impl std::hash::Hash for UrlResponse {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.url().hash(state);
+        self.status_code().hash(state);
+    }
+}
+
+/// Field values may be secrets (`Set-Cookie`): only their names are shown.
+impl fmt::Debug for UrlResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("UrlResponse");
+        debug.field("host", &self.url().and_then(Url::host_str)).field("path", &self.url().map(Url::path));
+        if let Some(head) = self.http_head() {
+            debug.field("status", &head.status).field("fields", &head.fields.keys().collect::<Vec<_>>());
+        }
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// A response of HTTP: status code and header fields beside what every [`UrlResponse`] has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "HTTPURLResponse")]
+pub struct HttpUrlResponse(UrlResponse);
+
+impl HttpUrlResponse {
+    /// A response as a custom protocol or a test makes it; `None` if the status or a field is not valid.
+    pub fn new(url: Url, status_code: u16, version: Version, fields: &[(&str, &str)]) -> Option<Self> {
+        let mut map = HeaderMap::with_capacity(fields.len());
+        let mut raw = b"\r\n".to_vec();
+        for (name, value) in fields {
+            map.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?);
+            raw.extend_from_slice(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        raw.extend_from_slice(b"\r\n");
+        let status = StatusCode::from_u16(status_code).ok()?;
+        let head = HttpHead { version, status, fields: map, raw: raw.into() };
+        Some(Self(UrlResponse(Arc::new(Inner { url: Source::Url(url), kind: Kind::Http(head) }))))
+    }
+
+    /// The status code, 100 to 999.
+    #[doc(alias = "statusCode")]
+    pub fn status_code(&self) -> u16 {
+        self.head().status.as_u16()
+    }
+
+    /// The protocol version of the response.
+    pub fn version(&self) -> Version {
+        self.head().version
+    }
+
+    /// The first value of a header field, if it is visible ASCII; names compare without case.
+    #[doc(alias = "valueForHTTPHeaderField")]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.head().fields.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The header fields with lower-case names and every value.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head().fields
+    }
+
+    /// The header fields with names in Apple's spelling (`Content-Type`; `x-…` as the server spelled them).
+    /// Values of the same name are joined by commas, which is lossless except for `Set-Cookie`.
+    #[doc(alias = "allHeaderFields")]
+    pub fn all_header_fields(&self) -> Vec<(String, String)> {
+        let head = self.head();
+        let mut all: Vec<(String, String)> = Vec::with_capacity(head.fields.keys_len());
+        let spelled: Box<dyn Iterator<Item = (&str, &[u8])>> = if head.raw.is_empty() {
+            Box::new(head.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
+        } else {
+            Box::new(field::raw_fields(&head.raw))
+        };
+        for (name, value) in spelled {
+            let value = String::from_utf8_lossy(value);
+            match all.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+                Some((_, known)) => {
+                    known.push_str(", ");
+                    known.push_str(&value);
+                }
+                None => all.push((field::canonical_name(name).into_owned(), value.into_owned())),
+            }
+        }
+        all
+    }
+
+    /// What a status code means, in English, lower case: 404 is `not found`.
+    #[doc(alias = "localizedString(forStatusCode:)")]
+    pub fn localized_string(status_code: u16) -> String {
+        let reason = StatusCode::from_u16(status_code).ok().and_then(|status| status.canonical_reason());
+        match (reason, status_code) {
+            (_, 200) => "no error".into(),
+            (Some(reason), _) => reason.to_ascii_lowercase(),
+            (None, 100..=199) => "informational".into(),
+            (None, 200..=299) => "success".into(),
+            (None, 300..=399) => "redirected".into(),
+            (None, 400..=499) => "client error".into(),
+            (None, 500..=599) => "server error".into(),
+            (None, _) => "unknown".into(),
+        }
+    }
+
+    fn head(&self) -> &HttpHead {
+        match &self.0.0.kind {
+            Kind::Http(head) => head,
+            Kind::Plain { .. } => unreachable!("an HttpUrlResponse is made of an HTTP head only"),
+        }
+    }
+}
+
+impl Deref for HttpUrlResponse {
+    type Target = UrlResponse;
+
+    fn deref(&self) -> &UrlResponse {
+        &self.0
+    }
+}
+
+impl From<HttpUrlResponse> for UrlResponse {
+    fn from(response: HttpUrlResponse) -> Self {
+        response.0
+    }
+}

@@ -1,0 +1,53 @@
+//! HTTP: the order of its policies, one file each.
+//!
+//! The first listed sees the request first and the response last. A policy knows nothing of the others.
+
+mod coding;
+mod defaults;
+mod exchange;
+mod redirect;
+mod retry;
+mod security;
+#[cfg(test)]
+mod test_support;
+
+use std::sync::Arc;
+
+use self::coding::Coding;
+use self::exchange::Exchange;
+use self::redirect::Redirect;
+use self::retry::Retry;
+use self::security::Security;
+use crate::configuration::Configuration;
+use crate::error::Result;
+use crate::load::{Attempt, BoxFuture, Layer, Protocol, Response};
+use crate::transport::Pool;
+
+/// The order of the policies:
+///
+/// 1. `Redirect`: every hop starts afresh
+/// 2. (authentication takes its place here: it repeats a hop with credentials)
+/// 3. `Security`: sees the URL of every hop
+/// 4. (cookies take their place here: below authentication, since 401s set cookies too)
+/// 5. `Coding`: above the cache, which keeps coded bytes
+/// 6. (caching takes its place here: all below it costs network)
+/// 7. (connectivity takes its place here: a cached answer needs no network)
+/// 8. `Retry`: repeats only what failed on the wire
+/// 9. `Exchange`: the wire
+type HttpLoader<W = Exchange> = Redirect<Security<Coding<Retry<W>>>>;
+
+/// The loader of `http` and `https`.
+pub(super) struct Http(HttpLoader);
+
+impl Http {
+    pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
+        let exchange = Exchange::new(&config, pool);
+        Self(Redirect::new(Security::new(config, Coding::new(Retry::new(exchange)))))
+    }
+}
+
+impl Protocol for Http {
+    fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+        Box::pin(async move { self.0.load(&mut attempt).await })
+    }
+}

@@ -1,0 +1,67 @@
+//! The header fields every request of a session carries: the configuration's, then what a client owes a server.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::configuration::Configuration;
+use crate::env::preferred_languages;
+use crate::transport::DefaultFields;
+
+/// The configuration's additional fields (reserved ones left out), `Accept`, `Accept-Language` of the user and
+/// `User-Agent`.
+pub(super) fn defaults(config: &Configuration) -> DefaultFields {
+    let mut fields: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
+    for (name, value) in config.http_additional_headers.iter().filter(|(name, _)| !is_reserved(name)) {
+        fields.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
+    }
+    let mut add = |name: &'static str, value: Bytes| {
+        if !config.http_additional_headers.contains(name) {
+            fields.push((name.into(), value));
+        }
+    };
+    add("Accept", Bytes::from_static(b"*/*"));
+    if let Some(languages) = accept_language(&preferred_languages()) {
+        add("Accept-Language", languages.into());
+    }
+    add("User-Agent", Bytes::from_static(concat!("urlsession/", env!("CARGO_PKG_VERSION")).as_bytes()));
+    DefaultFields::new(fields)
+}
+
+/// Apple: *httpAdditionalHeaders*, "reserved".
+fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 8] = [
+        "authorization",
+        "connection",
+        "content-length",
+        "host",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "transfer-encoding",
+        "www-authenticate",
+    ];
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
+/// Language tags in order of preference as a field value (RFC 9110 §12.5.4): `de-DE, en;q=0.9`.
+fn accept_language(tags: &[String]) -> Option<String> {
+    let weighted = tags.iter().take(MAX_LANGUAGES).enumerate().map(|(rank, tag)| match rank {
+        0 => tag.clone(),
+        rank => format!("{tag};q=0.{}", 10 - rank),
+    });
+    Some(weighted.collect::<Vec<_>>().join(", ")).filter(|value| !value.is_empty())
+}
+
+const MAX_LANGUAGES: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages_are_weighted_by_rank() {
+        let tags = ["de-DE".to_owned(), "de".into(), "en".into()];
+        assert_eq!(accept_language(&tags).unwrap(), "de-DE, de;q=0.9, en;q=0.8");
+        assert_eq!(accept_language(&[]), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! The wire: one request over one connection of the pool, and what cannot be sent is refused.
+
+use std::sync::Arc;
+
+use http::Method;
+use urlsession_proto::method::is_idempotent;
+
+use super::defaults::defaults;
+use crate::configuration::Configuration;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Layer, Response};
+use crate::message::{HttpBody, UrlRequest};
+use crate::transport::{Checkout, DefaultFields, Key, Outgoing, Pool, RequestHead};
+
+pub(crate) struct Exchange {
+    pool: Arc<Pool>,
+    defaults: DefaultFields,
+}
+
+impl Exchange {
+    pub(super) fn new(config: &Configuration, pool: Arc<Pool>) -> Self {
+        Self { pool, defaults: defaults(config) }
+    }
+}
+
+impl Layer for Exchange {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let request = attempt.request.clone();
+        let url = sendable(&request)?;
+        let Some(key) = Key::of(url) else {
+            return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
+        };
+        // A request that must not be repeated is worth a system call that tells whether the connection lives.
+        let certain = !is_idempotent(request.http_method());
+        let (place, meter) = (attempt.place, attempt.meter);
+        let priority = attempt.ask.priority();
+        let checkout =
+            self.pool.checkout(key, place, priority, meter, certain, attempt.wants_new_connection).await?;
+        let outgoing = outgoing(attempt).await?;
+        let added = std::mem::take(&mut attempt.added);
+        let head = RequestHead {
+            request: &request,
+            url,
+            defaults: &self.defaults,
+            added: &added,
+            content_type: implied_content_type(&request),
+        };
+        let result = match checkout {
+            Checkout::Http1(connection) => connection.exchange(attempt, &head, outgoing).await,
+            Checkout::Http2(handle) => handle.exchange(attempt, &head, outgoing).await,
+        };
+        // A retry sends the same fields.
+        attempt.added = added;
+        let (head, body) = result?;
+        Ok(Response { head, body })
+    }
+}
+
+/// The URL to send to, if the request can be sent at all.
+fn sendable(request: &UrlRequest) -> Result<&url::Url> {
+    let refuse = |code, detail| Err(UrlError::new(code, Phase::Request, detail));
+    let Some(url) = request.url() else {
+        return refuse(UrlErrorCode::UnsupportedUrl, "the request has no URL");
+    };
+    match *request.http_method() {
+        Method::GET if !request.body().is_empty() => refuse(
+            UrlErrorCode::DataLengthExceedsMaximum,
+            "a GET request has no body; use POST, or remove the body",
+        ),
+        Method::CONNECT => {
+            refuse(UrlErrorCode::BadUrl, "CONNECT makes tunnels for proxies and loads nothing")
+        }
+        _ => Ok(url),
+    }
+}
+
+/// The body to send; a stream that was sent before is asked for again.
+async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
+    let stream = match attempt.request.body() {
+        HttpBody::None => return Ok(Outgoing::none()),
+        HttpBody::Data(data) => return Ok(Outgoing::data(data.clone())),
+        HttpBody::Stream(stream) => stream,
+    };
+    if let Some(chunks) = stream.take() {
+        return Ok(Outgoing::stream(chunks, length(&attempt.request, stream.length())));
+    }
+    let new = {
+        let _excuse = attempt.meter.excuse();
+        attempt.ask.new_body().await
+    };
+    let chunks = new.as_ref().and_then(|stream| Some((stream.take()?, stream.length())));
+    match chunks {
+        Some((chunks, stream_length)) => {
+            Ok(Outgoing::stream(chunks, length(&attempt.request, stream_length)))
+        }
+        None => {
+            let detail = "the body stream was sent before and has to be sent again; \
+                          answer need_new_body_stream with another, or use a body in memory";
+            Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
+        }
+    }
+}
+
+/// A stream's own length, else what the request's `Content-Length` announces (Apple: *httpBodyStream*).
+fn length(request: &UrlRequest, stream: Option<u64>) -> Option<u64> {
+    stream.or_else(|| request.value("content-length")?.trim().parse().ok())
+}
+
+/// Apple sends a POST body without a type as a form.
+fn implied_content_type(request: &UrlRequest) -> Option<&'static str> {
+    let is_untyped_post = *request.http_method() == Method::POST && !request.body().is_empty();
+    is_untyped_post.then_some("application/x-www-form-urlencoded")
+}

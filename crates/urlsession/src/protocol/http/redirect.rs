@@ -1,0 +1,154 @@
+//! Redirects: whether to follow one, to where, and with which request.
+//!
+//! RFC 9110 §15.4, RFC 3986 §5 and Apple's *willPerformHTTPRedirection*. It does not judge the new URL: the next
+//! hop passes the security room like the first.
+
+use std::future::poll_fn;
+
+use http::{HeaderMap, Method, StatusCode, header};
+use url::Url;
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Body, Layer, Response};
+use crate::message::UrlRequest;
+
+pub(super) struct Redirect<N> {
+    next: N,
+}
+
+impl<N> Redirect<N> {
+    pub(super) fn new(next: N) -> Self {
+        Self { next }
+    }
+}
+
+impl<N: Layer> Layer for Redirect<N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let mut hops = 0;
+        loop {
+            attempt.begin_transaction();
+            attempt.added.clear();
+            attempt.wants_new_connection = false;
+            attempt.ask.requesting(&attempt.request);
+            let loaded = self.next.load(attempt).await;
+            let response = loaded.map_err(|error| error.with_url(attempt.request.url()))?;
+            let Some(head) = response.head.http_head() else { return Ok(response) };
+            match verdict(&attempt.request, head.status, &head.fields, hops) {
+                Verdict::Final => return Ok(response),
+                Verdict::Fail(error) => return Err(error.with_url(attempt.request.url())),
+                Verdict::Follow(next) => {
+                    let next = {
+                        let _excuse = attempt.meter.excuse();
+                        attempt.ask.redirect(&response.head, *next).await
+                    };
+                    let Some(next) = next else { return Ok(response) };
+                    discard(response.body, attempt).await;
+                    attempt.request = next.into();
+                    hops += 1;
+                }
+            }
+        }
+    }
+}
+
+/// What to do with a response.
+enum Verdict {
+    Final,
+    Follow(Box<UrlRequest>),
+    Fail(UrlError),
+}
+
+fn verdict(request: &UrlRequest, status: StatusCode, fields: &HeaderMap, hops: usize) -> Verdict {
+    let code = status.as_u16();
+    // 300 and 304 are answers, not orders (RFC 9110 §15.4.1, §15.4.5).
+    if !matches!(code, 301 | 302 | 303 | 305..=308) {
+        return Verdict::Final;
+    }
+    let (Some(location), Some(url)) = (fields.get(header::LOCATION), request.url()) else {
+        return Verdict::Final;
+    };
+    let target = match resolve(url, location.as_bytes()) {
+        Ok(target) => target,
+        Err(error) => return Verdict::Fail(error),
+    };
+    if hops >= LIMIT {
+        let detail = format!("more than {LIMIT} redirects; the server may be redirecting in a circle");
+        return Verdict::Fail(UrlError::new(UrlErrorCode::HttpTooManyRedirects, Phase::Redirect, detail));
+    }
+    Verdict::Follow(Box::new(successor(request, url, target, code)))
+}
+
+/// RFC 3986 §5.2; the fragment is inherited (RFC 9110 §10.2.2).
+fn resolve(base: &Url, location: &[u8]) -> Result<Url> {
+    let nowhere =
+        |detail: String| UrlError::new(UrlErrorCode::RedirectToNonExistentLocation, Phase::Redirect, detail);
+    let text = std::str::from_utf8(location)
+        .map_err(|error| nowhere("Location is not text".into()).with_source(error))?;
+    let mut target = base
+        .join(text)
+        .map_err(|error| nowhere(format!("Location {text:?} is not a URL: {error}")).with_source(error))?;
+    if !matches!(target.scheme(), "http" | "https") {
+        let detail = format!("a redirect from HTTP to the scheme {:?} is not followed", target.scheme());
+        return Err(UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Redirect, detail));
+    }
+    if target.fragment().is_none() {
+        target.set_fragment(base.fragment());
+    }
+    Ok(target)
+}
+
+/// The request for the next hop.
+fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest {
+    let mut next = request.clone();
+    // RFC 9110 §15.4.2, §15.4.3: POST becomes GET as everywhere; §15.4.4: 303 asks for GET.
+    let becomes_get = match code {
+        301 | 302 => *request.http_method() == Method::POST,
+        303 => true,
+        _ => false,
+    };
+    if becomes_get {
+        next.set_method(Method::GET);
+        next.remove_http_body();
+        for name in
+            ["content-type", "content-length", "content-encoding", "content-language", "content-location"]
+        {
+            next.header_fields_mut().remove(name);
+        }
+    }
+    if from.origin() != to.origin() {
+        // Credentials never cross an origin; neither does the name of the old host.
+        for name in ["authorization", "cookie", "proxy-authorization", "host"] {
+            next.header_fields_mut().remove(name);
+        }
+    }
+    next.set_url(Some(to));
+    next
+}
+
+/// Reads a short body to its end, so that the connection can be used again; a long one is not worth it.
+async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
+    let meter = attempt.meter;
+    while body.wire_bytes() < WORTH_READING {
+        let before = body.wire_bytes();
+        let chunk = poll_fn(|cx| body.poll_chunk(cx)).await;
+        meter.moved((body.wire_bytes() - before) as usize);
+        if !matches!(chunk, Some(Ok(_))) {
+            break;
+        }
+    }
+    let now = attempt.clock.now();
+    let stamps = attempt.stamps();
+    stamps.response_end = Some(now);
+    stamps.response_body_bytes = body.wire_bytes();
+    stamps.response_body_bytes_after_decoding = body.delivered();
+}
+
+/// Apple's page: "currently 16".
+const LIMIT: usize = 16;
+
+/// A redirect's body up to this length is read for the connection's sake.
+const WORTH_READING: u64 = 64 * 1024;
+
+#[cfg(test)]
+#[path = "redirect_tests.rs"]
+mod tests;

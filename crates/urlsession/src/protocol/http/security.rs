@@ -1,0 +1,176 @@
+//! App Transport Security: which URLs may be loaded at all.
+//!
+//! Today its cleartext rule; HSTS and pinning belong here too. TLS versions and trust are enforced where the
+//! handshake is (`transport::tls`). Apple: *NSAppTransportSecurity*.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use crate::configuration::{AppTransportSecurity, Configuration};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Layer, Response};
+
+pub(super) struct Security<N> {
+    config: Arc<Configuration>,
+    next: N,
+}
+
+impl<N> Security<N> {
+    pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
+        Self { config, next }
+    }
+}
+
+impl<N: Layer> Layer for Security<N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        if let Some(url) = attempt.request.url() {
+            verdict(url, &self.config.app_transport_security)?;
+        }
+        self.next.load(attempt).await
+    }
+}
+
+/// May this URL be loaded?
+fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
+    if url.scheme() == "https" {
+        return Ok(());
+    }
+    let Some(host) = url.host() else { return Ok(()) };
+    if is_loopback(&host) {
+        return Ok(());
+    }
+    let name = host.to_string();
+    let exception =
+        rules.exception_domains.iter().find(|rule| covers(&rule.domain, rule.includes_subdomains, &name));
+    if let Some(rule) = exception {
+        return match rule.allows_insecure_http_loads {
+            true => Ok(()),
+            false => Err(refusal(format!(
+                "the rule for {:?} does not allow cleartext; set its allows_insecure_http_loads, or use https",
+                rule.domain
+            ))),
+        };
+    }
+    if rules.allows_arbitrary_loads {
+        return Ok(());
+    }
+    let is_local = match &host {
+        Host::Domain(name) => is_local_name(name) && rules.allows_local_networking != Some(false),
+        Host::Ipv4(address) => address.is_private() && rules.allows_local_networking == Some(true),
+        Host::Ipv6(address) => address.is_unique_local() && rules.allows_local_networking == Some(true),
+    };
+    match is_local {
+        true => Ok(()),
+        false => Err(refusal(
+            "cleartext http is refused by default; use https, or allow it in app_transport_security \
+             (exception_domains for one domain, allows_arbitrary_loads for all)"
+                .into(),
+        )),
+    }
+}
+
+fn refusal(detail: String) -> UrlError {
+    UrlError::new(UrlErrorCode::AppTransportSecurityRequiresSecureConnection, Phase::Policy, detail)
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            // RFC 6761 §6.3
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
+        Host::Ipv6(address) => {
+            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
+        }
+    }
+}
+
+/// Unqualified, or below `.local` (RFC 6762 §3).
+fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    !name.contains('.') || name.ends_with(".local")
+}
+
+fn covers(domain: &str, subdomains: bool, host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host == domain || (subdomains && host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::ExceptionDomain;
+
+    fn allowed(url: &str, rules: &AppTransportSecurity) -> bool {
+        match verdict(&url.parse().unwrap(), rules) {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(error.code().number(), -1022);
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn cleartext_is_refused_but_to_this_machine_and_the_local_network() {
+        let rules = AppTransportSecurity::default();
+        for url in
+            ["http://example.com/", "http://8.8.8.8/", "http://192.168.1.1/", "http://a.localhost.example/"]
+        {
+            assert!(!allowed(url, &rules), "{url}");
+        }
+        for url in [
+            "https://example.com/",
+            "http://localhost/",
+            "http://a.localhost/",
+            "http://127.9.9.9/",
+            "http://[::1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://printer/",
+            "http://printer.local/",
+        ] {
+            assert!(allowed(url, &rules), "{url}");
+        }
+    }
+
+    #[test]
+    fn local_networking_opens_private_addresses_or_closes_local_names() {
+        let open = AppTransportSecurity { allows_local_networking: Some(true), ..Default::default() };
+        assert!(allowed("http://192.168.1.1/", &open) && allowed("http://[fd00::1]/", &open));
+        assert!(!allowed("http://8.8.8.8/", &open));
+        let closed = AppTransportSecurity { allows_local_networking: Some(false), ..Default::default() };
+        assert!(!allowed("http://printer.local/", &closed));
+        assert!(allowed("http://127.0.0.1/", &closed));
+    }
+
+    #[test]
+    fn a_domain_with_a_rule_is_not_subject_to_the_general_ones() {
+        let rule = |domain: &str, sub, allows| ExceptionDomain {
+            domain: domain.into(),
+            includes_subdomains: sub,
+            allows_insecure_http_loads: allows,
+        };
+        let rules = AppTransportSecurity {
+            allows_arbitrary_loads: true,
+            exception_domains: vec![rule("bank.example", true, false), rule("old.example", false, true)],
+            ..Default::default()
+        };
+        assert!(!allowed("http://bank.example/", &rules));
+        assert!(!allowed("http://www.bank.example/", &rules));
+        assert!(allowed("http://notbank.example/", &rules));
+        let strict = AppTransportSecurity { allows_arbitrary_loads: false, ..rules };
+        assert!(allowed("http://old.example/", &strict));
+        assert!(!allowed("http://www.old.example/", &strict));
+    }
+
+    #[test]
+    fn a_refusal_says_which_setting_would_allow_it() {
+        let error =
+            verdict(&"http://example.com/".parse().unwrap(), &AppTransportSecurity::default()).unwrap_err();
+        assert!(error.to_string().contains("allows_arbitrary_loads"), "{error}");
+    }
+}

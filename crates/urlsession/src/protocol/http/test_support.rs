@@ -1,0 +1,122 @@
+//! For the rooms' tests: a scripted room below, and a task above that says yes to everything.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, StatusCode, Version};
+
+use crate::env::{Place, SystemClock, block_on};
+use crate::error::{Result, UrlError};
+use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Response};
+use crate::message::{BodyStream, HttpHead, UrlRequest, UrlResponse};
+
+/// A response a [`Script`] gives.
+#[derive(Clone, Default)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) fields: Vec<(&'static str, &'static str)>,
+    pub(super) body: &'static [u8],
+}
+
+impl From<u16> for Reply {
+    fn from(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+}
+
+/// The room below: answers what it was told to and remembers what it was asked.
+pub(super) struct Script {
+    replies: Mutex<VecDeque<Result<Reply>>>,
+    seen: Mutex<Vec<String>>,
+    pub(super) requests: Mutex<Vec<Arc<UrlRequest>>>,
+    pub(super) added: Mutex<Vec<String>>,
+}
+
+impl Script {
+    pub(super) fn new<R: Into<Reply>>(replies: impl IntoIterator<Item = Result<R>>) -> Self {
+        let replies = replies.into_iter().map(|reply| reply.map(Into::into)).collect();
+        Self {
+            replies: Mutex::new(replies),
+            seen: Mutex::default(),
+            requests: Mutex::default(),
+            added: Mutex::default(),
+        }
+    }
+
+    pub(super) fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+impl Layer for &Script {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let request = attempt.request.clone();
+        let fresh = if attempt.wants_new_connection { " on a new connection" } else { "" };
+        self.seen.lock().unwrap().push(format!("{} {request}{fresh}", request.http_method()));
+        let added = attempt.added.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        self.added.lock().unwrap().extend(added);
+        self.requests.lock().unwrap().push(request.clone());
+        let reply = self.replies.lock().unwrap().pop_front().expect("the script has no more replies")?;
+        let fields =
+            reply.fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
+        let head = HttpHead {
+            version: Version::HTTP_11,
+            status: StatusCode::from_u16(reply.status).unwrap(),
+            fields: fields.collect::<HeaderMap>(),
+            raw: Bytes::new(),
+        };
+        let body = Body::whole(Bytes::from_static(reply.body), reply.body.len() as u64);
+        Ok(Response { head: UrlResponse::from_http(request, head), body })
+    }
+}
+
+struct Yes;
+
+impl Ask for Yes {
+    fn redirect<'a>(&'a self, _: &'a UrlResponse, next: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
+        Box::pin(async { Some(next) })
+    }
+
+    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
+        Box::pin(async { None })
+    }
+
+    fn requesting(&self, _: &Arc<UrlRequest>) {}
+
+    fn sent(&self, _: u64) {}
+
+    fn wants_informational(&self) -> bool {
+        false
+    }
+
+    fn informational(&self, _: UrlResponse) {}
+
+    fn priority(&self) -> f32 {
+        0.5
+    }
+}
+
+/// Loads `url` through a room.
+pub(super) fn run(room: &impl Layer, method: &str, url: &str) -> (Result<Response, UrlError>, Log) {
+    let mut request = UrlRequest::new(url.parse().unwrap());
+    request.set_http_method(method).unwrap();
+    run_request(room, request)
+}
+
+/// Loads a request through a room.
+pub(super) fn run_request(room: &impl Layer, request: UrlRequest) -> (Result<Response, UrlError>, Log) {
+    let (meter, mut log, place) = (Meter::default(), Log::new(), Place::own());
+    let mut attempt = Attempt {
+        request: Arc::new(request),
+        added: Default::default(),
+        wants_new_connection: false,
+        ask: &Yes,
+        meter: &meter,
+        log: &mut log,
+        place: &place,
+        clock: &SystemClock,
+    };
+    let result = block_on(room.load(&mut attempt));
+    (result, log)
+}

@@ -1,0 +1,194 @@
+//! `UrlSession`: what an application holds. It makes tasks and ends them; it loads nothing itself.
+//!
+//! Apple: *URLSession*.
+
+mod delegate;
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+pub use self::delegate::SessionDelegate;
+use crate::configuration::Configuration;
+use crate::error::Result;
+use crate::message::{IntoUrlRequest, UrlResponse};
+use crate::task::{
+    BytesRequest, Core, Data, DataTask, DelegateQueue, Handler, Roster, Style, Task, TaskDelegate,
+};
+
+/// A session: a configuration, connections to share, a delegate, and the tasks made with them.
+///
+/// A clone is the same session. Usable from any thread. A session that is dropped without being invalidated lets
+/// its running tasks finish.
+#[derive(Clone)]
+#[doc(alias = "URLSession")]
+pub struct UrlSession(Arc<Inner>);
+
+struct Inner {
+    roster: Arc<Roster>,
+    delegate: Mutex<Option<Arc<dyn SessionDelegate>>>,
+    description: Mutex<Option<Arc<str>>>,
+    is_shared: bool,
+}
+
+impl UrlSession {
+    /// The session of the process, with the default configuration and without a delegate. Invalidating it has no
+    /// effect.
+    pub fn shared() -> Self {
+        static SHARED: LazyLock<UrlSession> =
+            LazyLock::new(|| UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true));
+        SHARED.clone()
+    }
+
+    /// A session without a delegate. The configuration is copied: changing it later has no effect.
+    #[doc(alias = "init(configuration:)")]
+    pub fn new(configuration: Configuration) -> Self {
+        Self::make(configuration, None, DelegateQueue::serial(), false)
+    }
+
+    /// A session that calls `delegate` on `queue`, and keeps it until the session has become invalid.
+    #[doc(alias = "init(configuration:delegate:delegateQueue:)")]
+    pub fn with_delegate(
+        configuration: Configuration,
+        delegate: Arc<dyn SessionDelegate>,
+        queue: DelegateQueue,
+    ) -> Self {
+        Self::make(configuration, Some(delegate), queue, false)
+    }
+
+    fn make(
+        configuration: Configuration,
+        delegate: Option<Arc<dyn SessionDelegate>>,
+        queue: DelegateQueue,
+        is_shared: bool,
+    ) -> Self {
+        let of_tasks = delegate.clone().map(|delegate| delegate as Arc<dyn TaskDelegate>);
+        let roster = Arc::new(Roster::new(Arc::new(configuration), of_tasks, queue));
+        Self(Arc::new(Inner {
+            roster,
+            delegate: Mutex::new(delegate),
+            description: Mutex::default(),
+            is_shared,
+        }))
+    }
+
+    /// A copy of the configuration.
+    pub fn configuration(&self) -> Configuration {
+        (*self.0.roster.config).clone()
+    }
+
+    /// The delegate, until the session has become invalid.
+    pub fn delegate(&self) -> Option<Arc<dyn SessionDelegate>> {
+        self.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The queue of delegate calls and completion handlers.
+    pub fn delegate_queue(&self) -> DelegateQueue {
+        self.0.roster.queue.clone()
+    }
+
+    /// A label of the application's own.
+    pub fn session_description(&self) -> Option<Arc<str>> {
+        self.0.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the label.
+    pub fn set_session_description(&self, description: Option<&str>) {
+        *self.0.description.lock().unwrap_or_else(PoisonError::into_inner) = description.map(Into::into);
+    }
+
+    /// A data task that tells the delegate of its response and its data. Created suspended.
+    ///
+    /// A malformed request gives a task that fails when it is resumed, as does an invalidated session.
+    #[doc(alias = "dataTask(with:)")]
+    pub fn data_task(&self, request: impl IntoUrlRequest) -> DataTask {
+        self.create(request, Style::Delegate, None)
+    }
+
+    /// A data task that calls `handler` once, on the delegate queue, with body and response or with an error (the
+    /// response, if one came, is then the task's). Created suspended.
+    ///
+    /// Of the delegate's methods those of response, data and completion are not called for it.
+    #[doc(alias = "dataTask(with:completionHandler:)")]
+    pub fn data_task_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> DataTask {
+        self.create(request, Style::Handler, Some(Box::new(handler)))
+    }
+
+    /// Loads to memory: a future of body and response.
+    #[doc(alias = "data(for:delegate:)")]
+    #[doc(alias = "data(from:delegate:)")]
+    pub fn data(&self, request: impl IntoUrlRequest) -> Data {
+        Data::new(self.core(request, Style::Future, None))
+    }
+
+    /// Loads as a stream: a future of the body to come and the response.
+    #[doc(alias = "bytes(for:delegate:)")]
+    #[doc(alias = "bytes(from:delegate:)")]
+    pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesRequest {
+        BytesRequest::new(self.core(request, Style::Future, None))
+    }
+
+    /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
+    /// identifier.
+    #[doc(alias = "getAllTasks(completionHandler:)")]
+    pub fn all_tasks(&self) -> Vec<Task> {
+        self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
+    }
+
+    /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is
+    /// released. Returns at once. No effect on the shared session.
+    #[doc(alias = "finishTasksAndInvalidate()")]
+    pub fn finish_tasks_and_invalidate(&self) {
+        if self.0.is_shared {
+            return;
+        }
+        // Weakly: a session that is dropped has nobody to tell.
+        let (session, queue) = (self.clone(), self.0.roster.queue.clone());
+        self.0.roster.close(move || {
+            queue.add(move || {
+                let delegate = session.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
+                session.0.roster.protocols.close_idle();
+                if let Some(delegate) = delegate {
+                    delegate.did_become_invalid(&session, None);
+                }
+            });
+        });
+    }
+
+    /// Cancels every task, then does as [`finish_tasks_and_invalidate`](Self::finish_tasks_and_invalidate). No
+    /// effect on the shared session.
+    #[doc(alias = "invalidateAndCancel()")]
+    pub fn invalidate_and_cancel(&self) {
+        if self.0.is_shared {
+            return;
+        }
+        let tasks = self.0.roster.all();
+        self.finish_tasks_and_invalidate();
+        for task in tasks {
+            task.cancel();
+        }
+    }
+
+    fn create(&self, request: impl IntoUrlRequest, style: Style, handler: Option<Handler>) -> DataTask {
+        DataTask::of(Task::of(self.core(request, style, handler)))
+    }
+
+    fn core(&self, request: impl IntoUrlRequest, style: Style, handler: Option<Handler>) -> Arc<Core> {
+        let core = Core::new(&self.0.roster, request.into_url_request(), style, handler);
+        if let Some(delegate) = self.0.roster.delegate() {
+            delegate.did_create_task(&Task::of(core.clone()));
+        }
+        core
+    }
+}
+
+impl fmt::Debug for UrlSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UrlSession").field("description", &self.session_description()).finish_non_exhaustive()
+    }
+}

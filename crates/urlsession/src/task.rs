@@ -1,0 +1,37 @@
+//! Tasks: their handles, their states, and the one async function that runs each of them.
+//!
+//! A task knows its session only as a [`Roster`]. Which bytes go where is for `protocol` and below.
+
+mod answer;
+mod asking;
+mod bytes;
+mod core;
+mod courier;
+mod data;
+mod deadlines;
+mod delegate;
+mod governor;
+mod handle;
+mod lines;
+mod metrics;
+mod observe;
+mod progress;
+mod queue;
+mod roster;
+mod run;
+mod state;
+
+pub use self::answer::{Answer, Responder};
+pub use self::bytes::{AsyncBytes, BytesRequest};
+pub(crate) use self::core::{Core, Style};
+pub use self::data::Data;
+pub use self::delegate::{ResponseDisposition, TaskDelegate};
+pub use self::handle::{DataTask, Task};
+pub use self::lines::Lines;
+pub use self::metrics::{DomainResolutionProtocol, ResourceFetchType, TaskMetrics, TransactionMetrics};
+pub use self::observe::{Changes, StateChanges, TaskChange};
+pub use self::progress::Progress;
+pub use self::queue::{DelegateQueue, Job};
+pub(crate) use self::roster::Roster;
+pub(crate) use self::run::Handler;
+pub use self::state::TaskState;

@@ -1,0 +1,73 @@
+//! A task as the layers below see it: the one road up.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::AcqRel;
+
+use super::core::Core;
+use super::observe::TaskChange;
+use crate::load::{Ask, BoxFuture};
+use crate::message::{BodyStream, UrlRequest, UrlResponse};
+
+/// Speaks for a task.
+pub(super) struct Asking<'a>(pub(super) &'a Arc<Core>);
+
+impl Ask for Asking<'_> {
+    fn redirect<'a>(
+        &'a self,
+        response: &'a UrlResponse,
+        next: UrlRequest,
+    ) -> BoxFuture<'a, Option<UrlRequest>> {
+        Box::pin(async move {
+            let (Some(audience), Some(response)) = (self.0.audience(), response.http()) else {
+                return Some(next);
+            };
+            let proposed = next.clone();
+            let answer = self.0.ask(audience, "will_perform_http_redirection", move |delegate, task| {
+                delegate.will_perform_http_redirection(task, &response, proposed)
+            });
+            answer.await.unwrap_or(Some(next))
+        })
+    }
+
+    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
+        Box::pin(async move {
+            let audience = self.0.audience()?;
+            self.0
+                .ask(audience, "need_new_body_stream", |delegate, task| delegate.need_new_body_stream(task))
+                .await?
+        })
+    }
+
+    fn requesting(&self, request: &Arc<UrlRequest>) {
+        let mut live = self.0.live();
+        if live.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, request)) {
+            return;
+        }
+        live.current = Some(request.clone());
+        drop(live);
+        self.0.tell_watchers(TaskChange::CurrentRequest);
+    }
+
+    fn sent(&self, bytes: u64) {
+        self.0.bytes.sent.fetch_add(bytes, AcqRel);
+        self.0.report_sent();
+        self.0.tell_watchers(TaskChange::Bytes);
+    }
+
+    fn wants_informational(&self) -> bool {
+        let live = self.0.live();
+        live.delegate.is_some() || live.session_delegate.is_some()
+    }
+
+    fn informational(&self, response: UrlResponse) {
+        if let (Some(audience), Some(response)) = (self.0.audience(), response.http()) {
+            self.0.tell(audience, "did_receive_informational_response", move |delegate, task| {
+                delegate.did_receive_informational_response(task, &response);
+            });
+        }
+    }
+
+    fn priority(&self) -> f32 {
+        self.0.priority()
+    }
+}

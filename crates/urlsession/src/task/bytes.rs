@@ -1,0 +1,255 @@
+//! `AsyncBytes`: a body read as it comes, at the reader's pace. Apple: *URLSession.AsyncBytes*.
+//!
+//! What is not read stays with the sender: between two reads at most one chunk is held.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_core::Stream;
+
+use super::core::Core;
+use super::data::abandon;
+use super::delegate::TaskDelegate;
+use super::governor::Governor;
+use super::handle::{DataTask, Task};
+use super::lines::Lines;
+use super::run;
+use crate::env::{Place, block_on};
+use crate::error::{Result, UrlError};
+use crate::load::{Body, BoxFuture, Log, Response};
+use crate::message::UrlResponse;
+
+/// The head of a response and its body to come: await it, or [`wait`](Self::wait) for it.
+///
+/// Nothing is sent before it is first polled. Dropping it cancels the task.
+#[must_use = "a load does nothing unless it is awaited or waited for"]
+pub struct BytesRequest {
+    core: Arc<Core>,
+    load: Option<BoxFuture<'static, Result<(AsyncBytes, UrlResponse)>>>,
+    is_done: bool,
+}
+
+impl BytesRequest {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self { core, load: None, is_done: false }
+    }
+
+    /// The task behind it.
+    pub fn task(&self) -> DataTask {
+        DataTask::of(Task::of(self.core.clone()))
+    }
+
+    /// A delegate of this task's own; response and data are not delivered to it.
+    pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_delegate(Some(Arc::new(delegate)));
+        self
+    }
+
+    /// Waits for the head on this thread; the body can then be read by [`AsyncBytes::wait_chunk`].
+    ///
+    /// # Errors
+    /// As awaiting it.
+    pub fn wait(mut self) -> Result<(AsyncBytes, UrlResponse)> {
+        self.begin(Place::own());
+        block_on(self)
+    }
+
+    fn begin(&mut self, place: Place) {
+        self.core.resume();
+        self.load = Some(Box::pin(open(self.core.clone(), place)));
+    }
+}
+
+impl Future for BytesRequest {
+    type Output = Result<(AsyncBytes, UrlResponse)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.load.is_none() && !self.is_done {
+            self.begin(Place::current());
+        }
+        let Some(load) = &mut self.load else { return Poll::Ready(Err(UrlError::cancelled())) };
+        let poll = load.as_mut().poll(cx);
+        if poll.is_ready() {
+            self.is_done = true;
+            self.load = None;
+        }
+        poll
+    }
+}
+
+impl Drop for BytesRequest {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.load = None;
+            abandon(&self.core);
+        }
+    }
+}
+
+async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)> {
+    let mut governor = Box::pin(Governor::new(core.clone(), place.clone()));
+    let mut log = Log::new();
+    let result = {
+        let mut load = std::pin::pin!(run::load(&core, &place, &mut log));
+        poll_fn(|cx| governor.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
+    };
+    match result {
+        Ok(Response { head, body }) => {
+            let reading = Some(Reading { body, log });
+            Ok((AsyncBytes { core, governor, reading, rest: Bytes::new() }, head))
+        }
+        Err(error) => {
+            let error = core.name_url(error);
+            run::finish(&core, Err(error.clone()), &log, None);
+            Err(error)
+        }
+    }
+}
+
+/// The body of a response, decoded, as it comes: a [`Stream`] of chunks, an `AsyncRead` (of `futures-io` and of
+/// tokio), or [`lines`](Self::lines).
+///
+/// Reading slowly holds the server back. Dropping it before its end cancels the task.
+#[doc(alias = "URLSession.AsyncBytes")]
+pub struct AsyncBytes {
+    core: Arc<Core>,
+    governor: Pin<Box<Governor>>,
+    reading: Option<Reading>,
+    /// Of a chunk that a read took only partly.
+    rest: Bytes,
+}
+
+struct Reading {
+    body: Body,
+    log: Log,
+}
+
+impl AsyncBytes {
+    /// The task behind it.
+    pub fn task(&self) -> DataTask {
+        DataTask::of(Task::of(self.core.clone()))
+    }
+
+    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS; empty ones are left out,
+    /// and what is not UTF-8 is replaced. A line longer than 1 MiB is an error.
+    pub fn lines(self) -> Lines {
+        Lines::new(self)
+    }
+
+    /// The next chunk, waited for on this thread; for bodies opened with [`BytesRequest::wait`].
+    pub fn wait_chunk(&mut self) -> Option<Result<Bytes>> {
+        block_on(poll_fn(|cx| self.poll_chunk(cx)))
+    }
+
+    /// The next chunk, never empty; `None` at the end.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.rest))));
+        }
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        let core = &self.core;
+        let poll = self.governor.as_mut().poll(cx, |cx| match run::poll_chunk(core, &mut reading.body, cx) {
+            Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
+            Poll::Pending => Poll::Pending,
+        });
+        match ready!(poll) {
+            Ok(Some(chunk)) => Poll::Ready(Some(Ok(chunk))),
+            Ok(None) => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            Err(error) => {
+                let error = core.name_url(error);
+                self.end(Some(error.clone()));
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn end(&mut self, error: Option<UrlError>) {
+        let Some(Reading { body, mut log }) = self.reading.take() else { return };
+        run::seal(&self.core, &mut log, &body);
+        drop(body);
+        let response = self.core.live().response.clone();
+        let result = match (error, response) {
+            (Some(error), _) => Err(error),
+            (None, Some(response)) => Ok((Bytes::new(), response)),
+            (None, None) => Err(UrlError::cancelled()),
+        };
+        run::finish(&self.core, result, &log, None);
+    }
+
+    /// Bytes for a reader, at most `most`; empty at the end.
+    fn poll_some(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
+        match ready!(self.poll_chunk(cx)) {
+            None => Poll::Ready(Ok(Bytes::new())),
+            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
+            Some(Ok(mut chunk)) => {
+                let some = chunk.split_to(most.min(chunk.len()));
+                self.rest = chunk;
+                Poll::Ready(Ok(some))
+            }
+        }
+    }
+}
+
+impl Stream for AsyncBytes {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(cx)
+    }
+}
+
+impl futures_io::AsyncRead for AsyncBytes {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut some = ready!(self.poll_some(cx, buf.len()))?;
+        let n = some.len();
+        some.copy_to_slice(&mut buf[..n]);
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl tokio::io::AsyncRead for AsyncBytes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0 {
+            let some = ready!(self.poll_some(cx, buf.remaining()))?;
+            buf.put_slice(&some);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for AsyncBytes {
+    fn drop(&mut self) {
+        if self.reading.is_some() {
+            self.core.cancel();
+            self.end(Some(UrlError::cancelled()));
+        }
+    }
+}
+
+impl fmt::Debug for AsyncBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncBytes").field("task", &*self.task()).finish()
+    }
+}
+
+impl fmt::Debug for BytesRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BytesRequest").field("task", &*self.task()).finish()
+    }
+}

@@ -1,0 +1,334 @@
+//! The heart of a task: its properties, its state, and who must be woken when it changes.
+//!
+//! Handles, futures and the running load all share one. It runs nothing itself.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use super::delegate::TaskDelegate;
+use super::metrics::Epoch;
+use super::observe::{TaskChange, Watchers};
+use super::roster::{Roster, Seat};
+use super::run::{self, Handler};
+use super::state::{Machine, TaskState};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Meter;
+use crate::message::{UrlRequest, UrlResponse};
+
+/// How the application hears of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Delegate methods.
+    Delegate,
+    /// A completion handler.
+    Handler,
+    /// A future: polled by the application, in place.
+    Future,
+}
+
+pub(crate) struct Core {
+    identifier: u64,
+    pub(super) style: Style,
+    pub(super) roster: Arc<Roster>,
+    pub(super) meter: Meter,
+    pub(super) created: Epoch,
+    pub(super) bytes: Bytes,
+    priority: AtomicU32,
+    live: Mutex<Live>,
+}
+
+/// The four counters, in bytes; `UNKNOWN` where a length is not known.
+pub(super) struct Bytes {
+    pub(super) sent: AtomicU64,
+    pub(super) received: AtomicU64,
+    pub(super) to_send: AtomicU64,
+    pub(super) to_receive: AtomicU64,
+    /// Delivered to a delegate that has not returned yet.
+    pub(super) in_delivery: AtomicU64,
+    /// Already reported as sent.
+    pub(super) reported: AtomicU64,
+    /// Is a report on its way?
+    pub(super) is_reporting: std::sync::atomic::AtomicBool,
+}
+
+pub(super) const UNKNOWN: u64 = u64::MAX;
+
+pub(super) struct Live {
+    machine: Machine,
+    seat: Option<Seat>,
+    has_started: bool,
+    /// Was it ever running?
+    pub(super) has_run: bool,
+    pub(super) original: Option<Arc<UrlRequest>>,
+    pub(super) current: Option<Arc<UrlRequest>>,
+    pub(super) response: Option<UrlResponse>,
+    pub(super) error: Option<UrlError>,
+    pub(super) description: Option<Arc<str>>,
+    pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
+    pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
+    handler: Option<Handler>,
+    /// Why it is being cancelled, if not by its owner.
+    failure: Option<UrlError>,
+    waker: Option<Waker>,
+    watchers: Watchers,
+}
+
+/// What the running load must know before it goes on.
+pub(super) enum Standing {
+    Go,
+    Wait,
+    Stop(UrlError),
+}
+
+impl Core {
+    pub(crate) fn new(
+        roster: &Arc<Roster>,
+        request: Result<UrlRequest>,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Self> {
+        let clock = &roster.config.environment.clock;
+        let created = Epoch { monotonic: clock.now(), wall: clock.wall() };
+        let (request, mut failure) = match request {
+            Ok(request) => (Some(Arc::new(request)), None),
+            Err(error) => (None, Some(error)),
+        };
+        let to_send = request.as_ref().map_or(0, |request| expected_to_send(request));
+        let core = Arc::new_cyclic(|weak| {
+            let (identifier, seat, session_delegate) = roster.enter(weak);
+            if seat.is_none() {
+                let detail = "the session has been invalidated and takes no more tasks";
+                failure = Some(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
+            }
+            Self {
+                identifier,
+                style,
+                roster: roster.clone(),
+                meter: Meter::default(),
+                created,
+                bytes: Bytes::new(to_send),
+                priority: AtomicU32::new(DEFAULT_PRIORITY.to_bits()),
+                live: Mutex::new(Live {
+                    machine: Machine::new(),
+                    seat,
+                    has_started: false,
+                    has_run: false,
+                    original: request.clone(),
+                    current: request,
+                    response: None,
+                    error: None,
+                    description: None,
+                    delegate: None,
+                    session_delegate,
+                    handler,
+                    failure,
+                    waker: None,
+                    watchers: Watchers::default(),
+                }),
+            }
+        });
+        core
+    }
+
+    pub(crate) fn identifier(&self) -> u64 {
+        self.identifier
+    }
+
+    pub(super) fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn state(&self) -> TaskState {
+        self.live().machine.state()
+    }
+
+    /// Was it ever running, and is it neither cancelled nor over?
+    pub(crate) fn is_outstanding(&self) -> bool {
+        let live = self.live();
+        live.has_run && matches!(live.machine.state(), TaskState::Running | TaskState::Suspended)
+    }
+
+    pub(crate) fn resume(self: &Arc<Self>) {
+        let mut live = self.live();
+        if live.machine.resume() {
+            live.has_run = true;
+            self.go(live, TaskState::Running);
+        }
+    }
+
+    pub(crate) fn suspend(self: &Arc<Self>) {
+        let mut live = self.live();
+        if live.machine.suspend() {
+            let waker = live.change(TaskChange::State(TaskState::Suspended));
+            drop(live);
+            wake(waker);
+        }
+    }
+
+    pub(crate) fn cancel(self: &Arc<Self>) {
+        let mut live = self.live();
+        if live.machine.cancel() {
+            self.go(live, TaskState::Canceling);
+        }
+    }
+
+    /// Cancels with a reason of its own.
+    pub(super) fn fail(self: &Arc<Self>, error: UrlError) {
+        self.live().failure.get_or_insert(error);
+        self.cancel();
+    }
+
+    /// The state has changed to one in which the task must be polled: starts it if nobody does so yet.
+    fn go(self: &Arc<Self>, mut live: MutexGuard<'_, Live>, state: TaskState) {
+        let starts = !std::mem::replace(&mut live.has_started, true) && self.style != Style::Future;
+        let handler = if starts { live.handler.take() } else { None };
+        let waker = live.change(TaskChange::State(state));
+        drop(live);
+        wake(waker);
+        if starts {
+            run::start(self.clone(), handler);
+        }
+    }
+
+    /// May the load go on? If not, `cx` is woken when that changes.
+    pub(super) fn standing(&self, cx: &Context<'_>) -> Standing {
+        let mut live = self.live();
+        match &mut live.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => live.waker = Some(cx.waker().clone()),
+        }
+        match live.machine.state() {
+            TaskState::Running => match live.failure.take() {
+                Some(failure) => Standing::Stop(failure),
+                None => Standing::Go,
+            },
+            TaskState::Suspended => Standing::Wait,
+            TaskState::Canceling | TaskState::Completed => {
+                Standing::Stop(live.failure.take().unwrap_or_else(UrlError::cancelled))
+            }
+        }
+    }
+
+    /// Polls the load again: something it waits for inside the task has changed.
+    pub(super) fn wake(&self) {
+        let waker = self.live().waker.take();
+        wake(waker);
+    }
+
+    /// Says which URL failed, if that is not yet said.
+    pub(super) fn name_url(&self, error: UrlError) -> UrlError {
+        let original = self.live().original.clone();
+        error.with_url(original.as_ref().and_then(|request| request.url()))
+    }
+
+    /// The task is over: state and error are final.
+    pub(super) fn complete(self: &Arc<Self>, error: Option<UrlError>) {
+        self.begin_completion(error).leave();
+    }
+
+    /// As `complete`, with the last call of the application still to come before the session hears of it.
+    pub(super) fn begin_completion(self: &Arc<Self>, error: Option<UrlError>) -> Completed {
+        let mut live = self.live();
+        if !live.machine.complete() {
+            return Completed { roster: self.roster.clone(), seat: None, released: None };
+        }
+        live.error = error;
+        let released = (live.delegate.take(), live.session_delegate.take());
+        let waker = live.change(TaskChange::State(TaskState::Completed));
+        let seat = live.seat.take();
+        drop(live);
+        wake(waker);
+        Completed { roster: self.roster.clone(), seat, released: Some(released) }
+    }
+
+    pub(super) fn tell_watchers(&self, change: TaskChange) {
+        let mut live = self.live();
+        if !live.watchers.is_empty() {
+            live.watchers.tell(change);
+        }
+    }
+
+    pub(super) fn watch(&self) -> super::observe::Changes {
+        let mut live = self.live();
+        let is_over = live.machine.state() == TaskState::Completed;
+        live.watchers.add(is_over)
+    }
+
+    pub(super) fn priority(&self) -> f32 {
+        f32::from_bits(self.priority.load(Relaxed))
+    }
+
+    pub(super) fn set_priority(&self, priority: f32) {
+        if !priority.is_nan() {
+            self.priority.store(priority.clamp(0.0, 1.0).to_bits(), Relaxed);
+        }
+    }
+}
+
+/// A task that is over and still on its session's list.
+pub(super) struct Completed {
+    roster: Arc<Roster>,
+    seat: Option<Seat>,
+    /// Dropped after the list has been left, outside every lock: applications' code may run then.
+    released: Option<(Option<Arc<dyn TaskDelegate>>, Option<Arc<dyn TaskDelegate>>)>,
+}
+
+impl Completed {
+    pub(super) fn leave(self) {
+        if let Some(seat) = self.seat {
+            self.roster.leave(seat);
+        }
+        drop(self.released);
+    }
+}
+
+impl Live {
+    pub(super) fn state(&self) -> TaskState {
+        self.machine.state()
+    }
+
+    fn change(&mut self, change: TaskChange) -> Option<Waker> {
+        if !self.watchers.is_empty() {
+            self.watchers.tell(change);
+        }
+        self.waker.take()
+    }
+}
+
+impl Bytes {
+    fn new(to_send: u64) -> Self {
+        Self {
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            to_send: AtomicU64::new(to_send),
+            to_receive: AtomicU64::new(UNKNOWN),
+            in_delivery: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
+            is_reporting: std::sync::atomic::AtomicBool::new(false),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if let Some(seat) = self.live().seat.take() {
+            self.roster.leave(seat);
+        }
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// From the body's length, else an explicit `Content-Length`.
+fn expected_to_send(request: &UrlRequest) -> u64 {
+    let announced = || request.value("content-length")?.trim().parse().ok();
+    request.body().length().or_else(announced).unwrap_or(UNKNOWN)
+}
+
+/// `URLSessionTask.defaultPriority`
+pub(super) const DEFAULT_PRIORITY: f32 = 0.5;

@@ -1,0 +1,130 @@
+//! `TaskDelegate`: everything a task tells and asks its application.
+//!
+//! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are the courier's.
+
+use bytes::Bytes;
+
+use super::answer::Answer;
+use super::handle::{DataTask, Task};
+use super::metrics::TaskMetrics;
+use crate::error::UrlError;
+use crate::message::{BodyStream, HttpUrlResponse, UrlRequest, UrlResponse};
+
+/// The events of a task. Every method has a default body that passes the call on to the session's delegate, so
+/// that a task's own delegate holds only what it wants to see first. A session's delegate has nobody to pass on
+/// to: there the default is to ignore an event, and to decide as documented.
+///
+/// Calls come one at a time and in order on the session's [`DelegateQueue`](super::DelegateQueue): creation, then
+/// redirects, informational responses and body progress, then response and data, then metrics, and completion
+/// last. A delegate that panics fails that task and nothing else.
+#[allow(unused_variables)]
+#[doc(alias = "URLSessionTaskDelegate")]
+#[doc(alias = "URLSessionDataDelegate")]
+pub trait TaskDelegate: Send + Sync {
+    /// The task was created. Called at once on the thread that creates it, before anything else, to configure it.
+    #[doc(alias = "urlSession(_:didCreateTask:)")]
+    fn did_create_task(&self, task: &Task) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_create_task(&task);
+        }
+    }
+
+    /// The server redirects; `new_request` is what would be loaded. Answer it, another request, or `None` to
+    /// take the redirect response itself. Default: `new_request`.
+    #[doc(alias = "urlSession(_:task:willPerformHTTPRedirection:newRequest:completionHandler:)")]
+    fn will_perform_http_redirection(
+        &self,
+        task: &Task,
+        response: &HttpUrlResponse,
+        new_request: UrlRequest,
+    ) -> Answer<Option<UrlRequest>> {
+        match task.next_delegate() {
+            Some((next, task)) => next.will_perform_http_redirection(&task, response, new_request),
+            None => Answer::default_handling(),
+        }
+    }
+
+    /// The request's body stream is needed again, after a redirect or a lost connection. Default: there is none,
+    /// and the load fails with [`RequestBodyStreamExhausted`](crate::UrlErrorCode::RequestBodyStreamExhausted).
+    #[doc(alias = "urlSession(_:task:needNewBodyStream:)")]
+    fn need_new_body_stream(&self, task: &Task) -> Answer<Option<BodyStream>> {
+        match task.next_delegate() {
+            Some((next, task)) => next.need_new_body_stream(&task),
+            None => Answer::default_handling(),
+        }
+    }
+
+    /// Body bytes have been sent: since the last call, in total, and how many there will be if that is known.
+    #[doc(alias = "urlSession(_:task:didSendBodyData:totalBytesSent:totalBytesExpectedToSend:)")]
+    fn did_send_body_data(
+        &self,
+        task: &Task,
+        bytes_sent: u64,
+        total_bytes_sent: u64,
+        total_bytes_expected_to_send: Option<u64>,
+    ) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_send_body_data(&task, bytes_sent, total_bytes_sent, total_bytes_expected_to_send);
+        }
+    }
+
+    /// An informational response, 1xx but 101.
+    #[doc(alias = "urlSession(_:task:didReceiveInformationalResponse:)")]
+    fn did_receive_informational_response(&self, task: &Task, response: &HttpUrlResponse) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_receive_informational_response(&task, response);
+        }
+    }
+
+    /// The response head is here; no data is delivered until the answer. Default: allow.
+    ///
+    /// Not called for tasks with a completion handler and for async calls.
+    #[doc(alias = "urlSession(_:dataTask:didReceive:completionHandler:)")]
+    fn did_receive_response(&self, task: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+        match task.next_delegate() {
+            Some((next, task)) => next.did_receive_response(&DataTask::of(task), response),
+            None => Answer::default_handling(),
+        }
+    }
+
+    /// Body bytes, decoded, new since the last call.
+    ///
+    /// Not called for tasks with a completion handler. For an async call only its own delegate sees them, beside
+    /// the result. While this method runs, the server is held back.
+    #[doc(alias = "urlSession(_:dataTask:didReceive:)")]
+    fn did_receive_data(&self, task: &DataTask, data: Bytes) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_receive_data(&DataTask::of(task), data);
+        }
+    }
+
+    /// Everything that was measured; the call before the last.
+    #[doc(alias = "urlSession(_:task:didFinishCollecting:)")]
+    fn did_finish_collecting_metrics(&self, task: &Task, metrics: &TaskMetrics) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_finish_collecting_metrics(&task, metrics);
+        }
+    }
+
+    /// The task is over: the last call, exactly once. `None` is success, whatever the status code.
+    ///
+    /// Not called for tasks with a completion handler and for async calls, which have their own end.
+    #[doc(alias = "urlSession(_:task:didCompleteWithError:)")]
+    fn did_complete(&self, task: &Task, error: Option<&UrlError>) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_complete(&task, error);
+        }
+    }
+}
+
+/// What to do with a response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[doc(alias = "URLSession.ResponseDisposition")]
+pub enum ResponseDisposition {
+    /// Cancel the task.
+    Cancel,
+    /// Deliver the body.
+    #[default]
+    Allow,
+}

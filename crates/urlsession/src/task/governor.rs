@@ -1,0 +1,99 @@
+//! Lets a task's load be polled only while it may run, and ends it when it is cancelled or out of time.
+//!
+//! A suspended load is not polled: it reads nothing, so the sender is held back.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use pin_project_lite::pin_project;
+
+use super::core::{Core, Standing};
+use super::deadlines::{Deadlines, Verdict};
+use crate::env::{Place, Timer};
+use crate::error::Result;
+
+pin_project! {
+    /// Stands between a task and whoever polls its load.
+    pub(super) struct Governor {
+        core: Arc<Core>,
+        place: Place,
+        deadlines: Option<Deadlines>,
+        was_waiting: bool,
+        timer_at: Option<Instant>,
+        #[pin]
+        timer: Option<Timer>,
+    }
+}
+
+impl Governor {
+    pub(super) fn new(core: Arc<Core>, place: Place) -> Self {
+        Self { core, place, deadlines: None, was_waiting: false, timer_at: None, timer: None }
+    }
+
+    pub(super) fn poll<T>(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        load: impl FnOnce(&mut Context<'_>) -> Poll<Result<T>>,
+    ) -> Poll<Result<T>> {
+        let mut this = self.project();
+        match this.core.standing(cx) {
+            Standing::Go => {}
+            Standing::Wait => {
+                *this.was_waiting = true;
+                return Poll::Pending;
+            }
+            Standing::Stop(error) => return Poll::Ready(Err(error)),
+        }
+        if let Poll::Ready(result) = load(cx) {
+            return Poll::Ready(result);
+        }
+        // Nothing is ready: only now is the time worth looking at.
+        let clock = &*this.core.roster.config.environment.clock;
+        let now = clock.now();
+        let deadlines = this.deadlines.get_or_insert_with(|| deadlines(this.core, now));
+        if deadlines.has_moved(this.core.meter.total()) | std::mem::take(this.was_waiting) {
+            deadlines.restart(now);
+        }
+        loop {
+            match deadlines.verdict(now, this.core.meter.is_excused()) {
+                Some(Verdict::TimedOut(error)) => return Poll::Ready(Err(error)),
+                None => return Poll::Pending,
+                Some(Verdict::WaitUntil(deadline)) => {
+                    // A timer that fires too early is set again; one that would fire too late is replaced.
+                    if this.timer_at.is_none_or(|at| at > deadline) {
+                        this.timer.set(Some(Timer::at(clock, this.place, deadline)));
+                        *this.timer_at = Some(deadline);
+                    }
+                    match this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) {
+                        Some(Poll::Ready(())) => {
+                            *this.timer_at = None;
+                            if clock.now() >= deadline {
+                                let now = clock.now();
+                                if let Some(Verdict::TimedOut(error)) =
+                                    deadlines.verdict(now, this.core.meter.is_excused())
+                                {
+                                    return Poll::Ready(Err(error));
+                                }
+                            }
+                        }
+                        Some(Poll::Pending) | None => return Poll::Pending,
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The request's own timeout wins over the configuration's.
+fn deadlines(core: &Core, now: Instant) -> Deadlines {
+    let config = &core.roster.config;
+    let own = core.live().original.as_ref().and_then(|request| request.timeout_interval());
+    Deadlines::new(
+        own.unwrap_or(config.timeout_interval_for_request),
+        config.timeout_interval_for_resource,
+        now,
+    )
+}

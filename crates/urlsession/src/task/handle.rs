@@ -1,0 +1,221 @@
+//! `Task` and `DataTask`: cheap handles. A clone is the same task.
+//!
+//! Apple: *URLSessionTask*, *URLSessionDataTask*.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::core::{Core, DEFAULT_PRIORITY, UNKNOWN};
+use super::delegate::TaskDelegate;
+use super::observe::{Changes, StateChanges};
+use super::progress::Progress;
+use super::state::TaskState;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::{UrlRequest, UrlResponse};
+
+/// A task of a session. Created suspended: [`resume`](Self::resume) starts it.
+#[derive(Clone)]
+#[doc(alias = "URLSessionTask")]
+pub struct Task {
+    core: Arc<Core>,
+    /// Is this the handle of a call to the task's own delegate, which passes on to the session's?
+    passes_on: bool,
+}
+
+impl Task {
+    /// 0.5
+    pub const DEFAULT_PRIORITY: f32 = DEFAULT_PRIORITY;
+    /// 0.25
+    pub const LOW_PRIORITY: f32 = 0.25;
+    /// 0.75
+    pub const HIGH_PRIORITY: f32 = 0.75;
+
+    pub(crate) fn of(core: Arc<Core>) -> Self {
+        Self { core, passes_on: false }
+    }
+
+    pub(super) fn passing_on(core: Arc<Core>) -> Self {
+        Self { core, passes_on: true }
+    }
+
+    /// In a call to the task's own delegate: the session's delegate and the handle to call it with. This is what
+    /// the default methods of [`TaskDelegate`] use, and what an own method calls to pass an event on.
+    pub fn next_delegate(&self) -> Option<(Arc<dyn TaskDelegate>, Self)> {
+        if !self.passes_on {
+            return None;
+        }
+        let next = self.core.live().session_delegate.clone()?;
+        Some((next, Self::of(self.core.clone())))
+    }
+
+    /// Unique within the session, from 1 on.
+    pub fn task_identifier(&self) -> u64 {
+        self.core.identifier()
+    }
+
+    /// A label of the application's own.
+    pub fn task_description(&self) -> Option<Arc<str>> {
+        self.core.live().description.clone()
+    }
+
+    /// Changes the label.
+    pub fn set_task_description(&self, description: Option<&str>) {
+        self.core.live().description = description.map(Into::into);
+    }
+
+    /// What the task is doing.
+    pub fn state(&self) -> TaskState {
+        self.core.state()
+    }
+
+    /// Starts the task, or undoes one [`suspend`](Self::suspend). Surplus calls do nothing, nor does a call after
+    /// the task was cancelled or is over.
+    pub fn resume(&self) {
+        self.core.resume();
+    }
+
+    /// Stops the task until it is resumed once more: nothing is read or sent, and the request's timeout stands
+    /// still. The server is held back, so that nothing is lost; events already on the way are still delivered.
+    pub fn suspend(&self) {
+        self.core.suspend();
+    }
+
+    /// Cancels the task: it ends with [`Cancelled`](UrlErrorCode::Cancelled), unless it has ended before.
+    pub fn cancel(&self) {
+        self.core.cancel();
+    }
+
+    /// The request the task was created with; `None` if there was none, because it was malformed.
+    pub fn original_request(&self) -> Option<Arc<UrlRequest>> {
+        self.core.live().original.clone()
+    }
+
+    /// The request being loaded: differs from the original one after a redirect.
+    pub fn current_request(&self) -> Option<Arc<UrlRequest>> {
+        self.core.live().current.clone()
+    }
+
+    /// The response, once its head is here.
+    pub fn response(&self) -> Option<UrlResponse> {
+        self.core.live().response.clone()
+    }
+
+    /// Why the task failed; `None` while it is active and after success. A status of 404 is no error.
+    pub fn error(&self) -> Option<UrlError> {
+        self.core.live().error.clone()
+    }
+
+    /// Response body bytes delivered so far, after decoding.
+    pub fn count_of_bytes_received(&self) -> u64 {
+        self.core.bytes.received.load(Relaxed)
+    }
+
+    /// Request body bytes sent so far; counts again what is sent again.
+    pub fn count_of_bytes_sent(&self) -> u64 {
+        self.core.bytes.sent.load(Relaxed)
+    }
+
+    /// Response body bytes the server announced, before decoding; `None` if it did not.
+    pub fn count_of_bytes_expected_to_receive(&self) -> Option<u64> {
+        known(&self.core.bytes.to_receive)
+    }
+
+    /// Request body bytes to send: 0 without a body, `None` for a stream of unknown length.
+    pub fn count_of_bytes_expected_to_send(&self) -> Option<u64> {
+        known(&self.core.bytes.to_send)
+    }
+
+    /// From 0 to 1: who gets a connection first when they are scarce.
+    pub fn priority(&self) -> f32 {
+        self.core.priority()
+    }
+
+    /// Changes the priority; values outside 0 to 1 are clamped, NaN is ignored. It has no effect on a task that
+    /// already has a connection or already waits for one.
+    pub fn set_priority(&self, priority: f32) {
+        self.core.set_priority(priority);
+    }
+
+    /// The task's own delegate, until the task is over.
+    pub fn delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
+        self.core.live().delegate.clone()
+    }
+
+    /// Sets the task's own delegate, which is asked before the session's. Only before the first `resume`.
+    pub fn set_delegate(&self, delegate: Option<Arc<dyn TaskDelegate>>) -> Result<()> {
+        let mut live = self.core.live();
+        if live.has_run || live.error.is_some() {
+            let detail = "a task's delegate is set before the task is resumed";
+            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+        }
+        let old = std::mem::replace(&mut live.delegate, delegate);
+        drop(live);
+        drop(old);
+        Ok(())
+    }
+
+    /// Progress of the transfer; cancelling, pausing and resuming it act on the task.
+    pub fn progress(&self) -> Progress {
+        Progress::of(self.core.clone())
+    }
+
+    /// Changes of the task's properties, until it is over.
+    pub fn observe(&self) -> Changes {
+        self.core.watch()
+    }
+
+    /// Changes of the task's state, until it is over.
+    pub fn state_changes(&self) -> StateChanges {
+        StateChanges(self.core.watch())
+    }
+}
+
+fn known(count: &AtomicU64) -> Option<u64> {
+    Some(count.load(Relaxed)).filter(|count| *count != UNKNOWN)
+}
+
+/// Handles are equal if they are of the same task.
+impl PartialEq for Task {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.core, &other.core)
+    }
+}
+
+impl Eq for Task {}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("identifier", &self.task_identifier())
+            .field("state", &self.state())
+            .field("request", &self.current_request())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A task that delivers its response to memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[doc(alias = "URLSessionDataTask")]
+pub struct DataTask(Task);
+
+impl DataTask {
+    pub(crate) fn of(task: Task) -> Self {
+        Self(task)
+    }
+}
+
+impl Deref for DataTask {
+    type Target = Task;
+
+    fn deref(&self) -> &Task {
+        &self.0
+    }
+}
+
+impl From<DataTask> for Task {
+    fn from(task: DataTask) -> Self {
+        task.0
+    }
+}

@@ -1,0 +1,229 @@
+//! Metrics: what was measured, in Apple's words. Built once, when the task is over.
+//!
+//! Apple: *URLSessionTaskMetrics*, *URLSessionTaskTransactionMetrics*.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::configuration::TlsVersion;
+use crate::load::Stamps;
+use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
+
+/// What a task did and when.
+#[derive(Clone, Debug)]
+#[doc(alias = "URLSessionTaskMetrics")]
+pub struct TaskMetrics {
+    /// One for each request and its response, in order: every redirect, every repetition.
+    #[doc(alias = "transactionMetrics")]
+    pub transaction_metrics: Vec<TransactionMetrics>,
+    /// From the creation of the task to its completion.
+    #[doc(alias = "taskInterval")]
+    pub task_interval: (SystemTime, SystemTime),
+    /// How many redirects were followed.
+    #[doc(alias = "redirectCount")]
+    pub redirect_count: usize,
+}
+
+/// One request and its response. A date is `None` if the phase did not take place, or failed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+#[doc(alias = "URLSessionTaskTransactionMetrics")]
+pub struct TransactionMetrics {
+    /// The request.
+    pub request: Arc<UrlRequest>,
+    /// The response, unless an error came instead.
+    pub response: Option<UrlResponse>,
+    /// The transaction began.
+    pub fetch_start_date: SystemTime,
+    /// The name lookup began. `None` for a reused connection and for an address as host.
+    pub domain_lookup_start_date: Option<SystemTime>,
+    /// The name lookup ended.
+    pub domain_lookup_end_date: Option<SystemTime>,
+    /// The connection began to be made. `None` for a reused one.
+    pub connect_start_date: Option<SystemTime>,
+    /// The TLS handshake began. `None` without TLS.
+    pub secure_connection_start_date: Option<SystemTime>,
+    /// The TLS handshake ended.
+    pub secure_connection_end_date: Option<SystemTime>,
+    /// The connection was ready, TLS included.
+    pub connect_end_date: Option<SystemTime>,
+    /// The first byte of the request was sent.
+    pub request_start_date: Option<SystemTime>,
+    /// The last byte of the request was sent.
+    pub request_end_date: Option<SystemTime>,
+    /// The response head was read.
+    pub response_start_date: Option<SystemTime>,
+    /// The last byte of the response was read.
+    pub response_end_date: Option<SystemTime>,
+    /// The ALPN name of the protocol: `http/1.1`, `h2`.
+    pub network_protocol_name: Option<&'static str>,
+    /// Did a proxy stand between? Always false: this library does not use proxies yet.
+    pub is_proxy_connection: bool,
+    /// Was the connection used before?
+    pub is_reused_connection: bool,
+    /// Where the response came from.
+    pub resource_fetch_type: ResourceFetchType,
+    /// Request line and fields on the wire, in bytes; compressed for HTTP/2.
+    pub count_of_request_header_bytes_sent: u64,
+    /// Request body bytes sent, without chunk or frame heads.
+    pub count_of_request_body_bytes_sent: u64,
+    /// Request body bytes as the application gave them.
+    pub count_of_request_body_bytes_before_encoding: u64,
+    /// Status line and fields on the wire, in bytes; compressed, with those of informational responses, for
+    /// HTTP/2.
+    pub count_of_response_header_bytes_received: u64,
+    /// Response body bytes on the wire: with chunk or frame heads, before decoding.
+    pub count_of_response_body_bytes_received: u64,
+    /// Response body bytes as delivered.
+    pub count_of_response_body_bytes_after_decoding: u64,
+    /// Our address.
+    pub local_address: Option<IpAddr>,
+    /// Our port.
+    pub local_port: Option<u16>,
+    /// The server's address.
+    pub remote_address: Option<IpAddr>,
+    /// The server's port.
+    pub remote_port: Option<u16>,
+    /// The version of TLS agreed on.
+    #[doc(alias = "negotiatedTLSProtocolVersion")]
+    pub negotiated_tls_protocol_version: Option<TlsVersion>,
+    /// The cipher suite agreed on, by its IANA number.
+    #[doc(alias = "negotiatedTLSCipherSuite")]
+    pub negotiated_tls_cipher_suite: Option<u16>,
+    /// Was the interface cellular? Always false: the network path is not observed yet.
+    pub is_cellular: bool,
+    /// Was the interface expensive? Always false, as above.
+    pub is_expensive: bool,
+    /// Was the interface constrained? Always false, as above.
+    pub is_constrained: bool,
+    /// Were several paths used? Always false: multipath TCP is not used.
+    pub is_multipath: bool,
+    /// How the name was resolved: unknown, since the system's resolver does not say.
+    pub domain_resolution_protocol: DomainResolutionProtocol,
+}
+
+/// Where a response came from. Numbers are Apple's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "URLSessionTaskMetrics.ResourceFetchType")]
+pub enum ResourceFetchType {
+    /// Not known: no response came.
+    Unknown = 0,
+    /// The network.
+    NetworkLoad = 1,
+    /// Pushed by the server; never, push is refused.
+    ServerPush = 2,
+    /// The cache.
+    LocalCache = 3,
+}
+
+/// How a name was resolved. Numbers are Apple's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[doc(alias = "URLSessionTaskMetrics.DomainResolutionProtocol")]
+pub enum DomainResolutionProtocol {
+    /// Not known.
+    Unknown = 0,
+    /// DNS over UDP.
+    Udp = 1,
+    /// DNS over TCP.
+    Tcp = 2,
+    /// DNS over TLS.
+    Tls = 3,
+    /// DNS over HTTPS.
+    Https = 4,
+}
+
+/// One moment on both clocks: turns monotonic time into dates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Epoch {
+    pub(super) monotonic: Instant,
+    pub(super) wall: SystemTime,
+}
+
+impl Epoch {
+    fn date(self, at: Instant) -> SystemTime {
+        match at.checked_duration_since(self.monotonic) {
+            Some(after) => self.wall + after,
+            None => self.wall.checked_sub(self.monotonic - at).unwrap_or(self.wall),
+        }
+    }
+}
+
+impl TaskMetrics {
+    /// `log` is what the rooms wrote down between the creation of the task (`epoch`) and `end`.
+    pub(super) fn new(log: &[Stamps], epoch: Epoch, end: Instant) -> Self {
+        let is_redirect = |pair: &&[Stamps]| pair[0].response.is_some();
+        Self {
+            transaction_metrics: log.iter().map(|stamps| TransactionMetrics::new(stamps, epoch)).collect(),
+            task_interval: (epoch.wall, epoch.date(end)),
+            redirect_count: log.windows(2).filter(is_redirect).count(),
+        }
+    }
+
+    /// How long the task took.
+    pub fn duration(&self) -> Duration {
+        self.task_interval.1.duration_since(self.task_interval.0).unwrap_or_default()
+    }
+}
+
+impl TransactionMetrics {
+    fn new(stamps: &Stamps, epoch: Epoch) -> Self {
+        let date = |at: Option<Instant>| at.map(|at| epoch.date(at));
+        let connection = stamps.connection.as_deref();
+        // A reused connection was made for another transaction.
+        let made = connection.filter(|_| !stamps.reused);
+        let lookup = made.and_then(|facts| facts.domain_lookup);
+        let connect = made.map(|facts| facts.connect);
+        let secure = made.and_then(|facts| facts.secure);
+        let (local, remote) =
+            (connection.and_then(|facts| facts.local), connection.and_then(|facts| facts.remote));
+        Self {
+            request: stamps.request.clone(),
+            response: stamps.response.clone(),
+            fetch_start_date: epoch.date(stamps.fetch_start),
+            domain_lookup_start_date: date(lookup.map(|(start, _)| start)),
+            domain_lookup_end_date: date(lookup.map(|(_, end)| end)),
+            connect_start_date: date(connect.map(|(start, _)| start)),
+            secure_connection_start_date: date(secure.map(|(start, _)| start)),
+            secure_connection_end_date: date(secure.map(|(_, end)| end)),
+            connect_end_date: date(connect.map(|(_, end)| end)),
+            request_start_date: date(stamps.request_start),
+            request_end_date: date(stamps.request_end),
+            response_start_date: date(stamps.response_start),
+            response_end_date: date(stamps.response_end),
+            network_protocol_name: connection.map(|facts| facts.protocol),
+            is_proxy_connection: false,
+            is_reused_connection: stamps.reused,
+            resource_fetch_type: match stamps.response {
+                Some(_) => ResourceFetchType::NetworkLoad,
+                None => ResourceFetchType::Unknown,
+            },
+            count_of_request_header_bytes_sent: stamps.request_head_bytes,
+            count_of_request_body_bytes_sent: stamps.request_body_bytes,
+            count_of_request_body_bytes_before_encoding: stamps.request_body_bytes,
+            count_of_response_header_bytes_received: stamps.response_head_bytes,
+            count_of_response_body_bytes_received: stamps.response_body_bytes,
+            count_of_response_body_bytes_after_decoding: stamps.response_body_bytes_after_decoding,
+            local_address: local.map(|address| address.ip()),
+            local_port: local.map(|address| address.port()),
+            remote_address: remote.map(|address| address.ip()),
+            remote_port: remote.map(|address| address.port()),
+            negotiated_tls_protocol_version: connection.and_then(|facts| match facts.tls_version {
+                Some(0x0303) => Some(TlsVersion::Tls12),
+                Some(0x0304) => Some(TlsVersion::Tls13),
+                _ => None,
+            }),
+            negotiated_tls_cipher_suite: connection.and_then(|facts| facts.tls_cipher_suite),
+            is_cellular: false,
+            is_expensive: false,
+            is_constrained: false,
+            is_multipath: false,
+            domain_resolution_protocol: DomainResolutionProtocol::Unknown,
+        }
+    }
+
+    /// The response, if it is one of HTTP.
+    pub fn http_response(&self) -> Option<HttpUrlResponse> {
+        self.response.as_ref().and_then(UrlResponse::http)
+    }
+}

@@ -1,0 +1,117 @@
+//! Observation: a task's changes as a stream. Apple: "all task properties support key-value observing".
+//!
+//! A slow watcher costs a bounded amount of memory: changes of the same property are merged.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
+
+use super::state::TaskState;
+
+/// A property of a task that has changed; its value is read from the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TaskChange {
+    /// The state, and what it became.
+    State(TaskState),
+    /// `current_request`
+    CurrentRequest,
+    /// `response`
+    Response,
+    /// One of the byte counts.
+    Bytes,
+}
+
+/// Those who watch a task.
+#[derive(Default)]
+pub(super) struct Watchers(Vec<Weak<Mutex<Watcher>>>);
+
+struct Watcher {
+    changes: VecDeque<TaskChange>,
+    is_over: bool,
+    waker: Option<Waker>,
+}
+
+impl Watchers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, is_over: bool) -> Changes {
+        let watcher = Arc::new(Mutex::new(Watcher { changes: VecDeque::new(), is_over, waker: None }));
+        self.0.retain(|watcher| watcher.strong_count() > 0);
+        self.0.push(Arc::downgrade(&watcher));
+        Changes(watcher)
+    }
+
+    pub(super) fn tell(&mut self, change: TaskChange) {
+        self.0.retain(|watcher| {
+            let Some(watcher) = watcher.upgrade() else { return false };
+            let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+            // A change of a property that is still unread says all there is to say, except for states, which
+            // are few.
+            if matches!(change, TaskChange::State(_)) || !watcher.changes.contains(&change) {
+                watcher.changes.push_back(change);
+            }
+            if watcher.changes.len() > MOST {
+                watcher.changes.pop_front();
+            }
+            watcher.is_over |= change == TaskChange::State(TaskState::Completed);
+            if let Some(waker) = watcher.waker.take() {
+                waker.wake();
+            }
+            true
+        });
+    }
+}
+
+/// The changes of a task, until it is over.
+pub struct Changes(Arc<Mutex<Watcher>>);
+
+impl Stream for Changes {
+    type Item = TaskChange;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskChange>> {
+        let mut watcher = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match watcher.changes.pop_front() {
+            Some(change) => Poll::Ready(Some(change)),
+            None if watcher.is_over => Poll::Ready(None),
+            None => {
+                watcher.waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Changes")
+    }
+}
+
+/// The states of a task as they come, until it is over.
+#[derive(Debug)]
+pub struct StateChanges(pub(super) Changes);
+
+impl Stream for StateChanges {
+    type Item = TaskState;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskState>> {
+        loop {
+            match Pin::new(&mut self.0).poll_next(cx) {
+                Poll::Ready(Some(TaskChange::State(state))) => return Poll::Ready(Some(state)),
+                Poll::Ready(Some(_)) => {}
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// Unread changes kept for one watcher: a task suspended and resumed in a loop must not grow without bound.
+const MOST: usize = 64;

@@ -1,0 +1,18 @@
+//! Connections: found or made, kept and reused, and the exchange of one request over each.
+//!
+//! It knows no policy: redirects, coding and retries are decided in `protocol`.
+
+mod acknowledged;
+mod connect;
+mod dns;
+pub(crate) mod h1;
+pub(crate) mod h2;
+mod head;
+mod outgoing;
+pub(crate) mod pool;
+mod stream;
+mod tls;
+
+pub(crate) use head::{DefaultFields, RequestHead};
+pub(crate) use outgoing::Outgoing;
+pub(crate) use pool::{Checkout, Key, Pool};

@@ -1,0 +1,165 @@
+//! From an origin to a connection that can carry requests: addresses raced (RFC 8305), then TLS.
+//!
+//! It does not decide when to connect or how often; the pool does.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::dns;
+use super::stream::Stream;
+use super::tls::Tls;
+use crate::configuration::{Configuration, HttpVersions};
+use crate::env::{Clock, Dial, Place, Timer, Wire, system_dial};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{BoxFuture, Facts};
+
+/// A new connection and what is known of it.
+pub(super) struct Connected {
+    pub(super) stream: Stream,
+    pub(super) facts: Facts,
+    pub(super) is_h2: bool,
+}
+
+/// Connects to `host`, which is an IPv6 literal only in brackets.
+pub(super) async fn connect(
+    config: &Configuration,
+    tls: &Tls,
+    place: &Place,
+    host: &str,
+    port: u16,
+    secure: bool,
+) -> Result<Connected> {
+    let env = &config.environment;
+    let clock = &*env.clock;
+    let lookup_start = clock.now();
+    let (addresses, looked_up) = dns::resolve(env, place, host, port).await?;
+    let connect_start = clock.now();
+    let (wire, remote) =
+        race(clock, &*env.dialler, place, &addresses).await.map_err(|error| refused(host, port, error))?;
+    let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
+    let mut facts = Facts {
+        domain_lookup: looked_up.then_some((lookup_start, connect_start)),
+        connect: (connect_start, connect_start),
+        secure: None,
+        local,
+        remote: Some(remote),
+        protocol: "http/1.1",
+        tls_version: None,
+        tls_cipher_suite: None,
+    };
+    let (stream, is_h2) = if secure {
+        let secure_start = clock.now();
+        let stream = tls.handshake(config, host, wire).await?;
+        facts.secure = Some((secure_start, clock.now()));
+        let session = stream.get_ref().1;
+        facts.tls_version = session.protocol_version().map(u16::from);
+        facts.tls_cipher_suite = session.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
+        let is_h2 = session.alpn_protocol() == Some(b"h2");
+        (Stream::Tls(Box::new(stream)), is_h2)
+    } else {
+        (Stream::Plain(wire), false)
+    };
+    if config.http_versions == HttpVersions::Http2 && !is_h2 {
+        let detail =
+            "the configuration allows only HTTP/2, which the server did not agree to in the TLS handshake";
+        return Err(UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail));
+    }
+    if is_h2 {
+        facts.protocol = "h2";
+    }
+    facts.connect.1 = clock.now();
+    Ok(Connected { stream, facts, is_h2 })
+}
+
+fn refused(host: &str, port: u16, error: io::Error) -> UrlError {
+    let detail = match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("{host} refuses connections on port {port}"),
+        _ => format!("no address of {host} answers on port {port}"),
+    };
+    UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail).with_source(error)
+}
+
+/// Dials the addresses in turn, the next one when the last failed or 250 ms have passed without an answer
+/// (RFC 8305 §5); the first connection wins, the others are dropped.
+async fn race(
+    clock: &dyn Clock,
+    dialler: &dyn Dial,
+    place: &Place,
+    addresses: &[SocketAddr],
+) -> io::Result<(Wire, SocketAddr)> {
+    let mut race = Race { running: Vec::new(), last_error: None };
+    let mut rest = addresses.iter().copied();
+    loop {
+        let next = rest.next();
+        match next {
+            Some(address) => race.running.push((address, dial(dialler, address))),
+            None if race.running.is_empty() => {
+                return Err(race.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
+            }
+            None => {}
+        }
+        let patience = (rest.len() > 0).then(|| clock.now() + ATTEMPT_DELAY);
+        if let Some(winner) = race.until(clock, place, patience).await {
+            return Ok(winner);
+        }
+    }
+}
+
+struct Race {
+    running: Vec<(SocketAddr, BoxFuture<'static, io::Result<Wire>>)>,
+    last_error: Option<io::Error>,
+}
+
+impl Race {
+    /// The winner; `None` when the time is up or an attempt has failed, so that the next may begin.
+    async fn until(
+        &mut self,
+        clock: &dyn Clock,
+        place: &Place,
+        deadline: Option<Instant>,
+    ) -> Option<(Wire, SocketAddr)> {
+        match deadline {
+            None => poll_fn(|cx| self.poll(cx)).await,
+            Some(deadline) => {
+                let mut timer = pin!(Timer::at(clock, place, deadline));
+                poll_fn(|cx| match self.poll(cx) {
+                    Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+                    ready => ready,
+                })
+                .await
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Wire, SocketAddr)>> {
+        let mut failed = false;
+        let mut at = 0;
+        while at < self.running.len() {
+            let (address, attempt) = &mut self.running[at];
+            match Pin::new(attempt).poll(cx) {
+                Poll::Ready(Ok(wire)) => return Poll::Ready(Some((wire, *address))),
+                Poll::Ready(Err(error)) => {
+                    self.last_error = Some(error);
+                    drop(self.running.swap_remove(at));
+                    failed = true;
+                }
+                Poll::Pending => at += 1,
+            }
+        }
+        if failed { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+fn dial(dialler: &dyn Dial, address: SocketAddr) -> BoxFuture<'static, io::Result<Wire>> {
+    match dialler.dial(address) {
+        Some(dialling) => Box::pin(async move { Ok(Wire::custom(dialling.await?)) }),
+        None => Box::pin(async move { Ok(Wire::tcp(system_dial(address).await?)) }),
+    }
+}
+
+/// RFC 8305 §8, "Connection Attempt Delay".
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);

@@ -1,0 +1,81 @@
+//! Host names to addresses, in the order in which they are to be tried (RFC 8305 §4).
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::env::{Environment, Place, system_resolve};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// The addresses of a host, families interleaved; `true` if a name had to be looked up.
+pub(super) async fn resolve(
+    env: &Environment,
+    place: &Place,
+    host: &str,
+    port: u16,
+) -> Result<(Vec<SocketAddr>, bool)> {
+    if let Some(address) = literal(host) {
+        return Ok((vec![SocketAddr::new(address, port)], false));
+    }
+    let found = match env.resolver.resolve(host, port) {
+        Some(lookup) => lookup.await,
+        None => system_resolve(place, host, port).await,
+    };
+    match found {
+        Ok(addresses) if addresses.is_empty() => Err(not_found(host, None)),
+        Ok(addresses) => Ok((interleave(addresses), true)),
+        Err(error) => Err(not_found(host, Some(error))),
+    }
+}
+
+fn not_found(host: &str, error: Option<io::Error>) -> UrlError {
+    let detail = format!("the name {host:?} has no address; check its spelling and the resolver");
+    let failure = UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, detail);
+    match error {
+        Some(error) => failure.with_source(error),
+        None => failure,
+    }
+}
+
+/// An IP address written as a host: IPv6 stands in brackets (RFC 3986 §3.2.2).
+fn literal(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
+}
+
+/// The resolver's order within a family is kept; families take turns, beginning with the resolver's first.
+fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
+    let mut ordered = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    loop {
+        match (first.next(), second.next()) {
+            (None, None) => return ordered,
+            (a, b) => ordered.extend(a.into_iter().chain(b)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(list: &[&str]) -> Vec<SocketAddr> {
+        list.iter().map(|a| a.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_take_turns_beginning_with_the_resolvers_first() {
+        let given = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]);
+        assert_eq!(interleave(given), addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+    }
+
+    #[test]
+    fn addresses_are_not_looked_up() {
+        assert_eq!(literal("127.0.0.1"), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert_eq!(literal("[::1]"), Some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
+        assert_eq!(literal("example.com"), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! HTTP/1.1 over one connection: one exchange at a time, driven by whoever awaits it.
+//!
+//! The connection is its own response body: reading the body to its end gives it back to the pool. Grammar is
+//! `urlsession_proto::http1`'s; whether a failed request is sent again is for the retry room to say.
+
+mod fault;
+mod receive;
+mod send;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::Method;
+use urlsession_proto::http1::{BodyDecoder, Framing, HeadLimits, KeepAlive, keep_alive, response_framing};
+
+use self::fault::framing_error;
+use self::receive::Received;
+use super::head::RequestHead;
+use super::outgoing::Outgoing;
+use super::pool::Home;
+use super::stream::Stream;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Body, Facts, Flow};
+use crate::message::{HttpHead, UrlResponse};
+
+/// A connection to an origin that speaks HTTP/1.1.
+pub(crate) struct Connection {
+    stream: Stream,
+    facts: Arc<Facts>,
+    home: Home,
+    /// Exchanges begun.
+    uses: u64,
+    /// How long the server keeps it when unused, if it said so.
+    server_keeps_for: Option<Duration>,
+    /// Bytes of head and framing to write, and how many are written.
+    out: Vec<u8>,
+    out_at: usize,
+    /// A chunk of the request body to write after `out`.
+    chunk: Bytes,
+    outgoing: Outgoing,
+    is_chunked: bool,
+    chunks_begun: bool,
+    /// Body bytes written after the response had begun.
+    sent_late: u64,
+    write_error: Option<std::io::Error>,
+    /// Bytes the wire had taken before this exchange.
+    written_before: u64,
+    /// Bytes read and not yet used.
+    input: BytesMut,
+    read_size: usize,
+    decoder: BodyDecoder,
+    body_bytes: u64,
+    may_persist: bool,
+}
+
+impl Connection {
+    pub(super) fn new(stream: Stream, facts: Arc<Facts>, home: Home) -> Self {
+        Self {
+            stream,
+            facts,
+            home,
+            uses: 0,
+            server_keeps_for: None,
+            out: Vec::new(),
+            out_at: 0,
+            chunk: Bytes::new(),
+            outgoing: Outgoing::none(),
+            is_chunked: false,
+            chunks_begun: false,
+            sent_late: 0,
+            write_error: None,
+            written_before: 0,
+            input: BytesMut::new(),
+            read_size: FIRST_READ,
+            decoder: BodyDecoder::new(Framing::Empty),
+            body_bytes: 0,
+            may_persist: true,
+        }
+    }
+
+    /// Has it carried an exchange before?
+    pub(crate) fn is_reused(&self) -> bool {
+        self.uses > 0
+    }
+
+    pub(super) fn server_keeps_for(&self) -> Option<Duration> {
+        self.server_keeps_for
+    }
+
+    pub(super) fn home_mut(&mut self) -> &mut Home {
+        &mut self.home
+    }
+
+    /// See [`Stream::is_alive`].
+    pub(super) fn is_alive(&mut self, certain: bool) -> bool {
+        self.stream.is_alive(certain)
+    }
+
+    /// Sends the request and reads up to the head of the final response. The body keeps sending what the server
+    /// has not waited for.
+    pub(crate) async fn exchange(
+        mut self: Box<Self>,
+        attempt: &mut Attempt<'_>,
+        head: &RequestHead<'_>,
+        outgoing: Outgoing,
+    ) -> Result<(UrlResponse, Body)> {
+        let clock = attempt.clock;
+        let reused = self.is_reused();
+        self.begin(head, outgoing);
+        let head_bytes = self.out.len() as u64;
+        let start = clock.now();
+        let stamps = attempt.stamps();
+        stamps.connection = Some(self.facts.clone());
+        stamps.reused = reused;
+        stamps.request_start = Some(start);
+        stamps.request_head_bytes = head_bytes;
+        let mut informational = 0;
+        let (mut request_end, mut body_sent) = (None, 0);
+        let (meter, ask) = (attempt.meter, attempt.ask);
+        let (head, whole) = loop {
+            let received = poll_fn(|cx| {
+                if request_end.is_none() {
+                    let moved = |wire, body| {
+                        meter.moved(wire);
+                        if body > 0 {
+                            body_sent += body as u64;
+                            ask.sent(body as u64);
+                        }
+                    };
+                    if self.poll_send(cx, moved)?.is_ready() {
+                        request_end = Some(clock.now());
+                    }
+                }
+                self.poll_head(cx, attempt.request.http_method(), meter)
+            });
+            let received = received.await;
+            attempt.stamps().request_body_bytes = body_sent;
+            match received.map_err(|error| self.judge(error, reused && informational == 0))? {
+                Received::Informational(head) => {
+                    informational += 1;
+                    if informational > MAX_INFORMATIONAL {
+                        let detail = "the server sent more than 100 informational responses";
+                        return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+                    }
+                    if ask.wants_informational() {
+                        ask.informational(UrlResponse::from_http(attempt.request.clone(), head));
+                    }
+                }
+                Received::Final { head, whole } => break (head, whole),
+            }
+        };
+        let now = clock.now();
+        let head_bytes = head.raw.len() as u64;
+        let response = UrlResponse::from_http(attempt.request.clone(), head);
+        let stamps = attempt.stamps();
+        stamps.request_end = Some(request_end.unwrap_or(now));
+        stamps.response_start = Some(now);
+        stamps.response_head_bytes = head_bytes;
+        stamps.response = Some(response.clone());
+        let body = match whole {
+            Some(data) => {
+                let bytes = data.len() as u64;
+                self.finish();
+                Body::whole(data, bytes)
+            }
+            None => Body::flow(self),
+        };
+        Ok((response, body))
+    }
+
+    fn begin(&mut self, head: &RequestHead<'_>, outgoing: Outgoing) {
+        self.uses += 1;
+        self.out.clear();
+        self.out_at = 0;
+        head.write_http1(&mut self.out);
+        self.frame(head.request.http_method(), &outgoing);
+        urlsession_proto::http1::end_head(&mut self.out);
+        self.outgoing = outgoing;
+        self.chunks_begun = false;
+        self.sent_late = 0;
+        self.write_error = None;
+        self.written_before = self.stream.wire().written();
+        self.body_bytes = 0;
+        self.may_persist = !head.wants_close();
+    }
+
+    /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
+    fn frame(&mut self, method: &Method, outgoing: &Outgoing) {
+        let length = outgoing.length();
+        self.is_chunked = length.is_none();
+        match length {
+            Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
+            Some(length) => {
+                self.out.extend_from_slice(b"Content-Length: ");
+                urlsession_proto::http1::write_u64(&mut self.out, length);
+                self.out.extend_from_slice(b"\r\n");
+            }
+            None => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        }
+    }
+
+    /// What a response head says about the body and the connection; `rest` is what came after it.
+    fn begin_body(&mut self, head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
+        if head.status.is_informational() {
+            if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                let detail = "the server switched protocols without being asked (RFC 9110 §15.2.2)";
+                return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+            }
+            self.input.extend_from_slice(rest);
+            return Ok(Received::Informational(head));
+        }
+        let framing =
+            response_framing(method, head.status, head.version, &head.fields).map_err(framing_error)?;
+        match keep_alive(head.version, &head.fields, &framing) {
+            KeepAlive::Persist { timeout, .. } => self.server_keeps_for = timeout,
+            KeepAlive::Close(_) => self.may_persist = false,
+        }
+        // Most small responses come whole: their body is copied out once and the connection needs no buffer.
+        let whole = match framing {
+            Framing::Empty => Some(0),
+            Framing::Length(length) => usize::try_from(length).ok().filter(|&length| length <= rest.len()),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        self.decoder = BodyDecoder::new(framing);
+        let (body, after) = rest.split_at(whole.unwrap_or(0));
+        self.input.extend_from_slice(after);
+        if whole.is_some() {
+            self.decoder = BodyDecoder::new(Framing::Empty);
+        }
+        let whole = whole.map(|_| if body.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(body) });
+        Ok(Received::Final { head, whole })
+    }
+
+    /// Gives the connection back if it can carry another exchange.
+    fn finish(mut self: Box<Self>) {
+        // Bytes after the body belong to no exchange (RFC 9112 §6.3): the connection is out of step.
+        let in_step = self.input.is_empty() && self.decoder.is_finished();
+        if self.may_persist && in_step && self.is_all_sent() && self.write_error.is_none() {
+            self.input = BytesMut::new();
+            self.read_size = FIRST_READ;
+            if self.out.capacity() > MAX_KEPT_OUT {
+                self.out = Vec::new();
+                self.out_at = 0;
+            }
+            Home::release(self);
+        }
+    }
+}
+
+impl Flow for Connection {
+    fn poll_chunk(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Bytes>>> {
+        self.poll_body(cx)
+    }
+
+    fn wire_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    fn sent_late(&self) -> u64 {
+        self.sent_late
+    }
+
+    fn finish(self: Box<Self>) {
+        Self::finish(self);
+    }
+}
+
+/// The most 1xx responses before a final one.
+const MAX_INFORMATIONAL: usize = 100;
+
+/// The first read of a body; later ones grow while the wire fills them.
+const FIRST_READ: usize = 16 * 1024;
+
+/// The largest read of a body.
+const MAX_READ: usize = 512 * 1024;
+
+/// A larger head buffer is not kept between exchanges.
+const MAX_KEPT_OUT: usize = 16 * 1024;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: 256 };

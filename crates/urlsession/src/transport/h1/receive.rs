@@ -1,0 +1,147 @@
+//! Reading: the head into a buffer shared by all connections of a thread, the body into one of its own.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use http::Method;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use urlsession_proto::http1::parse_response;
+
+use super::fault::{body_error, head_error};
+use super::{Connection, LIMITS, MAX_READ};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Meter;
+use crate::message::HttpHead;
+
+/// What came.
+pub(super) enum Received {
+    Informational(HttpHead),
+    /// The final head, and the body if it came with it.
+    Final {
+        head: HttpHead,
+        whole: Option<Bytes>,
+    },
+}
+
+impl Connection {
+    /// Reads up to the end of a head.
+    pub(super) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        meter: &Meter,
+    ) -> Poll<Result<Received>> {
+        if !self.input.is_empty() {
+            let input = self.input.split().freeze();
+            if let Some(received) = self.take_head(&input, method)? {
+                return Poll::Ready(Ok(received));
+            }
+            self.input.extend_from_slice(&input);
+        }
+        loop {
+            ready!(self.stream.poll_read_ready(cx)).map_err(|error| self.lost(Some(error)))?;
+            let outcome = SCRATCH.with_borrow_mut(|scratch| {
+                let scratch = &mut scratch[..];
+                let mut buf = ReadBuf::new(scratch);
+                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))
+                    .map_err(|error| self.lost(Some(error)))?;
+                let read = buf.filled();
+                if read.is_empty() {
+                    return Poll::Ready(Err(self.lost(None)));
+                }
+                meter.moved(read.len());
+                if self.input.is_empty() {
+                    let received = self.take_head(read, method)?;
+                    if received.is_none() {
+                        self.input.extend_from_slice(read);
+                    }
+                    return Poll::Ready(Ok(received));
+                }
+                self.input.extend_from_slice(read);
+                let input = self.input.split();
+                let received = self.take_head(&input, method)?;
+                if received.is_none() {
+                    self.input = input;
+                }
+                Poll::Ready(Ok(received))
+            });
+            if let Some(received) = ready!(outcome)? {
+                return Poll::Ready(Ok(received));
+            }
+        }
+    }
+
+    /// The head at the beginning of `buf`, if it is complete; what follows it is kept.
+    fn take_head(&mut self, buf: &[u8], method: &Method) -> Result<Option<Received>> {
+        let Some((head, consumed)) = parse_response(buf, &LIMITS).map_err(head_error)? else {
+            return Ok(None);
+        };
+        let head =
+            HttpHead { version: head.version, status: head.status, fields: head.headers, raw: head.raw };
+        self.begin_body(head, method, &buf[consumed..]).map(Some)
+    }
+
+    /// The next bytes of the body.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        // Pending or broken, the request's rest must not keep the response from being read.
+        if let Poll::Ready(Err(error)) = self.poll_send_rest(cx) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        loop {
+            if self.decoder.is_finished() {
+                return Poll::Ready(None);
+            }
+            if !self.input.is_empty() {
+                let step = self.decoder.decode(&self.input).map_err(body_error)?;
+                if step.consumed > 0 {
+                    self.body_bytes += step.consumed as u64;
+                    let mut taken = self.input.split_to(step.consumed);
+                    taken.truncate(step.data.end);
+                    taken.advance(step.data.start);
+                    if !taken.is_empty() {
+                        return Poll::Ready(Some(Ok(taken.freeze())));
+                    }
+                    continue;
+                }
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) => self.decoder.end_of_input().map_err(|error| {
+                    let detail = "the server closed the connection before the body was complete";
+                    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
+                })?,
+                Ok(_) => {}
+                Err(error) => {
+                    let detail = "the connection broke before the body was complete";
+                    let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail);
+                    return Poll::Ready(Some(Err(lost.with_source(error))));
+                }
+            }
+        }
+    }
+
+    /// Reads once into `input`, with a buffer as large as the wire has lately filled.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(self.stream.poll_read_ready(cx))?;
+        let wanted = match self.decoder.remaining() {
+            Some(left) => usize::try_from(left).unwrap_or(MAX_READ).clamp(1, self.read_size),
+            None => self.read_size,
+        };
+        self.input.reserve(wanted);
+        let room = self.input.capacity() - self.input.len();
+        let n = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        if n == room && self.read_size < MAX_READ {
+            self.read_size *= 2;
+        }
+        Poll::Ready(Ok(n))
+    }
+}
+
+thread_local! {
+    /// Heads are parsed where they are read; only what must outlive the read is copied out.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_SIZE].into_boxed_slice());
+}
+
+const SCRATCH_SIZE: usize = 32 * 1024;

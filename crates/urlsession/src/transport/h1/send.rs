@@ -1,0 +1,111 @@
+//! Writing: head, then body, framed as announced.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use tokio::io::AsyncWrite;
+use urlsession_proto::http1::write_chunk_size;
+
+use super::Connection;
+use crate::error::Result;
+
+impl Connection {
+    /// Writes what there is to write; ready when the request is complete, or can no longer be written because
+    /// the server stopped reading (it may have answered all the same).
+    ///
+    /// `moved` hears of bytes of the wire and, among them, of the body.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut moved: impl FnMut(usize, usize),
+    ) -> Poll<Result<()>> {
+        while self.write_error.is_none() {
+            if self.out_at == self.out.len() && self.chunk.is_empty() {
+                match ready!(self.poll_next_chunk(cx))? {
+                    true => continue,
+                    false => break,
+                }
+            }
+            match ready!(self.poll_write_some(cx)) {
+                Ok(0) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    let head = n.min(self.out.len() - self.out_at);
+                    self.out_at += head;
+                    self.chunk.advance(n - head);
+                    moved(n, n - head);
+                }
+                Err(error) => self.write_error = Some(error),
+            }
+        }
+        if self.write_error.is_none() {
+            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+                self.write_error = Some(error);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The rest of the request, while the response is being read already.
+    pub(super) fn poll_send_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.is_all_sent() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut sent = 0;
+        let poll = self.poll_send(cx, |_, body| sent += body as u64);
+        self.sent_late += sent;
+        poll
+    }
+
+    pub(super) fn is_all_sent(&self) -> bool {
+        self.outgoing.is_done() && self.chunk.is_empty() && self.out_at == self.out.len()
+    }
+
+    /// Loads the next piece of the body with its framing; false at its end.
+    fn poll_next_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
+        let was_done = self.outgoing.is_done();
+        let next = ready!(self.outgoing.poll_chunk(cx)).transpose()?;
+        if !self.is_chunked {
+            return Poll::Ready(Ok(match next {
+                Some(chunk) => {
+                    self.chunk = chunk;
+                    true
+                }
+                None => false,
+            }));
+        }
+        if was_done {
+            return Poll::Ready(Ok(false));
+        }
+        // RFC 9112 §7.1: size, data, CRLF; the CRLF of one chunk is written with the size of the next.
+        self.out.clear();
+        self.out_at = 0;
+        if self.chunks_begun {
+            self.out.extend_from_slice(b"\r\n");
+        }
+        match next {
+            Some(chunk) => {
+                self.chunks_begun = true;
+                write_chunk_size(&mut self.out, chunk.len() as u64);
+                self.chunk = chunk;
+            }
+            None => self.out.extend_from_slice(b"0\r\n\r\n"),
+        }
+        Poll::Ready(Ok(true))
+    }
+
+    fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        let head = &self.out[self.out_at..];
+        if self.chunk.is_empty() {
+            stream.poll_write(cx, head)
+        } else if head.is_empty() {
+            stream.poll_write(cx, &self.chunk)
+        } else if stream.is_write_vectored() {
+            stream.poll_write_vectored(cx, &[IoSlice::new(head), IoSlice::new(&self.chunk)])
+        } else {
+            stream.poll_write(cx, head)
+        }
+    }
+}

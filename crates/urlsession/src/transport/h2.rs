@@ -1,0 +1,307 @@
+//! HTTP/2 over one shared connection: its driver is a task, each exchange is driven by whoever awaits it.
+//!
+//! The `h2` crate keeps frames, streams and flow control; here are the settings, the order of an exchange and
+//! what its errors mean. Whether a failed request is sent again is for the retry room to say.
+
+mod fault;
+mod flow;
+mod tap;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+
+use self::fault::{connection_error, not_sent, stream_error};
+use self::flow::Incoming;
+use self::tap::{Counts, Tap};
+use super::head::RequestHead;
+use super::outgoing::Outgoing;
+use super::pool::Shared;
+use super::stream::Stream;
+use crate::env::Place;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Body, Facts};
+use crate::message::{HttpHead, UrlResponse};
+
+/// A connection that carries many exchanges at once.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    send: SendRequest<Bytes>,
+    link: Arc<Link>,
+}
+
+struct Link {
+    facts: Arc<Facts>,
+    counts: Arc<Counts>,
+    is_open: AtomicBool,
+    is_used: AtomicBool,
+}
+
+impl Shared for Handle {
+    fn is_open(&self) -> bool {
+        self.link.is_open.load(Relaxed)
+    }
+}
+
+/// Exchanges settings and leaves the connection to a driver at `place`.
+pub(super) async fn handshake(stream: Stream, facts: Arc<Facts>, place: &Place) -> Result<Handle> {
+    let counts = Arc::new(Counts::default());
+    let (send, connection) = Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_SIZE)
+        .max_header_list_size(HEADER_LIST)
+        .max_send_buffer_size(SEND_BUFFER)
+        .enable_push(false)
+        .handshake::<_, Bytes>(Tap::new(stream, counts.clone()))
+        .await
+        .map_err(connection_error)?;
+    let link =
+        Arc::new(Link { facts, counts, is_open: AtomicBool::new(true), is_used: AtomicBool::new(false) });
+    let driven = Driven(link.clone());
+    place.spawn(async move {
+        // Every exchange hears of the error by itself.
+        let _ = connection.await;
+        drop(driven);
+    });
+    Ok(Handle { send, link })
+}
+
+/// Marks the connection closed when its driver ends, also with its runtime.
+struct Driven(Arc<Link>);
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        self.0.is_open.store(false, Relaxed);
+    }
+}
+
+impl Handle {
+    /// Sends the request and reads up to the head of the final response. The body keeps sending what the server
+    /// has not waited for.
+    pub(crate) async fn exchange(
+        mut self,
+        attempt: &mut Attempt<'_>,
+        head: &RequestHead<'_>,
+        outgoing: Outgoing,
+    ) -> Result<(UrlResponse, Body)> {
+        let clock = attempt.clock;
+        let link = self.link.clone();
+        let reused = link.is_used.swap(true, Relaxed);
+        let request = request(head, &outgoing)?;
+        {
+            // Other requests of this connection are before us in the queue, as on a busy pool.
+            let _excuse = attempt.meter.excuse();
+            poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| self.closing(not_sent(error)))?;
+        }
+        let start = clock.now();
+        let stamps = attempt.stamps();
+        stamps.connection = Some(link.facts.clone());
+        stamps.reused = reused;
+        stamps.request_start = Some(start);
+        let ends = outgoing.is_done();
+        let sent = link.counts.count(|| {
+            let sent = self.send.send_request(request, ends)?;
+            let id = sent.0.stream_id().as_u32();
+            Ok::<_, h2::Error>((sent, id))
+        });
+        let ((mut response, stream), counted) = sent.map_err(|error| self.closing(not_sent(error)))?;
+        let (meter, ask) = (attempt.meter, attempt.ask);
+        let mut sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
+        let mut request_end = ends.then_some(start);
+        let (mut informational, mut body_sent) = (0, 0);
+        let result = loop {
+            let event = poll_fn(|cx| {
+                if request_end.is_none() {
+                    let moved = |n: usize| {
+                        meter.moved(n);
+                        body_sent += n as u64;
+                        ask.sent(n as u64);
+                    };
+                    if sending.poll_send(cx, moved)?.is_ready() {
+                        request_end = Some(clock.now());
+                    }
+                }
+                poll_response(&mut response, cx)
+            });
+            match event.await {
+                Ok(Event::Final(parts, body)) => break Ok((parts, body)),
+                Ok(Event::Informational(parts)) => {
+                    meter.moved(1);
+                    informational += 1;
+                    if informational > MAX_INFORMATIONAL {
+                        let detail = "the server sent more than 100 informational responses";
+                        break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+                    }
+                    if ask.wants_informational() {
+                        ask.informational(UrlResponse::from_http(attempt.request.clone(), to_head(parts)));
+                    }
+                }
+                Err(Failure::Stream(error)) => {
+                    break Err(stream_error(error, Phase::Head, reused && informational == 0));
+                }
+                Err(Failure::Own(error)) => break Err(error),
+            }
+        };
+        let now = clock.now();
+        let (head_sent, head_received) = counted.bytes();
+        let stamps = attempt.stamps();
+        stamps.request_head_bytes = head_sent;
+        stamps.request_body_bytes = body_sent;
+        stamps.request_end = request_end;
+        let (parts, body) = result?;
+        meter.moved(1);
+        let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
+        let stamps = attempt.stamps();
+        stamps.request_end = Some(request_end.unwrap_or(now));
+        stamps.response_start = Some(now);
+        stamps.response_head_bytes = head_received;
+        stamps.response = Some(response.clone());
+        if body.is_end_stream() && sending.done {
+            return Ok((response, Body::empty()));
+        }
+        Ok((response, Body::flow(Box::new(Incoming::new(body, sending)))))
+    }
+
+    /// The connection takes no more requests.
+    fn closing(&self, error: UrlError) -> UrlError {
+        self.link.is_open.store(false, Relaxed);
+        error
+    }
+}
+
+enum Event {
+    Informational(http::response::Parts),
+    Final(http::response::Parts, RecvStream),
+}
+
+enum Failure {
+    Stream(h2::Error),
+    Own(UrlError),
+}
+
+impl From<UrlError> for Failure {
+    fn from(error: UrlError) -> Self {
+        Self::Own(error)
+    }
+}
+
+fn poll_response(response: &mut ResponseFuture, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+    match response.poll_informational(cx) {
+        Poll::Ready(Some(Ok(informational))) => {
+            return Poll::Ready(Ok(Event::Informational(informational.into_parts().0)));
+        }
+        Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Stream(error))),
+        Poll::Ready(None) => {}
+        // Nothing has come: the final head has not either.
+        Poll::Pending => return Poll::Pending,
+    }
+    let (parts, body) = ready!(std::pin::Pin::new(response).poll(cx)).map_err(Failure::Stream)?.into_parts();
+    Poll::Ready(Ok(Event::Final(parts, body)))
+}
+
+fn request(head: &RequestHead<'_>, outgoing: &Outgoing) -> Result<http::Request<()>> {
+    let refuse = |error: http::Error| {
+        let detail = "the URL cannot be sent over HTTP/2";
+        UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_source(error)
+    };
+    let uri =
+        http::Uri::builder().scheme("https").authority(head.http2_authority()).path_and_query(head.target());
+    let mut request = http::Request::new(());
+    *request.uri_mut() = uri.build().map_err(refuse)?;
+    *request.method_mut() = head.request.http_method().clone();
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.headers_mut() = head.http2_fields();
+    match outgoing.length() {
+        Some(0) if !expects_body(request.method()) => {}
+        Some(length) => {
+            request.headers_mut().insert(http::header::CONTENT_LENGTH, length.into());
+        }
+        None => {}
+    }
+    Ok(request)
+}
+
+fn expects_body(method: &http::Method) -> bool {
+    matches!(*method, http::Method::POST | http::Method::PUT | http::Method::PATCH)
+}
+
+fn to_head(parts: http::response::Parts) -> HttpHead {
+    HttpHead { version: parts.version, status: parts.status, fields: parts.headers, raw: Bytes::new() }
+}
+
+/// A request body on its way.
+struct Sending {
+    stream: SendStream<Bytes>,
+    outgoing: Outgoing,
+    chunk: Bytes,
+    done: bool,
+}
+
+impl Sending {
+    /// Hands chunks to the connection as flow control allows. Ready when all is handed over, or the server wants
+    /// no more of it (it may have answered all the same).
+    fn poll_send(&mut self, cx: &mut Context<'_>, mut moved: impl FnMut(usize)) -> Poll<Result<()>> {
+        while !self.done {
+            if self.chunk.is_empty() {
+                let next = ready!(self.outgoing.poll_chunk(cx)).transpose().inspect_err(|_| self.cancel())?;
+                let Some(next) = next else {
+                    self.done = true;
+                    // An error here is the stream's, which the response reports.
+                    let _ = self.stream.send_data(Bytes::new(), true);
+                    break;
+                };
+                self.chunk = next;
+                self.stream.reserve_capacity(self.chunk.len());
+            }
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(capacity)) => {
+                    let part = self.chunk.split_to(capacity.min(self.chunk.len()));
+                    let n = part.len();
+                    let last = self.chunk.is_empty() && self.outgoing.is_done();
+                    if self.stream.send_data(part, last).is_err() {
+                        self.done = true;
+                    }
+                    self.done |= last;
+                    moved(n);
+                    if !self.chunk.is_empty() {
+                        self.stream.reserve_capacity(self.chunk.len());
+                    }
+                }
+                // The stream is closed or reset; the response says why.
+                Some(Err(_)) | None => self.done = true,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// A body that cannot be completed must not look complete.
+    fn cancel(&mut self) {
+        self.done = true;
+        self.stream.send_reset(h2::Reason::CANCEL);
+    }
+}
+
+/// Flow control of one stream: what one response may have in flight, so the product of bandwidth and delay it
+/// can fill.
+const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// Flow control of the connection.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+
+/// The largest frame we take: fewer frames cost less.
+const FRAME_SIZE: u32 = 64 * 1024;
+
+/// The largest response head we take (RFC 9113 §10.5.1), as on HTTP/1.1.
+const HEADER_LIST: u32 = 256 * 1024;
+
+/// Request body bytes buffered for one stream.
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// The most 1xx responses before a final one.
+const MAX_INFORMATIONAL: usize = 100;

@@ -1,0 +1,56 @@
+//! Which URL error a broken stream or connection is, and whether the request can be sent again (RFC 9113 §8.7).
+
+use h2::Reason;
+
+use crate::error::{Phase, Replay, UrlError, UrlErrorCode};
+
+/// The connection could not be set up.
+pub(super) fn connection_error(error: h2::Error) -> UrlError {
+    let (code, detail) = if error.is_io() {
+        (UrlErrorCode::NetworkConnectionLost, "the connection broke during the HTTP/2 handshake")
+    } else {
+        (UrlErrorCode::BadServerResponse, "the server broke the HTTP/2 protocol during the handshake")
+    };
+    UrlError::new(code, Phase::Connect, detail).with_source(error)
+}
+
+/// The connection took no new stream: nothing was sent.
+pub(super) fn not_sent(error: h2::Error) -> UrlError {
+    let detail = "the HTTP/2 connection was closing";
+    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Send, detail)
+        .with_source(error)
+        .with_replay(Replay::Safe)
+}
+
+/// A stream ended without a response, or in the middle of one.
+pub(super) fn stream_error(error: h2::Error, phase: Phase, first_on_reused: bool) -> UrlError {
+    use UrlErrorCode as C;
+    let refused = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    // The crate fails with GOAWAY only the streams above the last one the server says it has seen.
+    let above_goaway = error.is_remote() && error.is_go_away();
+    let (code, detail) = if above_goaway {
+        (C::NetworkConnectionLost, "the server closed the HTTP/2 connection (GOAWAY)")
+    } else if error.is_remote() && error.is_reset() {
+        match error.reason() {
+            Some(Reason::REFUSED_STREAM) => {
+                (C::NetworkConnectionLost, "the server refused the HTTP/2 stream")
+            }
+            Some(Reason::PROTOCOL_ERROR) => {
+                (C::BadServerResponse, "the server says that we broke the HTTP/2 protocol")
+            }
+            _ => (C::NetworkConnectionLost, "the server reset the HTTP/2 stream"),
+        }
+    } else if error.is_io() {
+        (C::NetworkConnectionLost, "the HTTP/2 connection broke")
+    } else {
+        (C::BadServerResponse, "the server broke the HTTP/2 protocol")
+    };
+    let replay = if phase == Phase::Head && (refused || above_goaway) {
+        Replay::Safe
+    } else if first_on_reused && error.is_io() {
+        Replay::IfIdempotent
+    } else {
+        Replay::Unsafe
+    };
+    UrlError::new(code, phase, detail).with_source(error).with_replay(replay)
+}

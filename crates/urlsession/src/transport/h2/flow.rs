@@ -1,0 +1,78 @@
+//! A response body as a stream of HTTP/2: the window opens as the reader takes what came.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+
+use super::Sending;
+use super::fault::stream_error;
+use crate::error::{Phase, Result};
+use crate::load::Flow;
+
+pub(super) struct Incoming {
+    body: RecvStream,
+    sending: Sending,
+    /// Bytes the reader has, for which the window is not yet open again.
+    taken: usize,
+    wire_bytes: u64,
+    sent_late: u64,
+}
+
+impl Incoming {
+    pub(super) fn new(body: RecvStream, sending: Sending) -> Self {
+        Self { body, sending, taken: 0, wire_bytes: 0, sent_late: 0 }
+    }
+}
+
+impl Flow for Incoming {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let mut sent = 0;
+        let sending = self.sending.poll_send(cx, |n| sent += n as u64);
+        self.sent_late += sent;
+        if let Poll::Ready(Err(error)) = sending {
+            return Poll::Ready(Some(Err(error)));
+        }
+        // Whoever asks for more has done with what came before.
+        if self.taken > 0 {
+            let taken = std::mem::take(&mut self.taken);
+            if !self.body.is_end_stream() {
+                // It fails only if the stream is closed, which polling reports.
+                let _ = self.body.flow_control().release_capacity(taken);
+            }
+        }
+        loop {
+            match ready!(self.body.poll_data(cx)) {
+                Some(Ok(chunk)) => {
+                    self.wire_bytes += (chunk.len() + FRAME_HEAD) as u64;
+                    if chunk.is_empty() {
+                        continue;
+                    }
+                    self.taken = chunk.len();
+                    return Poll::Ready(Some(Ok(chunk)));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
+                None => {
+                    // Trailers end the stream; they are read so that their errors are heard.
+                    return match ready!(self.body.poll_trailers(cx)) {
+                        Ok(_) => Poll::Ready(None),
+                        Err(error) => Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
+                    };
+                }
+            }
+        }
+    }
+
+    fn wire_bytes(&self) -> u64 {
+        self.wire_bytes
+    }
+
+    fn sent_late(&self) -> u64 {
+        self.sent_late
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+/// RFC 9113 §4.1.
+const FRAME_HEAD: usize = 9;

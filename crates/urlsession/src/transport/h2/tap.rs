@@ -1,0 +1,196 @@
+//! Counts header bytes on the wire, which the `h2` crate does not tell: looks at frame heads as they pass.
+
+use std::collections::HashMap;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::transport::stream::Stream;
+
+/// Header bytes of the streams that someone counts: sent and received.
+#[derive(Debug, Default)]
+pub(super) struct Counts(Mutex<HashMap<u32, (u64, u64)>>);
+
+impl Counts {
+    /// Opens a stream and counts from its first byte: the driver cannot write it before this returns.
+    pub(super) fn count<T, E>(
+        self: &Arc<Self>,
+        open: impl FnOnce() -> Result<(T, u32), E>,
+    ) -> Result<(T, Counted), E> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (opened, stream) = open()?;
+        counts.insert(stream, (0, 0));
+        Ok((opened, Counted { counts: self.clone(), stream }))
+    }
+
+    fn add(&self, stream: u32, sent: u64, received: u64) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&stream) {
+            count.0 += sent;
+            count.1 += received;
+        }
+    }
+}
+
+/// A stream being counted, until this is dropped.
+pub(super) struct Counted {
+    counts: Arc<Counts>,
+    stream: u32,
+}
+
+impl Counted {
+    /// Sent and received so far.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        let counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(&self.stream).copied().unwrap_or_default()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.counts.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.stream);
+    }
+}
+
+/// A byte stream that tells [`Counts`] what passes.
+pub(super) struct Tap {
+    stream: Stream,
+    counts: Arc<Counts>,
+    sent: Frames,
+    received: Frames,
+}
+
+impl Tap {
+    pub(super) fn new(stream: Stream, counts: Arc<Counts>) -> Self {
+        Self { stream, counts, sent: Frames::after(PREFACE), received: Frames::after(0) }
+    }
+
+    fn saw_sent(&mut self, bytes: &[u8]) {
+        let counts = &self.counts;
+        self.sent.feed(bytes, |stream, length| counts.add(stream, length, 0));
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let counts = &this.counts;
+        this.received.feed(&buf.filled()[before..], |stream, length| counts.add(stream, 0, length));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let n = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        this.saw_sent(&buf[..n]);
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let n = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
+        let mut left = n;
+        for buf in bufs {
+            let part = left.min(buf.len());
+            this.saw_sent(&buf[..part]);
+            left -= part;
+        }
+        Poll::Ready(Ok(n))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// Frame heads in a stream of bytes that comes in any pieces (RFC 9113 §4.1).
+struct Frames {
+    skip: usize,
+    head: [u8; FRAME_HEAD],
+    have: usize,
+}
+
+impl Frames {
+    fn after(skip: usize) -> Self {
+        Self { skip, head: [0; FRAME_HEAD], have: 0 }
+    }
+
+    /// Calls `header` with stream and length, head included, of every HEADERS and CONTINUATION frame.
+    fn feed(&mut self, mut bytes: &[u8], mut header: impl FnMut(u32, u64)) {
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = bytes.len().min(FRAME_HEAD - self.have);
+            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            if self.have < FRAME_HEAD {
+                return;
+            }
+            self.have = 0;
+            let [l0, l1, l2, kind, _, s0, s1, s2, s3] = self.head;
+            self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+            if kind == HEADERS || kind == CONTINUATION {
+                header(u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]), (FRAME_HEAD + self.skip) as u64);
+            }
+        }
+    }
+}
+
+/// RFC 9113 §3.4.
+const PREFACE: usize = 24;
+const FRAME_HEAD: usize = 9;
+const HEADERS: u8 = 0x1;
+const CONTINUATION: u8 = 0x9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_frames_are_counted_however_the_bytes_are_cut() {
+        let mut wire = vec![b'x'; 3];
+        wire.extend_from_slice(&[0, 0, 5, HEADERS, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5]);
+        wire.extend_from_slice(&[0, 0, 2, 0, 0, 0, 0, 0, 1, 9, 9]);
+        wire.extend_from_slice(&[0, 0, 1, CONTINUATION, 0, 0x80, 0, 0, 3, 7]);
+        for size in 1..=wire.len() {
+            let mut frames = Frames::after(3);
+            let mut seen = Vec::new();
+            for piece in wire.chunks(size) {
+                frames.feed(piece, |stream, length| seen.push((stream, length)));
+            }
+            assert_eq!(seen, [(1, 14), (3, 10)], "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_counted_until_it_is_dropped() {
+        let counts = Arc::new(Counts::default());
+        let (_, counted) = counts.count(|| Ok::<_, ()>(((), 5))).unwrap();
+        counts.add(5, 10, 20);
+        counts.add(7, 1, 1);
+        assert_eq!(counted.bytes(), (10, 20));
+        drop(counted);
+        assert!(counts.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,377 @@
+//! The session's connections: the shell around the bookkeeping in [`state`].
+//!
+//! It locks, asks, unlocks, performs. Dials run on the place that asked, independent of who waits for them, so
+//! that an abandoned load leaves a usable connection and a stalled one stalls nobody.
+
+mod key;
+mod state;
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Instant;
+
+pub(crate) use self::key::{Key, Origin};
+pub(super) use self::state::Shared;
+use self::state::{Action, Actions, Grant, State, Ticket, Waiting, Want};
+use super::connect::{Connected, connect};
+use super::tls::Tls;
+use super::{h1, h2};
+use crate::configuration::{Configuration, HttpVersions};
+use crate::env::{Place, PlaceId, Timer};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Meter;
+
+type Exclusive = Box<h1::Connection>;
+type Pooled = State<Exclusive, h2::Handle, Place, UrlError>;
+
+/// The connections of one session.
+pub(crate) struct Pool {
+    config: Arc<Configuration>,
+    tls: Tls,
+    state: Mutex<Pooled>,
+    reapers: Mutex<Vec<PlaceId>>,
+    weak: OnceLock<Weak<Self>>,
+}
+
+/// A connection for one exchange.
+pub(crate) enum Checkout {
+    Http1(Exclusive),
+    Http2(h2::Handle),
+}
+
+impl state::Place for Place {
+    type Id = PlaceId;
+
+    fn id(&self) -> PlaceId {
+        Self::id(self)
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(config: Arc<Configuration>) -> Arc<Self> {
+        let may_share = config.http_versions != HttpVersions::Http1;
+        let state = Mutex::new(State::new(config.http_maximum_connections_per_host, may_share));
+        let pool = Arc::new(Self {
+            config,
+            tls: Tls::default(),
+            state,
+            reapers: Mutex::default(),
+            weak: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&pool);
+        pool.weak.get_or_init(|| weak);
+        pool
+    }
+
+    /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open;
+    /// `fresh` refuses kept ones.
+    pub(crate) async fn checkout(
+        &self,
+        key: Key<'_>,
+        place: &Place,
+        priority: f32,
+        meter: &Meter,
+        certain: bool,
+        fresh: bool,
+    ) -> Result<Checkout> {
+        loop {
+            let now = self.config.environment.clock.now();
+            let mut actions = Actions::new();
+            let want = self.lock().want(key, place, now, priority, fresh, &mut actions);
+            self.perform(actions);
+            let checkout = match want {
+                Want::Exclusive(connection) => Checkout::Http1(connection),
+                Want::Shared(handle) => Checkout::Http2(handle),
+                Want::Wait(waiting) => self.wait(waiting, meter).await?,
+            };
+            match checkout {
+                Checkout::Http1(mut connection) => {
+                    if !connection.is_reused() || connection.is_alive(certain) {
+                        connection.home_mut().leave();
+                        return Ok(Checkout::Http1(connection));
+                    }
+                    // Dropping it reports it closed; the next turn finds another or dials.
+                    connection.home_mut().leave();
+                }
+                shared => return Ok(shared),
+            }
+        }
+    }
+
+    /// Closes what rests; connections in use are not kept afterwards for new loads of HTTP/2.
+    pub(crate) fn close_idle(&self) {
+        let mut actions = Actions::new();
+        self.lock().close_idle(&mut actions);
+        self.perform(actions);
+    }
+
+    async fn wait(&self, waiting: Waiting, meter: &Meter) -> Result<Checkout> {
+        let mut waiter = Waiter { pool: self, waiting: Some(waiting) };
+        let mut excuse = None;
+        let grant = poll_fn(|cx| {
+            let mut state = self.lock();
+            match state.take(waiting, cx.waker()) {
+                Some(grant) => Poll::Ready(grant),
+                None => {
+                    // Time spent behind busy connections is not the server's.
+                    match state.is_dialling_for(waiting) {
+                        true => excuse = None,
+                        false if excuse.is_none() => excuse = Some(meter.excuse()),
+                        false => {}
+                    }
+                    Poll::Pending
+                }
+            }
+        })
+        .await;
+        waiter.waiting = None;
+        match grant {
+            Grant::Exclusive(connection) => Ok(Checkout::Http1(connection)),
+            Grant::Shared(handle) => Ok(Checkout::Http2(handle)),
+            Grant::Failed(error) => Err(error),
+        }
+    }
+
+    fn perform(&self, actions: Actions<Exclusive, Place>) {
+        for action in actions {
+            match action {
+                Action::Wake(waker) => waker.wake(),
+                Action::Close(mut connection) => connection.home_mut().stay_closed(),
+                Action::Dial { origin, place, ticket } => self.dial(origin, place, ticket),
+            }
+        }
+    }
+
+    fn dial(&self, origin: Arc<Origin>, place: Place, ticket: Ticket) {
+        let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
+        let mut dialling = Dialling { pool: self.weak(), origin, ticket, reported: false };
+        place.clone().spawn(async move {
+            let (config, tls) = (pool.config.clone(), &pool.tls);
+            let origin = &dialling.origin.clone();
+            let result = connect(&config, tls, &place, &origin.host, origin.port, origin.secure).await;
+            let result = match result {
+                Ok(connected) => pool.settle(connected, origin, &place).await,
+                Err(error) => Err(error),
+            };
+            dialling.done();
+            pool.report(result, origin, &place, ticket);
+        });
+    }
+
+    async fn settle(&self, connected: Connected, origin: &Arc<Origin>, place: &Place) -> Result<Checkout> {
+        let Connected { stream, facts, is_h2 } = connected;
+        let facts = Arc::new(facts);
+        if is_h2 {
+            return Ok(Checkout::Http2(h2::handshake(stream, facts, place).await?));
+        }
+        let home = Home {
+            pool: self.weak(),
+            origin: origin.clone(),
+            place: place.clone(),
+            state: HomeState::Pooled,
+        };
+        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, home))))
+    }
+
+    fn report(&self, result: Result<Checkout>, origin: &Arc<Origin>, place: &Place, ticket: Ticket) {
+        let now = self.config.environment.clock.now();
+        let until = now + self.config.connection_idle_timeout;
+        let mut actions = Actions::new();
+        let mut state = self.lock();
+        match result {
+            Ok(Checkout::Http1(connection)) => {
+                state.opened(origin, ticket, connection, now, until, &mut actions)
+            }
+            Ok(Checkout::Http2(handle)) => state.opened_shared(origin, ticket, handle, &mut actions),
+            Err(error) => state.failed(origin, ticket, error, &mut actions),
+        }
+        drop(state);
+        self.perform(actions);
+        self.watch(place);
+    }
+
+    fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: &Place) {
+        let now = self.config.environment.clock.now();
+        let ours = self.config.connection_idle_timeout;
+        // The server closes when its own time is up: leave before.
+        let theirs = connection.server_keeps_for().map(|time| time.saturating_sub(MARGIN));
+        let until = now + theirs.map_or(ours, |theirs| theirs.min(ours));
+        let mut actions = Actions::new();
+        self.lock().released(origin, place, connection, now, until, &mut actions);
+        self.perform(actions);
+        self.watch(place);
+    }
+
+    /// One task a place closes what has rested too long, and notices when the place goes away.
+    fn watch(&self, place: &Place) {
+        let id = place.id();
+        let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
+        if reapers.contains(&id) {
+            return;
+        }
+        reapers.push(id);
+        drop(reapers);
+        let mut reaper = Reaper { pool: self.weak(), place: id, done: false };
+        let place = place.clone();
+        place.clone().spawn(async move {
+            loop {
+                let Some(pool) = reaper.pool.upgrade() else { break };
+                let clock = pool.config.environment.clock.clone();
+                let Some(next) = pool.reap(id, clock.now()) else { break };
+                drop(pool);
+                Timer::at(&*clock, &place, next).await;
+            }
+            reaper.done();
+        });
+    }
+
+    /// Closes what has rested too long; `None` ends the reaper. Both under its lock, so that a connection put to
+    /// rest meanwhile finds either this reaper or none.
+    fn reap(&self, place: PlaceId, now: Instant) -> Option<Instant> {
+        let mut actions = Actions::new();
+        let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = self.lock().expire(place, now, &mut actions);
+        if next.is_none() {
+            reapers.retain(|known| *known != place);
+        }
+        drop(reapers);
+        self.perform(actions);
+        next
+    }
+
+    fn forget_reaper(&self, place: PlaceId) {
+        self.reapers.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != place);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pooled> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn weak(&self) -> Weak<Self> {
+        self.weak.get().cloned().unwrap_or_default()
+    }
+}
+
+/// Leaves the queue when the load is dropped.
+struct Waiter<'a> {
+    pool: &'a Pool,
+    waiting: Option<Waiting>,
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.waiting {
+            let now = self.pool.config.environment.clock.now();
+            let until = now + self.pool.config.connection_idle_timeout;
+            let mut actions = Actions::new();
+            self.pool.lock().forget(waiting, now, until, &mut actions);
+            self.pool.perform(actions);
+        }
+    }
+}
+
+/// Reports a dial that was dropped with its runtime.
+struct Dialling {
+    pool: Weak<Pool>,
+    origin: Arc<Origin>,
+    ticket: Ticket,
+    reported: bool,
+}
+
+impl Dialling {
+    fn done(&mut self) {
+        self.reported = true;
+    }
+}
+
+impl Drop for Dialling {
+    fn drop(&mut self) {
+        if self.reported {
+            return;
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            let detail = "the runtime that was connecting has been shut down";
+            let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
+            let mut actions = Actions::new();
+            pool.lock().failed(&self.origin, self.ticket, error, &mut actions);
+            pool.perform(actions);
+        }
+    }
+}
+
+struct Reaper {
+    pool: Weak<Pool>,
+    place: PlaceId,
+    done: bool,
+}
+
+impl Reaper {
+    fn done(&mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Reaper {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            pool.forget_reaper(self.place);
+            let mut actions = Actions::new();
+            pool.lock().place_gone(self.place, &mut actions);
+            pool.perform(actions);
+        }
+    }
+}
+
+/// Where a connection goes when its exchange is over.
+pub(super) struct Home {
+    pool: Weak<Pool>,
+    origin: Arc<Origin>,
+    place: Place,
+    state: HomeState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HomeState {
+    /// The pool has it, or knows that it is gone.
+    Pooled,
+    /// A load has it: if it is dropped, the pool must hear of it.
+    InUse,
+}
+
+impl Home {
+    /// Gives the connection back.
+    pub(super) fn release(mut connection: Exclusive) {
+        let home = connection.home_mut();
+        let Some(pool) = home.pool.upgrade() else { return };
+        home.state = HomeState::Pooled;
+        let (origin, place) = (home.origin.clone(), home.place.clone());
+        pool.take_back(connection, &origin, &place);
+    }
+
+    fn leave(&mut self) {
+        self.state = HomeState::InUse;
+    }
+
+    fn stay_closed(&mut self) {
+        self.state = HomeState::Pooled;
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if self.state == HomeState::InUse {
+            if let Some(pool) = self.pool.upgrade() {
+                let mut actions = Actions::new();
+                pool.lock().closed(&self.origin, &mut actions);
+                pool.perform(actions);
+            }
+        }
+    }
+}
+
+/// How long before the server's own idle limit a connection is given up.
+const MARGIN: std::time::Duration = std::time::Duration::from_secs(1);

@@ -1,0 +1,136 @@
+//! Whom to trust: the configuration's own anchors first, then the platform's trust.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier as Platform;
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+pub(super) struct Verifier {
+    provider: Arc<CryptoProvider>,
+    own: Option<Arc<WebPkiServerVerifier>>,
+    platform: OnceLock<Result<Platform, rustls::Error>>,
+}
+
+impl Verifier {
+    pub(super) fn new(anchors: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Result<Self> {
+        let bad = |error: Box<dyn Error + Send + Sync>| {
+            let detail = "a trust anchor of the configuration is not a certificate in DER";
+            UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail).with_source(error)
+        };
+        let mut roots = RootCertStore::empty();
+        for anchor in anchors {
+            roots.add(CertificateDer::from(anchor.as_slice())).map_err(|error| bad(error.into()))?;
+        }
+        let own = match roots.is_empty() {
+            true => None,
+            false => Some(
+                WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone())
+                    .build()
+                    .map_err(|error| bad(error.into()))?,
+            ),
+        };
+        Ok(Self { provider, own, platform: OnceLock::new() })
+    }
+
+    fn platform(&self) -> Result<&Platform, rustls::Error> {
+        let platform = self.platform.get_or_init(|| Platform::new(self.provider.clone()));
+        platform.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = match &self.own {
+            Some(own) => own.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        let verdict = match verdict {
+            Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                match self.platform() {
+                    Ok(platform) => platform.verify_server_cert(
+                        end_entity,
+                        intermediates,
+                        server_name,
+                        ocsp_response,
+                        now,
+                    ),
+                    // A platform without roots trusts nobody; that is a verdict, not a failure.
+                    Err(_) => Err(CertificateError::UnknownIssuer.into()),
+                }
+            }
+            verdict => verdict,
+        };
+        verdict.map_err(|error| name_self_signed(error, end_entity))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Apple tells a self-signed certificate (-1202) from one of an unknown authority (-1203).
+fn name_self_signed(error: rustls::Error, end_entity: &CertificateDer<'_>) -> rustls::Error {
+    let unknown = match &error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        // A self-signed certificate that claims to be an authority is refused for that before its issuer is sought.
+        rustls::Error::InvalidCertificate(CertificateError::Other(_)) => true,
+        _ => false,
+    };
+    let self_signed =
+        || webpki::EndEntityCert::try_from(end_entity).is_ok_and(|cert| cert.issuer() == cert.subject());
+    if unknown && self_signed() {
+        return CertificateError::Other(OtherError(Arc::new(SelfSigned))).into();
+    }
+    error
+}
+
+/// The certificate names itself as its issuer.
+#[derive(Debug)]
+pub(super) struct SelfSigned;
+
+impl fmt::Display for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the certificate is signed by itself")
+    }
+}
+
+impl Error for SelfSigned {}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier").field("own", &self.own.is_some()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,92 @@
+//! A clock that stands still until it is moved.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant, SystemTime};
+
+use urlsession::environment::Clock;
+
+use super::PATIENCE;
+
+/// Moved by hand. A clone is the same clock.
+#[derive(Clone)]
+pub struct HandClock(Arc<(Mutex<State>, Condvar)>);
+
+struct State {
+    start: (Instant, SystemTime),
+    passed: Duration,
+    sleepers: Vec<(Instant, Waker)>,
+}
+
+impl HandClock {
+    pub fn new() -> Self {
+        let state = State {
+            start: (Instant::now(), SystemTime::now()),
+            passed: Duration::ZERO,
+            sleepers: Vec::new(),
+        };
+        Self(Arc::new((Mutex::new(state), Condvar::new())))
+    }
+
+    /// Moves it on and wakes who waited for that.
+    pub fn advance(&self, time: Duration) {
+        let mut state = self.0.0.lock().unwrap();
+        state.passed += time;
+        let now = state.start.0 + state.passed;
+        let (due, waiting) = state.sleepers.drain(..).partition(|(deadline, _)| *deadline <= now);
+        state.sleepers = waiting;
+        drop(state);
+        for (_, waker) in Vec::<(Instant, Waker)>::into_iter(due) {
+            waker.wake();
+        }
+    }
+
+    /// Waits until somebody sleeps until `deadline` from the start at the latest: only then is it worth moving on.
+    pub fn wait_for_sleeper(&self, within: Duration) {
+        let state = self.0.0.lock().unwrap();
+        let nobody = |state: &mut State| {
+            !state.sleepers.iter().any(|(at, _)| *at <= state.start.0 + state.passed + within)
+        };
+        let (guard, timeout) = self.0.1.wait_timeout_while(state, PATIENCE, nobody).unwrap();
+        drop(guard);
+        assert!(!timeout.timed_out(), "nobody sleeps");
+    }
+}
+
+impl Clock for HandClock {
+    fn now(&self) -> Instant {
+        let state = self.0.0.lock().unwrap();
+        state.start.0 + state.passed
+    }
+
+    fn wall(&self) -> SystemTime {
+        let state = self.0.0.lock().unwrap();
+        state.start.1 + state.passed
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        Some(Box::pin(Sleep { clock: self.clone(), deadline }))
+    }
+}
+
+struct Sleep {
+    clock: HandClock,
+    deadline: Instant,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.clock.0.0.lock().unwrap();
+        if state.start.0 + state.passed >= self.deadline {
+            return Poll::Ready(());
+        }
+        state.sleepers.push((self.deadline, cx.waker().clone()));
+        drop(state);
+        self.clock.0.1.notify_all();
+        Poll::Pending
+    }
+}

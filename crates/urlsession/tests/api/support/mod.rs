@@ -1,0 +1,81 @@
+//! What the house's tests share: sessions that trust the origin, a recording delegate, a clock moved by hand.
+
+mod clock;
+mod recorder;
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use urlsession::{Bytes, Configuration, DataTask, UrlError, UrlRequest, UrlResponse, UrlSession};
+use urlsession_testkit::{Origin, Wire};
+
+pub use clock::HandClock;
+pub use recorder::Recorder;
+
+/// Every wire the house runs on.
+pub const WIRES: [Wire; 3] = [Wire::H1, Wire::TlsH1, Wire::TlsH2];
+
+/// How long a test waits before it gives up: never reached by a test that passes.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs a test body once a wire, with an origin of its own; the client must not break the protocol.
+pub fn on_every_wire(test: impl Fn(&Origin)) {
+    for wire in WIRES {
+        on(wire, &test);
+    }
+}
+
+/// Runs a test body on one wire.
+pub fn on(wire: Wire, test: impl Fn(&Origin)) {
+    let origin = Origin::start(wire);
+    test(&origin);
+    let violations = origin.journal(|journal| journal.violations.clone());
+    assert!(violations.is_empty(), "{wire:?}: {violations:?}");
+}
+
+/// A configuration that trusts the origin.
+pub fn configuration(origin: &Origin) -> Configuration {
+    Configuration { additional_trust_anchors: vec![origin.trust_anchor_der()], ..Configuration::ephemeral() }
+}
+
+/// A session that trusts the origin.
+pub fn session(origin: &Origin) -> UrlSession {
+    UrlSession::new(configuration(origin))
+}
+
+/// A request with a method and body.
+pub fn request(url: &str, method: &str, body: Option<&[u8]>) -> UrlRequest {
+    let mut request = UrlRequest::new(url.parse().unwrap());
+    request.set_http_method(method).unwrap();
+    if let Some(body) = body {
+        request.set_http_body(body.to_vec());
+    }
+    request
+}
+
+/// Loads with a completion handler and waits for it.
+pub fn load(
+    session: &UrlSession,
+    request: impl urlsession::IntoUrlRequest,
+) -> Result<(Bytes, UrlResponse), UrlError> {
+    load_with_task(session, request).1
+}
+
+/// Loads with a completion handler and waits for it; the task too.
+pub fn load_with_task(
+    session: &UrlSession,
+    request: impl urlsession::IntoUrlRequest,
+) -> (DataTask, Result<(Bytes, UrlResponse), UrlError>) {
+    let (sender, receiver) = mpsc::channel();
+    let task = session.data_task_with_handler(request, move |result| sender.send(result).unwrap());
+    task.resume();
+    let result = receiver.recv_timeout(PATIENCE).expect("the completion handler was not called");
+    // The handler is dropped after its one call, and its sender with it.
+    assert_eq!(receiver.recv_timeout(PATIENCE).err(), Some(mpsc::RecvTimeoutError::Disconnected));
+    (task, result)
+}
+
+/// The text of a body.
+pub fn text(data: &[u8]) -> &str {
+    std::str::from_utf8(data).unwrap()
+}

@@ -1,0 +1,154 @@
+//! A delegate that writes down what it is told and decides as it was told to.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use urlsession::{
+    Answer, BodyStream, Bytes, DataTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task,
+    TaskDelegate, TaskMetrics, UrlError, UrlRequest, UrlResponse, UrlSession,
+};
+
+use super::PATIENCE;
+
+type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync;
+
+/// Records every call. A clone is the same recorder.
+#[derive(Clone, Default)]
+pub struct Recorder(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    log: Mutex<Log>,
+    changed: Condvar,
+    redirects: Mutex<Option<Arc<Redirects>>>,
+    disposition: Mutex<Option<ResponseDisposition>>,
+    bodies: Mutex<Vec<BodyStream>>,
+}
+
+#[derive(Default, Clone)]
+pub struct Log {
+    /// The calls by the peer's short names; consecutive `didReceiveData` and `didSendBody` are one, metrics are
+    /// left out.
+    pub calls: Vec<&'static str>,
+    pub data: Vec<u8>,
+    pub response: Option<UrlResponse>,
+    pub redirects: Vec<(HttpUrlResponse, UrlRequest)>,
+    pub informational: Vec<HttpUrlResponse>,
+    pub metrics: Vec<TaskMetrics>,
+    pub sent: Vec<(u64, u64, Option<u64>)>,
+    pub completions: Vec<Option<UrlError>>,
+    pub invalid: usize,
+}
+
+impl Recorder {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decides redirects.
+    pub fn redirecting(
+        self,
+        decide: impl Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.redirects.lock().unwrap() = Some(Arc::new(decide));
+        self
+    }
+
+    /// Decides responses.
+    pub fn disposing(self, disposition: ResponseDisposition) -> Self {
+        *self.0.disposition.lock().unwrap() = Some(disposition);
+        self
+    }
+
+    /// Gives these when a new body is needed, in order.
+    pub fn giving_bodies(self, bodies: impl IntoIterator<Item = BodyStream>) -> Self {
+        *self.0.bodies.lock().unwrap() = bodies.into_iter().collect();
+        self
+    }
+
+    pub fn log(&self) -> Log {
+        self.0.log.lock().unwrap().clone()
+    }
+
+    /// Waits for the completion of `count` tasks.
+    pub fn completed(&self, count: usize) -> Log {
+        self.wait_for(|log| log.completions.len() >= count)
+    }
+
+    /// Waits until the log is as wanted.
+    pub fn wait_for(&self, what: impl Fn(&Log) -> bool) -> Log {
+        let log = self.0.log.lock().unwrap();
+        let (log, timeout) = self.0.changed.wait_timeout_while(log, PATIENCE, |log| !what(log)).unwrap();
+        assert!(!timeout.timed_out(), "the delegate heard only {:?}", log.calls);
+        log.clone()
+    }
+
+    fn write(&self, call: &'static str, change: impl FnOnce(&mut Log)) {
+        let mut log = self.0.log.lock().unwrap();
+        let repeats = matches!(call, "didReceiveData" | "didSendBody") && log.calls.last() == Some(&call);
+        if !repeats && !call.is_empty() {
+            log.calls.push(call);
+        }
+        change(&mut log);
+        self.0.changed.notify_all();
+    }
+}
+
+impl TaskDelegate for Recorder {
+    fn did_create_task(&self, _: &Task) {
+        self.write("", |_| {});
+    }
+
+    fn will_perform_http_redirection(
+        &self,
+        _: &Task,
+        response: &HttpUrlResponse,
+        new_request: UrlRequest,
+    ) -> Answer<Option<UrlRequest>> {
+        self.write("willRedirect", |log| log.redirects.push((response.clone(), new_request.clone())));
+        match self.0.redirects.lock().unwrap().clone() {
+            Some(decide) => decide(response, new_request),
+            None => Answer::default_handling(),
+        }
+    }
+
+    fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
+        self.write("needNewBodyStream", |_| {});
+        let mut bodies = self.0.bodies.lock().unwrap();
+        Answer::now((!bodies.is_empty()).then(|| bodies.remove(0)))
+    }
+
+    fn did_send_body_data(&self, _: &Task, bytes: u64, total: u64, expected: Option<u64>) {
+        self.write("didSendBody", |log| log.sent.push((bytes, total, expected)));
+    }
+
+    fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {
+        self.write("didReceiveInformational", |log| log.informational.push(response.clone()));
+    }
+
+    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+        self.write("didReceiveResponse", |log| log.response = Some(response.clone()));
+        match *self.0.disposition.lock().unwrap() {
+            Some(disposition) => Answer::now(disposition),
+            None => Answer::default_handling(),
+        }
+    }
+
+    fn did_receive_data(&self, _: &DataTask, data: Bytes) {
+        self.write("didReceiveData", |log| log.data.extend_from_slice(&data));
+    }
+
+    fn did_finish_collecting_metrics(&self, _: &Task, metrics: &TaskMetrics) {
+        self.write("", |log| log.metrics.push(metrics.clone()));
+    }
+
+    fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
+        self.write("didComplete", |log| log.completions.push(error.cloned()));
+    }
+}
+
+impl SessionDelegate for Recorder {
+    fn did_become_invalid(&self, _: &UrlSession, error: Option<&UrlError>) {
+        assert!(error.is_none());
+        self.write("didBecomeInvalid", |log| log.invalid += 1);
+    }
+}
