@@ -3,4 +3,17 @@
 #[allow(unreachable_pub)] // shared by the modules of this one crate
 mod support;
 
+mod bad_input;
+mod bytes;
 mod data;
+mod delegates;
+mod execution;
+mod http2;
+mod metrics;
+mod redirects;
+mod requests;
+mod reuse;
+mod session;
+mod state;
+mod timeouts;
+mod tls;

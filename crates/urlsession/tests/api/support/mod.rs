@@ -6,11 +6,11 @@ mod recorder;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use urlsession::{Bytes, Configuration, DataTask, UrlError, UrlRequest, UrlResponse, UrlSession};
+use urlsession::{Bytes, Configuration, DataTask, DelegateQueue, UrlError, UrlRequest, UrlResponse, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 pub use clock::HandClock;
-pub use recorder::Recorder;
+pub use recorder::{Log, Recorder};
 
 /// Every wire the house runs on.
 pub const WIRES: [Wire; 3] = [Wire::H1, Wire::TlsH1, Wire::TlsH2];
@@ -78,4 +78,44 @@ pub fn load_with_task(
 /// The text of a body.
 pub fn text(data: &[u8]) -> &str {
     std::str::from_utf8(data).unwrap()
+}
+
+/// A session with a recording delegate.
+pub fn recorded(origin: &Origin) -> (UrlSession, Recorder) {
+    with_recorder(configuration(origin), Recorder::new())
+}
+
+/// A session with this recorder as its delegate.
+pub fn with_recorder(configuration: Configuration, recorder: Recorder) -> (UrlSession, Recorder) {
+    let delegate = std::sync::Arc::new(recorder.clone());
+    (UrlSession::with_delegate(configuration, delegate, DelegateQueue::serial()), recorder)
+}
+
+/// A current-thread runtime, as `#[tokio::test]` makes one.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// Awaits in a runtime of its own.
+pub fn in_tokio<F: std::future::Future>(future: F) -> F::Output {
+    runtime().block_on(future)
+}
+
+/// The JSON of a body.
+pub fn json(data: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(data).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(data)))
+}
+
+/// The next item of a stream.
+pub async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx)).await
+}
+
+/// Reads a stream to its end.
+pub async fn drain<S: futures_core::Stream + Unpin>(mut stream: S) -> Vec<S::Item> {
+    let mut all = Vec::new();
+    while let Some(item) = next(&mut stream).await {
+        all.push(item);
+    }
+    all
 }

@@ -1,0 +1,135 @@
+//! The command line's grammar. The flags are curl's where curl has one; what they do is `get`'s business.
+
+mod data;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::data::{Data, Datum};
+
+/// Loads URLs.
+#[derive(Parser)]
+#[command(name = "urlsession", version, about = "Loads URLs with the urlsession library.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Load a URL and write its body to standard output
+    ///
+    /// Redirects are followed unless --no-location is given, and content codings are undone. Every response is a
+    /// success, whatever its status: the exit code is 1 only if the load failed.
+    Get(Box<GetArgs>),
+    /// See what the library does, against a server of its own on this machine; needs no network
+    Tour,
+}
+
+/// What to load, and how.
+#[derive(Args)]
+pub(crate) struct GetArgs {
+    /// The URL; without a scheme it is an https one
+    pub(crate) url: String,
+
+    /// Write the body to FILE instead of standard output; `-` is standard output
+    #[arg(short, long, value_name = "FILE", conflicts_with = "remote_name")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write the body to a new file in the current directory, named as the response suggests
+    ///
+    /// The server chooses the name, so a file that exists is not overwritten.
+    #[arg(short = 'O', long)]
+    pub(crate) remote_name: bool,
+
+    /// Send a header field: `Name: value`; `Name:` takes a default away, `Name;` sends it empty (repeatable)
+    #[arg(short = 'H', long, value_name = "FIELD", allow_hyphen_values = true)]
+    pub(crate) header: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) data: Data,
+
+    /// Use this method instead of GET, or of POST when there is data
+    #[arg(short = 'X', long, value_name = "METHOD", conflicts_with = "head")]
+    pub(crate) request: Option<String>,
+
+    /// Write the heads of the responses before the body
+    #[arg(short, long, visible_alias = "show-headers")]
+    pub(crate) include: bool,
+
+    /// Ask for the head only (HEAD) and write it
+    #[arg(short = 'I', long, conflicts_with_all = ["data", "data-binary"])]
+    pub(crate) head: bool,
+
+    /// Show heads and a timeline of every transaction on standard error; secrets are left out
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) verbose: bool,
+
+    /// Say nothing when the load fails
+    #[arg(short, long)]
+    pub(crate) silent: bool,
+
+    /// Authorize with Basic; without a password it is empty
+    #[arg(short, long, value_name = "USER[:PASSWORD]", allow_hyphen_values = true)]
+    pub(crate) user: Option<String>,
+
+    /// Trust the certificates of a PEM file beside the platform's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
+    /// Use HTTP/1.1 only
+    #[arg(long = "http1.1", conflicts_with = "http2")]
+    pub(crate) http1: bool,
+
+    /// Use HTTP/2 only; https only. By default the server chooses
+    #[arg(long)]
+    pub(crate) http2: bool,
+
+    /// Fail if the whole load takes longer; fractions count, 0 is no limit
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) max_time: Option<Duration>,
+
+    /// Write one JSON object on standard error: response, metrics, error; secrets are left out
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Allow http to every host (App Transport Security allows it to this machine only)
+    #[arg(long)]
+    pub(crate) allow_cleartext: bool,
+
+    /// Follow redirects: the default, accepted for curl's sake
+    #[arg(short = 'L', long)]
+    pub(crate) location: bool,
+
+    /// Take a redirect response itself instead of following it
+    #[arg(long, conflicts_with = "location")]
+    pub(crate) no_location: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn seconds_have_fractions_and_no_sign() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        for wrong in ["-1", "NaN", "inf", "soon", ""] {
+            assert!(seconds(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

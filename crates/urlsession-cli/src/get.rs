@@ -1,0 +1,101 @@
+//! `urlsession get`: one load, from the command line to the exit code.
+
+mod body;
+mod failure;
+mod header;
+mod output;
+mod report;
+mod request;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::mpsc;
+
+use urlsession::{AsyncBytes, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
+
+use self::failure::Failure;
+use self::output::Output;
+use self::watch::{Seen, Watch};
+use crate::args::GetArgs;
+use crate::show;
+
+/// Loads and says how it ended.
+pub(crate) fn run(args: &GetArgs) -> ExitCode {
+    let mut story = Story::default();
+    let result = load(args, &mut story);
+    if args.verbose {
+        tell(&show::timelines(story.metrics.as_ref(), "* "));
+    }
+    if args.json {
+        tell(&format!("{}\n", report::report(&story, result.as_ref().err())));
+    }
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.tell(args),
+    }
+}
+
+/// What is known of the load when it is over.
+#[derive(Default)]
+struct Story {
+    request: Option<UrlRequest>,
+    response: Option<UrlResponse>,
+    metrics: Option<TaskMetrics>,
+}
+
+fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
+    let request = request::request(args)?;
+    let session = UrlSession::new(request::configuration(args)?);
+    story.request = Some(request.clone());
+    if args.verbose {
+        tell(&show::request_head(&request, "> "));
+    }
+    let (sender, metrics) = mpsc::channel();
+    let seen = Seen::default();
+    let watch =
+        Watch { seen: seen.clone(), metrics: sender, follows: !args.no_location, is_verbose: args.verbose };
+
+    let result = match session.bytes(request).delegate(watch).wait() {
+        Ok((body, response)) => {
+            story.response = Some(response.clone());
+            hear(&session);
+            if args.verbose {
+                tell(&show::response_head(&response, "< "));
+            }
+            deliver(args, &seen, body, &response)
+        }
+        Err(error) => Err(error.into()),
+    };
+    // The delegate's end of the channel is dropped when the task is over: this never waits in vain.
+    story.metrics = metrics.recv().ok();
+    result
+}
+
+/// Writes the body as it comes. Dropping it, when nobody wants the rest, cancels the load.
+fn deliver(args: &GetArgs, seen: &Seen, mut body: AsyncBytes, response: &UrlResponse) -> Result<(), Failure> {
+    let mut output = Output::open(args, response)?;
+    if args.include || args.head {
+        for head in seen.heads() {
+            output.write(show::plain_head(&head).as_bytes())?;
+        }
+        output.write(show::plain_head(response).as_bytes())?;
+    }
+    while let Some(chunk) = body.wait_chunk().transpose()? {
+        output.write(&chunk)?;
+    }
+    Ok(())
+}
+
+/// Waits until the delegate has heard everything so far: informational responses come before the final one.
+fn hear(session: &UrlSession) {
+    let (heard, all) = mpsc::channel::<()>();
+    session.delegate_queue().add(move || drop(heard));
+    // It ends with the sender, which is the point.
+    let _ = all.recv();
+}
+
+/// Writes to standard error; if that is closed there is nobody to tell.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,95 @@
+//! One `-H` option, as curl reads it.
+
+use urlsession::UrlRequest;
+
+use super::failure::Failure;
+
+/// What an option asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Header {
+    /// `Name: value`, or `Name;` with an empty value
+    Set(String, String),
+    /// `Name:`
+    Remove(String),
+}
+
+impl Header {
+    /// A usage error if the text is none of the three forms. Values may be secrets: it does not repeat them.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let malformed = || {
+            let what = "a header field is written \"Name: value\", \"Name:\" or \"Name;\"";
+            Failure::Usage(what.into())
+        };
+        let header = match text.split_once(':') {
+            Some((name, value)) if value.trim().is_empty() => Self::Remove(name.trim_end().to_owned()),
+            Some((name, value)) => Self::Set(name.trim_end().to_owned(), value.trim().to_owned()),
+            None => {
+                let name = text.strip_suffix(';').ok_or_else(malformed)?;
+                Self::Set(name.trim_end().to_owned(), String::new())
+            }
+        };
+        // Tried out on fields of their own, so that it fails before anything else is looked at.
+        let (name, value) = match &header {
+            Self::Set(name, value) => (name, value.as_str()),
+            Self::Remove(name) => (name, ""),
+        };
+        let mut fields = urlsession::HeaderFields::new();
+        fields.set(name.clone(), value.to_owned()).map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(header)
+    }
+
+    /// Changes the request.
+    pub(super) fn apply(&self, request: &mut UrlRequest) -> Result<(), Failure> {
+        match self {
+            Self::Set(name, value) => set(request, name, value),
+            Self::Remove(name) => {
+                request.header_fields_mut().remove(name);
+                let has_body = request.http_body().is_some();
+                if ADDED_LATER.iter().any(|added| added.eq_ignore_ascii_case(name))
+                    || has_body && name.eq_ignore_ascii_case("content-type")
+                {
+                    set(request, name, "")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Replaces a field. Values come from the command line: a refusal is a usage error.
+pub(super) fn set(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure> {
+    request.set_value(Some(value), name.to_owned()).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// Fields the session adds on the way to the wire. It can be told another value for them but not to leave them
+/// out: an empty value is the nearest there is.
+const ADDED_LATER: [&str; 4] = ["accept", "accept-encoding", "accept-language", "user-agent"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_are_told_apart() {
+        let set = |name: &str, value: &str| Header::Set(name.into(), value.into());
+        for (text, header) in [
+            ("X-A: b", set("X-A", "b")),
+            ("X-A:b:c", set("X-A", "b:c")),
+            ("X-A;", set("X-A", "")),
+            ("Accept:", Header::Remove("Accept".into())),
+            ("Accept:  ", Header::Remove("Accept".into())),
+        ] {
+            assert_eq!(Header::parse(text).ok(), Some(header), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_and_its_value_not_repeated() {
+        for text in ["s3cret", "", ": s3cret", "X Y: s3cret", "X: s3cret\r\nY: z", "X: s3cret\0"] {
+            match Header::parse(text) {
+                Err(Failure::Usage(message)) => assert!(!message.contains("s3cret"), "{message}"),
+                _ => unreachable!("{text:?} was taken"),
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! From the options to a configuration and a request.
+
+use std::fs;
+
+use urlsession::{AppTransportSecurity, Configuration, HttpVersions, IntoUrlRequest, UrlRequest};
+
+use super::body;
+use super::failure::Failure;
+use super::header::{self, Header};
+use crate::args::GetArgs;
+
+/// What the session is to do.
+pub(super) fn configuration(args: &GetArgs) -> Result<Configuration, Failure> {
+    let mut configuration = Configuration::ephemeral();
+    if let Some(limit) = args.max_time.filter(|limit| !limit.is_zero()) {
+        configuration.timeout_interval_for_resource = limit;
+    }
+    configuration.http_versions = match (args.http1, args.http2) {
+        (true, _) => HttpVersions::Http1,
+        (_, true) => HttpVersions::Http2,
+        _ => HttpVersions::Automatic,
+    };
+    configuration.app_transport_security =
+        AppTransportSecurity { allows_arbitrary_loads: args.allow_cleartext, ..Default::default() };
+    if let Some(path) = &args.cacert {
+        let pem = fs::read(path)
+            .map_err(|error| Failure::Local(format!("cannot read {}: {error}", path.display())))?;
+        configuration.add_trust_anchors_pem(&pem)?;
+    }
+    Ok(configuration)
+}
+
+/// What is to be loaded.
+pub(super) fn request(args: &GetArgs) -> Result<UrlRequest, Failure> {
+    // Before the URL is looked at: a header that cannot be sent is the command line's fault, not the load's.
+    let headers = args.header.iter().map(|text| Header::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut request = with_scheme(&args.url).into_url_request()?;
+    let body = body::body(&args.data)?;
+    let method = match (&args.request, args.head, body.is_some()) {
+        (Some(method), _, _) => method,
+        (None, true, _) => "HEAD",
+        (None, false, true) => "POST",
+        (None, false, false) => "GET",
+    };
+    request
+        .set_http_method(method)
+        .map_err(|_| Failure::Usage(format!("the method {method:?} is not a token (RFC 9110 §9.1)")))?;
+    if let Some(user) = &args.user {
+        header::set(&mut request, "Authorization", &basic(user))?;
+    }
+    if let Some(body) = body {
+        request.set_http_body(body);
+    }
+    for header in headers {
+        header.apply(&mut request)?;
+    }
+    Ok(request)
+}
+
+/// As a browser's address bar takes it: what has no scheme is meant to be https.
+fn with_scheme(text: &str) -> String {
+    let text = text.trim();
+    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+    let mut characters = scheme.chars();
+    let is_scheme = characters.next().is_some_and(|first| first.is_ascii_alphabetic())
+        && characters.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    if is_scheme { text.to_owned() } else { format!("https://{text}") }
+}
+
+/// RFC 7617 §2.
+fn basic(user: &str) -> String {
+    let user = if user.contains(':') { user.to_owned() } else { format!("{user}:") };
+    format!("Basic {}", base64(user.as_bytes()))
+}
+
+/// RFC 4648 §4, padded.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0_u32, |bits, at| bits << 8 | u32::from(*group.get(at).unwrap_or(&0)));
+        for digit in 0..4 {
+            let index = (bits >> (18 - 6 * digit)) as usize & 63;
+            out.push(if digit <= group.len() { char::from(ALPHABET[index]) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_without_a_scheme_is_an_https_one() {
+        for (given, meant) in [
+            ("example.com", "https://example.com"),
+            ("localhost:8080/x", "https://localhost:8080/x"),
+            ("example.com/?to=http://other", "https://example.com/?to=http://other"),
+            ("http://example.com", "http://example.com"),
+            ("ftp://example.com", "ftp://example.com"),
+        ] {
+            assert_eq!(with_scheme(given), meant);
+        }
+    }
+
+    #[test]
+    fn basic_credentials_are_those_of_the_rfc() {
+        assert_eq!(basic("Aladdin:open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+        assert_eq!(basic("user"), basic("user:"));
+    }
+}

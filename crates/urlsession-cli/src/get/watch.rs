@@ -1,0 +1,65 @@
+//! The delegate of the load: decides redirects, shows heads as they come, and passes the metrics on.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use urlsession::{Answer, HttpUrlResponse, Task, TaskDelegate, TaskMetrics, UrlRequest, UrlResponse};
+
+use super::tell;
+use crate::show;
+
+/// See the module.
+pub(super) struct Watch {
+    pub(super) seen: Seen,
+    pub(super) metrics: Sender<TaskMetrics>,
+    pub(super) follows: bool,
+    pub(super) is_verbose: bool,
+}
+
+/// The responses before the final one: informational ones and redirects, in order.
+#[derive(Clone, Default)]
+pub(super) struct Seen(Arc<Mutex<Vec<UrlResponse>>>);
+
+impl Seen {
+    pub(super) fn heads(&self) -> Vec<UrlResponse> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Watch {
+    fn note(&self, response: &HttpUrlResponse) {
+        let response = UrlResponse::from(response.clone());
+        if self.is_verbose {
+            tell(&show::response_head(&response, "< "));
+        }
+        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner).push(response);
+    }
+}
+
+impl TaskDelegate for Watch {
+    fn will_perform_http_redirection(
+        &self,
+        _: &Task,
+        response: &HttpUrlResponse,
+        new_request: UrlRequest,
+    ) -> Answer<Option<UrlRequest>> {
+        if !self.follows {
+            // It is the final response then.
+            return Answer::now(None);
+        }
+        self.note(response);
+        if self.is_verbose {
+            tell(&show::request_head(&new_request, "> "));
+        }
+        Answer::now(Some(new_request))
+    }
+
+    fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {
+        self.note(response);
+    }
+
+    fn did_finish_collecting_metrics(&self, _: &Task, metrics: &TaskMetrics) {
+        // Nobody waits for them if the command is already on its way out.
+        let _ = self.metrics.send(metrics.clone());
+    }
+}

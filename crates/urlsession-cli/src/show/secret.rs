@@ -1,0 +1,42 @@
+//! What is never shown: credentials in header fields and in URLs.
+
+use urlsession::Url;
+
+/// The value of a field as it may be shown.
+pub(super) fn value(name: &str, value: &[u8]) -> String {
+    if SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+        return REDACTED.to_owned();
+    }
+    String::from_utf8_lossy(value).into_owned()
+}
+
+/// The URL without its password.
+pub(crate) fn url(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Fails only for URLs that cannot have a password, which then have none.
+        let _ = url.set_password(None);
+    }
+    url.into()
+}
+
+const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+const REDACTED: &str = "[redacted]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_redacted_however_their_names_are_spelled() {
+        for name in ["Authorization", "COOKIE", "set-cookie", "Proxy-Authorization"] {
+            assert_eq!(value(name, b"s3cret"), REDACTED);
+        }
+        assert_eq!(value("X-Cookie", b"crumbs"), "crumbs");
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        assert_eq!(Url::parse("https://me:s3cret@a/b").map(|it| url(&it)), Ok("https://me@a/b".into()));
+    }
+}

@@ -1,0 +1,94 @@
+//! `AsyncBytes`: bodies read as they come.
+
+use urlsession::UrlErrorCode;
+use urlsession_testkit::Reply;
+
+use crate::support::*;
+
+#[test]
+fn the_head_comes_before_the_body() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/slow", Reply::new(200).pattern(0, 10).body_gate(4, gate.clone()));
+        in_tokio(async {
+            let (mut bytes, response) = session(origin).bytes(origin.url("/slow")).await.unwrap();
+            assert_eq!(response.status_code(), Some(200));
+            let mut all = Vec::new();
+            while let Some(chunk) = next(&mut bytes).await {
+                all.extend_from_slice(&chunk.unwrap());
+                gate.release();
+            }
+            assert_eq!(all, (0..10).collect::<Vec<u8>>());
+            assert_eq!(bytes.task().count_of_bytes_received(), 10);
+            assert!(bytes.task().error().is_none());
+        });
+    });
+}
+
+#[test]
+fn lines_come_one_by_one_without_their_ends() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        let body = "one\ntwo\r\n\r\nthree\u{2028}four\u{85}f\u{fc}nf";
+        origin.enqueue("/lines", Reply::new(200).body(body).body_gate(5, gate.clone()));
+        let (bytes, _) = session(origin).bytes(origin.url("/lines")).wait().unwrap();
+        let mut lines = bytes.lines();
+        assert_eq!(lines.wait_line().unwrap().unwrap(), "one");
+        gate.release();
+        let rest = std::iter::from_fn(|| lines.wait_line()).map(Result::unwrap).collect::<Vec<_>>();
+        assert_eq!(rest, ["two", "three", "four", "f\u{fc}nf"]);
+    });
+}
+
+#[test]
+fn it_is_an_async_read() {
+    use tokio::io::AsyncReadExt;
+    on_every_wire(|origin| {
+        in_tokio(async {
+            let (mut bytes, _) = session(origin).bytes(origin.url("/bytes/100000")).await.unwrap();
+            let mut all = Vec::new();
+            bytes.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all.len(), 100_000);
+        });
+    });
+}
+
+#[test]
+fn a_body_that_is_dropped_cancels_its_task() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/slow", Reply::new(200).pattern(0, 10).body_gate(4, gate.clone()));
+        let (bytes, _) = session(origin).bytes(origin.url("/slow")).wait().unwrap();
+        let task = bytes.task();
+        drop(bytes);
+        assert_eq!(task.error().unwrap().code(), UrlErrorCode::Cancelled);
+        gate.release();
+    });
+}
+
+#[test]
+fn an_error_in_the_body_ends_it() {
+    on_every_wire(|origin| {
+        origin.enqueue("/cut", Reply::new(200).pattern(0, 1000).truncate_at(500));
+        let (mut bytes, _) = session(origin).bytes(origin.url("/cut")).wait().unwrap();
+        let mut error = None;
+        while let Some(chunk) = bytes.wait_chunk() {
+            error = chunk.err();
+        }
+        assert_eq!(error.unwrap().code(), UrlErrorCode::NetworkConnectionLost);
+        assert_eq!(bytes.task().error().unwrap().code(), UrlErrorCode::NetworkConnectionLost);
+        assert!(bytes.wait_chunk().is_none());
+    });
+}
+
+#[test]
+fn a_body_is_not_read_faster_than_its_reader() {
+    on_every_wire(|origin| {
+        origin.enqueue("/big", Reply::new(200).endless(1 << 30));
+        let (mut bytes, _) = session(origin).bytes(origin.url("/big")).wait().unwrap();
+        let first = bytes.wait_chunk().unwrap().unwrap();
+        assert!(!first.is_empty());
+        assert!(bytes.task().count_of_bytes_received() <= 1 << 20);
+        drop(bytes);
+    });
+}

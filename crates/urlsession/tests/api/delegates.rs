@@ -1,0 +1,227 @@
+//! Delegates: who is called, in which order, on which thread, and what happens when they misbehave.
+
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+use urlsession::{
+    Answer, Bytes, DataTask, DelegateQueue, Job, ResponseDisposition, SessionDelegate, Task, TaskDelegate, UrlError,
+    UrlErrorCode, UrlResponse, UrlSession,
+};
+use urlsession_testkit::{Reply, Wire};
+
+use crate::support::*;
+
+struct Nothing;
+impl TaskDelegate for Nothing {}
+impl SessionDelegate for Nothing {}
+
+#[test]
+fn test_session_delegate_called_if_task_delegate_does_not_implement() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/country.txt"));
+        task.set_delegate(Some(Arc::new(Nothing))).unwrap();
+        task.resume();
+        let log = recorder.completed(1);
+        assert_eq!(log.calls, ["didReceiveResponse", "didReceiveData", "didComplete"]);
+        assert_eq!(log.metrics.len(), 1);
+    });
+}
+
+#[test]
+fn a_tasks_own_delegate_is_asked_first_and_may_pass_on() {
+    struct Own(mpsc::Sender<String>);
+    impl TaskDelegate for Own {
+        fn did_receive_data(&self, task: &DataTask, data: Bytes) {
+            self.0.send(text(&data).to_owned()).unwrap();
+            if let Some((next, _)) = task.next_delegate() {
+                next.did_receive_data(task, Bytes::from_static(b"changed"));
+            }
+        }
+    }
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let (sender, receiver) = mpsc::channel();
+        let task = session.data_task(origin.url("/Nepal"));
+        task.set_delegate(Some(Arc::new(Own(sender)))).unwrap();
+        task.resume();
+        assert_eq!(text(&recorder.completed(1).data), "changed");
+        assert_eq!(receiver.recv().unwrap(), "Kathmandu");
+        assert!(task.set_delegate(None).is_err(), "too late");
+        assert!(receiver.recv().is_err(), "the delegate was released");
+    });
+}
+
+#[test]
+fn creation_is_told_at_once_on_the_creating_thread() {
+    struct Creation(Mutex<Vec<(std::thread::ThreadId, u64)>>);
+    impl TaskDelegate for Creation {
+        fn did_create_task(&self, task: &Task) {
+            task.set_priority(0.9);
+            self.0.lock().unwrap().push((std::thread::current().id(), task.task_identifier()));
+        }
+    }
+    impl SessionDelegate for Creation {}
+    on(Wire::H1, |origin| {
+        let delegate = Arc::new(Creation(Mutex::default()));
+        let session = UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
+        let task = session.data_task(origin.url("/Nepal"));
+        assert_eq!(*delegate.0.lock().unwrap(), [(std::thread::current().id(), 1)]);
+        assert_eq!(task.priority(), 0.9);
+        let load = session.data(origin.url("/Nepal"));
+        assert_eq!(load.task().priority(), 0.9);
+    });
+}
+
+#[test]
+fn a_response_may_be_refused() {
+    on_every_wire(|origin| {
+        let recorder = Recorder::new().disposing(ResponseDisposition::Cancel);
+        let (session, recorder) = with_recorder(configuration(origin), recorder);
+        session.data_task(origin.url("/Nepal")).resume();
+        let log = recorder.completed(1);
+        assert_eq!(log.calls, ["didReceiveResponse", "didComplete"]);
+        assert_eq!(log.completions[0].as_ref().unwrap().code(), UrlErrorCode::Cancelled);
+        assert!(log.data.is_empty());
+    });
+}
+
+#[test]
+fn no_data_comes_before_the_response_is_answered() {
+    #[derive(Default)]
+    struct Late {
+        responder: Mutex<Option<urlsession::Responder<ResponseDisposition>>>,
+        asked: Mutex<Option<mpsc::Sender<()>>>,
+        data: Mutex<Vec<u8>>,
+    }
+    impl TaskDelegate for Late {
+        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
+            let (answer, responder) = Answer::deferred();
+            *self.responder.lock().unwrap() = Some(responder);
+            self.asked.lock().unwrap().take().unwrap().send(()).unwrap();
+            answer
+        }
+        fn did_receive_data(&self, _: &DataTask, data: Bytes) {
+            self.data.lock().unwrap().extend_from_slice(&data);
+        }
+    }
+    impl SessionDelegate for Late {}
+    on_every_wire(|origin| {
+        let (sender, asked) = mpsc::channel();
+        let delegate = Arc::new(Late { asked: Mutex::new(Some(sender)), ..Late::default() });
+        let session = UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
+        let task = session.data_task(origin.url("/Nepal"));
+        let states = task.state_changes();
+        task.resume();
+        asked.recv_timeout(PATIENCE).unwrap();
+        assert!(delegate.data.lock().unwrap().is_empty());
+        delegate.responder.lock().unwrap().take().unwrap().answer(ResponseDisposition::Allow);
+        in_tokio(drain(states));
+        assert_eq!(*delegate.data.lock().unwrap(), b"Kathmandu");
+    });
+}
+
+#[test]
+fn a_panic_fails_its_task_and_nothing_else() {
+    struct Clumsy(mpsc::Sender<Option<UrlError>>);
+    impl TaskDelegate for Clumsy {
+        fn did_receive_data(&self, task: &DataTask, _: Bytes) {
+            assert_ne!(task.task_identifier(), 1, "clumsy");
+        }
+        fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
+            self.0.send(error.cloned()).unwrap();
+        }
+    }
+    impl SessionDelegate for Clumsy {}
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/first", Reply::new(200).pattern(0, 10).body_gate(5, gate.clone()));
+        let (sender, receiver) = mpsc::channel();
+        let delegate = Arc::new(Clumsy(sender));
+        let session = UrlSession::with_delegate(configuration(origin), delegate, DelegateQueue::serial());
+        session.data_task(origin.url("/first")).resume();
+        let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert!(error.to_string().contains("did_receive_data") && error.to_string().contains("clumsy"), "{error}");
+        session.data_task(origin.url("/Nepal")).resume();
+        assert!(receiver.recv_timeout(PATIENCE).unwrap().is_none());
+        gate.release();
+    });
+}
+
+#[test]
+fn a_panic_in_a_late_answer_fails_its_task_too() {
+    on_every_wire(|origin| {
+        let recorder = Recorder::new().redirecting(|_, _| Answer::later(async { panic!("late") }));
+        let (session, recorder) = with_recorder(configuration(origin), recorder);
+        session.data_task(origin.url("/redirect/1")).resume();
+        let log = recorder.completed(1);
+        assert!(log.completions[0].as_ref().unwrap().to_string().contains("late"));
+    });
+}
+
+#[test]
+fn calls_come_on_the_applications_executor() {
+    on_every_wire(|origin| {
+        let (sender, jobs) = mpsc::channel::<Job>();
+        let queue = DelegateQueue::on(move |job| sender.send(job).unwrap());
+        let recorder = Recorder::new();
+        let session = UrlSession::with_delegate(configuration(origin), Arc::new(recorder.clone()), queue);
+        session.data_task(origin.url("/Nepal")).resume();
+        // The test's thread is the application's loop.
+        while recorder.log().completions.is_empty() {
+            jobs.recv_timeout(PATIENCE).unwrap()();
+        }
+        assert_eq!(text(&recorder.log().data), "Kathmandu");
+    });
+}
+
+#[test]
+fn completion_comes_once_and_last_for_a_hundred_tasks() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        for i in 0..100 {
+            let task = session.data_task(origin.url("/Nepal"));
+            task.resume();
+            if i % 3 == 0 {
+                task.cancel();
+            }
+        }
+        session.finish_tasks_and_invalidate();
+        let log = recorder.wait_for(|log| log.invalid == 1);
+        assert_eq!(log.completions.len(), 100);
+        assert_eq!(log.calls.last(), Some(&"didBecomeInvalid"));
+        assert_eq!(log.metrics.len(), 100);
+    });
+}
+
+#[test]
+fn a_slow_delegate_holds_the_server_back() {
+    struct Slow(mpsc::Receiver<()>, mpsc::Sender<usize>);
+    struct Gate(Mutex<Slow>);
+    impl TaskDelegate for Gate {
+        fn did_receive_data(&self, _: &DataTask, data: Bytes) {
+            let slow = self.0.lock().unwrap();
+            slow.1.send(data.len()).unwrap();
+            let _ = slow.0.recv();
+        }
+    }
+    impl SessionDelegate for Gate {}
+    on_every_wire(|origin| {
+        origin.enqueue("/big", Reply::new(200).endless(1 << 30));
+        let (step, steps) = mpsc::channel();
+        let (seen, sizes) = mpsc::channel();
+        let delegate = Arc::new(Gate(Mutex::new(Slow(steps, seen))));
+        let session = UrlSession::with_delegate(configuration(origin), delegate, DelegateQueue::serial());
+        let task = session.data_task(origin.url("/big"));
+        task.resume();
+        let mut taken = 0;
+        for _ in 0..20 {
+            taken += sizes.recv_timeout(PATIENCE).unwrap();
+            let ahead = task.count_of_bytes_received() as usize - taken;
+            assert!(ahead <= 2 << 20, "{ahead} bytes wait for the delegate");
+            step.send(()).unwrap();
+        }
+        session.invalidate_and_cancel();
+        drop(step);
+    });
+}

@@ -1,0 +1,244 @@
+//! Connections kept and reused, limits, and requests that must be sent once and only once.
+
+use std::time::Duration;
+
+use urlsession::{UrlErrorCode, UrlSession};
+use urlsession_testkit::{After, Origin, Reply, Wire};
+
+use crate::support::*;
+
+#[test]
+fn a_connection_is_used_again() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        for _ in 0..10 {
+            session.data(origin.url("/bytes/1000")).wait().unwrap();
+        }
+        assert_eq!(origin.connection_count(), 1);
+    });
+}
+
+#[test]
+fn a_post_on_a_connection_the_server_has_closed_does_not_fail_and_is_sent_once() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let session = session(origin);
+            for round in 1..=6 {
+                origin.enqueue("/first", Reply::new(200).body("x").then(After::SilentClose));
+                session.data(origin.url("/first")).wait().unwrap();
+                assert!(origin.wait_for(|journal| journal.closed == 2 * round - 1, PATIENCE));
+                origin.enqueue("/echo", Reply::new(200).body("ok").then(After::Close));
+                let (data, _) = session.data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
+                assert_eq!(text(&data), "ok");
+                assert!(origin.wait_for(|journal| journal.closed == 2 * round, PATIENCE));
+            }
+            let posts = origin.requests().iter().filter(|request| request.method == "POST").count();
+            assert_eq!(posts, 6);
+        });
+    }
+}
+
+#[test]
+fn a_post_the_server_has_read_is_never_sent_twice() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        session.data(origin.url("/Peru")).wait().unwrap();
+        origin.enqueue("/echo", Reply::drop_connection());
+        let error = session.data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
+        assert_eq!(origin.requests().iter().filter(|request| request.method == "POST").count(), 1);
+    });
+}
+
+#[test]
+fn a_get_the_server_dropped_on_a_kept_connection_is_sent_again() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        session.data(origin.url("/Peru")).wait().unwrap();
+        origin.enqueue("/Nepal", Reply::drop_connection());
+        assert_eq!(text(&session.data(origin.url("/Nepal")).wait().unwrap().0), "Kathmandu");
+        assert_eq!(origin.requests().len(), 3);
+    });
+}
+
+#[test]
+fn a_get_dropped_on_a_new_connection_fails() {
+    on_every_wire(|origin| {
+        origin.enqueue("/Nepal", Reply::drop_connection());
+        let error = session(origin).data(origin.url("/Nepal")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
+        assert_eq!(origin.requests().len(), 1);
+    });
+}
+
+#[test]
+fn a_get_broken_after_its_first_byte_is_not_sent_again() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        session.data(origin.url("/Peru")).wait().unwrap();
+        origin.enqueue("/Nepal", Reply::new(200).pattern(0, 100).truncate_at(50));
+        let error = session.data(origin.url("/Nepal")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
+        assert_eq!(origin.requests().len(), 2);
+    });
+}
+
+#[test]
+fn six_connections_at_most_carry_many_requests() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let gate = origin.hold();
+            (0..40).for_each(|_| origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone())));
+            let (session, recorder) = recorded(origin);
+            for _ in 0..40 {
+                session.data_task(origin.url("/held")).resume();
+            }
+            assert!(origin.wait_for(|journal| journal.requests.len() == 6, PATIENCE));
+            gate.release();
+            let log = recorder.completed(40);
+            assert!(log.completions.iter().all(Option::is_none));
+            assert_eq!(origin.connection_count(), 6);
+        });
+    }
+}
+
+#[test]
+fn while_the_protocol_is_unknown_one_connection_is_dialled() {
+    on(Wire::TlsH2, |origin| {
+        let (session, recorder) = recorded(origin);
+        for _ in 0..100 {
+            session.data_task(origin.url("/bytes/1000")).resume();
+        }
+        let log = recorder.completed(100);
+        assert!(log.completions.iter().all(Option::is_none));
+        assert_eq!(origin.connection_count(), 1);
+    });
+}
+
+#[test]
+fn a_connection_rests_no_longer_than_configured() {
+    on(Wire::H1, |origin| {
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        configuration.connection_idle_timeout = Duration::from_secs(10);
+        let session = UrlSession::new(configuration);
+        session.data(origin.url("/Peru")).wait().unwrap();
+        clock.wait_for_sleeper(Duration::from_secs(10));
+        clock.advance(Duration::from_secs(10));
+        assert!(origin.wait_for(|journal| journal.closed == 1, PATIENCE));
+        session.data(origin.url("/Peru")).wait().unwrap();
+        assert_eq!(origin.connection_count(), 2);
+    });
+}
+
+#[test]
+fn the_servers_keep_alive_time_is_honoured() {
+    on(Wire::H1, |origin| {
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let session = UrlSession::new(configuration);
+        origin.enqueue("/a", Reply::new(200).header("Keep-Alive", "timeout=5").body("x"));
+        session.data(origin.url("/a")).wait().unwrap();
+        clock.advance(Duration::from_secs(4));
+        session.data(origin.url("/Peru")).wait().unwrap();
+        assert_eq!(origin.connection_count(), 2, "given up a second early");
+    });
+}
+
+#[test]
+fn a_response_that_asks_to_close_is_the_last_of_its_connection() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let session = session(origin);
+            origin.enqueue("/last", Reply::new(200).body("x").then(After::Close));
+            session.data(origin.url("/last")).wait().unwrap();
+            session.data(origin.url("/Peru")).wait().unwrap();
+            assert_eq!(origin.connection_count(), 2);
+        });
+    }
+}
+
+#[test]
+fn bytes_after_the_body_end_the_connection_not_the_load() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        origin.enqueue("/a", Reply::raw(&raw[..]).then(After::KeepAlive));
+        assert_eq!(text(&session.data(origin.url("/a")).wait().unwrap().0), "ok");
+        assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+        assert_eq!(origin.connection_count(), 2);
+    });
+}
+
+#[test]
+fn an_unread_body_is_not_left_in_a_kept_connection() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let (bytes, _) = session.bytes(origin.url("/bytes/100000")).wait().unwrap();
+        drop(bytes);
+        assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+        assert_eq!(origin.connection_count(), 2);
+    });
+}
+
+#[test]
+fn a_host_that_comes_back_is_connected_to_again() {
+    let origin = Origin::start(Wire::H1);
+    let session = session(&origin);
+    let url = format!("http://127.0.0.1:{}/", origin.closed_port());
+    for _ in 0..3 {
+        let error = session.data(&url).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+    }
+    session.data(origin.url("/Peru")).wait().unwrap();
+}
+
+#[test]
+fn a_waiter_that_leaves_does_not_keep_its_place() {
+    on(Wire::H1, |origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_maximum_connections_per_host = 1;
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::new(200).after(gate.clone()));
+        session.data_task(origin.url("/held")).resume();
+        assert!(gate.wait_reached(PATIENCE));
+        let waiting = session.data_task(origin.url("/never"));
+        waiting.resume();
+        let last = session.data_task(origin.url("/Peru"));
+        last.resume();
+        waiting.cancel();
+        recorder.completed(1);
+        gate.release();
+        let log = recorder.completed(3);
+        assert_eq!(text(&log.data), "Lima");
+        assert!(origin.requests().iter().all(|request| request.path() != "/never"));
+    });
+}
+
+#[test]
+fn higher_priorities_get_the_next_connection() {
+    on(Wire::H1, |origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_maximum_connections_per_host = 1;
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::new(200).after(gate.clone()));
+        session.data_task(origin.url("/held")).resume();
+        assert!(gate.wait_reached(PATIENCE));
+        for (path, priority) in [("/Nepal", 0.1), ("/Peru", 0.5), ("/UK", 0.9), ("/Italy", 0.5)] {
+            let task = session.data_task(origin.url(path));
+            task.set_priority(priority);
+            task.resume();
+        }
+        // The queue of the pool is filled by the library's thread: wait until it has come that far.
+        session.data(origin.url("/x").replace("127.0.0.1", "localhost")).wait().ok();
+        gate.release();
+        recorder.completed(5);
+        let order = origin.requests().iter().map(|request| request.path().to_owned()).collect::<Vec<_>>();
+        let order = order.iter().filter(|path| *path != "/x" && *path != "/held").collect::<Vec<_>>();
+        assert_eq!(order, ["/UK", "/Peru", "/Italy", "/Nepal"]);
+    });
+}

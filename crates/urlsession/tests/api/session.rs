@@ -1,0 +1,171 @@
+//! Sessions: creation, listing, invalidation.
+
+use std::sync::{Arc, Weak};
+
+use urlsession::{Configuration, DelegateQueue, TaskState, UrlErrorCode, UrlSession};
+use urlsession_testkit::Reply;
+
+use crate::support::*;
+
+#[test]
+fn test_finish_tasks_and_invalidate() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let gate = origin.hold();
+        origin.enqueue("/Nepal", Reply::new(200).body("Kathmandu").after(gate.clone()));
+        session.data_task(origin.url("/Nepal")).resume();
+        assert!(gate.wait_reached(PATIENCE));
+        session.finish_tasks_and_invalidate();
+        assert_eq!(recorder.log().invalid, 0, "a task is running");
+        gate.release();
+        let log = recorder.wait_for(|log| log.invalid == 1);
+        assert_eq!(log.calls, ["didReceiveResponse", "didReceiveData", "didComplete", "didBecomeInvalid"]);
+    });
+}
+
+#[test]
+fn test_check_error_type_after_invalidate_and_cancel() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/country.txt", Reply::held(gate.clone()));
+        let session = session(origin);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let task = session.data_task_with_handler(origin.url("/country.txt"), move |result| {
+            sender.send(result.unwrap_err()).unwrap();
+        });
+        task.resume();
+        assert!(gate.wait_reached(PATIENCE));
+        session.invalidate_and_cancel();
+        let error = receiver.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error.code(), UrlErrorCode::Cancelled);
+        assert_eq!(error.failing_url().unwrap().as_str(), origin.url("/country.txt"));
+        assert!(error.to_string().contains("cancelled"), "{error}");
+    });
+}
+
+#[test]
+fn test_task_count_after_invalidate_and_cancel() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        (0..3).for_each(|_| origin.enqueue("/country.txt", Reply::held(gate.clone())));
+        let session = session(origin);
+        let tasks = [(); 3].map(|()| session.data_task(origin.url("/country.txt")));
+        tasks[0].resume();
+        tasks[1].resume();
+        session.invalidate_and_cancel();
+        assert!(session.all_tasks().is_empty());
+        tasks[2].resume();
+        assert!(session.all_tasks().is_empty());
+    });
+}
+
+#[test]
+fn test_session_delegate_after_invalidate_and_cancel() {
+    let recorder = Arc::new(Recorder::new());
+    let weak: Weak<Recorder> = Arc::downgrade(&recorder);
+    let waiting = (*recorder).clone();
+    let session = UrlSession::with_delegate(Configuration::ephemeral(), recorder, DelegateQueue::serial());
+    assert!(session.delegate().is_some());
+    session.invalidate_and_cancel();
+    waiting.wait_for(|log| log.invalid == 1);
+    assert!(session.delegate().is_none());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    session.delegate_queue().add(move || sender.send(()).unwrap());
+    receiver.recv_timeout(PATIENCE).unwrap();
+    assert!(weak.upgrade().is_none(), "the delegate is released");
+}
+
+#[test]
+fn test_get_all_tasks() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        (0..3).for_each(|_| origin.enqueue("/country.txt", Reply::held(gate.clone())));
+        let session = session(origin);
+        let [one, two, three] = [(); 3].map(|()| session.data_task(origin.url("/country.txt")));
+        assert_eq!(session.all_tasks().len(), 0);
+        one.cancel();
+        two.resume();
+        two.suspend();
+        three.suspend();
+        assert_eq!(session.all_tasks(), [(*two).clone()]);
+        three.resume();
+        assert_eq!(session.all_tasks().len(), 1);
+        three.resume();
+        assert_eq!(session.all_tasks().len(), 2);
+        session.invalidate_and_cancel();
+    });
+}
+
+#[test]
+fn test_cancelled_tasks_cannot_be_resumed() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let task = session.data_task_with_handler(origin.url("/Nepal"), move |result| sender.send(result).unwrap());
+        task.cancel();
+        task.resume();
+        assert!(session.all_tasks().is_empty());
+        assert_eq!(receiver.recv_timeout(PATIENCE).unwrap().unwrap_err().code(), UrlErrorCode::Cancelled);
+        assert!(origin.requests().is_empty());
+    });
+}
+
+#[test]
+fn a_task_of_an_invalidated_session_fails_and_says_so() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        session.finish_tasks_and_invalidate();
+        let error = load(&session, origin.url("/Nepal")).unwrap_err();
+        assert!(error.to_string().contains("invalidated"), "{error}");
+        let error = session.data(origin.url("/Nepal")).wait().unwrap_err();
+        assert!(error.to_string().contains("invalidated"), "{error}");
+        assert!(origin.requests().is_empty());
+    });
+}
+
+#[test]
+fn the_shared_session_cannot_be_invalidated() {
+    on(urlsession_testkit::Wire::H1, |origin| {
+        UrlSession::shared().invalidate_and_cancel();
+        UrlSession::shared().finish_tasks_and_invalidate();
+        assert_eq!(text(&load(&UrlSession::shared(), origin.url("/Peru")).unwrap().0), "Lima");
+    });
+}
+
+#[test]
+fn the_configuration_is_copied() {
+    let mut configuration = Configuration::ephemeral();
+    configuration.http_maximum_connections_per_host = 2;
+    let session = UrlSession::new(configuration.clone());
+    configuration.http_maximum_connections_per_host = 9;
+    assert_eq!(session.configuration().http_maximum_connections_per_host, 2);
+    session.configuration().http_maximum_connections_per_host = 9;
+    assert_eq!(session.configuration().http_maximum_connections_per_host, 2);
+    session.set_session_description(Some("mine"));
+    assert_eq!(session.clone().session_description().as_deref(), Some("mine"));
+}
+
+#[test]
+fn a_dropped_session_lets_its_tasks_finish() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/Nepal", Reply::new(200).body("Kathmandu").after(gate.clone()));
+        let (session, recorder) = recorded(origin);
+        session.data_task(origin.url("/Nepal")).resume();
+        drop(session);
+        gate.release();
+        assert_eq!(text(&recorder.completed(1).data), "Kathmandu");
+    });
+}
+
+#[test]
+fn unresumed_tasks_end_with_their_session() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/Nepal"));
+        session.invalidate_and_cancel();
+        let log = recorder.wait_for(|log| log.invalid == 1);
+        assert_eq!(log.calls, ["didComplete", "didBecomeInvalid"]);
+        assert_eq!(task.state(), TaskState::Completed);
+    });
+}

@@ -1,0 +1,177 @@
+//! Tasks: states, properties, observation, progress.
+
+use urlsession::{TaskChange, TaskState, UrlErrorCode, UrlRequest};
+use urlsession_testkit::{Reply, Wire};
+
+use crate::support::*;
+
+#[test]
+fn test_task_error() {
+    let session = urlsession::UrlSession::shared();
+    let (task, result) = load_with_task(&session, "http://127.0.0.0:999999/Nepal");
+    assert_eq!(result.unwrap_err().code(), UrlErrorCode::BadUrl);
+    assert_eq!(task.error().unwrap().code(), UrlErrorCode::BadUrl);
+}
+
+#[test]
+fn test_task_copy() {
+    let task = urlsession::UrlSession::shared().data_task("http://localhost/");
+    assert_eq!(task, task.clone());
+}
+
+#[test]
+fn test_cancel_task() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/Peru", Reply::held(gate.clone()));
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/Peru"));
+        task.resume();
+        assert!(gate.wait_reached(PATIENCE));
+        task.cancel();
+        let log = recorder.completed(1);
+        assert_eq!(log.completions[0].as_ref().unwrap().code(), UrlErrorCode::Cancelled);
+        assert_eq!(log.calls, ["didComplete"]);
+        task.cancel();
+        assert_eq!(task.state(), TaskState::Completed);
+    });
+}
+
+#[test]
+fn test_unhandled_url_protocol() {
+    let (task, result) = load_with_task(&urlsession::UrlSession::shared(), "foobar://127.0.0.1:80/Nepal");
+    assert_eq!(result.unwrap_err().code(), UrlErrorCode::UnsupportedUrl);
+    assert_eq!(task.error().unwrap().code(), UrlErrorCode::UnsupportedUrl);
+    assert!(task.response().is_none());
+}
+
+#[test]
+fn test_request_to_nil_url() {
+    let mut request = UrlRequest::new("http://localhost/".parse().unwrap());
+    request.set_url(None);
+    let (task, result) = load_with_task(&urlsession::UrlSession::shared(), request);
+    assert_eq!(result.unwrap_err().code(), UrlErrorCode::UnsupportedUrl);
+    assert_eq!(task.error().unwrap().code(), UrlErrorCode::UnsupportedUrl);
+}
+
+#[test]
+fn schemes_compare_without_case() {
+    on(Wire::H1, |origin| {
+        let url = origin.url("/Peru").replace("http://", "HTTP://");
+        assert_eq!(text(&load(&session(origin), url).unwrap().0), "Lima");
+    });
+}
+
+#[test]
+fn test_suspend_resume_task() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let task = session.data_task_with_handler(origin.url("/get"), move |result| sender.send(result).unwrap());
+        task.suspend();
+        assert_eq!(task.state(), TaskState::Suspended);
+        task.suspend();
+        for _ in 0..2 {
+            task.resume();
+            assert_eq!(task.state(), TaskState::Suspended);
+        }
+        task.resume();
+        assert_ne!(task.state(), TaskState::Suspended);
+        task.resume();
+        let (_, response) = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert_eq!(response.status_code(), Some(200));
+    });
+}
+
+#[test]
+fn suspension_stops_the_transfer_and_resumption_continues_it() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/slow", Reply::new(200).pattern(0, 300_000).body_gate(100_000, gate.clone()));
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/slow"));
+        task.resume();
+        recorder.wait_for(|log| log.data.len() >= 100_000);
+        task.suspend();
+        gate.release();
+        // Every event that was on its way has been heard when the queue has come this far.
+        let received = task.count_of_bytes_received();
+        assert_eq!(task.state(), TaskState::Suspended);
+        assert!(received < 300_000);
+        task.resume();
+        let log = recorder.completed(1);
+        assert!(log.completions[0].is_none());
+        assert!(log.data.len() == 300_000 && log.data.iter().zip(0u64..).all(|(b, i)| u64::from(*b) == i % 251));
+        assert_eq!(origin.requests().len(), 1, "the request was not sent again");
+    });
+}
+
+#[test]
+fn properties_tell_what_happened() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let mut request = request(&origin.url("/echo"), "POST", Some(b"12345"));
+        request.set_value(Some("text/plain"), "Content-Type").unwrap();
+        let (task, result) = load_with_task(&session, &request);
+        result.unwrap();
+        assert_eq!(task.task_identifier(), 1);
+        assert_eq!(*task.original_request().unwrap(), request);
+        assert_eq!(task.response().unwrap().status_code(), Some(200));
+        assert_eq!((task.count_of_bytes_sent(), task.count_of_bytes_received()), (5, 5));
+        assert_eq!(task.count_of_bytes_expected_to_send(), Some(5));
+        assert_eq!(task.count_of_bytes_expected_to_receive(), Some(5));
+        assert_eq!((task.error().is_none(), task.state()), (true, TaskState::Completed));
+        let progress = task.progress();
+        assert_eq!((progress.fraction_completed(), progress.total_unit_count()), (1.0, Some(10)));
+        assert!(progress.is_finished() && !progress.is_cancelled());
+        task.set_task_description(Some("label"));
+        assert_eq!(task.task_description().as_deref(), Some("label"));
+        assert_eq!(session.data_task("http://localhost/").task_identifier(), 2);
+    });
+}
+
+#[test]
+fn priorities_are_clamped() {
+    let task = urlsession::UrlSession::shared().data_task("http://localhost/");
+    assert_eq!(task.priority(), urlsession::Task::DEFAULT_PRIORITY);
+    for (set, got) in [(2.0, 1.0), (-1.0, 0.0), (0.25, 0.25), (f32::NAN, 0.25)] {
+        task.set_priority(set);
+        assert_eq!(task.priority(), got);
+    }
+}
+
+#[test]
+fn progress_pauses_resumes_and_cancels_the_task() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::held(gate.clone()));
+        let session = session(origin);
+        let task = session.data_task(origin.url("/held"));
+        let progress = task.progress();
+        assert!(progress.is_paused() && progress.is_indeterminate());
+        progress.resume();
+        assert_eq!(task.state(), TaskState::Running);
+        assert!(gate.wait_reached(PATIENCE));
+        progress.pause();
+        assert!(progress.is_paused());
+        progress.cancel();
+        in_tokio(drain(task.observe()));
+        assert!(progress.is_cancelled() && !progress.is_finished());
+    });
+}
+
+#[test]
+fn changes_are_observed_until_the_end() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let task = session.data_task(origin.url("/redirect/1"));
+        let (changes, states) = (task.observe(), task.state_changes());
+        task.resume();
+        let changes = in_tokio(drain(changes));
+        for change in [TaskChange::CurrentRequest, TaskChange::Response, TaskChange::Bytes] {
+            assert!(changes.contains(&change), "{change:?} is not in {changes:?}");
+        }
+        assert_eq!(in_tokio(drain(states)), [TaskState::Running, TaskState::Completed]);
+        assert!(in_tokio(drain(task.observe())).is_empty(), "a finished task changes no more");
+    });
+}

@@ -1,0 +1,103 @@
+//! Whom TLS trusts, and what it says when it does not.
+
+use urlsession::{Configuration, HttpVersions, TlsVersion, UrlErrorCode as Code, UrlSession};
+use urlsession_testkit::{Certificate, Origin, TestAuthority, Wire};
+
+use crate::support::*;
+
+fn refused(certificate: Certificate) -> urlsession::UrlError {
+    let origin = Origin::builder().wire(Wire::TlsH1).certificate(certificate).start();
+    load(&session(&origin), origin.url("/Peru")).unwrap_err()
+}
+
+#[test]
+fn certificates_that_are_not_good_have_their_own_codes() {
+    let authority = TestAuthority::new();
+    for (certificate, code) in [
+        (authority.self_signed(), Code::ServerCertificateUntrusted),
+        (authority.expired(), Code::ServerCertificateHasBadDate),
+        (authority.not_yet_valid(), Code::ServerCertificateNotYetValid),
+        (authority.wrong_host(), Code::ServerCertificateUntrusted),
+        (authority.unknown_authority(), Code::ServerCertificateHasUnknownRoot),
+    ] {
+        let error = refused(certificate);
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(error.phase(), urlsession::Phase::Tls);
+    }
+}
+
+#[test]
+fn without_its_anchor_the_origin_is_not_trusted() {
+    on(Wire::TlsH1, |origin| {
+        let error = load(&UrlSession::new(Configuration::ephemeral()), origin.url("/Peru")).unwrap_err();
+        assert_eq!(error.code(), Code::ServerCertificateHasUnknownRoot);
+        assert!(origin.requests().is_empty());
+    });
+}
+
+#[test]
+fn a_client_certificate_that_is_missing_has_its_own_code() {
+    let origin = Origin::builder().wire(Wire::TlsH1).require_client_certificate(true).start();
+    let error = load(&session(&origin), origin.url("/Peru")).unwrap_err();
+    assert_eq!(error.code(), Code::ClientCertificateRequired, "{error}");
+}
+
+#[test]
+fn versions_are_those_configured() {
+    let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(true).start();
+    load(&session(&origin), origin.url("/Peru")).unwrap();
+    let mut strict = configuration(&origin);
+    strict.tls_minimum_supported_protocol_version = TlsVersion::Tls13;
+    let error = load(&UrlSession::new(strict.clone()), origin.url("/Peru")).unwrap_err();
+    assert_eq!(error.code(), Code::SecureConnectionFailed, "{error}");
+    strict.tls_maximum_supported_protocol_version = TlsVersion::Tls12;
+    let error = load(&UrlSession::new(strict), origin.url("/Peru")).unwrap_err();
+    assert!(error.to_string().contains("oldest TLS version"), "{error}");
+}
+
+#[test]
+fn http_versions_are_those_configured() {
+    on(Wire::TlsH2, |origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_versions = HttpVersions::Http1;
+        load(&UrlSession::new(configuration.clone()), origin.url("/Peru")).unwrap();
+        assert_eq!(origin.requests()[0].stream, None);
+        configuration.http_versions = HttpVersions::Http2;
+        load(&UrlSession::new(configuration.clone()), origin.url("/Peru")).unwrap();
+        assert!(origin.requests()[1].stream.is_some());
+        let plain = Origin::start(Wire::H1);
+        assert!(load(&UrlSession::new(configuration), plain.url("/Peru")).is_err());
+    });
+}
+
+#[test]
+fn anchors_are_read_from_pem() {
+    on(Wire::TlsH1, |origin| {
+        let mut configuration = Configuration::ephemeral();
+        assert!(configuration.add_trust_anchors_pem(b"nothing").is_err());
+        assert!(configuration.additional_trust_anchors.is_empty());
+        configuration.add_trust_anchors_pem(origin.trust_anchor_pem().as_bytes()).unwrap();
+        load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
+    });
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_fails_the_handshake() {
+    let origin = Origin::start(Wire::H1);
+    let url = origin.url("/Peru").replace("http://", "https://");
+    let error = load(&session(&origin), url).unwrap_err();
+    assert_eq!(error.code(), Code::SecureConnectionFailed, "{error}");
+}
+
+#[test]
+fn sessions_are_resumed() {
+    on(Wire::TlsH1, |origin| {
+        let session = session(origin);
+        for _ in 0..2 {
+            origin.enqueue("/a", urlsession_testkit::Reply::new(200).body("x").then(urlsession_testkit::After::Close));
+            session.data(origin.url("/a")).wait().unwrap();
+        }
+        let resumed = |i: usize| origin.requests()[i].tls.as_ref().unwrap().resumed;
+        assert_eq!((resumed(0), resumed(1)), (false, true));
+    });
+}
