@@ -27,7 +27,7 @@ pub(crate) fn run(args: &GetArgs) -> ExitCode {
     if args.verbose {
         tell(&show::timelines(story.metrics.as_ref(), "* "));
     }
-    if args.json {
+    if args.json && !matches!(result, Err(Failure::Usage(_))) {
         tell(&format!("{}\n", report::report(&story, result.as_ref().err())));
     }
     match result {

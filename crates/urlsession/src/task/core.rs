@@ -153,6 +153,8 @@ impl Core {
         let mut live = self.live();
         if live.machine.resume() {
             live.has_run = true;
+            // The time of the suspension is nobody's fault.
+            self.meter.moved(1);
             self.go(live, TaskState::Running);
         }
     }
@@ -231,15 +233,13 @@ impl Core {
     pub(super) fn begin_completion(self: &Arc<Self>, error: Option<UrlError>) -> Completed {
         let mut live = self.live();
         if !live.machine.complete() {
-            return Completed { roster: self.roster.clone(), seat: None, released: None };
+            return Completed(None);
         }
         live.error = error;
-        let released = (live.delegate.take(), live.session_delegate.take());
         let waker = live.change(TaskChange::State(TaskState::Completed));
-        let seat = live.seat.take();
         drop(live);
         wake(waker);
-        Completed { roster: self.roster.clone(), seat, released: Some(released) }
+        Completed(Some(self.clone()))
     }
 
     pub(super) fn tell_watchers(&self, change: TaskChange) {
@@ -266,20 +266,21 @@ impl Core {
     }
 }
 
-/// A task that is over and still on its session's list.
-pub(super) struct Completed {
-    roster: Arc<Roster>,
-    seat: Option<Seat>,
-    /// Dropped after the list has been left, outside every lock: applications' code may run then.
-    released: Option<(Option<Arc<dyn TaskDelegate>>, Option<Arc<dyn TaskDelegate>>)>,
-}
+/// A task that is over, with its delegates still at hand and itself on its session's list.
+pub(super) struct Completed(Option<Arc<Core>>);
 
 impl Completed {
     pub(super) fn leave(self) {
-        if let Some(seat) = self.seat {
-            self.roster.leave(seat);
+        let Some(core) = self.0 else { return };
+        let mut live = core.live();
+        let released = (live.delegate.take(), live.session_delegate.take());
+        let seat = live.seat.take();
+        drop(live);
+        // Applications' code may run here: not under the lock.
+        drop(released);
+        if let Some(seat) = seat {
+            core.roster.leave(seat);
         }
-        drop(self.released);
     }
 }
 

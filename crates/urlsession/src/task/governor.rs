@@ -21,7 +21,6 @@ pin_project! {
         core: Arc<Core>,
         place: Place,
         deadlines: Option<Deadlines>,
-        was_waiting: bool,
         timer_at: Option<Instant>,
         #[pin]
         timer: Option<Timer>,
@@ -30,7 +29,7 @@ pin_project! {
 
 impl Governor {
     pub(super) fn new(core: Arc<Core>, place: Place) -> Self {
-        Self { core, place, deadlines: None, was_waiting: false, timer_at: None, timer: None }
+        Self { core, place, deadlines: None, timer_at: None, timer: None }
     }
 
     pub(super) fn poll<T>(
@@ -41,10 +40,7 @@ impl Governor {
         let mut this = self.project();
         match this.core.standing(cx) {
             Standing::Go => {}
-            Standing::Wait => {
-                *this.was_waiting = true;
-                return Poll::Pending;
-            }
+            Standing::Wait => return Poll::Pending,
             Standing::Stop(error) => return Poll::Ready(Err(error)),
         }
         if let Poll::Ready(result) = load(cx) {
@@ -54,7 +50,7 @@ impl Governor {
         let clock = &*this.core.roster.config.environment.clock;
         let now = clock.now();
         let deadlines = this.deadlines.get_or_insert_with(|| deadlines(this.core, now));
-        if deadlines.has_moved(this.core.meter.total()) | std::mem::take(this.was_waiting) {
+        if deadlines.has_moved(this.core.meter.total()) {
             deadlines.restart(now);
         }
         loop {

@@ -73,6 +73,15 @@ fn client_config(config: &Configuration) -> Result<ClientConfig> {
 /// Session tickets kept, over all servers.
 const TICKETS: usize = 256;
 
+/// In TLS 1.3 a server may refuse the client only after the client's handshake is over (RFC 8446 §4.4.2.4): the
+/// first read tells.
+pub(super) fn late_refusal(error: &std::io::Error) -> Option<UrlError> {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        Some(cause @ rustls::Error::AlertReceived(_)) => Some(handshake_error(std::io::Error::other(cause.clone()))),
+        _ => None,
+    }
+}
+
 /// Apple's code for a failed handshake.
 fn handshake_error(error: std::io::Error) -> UrlError {
     use UrlErrorCode as C;

@@ -83,7 +83,8 @@ fn anchors_are_read_from_pem() {
 
 #[test]
 fn a_server_that_speaks_no_tls_fails_the_handshake() {
-    let origin = Origin::start(Wire::H1);
+    let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let origin = Origin::builder().wire(Wire::H1).accept(urlsession_testkit::Accept::Raw(answer)).start();
     let url = origin.url("/Peru").replace("http://", "https://");
     let error = load(&session(&origin), url).unwrap_err();
     assert_eq!(error.code(), Code::SecureConnectionFailed, "{error}");

@@ -7,6 +7,7 @@ use urlsession_proto::http1::{BodyError, FramingError, HeadError};
 use super::Connection;
 use crate::error::{Phase, Replay, UrlError, UrlErrorCode};
 use crate::transport::acknowledged::acknowledged;
+use crate::transport::tls::late_refusal;
 
 impl Connection {
     /// The connection ended or broke before a final head.
@@ -17,7 +18,11 @@ impl Connection {
             "the server closed the connection in the middle of its answer"
         };
         let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Head, detail);
-        match error.or_else(|| self.write_error.take()) {
+        let error = error.or_else(|| self.write_error.take());
+        if let Some(refusal) = error.as_ref().and_then(late_refusal) {
+            return refusal;
+        }
+        match error {
             Some(error) => lost.with_source(error),
             None => lost,
         }

@@ -3,9 +3,13 @@
 use h2::Reason;
 
 use crate::error::{Phase, Replay, UrlError, UrlErrorCode};
+use crate::transport::tls::late_refusal;
 
 /// The connection could not be set up.
 pub(super) fn connection_error(error: h2::Error) -> UrlError {
+    if let Some(refusal) = error.get_io().and_then(late_refusal) {
+        return refusal;
+    }
     let (code, detail) = if error.is_io() {
         (UrlErrorCode::NetworkConnectionLost, "the connection broke during the HTTP/2 handshake")
     } else {
@@ -25,6 +29,9 @@ pub(super) fn not_sent(error: h2::Error) -> UrlError {
 /// A stream ended without a response, or in the middle of one.
 pub(super) fn stream_error(error: h2::Error, phase: Phase, first_on_reused: bool) -> UrlError {
     use UrlErrorCode as C;
+    if let Some(refusal) = error.get_io().and_then(late_refusal) {
+        return refusal;
+    }
     let refused = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
     // The crate fails with GOAWAY only the streams above the last one the server says it has seen.
     let above_goaway = error.is_remote() && error.is_go_away();

@@ -17,7 +17,8 @@ pub struct HandClock(Arc<(Mutex<State>, Condvar)>);
 struct State {
     start: (Instant, SystemTime),
     passed: Duration,
-    sleepers: Vec<(Instant, Waker)>,
+    sleepers: Vec<(u64, Instant, Waker)>,
+    next: u64,
 }
 
 impl HandClock {
@@ -26,6 +27,7 @@ impl HandClock {
             start: (Instant::now(), SystemTime::now()),
             passed: Duration::ZERO,
             sleepers: Vec::new(),
+            next: 0,
         };
         Self(Arc::new((Mutex::new(state), Condvar::new())))
     }
@@ -35,19 +37,18 @@ impl HandClock {
         let mut state = self.0.0.lock().unwrap();
         state.passed += time;
         let now = state.start.0 + state.passed;
-        let (due, waiting) = state.sleepers.drain(..).partition(|(deadline, _)| *deadline <= now);
-        state.sleepers = waiting;
+        let due = state.sleepers.extract_if(.., |(_, deadline, _)| *deadline <= now).collect::<Vec<_>>();
         drop(state);
-        for (_, waker) in Vec::<(Instant, Waker)>::into_iter(due) {
+        for (_, _, waker) in due {
             waker.wake();
         }
     }
 
-    /// Waits until somebody sleeps until `deadline` from the start at the latest: only then is it worth moving on.
+    /// Waits until somebody sleeps until `within` from now at the latest: only then is it worth moving on.
     pub fn wait_for_sleeper(&self, within: Duration) {
         let state = self.0.0.lock().unwrap();
         let nobody = |state: &mut State| {
-            !state.sleepers.iter().any(|(at, _)| *at <= state.start.0 + state.passed + within)
+            !state.sleepers.iter().any(|(_, at, _)| *at <= state.start.0 + state.passed + within)
         };
         let (guard, timeout) = self.0.1.wait_timeout_while(state, PATIENCE, nobody).unwrap();
         drop(guard);
@@ -67,13 +68,16 @@ impl Clock for HandClock {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
-        Some(Box::pin(Sleep { clock: self.clone(), deadline }))
+        let mut state = self.0.0.lock().unwrap();
+        state.next += 1;
+        Some(Box::pin(Sleep { clock: self.clone(), deadline, number: state.next }))
     }
 }
 
 struct Sleep {
     clock: HandClock,
     deadline: Instant,
+    number: u64,
 }
 
 impl Future for Sleep {
@@ -84,9 +88,16 @@ impl Future for Sleep {
         if state.start.0 + state.passed >= self.deadline {
             return Poll::Ready(());
         }
-        state.sleepers.push((self.deadline, cx.waker().clone()));
+        state.sleepers.retain(|(number, _, _)| *number != self.number);
+        state.sleepers.push((self.number, self.deadline, cx.waker().clone()));
         drop(state);
         self.clock.0.1.notify_all();
         Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        self.clock.0.0.lock().unwrap().sleepers.retain(|(number, _, _)| *number != self.number);
     }
 }

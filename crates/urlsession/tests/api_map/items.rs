@@ -1,0 +1,345 @@
+//! One reference to each item that `docs/api-map.tsv` names: if it compiles, they are there.
+
+use urlsession::{
+    AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, Configuration, DataTask,
+    DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, Phase, Progress,
+    ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState,
+    TlsVersion, TransactionMetrics, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
+};
+
+/// A type.
+macro_rules! kind {
+    ($name:ident) => {{
+        let _ = size_of::<$name>();
+        stringify!($name)
+    }};
+}
+
+/// A trait.
+macro_rules! role {
+    ($name:ident) => {{
+        let _ = size_of::<&dyn $name>();
+        stringify!($name)
+    }};
+}
+
+/// A function, a constant or a variant.
+macro_rules! value {
+    ($kind:ident::$name:ident) => {{
+        let _ = $kind::$name;
+        named!($kind, $name)
+    }};
+}
+
+/// A function that can be named only with its arguments.
+macro_rules! call {
+    ($kind:ident::$name:ident, $call:expr) => {{
+        let _ = $call;
+        named!($kind, $name)
+    }};
+}
+
+/// A field.
+macro_rules! field {
+    ($kind:ident::$name:ident) => {{
+        let _ = |it: &$kind| size_of_val(&it.$name);
+        named!($kind, $name)
+    }};
+}
+
+/// A method of a trait.
+macro_rules! method {
+    ($kind:ident::$name:ident) => {{
+        let _ = <Silent as $kind>::$name;
+        named!($kind, $name)
+    }};
+}
+
+macro_rules! named {
+    ($kind:ident, $name:ident) => {
+        concat!(stringify!($kind), "::", stringify!($name))
+    };
+}
+
+struct Silent;
+impl TaskDelegate for Silent {}
+impl SessionDelegate for Silent {}
+
+/// The names of the items, as the map spells them.
+pub fn names() -> Vec<&'static str> {
+    vec![
+        kind!(UrlSession),
+        value!(UrlSession::shared),
+        value!(UrlSession::new),
+        value!(UrlSession::with_delegate),
+        value!(UrlSession::configuration),
+        value!(UrlSession::delegate),
+        value!(UrlSession::delegate_queue),
+        value!(UrlSession::session_description),
+        value!(UrlSession::finish_tasks_and_invalidate),
+        value!(UrlSession::invalidate_and_cancel),
+        value!(UrlSession::all_tasks),
+        call!(UrlSession::data_task, |it: &UrlSession| it.data_task("")),
+        call!(UrlSession::data_task_with_handler, |it: &UrlSession| it.data_task_with_handler("", |_| {})),
+        call!(UrlSession::bytes, |it: &UrlSession| it.bytes("")),
+        call!(UrlSession::data, |it: &UrlSession| it.data("")),
+        kind!(ResponseDisposition),
+        value!(ResponseDisposition::Cancel),
+        value!(ResponseDisposition::Allow),
+        kind!(AsyncBytes),
+        value!(AsyncBytes::task),
+        value!(AsyncBytes::lines),
+        kind!(Lines),
+        method!(TaskDelegate::will_perform_http_redirection),
+        method!(TaskDelegate::need_new_body_stream),
+        method!(TaskDelegate::did_receive_response),
+        role!(TaskDelegate),
+        method!(TaskDelegate::did_create_task),
+        method!(TaskDelegate::did_send_body_data),
+        method!(TaskDelegate::did_receive_informational_response),
+        method!(TaskDelegate::did_finish_collecting_metrics),
+        method!(TaskDelegate::did_complete),
+        method!(TaskDelegate::did_receive_data),
+        kind!(Configuration),
+        value!(Configuration::default),
+        value!(Configuration::ephemeral),
+        field!(Configuration::http_additional_headers),
+        field!(Configuration::timeout_interval_for_request),
+        field!(Configuration::timeout_interval_for_resource),
+        field!(Configuration::tls_minimum_supported_protocol_version),
+        field!(Configuration::tls_maximum_supported_protocol_version),
+        field!(Configuration::http_maximum_connections_per_host),
+        kind!(TlsVersion),
+        value!(TlsVersion::Tls12),
+        value!(TlsVersion::Tls13),
+        kind!(Task),
+        value!(Task::cancel),
+        value!(Task::resume),
+        value!(Task::suspend),
+        value!(Task::state),
+        value!(Task::priority),
+        value!(Task::progress),
+        value!(Task::count_of_bytes_expected_to_receive),
+        value!(Task::count_of_bytes_received),
+        value!(Task::count_of_bytes_expected_to_send),
+        value!(Task::count_of_bytes_sent),
+        value!(Task::current_request),
+        value!(Task::original_request),
+        value!(Task::response),
+        value!(Task::task_description),
+        value!(Task::task_identifier),
+        value!(Task::error),
+        value!(Task::delegate),
+        value!(Task::DEFAULT_PRIORITY),
+        value!(Task::LOW_PRIORITY),
+        value!(Task::HIGH_PRIORITY),
+        kind!(TaskState),
+        value!(TaskState::Running),
+        value!(TaskState::Suspended),
+        value!(TaskState::Canceling),
+        value!(TaskState::Completed),
+        kind!(Progress),
+        value!(Progress::total_unit_count),
+        value!(Progress::completed_unit_count),
+        value!(Progress::fraction_completed),
+        value!(Progress::is_indeterminate),
+        value!(Progress::is_finished),
+        value!(Progress::is_cancelled),
+        value!(Progress::is_paused),
+        value!(Progress::cancel),
+        value!(Progress::pause),
+        value!(Progress::resume),
+        kind!(DataTask),
+        role!(SessionDelegate),
+        method!(SessionDelegate::did_become_invalid),
+        kind!(TaskMetrics),
+        field!(TaskMetrics::transaction_metrics),
+        field!(TaskMetrics::task_interval),
+        field!(TaskMetrics::redirect_count),
+        kind!(TransactionMetrics),
+        field!(TransactionMetrics::request),
+        field!(TransactionMetrics::response),
+        field!(TransactionMetrics::fetch_start_date),
+        field!(TransactionMetrics::domain_lookup_start_date),
+        field!(TransactionMetrics::domain_lookup_end_date),
+        field!(TransactionMetrics::connect_start_date),
+        field!(TransactionMetrics::secure_connection_start_date),
+        field!(TransactionMetrics::secure_connection_end_date),
+        field!(TransactionMetrics::connect_end_date),
+        field!(TransactionMetrics::request_start_date),
+        field!(TransactionMetrics::request_end_date),
+        field!(TransactionMetrics::response_start_date),
+        field!(TransactionMetrics::response_end_date),
+        field!(TransactionMetrics::network_protocol_name),
+        field!(TransactionMetrics::is_proxy_connection),
+        field!(TransactionMetrics::is_reused_connection),
+        field!(TransactionMetrics::resource_fetch_type),
+        field!(TransactionMetrics::count_of_request_header_bytes_sent),
+        field!(TransactionMetrics::count_of_request_body_bytes_sent),
+        field!(TransactionMetrics::count_of_request_body_bytes_before_encoding),
+        field!(TransactionMetrics::count_of_response_header_bytes_received),
+        field!(TransactionMetrics::count_of_response_body_bytes_received),
+        field!(TransactionMetrics::count_of_response_body_bytes_after_decoding),
+        field!(TransactionMetrics::local_address),
+        field!(TransactionMetrics::local_port),
+        field!(TransactionMetrics::remote_address),
+        field!(TransactionMetrics::remote_port),
+        field!(TransactionMetrics::negotiated_tls_protocol_version),
+        field!(TransactionMetrics::negotiated_tls_cipher_suite),
+        field!(TransactionMetrics::is_cellular),
+        field!(TransactionMetrics::is_expensive),
+        field!(TransactionMetrics::is_constrained),
+        field!(TransactionMetrics::is_multipath),
+        field!(TransactionMetrics::domain_resolution_protocol),
+        kind!(ResourceFetchType),
+        value!(ResourceFetchType::Unknown),
+        value!(ResourceFetchType::NetworkLoad),
+        value!(ResourceFetchType::ServerPush),
+        value!(ResourceFetchType::LocalCache),
+        kind!(DomainResolutionProtocol),
+        value!(DomainResolutionProtocol::Unknown),
+        value!(DomainResolutionProtocol::Udp),
+        value!(DomainResolutionProtocol::Tcp),
+        value!(DomainResolutionProtocol::Tls),
+        value!(DomainResolutionProtocol::Https),
+        kind!(UrlRequest),
+        value!(UrlRequest::new),
+        value!(UrlRequest::url),
+        value!(UrlRequest::main_document_url),
+        value!(UrlRequest::cache_policy),
+        value!(UrlRequest::timeout_interval),
+        value!(UrlRequest::network_service_type),
+        value!(UrlRequest::allows_cellular_access),
+        value!(UrlRequest::allows_expensive_network_access),
+        value!(UrlRequest::allows_constrained_network_access),
+        value!(UrlRequest::allows_ultra_constrained_network_access),
+        value!(UrlRequest::assumes_http3_capable),
+        value!(UrlRequest::attribution),
+        value!(UrlRequest::requires_dnssec_validation),
+        value!(UrlRequest::allows_persistent_dns),
+        value!(UrlRequest::cookie_partition_identifier),
+        value!(UrlRequest::http_method),
+        value!(UrlRequest::all_http_header_fields),
+        value!(UrlRequest::value),
+        call!(UrlRequest::set_value, |it: &mut UrlRequest| it.set_value(None, "").is_ok()),
+        call!(UrlRequest::add_value, |it: &mut UrlRequest| it.add_value("", "").is_ok()),
+        value!(UrlRequest::http_body),
+        value!(UrlRequest::http_body_stream),
+        value!(UrlRequest::http_should_handle_cookies),
+        value!(UrlRequest::http_should_use_pipelining),
+        value!(UrlRequest::set_url),
+        value!(UrlRequest::set_main_document_url),
+        value!(UrlRequest::set_cache_policy),
+        call!(UrlRequest::set_timeout_interval, |it: &mut UrlRequest| it.set_timeout_interval(None)),
+        value!(UrlRequest::set_network_service_type),
+        value!(UrlRequest::set_allows_cellular_access),
+        value!(UrlRequest::set_allows_expensive_network_access),
+        value!(UrlRequest::set_allows_constrained_network_access),
+        value!(UrlRequest::set_allows_ultra_constrained_network_access),
+        value!(UrlRequest::set_assumes_http3_capable),
+        value!(UrlRequest::set_attribution),
+        value!(UrlRequest::set_requires_dnssec_validation),
+        value!(UrlRequest::set_allows_persistent_dns),
+        value!(UrlRequest::set_cookie_partition_identifier),
+        value!(UrlRequest::set_http_method),
+        value!(UrlRequest::header_fields_mut),
+        call!(UrlRequest::set_http_body, |it: &mut UrlRequest| it.set_http_body("")),
+        value!(UrlRequest::set_http_body_stream),
+        value!(UrlRequest::set_http_should_handle_cookies),
+        value!(UrlRequest::set_http_should_use_pipelining),
+        kind!(CachePolicy),
+        value!(CachePolicy::UseProtocolCachePolicy),
+        value!(CachePolicy::ReloadIgnoringLocalCacheData),
+        value!(CachePolicy::ReturnCacheDataElseLoad),
+        value!(CachePolicy::ReturnCacheDataDontLoad),
+        value!(CachePolicy::ReloadIgnoringLocalAndRemoteCacheData),
+        value!(CachePolicy::ReloadRevalidatingCacheData),
+        kind!(NetworkServiceType),
+        value!(NetworkServiceType::Default),
+        value!(NetworkServiceType::Video),
+        value!(NetworkServiceType::Background),
+        value!(NetworkServiceType::Voice),
+        value!(NetworkServiceType::ResponsiveData),
+        value!(NetworkServiceType::AvStreaming),
+        value!(NetworkServiceType::ResponsiveAv),
+        value!(NetworkServiceType::CallSignaling),
+        kind!(Attribution),
+        value!(Attribution::Developer),
+        value!(Attribution::User),
+        kind!(UrlResponse),
+        value!(UrlResponse::new),
+        value!(UrlResponse::url),
+        value!(UrlResponse::mime_type),
+        value!(UrlResponse::expected_content_length),
+        value!(UrlResponse::text_encoding_name),
+        value!(UrlResponse::suggested_filename),
+        kind!(HttpUrlResponse),
+        value!(HttpUrlResponse::new),
+        value!(HttpUrlResponse::status_code),
+        value!(HttpUrlResponse::all_header_fields),
+        value!(HttpUrlResponse::value),
+        value!(HttpUrlResponse::localized_string),
+        kind!(UrlError),
+        call!(UrlError::new, || UrlError::new(UrlErrorCode::Unknown, Phase::Task, "")),
+        value!(UrlError::code),
+        value!(UrlError::failing_url),
+        kind!(UrlErrorCode),
+        value!(UrlErrorCode::number),
+        value!(UrlErrorCode::sentence),
+        value!(UrlErrorCode::Unknown),
+        value!(UrlErrorCode::Cancelled),
+        value!(UrlErrorCode::BackgroundSessionRequiresSharedContainer),
+        value!(UrlErrorCode::BackgroundSessionInUseByAnotherProcess),
+        value!(UrlErrorCode::BackgroundSessionWasDisconnected),
+        value!(UrlErrorCode::BadUrl),
+        value!(UrlErrorCode::TimedOut),
+        value!(UrlErrorCode::UnsupportedUrl),
+        value!(UrlErrorCode::CannotFindHost),
+        value!(UrlErrorCode::CannotConnectToHost),
+        value!(UrlErrorCode::NetworkConnectionLost),
+        value!(UrlErrorCode::DnsLookupFailed),
+        value!(UrlErrorCode::HttpTooManyRedirects),
+        value!(UrlErrorCode::ResourceUnavailable),
+        value!(UrlErrorCode::NotConnectedToInternet),
+        value!(UrlErrorCode::RedirectToNonExistentLocation),
+        value!(UrlErrorCode::BadServerResponse),
+        value!(UrlErrorCode::UserCancelledAuthentication),
+        value!(UrlErrorCode::UserAuthenticationRequired),
+        value!(UrlErrorCode::ZeroByteResource),
+        value!(UrlErrorCode::CannotDecodeRawData),
+        value!(UrlErrorCode::CannotDecodeContentData),
+        value!(UrlErrorCode::CannotParseResponse),
+        value!(UrlErrorCode::InternationalRoamingOff),
+        value!(UrlErrorCode::CallIsActive),
+        value!(UrlErrorCode::DataNotAllowed),
+        value!(UrlErrorCode::RequestBodyStreamExhausted),
+        value!(UrlErrorCode::AppTransportSecurityRequiresSecureConnection),
+        value!(UrlErrorCode::FileDoesNotExist),
+        value!(UrlErrorCode::FileIsDirectory),
+        value!(UrlErrorCode::NoPermissionsToReadFile),
+        value!(UrlErrorCode::DataLengthExceedsMaximum),
+        value!(UrlErrorCode::FileOutsideSafeArea),
+        value!(UrlErrorCode::SecureConnectionFailed),
+        value!(UrlErrorCode::ServerCertificateHasBadDate),
+        value!(UrlErrorCode::ServerCertificateUntrusted),
+        value!(UrlErrorCode::ServerCertificateHasUnknownRoot),
+        value!(UrlErrorCode::ServerCertificateNotYetValid),
+        value!(UrlErrorCode::ClientCertificateRejected),
+        value!(UrlErrorCode::ClientCertificateRequired),
+        value!(UrlErrorCode::CannotLoadFromNetwork),
+        value!(UrlErrorCode::CannotCreateFile),
+        value!(UrlErrorCode::CannotOpenFile),
+        value!(UrlErrorCode::CannotCloseFile),
+        value!(UrlErrorCode::CannotWriteToFile),
+        value!(UrlErrorCode::CannotRemoveFile),
+        value!(UrlErrorCode::CannotMoveFile),
+        value!(UrlErrorCode::DownloadDecodingFailedMidStream),
+        value!(UrlErrorCode::DownloadDecodingFailedToComplete),
+        kind!(AppTransportSecurity),
+        field!(AppTransportSecurity::allows_arbitrary_loads),
+        field!(AppTransportSecurity::allows_local_networking),
+        field!(AppTransportSecurity::exception_domains),
+        field!(ExceptionDomain::includes_subdomains),
+        field!(ExceptionDomain::allows_insecure_http_loads),
+    ]
+}
