@@ -269,6 +269,8 @@ fn a_dropped_future_cancels_its_task() {
         let changes = task.state_changes();
         runtime.block_on(drain(changes));
         assert_eq!(task.error().unwrap().code(), UrlErrorCode::Cancelled);
-        assert!(origin.wait_for(|journal| journal.closed == 1 || !journal.resets.is_empty(), PATIENCE));
+        // The connection lives on this runtime, which must run for it.
+        let seen = origin.wait_for_async(|journal| journal.closed == 1 || !journal.resets.is_empty(), PATIENCE);
+        assert!(runtime.block_on(seen));
     });
 }

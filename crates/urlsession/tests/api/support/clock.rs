@@ -44,6 +44,27 @@ impl HandClock {
         }
     }
 
+    /// Moves it on by `time` until `done`, each time somebody sleeps for that long at most. More than once, because
+    /// a client counts the last byte it moved when it comes to it, which may be after the first move.
+    pub fn advance_until(&self, time: Duration, done: impl Fn() -> bool) {
+        for _ in 0..10 {
+            let start = Instant::now();
+            while !done() && !self.somebody_sleeps(time) {
+                assert!(start.elapsed() < PATIENCE, "nobody sleeps and nothing is done");
+                std::thread::yield_now();
+            }
+            if done() {
+                return;
+            }
+            self.advance(time);
+        }
+    }
+
+    fn somebody_sleeps(&self, within: Duration) -> bool {
+        let state = self.0.0.lock().unwrap();
+        state.sleepers.iter().any(|(_, at, _)| *at <= state.start.0 + state.passed + within)
+    }
+
     /// Waits until somebody sleeps until `within` from now at the latest: only then is it worth moving on.
     pub fn wait_for_sleeper(&self, within: Duration) {
         let state = self.0.0.lock().unwrap();
