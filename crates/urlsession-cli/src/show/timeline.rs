@@ -10,11 +10,13 @@ use super::{cipher, secret};
 /// The lines of a transaction.
 pub(super) fn timeline(metrics: &TransactionMetrics) -> Vec<String> {
     let phases = phases(metrics);
-    let end = phases.iter().map(|phase| phase.end).max().unwrap_or_default();
-    let mut lines = vec![title(metrics, end)];
-    lines.extend(phases.iter().map(|phase| row(phase, end)));
-    lines.extend(connection(metrics).map(|line| format!("  {line}")));
-    lines.push(format!("  {}", bytes(metrics)));
+    let mut lines = vec![title(metrics)];
+    if let Some(end) = phases.iter().map(|phase| phase.end).max() {
+        lines.extend(phases.iter().map(|phase| row(phase, end)));
+    }
+    if let Some(connection) = connection(metrics) {
+        lines.extend([format!("  {connection}"), format!("  {}", bytes(metrics))]);
+    }
     lines
 }
 
@@ -46,16 +48,16 @@ fn phases(m: &TransactionMetrics) -> Vec<Phase> {
     all.into_iter().filter_map(phase).collect()
 }
 
-fn title(m: &TransactionMetrics, end: Duration) -> String {
+fn title(m: &TransactionMetrics) -> String {
     let url = m.request.url().map(secret::url).unwrap_or_default();
     let outcome = m.response.as_ref().and_then(|response| response.status_code());
     let outcome = outcome.map_or_else(|| "no response".to_owned(), |status| status.to_string());
-    format!("{} {url}: {outcome} in {} ms", m.request.http_method(), milliseconds(end))
+    format!("{} {url}: {outcome}", m.request.http_method())
 }
 
 fn row(phase: &Phase, end: Duration) -> String {
-    let took = milliseconds(phase.end.saturating_sub(phase.start));
-    format!("  {:<8}{took:>9} ms  {}", phase.name, bar(phase.start, phase.end, end))
+    let took = phase.end.saturating_sub(phase.start).as_secs_f64() * 1000.0;
+    format!("  {:<8}{took:>9.2} ms  {}", phase.name, bar(phase.start, phase.end, end))
 }
 
 /// At least one cell, however short the phase.
@@ -64,10 +66,6 @@ fn bar(start: Duration, end: Duration, whole: Duration) -> String {
     let first = (cell(start).floor() as usize).min(WIDTH - 1);
     let last = (cell(end).ceil() as usize).clamp(first + 1, WIDTH);
     format!("│{}{}{}│", " ".repeat(first), "█".repeat(last - first), " ".repeat(WIDTH - last))
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.2}", time.as_secs_f64() * 1000.0)
 }
 
 /// Protocol, TLS and addresses, if there was a connection.

@@ -17,9 +17,11 @@ fn visit(page: &mut Page) -> Outcome {
     let origin = Origin::start(Wire::H1);
     let session = UrlSession::new(trusting(&origin));
     origin.enqueue("/first", Reply::new(200).body("kept?").then(After::SilentClose));
-    session.data(origin.url("/first")).wait()?;
+    let (witness, testimony) = Witness::new();
+    session.data(origin.url("/first")).delegate(witness).wait()?;
     ensure(origin.wait_for(|journal| journal.closed == 1, PATIENCE), "the server closes the connection")?;
     page.say("GET /first answered; its connection was kept, and the server has closed it since");
+    page.timelines(&testimony.metrics()?);
 
     let mut order = origin.url("/echo").into_url_request()?;
     order.set_http_method("POST")?;
@@ -27,7 +29,7 @@ fn visit(page: &mut Page) -> Outcome {
     let (witness, testimony) = Witness::new();
     let (body, _) = session.data(order).delegate(witness).wait()?;
     let posts = origin.requests().iter().filter(|request| request.method == "POST").count();
-    page.say(format_args!("POST /echo arrived {posts} time, over connection {}", origin.connection_count()));
+    page.say(format_args!("POST /echo arrived {posts} time, over connection number {}", origin.connection_count()));
     page.timelines(&testimony.metrics()?);
     ensure(&body[..] == b"one pizza", "the order is echoed")?;
     ensure(posts == 1 && origin.connection_count() == 2, "it arrives once, over a second connection")

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use urlsession::{DelegateQueue, TaskState, UrlSession};
-use urlsession_testkit::{Origin, Wire};
+use urlsession_testkit::{Gate, Origin, Reply, Wire};
 
 use super::page::Page;
 use super::witness::{Event, Witness};
@@ -20,10 +20,18 @@ fn visit(page: &mut Page) -> Outcome {
     let origin = Origin::start(Wire::H1);
     let (witness, testimony) = Witness::new();
     let session = UrlSession::with_delegate(trusting(&origin), Arc::new(witness), DelegateQueue::serial());
-    let task = session.data_task(origin.url(&format!("/bytes/{SIZE}")));
+    let gate = Gate::new();
+    origin.enqueue("/film", Reply::new(200).endless(SIZE).body_gate(FIRST, gate.clone()));
+    let task = session.data_task(origin.url("/film"));
     task.resume();
-    let Event::Response(_) = testimony.next()? else { return Err("the response comes first".into()) };
+    let mut received = 0;
+    while received < FIRST {
+        if let Event::Data(data) = testimony.next()? {
+            received += data.len() as u64;
+        }
+    }
     task.suspend();
+    gate.release();
     ensure(task.state() == TaskState::Suspended, "the task is suspended")?;
 
     // What was on its way when the task was suspended is still delivered.
@@ -36,7 +44,6 @@ fn visit(page: &mut Page) -> Outcome {
     ensure(before == after && after < SIZE, "nothing moves while the task is suspended")?;
 
     task.resume();
-    let mut received = 0;
     let metrics = loop {
         match testimony.next()? {
             Event::Data(data) => received += data.len() as u64,
@@ -50,6 +57,8 @@ fn visit(page: &mut Page) -> Outcome {
     ensure(matches!(testimony.next()?, Event::Complete(None)), "the task completes")
 }
 
-/// More than the system's buffers hold between two sockets.
+/// The server waits after this much, so that the task is surely suspended in the middle.
+const FIRST: u64 = 1 << 20;
+/// The rest is more than the system's buffers hold between two sockets.
 const SIZE: u64 = 24 << 20;
 const MOMENT: Duration = Duration::from_millis(60);

@@ -53,8 +53,11 @@ impl Governor {
         if deadlines.has_moved(this.core.meter.total()) {
             deadlines.restart(now);
         }
+        let mut now = now;
         loop {
             match deadlines.verdict(now, this.core.meter.is_excused()) {
+                // Suspended meanwhile: the time that has passed does not count.
+                Some(Verdict::TimedOut(_)) if matches!(this.core.standing(cx), Standing::Wait) => return Poll::Pending,
                 Some(Verdict::TimedOut(error)) => return Poll::Ready(Err(error)),
                 None => return Poll::Pending,
                 Some(Verdict::WaitUntil(deadline)) => {
@@ -66,14 +69,7 @@ impl Governor {
                     match this.timer.as_mut().as_pin_mut().map(|timer| timer.poll(cx)) {
                         Some(Poll::Ready(())) => {
                             *this.timer_at = None;
-                            if clock.now() >= deadline {
-                                let now = clock.now();
-                                if let Some(Verdict::TimedOut(error)) =
-                                    deadlines.verdict(now, this.core.meter.is_excused())
-                                {
-                                    return Poll::Ready(Err(error));
-                                }
-                            }
+                            now = clock.now();
                         }
                         Some(Poll::Pending) | None => return Poll::Pending,
                     }

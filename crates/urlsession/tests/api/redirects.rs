@@ -129,11 +129,10 @@ fn test_http_redirect_dont_follow_using_nil() {
 #[test]
 fn test_http_redirect_dont_follow_ignoring_handler() {
     on_every_wire(|origin| {
-        let kept = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let keep = kept.clone();
+        let (sender, kept) = std::sync::mpsc::channel();
         let recorder = Recorder::new().redirecting(move |_, _| {
             let (answer, responder) = Answer::deferred();
-            keep.lock().unwrap().push(responder);
+            sender.send(responder).unwrap();
             answer
         });
         let clock = HandClock::new();
@@ -144,7 +143,7 @@ fn test_http_redirect_dont_follow_ignoring_handler() {
         request.set_timeout_interval(std::time::Duration::from_secs(1));
         let task = session.data_task(request);
         task.resume();
-        recorder.wait_for(|log| !log.redirects.is_empty());
+        let responder = kept.recv_timeout(PATIENCE).unwrap();
         clock.advance(std::time::Duration::from_secs(2));
         session.delegate_queue().add(|| {});
         let log = recorder.log();
@@ -152,7 +151,7 @@ fn test_http_redirect_dont_follow_ignoring_handler() {
         assert!(task.error().is_none() && task.response().is_none());
         assert_eq!(log.redirects[0].0.status_code(), 302);
         // Forgotten for good, the decision is the default.
-        kept.lock().unwrap().clear();
+        drop(responder);
         assert!(recorder.completed(1).completions[0].is_none());
     });
 }

@@ -66,7 +66,7 @@ impl TaskDelegate for Silent {}
 impl SessionDelegate for Silent {}
 
 /// The names of the items, as the map spells them.
-pub fn names() -> Vec<&'static str> {
+pub(super) fn names() -> Vec<&'static str> {
     vec![
         kind!(UrlSession),
         value!(UrlSession::shared),

@@ -1,0 +1,657 @@
+//! Requests and responses as values. Names are those of the peer's rows, see `docs/conformance.md`.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use urlsession::{HttpUrlResponse, Url, UrlRequest, UrlResponse, Version};
+
+fn url(text: &str) -> Url {
+    text.parse().unwrap()
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A POST with everything that copies are checked for.
+fn filled() -> UrlRequest {
+    let mut request = UrlRequest::new(url("http://github.com"));
+    request.set_main_document_url(Some(url("http://swift.org")));
+    request.set_http_method("POST").unwrap();
+    request.set_value(Some("application/json"), "Accept").unwrap();
+    request.set_http_body("here is body");
+    request
+}
+
+/// Changes everything [`filled`] sets.
+fn change(request: &mut UrlRequest) {
+    request.set_main_document_url(Some(url("http://apple.com")));
+    request.set_url(Some(url("http://ibm.com")));
+    request.set_http_method("HEAD").unwrap();
+    request.add_value("text/html", "Accept").unwrap();
+    request.set_http_body("another body");
+}
+
+fn assert_filled(request: &UrlRequest) {
+    assert_eq!(request.main_document_url(), Some(&url("http://swift.org")));
+    assert_eq!(request.url(), Some(&url("http://github.com")));
+    assert_eq!(request.http_method(), "POST");
+    assert_eq!(request.value("Accept"), Some("application/json"));
+    assert_eq!(request.http_body().map(|body| &body[..]), Some(&b"here is body"[..]));
+}
+
+fn assert_fresh(request: &UrlRequest) {
+    assert_eq!(request.url(), Some(&url("http://swift.org")));
+    assert_eq!(request.http_method(), "GET");
+    assert!(request.all_http_header_fields().is_empty());
+    assert_eq!(request.main_document_url(), None);
+}
+
+fn assert_methods_normalized(request: &mut UrlRequest) {
+    for (given, expected) in [
+        ("get", "GET"),
+        ("gEt", "GET"),
+        ("hEAD", "HEAD"),
+        ("pOST", "POST"),
+        ("PUt", "PUT"),
+        ("DeleTE", "DELETE"),
+        ("cOnNeCt", "CONNECT"),
+        ("OPTIONS", "OPTIONS"),
+        ("options", "options"),
+        ("trace", "trace"),
+        ("patch", "patch"),
+        ("foo", "foo"),
+        ("BAR", "BAR"),
+    ] {
+        request.set_http_method(given).unwrap();
+        assert_eq!(request.http_method(), expected);
+    }
+}
+
+/// What could end its line and begin another is refused, and nothing changes.
+fn assert_injections_refused(request: &mut UrlRequest) {
+    for (i, value) in [
+        "Bar\r\nevil: hello\r\n\r\nGET /other HTTP/1.1\r\nevil: hello",
+        "Bar\0Buz",
+        "Bar\rBuz",
+        "Bar\r",
+        "Bar\nBuz",
+        "Bar\n",
+        "Bar\r\nBuz",
+        "Bar\r\n",
+        "Bar\r\rBuz",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("Foo{i}");
+        assert!(request.set_value(Some(value), name.clone()).is_err(), "{value:?}");
+        assert_eq!(request.value(&name), None);
+        assert!(request.add_value(value, name.clone()).is_err(), "{value:?}");
+        assert_eq!(request.value(&name), None);
+    }
+    assert!(request.all_http_header_fields().is_empty());
+}
+
+fn assert_folds_kept(request: &mut UrlRequest) {
+    for (name, value) in [("FooTab", "Bar\r\n\tBuz"), ("FooSpace", "Bar\r\n Buz")] {
+        request.set_value(Some(value), name).unwrap();
+        assert_eq!(request.value(name), Some(value));
+    }
+}
+
+fn assert_accept_is(request: &UrlRequest, value: &str) {
+    let fields: Vec<_> = request.all_http_header_fields().iter().collect();
+    assert_eq!(fields, [("Accept", value.as_bytes())]);
+}
+
+/// Every change makes the request another one, and some of them give another hash.
+fn assert_distinguished(changes: impl IntoIterator<Item = impl FnOnce(&mut UrlRequest)>) {
+    let reference = UrlRequest::new(url("https://swift.org"));
+    let mut hashes = Vec::new();
+    for change in changes {
+        let mut copy = reference.clone();
+        assert_eq!((&copy, hash(&copy)), (&reference, hash(&reference)));
+        change(&mut copy);
+        assert_ne!(copy, reference);
+        hashes.push(hash(&copy));
+    }
+    assert!(hashes.iter().any(|changed| *changed != hash(&reference)), "it does not contribute to the hash");
+}
+
+fn assert_hashed() {
+    let request = || UrlRequest::new(url("https://swift.org"));
+    assert_eq!((request(), hash(&request())), (request(), hash(&request())));
+
+    let page = |i| Some(url(&format!("https://example.org/{i}")));
+    assert_distinguished((0..20).map(|i| move |it: &mut UrlRequest| it.set_url(page(i))));
+    assert_distinguished((0..20).map(|i| move |it: &mut UrlRequest| it.set_main_document_url(page(i))));
+    let methods = ["HEAD", "POST", "PUT", "DELETE", "CONNECT", "PATCH", "TWIZZLE", "BUY", "UNDO"];
+    assert_distinguished(
+        methods.map(|method| move |it: &mut UrlRequest| it.set_http_method(method).unwrap()),
+    );
+    assert_distinguished((0..20u8).map(|i| {
+        move |it: &mut UrlRequest| {
+            it.set_http_body_stream(urlsession::BodyStream::from(urlsession::Bytes::from(vec![i])));
+        }
+    }));
+}
+
+/// `UrlRequest` as an owned value: Apple's *URLRequest*.
+mod url_request {
+    use super::*;
+
+    #[test]
+    fn test_construction() {
+        assert_fresh(&UrlRequest::new(url("http://swift.org")));
+    }
+
+    #[test]
+    fn test_mutable_construction() {
+        let mut request = UrlRequest::new(url("http://swift.org"));
+        assert_fresh(&request);
+        request.set_main_document_url(Some(url("http://swift.org")));
+        request.set_http_method("POST").unwrap();
+        request.set_url(Some(url("http://github.com")));
+        assert_eq!(request.main_document_url(), Some(&url("http://swift.org")));
+        assert_eq!(request.http_method(), "POST");
+        assert_eq!(request.url(), Some(&url("http://github.com")));
+    }
+
+    #[test]
+    fn test_header_fields() {
+        let mut request = UrlRequest::new(url("http://swift.org"));
+        request.set_value(Some("application/json"), "Accept").unwrap();
+        assert_accept_is(&request, "application/json");
+        request.set_value(Some("application/xml"), "accept").unwrap();
+        assert_accept_is(&request, "application/xml");
+        request.add_value("text/html", "Accept").unwrap();
+        assert_accept_is(&request, "application/xml,text/html");
+    }
+
+    #[test]
+    fn test_copy() {
+        let mut request = filled();
+        let copy = request.clone();
+        assert_filled(&request);
+        assert_filled(&copy);
+        change(&mut request);
+        assert_filled(&copy);
+        let copy_of_copy = copy.clone();
+        drop(copy);
+        assert_filled(&copy_of_copy);
+    }
+
+    #[test]
+    fn test_mutable_copy_1() {
+        let mut original = filled();
+        let copy = original.clone();
+        change(&mut original);
+        assert_filled(&copy);
+    }
+
+    #[test]
+    fn test_mutable_copy_2() {
+        let original = filled();
+        let mut copy = original.clone();
+        change(&mut copy);
+        assert_filled(&original);
+    }
+
+    #[test]
+    fn test_mutable_copy_3() {
+        let original = UrlRequest::new(url("http://swift.org"));
+        let mut copy = original.clone();
+        change(&mut copy);
+        assert_fresh(&original);
+    }
+
+    #[test]
+    fn test_hash() {
+        assert_hashed();
+    }
+
+    #[test]
+    fn test_method_normalization() {
+        assert_methods_normalized(&mut UrlRequest::new(url("http://swift.org")));
+    }
+
+    /// The URL reads as `Url` spells it: with the `/` of an empty path.
+    #[test]
+    fn test_description() {
+        let mut request = UrlRequest::new(url("http://swift.org"));
+        assert_eq!(request.to_string(), "http://swift.org/");
+        request.set_url(None);
+        assert_eq!(request.to_string(), "url: nil");
+    }
+
+    /// A `Url` is absolute; there is no other kind that a request could keep.
+    #[test]
+    fn test_relative_url() {
+        assert!("/get".parse::<Url>().is_err());
+        let joined = url("http://httpbin.org").join("/get").unwrap();
+        let mut request = UrlRequest::new(joined.clone());
+        assert_eq!(request.url().map(Url::as_str), Some("http://httpbin.org/get"));
+        request.set_url(Some(joined));
+        assert_eq!(request.url().map(Url::as_str), Some("http://httpbin.org/get"));
+    }
+
+    #[test]
+    fn test_invalid_header_values() {
+        assert_injections_refused(&mut UrlRequest::new(url("http://swift.org")));
+    }
+
+    #[test]
+    fn test_valid_line_folded_header_values() {
+        assert_folds_kept(&mut UrlRequest::new(url("http://swift.org")));
+    }
+}
+
+/// `UrlRequest` shared, as tasks hand it out, and copied to be changed: Apple's *NSURLRequest* and
+/// *NSMutableURLRequest*.
+mod ns_url_request {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn fresh() -> Arc<UrlRequest> {
+        Arc::new(UrlRequest::new(url("http://swift.org")))
+    }
+
+    #[test]
+    fn test_construction() {
+        assert_fresh(&fresh());
+        assert_fresh(&Arc::unwrap_or_clone(fresh()));
+    }
+
+    #[test]
+    fn test_mutable_construction() {
+        let mut request = fresh();
+        let mutable = Arc::make_mut(&mut request);
+        mutable.set_main_document_url(Some(url("http://swift.org")));
+        mutable.set_http_method("POST").unwrap();
+        mutable.set_url(Some(url("http://github.com")));
+        assert_eq!(request.main_document_url(), Some(&url("http://swift.org")));
+        assert_eq!(request.http_method(), "POST");
+        assert_eq!(request.url(), Some(&url("http://github.com")));
+    }
+
+    #[test]
+    fn test_header_fields() {
+        let mut request = fresh();
+        let fields = Arc::make_mut(&mut request).header_fields_mut();
+        fields.set("Accept", "application/json").unwrap();
+        fields.set("accept", "application/xml").unwrap();
+        fields.add("Accept", "text/html").unwrap();
+        assert_accept_is(&request, "application/xml,text/html");
+    }
+
+    #[test]
+    fn test_copy() {
+        let mut request = Arc::new(filled());
+        let copy = request.clone();
+        change(Arc::make_mut(&mut request));
+        assert_filled(&copy);
+        assert_ne!(request, copy);
+        let copy_of_copy = copy.clone();
+        drop(copy);
+        assert_filled(&copy_of_copy);
+    }
+
+    #[test]
+    fn test_mutable_copy_1() {
+        let mut original = filled();
+        let copy = Arc::new(original.clone());
+        change(&mut original);
+        assert_filled(&copy);
+    }
+
+    #[test]
+    fn test_mutable_copy_2() {
+        let original = Arc::new(filled());
+        let mut copy = UrlRequest::clone(&original);
+        change(&mut copy);
+        assert_filled(&original);
+    }
+
+    #[test]
+    fn test_mutable_copy_3() {
+        let original = fresh();
+        let mut copy = UrlRequest::clone(&original);
+        change(&mut copy);
+        assert_fresh(&original);
+    }
+
+    #[test]
+    fn test_hash() {
+        assert_eq!(hash(&fresh()), hash(&*fresh()));
+        assert_hashed();
+    }
+
+    #[test]
+    fn test_method_normalization() {
+        assert_methods_normalized(Arc::make_mut(&mut fresh()));
+    }
+
+    /// A request without a URL reads `url: nil`, as the peer's *URLRequest* does, not `(null)`.
+    #[test]
+    fn test_description() {
+        let mut request = fresh();
+        assert!(request.to_string().contains("http://swift.org"));
+        Arc::make_mut(&mut request).set_url(None);
+        assert_eq!(request.to_string(), "url: nil");
+    }
+
+    #[test]
+    fn test_invalid_header_values() {
+        assert_injections_refused(Arc::make_mut(&mut fresh()));
+    }
+
+    #[test]
+    fn test_valid_line_folded_header_values() {
+        assert_folds_kept(Arc::make_mut(&mut fresh()));
+    }
+}
+
+/// Apple's *URLResponse*.
+mod url_response {
+    use super::*;
+
+    fn response(mime: Option<&str>, length: Option<u64>, encoding: Option<&str>) -> UrlResponse {
+        UrlResponse::new(url("http://example.com/"), mime, length, encoding)
+    }
+
+    fn named_by(address: &str) -> String {
+        UrlResponse::new(url(address), Some("txt"), Some(0), None).suggested_filename()
+    }
+
+    fn assert_different(one: &UrlResponse, other: &UrlResponse, same_as_one: &UrlResponse) {
+        assert!(one != other && other != one);
+        assert!(one == same_as_one && same_as_one == one);
+    }
+
+    #[test]
+    fn test_url() {
+        let response = UrlResponse::new(url("http://a/test/path"), Some("txt"), Some(0), None);
+        assert_eq!(response.url(), Some(&url("http://a/test/path")));
+    }
+
+    #[test]
+    fn test_mime_type() {
+        for mime in [Some("text/plain"), Some("APPlication/wordperFECT"), None] {
+            assert_eq!(response(mime, Some(0), None).mime_type().as_deref(), mime);
+        }
+    }
+
+    #[test]
+    fn test_expected_content_length() {
+        for length in [Some(100), Some(0), None] {
+            assert_eq!(response(None, length, None).expected_content_length(), length);
+        }
+    }
+
+    #[test]
+    fn test_text_encoding_name() {
+        for encoding in [Some("utf8"), None] {
+            assert_eq!(response(None, Some(0), encoding).text_encoding_name().as_deref(), encoding);
+        }
+    }
+
+    #[test]
+    fn test_suggested_filename_1() {
+        assert_eq!(named_by("http://a/test/name.extension"), "name.extension");
+    }
+
+    #[test]
+    fn test_suggested_filename_2() {
+        assert_eq!(named_by("http://a/test/name.extension?foo=bar"), "name.extension");
+    }
+
+    #[test]
+    fn test_suggested_filename_3() {
+        assert_eq!(named_by("a://bar"), "Unknown");
+    }
+
+    #[test]
+    fn test_copy_with_zone() {
+        let response = response(Some("txt"), Some(0), None);
+        assert_eq!(response.clone(), response);
+    }
+
+    #[test]
+    fn test_equal_with_the_same_instance() {
+        let response = response(None, None, None);
+        assert_eq!(&response, &response);
+    }
+
+    #[test]
+    fn test_equal_checking_url() {
+        let other = UrlResponse::new(url("http://example.com/second"), None, None, None);
+        assert_different(&response(None, None, None), &other, &response(None, None, None));
+    }
+
+    #[test]
+    fn test_equal_checking_mime_type() {
+        let of = |mime| response(Some(mime), None, None);
+        assert_different(&of("mimeType1"), &of("mimeType2"), &of("mimeType1"));
+    }
+
+    #[test]
+    fn test_equal_checking_expected_content_length() {
+        let of = |length| response(None, Some(length), None);
+        assert_different(&of(100), &of(200), &of(100));
+    }
+
+    #[test]
+    fn test_equal_checking_text_encoding_name() {
+        let of = |encoding| response(None, None, Some(encoding));
+        assert_different(&of("encoding1"), &of("encoding2"), &of("encoding1"));
+    }
+
+    #[test]
+    fn test_hash() {
+        let of = || response(Some("mimeType1"), Some(100), Some("encoding1"));
+        let second = url("http://example.com/second");
+        let other = UrlResponse::new(second, Some("mimeType3"), Some(200), Some("encoding3"));
+        assert_eq!(hash(&of()), hash(&of()));
+        assert_ne!(hash(&of()), hash(&other));
+    }
+}
+
+/// Apple's *HTTPURLResponse*.
+mod http_url_response {
+    use super::*;
+
+    fn response(fields: &[(&str, &str)]) -> HttpUrlResponse {
+        HttpUrlResponse::new(url("https://www.swift.org"), 200, Version::HTTP_11, fields).unwrap()
+    }
+
+    fn assert_length_is_997(fields: &[(&str, &str)]) {
+        let fields = [&[("Content-Length", "997")], fields].concat();
+        assert_eq!(response(&fields).expected_content_length(), Some(997));
+    }
+
+    fn named_by(disposition: &str) -> String {
+        response(&[("Content-Disposition", disposition)]).suggested_filename()
+    }
+
+    fn assert_type_is(fields: &[(&str, &str)], mime: Option<&str>, encoding: Option<&str>) {
+        let response = response(fields);
+        assert_eq!(response.mime_type().as_deref(), mime);
+        assert_eq!(response.text_encoding_name().as_deref(), encoding);
+    }
+
+    #[test]
+    fn test_url_and_status_1() {
+        let response = response(&[("Content-Length", "5299")]);
+        assert_eq!(response.url(), Some(&url("https://www.swift.org")));
+        assert_eq!(response.status_code(), 200);
+    }
+
+    #[test]
+    fn test_url_and_status_2() {
+        let address = url("http://www.apple.com");
+        let fields = [("Content-Length", "5299")];
+        let response = HttpUrlResponse::new(address.clone(), 302, Version::HTTP_11, &fields).unwrap();
+        assert_eq!(response.url(), Some(&address));
+        assert_eq!(response.status_code(), 302);
+    }
+
+    #[test]
+    fn test_header_fields_1() {
+        assert!(response(Default::default()).all_header_fields().is_empty());
+    }
+
+    #[test]
+    fn test_header_fields_2() {
+        assert!(response(&[]).all_header_fields().is_empty());
+    }
+
+    #[test]
+    fn test_header_fields_3() {
+        let response = response(&[("A", "1"), ("B", "2")]);
+        assert_eq!(response.all_header_fields().len(), 2);
+        assert_eq!((response.value("A"), response.value("B")), (Some("1"), Some("2")));
+    }
+
+    #[test]
+    fn test_content_length_available_1() {
+        assert_length_is_997(&[]);
+    }
+
+    #[test]
+    fn test_content_length_available_2() {
+        assert_length_is_997(&[("Transfer-Encoding", "identity")]);
+    }
+
+    #[test]
+    fn test_content_length_available_3() {
+        assert_length_is_997(&[("Content-Encoding", "identity")]);
+    }
+
+    #[test]
+    fn test_content_length_available_4() {
+        assert_length_is_997(&[("Content-Encoding", "identity"), ("Transfer-Encoding", "identity")]);
+    }
+
+    #[test]
+    fn test_content_length_not_available() {
+        assert_eq!(response(&[("Server", "Apache")]).expected_content_length(), None);
+    }
+
+    #[test]
+    fn test_content_length_with_transfer_encoding() {
+        assert_length_is_997(&[("Transfer-Encoding", "chunked")]);
+    }
+
+    #[test]
+    fn test_content_length_with_content_encoding() {
+        assert_length_is_997(&[("Content-Encoding", "deflate")]);
+    }
+
+    #[test]
+    fn test_content_length_with_content_encoding_and_transfer_encoding() {
+        assert_length_is_997(&[("Content-Encoding", "deflate"), ("Transfer-Encoding", "identity")]);
+    }
+
+    #[test]
+    fn test_content_length_with_content_encoding_and_transfer_encoding_2() {
+        assert_length_is_997(&[("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")]);
+    }
+
+    #[test]
+    fn test_suggested_filename_not_available_1() {
+        assert_eq!(response(&[]).suggested_filename(), "Unknown");
+    }
+
+    #[test]
+    fn test_suggested_filename_not_available_2() {
+        assert_eq!(named_by("inline"), "Unknown");
+    }
+
+    #[test]
+    fn test_suggested_filename_1() {
+        assert_eq!(named_by(r#"attachment; filename="fname.ext""#), "fname.ext");
+    }
+
+    #[test]
+    fn test_suggested_filename_2() {
+        let disposition =
+            r#"attachment; filename=genome.jpeg; modification-date="Wed, 12 Feb 1997 16:29:51 -0500";"#;
+        assert_eq!(named_by(disposition), "genome.jpeg");
+    }
+
+    #[test]
+    fn test_suggested_filename_3() {
+        assert_eq!(named_by(r#"attachment; filename=";.ext""#), ";.ext");
+    }
+
+    #[test]
+    fn test_suggested_filename_4() {
+        let disposition = r#"attachment; aa=bb\; filename="wrong.ext"; filename="fname.ext"; cc=dd"#;
+        assert_eq!(named_by(disposition), "fname.ext");
+    }
+
+    #[test]
+    fn test_suggested_filename_remove_slashes_1() {
+        assert_eq!(named_by(r#"attachment; filename="/a/b/name""#), "_a_b_name");
+    }
+
+    #[test]
+    fn test_suggested_filename_remove_slashes_2() {
+        assert_eq!(named_by(r#"attachment; filename="a/../b/name""#), "a_.._b_name");
+    }
+
+    #[test]
+    fn test_mime_type_and_character_encoding_1() {
+        assert_type_is(&[("Server", "Apache")], None, None);
+    }
+
+    #[test]
+    fn test_mime_type_and_character_encoding_2() {
+        assert_type_is(&[("Content-Type", "text/html")], Some("text/html"), None);
+    }
+
+    #[test]
+    fn test_mime_type_and_character_encoding_3() {
+        let fields = [("Content-Type", "text/HTML; charset=ISO-8859-4")];
+        assert_type_is(&fields, Some("text/html"), Some("iso-8859-4"));
+    }
+
+    #[test]
+    fn test_field_capitalisation() {
+        let fields = [
+            ("location", "/newLocation"),
+            ("conTent-lenGTH", "123"),
+            ("CONTENT-type", "text/plAIn; charset=ISO-8891-1"),
+            ("x-extra-HEADER", "my Header"),
+            ("X-UPPERCASE", "UPPERCASE"),
+            ("x-lowercase", "lowercase"),
+            ("X-mixedCASE", "MIXEDcase"),
+        ];
+        let response = response(&fields);
+        assert_eq!(response.expected_content_length(), Some(123));
+        assert_type_is(&fields, Some("text/plain"), Some("iso-8891-1"));
+        for name in ["location", "LOcation", "locATIon"] {
+            assert_eq!(response.value(name), Some("/newLocation"));
+        }
+        for name in ["x-extra-HEADER", "X-EXTRA-HEADER", "x-ExTrA-header"] {
+            assert_eq!(response.value(name), Some("my Header"));
+        }
+        let all = response.all_header_fields();
+        let all: Vec<_> = all.iter().map(|(name, value)| (&name[..], &value[..])).collect();
+        assert_eq!(
+            all,
+            [
+                ("Location", "/newLocation"),
+                ("Content-Length", "123"),
+                ("Content-Type", "text/plAIn; charset=ISO-8891-1"),
+                ("x-extra-HEADER", "my Header"),
+                ("X-UPPERCASE", "UPPERCASE"),
+                ("x-lowercase", "lowercase"),
+                ("X-mixedCASE", "MIXEDcase"),
+            ]
+        );
+    }
+}
