@@ -65,6 +65,8 @@ pub(crate) struct GetArgs {
     pub(crate) head: bool,
 
     /// Show heads and a timeline of every transaction on standard error; secrets are left out
+    ///
+    /// Requests are shown without the fields that every request has (Accept, User-Agent and the like).
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) verbose: bool,
 

@@ -77,9 +77,9 @@ fn deliver(args: &GetArgs, seen: &Seen, mut body: AsyncBytes, response: &UrlResp
     let mut output = Output::open(args, response)?;
     if args.include || args.head {
         for head in seen.heads() {
-            output.write(show::plain_head(&head).as_bytes())?;
+            output.write(&show::plain_head(&head))?;
         }
-        output.write(show::plain_head(response).as_bytes())?;
+        output.write(&show::plain_head(response))?;
     }
     while let Some(chunk) = body.wait_chunk().transpose()? {
         output.write(&chunk)?;

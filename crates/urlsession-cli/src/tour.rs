@@ -16,9 +16,10 @@ mod witness;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use urlsession::Configuration;
+use urlsession::environment::{Clock, SystemClock};
 use urlsession_testkit::Origin;
 
 use self::page::Page;
@@ -47,7 +48,7 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// Visits every stop.
 pub(crate) fn run() -> ExitCode {
-    let began = Instant::now();
+    let began = SystemClock.now();
     let mut page = Page::new();
     let mut wrong = 0;
     for (number, stop) in (1..).zip(STOPS) {
@@ -57,7 +58,7 @@ pub(crate) fn run() -> ExitCode {
             page.say(format_args!("WRONG: {why}"));
         }
     }
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = (SystemClock.now() - began).as_secs_f64();
     match wrong {
         0 => page.close(format_args!("{} stops, all as they should be, in {seconds:.1} s", STOPS.len())),
         _ => page.close(format_args!("{wrong} of {} stops went wrong", STOPS.len())),

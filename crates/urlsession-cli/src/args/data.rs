@@ -18,11 +18,7 @@ pub(crate) struct Datum {
 impl Args for Data {
     fn augment_args(command: Command) -> Command {
         let part = |id: &'static str| {
-            Arg::new(id)
-                .long(id)
-                .value_name("DATA|@FILE")
-                .action(ArgAction::Append)
-                .allow_hyphen_values(true)
+            Arg::new(id).long(id).value_name("DATA|@FILE").action(ArgAction::Append).allow_hyphen_values(true)
         };
         command
             .arg(part(PLAIN).short('d').help(

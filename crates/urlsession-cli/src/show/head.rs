@@ -24,13 +24,13 @@ pub(crate) fn response_head(response: &UrlResponse, margin: &str) -> String {
 }
 
 /// Line and fields of a response as they are, secrets too, as they go before a body.
-pub(crate) fn plain_head(response: &UrlResponse) -> String {
-    let Some(http) = response.http() else { return String::new() };
-    let mut head = format!("{}\r\n", status_line(&http));
+pub(crate) fn plain_head(response: &UrlResponse) -> Vec<u8> {
+    let Some(http) = response.http() else { return Vec::new() };
+    let mut head = format!("{}\r\n", status_line(&http)).into_bytes();
     for (name, value) in fields(&http) {
-        head.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(&value)));
+        head.extend([name.as_bytes(), b": ", &value, b"\r\n"].concat());
     }
-    head.push_str("\r\n");
+    head.extend(b"\r\n");
     head
 }
 

@@ -29,7 +29,10 @@ fn visit(page: &mut Page) -> Outcome {
     let (witness, testimony) = Witness::new();
     let (body, _) = session.data(order).delegate(witness).wait()?;
     let posts = origin.requests().iter().filter(|request| request.method == "POST").count();
-    page.say(format_args!("POST /echo arrived {posts} time, over connection number {}", origin.connection_count()));
+    page.say(format_args!(
+        "POST /echo arrived {posts} time, over connection number {}",
+        origin.connection_count()
+    ));
     page.timelines(&testimony.metrics()?);
     ensure(&body[..] == b"one pizza", "the order is echoed")?;
     ensure(posts == 1 && origin.connection_count() == 2, "it arrives once, over a second connection")

@@ -22,8 +22,7 @@ pub(super) const STOP: Stop = Stop {
 };
 
 fn visit(page: &mut Page) -> Outcome {
-    let origin =
-        Origin::builder().wire(Wire::TlsH1).certificate(TestAuthority::new().self_signed()).start();
+    let origin = Origin::builder().wire(Wire::TlsH1).certificate(TestAuthority::new().self_signed()).start();
     let configuration = Configuration::ephemeral;
 
     let refused = format!("https://127.0.0.1:{}/", origin.closed_port());

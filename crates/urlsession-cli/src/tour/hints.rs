@@ -35,6 +35,9 @@ fn visit(page: &mut Page) -> Outcome {
         String::from_utf8_lossy(&body)
     ));
     page.timelines(&testimony.metrics()?);
-    ensure(hint.status_code() == 103 && hint.value("link") == Some(hints[0].1), "the hint is a 103 with a Link")?;
+    ensure(
+        hint.status_code() == 103 && hint.value("link") == Some(hints[0].1),
+        "the hint is a 103 with a Link",
+    )?;
     ensure(&body[..] == b"the page", "the page follows")
 }

@@ -1,8 +1,7 @@
 //! Stop: lines of text, each read before the server sends the next.
 
-use std::time::Instant;
-
 use urlsession::UrlSession;
+use urlsession::environment::{Clock, SystemClock};
 use urlsession_testkit::{Gate, Origin, Reply, Wire};
 
 use super::page::Page;
@@ -32,12 +31,13 @@ fn visit(page: &mut Page) -> Outcome {
 
     let session = UrlSession::new(trusting(&origin));
     let (witness, testimony) = Witness::new();
-    let began = Instant::now();
+    let began = SystemClock.now();
     let (bytes, _) = session.bytes(origin.url("/race")).delegate(witness).wait()?;
     let mut lines = bytes.lines();
     for (at, expected) in LINES.iter().enumerate() {
         let line = lines.wait_line().ok_or("the stream ended early")??;
-        page.say(format_args!("after {:>6.2} ms: {line}", began.elapsed().as_secs_f64() * 1000.0));
+        let milliseconds = (SystemClock.now() - began).as_secs_f64() * 1000.0;
+        page.say(format_args!("after {milliseconds:>6.2} ms: {line}"));
         ensure(line == expected.trim_end(), format!("the line is {expected:?}"))?;
         if let Some(gate) = gates.get(at) {
             ensure(gate.wait_reached(PATIENCE), "the server waits until the line was read")?;

@@ -3,6 +3,7 @@
 //! It can be read once; who needs it again asks the delegate for a new one. Apple: `httpBodyStream`.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,6 +66,12 @@ impl PartialEq for BodyStream {
 }
 
 impl Eq for BodyStream {}
+
+impl Hash for BodyStream {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.chunks).hash(state);
+    }
+}
 
 impl fmt::Debug for BodyStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -319,6 +319,7 @@ impl Hash for UrlRequest {
         self.url.hash(state);
         self.method.hash(state);
         self.main_document_url.hash(state);
+        self.http_body_stream().hash(state);
     }
 }
 

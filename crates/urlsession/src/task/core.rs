@@ -236,9 +236,10 @@ impl Core {
             return Completed(None);
         }
         live.error = error;
+        // Whoever polls the load is the one that completes it: it is let go, not woken.
         let waker = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
-        wake(waker);
+        drop(waker);
         Completed(Some(self.clone()))
     }
 

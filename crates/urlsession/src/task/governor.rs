@@ -57,7 +57,9 @@ impl Governor {
         loop {
             match deadlines.verdict(now, this.core.meter.is_excused()) {
                 // Suspended meanwhile: the time that has passed does not count.
-                Some(Verdict::TimedOut(_)) if matches!(this.core.standing(cx), Standing::Wait) => return Poll::Pending,
+                Some(Verdict::TimedOut(_)) if matches!(this.core.standing(cx), Standing::Wait) => {
+                    return Poll::Pending;
+                }
                 Some(Verdict::TimedOut(error)) => return Poll::Ready(Err(error)),
                 None => return Poll::Pending,
                 Some(Verdict::WaitUntil(deadline)) => {

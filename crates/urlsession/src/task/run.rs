@@ -119,24 +119,24 @@ impl Reading<'_> {
     /// In one piece; if the body comes in one, without a copy.
     async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
         let audience = if self.core.style == Style::Future { self.core.own_audience() } else { None };
-        let Some(first) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
+        let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
         let mut all: Option<BytesMut> = None;
-        let mut chunk = first.clone();
         loop {
             if let Some(audience) = &audience {
-                self.core.deliver(audience.clone(), chunk).await;
+                // To clone the only handle costs an allocation: not for nobody.
+                self.core.deliver(audience.clone(), chunk.clone()).await;
             }
             let Some(next) = self.next().await.transpose()? else { break };
             let all = all.get_or_insert_with(|| {
                 let announced = head.expected_content_length().unwrap_or(0).min(TRUSTED_LENGTH) as usize;
-                let mut all = BytesMut::with_capacity(announced.max(first.len() + next.len()));
-                all.extend_from_slice(&first);
+                let mut all = BytesMut::with_capacity(announced.max(chunk.len() + next.len()));
+                all.extend_from_slice(&chunk);
                 all
             });
             all.extend_from_slice(&next);
             chunk = next;
         }
-        Ok(all.map_or(first, BytesMut::freeze))
+        Ok(all.map_or(chunk, BytesMut::freeze))
     }
 
     async fn deliver(&mut self, head: &UrlResponse) -> Result<Bytes> {

@@ -15,13 +15,14 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
+use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 
 use self::fault::{connection_error, not_sent, stream_error};
 use self::flow::Incoming;
 use self::tap::{Counts, Tap};
 use super::head::RequestHead;
 use super::outgoing::Outgoing;
-use super::pool::Shared;
+use super::pool::{Origin, Shared};
 use super::stream::Stream;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -37,6 +38,8 @@ pub(crate) struct Handle {
 
 struct Link {
     facts: Arc<Facts>,
+    /// Of the origin, parsed once.
+    authority: Option<Authority>,
     counts: Arc<Counts>,
     is_open: AtomicBool,
     is_used: AtomicBool,
@@ -49,7 +52,12 @@ impl Shared for Handle {
 }
 
 /// Exchanges settings and leaves the connection to a driver at `place`.
-pub(super) async fn handshake(stream: Stream, facts: Arc<Facts>, place: &Place) -> Result<Handle> {
+pub(super) async fn handshake(
+    stream: Stream,
+    facts: Arc<Facts>,
+    origin: &Origin,
+    place: &Place,
+) -> Result<Handle> {
     let counts = Arc::new(Counts::default());
     let (send, connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -61,8 +69,12 @@ pub(super) async fn handshake(stream: Stream, facts: Arc<Facts>, place: &Place) 
         .handshake::<_, Bytes>(Tap::new(stream, counts.clone()))
         .await
         .map_err(connection_error)?;
-    let link =
-        Arc::new(Link { facts, counts, is_open: AtomicBool::new(true), is_used: AtomicBool::new(false) });
+    let authority = match origin.port {
+        443 => origin.host.parse().ok(),
+        port => format!("{}:{port}", origin.host).parse().ok(),
+    };
+    let (is_open, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
+    let link = Arc::new(Link { facts, authority, counts, is_open, is_used });
     let driven = Driven(link.clone());
     place.spawn(async move {
         // Every exchange hears of the error by itself.
@@ -93,7 +105,7 @@ impl Handle {
         let clock = attempt.clock;
         let link = self.link.clone();
         let reused = link.is_used.swap(true, Relaxed);
-        let request = request(head, &outgoing)?;
+        let request = request(head, &outgoing, link.authority.as_ref())?;
         {
             // Other requests of this connection are before us in the queue, as on a busy pool.
             let _excuse = attempt.meter.excuse();
@@ -205,15 +217,26 @@ fn poll_response(response: &mut ResponseFuture, cx: &mut Context<'_>) -> Poll<Re
     Poll::Ready(Ok(Event::Final(parts, body)))
 }
 
-fn request(head: &RequestHead<'_>, outgoing: &Outgoing) -> Result<http::Request<()>> {
+fn request(
+    head: &RequestHead<'_>,
+    outgoing: &Outgoing,
+    known: Option<&Authority>,
+) -> Result<http::Request<()>> {
     let refuse = |error: http::Error| {
         let detail = "the URL cannot be sent over HTTP/2";
         UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_source(error)
     };
-    let uri =
-        http::Uri::builder().scheme("https").authority(head.http2_authority()).path_and_query(head.target());
+    let authority = head.http2_authority();
+    let mut uri = http::uri::Parts::default();
+    uri.scheme = Some(Scheme::HTTPS);
+    uri.authority = match known.filter(|known| known.as_str() == authority) {
+        Some(known) => Some(known.clone()),
+        None => Some(authority.parse().map_err(|error: InvalidUri| refuse(error.into()))?),
+    };
+    let target = Bytes::copy_from_slice(head.target().as_bytes());
+    uri.path_and_query = Some(PathAndQuery::from_maybe_shared(target).map_err(|error| refuse(error.into()))?);
     let mut request = http::Request::new(());
-    *request.uri_mut() = uri.build().map_err(refuse)?;
+    *request.uri_mut() = uri.try_into().map_err(|error: InvalidUriParts| refuse(error.into()))?;
     *request.method_mut() = head.request.http_method().clone();
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = head.http2_fields();

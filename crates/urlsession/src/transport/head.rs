@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::{Position, Url};
 use urlsession_proto::field::unfold as unfolded;
 use urlsession_proto::http1;
@@ -26,7 +26,10 @@ pub(crate) struct RequestHead<'a> {
 /// The fields of every request of a session, written out once.
 pub(crate) struct DefaultFields {
     fields: Vec<(Cow<'static, str>, Bytes)>,
+    /// Written out for HTTP/1.1.
     block: Vec<u8>,
+    /// Checked for HTTP/2; a clone of each costs no copy.
+    checked: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl DefaultFields {
@@ -35,7 +38,12 @@ impl DefaultFields {
         for (name, value) in &fields {
             http1::write_field(&mut block, name.as_bytes(), &unfolded(value));
         }
-        Self { fields, block }
+        let checked = fields.iter().filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_maybe_shared(Bytes::from(unfolded(value).into_owned())).ok()?))
+        });
+        let checked = checked.collect();
+        Self { fields, block, checked }
     }
 }
 
@@ -78,21 +86,30 @@ impl RequestHead<'_> {
     }
 
     /// The fields for HTTP/2: names in lower case, no framing fields. `Host` is the authority's.
-    pub(crate) fn http2_fields(&self) -> http::HeaderMap {
+    pub(crate) fn http2_fields(&self) -> HeaderMap {
         let own = self.request.all_http_header_fields();
         let mut map =
-            http::HeaderMap::with_capacity(own.len() + self.defaults.fields.len() + self.added.len() + 2);
-        let mut insert = |name: &str, value: &[u8]| {
+            HeaderMap::with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 2);
+        for (name, value) in own.iter().filter(|(name, _)| !is_framing(name)) {
             // Names and values were checked when they were set; what http refuses all the same is not sent.
-            let name = http::HeaderName::from_bytes(name.as_bytes());
+            let name = HeaderName::from_bytes(name.as_bytes());
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&unfolded(value))) {
                 if name != http::header::HOST {
                     map.append(name, value);
                 }
             }
-        };
-        self.each(&mut insert);
-        self.implied(|name, value| insert(name, value.as_bytes()));
+        }
+        for (name, value) in self.defaults.checked.iter().filter(|(name, _)| !own.contains(name.as_str())) {
+            map.append(name.clone(), value.clone());
+        }
+        for (name, value) in self.added.iter().filter(|(name, _)| !own.contains(name)) {
+            map.append(HeaderName::from_static(name), value.clone());
+        }
+        self.implied(|_, value| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                map.append(http::header::CONTENT_TYPE, value);
+            }
+        });
         map
     }
 

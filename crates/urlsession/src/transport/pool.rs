@@ -163,7 +163,7 @@ impl Pool {
         let Connected { stream, facts, is_h2 } = connected;
         let facts = Arc::new(facts);
         if is_h2 {
-            return Ok(Checkout::Http2(h2::handshake(stream, facts, place).await?));
+            return Ok(Checkout::Http2(h2::handshake(stream, facts, origin, place).await?));
         }
         let home = Home {
             pool: self.weak(),
@@ -176,7 +176,7 @@ impl Pool {
 
     fn report(&self, result: Result<Checkout>, origin: &Arc<Origin>, place: &Place, ticket: Ticket) {
         let now = self.config.environment.clock.now();
-        let until = now + self.config.connection_idle_timeout;
+        let until = self.rest_until(now);
         let mut actions = Actions::new();
         let mut state = self.lock();
         match result {
@@ -188,23 +188,27 @@ impl Pool {
         }
         drop(state);
         self.perform(actions);
-        self.watch(place);
+        self.watch(place, until);
     }
 
     fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: &Place) {
         let now = self.config.environment.clock.now();
-        let ours = self.config.connection_idle_timeout;
+        let ours = self.rest_until(now);
         // The server closes when its own time is up: leave before.
-        let theirs = connection.server_keeps_for().map(|time| time.saturating_sub(MARGIN));
-        let until = now + theirs.map_or(ours, |theirs| theirs.min(ours));
+        let theirs =
+            connection.server_keeps_for().and_then(|time| now.checked_add(time.saturating_sub(MARGIN)));
+        let until = theirs.map_or(ours, |theirs| theirs.min(ours));
         let mut actions = Actions::new();
         self.lock().released(origin, place, connection, now, until, &mut actions);
         self.perform(actions);
-        self.watch(place);
+        self.watch(place, until);
     }
 
     /// One task a place closes what has rested too long, and notices when the place goes away.
-    fn watch(&self, place: &Place) {
+    ///
+    /// It looks first when the connection just put to rest is due, so that one in steady use is not given a new
+    /// reaper each time. A connection due sooner is not used after its time, only closed later.
+    fn watch(&self, place: &Place, first: Instant) {
         let id = place.id();
         let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
         if reapers.contains(&id) {
@@ -213,14 +217,16 @@ impl Pool {
         reapers.push(id);
         drop(reapers);
         let mut reaper = Reaper { pool: self.weak(), place: id, done: false };
-        let place = place.clone();
+        let (place, clock) = (place.clone(), self.config.environment.clock.clone());
         place.clone().spawn(async move {
+            let mut next = first;
             loop {
-                let Some(pool) = reaper.pool.upgrade() else { break };
-                let clock = pool.config.environment.clock.clone();
-                let Some(next) = pool.reap(id, clock.now()) else { break };
-                drop(pool);
                 Timer::at(&*clock, &place, next).await;
+                let Some(pool) = reaper.pool.upgrade() else { break };
+                match pool.reap(id, clock.now()) {
+                    Some(later) => next = later,
+                    None => break,
+                }
             }
             reaper.done();
         });
@@ -238,6 +244,10 @@ impl Pool {
         drop(reapers);
         self.perform(actions);
         next
+    }
+
+    fn rest_until(&self, now: Instant) -> Instant {
+        now.checked_add(self.config.connection_idle_timeout).unwrap_or_else(|| now + LONGEST_REST)
     }
 
     fn forget_reaper(&self, place: PlaceId) {
@@ -263,7 +273,7 @@ impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting {
             let now = self.pool.config.environment.clock.now();
-            let until = now + self.pool.config.connection_idle_timeout;
+            let until = self.pool.rest_until(now);
             let mut actions = Actions::new();
             self.pool.lock().forget(waiting, now, until, &mut actions);
             self.pool.perform(actions);
@@ -375,3 +385,6 @@ impl Drop for Home {
 
 /// How long before the server's own idle limit a connection is given up.
 const MARGIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What an idle timeout beyond the clock's reach comes to.
+const LONGEST_REST: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);

@@ -77,7 +77,9 @@ const TICKETS: usize = 256;
 /// first read tells.
 pub(super) fn late_refusal(error: &std::io::Error) -> Option<UrlError> {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        Some(cause @ rustls::Error::AlertReceived(_)) => Some(handshake_error(std::io::Error::other(cause.clone()))),
+        Some(cause @ rustls::Error::AlertReceived(_)) => {
+            Some(handshake_error(std::io::Error::other(cause.clone())))
+        }
         _ => None,
     }
 }

@@ -37,7 +37,8 @@ fn malformed_heads_are_not_parsed() {
 fn test_illegal_http_server_responses() {
     on(Wire::H1, |origin| {
         for place in ["Gomorrah", "Dinavar", "Kuhikugu"] {
-            let error = load(&session(origin), origin.url(&format!("/LandOfTheLostCities/{place}"))).unwrap_err();
+            let error =
+                load(&session(origin), origin.url(&format!("/LandOfTheLostCities/{place}"))).unwrap_err();
             assert_eq!(error.code(), Code::CannotParseResponse, "{place}");
         }
     });
@@ -48,7 +49,8 @@ fn test_illegal_http_server_responses() {
 fn test_http0_9_simple_responses() {
     on(Wire::H1, |origin| {
         for place in ["Pompeii", "Sodom"] {
-            let error = load(&session(origin), origin.url(&format!("/LandOfTheLostCities/{place}"))).unwrap_err();
+            let error =
+                load(&session(origin), origin.url(&format!("/LandOfTheLostCities/{place}"))).unwrap_err();
             assert_eq!(error.code(), Code::CannotParseResponse, "{place}");
         }
     });
@@ -82,17 +84,26 @@ fn contradictions_about_the_length_are_refused() {
             let error = raw(origin, format!("HTTP/1.1 200 OK\r\n{fields}\r\nok")).unwrap_err();
             assert_eq!(error.code(), Code::CannotParseResponse, "{fields:?}: {error}");
         }
-        assert_eq!(raw(origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok").unwrap(), "ok");
+        assert_eq!(
+            raw(origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok").unwrap(),
+            "ok"
+        );
     });
 }
 
 #[test]
 fn bad_chunks_break_the_load() {
     on(Wire::H1, |origin| {
-        for chunks in ["xyz\r\nok\r\n", "-2\r\nok\r\n", "2\r\nokok\r\n0\r\n\r\n", "fffffffffffffffff\r\n", "\r\n"] {
+        for chunks in
+            ["xyz\r\nok\r\n", "-2\r\nok\r\n", "2\r\nokok\r\n0\r\n\r\n", "fffffffffffffffff\r\n", "\r\n"]
+        {
             let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
             let error = raw(origin, format!("{head}{chunks}")).unwrap_err();
-            assert_eq!((error.code(), error.phase()), (Code::BadServerResponse, Phase::Body), "{chunks:?}: {error}");
+            assert_eq!(
+                (error.code(), error.phase()),
+                (Code::BadServerResponse, Phase::Body),
+                "{chunks:?}: {error}"
+            );
         }
     });
 }
@@ -110,7 +121,9 @@ fn a_truncated_body_is_a_lost_connection() {
         assert!(log.response.is_some());
     });
     on(Wire::H1, |origin| {
-        for reply in ["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "HTTP/1.1 200 OK\r\nX: y\r\n"] {
+        for reply in
+            ["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "HTTP/1.1 200 OK\r\nX: y\r\n"]
+        {
             assert_eq!(raw(origin, reply).unwrap_err().code(), Code::NetworkConnectionLost, "{reply:?}");
         }
     });
@@ -180,7 +193,8 @@ fn hosts_that_are_not_there_have_their_own_code() {
 fn an_ipv6_literal_is_not_a_bad_url() {
     // The row is about downloads; the URL is the same for data. Nothing listens on [::1] at this port.
     on(Wire::H1, |origin| {
-        let error = load(&session(origin), format!("http://[::1]:{}/country.txt", origin.closed_port())).unwrap_err();
+        let error =
+            load(&session(origin), format!("http://[::1]:{}/country.txt", origin.closed_port())).unwrap_err();
         assert_eq!(error.code(), Code::CannotConnectToHost, "{error}");
     });
 }
@@ -188,5 +202,8 @@ fn an_ipv6_literal_is_not_a_bad_url() {
 #[test]
 fn cleartext_to_a_public_host_is_refused_without_a_connection() {
     let error = load(&urlsession::UrlSession::shared(), "http://example.com/").unwrap_err();
-    assert_eq!((error.code(), error.phase()), (Code::AppTransportSecurityRequiresSecureConnection, Phase::Policy));
+    assert_eq!(
+        (error.code(), error.phase()),
+        (Code::AppTransportSecurityRequiresSecureConnection, Phase::Policy)
+    );
 }

@@ -199,9 +199,13 @@ fn test_repeated_requests_stress() {
 fn a_large_body_arrives_byte_by_byte_the_same() {
     on_every_wire(|origin| {
         let (data, _) = session(origin).data(origin.url("/bytes/3000000")).wait().unwrap();
-        assert!(data.len() == 3_000_000 && data.iter().zip(0u64..).all(|(byte, i)| u64::from(*byte) == i % 251));
+        assert!(
+            data.len() == 3_000_000 && data.iter().zip(0u64..).all(|(byte, i)| u64::from(*byte) == i % 251)
+        );
         let (data, _) = session(origin).data(origin.url("/chunked/1000000")).wait().unwrap();
-        assert!(data.len() == 1_000_000 && data.iter().zip(0u64..).all(|(byte, i)| u64::from(*byte) == i % 251));
+        assert!(
+            data.len() == 1_000_000 && data.iter().zip(0u64..).all(|(byte, i)| u64::from(*byte) == i % 251)
+        );
     });
 }
 
@@ -219,13 +223,19 @@ fn trailers_are_read_past() {
 #[test]
 fn informational_responses_reach_the_delegate_before_the_response() {
     on_every_wire(|origin| {
-        let reply = Reply::new(200).informational(102, &[]).informational(103, &[("Link", "</a.css>")]).body("x");
+        let reply =
+            Reply::new(200).informational(102, &[]).informational(103, &[("Link", "</a.css>")]).body("x");
         origin.enqueue("/hints", reply);
         let (session, recorder) = recorded(origin);
         session.data_task(origin.url("/hints")).resume();
         let log = recorder.completed(1);
-        let expected =
-            ["didReceiveInformational", "didReceiveInformational", "didReceiveResponse", "didReceiveData", "didComplete"];
+        let expected = [
+            "didReceiveInformational",
+            "didReceiveInformational",
+            "didReceiveResponse",
+            "didReceiveData",
+            "didComplete",
+        ];
         assert_eq!(log.calls, expected);
         assert_eq!(log.informational.iter().map(|r| r.status_code()).collect::<Vec<_>>(), [102, 103]);
         assert_eq!(log.informational[1].value("link"), Some("</a.css>"));
@@ -270,7 +280,8 @@ fn a_dropped_future_cancels_its_task() {
         runtime.block_on(drain(changes));
         assert_eq!(task.error().unwrap().code(), UrlErrorCode::Cancelled);
         // The connection lives on this runtime, which must run for it.
-        let seen = origin.wait_for_async(|journal| journal.closed == 1 || !journal.resets.is_empty(), PATIENCE);
+        let seen =
+            origin.wait_for_async(|journal| journal.closed == 1 || !journal.resets.is_empty(), PATIENCE);
         assert!(runtime.block_on(seen));
     });
 }

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, Bytes, DataTask, DelegateQueue, Job, ResponseDisposition, SessionDelegate, Task, TaskDelegate, UrlError,
-    UrlErrorCode, UrlResponse, UrlSession,
+    Answer, Bytes, DataTask, DelegateQueue, Job, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
+    UrlError, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Reply, Wire};
 
@@ -64,7 +64,8 @@ fn creation_is_told_at_once_on_the_creating_thread() {
     impl SessionDelegate for Creation {}
     on(Wire::H1, |origin| {
         let delegate = Arc::new(Creation(Mutex::default()));
-        let session = UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
+        let session =
+            UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
         let task = session.data_task(origin.url("/Nepal"));
         assert_eq!(*delegate.0.lock().unwrap(), [(std::thread::current().id(), 1)]);
         assert_eq!(task.priority(), 0.9);
@@ -109,7 +110,8 @@ fn no_data_comes_before_the_response_is_answered() {
     on_every_wire(|origin| {
         let (sender, asked) = mpsc::channel();
         let delegate = Arc::new(Late { asked: Mutex::new(Some(sender)), ..Late::default() });
-        let session = UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
+        let session =
+            UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
         let task = session.data_task(origin.url("/Nepal"));
         let states = task.state_changes();
         task.resume();
@@ -141,7 +143,10 @@ fn a_panic_fails_its_task_and_nothing_else() {
         let session = UrlSession::with_delegate(configuration(origin), delegate, DelegateQueue::serial());
         session.data_task(origin.url("/first")).resume();
         let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
-        assert!(error.to_string().contains("did_receive_data") && error.to_string().contains("clumsy"), "{error}");
+        assert!(
+            error.to_string().contains("did_receive_data") && error.to_string().contains("clumsy"),
+            "{error}"
+        );
         session.data_task(origin.url("/Nepal")).resume();
         assert!(receiver.recv_timeout(PATIENCE).unwrap().is_none());
         gate.release();

@@ -22,7 +22,11 @@ fn a_runtime_that_is_dropped_takes_no_later_load_with_it() {
         for round in 0..50 {
             let runtime = match round % 2 {
                 0 => runtime(),
-                _ => tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
+                _ => tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(1)
+                    .enable_all()
+                    .build()
+                    .unwrap(),
             };
             assert_eq!(text(&runtime.block_on(session.data(origin.url("/Peru"))).unwrap().0), "Lima");
         }
@@ -39,7 +43,8 @@ fn waiting_works_inside_any_runtime() {
             assert_eq!(text(&session.data(origin.url("/Peru")).await.unwrap().0), "Lima");
             assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
         });
-        let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let multi =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let url = origin.url("/Peru");
         let data = multi.block_on(multi.spawn(async move { session.data(url).wait().unwrap().0 })).unwrap();
         assert_eq!(text(&data), "Lima");

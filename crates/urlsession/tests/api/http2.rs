@@ -9,7 +9,8 @@ use crate::support::*;
 fn a_refused_stream_is_sent_again_whatever_its_method() {
     on(Wire::TlsH2, |origin| {
         origin.enqueue("/echo", Reply::new(200).h2_reset(7));
-        let (data, _) = session(origin).data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
+        let (data, _) =
+            session(origin).data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
         assert_eq!(text(&data), "once");
     });
 }
@@ -18,7 +19,8 @@ fn a_refused_stream_is_sent_again_whatever_its_method() {
 fn a_request_above_goaway_is_sent_again_on_a_new_connection() {
     on(Wire::TlsH2, |origin| {
         origin.enqueue("/echo", Reply::new(200).h2_goaway(true));
-        let (data, _) = session(origin).data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
+        let (data, _) =
+            session(origin).data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
         assert_eq!(text(&data), "once");
         assert_eq!(origin.connection_count(), 2);
     });
@@ -63,7 +65,9 @@ fn a_server_that_breaks_the_protocol_fails_the_load() {
 
 #[test]
 fn floods_are_survived() {
-    for flood in [Flood::Ping(5_000), Flood::Settings(5_000), Flood::EmptyData(20_000), Flood::Continuation(20_000)] {
+    for flood in
+        [Flood::Ping(5_000), Flood::Settings(5_000), Flood::EmptyData(20_000), Flood::Continuation(20_000)]
+    {
         let origin = Origin::start(Wire::TlsH2);
         origin.enqueue("/flood", Reply::new(200).body("x").h2_flood(flood));
         let session = session(&origin);

@@ -26,10 +26,17 @@ fn a_new_connection_has_every_date_and_a_reused_one_none_of_its_making() {
         let is_tls = origin.url("").starts_with("https");
         for metrics in [&first, &second] {
             let dates = [
-                Some(metrics.fetch_start_date), metrics.domain_lookup_start_date, metrics.domain_lookup_end_date,
-                metrics.connect_start_date, metrics.secure_connection_start_date,
-                metrics.secure_connection_end_date, metrics.connect_end_date, metrics.request_start_date,
-                metrics.request_end_date, metrics.response_start_date, metrics.response_end_date,
+                Some(metrics.fetch_start_date),
+                metrics.domain_lookup_start_date,
+                metrics.domain_lookup_end_date,
+                metrics.connect_start_date,
+                metrics.secure_connection_start_date,
+                metrics.secure_connection_end_date,
+                metrics.connect_end_date,
+                metrics.request_start_date,
+                metrics.request_end_date,
+                metrics.response_start_date,
+                metrics.response_end_date,
             ];
             assert!(in_order(&dates), "{dates:?}");
             assert!(metrics.request_start_date.is_some() && metrics.request_end_date.is_some());
@@ -39,7 +46,13 @@ fn a_new_connection_has_every_date_and_a_reused_one_none_of_its_making() {
             assert!(metrics.local_port.is_some() && metrics.local_address.unwrap().is_loopback());
             assert_eq!(metrics.negotiated_tls_protocol_version, is_tls.then_some(TlsVersion::Tls13));
             assert_eq!(metrics.negotiated_tls_cipher_suite.is_some(), is_tls);
-            assert_eq!((metrics.count_of_request_body_bytes_sent, metrics.count_of_response_body_bytes_after_decoding), (5, 5));
+            assert_eq!(
+                (
+                    metrics.count_of_request_body_bytes_sent,
+                    metrics.count_of_response_body_bytes_after_decoding
+                ),
+                (5, 5)
+            );
             assert!(metrics.count_of_response_body_bytes_received >= 5);
             assert!(metrics.count_of_request_header_bytes_sent > 20, "{metrics:?}");
             assert!(metrics.count_of_response_header_bytes_received > 10, "{metrics:?}");
@@ -51,8 +64,12 @@ fn a_new_connection_has_every_date_and_a_reused_one_none_of_its_making() {
         assert_eq!(first.domain_lookup_start_date.is_some(), is_tls);
         assert!(!first.is_reused_connection && second.is_reused_connection);
         for date in [
-            second.domain_lookup_start_date, second.domain_lookup_end_date, second.connect_start_date,
-            second.secure_connection_start_date, second.secure_connection_end_date, second.connect_end_date,
+            second.domain_lookup_start_date,
+            second.domain_lookup_end_date,
+            second.connect_start_date,
+            second.secure_connection_start_date,
+            second.secure_connection_end_date,
+            second.connect_end_date,
         ] {
             assert_eq!(date, None);
         }
@@ -70,7 +87,13 @@ fn a_refused_connection_has_only_its_fetch_start() {
         session.data_task(format!("http://127.0.0.1:{}/", origin.closed_port())).resume();
         let log = recorder.completed(1);
         let metrics = &log.metrics[0].transaction_metrics[0];
-        let TransactionMetrics { response, domain_lookup_start_date, connect_start_date, connect_end_date, .. } = metrics;
+        let TransactionMetrics {
+            response,
+            domain_lookup_start_date,
+            connect_start_date,
+            connect_end_date,
+            ..
+        } = metrics;
         assert!(response.is_none() && domain_lookup_start_date.is_none());
         assert!(connect_start_date.is_none() && connect_end_date.is_none());
         assert!(metrics.request_start_date.is_none() && metrics.response_end_date.is_none());
@@ -89,7 +112,8 @@ fn every_redirect_and_every_repetition_is_a_transaction() {
         session.data_task(origin.url("/redirect/1")).resume();
         let log = recorder.completed(2);
         let transactions = &log.metrics[1].transaction_metrics;
-        let statuses = transactions.iter().map(|t| t.http_response().map(|r| r.status_code())).collect::<Vec<_>>();
+        let statuses =
+            transactions.iter().map(|t| t.http_response().map(|r| r.status_code())).collect::<Vec<_>>();
         assert_eq!(statuses, [None, Some(302), Some(200)]);
         assert_eq!(log.metrics[1].redirect_count, 1);
         assert!(transactions[0].is_reused_connection && !transactions[1].is_reused_connection);

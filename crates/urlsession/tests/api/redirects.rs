@@ -118,7 +118,10 @@ fn test_http_redirect_dont_follow_using_nil() {
             if method == "HEAD" {
                 assert_eq!(log.calls, ["willRedirect", "didReceiveResponse", "didComplete"]);
             } else {
-                assert_eq!(log.calls, ["willRedirect", "didReceiveResponse", "didReceiveData", "didComplete"]);
+                assert_eq!(
+                    log.calls,
+                    ["willRedirect", "didReceiveResponse", "didReceiveData", "didComplete"]
+                );
                 assert_eq!(text(&log.data), format!("Redirecting to {method} jsonBody"));
                 assert_eq!(response.expected_content_length(), Some(log.data.len() as u64));
             }
@@ -272,7 +275,8 @@ fn credentials_do_not_follow_to_another_port() {
     let other = Origin::start(Wire::H1);
     on(Wire::H1, |origin| {
         let (secret, own) = ("Bearer T", "kept");
-        let mut request = request(&origin.url(&format!("/302?location={}", other.url("/jsonBody"))), "GET", None);
+        let mut request =
+            request(&origin.url(&format!("/302?location={}", other.url("/jsonBody"))), "GET", None);
         for (name, value) in
             [("Authorization", secret), ("Cookie", "k=v"), ("Proxy-Authorization", secret), ("X-Own", own)]
         {
@@ -280,7 +284,8 @@ fn credentials_do_not_follow_to_another_port() {
         }
         let (data, _) = load(&session(origin), request).unwrap();
         let echo = json(&data);
-        let names = echo.as_object().unwrap().keys().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
+        let names =
+            echo.as_object().unwrap().keys().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>();
         assert!(names.contains(&"x-own".into()));
         for name in ["authorization", "cookie", "proxy-authorization"] {
             assert!(!names.contains(&name.into()), "{name} left its origin");

@@ -67,7 +67,9 @@ fn reserved_additional_headers_are_not_sent() {
 fn framing_fields_of_the_caller_are_not_sent() {
     on_every_wire(|origin| {
         let mut request = request(&origin.url("/echo"), "POST", Some(b"four"));
-        for (name, value) in [("Content-Length", "400"), ("Transfer-Encoding", "chunked"), ("Connection", "keep-alive")] {
+        for (name, value) in
+            [("Content-Length", "400"), ("Transfer-Encoding", "chunked"), ("Connection", "keep-alive")]
+        {
             request.set_value(Some(value), name).unwrap();
         }
         let (data, _) = load(&session(origin), request).unwrap();
@@ -145,7 +147,9 @@ fn test_data_task_with_http_input_stream() {
             for kind in [None, Some("text/plain")] {
                 let (session, recorder) = recorded(origin);
                 let mut request = request(&origin.url("/jsonBody"), method, None);
-                request.set_http_body_stream(BodyStream::from_reader(std::io::Cursor::new(b"streamed".to_vec())));
+                request.set_http_body_stream(BodyStream::from_reader(std::io::Cursor::new(
+                    b"streamed".to_vec(),
+                )));
                 request.set_value(Some("chunked"), "Transfer-Encoding").unwrap();
                 request.set_value(Some("en-US"), "Accept-Language").unwrap();
                 request.set_value(kind, "Content-Type").unwrap();
@@ -246,7 +250,8 @@ fn a_stream_sent_again_after_307_is_asked_for() {
 fn a_large_body_goes_out_byte_by_byte_the_same() {
     on_every_wire(|origin| {
         let body = (0..5_000_000u64).map(|i| (i % 251) as u8).collect::<Vec<_>>();
-        let (task, result) = load_with_task(&session(origin), request(&origin.url("/upload"), "PUT", Some(&body)));
+        let (task, result) =
+            load_with_task(&session(origin), request(&origin.url("/upload"), "PUT", Some(&body)));
         assert_eq!(result.unwrap().1.status_code(), Some(200));
         let sent = &origin.requests()[0];
         assert_eq!((sent.body_len, sent.body_is_pattern), (5_000_000, true));
@@ -272,7 +277,8 @@ fn a_folded_value_goes_out_in_one_line() {
         let mut request = request(&origin.url("/Peru"), "GET", None);
         request.set_value(Some("one\r\n\ttwo"), "X-Folded").unwrap();
         load(&session(origin), request).unwrap();
-        let sent = origin.requests()[0].header("x-folded").unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let sent =
+            origin.requests()[0].header("x-folded").unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(sent, "one two");
     });
 }

@@ -28,7 +28,8 @@ fn a_post_on_a_connection_the_server_has_closed_does_not_fail_and_is_sent_once()
                 session.data(origin.url("/first")).wait().unwrap();
                 assert!(origin.wait_for(|journal| journal.closed == 2 * round - 1, PATIENCE));
                 origin.enqueue("/echo", Reply::new(200).body("ok").then(After::Close));
-                let (data, _) = session.data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
+                let (data, _) =
+                    session.data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap();
                 assert_eq!(text(&data), "ok");
                 assert!(origin.wait_for(|journal| journal.closed == 2 * round, PATIENCE));
             }
@@ -164,7 +165,8 @@ fn a_response_that_asks_to_close_is_the_last_of_its_connection() {
 fn bytes_after_the_body_end_the_connection_not_the_load() {
     on(Wire::H1, |origin| {
         let session = session(origin);
-        let raw = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+        let raw =
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
         origin.enqueue("/a", Reply::raw(&raw[..]).then(After::KeepAlive));
         assert_eq!(text(&session.data(origin.url("/a")).wait().unwrap().0), "ok");
         assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");

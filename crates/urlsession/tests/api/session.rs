@@ -101,7 +101,8 @@ fn test_cancelled_tasks_cannot_be_resumed() {
     on_every_wire(|origin| {
         let session = session(origin);
         let (sender, receiver) = std::sync::mpsc::channel();
-        let task = session.data_task_with_handler(origin.url("/Nepal"), move |result| sender.send(result).unwrap());
+        let task =
+            session.data_task_with_handler(origin.url("/Nepal"), move |result| sender.send(result).unwrap());
         task.cancel();
         task.resume();
         assert!(session.all_tasks().is_empty());

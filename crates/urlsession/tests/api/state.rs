@@ -67,7 +67,8 @@ fn test_suspend_resume_task() {
     on_every_wire(|origin| {
         let session = session(origin);
         let (sender, receiver) = std::sync::mpsc::channel();
-        let task = session.data_task_with_handler(origin.url("/get"), move |result| sender.send(result).unwrap());
+        let task =
+            session.data_task_with_handler(origin.url("/get"), move |result| sender.send(result).unwrap());
         task.suspend();
         assert_eq!(task.state(), TaskState::Suspended);
         task.suspend();
@@ -101,7 +102,9 @@ fn suspension_stops_the_transfer_and_resumption_continues_it() {
         task.resume();
         let log = recorder.completed(1);
         assert!(log.completions[0].is_none());
-        assert!(log.data.len() == 300_000 && log.data.iter().zip(0u64..).all(|(b, i)| u64::from(*b) == i % 251));
+        assert!(
+            log.data.len() == 300_000 && log.data.iter().zip(0u64..).all(|(b, i)| u64::from(*b) == i % 251)
+        );
         assert_eq!(origin.requests().len(), 1, "the request was not sent again");
     });
 }

@@ -97,7 +97,11 @@ fn every_byte_starts_the_idle_time_anew() {
             gate.release();
         }
         let log = recorder.completed(1);
-        assert!(log.completions[0].is_none(), "3.6 s in all, never 1 s without a byte: {:?}", log.completions);
+        assert!(
+            log.completions[0].is_none(),
+            "3.6 s in all, never 1 s without a byte: {:?}",
+            log.completions
+        );
         assert_eq!(log.data.len(), 5_000);
     });
 }

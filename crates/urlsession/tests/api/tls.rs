@@ -95,7 +95,10 @@ fn sessions_are_resumed() {
     on(Wire::TlsH1, |origin| {
         let session = session(origin);
         for _ in 0..2 {
-            origin.enqueue("/a", urlsession_testkit::Reply::new(200).body("x").then(urlsession_testkit::After::Close));
+            origin.enqueue(
+                "/a",
+                urlsession_testkit::Reply::new(200).body("x").then(urlsession_testkit::After::Close),
+            );
             session.data(origin.url("/a")).wait().unwrap();
         }
         let resumed = |i: usize| origin.requests()[i].tls.as_ref().unwrap().resumed;

@@ -90,7 +90,12 @@ fn every_coding_is_undone_however_the_bytes_are_cut() {
         (ContentCoding::Gzip, gzip(&plain)),
         (ContentCoding::Deflate, zlib(&plain)),
         (ContentCoding::Deflate, raw_deflate(&plain)),
-        (ContentCoding::Brotli, encode(Box::new(BrotliEncoder::new(EncoderParams::default().quality(compression_core::Level::Fastest))))),
+        (
+            ContentCoding::Brotli,
+            encode(Box::new(BrotliEncoder::new(
+                EncoderParams::default().quality(compression_core::Level::Fastest),
+            ))),
+        ),
         (ContentCoding::Zstd, encode(Box::new(ZstdEncoder::new(1)))),
     ];
     for (coding, coded) in cases {

@@ -1,1 +1,461 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::Wake;
+use std::time::Duration;
 
+use super::*;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Here(u8);
+
+impl Place for Here {
+    type Id = u8;
+
+    fn id(&self) -> u8 {
+        self.0
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Many(Arc<AtomicBool>);
+
+impl Shared for Many {
+    fn is_open(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+fn many() -> Many {
+    Many(Arc::new(AtomicBool::new(true)))
+}
+
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+/// A pool of numbered connections, with the clock standing still.
+struct Pool {
+    state: State<u32, Many, Here, &'static str>,
+    now: Instant,
+    dials: Mutex<Vec<(Arc<Origin>, Here, Ticket)>>,
+    closed: Vec<u32>,
+    woken: Arc<Count>,
+}
+
+const REST: Duration = Duration::from_secs(60);
+
+impl Pool {
+    #[allow(clippy::disallowed_methods)]
+    fn new(limit: usize, may_share: bool) -> Self {
+        Self {
+            state: State::new(limit, may_share),
+            now: Instant::now(),
+            dials: Mutex::default(),
+            closed: Vec::new(),
+            woken: Arc::new(Count(AtomicUsize::new(0))),
+        }
+    }
+
+    fn perform(&mut self, actions: Actions<u32, Here>) {
+        for action in actions {
+            match action {
+                Action::Dial { origin, place, ticket } => {
+                    self.dials.lock().unwrap().push((origin, place, ticket))
+                }
+                Action::Wake(waker) => waker.wake(),
+                Action::Close(connection) => self.closed.push(connection),
+            }
+        }
+    }
+
+    fn want_at(&mut self, url: &str, place: u8, priority: f32) -> Want<u32, Many> {
+        let mut actions = Actions::new();
+        let url = url.parse().unwrap();
+        let want =
+            self.state.want(Key::of(&url).unwrap(), &Here(place), self.now, priority, false, &mut actions);
+        self.perform(actions);
+        want
+    }
+
+    fn wait(&mut self, url: &str) -> Waiting {
+        match self.want_at(url, 0, 0.5) {
+            Want::Wait(waiting) => waiting,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn dials(&self) -> usize {
+        self.dials.lock().unwrap().len()
+    }
+
+    fn next_dial(&self) -> (Arc<Origin>, Here, Ticket) {
+        self.dials.lock().unwrap().remove(0)
+    }
+
+    fn open(&mut self, connection: u32) {
+        let (origin, _, ticket) = self.next_dial();
+        let mut actions = Actions::new();
+        self.state.opened(&origin, ticket, connection, self.now, self.now + REST, &mut actions);
+        self.perform(actions);
+    }
+
+    fn open_shared(&mut self, shared: Many) {
+        let (origin, _, ticket) = self.next_dial();
+        let mut actions = Actions::new();
+        self.state.opened_shared(&origin, ticket, shared, &mut actions);
+        self.perform(actions);
+    }
+
+    fn fail(&mut self) {
+        let (origin, _, ticket) = self.next_dial();
+        let mut actions = Actions::new();
+        self.state.failed(&origin, ticket, "refused", &mut actions);
+        self.perform(actions);
+    }
+
+    fn release(&mut self, url: &str, place: u8, connection: u32) {
+        let origin = origin(url);
+        let mut actions = Actions::new();
+        self.state.released(&origin, &Here(place), connection, self.now, self.now + REST, &mut actions);
+        self.perform(actions);
+    }
+
+    fn close(&mut self, url: &str) {
+        let mut actions = Actions::new();
+        self.state.closed(&origin(url), &mut actions);
+        self.perform(actions);
+    }
+
+    fn forget(&mut self, waiting: Waiting) {
+        let mut actions = Actions::new();
+        self.state.forget(waiting, self.now, self.now + REST, &mut actions);
+        self.perform(actions);
+    }
+
+    fn take(&mut self, waiting: Waiting) -> Option<Grant<u32, Many, &'static str>> {
+        let waker = Waker::from(self.woken.clone());
+        self.state.take(waiting, &waker)
+    }
+
+    fn got(&mut self, waiting: Waiting) -> Option<u32> {
+        match self.take(waiting) {
+            Some(Grant::Exclusive(connection)) => Some(connection),
+            None => None,
+            Some(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+fn origin(url: &str) -> Arc<Origin> {
+    Arc::new(Key::of(&url.parse().unwrap()).unwrap().to_owned())
+}
+
+const A: &str = "http://a/";
+const S: &str = "https://a/";
+
+#[test]
+fn one_connection_is_dialled_for_each_waiter_up_to_the_limit() {
+    let mut pool = Pool::new(2, true);
+    let waiting = [(); 5].map(|()| pool.wait(A));
+    assert_eq!(pool.dials(), 2);
+    pool.open(1);
+    pool.open(2);
+    assert_eq!((pool.got(waiting[0]), pool.got(waiting[1]), pool.got(waiting[2])), (Some(1), Some(2), None));
+    assert_eq!(pool.dials(), 0, "the limit is reached");
+    pool.release(A, 0, 1);
+    assert_eq!(pool.got(waiting[2]), Some(1));
+}
+
+#[test]
+fn a_rested_connection_is_reused_youngest_first_until_it_expires() {
+    let mut pool = Pool::new(6, true);
+    for connection in [1, 2] {
+        pool.wait(A);
+        pool.open(connection);
+    }
+    pool.release(A, 0, 1);
+    pool.release(A, 0, 2);
+    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(2)));
+    pool.now += REST;
+    pool.wait(A);
+    assert_eq!((pool.closed.clone(), pool.dials()), (vec![1], 1));
+}
+
+#[test]
+fn origins_do_not_mix() {
+    let mut pool = Pool::new(6, true);
+    pool.wait(A);
+    pool.open(1);
+    pool.release(A, 0, 1);
+    for other in ["http://b/", "http://a:81/", S] {
+        pool.wait(other);
+    }
+    assert_eq!(pool.dials(), 3);
+    assert!(matches!(pool.want_at("http://a:80/other", 0, 0.5), Want::Exclusive(1)));
+}
+
+#[test]
+fn while_nothing_is_known_of_an_origin_one_dial_serves_all() {
+    let mut pool = Pool::new(6, true);
+    let waiting = [(); 100].map(|()| pool.wait(S));
+    assert_eq!(pool.dials(), 1);
+    pool.open_shared(many());
+    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Grant::Shared(_)))));
+    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(_)));
+}
+
+#[test]
+fn an_origin_that_shares_nothing_is_dialled_for_the_others() {
+    let mut pool = Pool::new(3, true);
+    let waiting = [(); 10].map(|()| pool.wait(S));
+    pool.open(1);
+    assert_eq!(pool.got(waiting[0]), Some(1));
+    assert_eq!(pool.dials(), 2, "up to the limit, at once");
+}
+
+#[test]
+fn a_shared_connection_that_has_closed_is_replaced_by_one_dial() {
+    let mut pool = Pool::new(6, true);
+    pool.wait(S);
+    let shared = many();
+    pool.open_shared(shared.clone());
+    shared.0.store(false, Relaxed);
+    pool.wait(S);
+    pool.wait(S);
+    assert_eq!(pool.dials(), 1);
+}
+
+#[test]
+fn a_released_connection_serves_a_waiter_whose_dial_then_serves_another() {
+    let mut pool = Pool::new(6, true);
+    let first = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(first), Some(1));
+    let [second, third] = [(); 2].map(|()| pool.wait(A));
+    pool.release(A, 0, 1);
+    assert_eq!(pool.got(second), Some(1));
+    let fourth = pool.wait(A);
+    assert_eq!(pool.dials(), 2, "the second's dial was adopted");
+    pool.open(2);
+    pool.open(3);
+    assert_eq!((pool.got(third), pool.got(fourth)), (Some(2), Some(3)));
+}
+
+#[test]
+fn higher_priorities_go_first_and_equal_ones_in_order() {
+    let mut pool = Pool::new(1, true);
+    let busy = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(busy), Some(1));
+    let [low, middle, high, later] =
+        [0.1, 0.5, 0.9, 0.5].map(|priority| match pool.want_at(A, 0, priority) {
+            Want::Wait(waiting) => waiting,
+            other => panic!("{other:?}"),
+        });
+    for waiting in [high, middle, later, low] {
+        pool.release(A, 0, 1);
+        assert_eq!(pool.got(waiting), Some(1));
+    }
+}
+
+#[test]
+fn nobody_overtakes_those_who_wait() {
+    let mut pool = Pool::new(1, true);
+    let busy = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(busy), Some(1));
+    let first = pool.wait(A);
+    pool.release(A, 0, 1);
+    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Wait(_)));
+    assert_eq!(pool.got(first), Some(1));
+}
+
+#[test]
+fn a_failed_dial_fails_its_waiter() {
+    let mut pool = Pool::new(2, true);
+    let waiting = [(); 4].map(|()| pool.wait(A));
+    pool.fail();
+    assert!(matches!(pool.take(waiting[0]), Some(Grant::Failed("refused"))));
+    assert_eq!((pool.got(waiting[1]), pool.got(waiting[2])), (None, None), "dials are in progress");
+    while pool.dials() > 0 {
+        pool.fail();
+    }
+    assert!(waiting[1..].iter().all(|waiting| matches!(pool.take(*waiting), Some(Grant::Failed(_)))));
+    assert!(pool.state.is_empty());
+}
+
+#[test]
+fn a_failed_dial_that_was_to_serve_all_fails_all() {
+    let mut pool = Pool::new(6, true);
+    let waiting = [(); 100].map(|()| pool.wait(S));
+    pool.fail();
+    assert_eq!(pool.dials(), 0);
+    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Grant::Failed(_)))));
+}
+
+#[test]
+fn a_waiter_that_leaves_gives_up_its_place_and_what_it_was_given() {
+    let mut pool = Pool::new(1, true);
+    let [first, second] = [(); 2].map(|()| pool.wait(A));
+    pool.open(1);
+    pool.forget(first);
+    assert_eq!(pool.got(second), Some(1));
+    let third = pool.wait(A);
+    pool.forget(third);
+    pool.release(A, 0, 1);
+    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
+}
+
+#[test]
+fn a_dial_whose_waiter_left_leaves_a_usable_connection() {
+    let mut pool = Pool::new(6, true);
+    let waiting = pool.wait(A);
+    pool.forget(waiting);
+    pool.open(1);
+    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
+}
+
+#[test]
+fn a_closed_connection_makes_room() {
+    let mut pool = Pool::new(1, true);
+    let first = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(first), Some(1));
+    pool.wait(A);
+    assert_eq!(pool.dials(), 0);
+    pool.close(A);
+    assert_eq!(pool.dials(), 1);
+}
+
+#[test]
+fn connections_stay_in_their_place_and_make_room_for_others() {
+    let mut pool = Pool::new(1, true);
+    pool.wait(A);
+    pool.open(1);
+    pool.release(A, 0, 1);
+    let Want::Wait(elsewhere) = pool.want_at(A, 7, 0.5) else { panic!("another place has no connection") };
+    assert_eq!((pool.closed.clone(), pool.dials()), (vec![1], 1));
+    pool.open(2);
+    assert_eq!(pool.got(elsewhere), Some(2));
+    // Busy there, wanted here: it is closed when it is released.
+    let here = pool.wait(A);
+    pool.release(A, 7, 2);
+    assert_eq!((pool.closed.clone(), pool.dials()), (vec![1, 2], 1));
+    pool.open(3);
+    assert_eq!(pool.got(here), Some(3));
+}
+
+#[test]
+fn a_place_that_goes_takes_only_its_own() {
+    let mut pool = Pool::new(6, true);
+    pool.wait(A);
+    pool.open(1);
+    pool.release(A, 0, 1);
+    pool.want_at(A, 7, 0.5);
+    pool.open(2);
+    pool.release(A, 7, 2);
+    let mut actions = Actions::new();
+    pool.state.place_gone(0, &mut actions);
+    pool.perform(actions);
+    assert_eq!(pool.closed, [1]);
+    assert!(matches!(pool.want_at(A, 7, 0.5), Want::Exclusive(2)));
+}
+
+#[test]
+fn what_is_expired_is_closed_and_forgotten() {
+    let mut pool = Pool::new(6, true);
+    let waiting = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(waiting), Some(1));
+    pool.release(A, 0, 1);
+    let mut actions = Actions::new();
+    assert_eq!(pool.state.expire(0, pool.now, &mut actions), Some(pool.now + REST));
+    pool.now += REST;
+    assert_eq!(pool.state.expire(0, pool.now, &mut actions), None);
+    pool.perform(actions);
+    assert_eq!(pool.closed, [1]);
+    assert!(pool.state.is_empty());
+}
+
+#[test]
+fn a_grant_wakes_its_waiter_once() {
+    let mut pool = Pool::new(1, true);
+    let waiting = pool.wait(A);
+    assert_eq!(pool.got(waiting), None);
+    pool.open(1);
+    assert_eq!(pool.woken.0.load(Relaxed), 1);
+    assert_eq!(pool.got(waiting), Some(1));
+}
+
+/// Ten thousand random moves: the limit holds, nobody is forgotten, and everything ends empty.
+#[test]
+fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
+    for seed in 1..200u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut next = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % n
+        };
+        let limit = 1 + next(4) as usize;
+        let mut pool = Pool::new(limit, true);
+        let (mut waiting, mut busy, mut numbers) = (Vec::new(), Vec::new(), 0..);
+        for _ in 0..300 {
+            match next(6) {
+                0 | 1 => match pool.want_at(A, 0, next(3) as f32 / 2.0) {
+                    Want::Wait(number) => waiting.push(number),
+                    Want::Exclusive(connection) => busy.push(connection),
+                    Want::Shared(_) => unreachable!(),
+                },
+                2 if pool.dials() > 0 => pool.open(numbers.next().unwrap()),
+                3 if pool.dials() > 0 => pool.fail(),
+                4 if !busy.is_empty() => {
+                    let connection = busy.swap_remove(next(busy.len() as u64) as usize);
+                    if next(2) == 0 { pool.release(A, 0, connection) } else { pool.close(A) }
+                }
+                5 if !waiting.is_empty() => {
+                    let number = waiting.swap_remove(next(waiting.len() as u64) as usize);
+                    pool.forget(number);
+                }
+                _ => {}
+            }
+            waiting.retain(|number| match pool.take(*number) {
+                Some(Grant::Exclusive(connection)) => {
+                    busy.push(connection);
+                    false
+                }
+                Some(Grant::Failed(_)) => false,
+                Some(Grant::Shared(_)) => unreachable!(),
+                None => true,
+            });
+            assert!(busy.len() + pool.dials() <= limit, "seed {seed}");
+        }
+        // Everyone still waiting is served once what is busy comes back and what is dialled opens.
+        for _ in 0..1000 {
+            if pool.dials() > 0 {
+                pool.open(numbers.next().unwrap());
+            }
+            if let Some(connection) = busy.pop() {
+                pool.release(A, 0, connection);
+            }
+            waiting.retain(|number| match pool.take(*number) {
+                Some(Grant::Exclusive(connection)) => {
+                    busy.push(connection);
+                    false
+                }
+                _ => true,
+            });
+        }
+        assert!(waiting.is_empty() && busy.is_empty(), "seed {seed}: {} wait", waiting.len());
+        pool.now += REST * 2;
+        let mut actions = Actions::new();
+        pool.state.expire(0, pool.now, &mut actions);
+        pool.perform(actions);
+        assert!(pool.state.is_empty(), "seed {seed}");
+    }
+}

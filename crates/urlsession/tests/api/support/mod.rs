@@ -6,7 +6,9 @@ mod recorder;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use urlsession::{Bytes, Configuration, DataTask, DelegateQueue, UrlError, UrlRequest, UrlResponse, UrlSession};
+use urlsession::{
+    Bytes, Configuration, DataTask, DelegateQueue, UrlError, UrlRequest, UrlResponse, UrlSession,
+};
 use urlsession_testkit::{Origin, Wire};
 
 pub use clock::HandClock;

@@ -1,0 +1,8 @@
+//! The `urlsession` binary against origins on this machine.
+
+mod failures;
+mod output;
+mod requests;
+mod show;
+mod support;
+mod tour;

@@ -1,0 +1,120 @@
+//! What the flags put on the wire.
+
+use std::fs;
+
+use urlsession_testkit::{Origin, Wire};
+
+use crate::support::*;
+
+/// Loads with these flags and gives the request as the server saw it.
+fn sent(flags: &[&str]) -> urlsession_testkit::Recorded {
+    let origin = Origin::start(Wire::H1);
+    let url = origin.url("/echo");
+    get(&[flags, &[&url]].concat()).ok();
+    only_request(&origin)
+}
+
+#[test]
+fn without_flags_a_url_is_got() {
+    let request = sent(&[]);
+    assert_eq!((request.method.as_str(), request.body_len), ("GET", 0));
+}
+
+#[test]
+fn header_fields_are_sent_as_given() {
+    let request =
+        sent(&["-H", "X-One: 1", "-H", "X-Two:two words ", "-H", "X-Three;", "-H", "User-Agent: me"]);
+    for (name, value) in [("x-one", "1"), ("x-two", "two words"), ("x-three", ""), ("user-agent", "me")] {
+        assert_eq!(request.header_all(name), [value], "{name}");
+    }
+}
+
+#[test]
+fn a_header_field_without_a_value_takes_one_away() {
+    let request = sent(&["-u", "me:pw", "-H", "X-One: 1", "-H", "x-one:", "-H", "Authorization:"]);
+    assert_eq!((request.header("x-one"), request.header("authorization")), (None, None));
+}
+
+#[test]
+fn a_default_that_is_taken_away_is_not_sent_with_its_value() {
+    let request = sent(&["-d", "a=b", "-H", "Accept:", "-H", "User-Agent:", "-H", "Content-Type:"]);
+    for name in ["accept", "user-agent", "content-type"] {
+        assert_eq!(request.header(name).unwrap_or_default(), "", "{name}");
+    }
+}
+
+#[test]
+fn data_is_posted_as_a_form_and_joined() {
+    let request = sent(&["-d", "a=1", "--data-binary", "b=2", "-d", "c=3"]);
+    assert_eq!((request.method.as_str(), request.text().as_str()), ("POST", "a=1&b=2&c=3"));
+    assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(request.header("content-length"), Some("11"));
+}
+
+#[test]
+fn data_from_a_file_loses_its_line_breaks_and_binary_data_keeps_them() {
+    let path = directory().join("data");
+    fs::write(&path, b"one\r\ntwo\n\0three").unwrap();
+    let at = format!("@{}", path.display());
+    assert_eq!(sent(&["-d", &at]).body, b"onetwothree");
+    assert_eq!(sent(&["--data-binary", &at]).body, b"one\r\ntwo\n\0three");
+}
+
+#[test]
+fn data_is_read_from_standard_input() {
+    let origin = Origin::start(Wire::H1);
+    let url = origin.url("/echo");
+    assert_eq!(get_reading(b"a\nb\n", &["--data-binary", "@-", &url]).ok(), "a\nb\n");
+    assert_eq!(get_reading(b"a\nb\n", &["-d", "@-", &url]).ok(), "ab");
+}
+
+#[test]
+fn a_method_is_used_instead_of_the_implied_one() {
+    assert_eq!(sent(&["-X", "DELETE"]).method, "DELETE");
+    let request = sent(&["-X", "PUT", "-d", "x"]);
+    assert_eq!((request.method.as_str(), request.text().as_str()), ("PUT", "x"));
+}
+
+#[test]
+fn a_user_is_authorized_with_basic() {
+    // user:passwd, and user with an empty password
+    assert_eq!(sent(&["-u", "user:passwd"]).header("authorization"), Some("Basic dXNlcjpwYXNzd2Q="));
+    assert_eq!(sent(&["-u", "user"]).header("authorization"), Some("Basic dXNlcjo="));
+}
+
+#[test]
+fn the_version_of_http_can_be_chosen() {
+    let origin = Origin::start(Wire::TlsH2);
+    let (root, url) = (authority(&origin), origin.url("/UK"));
+    for flags in [&["--http2"][..], &["--http1.1"], &[]] {
+        assert_eq!(get(&[flags, &["--cacert", &root, &url]].concat()).ok(), "London");
+    }
+    let wires: Vec<_> = origin.requests().iter().map(|request| request.wire).collect();
+    assert_eq!(wires, [Wire::TlsH2, Wire::TlsH1, Wire::TlsH2]);
+}
+
+#[test]
+fn a_url_without_a_scheme_is_loaded_with_https() {
+    let origin = Origin::start(Wire::TlsH1);
+    let url = format!("localhost:{}/Peru", origin.port());
+    assert_eq!(get(&["--cacert", &authority(&origin), &url]).ok(), "Lima");
+}
+
+#[test]
+fn redirects_are_followed_unless_it_is_told_otherwise() {
+    let origin = Origin::start(Wire::H1);
+    let url = origin.url("/UnitedKingdom");
+    assert_eq!(get(&[&url]).ok(), "London");
+    assert_eq!(get(&["-L", &url]).ok(), "London");
+    assert!(get(&["--no-location", "-i", &url]).ok().starts_with("HTTP/1.1 302 Found\r\n"));
+}
+
+#[test]
+fn cleartext_to_other_hosts_must_be_allowed() {
+    // The name has no address, which shows how far the load came.
+    let refused = get(&["http://nowhere.invalid/"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("(-1022)"), "{}", refused.stderr);
+    let allowed = get(&["--allow-cleartext", "http://nowhere.invalid/"]);
+    assert!(allowed.stderr.contains("(-1003)"), "{}", allowed.stderr);
+}

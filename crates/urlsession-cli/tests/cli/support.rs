@@ -1,0 +1,98 @@
+//! Running the binary, and directories to run it in.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use urlsession_testkit::{Origin, Recorded};
+
+/// How a run ended.
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.stdout).unwrap()
+    }
+
+    /// Asserts success, and gives standard output.
+    pub(crate) fn ok(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        self.text()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stderr).unwrap_or_else(|error| panic!("{error}: {}", self.stderr))
+    }
+}
+
+/// The binary, to be run.
+pub(crate) fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_urlsession"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// `urlsession get` with these arguments.
+pub(crate) fn get(args: &[&str]) -> Run {
+    run(command(&["get"]).args(args))
+}
+
+/// The same in a directory.
+pub(crate) fn get_in(directory: &Path, args: &[&str]) -> Run {
+    run(command(&["get"]).args(args).current_dir(directory))
+}
+
+/// The same with something on standard input.
+pub(crate) fn get_reading(stdin: &[u8], args: &[&str]) -> Run {
+    let mut child = command(&["get"]).args(args).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(stdin).unwrap();
+    finished(child.wait_with_output().unwrap())
+}
+
+pub(crate) fn run(command: &mut Command) -> Run {
+    finished(command.output().unwrap())
+}
+
+fn finished(output: std::process::Output) -> Run {
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    Run { code: output.status.code(), stdout: output.stdout, stderr }
+}
+
+/// An empty directory of the test's own.
+pub(crate) fn directory() -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // Left over from a process of the same number.
+    let _ = fs::remove_dir_all(&path);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// A file with the origin's root certificate.
+pub(crate) fn authority(origin: &Origin) -> String {
+    let path = directory().join("root.pem");
+    fs::write(&path, origin.trust_anchor_pem()).unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+/// The one request the origin got.
+pub(crate) fn only_request(origin: &Origin) -> Recorded {
+    let mut requests = origin.requests();
+    assert_eq!(requests.len(), 1, "{requests:?}");
+    requests.remove(0)
+}
+
+/// The names in a directory.
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

@@ -1,0 +1,130 @@
+//! Apache httpd: HTTP/1.1 with short keep-alive, HTTP/2, deflate, chunked answers, WebDAV.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use urlsession::{BodyStream, UrlRequest};
+
+use crate::server::{Server, session};
+
+fn apache() -> Server {
+    Server::start("apache", |directory: &Path, plain, secure| {
+        let d = directory.display();
+        let modules = "/usr/lib/apache2/modules";
+        fs::create_dir_all(directory.join("www/dav")).unwrap();
+        // The server gives up root for www-data.
+        let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
+        let load = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| format!("LoadModule {name}_module {modules}/mod_{name}.so\n"))
+                .collect::<String>()
+        };
+        let modules = load(&[
+            "mpm_event",
+            "authz_core",
+            "dir",
+            "mime",
+            "ssl",
+            "http2",
+            "deflate",
+            "filter",
+            "dav",
+            "dav_fs",
+            "alias",
+            "headers",
+            "authn_core",
+            "unixd",
+        ]);
+        let configuration = format!(
+            r#"
+ServerRoot {d}
+ServerName localhost
+{modules}
+PidFile {d}/pid
+ErrorLog {d}/error
+Listen 127.0.0.1:{plain}
+Listen 127.0.0.1:{secure}
+User www-data
+Group www-data
+KeepAlive On
+MaxKeepAliveRequests 4
+KeepAliveTimeout 5
+DocumentRoot {d}/www
+TypesConfig /dev/null
+AddType text/plain .txt
+AddOutputFilterByType DEFLATE text/plain
+DAVLockDB {d}/davlock
+<Directory {d}/www>
+  Require all granted
+</Directory>
+<Location /dav>
+  Dav On
+</Location>
+Redirect 307 /moved /dav
+Header always set X-Served apache
+<VirtualHost 127.0.0.1:{plain}>
+  Protocols http/1.1
+</VirtualHost>
+<VirtualHost 127.0.0.1:{secure}>
+  Protocols h2 http/1.1
+  SSLEngine on
+  SSLCertificateFile {d}/server.pem
+  SSLCertificateKeyFile {d}/server.key
+</VirtualHost>
+"#
+        );
+        fs::write(directory.join("apache.conf"), configuration).unwrap();
+        let mut command = Command::new("apache2");
+        command.arg("-f").arg(directory.join("apache.conf")).arg("-D").arg("FOREGROUND");
+        command
+    })
+}
+
+#[test]
+fn bodies_arrive_whole_over_connections_of_few_requests() {
+    let server = apache();
+    for (base, version) in server.bases().iter().zip(["HTTP/1.1", "HTTP/2.0"]) {
+        let session = session();
+        for _ in 0..12 {
+            let (data, response) = session.data(format!("{base}/3m.bin")).wait().unwrap();
+            assert_eq!(data.len(), 3_000_000);
+            let response = response.http().unwrap();
+            assert_eq!(format!("{:?}", response.version()), version);
+            assert_eq!(response.value("x-served"), Some("apache"));
+        }
+    }
+}
+
+#[test]
+fn deflated_text_is_decoded() {
+    let server = apache();
+    for base in server.bases() {
+        let (data, response) = session().data(format!("{base}/lines.txt")).wait().unwrap();
+        assert_eq!(response.http().unwrap().value("content-encoding"), Some("gzip"));
+        assert_eq!(response.mime_type().as_deref(), Some("text/plain"));
+        assert_eq!(data, fs::read(server.directory.join("www/lines.txt")).unwrap());
+    }
+}
+
+#[test]
+fn a_redirected_put_keeps_its_body_and_a_streamed_one_is_stored_whole() {
+    let server = apache();
+    let pattern = fs::read(server.directory.join("www/3m.bin")).unwrap();
+    for base in server.bases() {
+        let session = session();
+        let mut put = UrlRequest::new(format!("{base}/moved/file").parse().unwrap());
+        put.set_http_method("PUT").unwrap();
+        put.set_http_body(pattern.clone());
+        let (_, response) = session.data(&put).wait().unwrap();
+        assert!(matches!(response.status_code(), Some(201 | 204)), "{response:?}");
+        put.set_url(Some(format!("{base}/dav/streamed").parse().unwrap()));
+        put.set_http_body_stream(BodyStream::from_reader(std::io::Cursor::new(pattern.clone())));
+        let (_, response) = session.data(&put).wait().unwrap();
+        assert!(matches!(response.status_code(), Some(201 | 204)), "{response:?}");
+        for name in ["file", "streamed"] {
+            assert!(fs::read(server.directory.join("www/dav").join(name)).unwrap() == pattern, "{name}");
+        }
+    }
+}

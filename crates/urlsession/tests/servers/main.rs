@@ -1,0 +1,8 @@
+//! Real servers: what nginx and Apache httpd make of our requests, and we of their answers.
+//!
+//! Needs `nginx` and `apache2` (Debian: nginx-light or nginx-extras, apache2) in the path; each test runs its own,
+//! on ports of its own, as the user that runs the test.
+
+mod apache;
+mod nginx;
+mod server;

@@ -1,0 +1,142 @@
+//! nginx: HTTP/1.1 and HTTP/2, coding, redirects with bodies, closed connections, WebDAV.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use urlsession::{BodyStream, UrlErrorCode, UrlRequest};
+
+use crate::server::{Server, session};
+
+fn nginx() -> Server {
+    Server::start("nginx", |directory: &Path, plain, secure| {
+        let d = directory.display();
+        let configuration = format!(
+            r#"
+daemon off; master_process off; worker_processes 1; pid {d}/pid; error_log {d}/error;
+events {{ worker_connections 512; }}
+http {{
+  access_log {d}/access; client_body_temp_path {d}/body; proxy_temp_path {d}/proxy; fastcgi_temp_path {d}/fastcgi;
+  uwsgi_temp_path {d}/uwsgi; scgi_temp_path {d}/scgi; client_max_body_size 100m; types {{ text/plain txt; text/html html; }}
+  default_type application/octet-stream;
+  server {{
+    listen 127.0.0.1:{plain}; listen 127.0.0.1:{secure} ssl http2;
+    ssl_certificate {d}/server.pem; ssl_certificate_key {d}/server.key; root {d}/www;
+    location / {{ gzip on; gzip_types text/plain; gzip_min_length 10; }}
+    location /once {{ keepalive_timeout 0; alias {d}/www/index.html; }}
+    location /few {{ keepalive_requests 3; alias {d}/www/index.html; }}
+    location = /307 {{ return 307 /dav/redirected; }}
+    location = /308 {{ return 308 /dav/redirected; }}
+    location = /303 {{ return 303 /index.html; }}
+    location = /loop {{ return 302 /loop; }}
+    location = /404 {{ return 404 "not here"; }}
+    location = /empty {{ return 444; }}
+    location = /204 {{ return 204; }}
+    location /dav/ {{ dav_methods PUT DELETE; create_full_put_path on; root {d}/www; }}
+  }}
+}}
+"#
+        );
+        fs::write(directory.join("nginx.conf"), configuration).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-e").arg(directory.join("error")).arg("-c").arg(directory.join("nginx.conf"));
+        command
+    })
+}
+
+fn request(url: &str, method: &str, body: &[u8]) -> UrlRequest {
+    let mut request = UrlRequest::new(url.parse().unwrap());
+    request.set_http_method(method).unwrap();
+    request.set_http_body(body.to_vec());
+    request
+}
+
+#[test]
+fn bodies_arrive_whole_over_both_versions() {
+    let server = nginx();
+    for (base, version) in server.bases().iter().zip(["HTTP/1.1", "HTTP/2.0"]) {
+        let session = session();
+        for _ in 0..5 {
+            let (data, response) = session.data(format!("{base}/3m.bin")).wait().unwrap();
+            assert!(
+                data.len() == 3_000_000
+                    && data.iter().zip(0u64..).all(|(byte, i)| u64::from(*byte) == i % 251)
+            );
+            assert_eq!(format!("{:?}", response.http().unwrap().version()), version);
+        }
+    }
+}
+
+#[test]
+fn coded_text_is_decoded() {
+    let server = nginx();
+    for base in server.bases() {
+        let (data, response) = session().data(format!("{base}/lines.txt")).wait().unwrap();
+        assert_eq!(response.http().unwrap().value("content-encoding"), Some("gzip"));
+        assert_eq!(data, fs::read(server.directory.join("www/lines.txt")).unwrap());
+        let (bytes, _) = session().bytes(format!("{base}/lines.txt")).wait().unwrap();
+        let mut lines = bytes.lines();
+        let count = std::iter::from_fn(|| lines.wait_line()).map(Result::unwrap).count();
+        assert_eq!(count, 20_000);
+    }
+}
+
+#[test]
+fn a_post_survives_connections_that_nginx_closes() {
+    let server = nginx();
+    for base in server.bases() {
+        let session = session();
+        for path in ["/once", "/few", "/few", "/few", "/few", "/once"] {
+            session.data(format!("{base}{path}")).wait().unwrap();
+            let (_, response) =
+                session.data(request(&format!("{base}/dav/put"), "PUT", b"x")).wait().unwrap();
+            assert!(matches!(response.status_code(), Some(201 | 204)));
+        }
+    }
+}
+
+#[test]
+fn redirects_keep_method_and_body_or_drop_both() {
+    let server = nginx();
+    for base in server.bases() {
+        for status in [307, 308] {
+            let body = format!("body of {status}");
+            let (_, response) =
+                session().data(request(&format!("{base}/{status}"), "PUT", body.as_bytes())).wait().unwrap();
+            assert!(matches!(response.status_code(), Some(201 | 204)));
+            assert_eq!(fs::read(server.directory.join("www/dav/redirected")).unwrap(), body.as_bytes());
+        }
+        let (data, _) = session().data(request(&format!("{base}/303"), "POST", b"dropped")).wait().unwrap();
+        assert_eq!(data, "hello, servers\n");
+        let error = session().data(format!("{base}/loop")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::HttpTooManyRedirects);
+    }
+}
+
+#[test]
+fn streamed_bodies_are_stored_byte_by_byte_the_same() {
+    let server = nginx();
+    let pattern = fs::read(server.directory.join("www/3m.bin")).unwrap();
+    for base in server.bases() {
+        for known in [true, false] {
+            let mut put = request(&format!("{base}/dav/stream"), "PUT", b"");
+            let stream = BodyStream::from_reader(std::io::Cursor::new(pattern.clone()));
+            put.set_http_body_stream(if known { stream.with_length(pattern.len() as u64) } else { stream });
+            let (_, response) = session().data(put).wait().unwrap();
+            assert!(matches!(response.status_code(), Some(201 | 204)));
+            assert!(fs::read(server.directory.join("www/dav/stream")).unwrap() == pattern);
+        }
+    }
+}
+
+#[test]
+fn statuses_are_answers_and_no_answer_is_an_error() {
+    let server = nginx();
+    for base in server.bases() {
+        let (data, response) = session().data(format!("{base}/404")).wait().unwrap();
+        assert_eq!((response.status_code(), &data[..]), (Some(404), &b"not here"[..]));
+        assert_eq!(session().data(format!("{base}/204")).wait().unwrap().1.status_code(), Some(204));
+        let error = session().data(format!("{base}/empty")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost, "{error}");
+    }
+}
