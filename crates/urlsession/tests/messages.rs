@@ -367,8 +367,12 @@ mod url_response {
     }
 
     fn assert_different(one: &UrlResponse, other: &UrlResponse, same_as_one: &UrlResponse) {
-        assert!(one != other && other != one);
-        assert!(one == same_as_one && same_as_one == one);
+        for (left, right) in [(one, other), (other, one)] {
+            assert_ne!(left, right);
+        }
+        for (left, right) in [(one, same_as_one), (same_as_one, one)] {
+            assert_eq!(left, right);
+        }
     }
 
     #[test]

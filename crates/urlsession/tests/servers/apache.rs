@@ -35,7 +35,6 @@ fn apache() -> Server {
             "alias",
             "headers",
             "authn_core",
-            "unixd",
         ]);
         let configuration = format!(
             r#"
