@@ -133,7 +133,7 @@ impl fmt::Display for TlsVersion {
 ///
 /// By default cleartext `http` is refused, except to loopback addresses, `localhost`, unqualified names and
 /// names below `.local`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "NSAppTransportSecurity")]
 pub struct AppTransportSecurity {
     /// Cleartext to every host that has no exception of its own (false).
@@ -146,12 +146,6 @@ pub struct AppTransportSecurity {
     /// Rules for single domains; a domain with a rule is not subject to the general ones.
     #[doc(alias = "NSExceptionDomains")]
     pub exception_domains: Vec<ExceptionDomain>,
-}
-
-impl Default for AppTransportSecurity {
-    fn default() -> Self {
-        Self { allows_arbitrary_loads: false, allows_local_networking: None, exception_domains: Vec::new() }
-    }
 }
 
 /// A rule of [`AppTransportSecurity`] for one domain.

@@ -363,27 +363,27 @@ pub enum CachePolicy {
     ReloadRevalidatingCacheData = 5,
 }
 
-/// What traffic is for.
+/// What traffic is for. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NetworkServiceType {
     /// Ordinary traffic.
     #[default]
-    Default,
+    Default = 0,
     /// Interactive video.
-    Video,
+    Video = 2,
     /// Not urgent.
-    Background,
+    Background = 3,
     /// Interactive voice.
-    Voice,
+    Voice = 4,
     /// The user waits for it.
-    ResponsiveData,
+    ResponsiveData = 6,
     /// Buffered audio or video.
-    AvStreaming,
+    AvStreaming = 8,
     /// Interactive audio or video that adapts to the network.
-    ResponsiveAv,
+    ResponsiveAv = 9,
     /// Call set-up.
-    CallSignaling,
+    CallSignaling = 11,
 }
 
 /// Who caused a load.
@@ -430,7 +430,9 @@ impl IntoUrlRequest for &Url {
 impl IntoUrlRequest for &str {
     fn into_url_request(self) -> Result<UrlRequest> {
         let url = Url::parse(self).map_err(|error| {
-            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{self:?} is not a URL: {error}"))
+            // What stands before an @ may be a password.
+            let text = if self.contains('@') { "the text".into() } else { format!("{self:?}") };
+            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{text} is not a URL: {error}"))
                 .with_source(error)
         })?;
         Ok(UrlRequest::new(url))

@@ -95,7 +95,7 @@ impl Core {
             Err(error) => (None, Some(error)),
         };
         let to_send = request.as_ref().map_or(0, |request| expected_to_send(request));
-        let core = Arc::new_cyclic(|weak| {
+        Arc::new_cyclic(|weak| {
             let (identifier, seat, session_delegate) = roster.enter(weak);
             if seat.is_none() {
                 let detail = "the session has been invalidated and takes no more tasks";
@@ -127,8 +127,7 @@ impl Core {
                     watchers: Watchers::default(),
                 }),
             }
-        });
-        core
+        })
     }
 
     pub(crate) fn identifier(&self) -> u64 {

@@ -93,10 +93,10 @@ impl RequestHead<'_> {
         for (name, value) in own.iter().filter(|(name, _)| !is_framing(name)) {
             // Names and values were checked when they were set; what http refuses all the same is not sent.
             let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&unfolded(value))) {
-                if name != http::header::HOST {
-                    map.append(name, value);
-                }
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&unfolded(value)))
+                && name != http::header::HOST
+            {
+                map.append(name, value);
             }
         }
         for (name, value) in self.defaults.checked.iter().filter(|(name, _)| !own.contains(name.as_str())) {

@@ -373,12 +373,12 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if self.state == HomeState::InUse {
-            if let Some(pool) = self.pool.upgrade() {
-                let mut actions = Actions::new();
-                pool.lock().closed(&self.origin, &mut actions);
-                pool.perform(actions);
-            }
+        if self.state == HomeState::InUse
+            && let Some(pool) = self.pool.upgrade()
+        {
+            let mut actions = Actions::new();
+            pool.lock().closed(&self.origin, &mut actions);
+            pool.perform(actions);
         }
     }
 }

@@ -207,3 +207,10 @@ fn cleartext_to_a_public_host_is_refused_without_a_connection() {
         (Code::AppTransportSecurityRequiresSecureConnection, Phase::Policy)
     );
 }
+
+#[test]
+fn a_malformed_url_does_not_tell_its_password() {
+    let error = load(&urlsession::UrlSession::shared(), "https://me:s3cret@[bad").unwrap_err();
+    assert_eq!(error.code(), Code::BadUrl);
+    assert!(!format!("{error} {error:?}").contains("s3cret"));
+}

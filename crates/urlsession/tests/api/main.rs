@@ -1,5 +1,7 @@
 //! The house: sessions and tasks as applications use them, over every wire, against the embedded origin.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the outside world is these tests' business
+
 #[allow(unreachable_pub)] // shared by the modules of this one crate
 mod support;
 

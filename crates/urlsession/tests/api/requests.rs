@@ -292,3 +292,19 @@ fn methods_go_out_as_they_are_spelled() {
         }
     });
 }
+
+#[test]
+fn test_basic_auth_with_unauthorized_header() {
+    on_every_wire(|origin| {
+        let (_, response) = load(&session(origin), origin.url("/unauthorized")).unwrap();
+        assert_eq!(response.status_code(), Some(401));
+    });
+}
+
+#[test]
+fn test_basic_auth_challenge_when_no_credentials_available_completes_with_response() {
+    on_every_wire(|origin| {
+        let (_, response) = load(&session(origin), origin.url("/auth/basic")).unwrap();
+        assert_eq!(response.status_code(), Some(401));
+    });
+}

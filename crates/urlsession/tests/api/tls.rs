@@ -66,7 +66,8 @@ fn http_versions_are_those_configured() {
         load(&UrlSession::new(configuration.clone()), origin.url("/Peru")).unwrap();
         assert!(origin.requests()[1].stream.is_some());
         let plain = Origin::start(Wire::H1);
-        assert!(load(&UrlSession::new(configuration), plain.url("/Peru")).is_err());
+        let error = load(&UrlSession::new(configuration), plain.url("/Peru")).unwrap_err();
+        assert_eq!((error.code(), plain.connection_count()), (Code::UnsupportedUrl, 0), "{error}");
     });
 }
 

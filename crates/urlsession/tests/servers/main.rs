@@ -3,6 +3,8 @@
 //! Needs `nginx` and `apache2` (Debian: nginx-light or nginx-extras, apache2) in the path; each test runs its own,
 //! on ports of its own, as the user that runs the test.
 
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the outside world is these tests' business
+
 mod apache;
 mod nginx;
 mod server;

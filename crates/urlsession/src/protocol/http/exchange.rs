@@ -6,7 +6,7 @@ use http::Method;
 use urlsession_proto::method::is_idempotent;
 
 use super::defaults::defaults;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
@@ -15,18 +15,19 @@ use crate::transport::{Checkout, DefaultFields, Key, Outgoing, Pool, RequestHead
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
     defaults: DefaultFields,
+    versions: HttpVersions,
 }
 
 impl Exchange {
     pub(super) fn new(config: &Configuration, pool: Arc<Pool>) -> Self {
-        Self { pool, defaults: defaults(config) }
+        Self { pool, defaults: defaults(config), versions: config.http_versions }
     }
 }
 
 impl Layer for Exchange {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
-        let url = sendable(&request)?;
+        let url = sendable(&request, self.versions)?;
         let Some(key) = Key::of(url) else {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
         };
@@ -57,11 +58,15 @@ impl Layer for Exchange {
 }
 
 /// The URL to send to, if the request can be sent at all.
-fn sendable(request: &UrlRequest) -> Result<&url::Url> {
+fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&url::Url> {
     let refuse = |code, detail| Err(UrlError::new(code, Phase::Request, detail));
     let Some(url) = request.url() else {
         return refuse(UrlErrorCode::UnsupportedUrl, "the request has no URL");
     };
+    if versions == HttpVersions::Http2 && url.scheme() == "http" {
+        let detail = "the configuration allows only HTTP/2, which is spoken over https only";
+        return refuse(UrlErrorCode::UnsupportedUrl, detail);
+    }
     match *request.http_method() {
         Method::GET if !request.body().is_empty() => refuse(
             UrlErrorCode::DataLengthExceedsMaximum,

@@ -40,9 +40,7 @@ impl Connection {
             }
         }
         if self.write_error.is_none() {
-            if let Err(error) = ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
-                self.write_error = Some(error);
-            }
+            self.write_error = ready!(Pin::new(&mut self.stream).poll_flush(cx)).err();
         }
         Poll::Ready(Ok(()))
     }

@@ -103,15 +103,23 @@ impl ServerCertVerifier for Verifier {
 
 /// Apple tells a self-signed certificate (-1202) from one of an unknown authority (-1203).
 fn name_self_signed(error: rustls::Error, end_entity: &CertificateDer<'_>) -> rustls::Error {
-    let unknown = match &error {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
-        // A self-signed certificate that claims to be an authority is refused for that before its issuer is sought.
-        rustls::Error::InvalidCertificate(CertificateError::Other(_)) => true,
-        _ => false,
-    };
+    use CertificateError as E;
+    let rustls::Error::InvalidCertificate(why) = &error else { return error };
+    // What else is wrong with it says more than who signed it.
+    let says_more = matches!(
+        why,
+        E::Expired
+            | E::ExpiredContext { .. }
+            | E::NotValidYet
+            | E::NotValidYetContext { .. }
+            | E::NotValidForName
+            | E::NotValidForNameContext { .. }
+            | E::Revoked
+            | E::BadEncoding
+    );
     let self_signed =
         || webpki::EndEntityCert::try_from(end_entity).is_ok_and(|cert| cert.issuer() == cert.subject());
-    if unknown && self_signed() {
+    if !says_more && self_signed() {
         return CertificateError::Other(OtherError(Arc::new(SelfSigned))).into();
     }
     error

@@ -3,6 +3,7 @@
 mod clock;
 mod recorder;
 
+use std::future::Future;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -99,7 +100,7 @@ pub fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Awaits in a runtime of its own.
-pub fn in_tokio<F: std::future::Future>(future: F) -> F::Output {
+pub fn in_tokio<F: Future>(future: F) -> F::Output {
     runtime().block_on(future)
 }
 
