@@ -111,12 +111,14 @@ pub enum HttpVersions {
 
 /// Versions of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[doc(alias = "tls_protocol_version_t")]
 #[non_exhaustive]
+#[doc(alias = "tls_protocol_version_t")]
 pub enum TlsVersion {
     /// TLS 1.2 (RFC 5246).
+    #[doc(alias = "TLSv12")]
     Tls12 = 0x0303,
     /// TLS 1.3 (RFC 8446).
+    #[doc(alias = "TLSv13")]
     Tls13 = 0x0304,
 }
 

@@ -35,6 +35,7 @@ struct Inner {
 impl UrlError {
     /// An error with this code, that happened in `phase`, described by `detail`: a clause without a final
     /// stop, such as `the server closed the connection`.
+    #[doc(alias = "init(_:userInfo:)")]
     pub fn new(code: UrlErrorCode, phase: Phase, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
         Self(Arc::new(Inner { code, phase, replay: Replay::Unsafe, url: None, detail, source: None }))
@@ -53,6 +54,7 @@ impl UrlError {
 
     /// The URL that failed; after redirects the one that was being loaded.
     #[doc(alias = "failureURLString")]
+    #[doc(alias = "failingURL")]
     pub fn failing_url(&self) -> Option<&Url> {
         self.0.url.as_ref()
     }

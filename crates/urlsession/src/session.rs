@@ -84,11 +84,13 @@ impl UrlSession {
     }
 
     /// The queue of delegate calls and completion handlers.
+    #[doc(alias = "delegateQueue")]
     pub fn delegate_queue(&self) -> DelegateQueue {
         self.0.roster.queue.clone()
     }
 
     /// A label of the application's own.
+    #[doc(alias = "sessionDescription")]
     pub fn session_description(&self) -> Option<Arc<str>> {
         self.0.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -122,6 +124,8 @@ impl UrlSession {
     /// Loads to memory: a future of body and response.
     #[doc(alias = "data(for:delegate:)")]
     #[doc(alias = "data(from:delegate:)")]
+    #[doc(alias = "data(for:)")]
+    #[doc(alias = "data(from:)")]
     pub fn data(&self, request: impl IntoUrlRequest) -> Data {
         Data::new(self.core(request, Style::Future, None))
     }
@@ -136,6 +140,7 @@ impl UrlSession {
     /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
     /// identifier.
     #[doc(alias = "getAllTasks(completionHandler:)")]
+    #[doc(alias = "allTasks")]
     pub fn all_tasks(&self) -> Vec<Task> {
         self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
     }

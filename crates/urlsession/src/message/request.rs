@@ -20,16 +20,20 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "URLRequest")]
 #[doc(alias = "NSMutableURLRequest")]
+#[doc(alias = "NSURLRequest")]
 pub struct UrlRequest {
     url: Option<Url>,
     method: Method,
     fields: HeaderFields,
     body: HttpBody,
     timeout: Option<Duration>,
+    #[doc(alias = "cachePolicy")]
     cache_policy: CachePolicy,
     main_document_url: Option<Box<Url>>,
+    #[doc(alias = "networkServiceType")]
     network_service_type: NetworkServiceType,
     attribution: Attribution,
+    #[doc(alias = "cookiePartitionIdentifier")]
     cookie_partition_identifier: Option<Box<str>>,
     flags: u16,
 }
@@ -68,6 +72,8 @@ impl HttpBody {
 
 impl UrlRequest {
     /// A GET request for `url`.
+    #[doc(alias = "init(url:cachePolicy:timeoutInterval:)")]
+    #[doc(alias = "init(url:)")]
     pub fn new(url: Url) -> Self {
         Self {
             url: Some(url),
@@ -90,6 +96,7 @@ impl UrlRequest {
     }
 
     /// Changes the URL.
+    #[doc(alias = "url")]
     pub fn set_url(&mut self, url: Option<Url>) {
         self.url = url;
     }
@@ -165,12 +172,14 @@ impl UrlRequest {
 
     /// The value of a header field; names compare without case.
     #[doc(alias = "valueForHTTPHeaderField")]
+    #[doc(alias = "value(forHTTPHeaderField:)")]
     pub fn value(&self, name: &str) -> Option<&str> {
         self.fields.value(name)
     }
 
     /// Replaces a header field, or removes it with `None`. On error nothing changes.
     #[doc(alias = "setValue:forHTTPHeaderField:")]
+    #[doc(alias = "setValue(_:forHTTPHeaderField:)")]
     pub fn set_value(
         &mut self,
         value: Option<&str>,
@@ -187,6 +196,7 @@ impl UrlRequest {
 
     /// Appends to a header field, separated by a comma, or sets it. On error nothing changes.
     #[doc(alias = "addValue:forHTTPHeaderField:")]
+    #[doc(alias = "addValue(_:forHTTPHeaderField:)")]
     pub fn add_value(
         &mut self,
         value: &str,
@@ -214,6 +224,7 @@ impl UrlRequest {
     }
 
     /// Changes [`cache_policy`](Self::cache_policy).
+    #[doc(alias = "cachePolicy")]
     pub fn set_cache_policy(&mut self, policy: CachePolicy) {
         self.cache_policy = policy;
     }
@@ -235,6 +246,7 @@ impl UrlRequest {
     }
 
     /// Changes [`network_service_type`](Self::network_service_type).
+    #[doc(alias = "networkServiceType")]
     pub fn set_network_service_type(&mut self, kind: NetworkServiceType) {
         self.network_service_type = kind;
     }
@@ -245,6 +257,7 @@ impl UrlRequest {
     }
 
     /// Changes [`attribution`](Self::attribution).
+    #[doc(alias = "attribution")]
     pub fn set_attribution(&mut self, attribution: Attribution) {
         self.attribution = attribution;
     }
@@ -255,6 +268,7 @@ impl UrlRequest {
     }
 
     /// Changes [`cookie_partition_identifier`](Self::cookie_partition_identifier).
+    #[doc(alias = "cookiePartitionIdentifier")]
     pub fn set_cookie_partition_identifier(&mut self, partition: Option<&str>) {
         self.cookie_partition_identifier = partition.map(Into::into);
     }
@@ -347,53 +361,76 @@ impl fmt::Debug for UrlRequest {
 /// How a load uses the cache. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "URLRequest.CachePolicy")]
+#[doc(alias = "NSURLRequest.CachePolicy")]
 pub enum CachePolicy {
     /// By the rules of the protocol.
     #[default]
+    #[doc(alias = "useProtocolCachePolicy")]
     UseProtocolCachePolicy = 0,
     /// Always from the server.
+    #[doc(alias = "reloadIgnoringLocalCacheData")]
+    #[doc(alias = "reloadIgnoringCacheData")]
     ReloadIgnoringLocalCacheData = 1,
     /// Any cached answer, however old; else from the server.
+    #[doc(alias = "returnCacheDataElseLoad")]
     ReturnCacheDataElseLoad = 2,
     /// Any cached answer, however old; else fail.
+    #[doc(alias = "returnCacheDataDontLoad")]
     ReturnCacheDataDontLoad = 3,
     /// Always from the origin server, past every cache.
+    #[doc(alias = "reloadIgnoringLocalAndRemoteCacheData")]
     ReloadIgnoringLocalAndRemoteCacheData = 4,
     /// A cached answer only after the server confirmed it.
+    #[doc(alias = "reloadRevalidatingCacheData")]
     ReloadRevalidatingCacheData = 5,
 }
 
 /// What traffic is for. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "URLRequest.NetworkServiceType")]
+#[doc(alias = "NSURLRequest.NetworkServiceType")]
 pub enum NetworkServiceType {
     /// Ordinary traffic.
     #[default]
+    #[doc(alias = "default")]
     Default = 0,
     /// Interactive video.
+    #[doc(alias = "video")]
     Video = 2,
     /// Not urgent.
+    #[doc(alias = "background")]
     Background = 3,
     /// Interactive voice.
+    #[doc(alias = "voice")]
     Voice = 4,
     /// The user waits for it.
+    #[doc(alias = "responsiveData")]
     ResponsiveData = 6,
     /// Buffered audio or video.
+    #[doc(alias = "avStreaming")]
     AvStreaming = 8,
     /// Interactive audio or video that adapts to the network.
+    #[doc(alias = "responsiveAV")]
     ResponsiveAv = 9,
     /// Call set-up.
+    #[doc(alias = "callSignaling")]
     CallSignaling = 11,
 }
 
 /// Who caused a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
+#[doc(alias = "URLRequest.Attribution")]
+#[doc(alias = "NSURLRequest.Attribution")]
 pub enum Attribution {
     /// The developer's code.
     #[default]
+    #[doc(alias = "developer")]
     Developer,
     /// The user typed or chose the URL.
+    #[doc(alias = "user")]
     User,
 }
 

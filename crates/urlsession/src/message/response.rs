@@ -52,6 +52,7 @@ pub(crate) struct HttpHead {
 
 impl UrlResponse {
     /// A response of a protocol without header fields.
+    #[doc(alias = "init(url:mimeType:expectedContentLength:textEncodingName:)")]
     pub fn new(
         url: Url,
         mime_type: Option<&str>,
@@ -80,6 +81,7 @@ impl UrlResponse {
 
     /// The media type without parameters; lower case for HTTP. `None` if the server does not say.
     #[doc(alias = "MIMEType")]
+    #[doc(alias = "mimeType")]
     pub fn mime_type(&self) -> Option<Cow<'_, str>> {
         match &self.0.kind {
             Kind::Plain { mime_type, .. } => mime_type.as_deref().map(Cow::Borrowed),
@@ -88,6 +90,7 @@ impl UrlResponse {
     }
 
     /// The character encoding's name, lower case for HTTP, from the media type's `charset`.
+    #[doc(alias = "textEncodingName")]
     pub fn text_encoding_name(&self) -> Option<Cow<'_, str>> {
         match &self.0.kind {
             Kind::Plain { text_encoding_name, .. } => text_encoding_name.as_deref().map(Cow::Borrowed),
@@ -96,6 +99,7 @@ impl UrlResponse {
     }
 
     /// Bytes the server announced (`Content-Length`, before any decoding); `None` if it did not.
+    #[doc(alias = "expectedContentLength")]
     pub fn expected_content_length(&self) -> Option<u64> {
         match &self.0.kind {
             Kind::Plain { expected_content_length, .. } => *expected_content_length,
@@ -206,6 +210,7 @@ pub struct HttpUrlResponse(UrlResponse);
 
 impl HttpUrlResponse {
     /// A response as a custom protocol or a test makes it; `None` if the status or a field is not valid.
+    #[doc(alias = "init(url:statusCode:httpVersion:headerFields:)")]
     pub fn new(url: Url, status_code: u16, version: Version, fields: &[(&str, &str)]) -> Option<Self> {
         let mut map = HeaderMap::with_capacity(fields.len());
         let mut raw = b"\r\n".to_vec();
@@ -232,6 +237,7 @@ impl HttpUrlResponse {
 
     /// The first value of a header field, if it is visible ASCII; names compare without case.
     #[doc(alias = "valueForHTTPHeaderField")]
+    #[doc(alias = "value(forHTTPHeaderField:)")]
     pub fn value(&self, name: &str) -> Option<&str> {
         self.head().fields.get(name).and_then(|value| value.to_str().ok())
     }

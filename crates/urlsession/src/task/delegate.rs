@@ -32,6 +32,7 @@ pub trait TaskDelegate: Send + Sync {
     /// The server redirects; `new_request` is what would be loaded. Answer it, another request, or `None` to
     /// take the redirect response itself. Default: `new_request`.
     #[doc(alias = "urlSession(_:task:willPerformHTTPRedirection:newRequest:completionHandler:)")]
+    #[doc(alias = "urlSession(_:task:willPerformHTTPRedirection:newRequest:)")]
     fn will_perform_http_redirection(
         &self,
         task: &Task,
@@ -47,6 +48,7 @@ pub trait TaskDelegate: Send + Sync {
     /// The request's body stream is needed again, after a redirect or a lost connection. Default: there is none,
     /// and the load fails with [`RequestBodyStreamExhausted`](crate::UrlErrorCode::RequestBodyStreamExhausted).
     #[doc(alias = "urlSession(_:task:needNewBodyStream:)")]
+    #[doc(alias = "urlSession(_:needNewBodyStreamForTask:)")]
     fn need_new_body_stream(&self, task: &Task) -> Answer<Option<BodyStream>> {
         match task.next_delegate() {
             Some((next, task)) => next.need_new_body_stream(&task),
@@ -123,8 +125,10 @@ pub trait TaskDelegate: Send + Sync {
 #[doc(alias = "URLSession.ResponseDisposition")]
 pub enum ResponseDisposition {
     /// Cancel the task.
+    #[doc(alias = "cancel")]
     Cancel,
     /// Deliver the body.
     #[default]
+    #[doc(alias = "allow")]
     Allow,
 }

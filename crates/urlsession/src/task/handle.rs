@@ -26,10 +26,13 @@ pub struct Task {
 
 impl Task {
     /// 0.5
+    #[doc(alias = "defaultPriority")]
     pub const DEFAULT_PRIORITY: f32 = DEFAULT_PRIORITY;
     /// 0.25
+    #[doc(alias = "lowPriority")]
     pub const LOW_PRIORITY: f32 = 0.25;
     /// 0.75
+    #[doc(alias = "highPriority")]
     pub const HIGH_PRIORITY: f32 = 0.75;
 
     pub(crate) fn of(core: Arc<Core>) -> Self {
@@ -51,11 +54,13 @@ impl Task {
     }
 
     /// Unique within the session, from 1 on.
+    #[doc(alias = "taskIdentifier")]
     pub fn task_identifier(&self) -> u64 {
         self.core.identifier()
     }
 
     /// A label of the application's own.
+    #[doc(alias = "taskDescription")]
     pub fn task_description(&self) -> Option<Arc<str>> {
         self.core.live().description.clone()
     }
@@ -72,27 +77,32 @@ impl Task {
 
     /// Starts the task, or undoes one [`suspend`](Self::suspend). Surplus calls do nothing, nor does a call after
     /// the task was cancelled or is over.
+    #[doc(alias = "resume()")]
     pub fn resume(&self) {
         self.core.resume();
     }
 
     /// Stops the task until it is resumed once more: nothing is read or sent, and the request's timeout stands
     /// still. The server is held back, so that nothing is lost; events already on the way are still delivered.
+    #[doc(alias = "suspend()")]
     pub fn suspend(&self) {
         self.core.suspend();
     }
 
     /// Cancels the task: it ends with [`Cancelled`](UrlErrorCode::Cancelled), unless it has ended before.
+    #[doc(alias = "cancel()")]
     pub fn cancel(&self) {
         self.core.cancel();
     }
 
     /// The request the task was created with; `None` if there was none, because it was malformed.
+    #[doc(alias = "originalRequest")]
     pub fn original_request(&self) -> Option<Arc<UrlRequest>> {
         self.core.live().original.clone()
     }
 
     /// The request being loaded: differs from the original one after a redirect.
+    #[doc(alias = "currentRequest")]
     pub fn current_request(&self) -> Option<Arc<UrlRequest>> {
         self.core.live().current.clone()
     }
@@ -108,21 +118,25 @@ impl Task {
     }
 
     /// Response body bytes delivered so far, after decoding.
+    #[doc(alias = "countOfBytesReceived")]
     pub fn count_of_bytes_received(&self) -> u64 {
         self.core.bytes.received.load(Relaxed)
     }
 
     /// Request body bytes sent so far; counts again what is sent again.
+    #[doc(alias = "countOfBytesSent")]
     pub fn count_of_bytes_sent(&self) -> u64 {
         self.core.bytes.sent.load(Relaxed)
     }
 
     /// Response body bytes the server announced, before decoding; `None` if it did not.
+    #[doc(alias = "countOfBytesExpectedToReceive")]
     pub fn count_of_bytes_expected_to_receive(&self) -> Option<u64> {
         known(&self.core.bytes.to_receive)
     }
 
     /// Request body bytes to send: 0 without a body, `None` for a stream of unknown length.
+    #[doc(alias = "countOfBytesExpectedToSend")]
     pub fn count_of_bytes_expected_to_send(&self) -> Option<u64> {
         known(&self.core.bytes.to_send)
     }

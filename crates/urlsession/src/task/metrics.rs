@@ -35,55 +35,80 @@ pub struct TransactionMetrics {
     /// The response, unless an error came instead.
     pub response: Option<UrlResponse>,
     /// The transaction began.
+    #[doc(alias = "fetchStartDate")]
     pub fetch_start_date: SystemTime,
     /// The name lookup began. `None` for a reused connection and for an address as host.
+    #[doc(alias = "domainLookupStartDate")]
     pub domain_lookup_start_date: Option<SystemTime>,
     /// The name lookup ended.
+    #[doc(alias = "domainLookupEndDate")]
     pub domain_lookup_end_date: Option<SystemTime>,
     /// The connection began to be made. `None` for a reused one.
+    #[doc(alias = "connectStartDate")]
     pub connect_start_date: Option<SystemTime>,
     /// The TLS handshake began. `None` without TLS.
+    #[doc(alias = "secureConnectionStartDate")]
     pub secure_connection_start_date: Option<SystemTime>,
     /// The TLS handshake ended.
+    #[doc(alias = "secureConnectionEndDate")]
     pub secure_connection_end_date: Option<SystemTime>,
     /// The connection was ready, TLS included.
+    #[doc(alias = "connectEndDate")]
     pub connect_end_date: Option<SystemTime>,
     /// The first byte of the request was sent.
+    #[doc(alias = "requestStartDate")]
     pub request_start_date: Option<SystemTime>,
     /// The last byte of the request was sent.
+    #[doc(alias = "requestEndDate")]
     pub request_end_date: Option<SystemTime>,
     /// The response head was read.
+    #[doc(alias = "responseStartDate")]
     pub response_start_date: Option<SystemTime>,
     /// The last byte of the response was read.
+    #[doc(alias = "responseEndDate")]
     pub response_end_date: Option<SystemTime>,
     /// The ALPN name of the protocol: `http/1.1`, `h2`.
+    #[doc(alias = "networkProtocolName")]
     pub network_protocol_name: Option<&'static str>,
     /// Did a proxy stand between? Always false: this library does not use proxies yet.
+    #[doc(alias = "isProxyConnection")]
     pub is_proxy_connection: bool,
     /// Was the connection used before?
+    #[doc(alias = "isReusedConnection")]
     pub is_reused_connection: bool,
     /// Where the response came from.
+    #[doc(alias = "resourceFetchType")]
     pub resource_fetch_type: ResourceFetchType,
     /// Request line and fields on the wire, in bytes; compressed for HTTP/2.
+    #[doc(alias = "countOfRequestHeaderBytesSent")]
     pub count_of_request_header_bytes_sent: u64,
     /// Request body bytes sent, without chunk or frame heads.
+    #[doc(alias = "countOfRequestBodyBytesSent")]
     pub count_of_request_body_bytes_sent: u64,
     /// Request body bytes as the application gave them.
+    #[doc(alias = "countOfRequestBodyBytesBeforeEncoding")]
     pub count_of_request_body_bytes_before_encoding: u64,
     /// Status line and fields on the wire, in bytes; compressed, with those of informational responses, for
     /// HTTP/2.
+    #[doc(alias = "countOfResponseHeaderBytesReceived")]
     pub count_of_response_header_bytes_received: u64,
     /// Response body bytes on the wire: with chunk or frame heads, before decoding.
+    #[doc(alias = "countOfResponseBodyBytesReceived")]
     pub count_of_response_body_bytes_received: u64,
     /// Response body bytes as delivered.
+    #[doc(alias = "countOfResponseBodyBytesAfterDecoding")]
     pub count_of_response_body_bytes_after_decoding: u64,
     /// Our address.
+    #[doc(alias = "localAddress")]
     pub local_address: Option<IpAddr>,
     /// Our port.
+    #[doc(alias = "localPort")]
     pub local_port: Option<u16>,
     /// The server's address.
+    #[doc(alias = "remoteAddress")]
     pub remote_address: Option<IpAddr>,
     /// The server's port.
+    #[doc(alias = "remotePort")]
     pub remote_port: Option<u16>,
     /// The version of TLS agreed on.
     #[doc(alias = "negotiatedTLSProtocolVersion")]
@@ -92,14 +117,19 @@ pub struct TransactionMetrics {
     #[doc(alias = "negotiatedTLSCipherSuite")]
     pub negotiated_tls_cipher_suite: Option<u16>,
     /// Was the interface cellular? Always false: the network path is not observed yet.
+    #[doc(alias = "isCellular")]
     pub is_cellular: bool,
     /// Was the interface expensive? Always false, as above.
+    #[doc(alias = "isExpensive")]
     pub is_expensive: bool,
     /// Was the interface constrained? Always false, as above.
+    #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
     /// Were several paths used? Always false: multipath TCP is not used.
+    #[doc(alias = "isMultipath")]
     pub is_multipath: bool,
     /// How the name was resolved: unknown, since the system's resolver does not say.
+    #[doc(alias = "domainResolutionProtocol")]
     pub domain_resolution_protocol: DomainResolutionProtocol,
 }
 
@@ -108,12 +138,16 @@ pub struct TransactionMetrics {
 #[doc(alias = "URLSessionTaskMetrics.ResourceFetchType")]
 pub enum ResourceFetchType {
     /// Not known: no response came.
+    #[doc(alias = "unknown")]
     Unknown = 0,
     /// The network.
+    #[doc(alias = "networkLoad")]
     NetworkLoad = 1,
     /// Pushed by the server; never, push is refused.
+    #[doc(alias = "serverPush")]
     ServerPush = 2,
     /// The cache.
+    #[doc(alias = "localCache")]
     LocalCache = 3,
 }
 
@@ -122,14 +156,19 @@ pub enum ResourceFetchType {
 #[doc(alias = "URLSessionTaskMetrics.DomainResolutionProtocol")]
 pub enum DomainResolutionProtocol {
     /// Not known.
+    #[doc(alias = "unknown")]
     Unknown = 0,
     /// DNS over UDP.
+    #[doc(alias = "udp")]
     Udp = 1,
     /// DNS over TCP.
+    #[doc(alias = "tcp")]
     Tcp = 2,
     /// DNS over TLS.
+    #[doc(alias = "tls")]
     Tls = 3,
     /// DNS over HTTPS.
+    #[doc(alias = "https")]
     Https = 4,
 }
 

@@ -19,6 +19,7 @@ impl Progress {
     }
 
     /// Bytes to send and to receive; `None` while one of them is not known.
+    #[doc(alias = "totalUnitCount")]
     pub fn total_unit_count(&self) -> Option<u64> {
         let bytes = &self.0.bytes;
         let (send, receive) = (bytes.to_send.load(Relaxed), bytes.to_receive.load(Relaxed));
@@ -26,11 +27,13 @@ impl Progress {
     }
 
     /// Bytes sent and received so far.
+    #[doc(alias = "completedUnitCount")]
     pub fn completed_unit_count(&self) -> u64 {
         self.0.bytes.sent.load(Relaxed).saturating_add(self.0.bytes.received.load(Relaxed))
     }
 
     /// From 0 to 1; 0 while the total is not known, 1 when the task has succeeded.
+    #[doc(alias = "fractionCompleted")]
     pub fn fraction_completed(&self) -> f64 {
         if self.is_finished() {
             return 1.0;
@@ -42,17 +45,20 @@ impl Progress {
     }
 
     /// Is the total not known?
+    #[doc(alias = "isIndeterminate")]
     pub fn is_indeterminate(&self) -> bool {
         self.total_unit_count().is_none()
     }
 
     /// Has the task ended with success?
+    #[doc(alias = "isFinished")]
     pub fn is_finished(&self) -> bool {
         let live = self.0.live();
         live.error.is_none() && live.state() == TaskState::Completed
     }
 
     /// Was the task cancelled?
+    #[doc(alias = "isCancelled")]
     pub fn is_cancelled(&self) -> bool {
         let live = self.0.live();
         live.state() == TaskState::Canceling
@@ -60,21 +66,25 @@ impl Progress {
     }
 
     /// Is the task suspended?
+    #[doc(alias = "isPaused")]
     pub fn is_paused(&self) -> bool {
         self.0.state() == TaskState::Suspended
     }
 
     /// Cancels the task.
+    #[doc(alias = "cancel()")]
     pub fn cancel(&self) {
         self.0.cancel();
     }
 
     /// Suspends the task.
+    #[doc(alias = "pause()")]
     pub fn pause(&self) {
         self.0.suspend();
     }
 
     /// Resumes the task.
+    #[doc(alias = "resume()")]
     pub fn resume(&self) {
         self.0.resume();
     }

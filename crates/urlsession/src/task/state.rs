@@ -5,12 +5,16 @@
 #[doc(alias = "URLSessionTask.State")]
 pub enum TaskState {
     /// Moving, or ready to move, bytes.
+    #[doc(alias = "running")]
     Running = 0,
     /// Not started, or suspended: nothing moves, no timeout runs.
+    #[doc(alias = "suspended")]
     Suspended = 1,
     /// Cancelled; its completion is on the way.
+    #[doc(alias = "canceling")]
     Canceling = 2,
     /// Over: with success, with an error, or cancelled.
+    #[doc(alias = "completed")]
     Completed = 3,
 }
 
