@@ -161,9 +161,9 @@ impl Core {
     pub(crate) fn suspend(self: &Arc<Self>) {
         let mut live = self.live();
         if live.machine.suspend() {
-            let waker = live.change(TaskChange::State(TaskState::Suspended));
+            let wakers = live.change(TaskChange::State(TaskState::Suspended));
             drop(live);
-            wake(waker);
+            wakers.wake();
         }
     }
 
@@ -184,9 +184,9 @@ impl Core {
     fn go(self: &Arc<Self>, mut live: MutexGuard<'_, Live>, state: TaskState) {
         let starts = !std::mem::replace(&mut live.has_started, true) && self.style != Style::Future;
         let handler = if starts { live.handler.take() } else { None };
-        let waker = live.change(TaskChange::State(state));
+        let wakers = live.change(TaskChange::State(state));
         drop(live);
-        wake(waker);
+        wakers.wake();
         if starts {
             run::start(self.clone(), handler);
         }
@@ -214,7 +214,9 @@ impl Core {
     /// Polls the load again: something it waits for inside the task has changed.
     pub(super) fn wake(&self) {
         let waker = self.live().waker.take();
-        wake(waker);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Says which URL failed, if that is not yet said.
@@ -236,16 +238,19 @@ impl Core {
         }
         live.error = error;
         // Whoever polls the load is the one that completes it: it is let go, not woken.
-        let waker = live.change(TaskChange::State(TaskState::Completed));
+        let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
-        drop(waker);
+        drop(load);
+        watchers.into_iter().for_each(Waker::wake);
         Completed(Some(self.clone()))
     }
 
     pub(super) fn tell_watchers(&self, change: TaskChange) {
         let mut live = self.live();
         if !live.watchers.is_empty() {
-            live.watchers.tell(change);
+            let wakers = live.watchers.tell(change);
+            drop(live);
+            wakers.into_iter().for_each(Waker::wake);
         }
     }
 
@@ -289,11 +294,21 @@ impl Live {
         self.machine.state()
     }
 
-    fn change(&mut self, change: TaskChange) -> Option<Waker> {
-        if !self.watchers.is_empty() {
-            self.watchers.tell(change);
-        }
-        self.waker.take()
+    /// Who is to be woken of a change, once the lock is let go: watchers, and whoever polls the load.
+    fn change(&mut self, change: TaskChange) -> Wakers {
+        let watchers = if self.watchers.is_empty() { Vec::new() } else { self.watchers.tell(change) };
+        Wakers { load: self.waker.take(), watchers }
+    }
+}
+
+struct Wakers {
+    load: Option<Waker>,
+    watchers: Vec<Waker>,
+}
+
+impl Wakers {
+    fn wake(self) {
+        self.load.into_iter().chain(self.watchers).for_each(Waker::wake);
     }
 }
 
@@ -316,12 +331,6 @@ impl Drop for Core {
         if let Some(seat) = self.live().seat.take() {
             self.roster.leave(seat);
         }
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

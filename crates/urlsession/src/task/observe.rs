@@ -48,7 +48,10 @@ impl Watchers {
         Changes(watcher)
     }
 
-    pub(super) fn tell(&mut self, change: TaskChange) {
+    /// Writes a change down; who waits for it is to be woken outside every lock.
+    #[must_use]
+    pub(super) fn tell(&mut self, change: TaskChange) -> Vec<Waker> {
+        let mut wakers = Vec::new();
         self.0.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };
             let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
@@ -61,11 +64,10 @@ impl Watchers {
                 watcher.changes.pop_front();
             }
             watcher.is_over |= change == TaskChange::State(TaskState::Completed);
-            if let Some(waker) = watcher.waker.take() {
-                waker.wake();
-            }
+            wakers.extend(watcher.waker.take());
             true
         });
+        wakers
     }
 }
 

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
-use urlsession_proto::http1::{BodyDecoder, Framing, HeadLimits, KeepAlive, keep_alive, response_framing};
+use urlsession_proto::http1::{
+    BodyDecoder, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, response_framing,
+};
 
 use self::fault::framing_error;
 use self::receive::Received;
@@ -49,6 +51,8 @@ pub(crate) struct Connection {
     written_before: u64,
     /// Bytes read and not yet used.
     input: BytesMut,
+    /// Where in a head that comes slowly the search for its end goes on.
+    scanner: HeadScanner,
     read_size: usize,
     decoder: BodyDecoder,
     body_bytes: u64,
@@ -73,6 +77,7 @@ impl Connection {
             write_error: None,
             written_before: 0,
             input: BytesMut::new(),
+            scanner: HeadScanner::new(),
             read_size: FIRST_READ,
             decoder: BodyDecoder::new(Framing::Empty),
             body_bytes: 0,

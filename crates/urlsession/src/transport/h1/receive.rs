@@ -5,16 +5,14 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use http::Method;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
-use urlsession_proto::http1::parse_response;
-
 use super::fault::{body_error, head_error};
 use super::{Connection, LIMITS, MAX_READ};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Meter;
 use crate::message::HttpHead;
+use bytes::{Buf, Bytes};
+use http::Method;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// What came.
 pub(super) enum Received {
@@ -35,16 +33,15 @@ impl Connection {
         meter: &Meter,
     ) -> Poll<Result<Received>> {
         if !self.input.is_empty() {
-            let input = self.input.split().freeze();
+            let input = self.input.split();
             if let Some(received) = self.take_head(&input, method)? {
                 return Poll::Ready(Ok(received));
             }
-            self.input.extend_from_slice(&input);
+            self.input = input;
         }
         loop {
             ready!(self.stream.poll_read_ready(cx)).map_err(|error| self.lost(Some(error)))?;
-            let outcome = SCRATCH.with_borrow_mut(|scratch| {
-                let scratch = &mut scratch[..];
+            let outcome = with_scratch(|scratch| {
                 let mut buf = ReadBuf::new(scratch);
                 ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))
                     .map_err(|error| self.lost(Some(error)))?;
@@ -76,7 +73,7 @@ impl Connection {
 
     /// The head at the beginning of `buf`, if it is complete; what follows it is kept.
     fn take_head(&mut self, buf: &[u8], method: &Method) -> Result<Option<Received>> {
-        let Some((head, consumed)) = parse_response(buf, &LIMITS).map_err(head_error)? else {
+        let Some((head, consumed)) = self.scanner.parse(buf, &LIMITS).map_err(head_error)? else {
             return Ok(None);
         };
         let head =
@@ -142,6 +139,14 @@ impl Connection {
 thread_local! {
     /// Heads are parsed where they are read; only what must outlive the read is copied out.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_SIZE].into_boxed_slice());
+}
+
+/// A socket of the application may itself be made of loads, polled within ours: those get a buffer of their own.
+fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+        Ok(mut scratch) => read(&mut scratch),
+        Err(_) => read(&mut vec![0; SCRATCH_SIZE]),
+    })
 }
 
 const SCRATCH_SIZE: usize = 32 * 1024;
