@@ -12,6 +12,7 @@ mod delegates;
 mod execution;
 mod http2;
 mod metrics;
+mod order;
 mod redirects;
 mod requests;
 mod reuse;
