@@ -33,8 +33,14 @@ impl Protocols {
         }
     }
 
-    /// Closes the connections nobody uses.
-    pub(crate) fn close_idle(&self) {
-        self.pool.close_idle();
+    /// New loads get new connections.
+    pub(crate) fn flush(&self) {
+        self.pool.give_up_connections();
+    }
+
+    /// As `flush`, and nothing is remembered of any server.
+    pub(crate) fn reset(&self) {
+        self.pool.forget_tls_sessions();
+        self.pool.give_up_connections();
     }
 }

@@ -145,6 +145,34 @@ impl UrlSession {
         self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
     }
 
+    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on. Until
+    /// this library has stores, the connections are all there is.
+    #[doc(alias = "flush()")]
+    pub async fn flush(&self) {
+        self.0.roster.protocols.flush();
+    }
+
+    /// As [`flush`](Self::flush); `handler` is called on the delegate queue when it is done.
+    #[doc(alias = "flush(completionHandler:)")]
+    pub fn flush_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
+        self.0.roster.protocols.flush();
+        self.0.roster.queue.add(handler);
+    }
+
+    /// Empties the stores of the session, then does as [`flush`](Self::flush). Tasks go on. Until this library has
+    /// stores for cookies, cache and credentials, what is emptied are the TLS sessions.
+    #[doc(alias = "reset()")]
+    pub async fn reset(&self) {
+        self.0.roster.protocols.reset();
+    }
+
+    /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.
+    #[doc(alias = "reset(completionHandler:)")]
+    pub fn reset_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
+        self.0.roster.protocols.reset();
+        self.0.roster.queue.add(handler);
+    }
+
     /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is
     /// released. Returns at once. No effect on the shared session.
     #[doc(alias = "finishTasksAndInvalidate()")]
@@ -157,7 +185,7 @@ impl UrlSession {
         self.0.roster.close(move || {
             queue.add(move || {
                 let delegate = session.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
-                session.0.roster.protocols.close_idle();
+                session.0.roster.protocols.flush();
                 if let Some(delegate) = delegate {
                     delegate.did_become_invalid(&session, None);
                 }

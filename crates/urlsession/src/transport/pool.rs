@@ -7,6 +7,7 @@ mod key;
 mod state;
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Instant;
@@ -31,6 +32,8 @@ pub(crate) struct Pool {
     tls: Tls,
     state: Mutex<Pooled>,
     reapers: Mutex<Vec<PlaceId>>,
+    /// Raised when connections are to be given up: those of an older one are not kept when their exchange ends.
+    generation: AtomicU64,
     weak: OnceLock<Weak<Self>>,
 }
 
@@ -57,6 +60,7 @@ impl Pool {
             tls: Tls::default(),
             state,
             reapers: Mutex::default(),
+            generation: AtomicU64::new(0),
             weak: OnceLock::new(),
         });
         let weak = Arc::downgrade(&pool);
@@ -99,11 +103,17 @@ impl Pool {
         }
     }
 
-    /// Closes what rests; connections in use are not kept afterwards for new loads of HTTP/2.
-    pub(crate) fn close_idle(&self) {
+    /// New loads get new connections: closes what rests, and lets what is in use finish its exchange only.
+    pub(crate) fn give_up_connections(&self) {
+        self.generation.fetch_add(1, Relaxed);
         let mut actions = Actions::new();
         self.lock().close_idle(&mut actions);
         self.perform(actions);
+    }
+
+    /// Forgets TLS sessions: the next handshake with any server is a full one.
+    pub(crate) fn forget_tls_sessions(&self) {
+        self.tls.forget_sessions();
     }
 
     async fn wait(&self, waiting: Waiting, meter: &Meter) -> Result<Checkout> {
@@ -169,6 +179,7 @@ impl Pool {
             pool: self.weak(),
             origin: origin.clone(),
             place: place.clone(),
+            generation: self.generation.load(Relaxed),
             state: HomeState::Pooled,
         };
         Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, home))))
@@ -341,6 +352,7 @@ pub(super) struct Home {
     pool: Weak<Pool>,
     origin: Arc<Origin>,
     place: Place,
+    generation: u64,
     state: HomeState,
 }
 
@@ -357,6 +369,9 @@ impl Home {
     pub(super) fn release(mut connection: Exclusive) {
         let home = connection.home_mut();
         let Some(pool) = home.pool.upgrade() else { return };
+        if home.generation != pool.generation.load(Relaxed) {
+            return;
+        }
         home.state = HomeState::Pooled;
         let (origin, place) = (home.origin.clone(), home.place.clone());
         pool.take_back(connection, &origin, &place);

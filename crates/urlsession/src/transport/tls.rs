@@ -4,7 +4,7 @@
 
 mod verify;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -21,7 +21,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(super) struct Tls {
-    config: OnceLock<Result<Arc<ClientConfig>>>,
+    config: Mutex<Option<Result<Arc<ClientConfig>>>>,
 }
 
 impl Tls {
@@ -31,13 +31,23 @@ impl Tls {
         host: &str,
         wire: Wire,
     ) -> Result<TlsStream<Wire>> {
-        let tls = self.config.get_or_init(|| client_config(config).map(Arc::new)).clone()?;
+        let tls = {
+            let mut known = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get_or_insert_with(|| client_config(config).map(Arc::new)).clone()?
+        };
         let name = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(name.to_owned()).map_err(|error| {
             let detail = format!("{name:?} cannot be the name in a certificate");
             UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
         })?;
         TlsConnector::from(tls).connect(name, wire).await.map_err(handshake_error)
+    }
+}
+
+impl Tls {
+    /// The next handshake with any server is a full one.
+    pub(super) fn forget_sessions(&self) {
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -170,3 +170,40 @@ fn unresumed_tasks_end_with_their_session() {
         assert_eq!(task.state(), TaskState::Completed);
     });
 }
+
+#[test]
+fn a_flush_gives_later_loads_new_connections_and_disturbs_no_task() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
+        let (session, recorder) = recorded(origin);
+        load(&session, origin.url("/Peru")).unwrap();
+        session.data_task(origin.url("/held")).resume();
+        assert!(gate.wait_reached(PATIENCE));
+        let before = origin.connection_count();
+        let (sender, flushed) = std::sync::mpsc::channel();
+        session.flush_with_handler(move || sender.send(()).unwrap());
+        flushed.recv_timeout(PATIENCE).unwrap();
+        gate.release();
+        assert!(recorder.completed(1).completions[0].is_none());
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), before + 1);
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), before + 1, "the new one is kept");
+    });
+}
+
+#[test]
+fn a_reset_forgets_tls_sessions() {
+    on(urlsession_testkit::Wire::TlsH1, |origin| {
+        let session = session(origin);
+        let resumed = || origin.requests().last().unwrap().tls.as_ref().unwrap().resumed;
+        load(&session, origin.url("/Peru")).unwrap();
+        in_tokio(session.flush());
+        load(&session, origin.url("/Peru")).unwrap();
+        assert!(resumed());
+        in_tokio(session.reset());
+        load(&session, origin.url("/Peru")).unwrap();
+        assert!(!resumed());
+    });
+}

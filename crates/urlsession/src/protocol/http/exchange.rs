@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use urlsession_proto::method::is_idempotent;
 
 use super::defaults::defaults;
@@ -38,7 +38,8 @@ impl Layer for Exchange {
         let checkout =
             self.pool.checkout(key, place, priority, meter, certain, attempt.wants_new_connection).await?;
         let outgoing = outgoing(attempt).await?;
-        let added = std::mem::take(&mut attempt.added);
+        let mut added = std::mem::take(&mut attempt.added);
+        added.extend(urgency(priority).map(|urgency| ("priority", urgency)));
         let head = RequestHead {
             request: &request,
             url,
@@ -50,7 +51,8 @@ impl Layer for Exchange {
             Checkout::Http1(connection) => connection.exchange(attempt, &head, outgoing).await,
             Checkout::Http2(handle) => handle.exchange(attempt, &head, outgoing).await,
         };
-        // A retry sends the same fields.
+        // A retry sends the fields of the rooms above again, and its own priority.
+        added.retain(|(name, _)| *name != "priority");
         attempt.added = added;
         let (head, body) = result?;
         Ok(Response { head, body })
@@ -111,8 +113,35 @@ fn length(request: &UrlRequest, stream: Option<u64>) -> Option<u64> {
     stream.or_else(|| request.value("content-length")?.trim().parse().ok())
 }
 
+/// RFC 9218 §4.1: urgency 0 is the most urgent, 3 the default, which is not sent.
+fn urgency(priority: f32) -> Option<HeaderValue> {
+    const URGENCIES: [&str; 8] = ["u=0", "u=1", "u=2", "u=3", "u=4", "u=5", "u=6", "u=7"];
+    let urgency = match priority {
+        high if high >= 0.5 => ((1.0 - high) * 6.0).round(),
+        low => (3.0 + (0.5 - low) * 8.0).round(),
+    };
+    // From 0 to 7 for priorities from 1 to 0.
+    Some(urgency as usize)
+        .filter(|urgency| *urgency != 3)
+        .map(|urgency| HeaderValue::from_static(URGENCIES[urgency.min(7)]))
+}
+
 /// Apple sends a POST body without a type as a form.
 fn implied_content_type(request: &UrlRequest) -> Option<&'static str> {
     let is_untyped_post = *request.http_method() == Method::POST && !request.body().is_empty();
     is_untyped_post.then_some("application/x-www-form-urlencoded")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::urgency;
+
+    #[test]
+    fn priorities_are_urgencies_and_the_default_is_not_sent() {
+        let cases = [(1.0, "u=0"), (0.75, "u=2"), (0.25, "u=5"), (0.0, "u=7")];
+        for (priority, expected) in cases {
+            assert_eq!(urgency(priority).unwrap(), expected, "{priority}");
+        }
+        assert_eq!(urgency(0.5), None);
+    }
 }
