@@ -3,14 +3,14 @@
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use urlsession::{
-    AsyncBytes, BodyStream, Bytes, DataTask, DelegateQueue, SessionDelegate, Task, TaskDelegate, Url,
-    UrlError, UrlRequest, UrlSession,
+    AsyncBytes, BodyStream, Bytes, DelegateQueue, SessionDelegate, Task, TaskDelegate, Url, UrlError,
+    UrlRequest, UrlSession,
 };
 
 use crate::figures::Samples;
@@ -191,14 +191,9 @@ impl Loads {
 #[derive(Default)]
 struct Finished {
     listener: Mutex<Option<Sender<(u64, u64)>>>,
-    bytes: AtomicU64,
 }
 
 impl TaskDelegate for Finished {
-    fn did_receive_data(&self, _: &DataTask, data: Bytes) {
-        self.bytes.fetch_add(data.len() as u64, Relaxed);
-    }
-
     fn did_complete(&self, task: &Task, error: Option<&UrlError>) {
         if let Some(error) = error {
             die(&format!("a load: {error}"));

@@ -49,10 +49,9 @@ impl Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        // It ends when its input does; an authority left behind in the temporary directory harms nobody.
+        // It ends when its input does.
         drop(self.process.stdin.take());
         let _ = self.process.wait();
-        let _ = std::fs::remove_file(&self.ca);
     }
 }
 
@@ -84,6 +83,8 @@ pub fn serve_if_asked() {
     println!("{scheme}://127.0.0.1:{}/\n{}", origin.port(), ca.display());
     // Until the other end closes; whatever is written there is not for us.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    // What is left behind in the temporary directory harms nobody.
+    let _ = std::fs::remove_file(&ca);
     std::process::exit(0);
 }
 
