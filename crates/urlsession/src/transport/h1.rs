@@ -47,6 +47,8 @@ pub(crate) struct Connection {
     /// Body bytes written after the response had begun.
     sent_late: u64,
     write_error: Option<std::io::Error>,
+    /// The connection ended by a reset.
+    was_reset: bool,
     /// Bytes the wire had taken before this exchange.
     written_before: u64,
     /// Bytes read and not yet used.
@@ -75,6 +77,7 @@ impl Connection {
             chunks_begun: false,
             sent_late: 0,
             write_error: None,
+            was_reset: false,
             written_before: 0,
             input: BytesMut::new(),
             scanner: HeadScanner::new(),

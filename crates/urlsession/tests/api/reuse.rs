@@ -51,6 +51,25 @@ fn a_post_the_server_has_read_is_never_sent_twice() {
     });
 }
 
+/// A reset says nothing of what the server has read: its acknowledgement may have been on the way.
+#[test]
+fn a_post_answered_by_a_reset_is_never_sent_twice() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let session = session(origin);
+            // After some exchanges the server's TCP delays its acknowledgements.
+            for _ in 0..30 {
+                session.data(origin.url("/Peru")).wait().unwrap();
+            }
+            origin.enqueue("/echo", Reply::raw("").then(After::Reset));
+            let error =
+                session.data(request(&origin.url("/echo"), "POST", Some(b"once"))).wait().unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
+            assert_eq!(origin.requests().iter().filter(|request| request.method == "POST").count(), 1);
+        });
+    }
+}
+
 #[test]
 fn a_get_the_server_dropped_on_a_kept_connection_is_sent_again() {
     on_every_wire(|origin| {

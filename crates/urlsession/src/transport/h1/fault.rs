@@ -18,6 +18,9 @@ impl Connection {
             "the server closed the connection in the middle of its answer"
         };
         let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Head, detail);
+        let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        self.was_reset =
+            error.as_ref().is_some_and(is_reset) || self.write_error.as_ref().is_some_and(is_reset);
         let error = error.or_else(|| self.write_error.take());
         if let Some(refusal) = error.as_ref().and_then(late_refusal) {
             return refusal;
@@ -37,14 +40,16 @@ impl Connection {
         error.with_replay(replay)
     }
 
-    /// No byte of this exchange was taken by the system, or none of those was acknowledged by the peer.
+    /// No byte of this exchange was taken by the system; or the server ended the connection in order, and the
+    /// segment that said so acknowledged none of them: it had closed before they came. A reset proves nothing, for
+    /// what it acknowledges is not counted (RFC 9293 §3.10.7.4).
     fn nothing_reached_the_server(&self) -> bool {
         let wire = self.stream.wire();
-        wire.written() == self.written_before
-            || wire
-                .as_tcp()
-                .and_then(acknowledged)
-                .is_some_and(|acknowledged| acknowledged <= self.written_before)
+        if wire.written() == self.written_before {
+            return true;
+        }
+        let acknowledged = wire.as_tcp().and_then(acknowledged);
+        !self.was_reset && acknowledged.is_some_and(|acknowledged| acknowledged <= self.written_before)
     }
 }
 
