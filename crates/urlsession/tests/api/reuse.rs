@@ -51,6 +51,30 @@ fn a_post_the_server_has_read_is_never_sent_twice() {
     });
 }
 
+/// The peer's server answers one request a connection and closes without saying so. A request that reaches it in the
+/// moment between is acknowledged and never read, which cannot be told from one that was: it fails rather than be
+/// sent twice.
+#[test]
+fn posts_to_a_server_that_closes_after_each_answer_arrive_once_or_fail() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        let origin = Origin::builder().wire(wire).close_after_response(true).start();
+        let session = session(&origin);
+        for number in 0..300 {
+            let body = format!("number {number}");
+            let post = request(&origin.url("/echo"), "POST", Some(body.as_bytes()));
+            match session.data(post).wait() {
+                Ok((data, _)) => assert_eq!(text(&data), body),
+                Err(error) => assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost, "{error}"),
+            }
+        }
+        let mut bodies = origin.requests().iter().map(|request| request.text()).collect::<Vec<_>>();
+        let arrived = bodies.len();
+        bodies.sort();
+        bodies.dedup();
+        assert_eq!(bodies.len(), arrived, "{wire:?}: none arrived twice");
+    }
+}
+
 /// A reset says nothing of what the server has read: its acknowledgement may have been on the way.
 #[test]
 fn a_post_answered_by_a_reset_is_never_sent_twice() {
