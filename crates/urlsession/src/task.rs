@@ -20,6 +20,7 @@ mod queue;
 mod roster;
 mod run;
 mod state;
+mod text;
 
 pub use self::answer::{Answer, Responder};
 pub use self::bytes::{AsyncBytes, BytesRequest};
@@ -35,3 +36,4 @@ pub use self::queue::{DelegateQueue, Job};
 pub(crate) use self::roster::Roster;
 pub(crate) use self::run::Handler;
 pub use self::state::TaskState;
+pub use self::text::{Characters, UnicodeScalars};

@@ -1,10 +1,11 @@
 //! One reference to each item that `docs/api-map.tsv` names: if it compiles, they are there.
 
 use urlsession::{
-    AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, Configuration, DataTask,
+    AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, Characters, Configuration, DataTask,
     DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, Phase, Progress,
     ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState,
-    TlsVersion, TransactionMetrics, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
+    TlsVersion, TransactionMetrics, UnicodeScalars, UrlError, UrlErrorCode, UrlRequest, UrlResponse,
+    UrlSession,
 };
 
 /// A type.
@@ -89,6 +90,10 @@ pub(super) fn names() -> Vec<&'static str> {
         kind!(AsyncBytes),
         value!(AsyncBytes::task),
         value!(AsyncBytes::lines),
+        value!(AsyncBytes::characters),
+        value!(AsyncBytes::unicode_scalars),
+        kind!(Characters),
+        kind!(UnicodeScalars),
         kind!(Lines),
         method!(TaskDelegate::will_perform_http_redirection),
         method!(TaskDelegate::need_new_body_stream),
