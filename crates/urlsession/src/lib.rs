@@ -43,7 +43,7 @@ pub use crate::message::{
     Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
     InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
 };
-pub use crate::session::{SessionDelegate, UrlSession};
+pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Job, Lines, Progress, ResourceFetchType, Responder, ResponseDisposition,

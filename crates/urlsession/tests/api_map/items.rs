@@ -2,10 +2,10 @@
 
 use urlsession::{
     AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, Characters, Configuration, DataTask,
-    DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, Phase, Progress,
-    ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState,
-    TlsVersion, TransactionMetrics, UnicodeScalars, UrlError, UrlErrorCode, UrlRequest, UrlResponse,
-    UrlSession,
+    DataTaskPublisher, DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType,
+    Phase, Progress, ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
+    TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UrlError, UrlErrorCode,
+    UrlRequest, UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -84,6 +84,12 @@ pub(super) fn names() -> Vec<&'static str> {
         call!(UrlSession::data_task_with_handler, |it: &UrlSession| it.data_task_with_handler("", |_| {})),
         call!(UrlSession::bytes, |it: &UrlSession| it.bytes("")),
         call!(UrlSession::data, |it: &UrlSession| it.data("")),
+        call!(UrlSession::data_task_publisher, |it: &UrlSession| it.data_task_publisher("")),
+        kind!(DataTaskPublisher),
+        call!(DataTaskPublisher::new, |it: UrlSession| DataTaskPublisher::new("", it)),
+        value!(DataTaskPublisher::request),
+        value!(DataTaskPublisher::session),
+        value!(DataTaskPublisher::values),
         kind!(ResponseDisposition),
         value!(ResponseDisposition::Cancel),
         value!(ResponseDisposition::Allow),
