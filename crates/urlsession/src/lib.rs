@@ -46,8 +46,9 @@ pub use crate::message::{
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, Job, Lines, Progress, ResourceFetchType, Responder, ResponseDisposition,
-    StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState, TransactionMetrics, UnicodeScalars,
+    DomainResolutionProtocol, Job, Lines, Progress, ProgressChanges, ResourceFetchType, Responder,
+    ResponseDisposition, StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState,
+    TransactionMetrics, UnicodeScalars,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

@@ -31,7 +31,7 @@ pub use self::handle::{DataTask, Task};
 pub use self::lines::Lines;
 pub use self::metrics::{DomainResolutionProtocol, ResourceFetchType, TaskMetrics, TransactionMetrics};
 pub use self::observe::{Changes, StateChanges, TaskChange};
-pub use self::progress::Progress;
+pub use self::progress::{Progress, ProgressChanges};
 pub use self::queue::{DelegateQueue, Job};
 pub(crate) use self::roster::Roster;
 pub(crate) use self::run::Handler;
