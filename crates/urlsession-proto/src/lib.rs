@@ -11,7 +11,9 @@
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
+//! | [`utf8`] | A byte stream as text |
 //! | [`lines`] | A byte stream cut into lines |
+//! | [`clusters`] | A byte stream cut into grapheme clusters (Unicode UAX #29) |
 //!
 //! ```
 //! use urlsession_proto::http1::{BodyDecoder, HeadLimits, parse_response, response_framing};
@@ -30,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod clusters;
 pub mod coding;
 pub mod disposition;
 pub mod field;
@@ -37,3 +40,4 @@ pub mod http1;
 pub mod lines;
 pub mod method;
 pub mod mime;
+pub mod utf8;

@@ -43,11 +43,12 @@ pub use crate::message::{
     Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
     InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
 };
-pub use crate::session::{SessionDelegate, UrlSession};
+pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
 pub use crate::task::{
-    Answer, AsyncBytes, BytesRequest, Changes, Data, DataTask, DelegateQueue, DomainResolutionProtocol, Job,
-    Lines, Progress, ResourceFetchType, Responder, ResponseDisposition, StateChanges, Task, TaskChange,
-    TaskDelegate, TaskMetrics, TaskState, TransactionMetrics,
+    Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
+    DomainResolutionProtocol, Job, Lines, Progress, ProgressChanges, ResourceFetchType, Responder,
+    ResponseDisposition, StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState,
+    TransactionMetrics, UnicodeScalars,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

@@ -3,6 +3,7 @@
 //! Apple: *URLSession*.
 
 mod delegate;
+mod publisher;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -10,9 +11,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use bytes::Bytes;
 
 pub use self::delegate::SessionDelegate;
+pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
 use crate::error::Result;
-use crate::message::{IntoUrlRequest, UrlResponse};
+use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
 use crate::task::{
     BytesRequest, Core, Data, DataTask, DelegateQueue, Handler, Roster, Style, Task, TaskDelegate,
 };
@@ -127,14 +129,20 @@ impl UrlSession {
     #[doc(alias = "data(for:)")]
     #[doc(alias = "data(from:)")]
     pub fn data(&self, request: impl IntoUrlRequest) -> Data {
-        Data::new(self.core(request, Style::Future, None))
+        Data::new(self.core(request.into_url_request(), Style::Future, None))
     }
 
     /// Loads as a stream: a future of the body to come and the response.
     #[doc(alias = "bytes(for:delegate:)")]
     #[doc(alias = "bytes(from:delegate:)")]
     pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesRequest {
-        BytesRequest::new(self.core(request, Style::Future, None))
+        BytesRequest::new(self.core(request.into_url_request(), Style::Future, None))
+    }
+
+    /// Loads to memory, as often as it is asked to: a value that is awaited or streamed, each time with a new task.
+    #[doc(alias = "dataTaskPublisher(for:)")]
+    pub fn data_task_publisher(&self, request: impl IntoUrlRequest) -> DataTaskPublisher {
+        DataTaskPublisher::new(request, self.clone())
     }
 
     /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
@@ -208,11 +216,11 @@ impl UrlSession {
     }
 
     fn create(&self, request: impl IntoUrlRequest, style: Style, handler: Option<Handler>) -> DataTask {
-        DataTask::of(Task::of(self.core(request, style, handler)))
+        DataTask::of(Task::of(self.core(request.into_url_request(), style, handler)))
     }
 
-    fn core(&self, request: impl IntoUrlRequest, style: Style, handler: Option<Handler>) -> Arc<Core> {
-        let core = Core::new(&self.0.roster, request.into_url_request(), style, handler);
+    fn core(&self, request: Result<UrlRequest>, style: Style, handler: Option<Handler>) -> Arc<Core> {
+        let core = Core::new(&self.0.roster, request, style, handler);
         if let Some(delegate) = self.0.roster.delegate() {
             delegate.did_create_task(&Task::of(core.clone()));
         }

@@ -20,6 +20,7 @@ mod queue;
 mod roster;
 mod run;
 mod state;
+mod text;
 
 pub use self::answer::{Answer, Responder};
 pub use self::bytes::{AsyncBytes, BytesRequest};
@@ -30,8 +31,9 @@ pub use self::handle::{DataTask, Task};
 pub use self::lines::Lines;
 pub use self::metrics::{DomainResolutionProtocol, ResourceFetchType, TaskMetrics, TransactionMetrics};
 pub use self::observe::{Changes, StateChanges, TaskChange};
-pub use self::progress::Progress;
+pub use self::progress::{Progress, ProgressChanges};
 pub use self::queue::{DelegateQueue, Job};
 pub(crate) use self::roster::Roster;
 pub(crate) use self::run::Handler;
 pub use self::state::TaskState;
+pub use self::text::{Characters, UnicodeScalars};

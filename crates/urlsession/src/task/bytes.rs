@@ -19,6 +19,7 @@ use super::governor::Governor;
 use super::handle::{DataTask, Task};
 use super::lines::Lines;
 use super::run;
+use super::text::{Characters, UnicodeScalars};
 use crate::env::{Place, block_on};
 use crate::error::{Result, UrlError};
 use crate::load::{Body, BoxFuture, Log, Response};
@@ -113,7 +114,8 @@ async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)
 }
 
 /// The body of a response, decoded, as it comes: a [`Stream`] of chunks, an `AsyncRead` (of `futures-io` and of
-/// tokio), or [`lines`](Self::lines).
+/// tokio), or text: [`lines`](Self::lines), [`characters`](Self::characters) or
+/// [`unicode_scalars`](Self::unicode_scalars).
 ///
 /// Reading slowly holds the server back. Dropping it before its end cancels the task.
 #[doc(alias = "URLSession.AsyncBytes")]
@@ -140,6 +142,18 @@ impl AsyncBytes {
     /// and what is not UTF-8 is replaced. A line longer than 1 MiB is an error.
     pub fn lines(self) -> Lines {
         Lines::new(self)
+    }
+
+    /// The body as Unicode scalar values. What is not UTF-8 is replaced by U+FFFD.
+    #[doc(alias = "unicodeScalars")]
+    pub fn unicode_scalars(self) -> UnicodeScalars {
+        UnicodeScalars::new(self)
+    }
+
+    /// The body as characters: extended grapheme clusters, each given once nothing can be added to it. What is not
+    /// UTF-8 is replaced by U+FFFD. A character longer than 4 KiB is an error.
+    pub fn characters(self) -> Characters {
+        Characters::new(self)
     }
 
     /// The next chunk, waited for on this thread; for bodies opened with [`BytesRequest::wait`].

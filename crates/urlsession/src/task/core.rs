@@ -3,12 +3,13 @@
 //! Handles, futures and the running load all share one. It runs nothing itself.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use super::delegate::TaskDelegate;
 use super::metrics::Epoch;
 use super::observe::{TaskChange, Watchers};
+use super::progress::Controls;
 use super::roster::{Roster, Seat};
 use super::run::{self, Handler};
 use super::state::{Machine, TaskState};
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(super) meter: Meter,
     pub(super) created: Epoch,
     pub(super) bytes: Bytes,
+    /// What was set on its progress, which few do.
+    pub(super) controls: OnceLock<Box<Controls>>,
     priority: AtomicU32,
     live: Mutex<Live>,
 }
@@ -108,6 +111,7 @@ impl Core {
                 meter: Meter::default(),
                 created,
                 bytes: Bytes::new(to_send),
+                controls: OnceLock::new(),
                 priority: AtomicU32::new(DEFAULT_PRIORITY.to_bits()),
                 live: Mutex::new(Live {
                     machine: Machine::new(),
@@ -283,6 +287,9 @@ impl Completed {
         drop(live);
         // Applications' code may run here: not under the lock.
         drop(released);
+        if let Some(controls) = core.controls.get() {
+            controls.clear();
+        }
         if let Some(seat) = seat {
             core.roster.leave(seat);
         }

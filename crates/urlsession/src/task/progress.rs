@@ -1,40 +1,110 @@
-//! `Progress` of a task: a live view of its counters with a way back to its controls. Apple: *Progress*.
+//! `Progress`: how far something has come, with a way back to its controls. Apple: *Progress*.
+//!
+//! A task's is a live view of its counters; one of the application's own is a tree.
+
+mod changes;
+mod controls;
+mod tree;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+pub use self::changes::ProgressChanges;
+pub(super) use self::controls::Controls;
+use self::controls::{Act, Handler};
+use self::tree::Tree;
 use super::core::{Core, UNKNOWN};
-use super::observe::Changes;
 use super::state::TaskState;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// How far a task has come: body bytes sent and received, together.
+/// How far something has come.
+///
+/// Of a task ([`Task::progress`](crate::Task::progress)): body bytes sent and received, together. Or one of the
+/// application's own, whose units it counts itself or leaves to children: tasks' progresses, or more of its own.
+///
+/// A clone is the same progress.
 #[derive(Clone)]
 #[doc(alias = "NSProgress")]
-pub struct Progress(Arc<Core>);
+pub struct Progress(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Task(Arc<Core>),
+    Tree(Arc<Tree>),
+}
 
 impl Progress {
     pub(super) fn of(core: Arc<Core>) -> Self {
-        Self(core)
+        Self(Kind::Task(core))
     }
 
-    /// Bytes to send and to receive; `None` while one of them is not known.
+    /// A progress of so many units, none of which is completed.
+    #[doc(alias = "init(totalUnitCount:)")]
+    pub fn with_total_unit_count(units: u64) -> Self {
+        Self(Kind::Tree(Tree::new(units)))
+    }
+
+    /// Lets `child` count for `pending_unit_count` of this progress's units: as a fraction while it is under way, and
+    /// as completed once it is finished. Cancelling, pausing and resuming this progress act on the child, also if
+    /// this one was cancelled or paused before.
+    ///
+    /// # Errors
+    /// If this is the progress of a task, which counts for itself, or if it is a descendant of `child`.
+    #[doc(alias = "addChild(_:withPendingUnitCount:)")]
+    pub fn add_child(&self, child: &Self, pending_unit_count: u64) -> Result<()> {
+        match &self.0 {
+            Kind::Tree(tree) => tree.add_child(child, pending_unit_count),
+            Kind::Task(_) => {
+                let detail = "the progress of a task takes no children";
+                Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail))
+            }
+        }
+    }
+
+    /// All units; for a task the bytes to send and to receive, `None` while one of them is not known.
     #[doc(alias = "totalUnitCount")]
     pub fn total_unit_count(&self) -> Option<u64> {
-        let bytes = &self.0.bytes;
-        let (send, receive) = (bytes.to_send.load(Relaxed), bytes.to_receive.load(Relaxed));
-        (send != UNKNOWN && receive != UNKNOWN).then(|| send.saturating_add(receive))
+        match &self.0 {
+            Kind::Tree(tree) => Some(tree.total()),
+            Kind::Task(core) => {
+                let (send, receive) = (core.bytes.to_send.load(Relaxed), core.bytes.to_receive.load(Relaxed));
+                (send != UNKNOWN && receive != UNKNOWN).then(|| send.saturating_add(receive))
+            }
+        }
     }
 
-    /// Bytes sent and received so far.
+    /// Changes the number of all units. No effect on the progress of a task.
+    pub fn set_total_unit_count(&self, units: u64) {
+        if let Kind::Tree(tree) = &self.0 {
+            tree.set_total(units);
+        }
+    }
+
+    /// Units completed so far, with those of finished children; for a task the bytes sent and received.
     #[doc(alias = "completedUnitCount")]
     pub fn completed_unit_count(&self) -> u64 {
-        self.0.bytes.sent.load(Relaxed).saturating_add(self.0.bytes.received.load(Relaxed))
+        match &self.0 {
+            Kind::Tree(tree) => tree.completed(),
+            Kind::Task(core) => {
+                core.bytes.sent.load(Relaxed).saturating_add(core.bytes.received.load(Relaxed))
+            }
+        }
     }
 
-    /// From 0 to 1; 0 while the total is not known, 1 when the task has succeeded.
+    /// Changes the number of units completed, those of children not counted. No effect on the progress of a task.
+    pub fn set_completed_unit_count(&self, units: u64) {
+        if let Kind::Tree(tree) = &self.0 {
+            tree.set_completed(units);
+        }
+    }
+
+    /// From 0 to 1; 0 while the total is not known, 1 when it is finished.
     #[doc(alias = "fractionCompleted")]
     pub fn fraction_completed(&self) -> f64 {
+        if let Kind::Tree(tree) = &self.0 {
+            return tree.fraction();
+        }
         if self.is_finished() {
             return 1.0;
         }
@@ -44,54 +114,186 @@ impl Progress {
         }
     }
 
-    /// Is the total not known?
+    /// Is the total not known? Without a task: is neither a total nor a completed unit set?
     #[doc(alias = "isIndeterminate")]
     pub fn is_indeterminate(&self) -> bool {
-        self.total_unit_count().is_none()
+        match &self.0 {
+            Kind::Tree(tree) => tree.is_indeterminate(),
+            Kind::Task(_) => self.total_unit_count().is_none(),
+        }
     }
 
-    /// Has the task ended with success?
+    /// Has the task ended with success? Without a task: are all units completed?
     #[doc(alias = "isFinished")]
     pub fn is_finished(&self) -> bool {
-        let live = self.0.live();
-        live.error.is_none() && live.state() == TaskState::Completed
+        match &self.0 {
+            Kind::Tree(tree) => tree.is_finished(),
+            Kind::Task(core) => {
+                let live = core.live();
+                live.error.is_none() && live.state() == TaskState::Completed
+            }
+        }
     }
 
-    /// Was the task cancelled?
+    /// Was it cancelled? A parent is not by the cancellation of its children.
     #[doc(alias = "isCancelled")]
     pub fn is_cancelled(&self) -> bool {
-        let live = self.0.live();
-        live.state() == TaskState::Canceling
-            || live.error.as_ref().is_some_and(|error| error.code() == crate::error::UrlErrorCode::Cancelled)
+        match &self.0 {
+            Kind::Tree(tree) => tree.is_cancelled(),
+            Kind::Task(core) => {
+                let live = core.live();
+                live.state() == TaskState::Canceling
+                    || live.error.as_ref().is_some_and(|error| error.code() == UrlErrorCode::Cancelled)
+            }
+        }
     }
 
-    /// Is the task suspended?
+    /// Is it paused, or the task suspended?
     #[doc(alias = "isPaused")]
     pub fn is_paused(&self) -> bool {
-        self.0.state() == TaskState::Suspended
+        match &self.0 {
+            Kind::Tree(tree) => tree.is_paused(),
+            Kind::Task(core) => core.state() == TaskState::Suspended,
+        }
     }
 
-    /// Cancels the task.
+    /// Is cancelling to be offered to a user? `true` unless set otherwise; [`cancel`](Self::cancel) works either
+    /// way.
+    #[doc(alias = "isCancellable")]
+    pub fn is_cancellable(&self) -> bool {
+        self.controls().is_none_or(Controls::is_cancellable)
+    }
+
+    /// Sets whether cancelling is to be offered.
+    pub fn set_cancellable(&self, is_cancellable: bool) {
+        self.controls_to_set().set_cancellable(is_cancellable);
+    }
+
+    /// Is pausing to be offered to a user? `true` unless set otherwise; [`pause`](Self::pause) works either way.
+    #[doc(alias = "isPausable")]
+    pub fn is_pausable(&self) -> bool {
+        self.controls().is_none_or(Controls::is_pausable)
+    }
+
+    /// Sets whether pausing is to be offered.
+    pub fn set_pausable(&self, is_pausable: bool) {
+        self.controls_to_set().set_pausable(is_pausable);
+    }
+
+    /// Cancels it: calls its handler, then cancels the children, or the task.
     #[doc(alias = "cancel()")]
     pub fn cancel(&self) {
-        self.0.cancel();
+        self.act(Act::Cancel);
     }
 
-    /// Suspends the task.
+    /// Pauses it: calls its handler, then pauses the children, or suspends the task.
     #[doc(alias = "pause()")]
     pub fn pause(&self) {
-        self.0.suspend();
+        self.act(Act::Pause);
     }
 
-    /// Resumes the task.
+    /// Resumes it: calls its handler, then resumes the children, or the task.
     #[doc(alias = "resume()")]
     pub fn resume(&self) {
-        self.0.resume();
+        self.act(Act::Resume);
     }
 
-    /// Changes of the task, among them those of its bytes.
-    pub fn changes(&self) -> Changes {
-        self.0.watch()
+    /// Called on the thread that cancels this progress or one above it; once, and at once if that has happened
+    /// already. Not called if a task is cancelled by itself.
+    #[doc(alias = "cancellationHandler")]
+    pub fn set_cancellation_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
+        self.set_handler(Act::Cancel, Arc::new(handler));
+        if let Kind::Tree(tree) = &self.0
+            && tree.is_cancelled()
+        {
+            tree.controls.call(Act::Cancel);
+        }
+    }
+
+    /// Called on the thread that pauses this progress or one above it, each time it was not paused.
+    #[doc(alias = "pausingHandler")]
+    pub fn set_pausing_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
+        self.set_handler(Act::Pause, Arc::new(handler));
+    }
+
+    /// Called on the thread that resumes this progress or one above it, each time it was paused.
+    #[doc(alias = "resumingHandler")]
+    pub fn set_resuming_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
+        self.set_handler(Act::Resume, Arc::new(handler));
+    }
+
+    /// The fraction in words, in English: `42% completed`.
+    #[doc(alias = "localizedDescription")]
+    pub fn localized_description(&self) -> String {
+        format!("{}% completed", (self.fraction_completed() * 100.0).floor())
+    }
+
+    /// The fraction each time something has changed, here or in a child.
+    pub fn changes(&self) -> ProgressChanges {
+        let own = match &self.0 {
+            Kind::Tree(tree) => tree.watch(),
+            Kind::Task(core) => core.watch(),
+        };
+        ProgressChanges::new(self.clone(), own)
+    }
+
+    fn act(&self, act: Act) {
+        let core = match &self.0 {
+            Kind::Tree(tree) => return tree.act(act),
+            Kind::Task(core) => core,
+        };
+        let state = core.state();
+        let changes = match act {
+            Act::Cancel => matches!(state, TaskState::Running | TaskState::Suspended),
+            Act::Pause => state == TaskState::Running,
+            Act::Resume => state == TaskState::Suspended,
+        };
+        if let Some(controls) = core.controls.get().filter(|_| changes) {
+            controls.call(act);
+        }
+        match act {
+            Act::Cancel => core.cancel(),
+            Act::Pause => core.suspend(),
+            Act::Resume => core.resume(),
+        }
+    }
+
+    fn set_handler(&self, act: Act, handler: Handler) {
+        // A task that is over needs none: it would only keep alive what the handler holds.
+        if !matches!(&self.0, Kind::Task(core) if core.state() == TaskState::Completed) {
+            self.controls_to_set().set_handler(act, Some(handler));
+        }
+    }
+
+    fn controls(&self) -> Option<&Controls> {
+        match &self.0 {
+            Kind::Tree(tree) => Some(&tree.controls),
+            Kind::Task(core) => core.controls.get().map(|controls| &**controls),
+        }
+    }
+
+    fn controls_to_set(&self) -> &Controls {
+        match &self.0 {
+            Kind::Tree(tree) => &tree.controls,
+            Kind::Task(core) => core.controls.get_or_init(Default::default),
+        }
+    }
+
+    /// Is `tree` this progress, or below it?
+    fn contains(&self, tree: &Arc<Tree>) -> bool {
+        matches!(&self.0, Kind::Tree(own) if own.contains(tree))
+    }
+
+    fn children_since(&self, number: u64) -> Vec<(u64, Self)> {
+        match &self.0 {
+            Kind::Tree(tree) => tree.children_since(number),
+            Kind::Task(_) => Vec::new(),
+        }
+    }
+
+    /// Is there nothing more to hear of it? A task's own changes end by themselves.
+    fn has_ended(&self) -> bool {
+        matches!(self.0, Kind::Tree(_)) && (self.is_finished() || self.is_cancelled())
     }
 }
 

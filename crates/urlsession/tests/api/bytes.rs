@@ -40,6 +40,87 @@ fn lines_come_one_by_one_without_their_ends() {
     });
 }
 
+const TEXT: &str = "ne\u{301}\r\n\u{1f1f3}\u{1f1f5}\u{1f1fa}\u{1f1f8}";
+
+/// Held back at every byte in turn: sequences and characters are cut everywhere.
+#[test]
+fn characters_come_whole_and_as_soon_as_they_are_certain() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        for cut in 1..TEXT.len() as u64 {
+            let gate = origin.hold();
+            origin.enqueue("/text", Reply::new(200).body(TEXT).body_gate(cut, gate.clone()));
+            let (bytes, _) = session.bytes(origin.url("/text")).wait().unwrap();
+            let mut characters = bytes.characters();
+            // The first is certain once the second has begun.
+            if cut > 1 {
+                assert_eq!(characters.wait_character().unwrap().unwrap(), "n");
+            }
+            gate.release();
+            let rest = std::iter::from_fn(|| characters.wait_character()).map(Result::unwrap);
+            let expected = ["n", "e\u{301}", "\r\n", "\u{1f1f3}\u{1f1f5}", "\u{1f1fa}\u{1f1f8}"];
+            assert_eq!(rest.collect::<Vec<_>>(), expected[usize::from(cut > 1)..], "cut at {cut}");
+            assert!(characters.bytes().task().error().is_none());
+        }
+    });
+}
+
+#[test]
+fn scalars_come_one_by_one_and_what_is_no_text_is_replaced() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        for cut in 1..TEXT.len() as u64 {
+            let gate = origin.hold();
+            let body = [TEXT.as_bytes(), b"\xff\xe2\x82"].concat();
+            origin.enqueue("/text", Reply::new(200).body(body).body_gate(cut, gate.clone()));
+            in_tokio(async {
+                let (bytes, _) = session.bytes(origin.url("/text")).await.unwrap();
+                let mut scalars = bytes.unicode_scalars();
+                assert_eq!(next(&mut scalars).await.unwrap().unwrap(), 'n');
+                gate.release();
+                let rest = drain(scalars).await.into_iter().map(Result::unwrap).collect::<String>();
+                assert_eq!(rest, format!("{}\u{fffd}\u{fffd}", &TEXT[1..]), "cut at {cut}");
+            });
+        }
+        let (bytes, _) = session.bytes(origin.url("/Nepal")).wait().unwrap();
+        let mut scalars = bytes.unicode_scalars();
+        assert_eq!(
+            std::iter::from_fn(|| scalars.wait_scalar()).map(Result::unwrap).collect::<String>(),
+            "Kathmandu"
+        );
+    });
+}
+
+#[test]
+fn an_error_in_the_body_ends_its_text() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let open = || {
+            origin.enqueue("/cut", Reply::new(200).body("abcdef").truncate_at(3));
+            session.bytes(origin.url("/cut")).wait().unwrap().0
+        };
+        let mut characters = open().characters();
+        let found = std::iter::from_fn(|| characters.wait_character()).last().unwrap();
+        assert_eq!(found.unwrap_err().code(), UrlErrorCode::NetworkConnectionLost);
+        let mut scalars = open().unicode_scalars();
+        let found = std::iter::from_fn(|| scalars.wait_scalar()).last().unwrap();
+        assert_eq!(found.unwrap_err().code(), UrlErrorCode::NetworkConnectionLost);
+        assert!(scalars.wait_scalar().is_none());
+    });
+}
+
+#[test]
+fn a_character_without_end_is_an_error() {
+    on_every_wire(|origin| {
+        origin.enqueue("/marks", Reply::new(200).body("\u{301}".repeat(4096)));
+        let (bytes, _) = session(origin).bytes(origin.url("/marks")).wait().unwrap();
+        let mut characters = bytes.characters();
+        let error = characters.wait_character().unwrap().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::DataLengthExceedsMaximum);
+        assert!(characters.wait_character().is_none());
+    });
+}
+
 #[test]
 fn it_is_an_async_read() {
     use tokio::io::AsyncReadExt;

@@ -13,6 +13,8 @@ mod execution;
 mod http2;
 mod metrics;
 mod order;
+mod progress;
+mod publisher;
 mod redirects;
 mod requests;
 mod reuse;

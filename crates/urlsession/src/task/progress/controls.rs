@@ -1,0 +1,69 @@
+//! What an application sets on a progress: handlers of its controls, and whether they are to be offered to a user.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(super) type Handler = Arc<dyn Fn() + Send + Sync>;
+
+/// One of the three controls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Cancel,
+    Pause,
+    Resume,
+}
+
+/// The settings of one progress.
+#[derive(Default)]
+pub(in crate::task) struct Controls(Mutex<Settings>);
+
+#[derive(Default)]
+struct Settings {
+    handlers: [Option<Handler>; 3],
+    is_not_cancellable: bool,
+    is_not_pausable: bool,
+}
+
+impl Controls {
+    pub(super) fn set_handler(&self, act: Act, handler: Option<Handler>) {
+        let old = std::mem::replace(&mut self.settings().handlers[act as usize], handler);
+        // What it holds may be the application's: it is let go outside the lock.
+        drop(old);
+    }
+
+    /// Calls the handler, if there is one; that of cancelling once and no more.
+    pub(super) fn call(&self, act: Act) {
+        let handler = match act {
+            Act::Cancel => self.settings().handlers[act as usize].take(),
+            Act::Pause | Act::Resume => self.settings().handlers[act as usize].clone(),
+        };
+        if let Some(handler) = handler {
+            handler();
+        }
+    }
+
+    /// Lets go of the handlers: they may hold the task they are of.
+    pub(in crate::task) fn clear(&self) {
+        let handlers = std::mem::take(&mut self.settings().handlers);
+        drop(handlers);
+    }
+
+    pub(super) fn is_cancellable(&self) -> bool {
+        !self.settings().is_not_cancellable
+    }
+
+    pub(super) fn set_cancellable(&self, is_cancellable: bool) {
+        self.settings().is_not_cancellable = !is_cancellable;
+    }
+
+    pub(super) fn is_pausable(&self) -> bool {
+        !self.settings().is_not_pausable
+    }
+
+    pub(super) fn set_pausable(&self, is_pausable: bool) {
+        self.settings().is_not_pausable = !is_pausable;
+    }
+
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,195 @@
+//! A progress of the application's own: units it counts itself, and children that count for some of them.
+//!
+//! Everything is computed when it is asked for: a child knows nothing of its parents. Locks are taken from parent to
+//! child, and none is held while handlers and wakers run.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use super::Progress;
+use super::controls::{Act, Controls};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::task::observe::{Changes, TaskChange, Watchers};
+
+pub(super) struct Tree {
+    pub(super) controls: Controls,
+    state: Mutex<State>,
+}
+
+struct State {
+    total: u64,
+    completed: u64,
+    /// The units of children that have finished and are no longer held.
+    of_finished: u64,
+    children: Vec<Child>,
+    next_number: u64,
+    is_cancelled: bool,
+    is_paused: bool,
+    watchers: Watchers,
+}
+
+struct Child {
+    /// Grows from child to child.
+    number: u64,
+    progress: Progress,
+    pending: u64,
+}
+
+/// One child is added at a time, so that no two make a circle together.
+static ADDING: Mutex<()> = Mutex::new(());
+
+impl Tree {
+    pub(super) fn new(total: u64) -> Arc<Self> {
+        let state = State {
+            total,
+            completed: 0,
+            of_finished: 0,
+            children: Vec::new(),
+            next_number: 0,
+            is_cancelled: false,
+            is_paused: false,
+            watchers: Watchers::default(),
+        };
+        Arc::new(Self { controls: Controls::default(), state: Mutex::new(state) })
+    }
+
+    pub(super) fn add_child(self: &Arc<Self>, child: &Progress, pending: u64) -> Result<()> {
+        let adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
+        if child.contains(self) {
+            let detail = "a progress cannot be a child of its own child";
+            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+        }
+        let mut state = self.state();
+        // Whoever adds for long keeps no tasks that are long over.
+        let finished =
+            state.children.extract_if(.., |child| child.progress.is_finished()).collect::<Vec<_>>();
+        state.of_finished =
+            finished.iter().fold(state.of_finished, |sum, child| sum.saturating_add(child.pending));
+        let number = state.next_number;
+        state.next_number += 1;
+        state.children.push(Child { number, progress: child.clone(), pending });
+        let (is_cancelled, is_paused) = (state.is_cancelled, state.is_paused);
+        let wakers = state.watchers.tell(TaskChange::Bytes);
+        drop(state);
+        drop(adding);
+        drop(finished);
+        wakers.into_iter().for_each(Waker::wake);
+        if is_cancelled {
+            child.act(Act::Cancel);
+        } else if is_paused {
+            child.act(Act::Pause);
+        }
+        Ok(())
+    }
+
+    /// Is `other` this tree, or anywhere in it?
+    pub(super) fn contains(&self, other: &Arc<Self>) -> bool {
+        std::ptr::eq(self, Arc::as_ptr(other))
+            || self.state().children.iter().any(|child| child.progress.contains(other))
+    }
+
+    pub(super) fn set_completed(&self, units: u64) {
+        self.change(|state| state.completed = units);
+    }
+
+    pub(super) fn set_total(&self, units: u64) {
+        self.change(|state| state.total = units);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        change(&mut state);
+        let wakers = state.watchers.tell(TaskChange::Bytes);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.state().total
+    }
+
+    pub(super) fn completed(&self) -> u64 {
+        self.state().completed()
+    }
+
+    pub(super) fn fraction(&self) -> f64 {
+        let state = self.state();
+        if state.is_indeterminate() {
+            return 0.0;
+        }
+        let of_children = |child: &Child| child.pending as f64 * child.progress.fraction_completed();
+        let own = state.completed.saturating_add(state.of_finished) as f64;
+        let completed = own + state.children.iter().map(of_children).sum::<f64>();
+        // Without a total, whatever is completed is everything.
+        if completed >= state.total as f64 { 1.0 } else { completed / state.total as f64 }
+    }
+
+    pub(super) fn is_indeterminate(&self) -> bool {
+        self.state().is_indeterminate()
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        let state = self.state();
+        !state.is_indeterminate() && state.completed() >= state.total
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.state().is_cancelled
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.state().is_paused
+    }
+
+    /// Its own handler first, then the children.
+    pub(super) fn act(&self, act: Act) {
+        let mut state = self.state();
+        let has_changed = match act {
+            Act::Cancel => !std::mem::replace(&mut state.is_cancelled, true),
+            Act::Pause => !std::mem::replace(&mut state.is_paused, true),
+            Act::Resume => std::mem::replace(&mut state.is_paused, false),
+        };
+        // Suspensions of a task are counted: one pause is one of them. A surplus resumption does nothing to a task
+        // that runs, and starts one that never ran.
+        let children = if has_changed || act == Act::Resume { state.since(0) } else { Vec::new() };
+        let wakers = if has_changed { state.watchers.tell(TaskChange::Bytes) } else { Vec::new() };
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+        if has_changed {
+            self.controls.call(act);
+        }
+        for (_, child) in children {
+            child.act(act);
+        }
+    }
+
+    pub(super) fn watch(&self) -> Changes {
+        self.state().watchers.add(false)
+    }
+
+    /// The children from this number on.
+    pub(super) fn children_since(&self, number: u64) -> Vec<(u64, Progress)> {
+        self.state().since(number)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn completed(&self) -> u64 {
+        let finished = self.children.iter().filter(|child| child.progress.is_finished());
+        let of_children = finished.map(|child| child.pending).fold(self.of_finished, u64::saturating_add);
+        self.completed.saturating_add(of_children)
+    }
+
+    fn is_indeterminate(&self) -> bool {
+        self.total == 0 && self.completed() == 0
+    }
+
+    fn since(&self, number: u64) -> Vec<(u64, Progress)> {
+        let new = self.children.iter().filter(|child| child.number >= number);
+        new.map(|child| (child.number, child.progress.clone())).collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! Progress: trees over tasks, their controls and their changes.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use futures_core::Stream;
+use urlsession::{Progress, ProgressChanges, TaskState};
+use urlsession_testkit::{Reply, Wire};
+
+use crate::support::*;
+
+#[test]
+fn a_tree_counts_its_own_units_and_those_of_its_children() {
+    let root = Progress::with_total_unit_count(10);
+    assert_eq!((root.fraction_completed(), root.is_indeterminate(), root.is_finished()), (0.0, false, false));
+    root.set_completed_unit_count(2);
+    let child = Progress::with_total_unit_count(4);
+    let grandchild = Progress::with_total_unit_count(2);
+    root.add_child(&child, 8).unwrap();
+    child.add_child(&grandchild, 4).unwrap();
+    grandchild.set_completed_unit_count(1);
+    assert_eq!((grandchild.fraction_completed(), child.fraction_completed()), (0.5, 0.5));
+    assert_eq!((root.fraction_completed(), root.completed_unit_count()), (0.6, 2));
+    assert_eq!(root.localized_description(), "60% completed");
+    grandchild.set_completed_unit_count(2);
+    assert_eq!((root.fraction_completed(), root.completed_unit_count(), root.is_finished()), (1.0, 10, true));
+    assert_eq!(root.total_unit_count(), Some(10));
+    // A finished child need not be kept: its units stay.
+    root.set_total_unit_count(20);
+    root.add_child(&Progress::with_total_unit_count(1), 10).unwrap();
+    assert_eq!((root.fraction_completed(), root.completed_unit_count()), (0.5, 10));
+}
+
+#[test]
+fn a_tree_without_units_is_indeterminate() {
+    let progress = Progress::with_total_unit_count(0);
+    assert_eq!((progress.is_indeterminate(), progress.fraction_completed()), (true, 0.0));
+    progress.set_completed_unit_count(1);
+    assert_eq!((progress.is_indeterminate(), progress.fraction_completed()), (false, 1.0));
+    assert!(progress.is_finished());
+}
+
+#[test]
+fn circles_and_children_of_tasks_are_refused() {
+    let [a, b, c] = [1, 1, 1].map(Progress::with_total_unit_count);
+    a.add_child(&b, 1).unwrap();
+    b.add_child(&c, 1).unwrap();
+    for (parent, child) in [(&a, &a), (&b, &a), (&c, &a), (&c, &b)] {
+        parent.add_child(child, 1).unwrap_err();
+    }
+    let task = urlsession::UrlSession::shared().data_task("http://localhost/");
+    task.progress().add_child(&a, 1).unwrap_err();
+    task.progress().set_total_unit_count(9);
+    assert_eq!(task.progress().total_unit_count(), None);
+}
+
+/// A progress whose handlers write down that they were called.
+fn heard(progress: &Progress, name: &'static str, log: &Arc<Mutex<Vec<String>>>) {
+    let write = |what: &'static str| {
+        let log = log.clone();
+        move || log.lock().unwrap().push(format!("{name} {what}"))
+    };
+    progress.set_cancellation_handler(write("cancelled"));
+    progress.set_pausing_handler(write("paused"));
+    progress.set_resuming_handler(write("resumed"));
+}
+
+#[test]
+fn controls_call_handlers_and_act_on_children() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::held(gate.clone()));
+        let session = session(origin);
+        let task = session.data_task(origin.url("/held"));
+        let (root, child) = (Progress::with_total_unit_count(2), Progress::with_total_unit_count(1));
+        root.add_child(&child, 1).unwrap();
+        child.add_child(&task.progress(), 1).unwrap();
+        let log = Arc::default();
+        heard(&root, "root", &log);
+        heard(&child, "child", &log);
+        heard(&task.progress(), "task", &log);
+
+        root.resume();
+        assert_eq!((task.state(), root.is_paused()), (TaskState::Running, false));
+        assert!(gate.wait_reached(PATIENCE));
+        root.pause();
+        root.pause();
+        assert_eq!(task.state(), TaskState::Suspended);
+        assert!(root.is_paused() && child.is_paused() && task.progress().is_paused());
+        root.resume();
+        assert_eq!(task.state(), TaskState::Running, "one resumption for one pause");
+        child.cancel();
+        assert!(!root.is_cancelled() && child.is_cancelled());
+        in_tokio(drain(task.observe()));
+        root.cancel();
+        root.cancel();
+        assert!(root.is_cancelled() && task.progress().is_cancelled() && !root.is_finished());
+        let expected = [
+            "task resumed",
+            "root paused",
+            "child paused",
+            "task paused",
+            "root resumed",
+            "child resumed",
+            "task resumed",
+            "child cancelled",
+            "task cancelled",
+            "root cancelled",
+        ];
+        assert_eq!(*log.lock().unwrap(), expected);
+    });
+}
+
+#[test]
+fn who_joins_late_is_treated_as_the_others_were() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let (root, late) = (Progress::with_total_unit_count(1), Progress::with_total_unit_count(1));
+        root.pause();
+        root.add_child(&late, 1).unwrap();
+        assert!(late.is_paused());
+        root.cancel();
+        let task = session.data_task(origin.url("/Nepal"));
+        root.add_child(&task.progress(), 1).unwrap();
+        in_tokio(drain(task.observe()));
+        assert!(task.progress().is_cancelled());
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = calls.clone();
+        root.set_cancellation_handler(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(calls.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn what_is_offered_to_a_user_is_only_said() {
+    let task = urlsession::UrlSession::shared().data_task("http://localhost/");
+    for progress in [Progress::with_total_unit_count(1), task.progress()] {
+        assert!(progress.is_cancellable() && progress.is_pausable());
+        progress.set_cancellable(false);
+        progress.set_pausable(false);
+        assert!(!progress.is_cancellable() && !progress.is_pausable());
+        progress.cancel();
+        assert!(progress.is_cancelled());
+    }
+    assert!(!task.progress().is_cancellable(), "a task has one progress, however often it is asked for");
+}
+
+#[test]
+fn a_tree_tells_what_happens_below_it() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        let url = origin.url("/half");
+        origin.enqueue("/half", Reply::new(200).pattern(0, 100_000).body_gate(50_000, gate.clone()));
+        let (session, recorder) = recorded(origin);
+        let root = Progress::with_total_unit_count(4);
+        let mut changes = root.changes();
+        let inner = Progress::with_total_unit_count(1);
+        root.add_child(&inner, 2).unwrap();
+        let task = session.data_task(url);
+        inner.add_child(&task.progress(), 1).unwrap();
+        task.resume();
+        recorder.wait_for(|log| log.data.len() == 50_000);
+        in_tokio(async {
+            // Unread changes are one; the last of them is there at the latest.
+            while next(&mut changes).await.unwrap() < 0.25 {}
+            assert_eq!(root.fraction_completed(), 0.25);
+            gate.release();
+            while !inner.is_finished() {
+                next(&mut changes).await.unwrap();
+            }
+            assert_eq!((root.fraction_completed(), root.is_finished()), (0.5, false));
+            root.set_completed_unit_count(2);
+            assert_eq!(drain(changes).await.last(), Some(&1.0));
+        });
+        assert_eq!(root.completed_unit_count(), 4);
+        assert!(in_tokio(drain(root.changes())).is_empty());
+        assert!(in_tokio(drain(task.progress().changes())).is_empty());
+    });
+}
+
+/// A waker and a handler that use the progress themselves would deadlock under its lock.
+#[test]
+fn no_lock_is_held_while_the_application_is_called() {
+    struct Reader(Progress, Mutex<Vec<f64>>);
+    impl Wake for Reader {
+        fn wake(self: Arc<Self>) {
+            let fraction = self.0.fraction_completed();
+            self.1.lock().unwrap().push(fraction);
+        }
+    }
+    let root = Progress::with_total_unit_count(4);
+    let child = Progress::with_total_unit_count(2);
+    root.add_child(&child, 4).unwrap();
+    let reader = Arc::new(Reader(root.clone(), Mutex::default()));
+    let waker = Waker::from(reader.clone());
+    let mut changes = root.changes();
+    let poll = |changes: &mut ProgressChanges| Pin::new(changes).poll_next(&mut Context::from_waker(&waker));
+    assert_eq!(poll(&mut changes), Poll::Pending);
+    child.set_completed_unit_count(1);
+    assert_eq!(*reader.1.lock().unwrap(), [0.5]);
+    assert_eq!(poll(&mut changes), Poll::Ready(Some(0.5)));
+    assert_eq!(poll(&mut changes), Poll::Pending);
+    let seen = root.clone();
+    root.set_cancellation_handler(move || {
+        seen.set_total_unit_count(8);
+        seen.add_child(&Progress::with_total_unit_count(1), 4).unwrap();
+    });
+    root.cancel();
+    assert_eq!(poll(&mut changes), Poll::Ready(Some(0.25)));
+    assert_eq!(poll(&mut changes), Poll::Ready(None));
+}
