@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use urlsession::{ResourceFetchType, TlsVersion, TransactionMetrics};
+use urlsession::{ResourceFetchType, TlsVersion, TransactionMetrics, UrlErrorCode};
 use urlsession_testkit::{After, Reply, Wire};
 
 use crate::support::*;
@@ -129,5 +129,65 @@ fn tasks_with_handlers_and_futures_have_metrics_too() {
         session.bytes(origin.url("/Peru")).wait().unwrap().0.wait_chunk();
         let log = recorder.wait_for(|log| log.metrics.len() >= 2);
         assert!(log.calls.is_empty(), "{:?}", log.calls);
+    });
+}
+
+#[test]
+fn whoever_asks_a_task_that_is_over_gets_its_metrics_without_a_delegate() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let data = session.data(origin.url("/Peru"));
+        let task = data.task();
+        assert!(task.metrics().is_none(), "nothing is measured before the end");
+        in_tokio(data).unwrap();
+        let (mut body, _) = session.bytes(origin.url("/Peru")).wait().unwrap();
+        assert!(body.task().metrics().is_none(), "the body is still to come");
+        while body.wait_chunk().transpose().unwrap().is_some() {}
+        let (handled, result) = load_with_task(&session, origin.url("/Peru"));
+        result.unwrap();
+        for task in [task, body.task(), handled] {
+            let metrics = task.metrics().unwrap();
+            let [transaction] = &metrics.transaction_metrics[..] else { panic!("{metrics:?}") };
+            assert_eq!(transaction.response.as_ref(), task.response().as_ref());
+            assert_eq!(transaction.count_of_response_body_bytes_after_decoding, 4);
+            assert!(transaction.error.is_none());
+            assert!(metrics.task_interval.1 >= transaction.response_end_date.unwrap());
+            assert!(std::sync::Arc::ptr_eq(&metrics, &task.metrics().unwrap()), "measured once");
+        }
+    });
+}
+
+#[test]
+fn a_delegate_and_the_task_tell_the_same() {
+    on(Wire::H1, |origin| {
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/Nepal"));
+        task.resume();
+        let log = recorder.completed(1);
+        assert_eq!(format!("{:?}", log.metrics[0]), format!("{:?}", task.metrics().unwrap()));
+    });
+}
+
+#[test]
+fn a_failed_task_has_metrics_that_say_why() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let (task, result) = load_with_task(&session, format!("http://127.0.0.1:{}/", origin.closed_port()));
+        let metrics = task.metrics().unwrap();
+        let why = metrics.transaction_metrics[0].error.as_ref().unwrap();
+        assert_eq!(why.code(), result.unwrap_err().code());
+        // Tried again on another connection: the first transaction failed, the task did not.
+        load(&session, origin.url("/Nepal")).unwrap();
+        origin.enqueue("/Peru", Reply::drop_connection());
+        let (task, result) = load_with_task(&session, origin.url("/Peru"));
+        result.unwrap();
+        let metrics = task.metrics().unwrap();
+        let codes = metrics.transaction_metrics.iter().map(|t| t.error.as_ref().map(|error| error.code()));
+        assert_eq!(codes.collect::<Vec<_>>(), [Some(UrlErrorCode::NetworkConnectionLost), None]);
+        // Given up before it was begun.
+        let data = session.data(origin.url("/Nepal"));
+        let task = data.task();
+        drop(data);
+        assert!(task.metrics().unwrap().transaction_metrics.is_empty());
     });
 }
