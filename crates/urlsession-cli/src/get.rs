@@ -2,6 +2,7 @@
 
 mod body;
 mod failure;
+mod har;
 mod header;
 mod output;
 mod report;
@@ -24,6 +25,12 @@ use crate::show;
 pub(crate) fn run(args: &GetArgs) -> ExitCode {
     let mut story = Story::default();
     let result = load(args, &mut story);
+    let logged = args.har.as_deref().map_or(Ok(()), |file| har::write(file, story.metrics.as_deref()));
+    // What went wrong first is what is told.
+    let result = match result {
+        Ok(()) => logged,
+        failed => failed,
+    };
     if args.verbose {
         tell(&show::timelines(story.metrics.as_deref(), "* "));
     }

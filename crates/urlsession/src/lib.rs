@@ -45,9 +45,9 @@ pub use crate::message::{
 };
 pub use crate::session::{SessionDelegate, UrlSession};
 pub use crate::task::{
-    Answer, AsyncBytes, BytesRequest, Changes, Data, DataTask, DelegateQueue, DomainResolutionProtocol, Job,
-    Lines, Progress, ResourceFetchType, Responder, ResponseDisposition, StateChanges, Task, TaskChange,
-    TaskDelegate, TaskMetrics, TaskState, TransactionMetrics,
+    Answer, AsyncBytes, BytesRequest, Changes, Data, DataTask, DelegateQueue, DomainResolutionProtocol,
+    HarEntry, HarLog, Job, Lines, Progress, ResourceFetchType, Responder, ResponseDisposition, StateChanges,
+    Task, TaskChange, TaskDelegate, TaskMetrics, TaskState, TransactionMetrics,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.
