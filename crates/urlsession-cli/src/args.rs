@@ -98,6 +98,12 @@ pub(crate) struct GetArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
+    /// Write a log of every transaction to FILE, in the HAR format that browsers' developer tools open
+    ///
+    /// `-` is standard output, after the body. Bodies are not in the log, and secrets are left out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) har: Option<PathBuf>,
+
     /// Allow http to every host (App Transport Security allows it to this machine only)
     #[arg(long)]
     pub(crate) allow_cleartext: bool,

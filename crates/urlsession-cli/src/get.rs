@@ -2,6 +2,7 @@
 
 mod body;
 mod failure;
+mod har;
 mod header;
 mod output;
 mod report;
@@ -10,7 +11,7 @@ mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use urlsession::{AsyncBytes, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
 
@@ -24,8 +25,14 @@ use crate::show;
 pub(crate) fn run(args: &GetArgs) -> ExitCode {
     let mut story = Story::default();
     let result = load(args, &mut story);
+    let logged = args.har.as_deref().map_or(Ok(()), |file| har::write(file, story.metrics.as_deref()));
+    // What went wrong first is what is told.
+    let result = match result {
+        Ok(()) => logged,
+        failed => failed,
+    };
     if args.verbose {
-        tell(&show::timelines(story.metrics.as_ref(), "* "));
+        tell(&show::timelines(story.metrics.as_deref(), "* "));
     }
     if args.json && !matches!(result, Err(Failure::Usage(_))) {
         tell(&format!("{}\n", report::report(&story, result.as_ref().err())));
@@ -41,7 +48,7 @@ pub(crate) fn run(args: &GetArgs) -> ExitCode {
 struct Story {
     request: Option<UrlRequest>,
     response: Option<UrlResponse>,
-    metrics: Option<TaskMetrics>,
+    metrics: Option<Arc<TaskMetrics>>,
 }
 
 fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
@@ -51,12 +58,12 @@ fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
     if args.verbose {
         tell(&show::request_head(&request, "> "));
     }
-    let (sender, metrics) = mpsc::channel();
     let seen = Seen::default();
-    let watch =
-        Watch { seen: seen.clone(), metrics: sender, follows: !args.no_location, is_verbose: args.verbose };
+    let watch = Watch { seen: seen.clone(), follows: !args.no_location, is_verbose: args.verbose };
 
-    let result = match session.bytes(request).delegate(watch).wait() {
+    let bytes = session.bytes(request).delegate(watch);
+    let task = bytes.task();
+    let result = match bytes.wait() {
         Ok((body, response)) => {
             story.response = Some(response.clone());
             hear(&session);
@@ -67,8 +74,7 @@ fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
         }
         Err(error) => Err(error.into()),
     };
-    // The delegate's end of the channel is dropped when the task is over: this never waits in vain.
-    story.metrics = metrics.recv().ok();
+    story.metrics = task.metrics();
     result
 }
 

@@ -182,6 +182,26 @@ pub enum Phase {
     Delegate,
 }
 
+/// One word, lower case: `dns`, `connect`, `tls`, …
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Request => "request",
+            Self::Policy => "policy",
+            Self::Task => "task",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::Head => "head",
+            Self::Body => "body",
+            Self::Decode => "decode",
+            Self::Redirect => "redirect",
+            Self::Delegate => "delegate",
+        })
+    }
+}
+
 /// May the request that failed be sent again without the server seeing it twice?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replay {
@@ -206,6 +226,11 @@ macro_rules! codes {
         impl UrlErrorCode {
             /// Every code, in the order of Apple's page.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Apple's constant, such as `NSURLErrorTimedOut`.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => $apple,)* }
+            }
 
             /// What the code means, as the beginning of a sentence.
             pub fn sentence(self) -> &'static str {
@@ -342,6 +367,13 @@ mod tests {
         assert_eq!(error.to_string(), "the load timed out at example.com (-1001): no byte for 60 s");
         assert!(!format!("{error:?}").contains("secret"));
         assert!(!error.failing_url().unwrap().as_str().contains("secret"));
+    }
+
+    #[test]
+    fn codes_have_apples_names_and_phases_one_word() {
+        assert_eq!(UrlErrorCode::TimedOut.name(), "NSURLErrorTimedOut");
+        assert!(UrlErrorCode::ALL.iter().all(|code| code.name().starts_with("NSURLError")));
+        assert_eq!(format!("{:>8}|{}", Phase::Dns, Phase::Decode), "     dns|decode");
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub use crate::message::{
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, Job, Lines, Progress, ProgressChanges, ResourceFetchType, Responder,
-    ResponseDisposition, StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState,
+    DomainResolutionProtocol, HarEntry, HarLog, Job, Lines, Progress, ProgressChanges, ResourceFetchType,
+    Responder, ResponseDisposition, StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState,
     TransactionMetrics, UnicodeScalars,
 };
 

@@ -15,7 +15,7 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 
 use crate::env::{Clock, Place};
-use crate::error::Result;
+use crate::error::{Result, UrlError};
 use crate::message::{BodyStream, UrlRequest, UrlResponse};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -127,6 +127,8 @@ pub(crate) struct Stamps {
     pub(crate) request_end: Option<Instant>,
     pub(crate) response_start: Option<Instant>,
     pub(crate) response_end: Option<Instant>,
+    /// Why it, or the task after it, failed.
+    pub(crate) error: Option<UrlError>,
     pub(crate) connection: Option<Arc<Facts>>,
     pub(crate) reused: bool,
     pub(crate) request_head_bytes: u64,
@@ -146,6 +148,7 @@ impl Stamps {
             request_end: None,
             response_start: None,
             response_end: None,
+            error: None,
             connection: None,
             reused: false,
             request_head_bytes: 0,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use urlsession::{TaskMetrics, TransactionMetrics, UrlRequest, UrlResponse};
+use urlsession::{TaskMetrics, TransactionMetrics, UrlError, UrlRequest, UrlResponse};
 
 use super::Story;
 use super::failure::Failure;
@@ -18,7 +18,7 @@ pub(super) fn report(story: &Story, failure: Option<&Failure>) -> Value {
     };
     let mut report = story.response.as_ref().map_or_else(no_response, response);
     report["url"] = json!(url.map(show::url));
-    report["metrics"] = json!(story.metrics.as_ref().map(metrics));
+    report["metrics"] = json!(story.metrics.as_deref().map(metrics));
     report["error"] = failure.map_or(Value::Null, error);
     report
 }
@@ -46,17 +46,21 @@ fn request(request: &UrlRequest) -> Value {
 
 fn error(failure: &Failure) -> Value {
     match failure {
-        Failure::Load(error) => json!({
-            "code": error.code().number(),
-            "name": format!("{:?}", error.code()),
-            "phase": format!("{:?}", error.phase()),
-            "message": error.to_string(),
-        }),
+        Failure::Load(error) => load_error(error),
         Failure::Local(message) | Failure::Usage(message) => {
             json!({ "code": null, "name": null, "phase": null, "message": message })
         }
         Failure::Closed => Value::Null,
     }
+}
+
+fn load_error(error: &UrlError) -> Value {
+    json!({
+        "code": error.code().number(),
+        "name": error.code().name(),
+        "phase": error.phase().to_string(),
+        "message": error.to_string(),
+    })
 }
 
 fn metrics(metrics: &TaskMetrics) -> Value {
@@ -71,6 +75,7 @@ fn transaction(m: &TransactionMetrics) -> Value {
     let mut all = json!({
         "request": request(&m.request),
         "response": m.response.as_ref().map(response),
+        "error": m.error.as_ref().map(load_error),
         "fetch_start_date": seconds(m.fetch_start_date),
         "domain_lookup_start_date": date(m.domain_lookup_start_date),
         "domain_lookup_end_date": date(m.domain_lookup_end_date),

@@ -1,9 +1,8 @@
-//! The delegate of the load: decides redirects, shows heads as they come, and passes the metrics on.
+//! The delegate of the load: decides redirects and shows heads as they come.
 
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use urlsession::{Answer, HttpUrlResponse, Task, TaskDelegate, TaskMetrics, UrlRequest, UrlResponse};
+use urlsession::{Answer, HttpUrlResponse, Task, TaskDelegate, UrlRequest, UrlResponse};
 
 use super::tell;
 use crate::show;
@@ -11,7 +10,6 @@ use crate::show;
 /// See the module.
 pub(super) struct Watch {
     pub(super) seen: Seen,
-    pub(super) metrics: Sender<TaskMetrics>,
     pub(super) follows: bool,
     pub(super) is_verbose: bool,
 }
@@ -56,10 +54,5 @@ impl TaskDelegate for Watch {
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {
         self.note(response);
-    }
-
-    fn did_finish_collecting_metrics(&self, _: &Task, metrics: &TaskMetrics) {
-        // Nobody waits for them if the command is already on its way out.
-        let _ = self.metrics.send(metrics.clone());
     }
 }

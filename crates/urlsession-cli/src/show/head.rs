@@ -69,9 +69,9 @@ fn authority(url: &Url) -> String {
 }
 
 fn status_line(http: &HttpUrlResponse) -> String {
-    let reason = StatusCode::from_u16(http.status_code()).ok().and_then(|status| status.canonical_reason());
+    let usual = || StatusCode::from_u16(http.status_code()).ok()?.canonical_reason();
     let version = version(http.version());
-    match reason {
+    match http.reason_phrase().or_else(usual) {
         Some(reason) => format!("{version} {} {reason}", http.status_code()),
         None => format!("{version} {}", http.status_code()),
     }

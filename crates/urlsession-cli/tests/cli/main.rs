@@ -1,6 +1,7 @@
 //! The `urlsession` binary against origins on this machine.
 
 mod failures;
+mod har;
 mod output;
 mod requests;
 mod show;

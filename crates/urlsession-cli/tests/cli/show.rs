@@ -112,8 +112,9 @@ fn json_tells_a_failure_and_nothing_else_does() {
     let report = run.json();
     let error = &report["error"];
     assert_eq!(keys(error), ["code", "message", "name", "phase"]);
-    assert_eq!((&error["code"], &error["name"]), (&json!(-1004), &json!("CannotConnectToHost")));
-    assert_eq!(error["phase"], "Connect");
+    assert_eq!((&error["code"], &error["name"]), (&json!(-1004), &json!("NSURLErrorCannotConnectToHost")));
+    assert_eq!(error["phase"], "connect");
+    assert_eq!(report["metrics"]["transaction_metrics"][0]["error"], *error);
     assert!(error["message"].as_str().unwrap().contains("refuses connections"));
     assert_eq!((&report["status"], &report["headers"]), (&Value::Null, &json!([])));
 

@@ -47,10 +47,15 @@ pub struct ResponseHead {
 impl ResponseHead {
     /// The reason phrase, empty if the server sent none.
     pub fn reason(&self) -> &[u8] {
-        let line = self.raw.split(|&b| b == b'\n').next().unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        line.get(REASON_AT..).unwrap_or_default()
+        reason(&self.raw)
     }
+}
+
+/// The reason phrase of a head's own bytes; empty if there is none.
+pub fn reason(raw: &[u8]) -> &[u8] {
+    let line = raw.split(|&b| b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.get(REASON_AT..).unwrap_or_default()
 }
 
 /// Why bytes are not a response head we accept.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use url::Url;
-use urlsession_proto::{disposition, field, mime};
+use urlsession_proto::{disposition, field, http1, mime};
 
 use super::UrlRequest;
 
@@ -233,6 +233,12 @@ impl HttpUrlResponse {
     /// The protocol version of the response.
     pub fn version(&self) -> Version {
         self.head().version
+    }
+
+    /// The reason phrase as the server spelled it; `None` if it sent none, as HTTP/2 never does (RFC 9113 §8.3.2).
+    pub fn reason_phrase(&self) -> Option<&str> {
+        let reason = std::str::from_utf8(http1::reason(&self.head().raw)).ok()?;
+        Some(reason).filter(|reason| !reason.is_empty())
     }
 
     /// The first value of a header field, if it is visible ASCII; names compare without case.

@@ -107,7 +107,7 @@ async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)
         }
         Err(error) => {
             let error = core.name_url(error);
-            run::finish(&core, Err(error.clone()), &log, None);
+            run::finish(&core, Err(error.clone()), log, None);
             Err(error)
         }
     }
@@ -196,7 +196,7 @@ impl AsyncBytes {
             (None, Some(response)) => Ok((Bytes::new(), response)),
             (None, None) => Err(UrlError::cancelled()),
         };
-        run::finish(&self.core, result, &log, None);
+        run::finish(&self.core, result, log, None);
     }
 
     /// Bytes for a reader, at most `most`; empty at the end.

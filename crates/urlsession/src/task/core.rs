@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 
 use super::delegate::TaskDelegate;
-use super::metrics::Epoch;
+use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
 use super::progress::Controls;
 use super::roster::{Roster, Seat};
@@ -67,6 +67,7 @@ pub(super) struct Live {
     pub(super) current: Option<Arc<UrlRequest>>,
     pub(super) response: Option<UrlResponse>,
     pub(super) error: Option<UrlError>,
+    pub(super) measured: Measured,
     pub(super) description: Option<Arc<str>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
     pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
@@ -122,6 +123,7 @@ impl Core {
                     current: request,
                     response: None,
                     error: None,
+                    measured: Measured::Nothing,
                     description: None,
                     delegate: None,
                     session_delegate,

@@ -14,7 +14,7 @@ use super::handle::{DataTask, Task};
 use super::run;
 use crate::env::{Place, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::BoxFuture;
+use crate::load::{BoxFuture, Log};
 use crate::message::UrlResponse;
 
 /// Body and response of a data task. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
@@ -90,7 +90,7 @@ impl Drop for Data {
 /// The future of a task was dropped: it ends cancelled.
 pub(super) fn abandon(core: &Arc<Core>) {
     core.cancel();
-    run::finish(core, Err(UrlError::cancelled()), &Default::default(), None);
+    run::finish(core, Err(UrlError::cancelled()), Log::new(), None);
 }
 
 impl fmt::Debug for Data {

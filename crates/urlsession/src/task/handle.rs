@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::core::{Core, DEFAULT_PRIORITY, UNKNOWN};
 use super::delegate::TaskDelegate;
+use super::metrics::TaskMetrics;
 use super::observe::{Changes, StateChanges};
 use super::progress::Progress;
 use super::state::TaskState;
@@ -115,6 +116,13 @@ impl Task {
     /// Why the task failed; `None` while it is active and after success. A status of 404 is no error.
     pub fn error(&self) -> Option<UrlError> {
         self.core.live().error.clone()
+    }
+
+    /// What was measured, once the task is over: the same value as
+    /// [`did_finish_collecting_metrics`](TaskDelegate::did_finish_collecting_metrics) gets, for tasks without a
+    /// delegate too. `None` before.
+    pub fn metrics(&self) -> Option<Arc<TaskMetrics>> {
+        self.core.live().measured.metrics(self.core.created)
     }
 
     /// Response body bytes delivered so far, after decoding.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::configuration::TlsVersion;
-use crate::load::Stamps;
+use crate::error::UrlError;
+use crate::load::{Log, Stamps};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
 
 /// What a task did and when.
@@ -34,6 +35,8 @@ pub struct TransactionMetrics {
     pub request: Arc<UrlRequest>,
     /// The response, unless an error came instead.
     pub response: Option<UrlResponse>,
+    /// Why the transaction failed, or the task after it. A transaction that was tried again has one too.
+    pub error: Option<UrlError>,
     /// The transaction began.
     #[doc(alias = "fetchStartDate")]
     pub fetch_start_date: SystemTime,
@@ -188,6 +191,31 @@ impl Epoch {
     }
 }
 
+/// What was measured: as it was written down, until somebody asks.
+#[derive(Default)]
+pub(super) enum Measured {
+    /// The task is not over.
+    #[default]
+    Nothing,
+    /// The transactions, and when the task ended.
+    Raw(Log, Instant),
+    /// As it was told.
+    Told(Arc<TaskMetrics>),
+}
+
+impl Measured {
+    /// The same value to everybody.
+    pub(super) fn metrics(&mut self, epoch: Epoch) -> Option<Arc<TaskMetrics>> {
+        if let Self::Raw(log, end) = self {
+            *self = Self::Told(Arc::new(TaskMetrics::new(log, epoch, *end)));
+        }
+        match self {
+            Self::Told(metrics) => Some(metrics.clone()),
+            _ => None,
+        }
+    }
+}
+
 impl TaskMetrics {
     /// `log` is what the rooms wrote down between the creation of the task (`epoch`) and `end`.
     pub(super) fn new(log: &[Stamps], epoch: Epoch, end: Instant) -> Self {
@@ -219,6 +247,7 @@ impl TransactionMetrics {
         Self {
             request: stamps.request.clone(),
             response: stamps.response.clone(),
+            error: stamps.error.clone(),
             fetch_start_date: epoch.date(stamps.fetch_start),
             domain_lookup_start_date: date(lookup.map(|(start, _)| start)),
             domain_lookup_end_date: date(lookup.map(|(_, end)| end)),

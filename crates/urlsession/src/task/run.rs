@@ -12,7 +12,7 @@ use super::core::{Core, Style};
 use super::delegate::ResponseDisposition;
 use super::governor::Governor;
 use super::handle::DataTask;
-use super::metrics::TaskMetrics;
+use super::metrics::Measured;
 use super::observe::TaskChange;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -28,7 +28,7 @@ pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
     place.clone().spawn(async move {
         let mut log = Log::new();
         let result = governed(&core, &place, work(&core, &place, &mut log)).await;
-        finish(&core, result, &log, handler);
+        finish(&core, result, log, handler);
     });
 }
 
@@ -38,10 +38,11 @@ pub(super) async fn collect(core: Arc<Core>, place: Place) -> Result<(Bytes, Url
     let result = governed(&core, &place, work(&core, &place, &mut log)).await;
     let answer = result.map_err(|error| core.name_url(error));
     if core.audience().is_none() {
+        measure(&core, log, answer.as_ref().err());
         core.complete(answer.as_ref().err().cloned());
         return answer;
     }
-    finish(&core, answer.clone(), &log, None);
+    finish(&core, answer.clone(), log, None);
     core.heard().await;
     answer
 }
@@ -208,23 +209,39 @@ pub(super) fn seal(core: &Core, log: &mut Log, body: &Body) {
     }
 }
 
+/// Keeps what was written down, for whoever asks.
+fn measure(core: &Core, mut log: Log, error: Option<&UrlError>) {
+    let last = log.last_mut();
+    let read = match (error, last) {
+        (None, Some(last)) => last.response_end,
+        (Some(error), Some(last)) => {
+            last.error = Some(error.clone());
+            None
+        }
+        (_, None) => None,
+    };
+    // What was read to its end ended then: a clock is not looked at for nobody.
+    let end = read.unwrap_or_else(|| core.roster.config.environment.clock.now());
+    core.live().measured = Measured::Raw(log, end);
+}
+
 /// Tells how it ended: metrics, then completion, once.
 pub(super) fn finish(
     core: &Arc<Core>,
     result: Result<(Bytes, UrlResponse)>,
-    log: &Log,
+    log: Log,
     handler: Option<Handler>,
 ) {
     let result = result.map_err(|error| core.name_url(error));
     let error = result.as_ref().err().cloned();
+    measure(core, log, error.as_ref());
     let audience = core.audience();
     if audience.is_none() && handler.is_none() {
         core.complete(error);
         return;
     }
-    if let Some(audience) = audience.clone() {
-        let end = core.roster.config.environment.clock.now();
-        let metrics = TaskMetrics::new(log, core.created, end);
+    let metrics = audience.is_some().then(|| core.live().measured.metrics(core.created)).flatten();
+    if let Some((audience, metrics)) = audience.clone().zip(metrics) {
         core.tell(audience, "did_finish_collecting_metrics", move |delegate, task| {
             delegate.did_finish_collecting_metrics(task, &metrics);
         });

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use urlsession::{ResourceFetchType, TlsVersion, TransactionMetrics};
+use urlsession::{HarLog, ResourceFetchType, TlsVersion, TransactionMetrics, UrlErrorCode};
 use urlsession_testkit::{After, Reply, Wire};
 
 use crate::support::*;
@@ -129,5 +129,189 @@ fn tasks_with_handlers_and_futures_have_metrics_too() {
         session.bytes(origin.url("/Peru")).wait().unwrap().0.wait_chunk();
         let log = recorder.wait_for(|log| log.metrics.len() >= 2);
         assert!(log.calls.is_empty(), "{:?}", log.calls);
+    });
+}
+
+#[test]
+fn whoever_asks_a_task_that_is_over_gets_its_metrics_without_a_delegate() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let data = session.data(origin.url("/Peru"));
+        let task = data.task();
+        assert!(task.metrics().is_none(), "nothing is measured before the end");
+        in_tokio(data).unwrap();
+        let (mut body, _) = session.bytes(origin.url("/Peru")).wait().unwrap();
+        assert!(body.task().metrics().is_none(), "the body is still to come");
+        while body.wait_chunk().transpose().unwrap().is_some() {}
+        let (handled, result) = load_with_task(&session, origin.url("/Peru"));
+        result.unwrap();
+        for task in [task, body.task(), handled] {
+            let metrics = task.metrics().unwrap();
+            let [transaction] = &metrics.transaction_metrics[..] else { panic!("{metrics:?}") };
+            assert_eq!(transaction.response.as_ref(), task.response().as_ref());
+            assert_eq!(transaction.count_of_response_body_bytes_after_decoding, 4);
+            assert!(transaction.error.is_none());
+            assert!(metrics.task_interval.1 >= transaction.response_end_date.unwrap());
+            assert!(std::sync::Arc::ptr_eq(&metrics, &task.metrics().unwrap()), "measured once");
+        }
+    });
+}
+
+#[test]
+fn a_delegate_and_the_task_tell_the_same() {
+    on(Wire::H1, |origin| {
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/Nepal"));
+        task.resume();
+        let log = recorder.completed(1);
+        assert_eq!(format!("{:?}", log.metrics[0]), format!("{:?}", task.metrics().unwrap()));
+    });
+}
+
+#[test]
+fn a_failed_task_has_metrics_that_say_why() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let (task, result) = load_with_task(&session, format!("http://127.0.0.1:{}/", origin.closed_port()));
+        let metrics = task.metrics().unwrap();
+        let why = metrics.transaction_metrics[0].error.as_ref().unwrap();
+        assert_eq!(why.code(), result.unwrap_err().code());
+        // Tried again on another connection: the first transaction failed, the task did not.
+        load(&session, origin.url("/Nepal")).unwrap();
+        origin.enqueue("/Peru", Reply::drop_connection());
+        let (task, result) = load_with_task(&session, origin.url("/Peru"));
+        result.unwrap();
+        let metrics = task.metrics().unwrap();
+        let codes = metrics.transaction_metrics.iter().map(|t| t.error.as_ref().map(|error| error.code()));
+        assert_eq!(codes.collect::<Vec<_>>(), [Some(UrlErrorCode::NetworkConnectionLost), None]);
+        // Given up before it was begun.
+        let data = session.data(origin.url("/Nepal"));
+        let task = data.task();
+        drop(data);
+        assert!(task.metrics().unwrap().transaction_metrics.is_empty());
+    });
+}
+
+/// The entries of a task's log.
+fn har(task: &urlsession::Task) -> Vec<serde_json::Value> {
+    let log: HarLog = task.metrics().iter().flat_map(|metrics| metrics.har_entries()).collect();
+    let document = json(log.to_json().as_bytes());
+    assert_eq!(document["log"]["version"], "1.2");
+    assert_eq!(document["log"]["creator"]["name"], "urlsession");
+    for entry in document["log"]["entries"].as_array().unwrap() {
+        let timings = entry["timings"].as_object().unwrap();
+        let phases = timings.iter().filter(|(name, _)| *name != "ssl");
+        let sum: f64 = phases.map(|(_, time)| time.as_f64().unwrap().max(0.0)).sum();
+        assert!((sum - entry["time"].as_f64().unwrap()).abs() < 0.000_5, "{entry}");
+        assert_eq!((&entry["cache"], &entry["request"]["cookies"]), (&json(b"{}"), &json(b"[]")));
+    }
+    document["log"]["entries"].as_array().unwrap().clone()
+}
+
+#[test]
+fn a_log_for_browsers_tools_has_every_transaction_and_no_secret() {
+    on_every_wire(|origin| {
+        let to = Reply::new(302)
+            .header("Location", "//me:s3cret@localhost/UK")
+            .header("Set-Cookie", "id=s3cret")
+            .body("moved");
+        origin.enqueue("/start", to.then(After::KeepAlive));
+        let (session, recorder) = with_recorder(
+            configuration(origin),
+            Recorder::new().redirecting(|_, _| urlsession::Answer::now(None)),
+        );
+        let url = origin.url("/start?a=1&b=%C3%BC").replace("://", "://me:s3cret@");
+        let mut request = request(&url, "POST", Some(b"12345"));
+        for (name, value) in [
+            ("Authorization", "s3cret"),
+            ("cookie", "s3cret"),
+            ("Proxy-Authorization", "s3cret"),
+            ("X-Quote", "\"<\\\u{e4}"),
+            ("Content-Type", "text/plain"),
+        ] {
+            request.set_value(Some(value), name).unwrap();
+        }
+        let task = session.data_task(&request);
+        task.resume();
+        recorder.completed(1);
+        let entries = har(&task);
+        let [entry] = &entries[..] else { panic!("{entries:?}") };
+        assert!(!entry.to_string().contains("s3cret"), "{entry}");
+        let (request, response) = (&entry["request"], &entry["response"]);
+        let value = |of: &serde_json::Value, name: &str| {
+            let fields = of["headers"].as_array().unwrap().iter();
+            let mut fields = fields.filter(|f| f["name"].as_str().unwrap().eq_ignore_ascii_case(name));
+            fields.next().map(|field| field["value"].as_str().unwrap().to_owned())
+        };
+        for name in ["authorization", "cookie", "proxy-authorization"] {
+            assert_eq!(value(request, name).unwrap(), "[redacted]");
+        }
+        assert_eq!(value(request, "x-quote").unwrap(), "\"<\\\u{e4}");
+        assert_eq!(value(response, "set-cookie").unwrap(), "[redacted]");
+        assert_eq!(value(response, "location").unwrap(), "//[redacted]@localhost/UK");
+        assert_eq!(
+            response["redirectURL"].as_str().unwrap().split_once("//").unwrap().1,
+            "[redacted]@localhost/UK"
+        );
+        assert_eq!(request["url"], url.replace("me:s3cret", "[redacted]"));
+        let query =
+            json("[{\"name\":\"a\",\"value\":\"1\"},{\"name\":\"b\",\"value\":\"\u{fc}\"}]".as_bytes());
+        assert_eq!((&request["method"], &request["queryString"]), (&json(b"\"POST\""), &query));
+        assert_eq!(
+            (&request["postData"]["mimeType"], &request["bodySize"]),
+            (&json(b"\"text/plain\""), &json(b"5"))
+        );
+        assert!(request["headersSize"].as_i64() > Some(20) && response["headersSize"].as_i64() > Some(10));
+        let is_h2 = origin.requests()[0].stream.is_some();
+        let (version, reason) = if is_h2 { ("HTTP/2", "") } else { ("HTTP/1.1", "Found") };
+        assert_eq!((&request["httpVersion"], &response["httpVersion"]), (&version.into(), &version.into()));
+        assert_eq!((&response["status"], &response["statusText"]), (&json(b"302"), &reason.into()));
+        assert_eq!(response["content"]["size"], 5);
+        assert!(response["bodySize"].as_i64() >= Some(5));
+        assert_eq!(entry["serverIPAddress"], "127.0.0.1");
+        let port = task.metrics().unwrap().transaction_metrics[0].local_port.unwrap();
+        assert_eq!(entry["connection"], port.to_string());
+        assert!(entry["startedDateTime"].as_str().unwrap().ends_with('Z'));
+        assert!(entry.get("_error").is_none());
+        let is_tls = origin.url("").starts_with("https");
+        assert_eq!(entry["timings"]["ssl"].as_f64() == Some(-1.0), !is_tls);
+    });
+}
+
+#[test]
+fn a_log_shows_redirects_repetitions_and_failures() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        load(&session, origin.url("/Nepal")).unwrap();
+        origin.enqueue("/redirect/1", Reply::drop_connection());
+        let (task, result) = load_with_task(&session, origin.url("/redirect/1"));
+        result.unwrap();
+        let entries = har(&task);
+        let statuses: Vec<_> = entries.iter().map(|entry| entry["response"]["status"].as_u64()).collect();
+        assert_eq!(statuses, [Some(0), Some(302), Some(200)]);
+        assert!(entries[0]["_error"].as_str().unwrap().starts_with("NSURLErrorNetworkConnectionLost: "));
+        assert_eq!(entries[1]["response"]["redirectURL"], entries[2]["request"]["url"]);
+        assert_eq!(entries[2]["timings"]["connect"], -1);
+
+        let (task, _) = load_with_task(&session, format!("http://127.0.0.1:{}/", origin.closed_port()));
+        let entry = &har(&task)[0];
+        assert!(entry["_error"].as_str().unwrap().starts_with("NSURLErrorCannotConnectToHost: "));
+        assert_eq!(
+            (&entry["request"]["headersSize"], &entry["response"]["bodySize"]),
+            (&json(b"-1"), &json(b"-1"))
+        );
+        assert!(entry["time"].as_f64() > Some(0.0) && entry.get("connection").is_none());
+    });
+}
+
+#[test]
+fn a_log_counts_what_a_content_coding_saved() {
+    on_every_wire(|origin| {
+        let (task, result) = load_with_task(&session(origin), origin.url("/gzipped-response"));
+        let content = har(&task)[0]["response"]["content"].clone();
+        assert_eq!(content["size"], result.unwrap().0.len());
+        let metrics = task.metrics().unwrap();
+        let coded = metrics.transaction_metrics[0].count_of_response_body_bytes_received;
+        assert_eq!(content["compression"].as_i64(), Some(content["size"].as_i64().unwrap() - coded as i64));
     });
 }

@@ -27,6 +27,9 @@ impl<N: Layer> Layer for Retry<N> {
                     tries += 1;
                     // Another kept connection may be as dead as this one.
                     attempt.wants_new_connection = true;
+                    if let Some(failed) = attempt.log.last_mut() {
+                        failed.error = Some(error);
+                    }
                     attempt.begin_transaction();
                 }
                 result => return result,

@@ -1,0 +1,286 @@
+//! HAR 1.2: what was measured, as a log that browsers' developer tools open. Bodies are not in it, nor are secrets.
+//!
+//! The format: <http://www.softwareishard.com/blog/har-12-spec/>.
+
+mod date;
+mod json;
+mod secret;
+mod timings;
+
+use std::fmt;
+use std::time::SystemTime;
+
+use http::{Method, Version, header};
+use url::Url;
+use urlsession_proto::field::raw_fields;
+
+use self::date::iso8601;
+use self::json::Json;
+use self::timings::Timings;
+use super::metrics::{TaskMetrics, TransactionMetrics};
+use crate::message::{UrlRequest, UrlResponse};
+
+/// A log of transactions in the HTTP Archive format, version 1.2. [`Display`](fmt::Display) is the JSON document.
+///
+/// It may hold the entries of several tasks; they are written in the order in which they began. Values of
+/// `Authorization`, `Cookie`, `Proxy-Authorization` and `Set-Cookie` and the userinfo of URLs are `[redacted]`;
+/// queries and other fields are not.
+///
+/// ```no_run
+/// # async fn log() -> Result<(), Box<dyn std::error::Error>> {
+/// let data = urlsession::UrlSession::shared().data("https://example.com/");
+/// let task = data.task();
+/// data.await?;
+/// let log: urlsession::HarLog = task.metrics().iter().flat_map(|metrics| metrics.har_entries()).collect();
+/// std::fs::write("example.har", log.to_json())?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct HarLog {
+    creator: (String, String),
+    entries: Vec<HarEntry>,
+}
+
+impl HarLog {
+    /// An empty log, created by this library.
+    pub fn new() -> Self {
+        Self {
+            creator: (env!("CARGO_PKG_NAME").into(), env!("CARGO_PKG_VERSION").into()),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Names the application that writes the log, and its version.
+    pub fn with_creator(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.creator = (name.into(), version.into());
+        self
+    }
+
+    /// The entries, as they were added.
+    pub fn entries(&self) -> &[HarEntry] {
+        &self.entries
+    }
+
+    /// The document.
+    pub fn to_json(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Default for HarLog {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Extend<HarEntry> for HarLog {
+    fn extend<I: IntoIterator<Item = HarEntry>>(&mut self, entries: I) {
+        self.entries.extend(entries);
+    }
+}
+
+impl FromIterator<HarEntry> for HarLog {
+    fn from_iter<I: IntoIterator<Item = HarEntry>>(entries: I) -> Self {
+        let mut log = Self::new();
+        log.extend(entries);
+        log
+    }
+}
+
+impl fmt::Display for HarLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, version) = &self.creator;
+        let creator = Json::Object(vec![("name", Json::text(&**name)), ("version", Json::text(&**version))]);
+        write!(f, "{{\"log\":{{\"version\":\"1.2\",\"creator\":{creator},\"entries\":[")?;
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        // "Preferred way how to export data: sorted by startedDateTime."
+        entries.sort_by_key(|entry| entry.started);
+        for (at, entry) in entries.into_iter().enumerate() {
+            write!(f, "{}\n{entry}", if at == 0 { "" } else { "," })?;
+        }
+        writeln!(f, "\n]}}}}")
+    }
+}
+
+impl fmt::Debug for HarLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HarLog")
+            .field("creator", &self.creator)
+            .field("entries", &self.entries.len())
+            .finish()
+    }
+}
+
+/// One transaction of a [`HarLog`]. [`Display`](fmt::Display) is its JSON object.
+#[derive(Clone)]
+pub struct HarEntry {
+    started: SystemTime,
+    json: Json,
+}
+
+impl fmt::Display for HarEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.json.fmt(f)
+    }
+}
+
+impl fmt::Debug for HarEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HarEntry({self})")
+    }
+}
+
+impl TaskMetrics {
+    /// The transactions as entries of a [`HarLog`], in order. One without a response has the status 0; one that
+    /// failed says why in `_error`.
+    pub fn har_entries(&self) -> Vec<HarEntry> {
+        let all = &self.transaction_metrics;
+        let ends = all.iter().skip(1).map(|next| next.fetch_start_date).chain([self.task_interval.1]);
+        all.iter().zip(ends).map(|(one, end)| HarEntry::new(one, end)).collect()
+    }
+}
+
+impl HarEntry {
+    fn new(m: &TransactionMetrics, until: SystemTime) -> Self {
+        let timings = Timings::new(m, until);
+        let mut members = vec![
+            ("startedDateTime", Json::text(iso8601(m.fetch_start_date))),
+            ("time", Json::Millis(timings.sum())),
+            ("request", request(m)),
+            ("response", response(m)),
+            ("cache", Json::Object(Vec::new())),
+            ("timings", timings.json()),
+        ];
+        members.extend(m.remote_address.map(|address| ("serverIPAddress", Json::text(address.to_string()))));
+        members.extend(m.local_port.map(|port| ("connection", Json::text(port.to_string()))));
+        let error = m.error.as_ref().map(|error| format!("{}: {error}", error.code().name()));
+        let no_response = || m.response.is_none().then(|| "no response".to_owned());
+        let error = error.or_else(no_response);
+        members.extend(error.map(|error| ("_error", Json::Text(secret::text(&error)))));
+        Self { started: m.fetch_start_date, json: Json::Object(members) }
+    }
+}
+
+fn request(m: &TransactionMetrics) -> Json {
+    let request = &*m.request;
+    let is_sent = m.request_start_date.is_some();
+    let sent = |count| if is_sent { Json::count(count) } else { UNKNOWN };
+    let query = request.url().into_iter().flat_map(Url::query_pairs);
+    let mut members = vec![
+        ("method", Json::text(request.http_method().as_str())),
+        ("url", Json::Text(request.url().map(secret::url).unwrap_or_default())),
+        ("httpVersion", Json::text(m.network_protocol_name.map_or("unknown", protocol_version))),
+        ("cookies", Json::NONE),
+        ("headers", Json::List(request_fields(m))),
+        ("queryString", Json::List(query.map(|(name, value)| pair(&name, value.into_owned())).collect())),
+        ("headersSize", sent(m.count_of_request_header_bytes_sent)),
+        ("bodySize", sent(m.count_of_request_body_bytes_sent)),
+    ];
+    if !request.body().is_empty() {
+        members.push(("postData", post_data(request)));
+    }
+    Json::Object(members)
+}
+
+/// The request's own fields; those that every request of the session has are not known here.
+fn request_fields(m: &TransactionMetrics) -> Vec<Json> {
+    let own = m.request.all_http_header_fields();
+    let is_http1 = m.network_protocol_name == Some("http/1.1");
+    let host = m.request.url().filter(|_| is_http1 && !own.contains("host"));
+    let host = host.map(|url| pair("Host", url[url::Position::BeforeHost..url::Position::AfterPort].into()));
+    host.into_iter().chain(own.iter().map(|(name, value)| field(name, value))).collect()
+}
+
+/// The kind of the body. Its size is the request's `bodySize`, and its text is nobody's business.
+fn post_data(request: &UrlRequest) -> Json {
+    let implied = match *request.http_method() {
+        Method::POST => "application/x-www-form-urlencoded",
+        _ => "",
+    };
+    let kind = request.value("content-type").unwrap_or(implied);
+    Json::Object(vec![("mimeType", Json::text(kind)), ("params", Json::NONE), ("text", Json::text(""))])
+}
+
+fn response(m: &TransactionMetrics) -> Json {
+    let http = m.http_response();
+    let value = |name| http.as_ref().and_then(|http| http.value(name)).unwrap_or_default();
+    let received = |count| if m.response.is_some() { Json::count(count) } else { UNKNOWN };
+    let status = http.as_ref().map_or(0, |http| i64::from(http.status_code()));
+    let reason = http.as_ref().and_then(|http| http.reason_phrase()).unwrap_or_default();
+    Json::Object(vec![
+        ("status", Json::Number(status)),
+        ("statusText", Json::text(reason)),
+        ("httpVersion", Json::text(http.as_ref().map_or("unknown", |http| version(http.version())))),
+        ("cookies", Json::NONE),
+        ("headers", Json::List(m.response.as_ref().map(response_fields).unwrap_or_default())),
+        ("content", content(m)),
+        ("redirectURL", Json::Text(redirect_url(m.request.url(), value(header::LOCATION.as_str())))),
+        ("headersSize", received(m.count_of_response_header_bytes_received)),
+        ("bodySize", received(m.count_of_response_body_bytes_received)),
+    ])
+}
+
+/// As the server spelled and ordered them, where the wire keeps that.
+fn response_fields(response: &UrlResponse) -> Vec<Json> {
+    let Some(head) = response.http_head() else { return Vec::new() };
+    if head.raw.is_empty() {
+        return head.fields.iter().map(|(name, value)| field(name.as_str(), value.as_bytes())).collect();
+    }
+    raw_fields(&head.raw).map(|(name, value)| field(name, value)).collect()
+}
+
+fn content(m: &TransactionMetrics) -> Json {
+    let http = m.http_response();
+    let kind = http.as_ref().and_then(|http| http.value(header::CONTENT_TYPE.as_str()));
+    let (coded, size) =
+        (m.count_of_response_body_bytes_received, m.count_of_response_body_bytes_after_decoding);
+    let mut members =
+        vec![("size", Json::count(size)), ("mimeType", Json::text(kind.unwrap_or("x-unknown")))];
+    if http.is_some_and(|http| http.value(header::CONTENT_ENCODING.as_str()).is_some()) {
+        let saved = i128::from(size) - i128::from(coded);
+        members.push(("compression", Json::Number(i64::try_from(saved).unwrap_or(i64::MAX))));
+    }
+    Json::Object(members)
+}
+
+/// Absolute if it can be, without anybody's userinfo.
+fn redirect_url(base: Option<&Url>, location: &str) -> String {
+    if location.is_empty() {
+        return String::new();
+    }
+    match base.and_then(|base| base.join(location).ok()) {
+        Some(url) => secret::url(&url),
+        None => secret::text(location),
+    }
+}
+
+fn field(name: &str, value: &[u8]) -> Json {
+    pair(name, secret::value(name, value))
+}
+
+fn pair(name: &str, value: String) -> Json {
+    Json::Object(vec![("name", Json::text(name)), ("value", Json::Text(value))])
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "unknown",
+    }
+}
+
+/// By the ALPN name.
+fn protocol_version(name: &'static str) -> &'static str {
+    match name {
+        "http/1.1" => "HTTP/1.1",
+        "h2" => "HTTP/2",
+        name => name,
+    }
+}
+
+const UNKNOWN: Json = Json::Number(-1);

@@ -1,0 +1,196 @@
+//! Where the time of a transaction went, in HAR's phases. In whole microseconds, so that the sum is exact.
+
+use std::time::SystemTime;
+
+use super::json::Json;
+use crate::task::metrics::TransactionMetrics;
+
+/// Microseconds a phase; `None` where it did not take place.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Timings {
+    pub(super) blocked: Option<i64>,
+    pub(super) dns: Option<i64>,
+    /// TLS included.
+    pub(super) connect: Option<i64>,
+    pub(super) ssl: Option<i64>,
+    pub(super) send: i64,
+    pub(super) wait: i64,
+    pub(super) receive: i64,
+}
+
+impl Timings {
+    /// `until` is when a transaction that has no end was given up: that time belongs to the phase it was in.
+    pub(super) fn new(m: &TransactionMetrics, until: SystemTime) -> Self {
+        let since = |at: SystemTime| {
+            let micros = at.duration_since(m.fetch_start_date).unwrap_or_default().as_micros();
+            i64::try_from(micros).unwrap_or(i64::MAX)
+        };
+        let end = since(m.response_end_date.unwrap_or(until));
+        let at = |date: Option<SystemTime>| date.map(|date| since(date).min(end));
+        let mut clock = Clock { now: 0, idle: 0 };
+        let dns = clock.phase(at(m.domain_lookup_start_date), at(m.domain_lookup_end_date));
+        let connect = clock.phase(at(m.connect_start_date), at(m.connect_end_date));
+        let secure = at(m.secure_connection_start_date).zip(at(m.secure_connection_end_date));
+        let ssl = secure.map(|(start, end)| (end - start).clamp(0, connect.unwrap_or(0)));
+        let mut all = Self { dns, connect, ssl, ..Self::default() };
+        if let Some(start) = at(m.request_start_date) {
+            clock.wait(start);
+            let answered = at(m.response_start_date);
+            // A server may answer before it has read the whole request: then nobody waited.
+            let sent = at(m.request_end_date).or(answered).unwrap_or(end);
+            all.send = clock.reach(answered.map_or(sent, |answered| sent.min(answered)));
+            all.wait = clock.reach(answered.unwrap_or(end));
+            all.receive = clock.reach(end);
+        } else {
+            clock.wait(end);
+        }
+        all.blocked = Some(clock.idle);
+        all
+    }
+
+    /// The time of the whole: all phases but `ssl`, which is part of `connect`.
+    pub(super) fn sum(&self) -> i64 {
+        let made = self.blocked.unwrap_or(0) + self.dns.unwrap_or(0) + self.connect.unwrap_or(0);
+        made + self.send + self.wait + self.receive
+    }
+
+    pub(super) fn json(&self) -> Json {
+        let optional = |micros: Option<i64>| micros.map_or(Json::Number(-1), Json::Millis);
+        Json::Object(vec![
+            ("blocked", optional(self.blocked)),
+            ("dns", optional(self.dns)),
+            ("connect", optional(self.connect)),
+            ("ssl", optional(self.ssl)),
+            ("send", Json::Millis(self.send)),
+            ("wait", Json::Millis(self.wait)),
+            ("receive", Json::Millis(self.receive)),
+        ])
+    }
+}
+
+/// Walks through a transaction; what no phase takes is idle.
+struct Clock {
+    now: i64,
+    idle: i64,
+}
+
+impl Clock {
+    /// The time until `at`.
+    fn reach(&mut self, at: i64) -> i64 {
+        let time = (at - self.now).max(0);
+        self.now += time;
+        time
+    }
+
+    fn wait(&mut self, until: i64) {
+        self.idle += self.reach(until);
+    }
+
+    fn phase(&mut self, start: Option<i64>, end: Option<i64>) -> Option<i64> {
+        self.wait(start?);
+        Some(self.reach(end?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::load::{Facts, Stamps};
+    use crate::message::UrlRequest;
+    use crate::task::metrics::{Epoch, TaskMetrics};
+
+    /// Timings of a transaction that began at 0, its dates in milliseconds; the task ended at 1000.
+    fn timings(write: impl FnOnce(&mut Stamps, &dyn Fn(u64) -> Instant)) -> Timings {
+        #[allow(clippy::disallowed_methods)] // any moment will do
+        let zero = Instant::now();
+        let at = |millis| zero + Duration::from_millis(millis);
+        let mut stamps = Stamps::start(Arc::new(UrlRequest::new("https://a/".parse().unwrap())), zero);
+        write(&mut stamps, &at);
+        let epoch = Epoch { monotonic: zero, wall: SystemTime::UNIX_EPOCH };
+        let metrics = TaskMetrics::new(&[stamps], epoch, at(1000));
+        Timings::new(&metrics.transaction_metrics[0], metrics.task_interval.1)
+    }
+
+    fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<Facts> {
+        Arc::new(Facts {
+            domain_lookup: Some((at(10), at(30))),
+            connect: (at(31), at(100)),
+            secure: Some((at(60), at(100))),
+            local: None,
+            remote: None,
+            protocol: "h2",
+            tls_version: None,
+            tls_cipher_suite: None,
+        })
+    }
+
+    const MS: i64 = 1000;
+
+    #[test]
+    fn every_phase_has_its_time_and_the_sum_is_the_whole() {
+        let all = timings(|stamps, at| {
+            stamps.connection = Some(facts(at));
+            stamps.request_start = Some(at(102));
+            stamps.request_end = Some(at(105));
+            stamps.response_start = Some(at(200));
+            stamps.response_end = Some(at(250));
+        });
+        let expected = Timings {
+            blocked: Some(13 * MS),
+            dns: Some(20 * MS),
+            connect: Some(69 * MS),
+            ssl: Some(40 * MS),
+            send: 3 * MS,
+            wait: 95 * MS,
+            receive: 50 * MS,
+        };
+        assert_eq!((all.sum(), all), (250 * MS, expected));
+    }
+
+    #[test]
+    fn a_reused_connection_was_made_by_nobody_and_an_early_answer_is_not_waited_for() {
+        let all = timings(|stamps, at| {
+            (stamps.connection, stamps.reused) = (Some(facts(at)), true);
+            stamps.request_start = Some(at(1));
+            stamps.response_start = Some(at(50));
+            stamps.request_end = Some(at(70));
+            stamps.response_end = Some(at(80));
+        });
+        let expected =
+            Timings { blocked: Some(MS), send: 49 * MS, wait: 0, receive: 30 * MS, ..Timings::default() };
+        assert_eq!((all.sum(), all), (80 * MS, expected));
+    }
+
+    #[test]
+    fn the_time_of_a_failure_belongs_to_the_phase_it_happened_in() {
+        let none = timings(|_, _| {});
+        assert_eq!(none, Timings { blocked: Some(1000 * MS), ..Timings::default() });
+        let sent = timings(|stamps, at| {
+            stamps.request_start = Some(at(5));
+            stamps.request_end = Some(at(6));
+        });
+        let expected = Timings { blocked: Some(5 * MS), send: MS, wait: 994 * MS, ..Timings::default() };
+        assert_eq!(sent, expected);
+        let half_sent = timings(|stamps, at| stamps.request_start = Some(at(5)));
+        assert_eq!((half_sent.send, half_sent.wait, half_sent.sum()), (995 * MS, 0, 1000 * MS));
+    }
+
+    #[test]
+    fn a_connection_begun_for_another_request_takes_no_time_of_before() {
+        let all = timings(|stamps, at| {
+            let mut facts = (*facts(at)).clone();
+            let early = |millis| at(0) - Duration::from_millis(millis);
+            (facts.domain_lookup, facts.connect) = (Some((early(40), early(30))), (early(30), at(10)));
+            facts.secure = Some((early(10), at(10)));
+            stamps.connection = Some(Arc::new(facts));
+            stamps.request_start = Some(at(10));
+            stamps.response_start = Some(at(20));
+            stamps.response_end = Some(at(20));
+        });
+        assert_eq!((all.dns, all.connect, all.ssl), (Some(0), Some(10 * MS), Some(10 * MS)));
+        assert_eq!((all.blocked, all.sum()), (Some(0), 20 * MS));
+    }
+}
