@@ -9,9 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::asking::Asking;
 use super::core::{Core, Style};
-use super::delegate::ResponseDisposition;
+use super::delivery::Delivery;
 use super::governor::Governor;
-use super::handle::DataTask;
 use super::metrics::Measured;
 use super::observe::TaskChange;
 use crate::env::Place;
@@ -121,9 +120,13 @@ impl Reading<'_> {
     async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
         let audience = if self.core.style == Style::Future { self.core.own_audience() } else { None };
         let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
+        let (pieces, whole) = match self.core.live().prefers_incremental_delivery {
+            true => (audience, None),
+            false => (None, audience),
+        };
         let mut all: Option<BytesMut> = None;
         loop {
-            if let Some(audience) = &audience {
+            if let Some(audience) = &pieces {
                 // To clone the only handle costs an allocation: not for nobody.
                 self.core.deliver(audience.clone(), chunk.clone()).await;
             }
@@ -137,7 +140,11 @@ impl Reading<'_> {
             all.extend_from_slice(&next);
             chunk = next;
         }
-        Ok(all.map_or(chunk, BytesMut::freeze))
+        let all = all.map_or(chunk, BytesMut::freeze);
+        if let Some(audience) = whole {
+            self.core.deliver(audience, all.clone()).await;
+        }
+        Ok(all)
     }
 
     async fn deliver(&mut self, head: &UrlResponse) -> Result<Bytes> {
@@ -146,24 +153,11 @@ impl Reading<'_> {
             while self.next().await.transpose()?.is_some() {}
             return Ok(Bytes::new());
         };
-        let response = head.clone();
-        let disposition = {
-            let _excuse = self.core.meter.excuse();
-            let ask = self.core.ask(audience.clone(), "did_receive_response", move |delegate, task| {
-                delegate.did_receive_response(&DataTask::of(task.clone()), &response)
-            });
-            ask.await.unwrap_or_default()
-        };
-        match disposition {
-            ResponseDisposition::Cancel => {
-                self.core.cancel();
-                return Err(UrlError::cancelled());
-            }
-            ResponseDisposition::Allow => {}
-        }
+        let mut delivery = Delivery::begin(self.core, audience, head).await?;
         while let Some(chunk) = self.next().await.transpose()? {
-            self.core.deliver(audience.clone(), chunk).await;
+            delivery.chunk(chunk).await?;
         }
+        delivery.end().await?;
         Ok(Bytes::new())
     }
 }
