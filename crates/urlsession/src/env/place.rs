@@ -53,8 +53,12 @@ impl Place {
         self.0.spawn_blocking(work).await.ok()
     }
 
-    pub(crate) fn spawn_blocking(&self, work: impl FnOnce() + Send + 'static) {
-        self.0.spawn_blocking(work);
+    /// Runs work on a thread of its own.
+    pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) {
+        thread::Builder::new()
+            .name(name.into())
+            .spawn(work)
+            .unwrap_or_else(|error| panic!("urlsession cannot start a thread: {error}"));
     }
 }
 

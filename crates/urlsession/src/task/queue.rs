@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Duration;
 
 use crate::env::Place;
 
@@ -26,10 +28,13 @@ struct Inner {
 struct Jobs {
     waiting: VecDeque<Job>,
     is_draining: bool,
+    /// The own thread, while it has nothing to do.
+    resting: Option<Thread>,
 }
 
 enum Executor {
-    /// A thread of the library kept for blocking work.
+    /// A thread of the library's own. Not one of the runtime's for blocking work: those are shared, and to wake
+    /// one costs three times as much.
     Own,
     Custom(Box<dyn Fn(Job) + Send + Sync>),
 }
@@ -53,38 +58,62 @@ impl DelegateQueue {
 
     /// Calls `job` after everything given before.
     pub fn add(&self, job: impl FnOnce() + Send + 'static) {
-        let mut jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut jobs = self.jobs();
         jobs.waiting.push_back(Box::new(job));
         if !std::mem::replace(&mut jobs.is_draining, true) {
+            let resting = jobs.resting.take();
             drop(jobs);
-            self.execute();
+            match resting {
+                Some(thread) => thread.unpark(),
+                None => self.execute(),
+            }
         }
     }
 
     fn execute(&self) {
         let queue = self.clone();
         match &self.0.executor {
-            Executor::Own => Place::own().spawn_blocking(move || queue.drain()),
+            Executor::Own => Place::thread("urlsession-delegate", move || queue.serve()),
             Executor::Custom(execute) => execute(Box::new(move || queue.drain())),
+        }
+    }
+
+    /// The life of the own thread: it ends when it has rested long enough.
+    fn serve(&self) {
+        loop {
+            while let Some(job) = self.next(|jobs| jobs.resting = Some(thread::current())) {
+                run(job);
+            }
+            thread::park_timeout(REST);
+            let mut jobs = self.jobs();
+            if !jobs.is_draining {
+                jobs.resting = None;
+                return;
+            }
         }
     }
 
     fn drain(&self) {
         for _ in 0..JOBS_AT_ONCE {
-            let job = {
-                let mut jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-                match jobs.waiting.pop_front() {
-                    Some(job) => job,
-                    None => {
-                        jobs.is_draining = false;
-                        return;
-                    }
-                }
-            };
-            // A panicking application must not take the queue with it; who added the job sees to its task.
-            let _ = catch_unwind(AssertUnwindSafe(job));
+            let Some(job) = self.next(|_| ()) else { return };
+            run(job);
         }
         self.execute();
+    }
+
+    /// The next job; if there is none, draining has ended.
+    fn next(&self, at_end: impl FnOnce(&mut Jobs)) -> Option<Job> {
+        let mut jobs = self.jobs();
+        let job = jobs.waiting.pop_front();
+        if job.is_none() {
+            jobs.is_draining = false;
+            at_end(&mut jobs);
+        }
+        job
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, Jobs> {
+        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,6 +122,14 @@ impl fmt::Debug for DelegateQueue {
         f.write_str("DelegateQueue")
     }
 }
+
+fn run(job: Job) {
+    // A panicking application must not take the queue with it; who added the job sees to its task.
+    let _ = catch_unwind(AssertUnwindSafe(job));
+}
+
+/// How long the own thread is kept with nothing to do.
+const REST: Duration = Duration::from_secs(10);
 
 /// So that a UI loop gets its turn between them.
 const JOBS_AT_ONCE: usize = 64;

@@ -317,8 +317,9 @@ const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
 /// Flow control of the connection.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// The largest frame we take: fewer frames cost less.
-const FRAME_SIZE: u32 = 64 * 1024;
+/// The largest frame we take: the protocol's own size (RFC 9113 §4.2). Buffers for larger ones are given back to the
+/// system and taken anew, frame by frame, which costs more than the frames do.
+const FRAME_SIZE: u32 = 16 * 1024;
 
 /// The largest response head we take (RFC 9113 §10.5.1), as on HTTP/1.1.
 const HEADER_LIST: u32 = 256 * 1024;
