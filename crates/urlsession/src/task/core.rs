@@ -119,7 +119,7 @@ impl Core {
                     current: request,
                     response: None,
                     error: None,
-                    measured: Measured::Nothing,
+                    measured: Measured::default(),
                     description: None,
                     delegate: None,
                     session_delegate,
