@@ -6,6 +6,7 @@
 mod closed;
 mod errors;
 mod gzip;
+mod har;
 mod hints;
 mod lines;
 mod page;
@@ -32,6 +33,7 @@ const STOPS: &[Stop] = &[
     hints::STOP,
     lines::STOP,
     suspend::STOP,
+    har::STOP,
     errors::STOP,
 ];
 

@@ -659,3 +659,9 @@ mod http_url_response {
         );
     }
 }
+
+#[test]
+fn a_response_nobody_sent_has_no_reason_phrase() {
+    let response = HttpUrlResponse::new(url("https://a/"), 404, Version::HTTP_11, &[("A", "long enough")]);
+    assert_eq!(response.unwrap().reason_phrase(), None);
+}

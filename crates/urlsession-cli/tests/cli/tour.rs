@@ -7,11 +7,16 @@ use crate::support::*;
 #[test]
 fn the_tour_finds_everything_as_it_should_be() {
     let run = run(&mut command(&["tour"]));
-    assert!(run.ok().contains("8 stops, all as they should be"), "{}", run.text());
+    assert!(run.ok().contains("9 stops, all as they should be"), "{}", run.text());
     assert!(!run.text().contains("WRONG"));
-    for what in
-        ["1. Three styles", "103: Link:", "334 bytes before decoding, 88000 after", "(-1022)", " ms  │"]
-    {
+    for what in [
+        "1. Three styles",
+        "103: Link:",
+        "334 bytes before decoding, 88000 after",
+        "(-1022)",
+        "opens in any viewer",
+        " ms  │",
+    ] {
         assert!(run.text().contains(what), "{what} is missing in:\n{}", run.text());
     }
     assert_eq!(run.stderr, "");

@@ -95,19 +95,20 @@ impl Drop for BytesRequest {
 
 async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)> {
     let mut governor = Box::pin(Governor::new(core.clone(), place.clone()));
-    let mut log = Log::new();
+    let mut notes = run::Notes::new(&core);
     let result = {
-        let mut load = std::pin::pin!(run::load(&core, &place, &mut log));
+        let mut load = std::pin::pin!(run::load(&core, &place, &mut notes.log));
         poll_fn(|cx| governor.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
     };
     match result {
         Ok(Response { head, body }) => {
+            let log = std::mem::take(&mut notes.log);
             let reading = Some(Reading { body, log });
-            Ok((AsyncBytes { core, governor, reading, rest: Bytes::new() }, head))
+            Ok((AsyncBytes { core: core.clone(), governor, reading, rest: Bytes::new() }, head))
         }
         Err(error) => {
             let error = core.name_url(error);
-            run::finish(&core, Err(error.clone()), log, None);
+            run::finish(&core, Err(error.clone()), &mut notes.log, None);
             Err(error)
         }
     }
@@ -196,7 +197,7 @@ impl AsyncBytes {
             (None, Some(response)) => Ok((Bytes::new(), response)),
             (None, None) => Err(UrlError::cancelled()),
         };
-        run::finish(&self.core, result, log, None);
+        run::finish(&self.core, result, &mut log, None);
     }
 
     /// Bytes for a reader, at most `most`; empty at the end.

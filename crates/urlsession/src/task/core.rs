@@ -134,7 +134,7 @@ impl Core {
                     current: request,
                     response: None,
                     error: None,
-                    measured: Measured::Nothing,
+                    measured: Measured::default(),
                     description: None,
                     // As Apple documents it: a completion handler gets everything at once in any case.
                     prefers_incremental_delivery: style != Style::Handler,

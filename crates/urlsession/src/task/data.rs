@@ -90,7 +90,7 @@ impl Drop for Data {
 /// The future of a task was dropped: it ends cancelled.
 pub(super) fn abandon(core: &Arc<Core>) {
     core.cancel();
-    run::finish(core, Err(UrlError::cancelled()), Log::new(), None);
+    run::finish(core, Err(UrlError::cancelled()), &mut Log::new(), None);
 }
 
 impl fmt::Debug for Data {

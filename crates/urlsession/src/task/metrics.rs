@@ -193,26 +193,27 @@ impl Epoch {
 
 /// What was measured: as it was written down, until somebody asks.
 #[derive(Default)]
-pub(super) enum Measured {
-    /// The task is not over.
-    #[default]
-    Nothing,
-    /// The transactions, and when the task ended.
-    Raw(Log, Instant),
-    /// As it was told.
-    Told(Arc<TaskMetrics>),
+pub(super) struct Measured {
+    log: Log,
+    /// When the task ended.
+    end: Option<Instant>,
+    told: Option<Arc<TaskMetrics>>,
 }
 
 impl Measured {
-    /// The same value to everybody.
+    /// Takes over the log of a load that ended. An empty one is of a load that was dropped, whose log is here.
+    pub(super) fn keep(&mut self, log: &mut Log, end: Instant) {
+        if !log.is_empty() {
+            std::mem::swap(&mut self.log, log);
+        }
+        self.end = Some(end);
+    }
+
+    /// The same value to everybody, once the load has ended.
     pub(super) fn metrics(&mut self, epoch: Epoch) -> Option<Arc<TaskMetrics>> {
-        if let Self::Raw(log, end) = self {
-            *self = Self::Told(Arc::new(TaskMetrics::new(log, epoch, *end)));
-        }
-        match self {
-            Self::Told(metrics) => Some(metrics.clone()),
-            _ => None,
-        }
+        let end = self.end?;
+        let told = self.told.get_or_insert_with(|| Arc::new(TaskMetrics::new(&self.log, epoch, end)));
+        Some(told.clone())
     }
 }
 

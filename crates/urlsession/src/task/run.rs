@@ -11,7 +11,6 @@ use super::asking::Asking;
 use super::core::{Core, Style};
 use super::delivery::Delivery;
 use super::governor::Governor;
-use super::metrics::Measured;
 use super::observe::TaskChange;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -27,21 +26,21 @@ pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
     place.clone().spawn(async move {
         let mut log = Log::new();
         let result = governed(&core, &place, work(&core, &place, &mut log)).await;
-        finish(&core, result, log, handler);
+        finish(&core, result, &mut log, handler);
     });
 }
 
 /// Runs a task in place and collects its body.
 pub(super) async fn collect(core: Arc<Core>, place: Place) -> Result<(Bytes, UrlResponse)> {
-    let mut log = Log::new();
-    let result = governed(&core, &place, work(&core, &place, &mut log)).await;
+    let mut notes = Notes::new(&core);
+    let result = governed(&core, &place, work(&core, &place, &mut notes.log)).await;
     let answer = result.map_err(|error| core.name_url(error));
     if core.audience().is_none() {
-        measure(&core, log, answer.as_ref().err());
+        measure(&core, &mut notes.log, answer.as_ref().err());
         core.complete(answer.as_ref().err().cloned());
         return answer;
     }
-    finish(&core, answer.clone(), log, None);
+    finish(&core, answer.clone(), &mut notes.log, None);
     core.heard().await;
     answer
 }
@@ -203,27 +202,47 @@ pub(super) fn seal(core: &Core, log: &mut Log, body: &Body) {
     }
 }
 
+/// The log of a load that its owner may drop in the middle: the task keeps it then.
+pub(super) struct Notes<'a> {
+    core: &'a Core,
+    pub(super) log: Log,
+}
+
+impl<'a> Notes<'a> {
+    pub(super) fn new(core: &'a Core) -> Self {
+        Self { core, log: Log::new() }
+    }
+}
+
+impl Drop for Notes<'_> {
+    fn drop(&mut self) {
+        if !self.log.is_empty() {
+            measure(self.core, &mut self.log, Some(&UrlError::cancelled()));
+        }
+    }
+}
+
 /// Keeps what was written down, for whoever asks.
-fn measure(core: &Core, mut log: Log, error: Option<&UrlError>) {
+fn measure(core: &Core, log: &mut Log, error: Option<&UrlError>) {
     let last = log.last_mut();
     let read = match (error, last) {
         (None, Some(last)) => last.response_end,
         (Some(error), Some(last)) => {
-            last.error = Some(error.clone());
+            last.error = Some(core.name_url(error.clone()));
             None
         }
         (_, None) => None,
     };
     // What was read to its end ended then: a clock is not looked at for nobody.
     let end = read.unwrap_or_else(|| core.roster.config.environment.clock.now());
-    core.live().measured = Measured::Raw(log, end);
+    core.live().measured.keep(log, end);
 }
 
 /// Tells how it ended: metrics, then completion, once.
 pub(super) fn finish(
     core: &Arc<Core>,
     result: Result<(Bytes, UrlResponse)>,
-    log: Log,
+    log: &mut Log,
     handler: Option<Handler>,
 ) {
     let result = result.map_err(|error| core.name_url(error));

@@ -1,11 +1,21 @@
 //! Metrics: one transaction a request, dates in order, nothing where nothing was.
 
+use std::future::Future;
 use std::time::SystemTime;
 
 use urlsession::{HarLog, ResourceFetchType, TlsVersion, TransactionMetrics, UrlErrorCode};
 use urlsession_testkit::{After, Reply, Wire};
 
 use crate::support::*;
+
+/// Polls a load that does not end until something has happened.
+async fn poll_until<F: Future + Unpin>(load: &mut F, has_happened: impl Fn() -> bool) {
+    while !has_happened() {
+        let poll = std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *load).poll(cx)));
+        assert!(poll.await.is_pending());
+        tokio::task::yield_now().await;
+    }
+}
 
 fn in_order(dates: &[Option<SystemTime>]) -> bool {
     let dates = dates.iter().flatten().collect::<Vec<_>>();
@@ -189,6 +199,37 @@ fn a_failed_task_has_metrics_that_say_why() {
         let task = data.task();
         drop(data);
         assert!(task.metrics().unwrap().transaction_metrics.is_empty());
+    });
+}
+
+#[test]
+fn a_load_that_is_dropped_in_its_middle_has_metrics_of_what_it_did() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let tasks = runtime().block_on(async {
+            let gate = origin.hold();
+            origin.enqueue("/held", Reply::held(gate.clone()));
+            let mut data = session.data(origin.url("/held"));
+            let data_task = data.task();
+            poll_until(&mut data, || gate.wait_reached(std::time::Duration::ZERO)).await;
+            drop(data);
+            gate.release();
+            let gate = origin.hold();
+            origin.enqueue("/held", Reply::held(gate.clone()));
+            let mut bytes = session.bytes(origin.url("/held"));
+            let bytes_task = bytes.task();
+            poll_until(&mut bytes, || gate.wait_reached(std::time::Duration::ZERO)).await;
+            drop(bytes);
+            gate.release();
+            [data_task, bytes_task]
+        });
+        for task in tasks {
+            let metrics = task.metrics().unwrap();
+            let [transaction] = &metrics.transaction_metrics[..] else { panic!("{metrics:?}") };
+            assert!(transaction.request_start_date.is_some() && transaction.response.is_none());
+            assert_eq!(transaction.error.as_ref().unwrap().code(), UrlErrorCode::Cancelled);
+            assert!(transaction.error.as_ref().unwrap().failing_url().is_some());
+        }
     });
 }
 
