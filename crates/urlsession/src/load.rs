@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-use crate::env::{Clock, Place};
+use crate::env::{Clock, Interface, Place};
 use crate::error::Result;
 use crate::message::{BodyStream, UrlRequest, UrlResponse};
 
@@ -53,6 +53,9 @@ pub(crate) trait Ask: Send + Sync {
 
     /// A 1xx response.
     fn informational(&self, response: UrlResponse);
+
+    /// No network may be used, and the load waits for one.
+    fn waiting_for_connectivity(&self);
 
     /// 0 to 1.
     fn priority(&self) -> f32;
@@ -181,6 +184,8 @@ pub(crate) struct Facts {
     pub(crate) secure: Option<(Instant, Instant)>,
     pub(crate) local: Option<std::net::SocketAddr>,
     pub(crate) remote: Option<std::net::SocketAddr>,
+    /// The interface of `local`, if somebody wants to know.
+    pub(crate) interface: Option<Interface>,
     /// The ALPN name of the protocol spoken.
     pub(crate) protocol: &'static str,
     pub(crate) tls_version: Option<u16>,

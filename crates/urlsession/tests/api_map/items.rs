@@ -2,9 +2,10 @@
 
 use urlsession::{
     AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, Configuration, DataTask,
-    DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, Phase, Progress,
-    ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState,
-    TlsVersion, TransactionMetrics, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
+    DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType,
+    NetworkUnavailableReason, Phase, Progress, ResourceFetchType, ResponseDisposition, SessionDelegate, Task,
+    TaskDelegate, TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UrlError, UrlErrorCode, UrlRequest,
+    UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -95,6 +96,7 @@ pub(super) fn names() -> Vec<&'static str> {
         method!(TaskDelegate::did_receive_response),
         role!(TaskDelegate),
         method!(TaskDelegate::did_create_task),
+        method!(TaskDelegate::task_is_waiting_for_connectivity),
         method!(TaskDelegate::did_send_body_data),
         method!(TaskDelegate::did_receive_informational_response),
         method!(TaskDelegate::did_finish_collecting_metrics),
@@ -104,6 +106,11 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(Configuration::default),
         value!(Configuration::ephemeral),
         field!(Configuration::http_additional_headers),
+        field!(Configuration::waits_for_connectivity),
+        field!(Configuration::allows_cellular_access),
+        field!(Configuration::allows_expensive_network_access),
+        field!(Configuration::allows_constrained_network_access),
+        field!(Configuration::allows_ultra_constrained_network_access),
         field!(Configuration::timeout_interval_for_request),
         field!(Configuration::timeout_interval_for_resource),
         field!(Configuration::tls_minimum_supported_protocol_version),
@@ -283,6 +290,12 @@ pub(super) fn names() -> Vec<&'static str> {
         call!(UrlError::new, || UrlError::new(UrlErrorCode::Unknown, Phase::Task, "")),
         value!(UrlError::code),
         value!(UrlError::failing_url),
+        value!(UrlError::network_unavailable_reason),
+        kind!(NetworkUnavailableReason),
+        value!(NetworkUnavailableReason::Cellular),
+        value!(NetworkUnavailableReason::Expensive),
+        value!(NetworkUnavailableReason::Constrained),
+        value!(NetworkUnavailableReason::UltraConstrained),
         kind!(UrlErrorCode),
         value!(UrlErrorCode::number),
         value!(UrlErrorCode::sentence),
