@@ -155,7 +155,10 @@ impl Race {
             match Pin::new(attempt).poll(cx) {
                 Poll::Ready(Ok(wire)) => return Poll::Ready(Some((wire, *address))),
                 Poll::Ready(Err(error)) => {
-                    self.last_error = Some(error);
+                    // What a host says tells more than that there is no way to another of its addresses.
+                    if self.last_error.is_none() || !is_unrouted(&error) {
+                        self.last_error = Some(error);
+                    }
                     drop(self.running.swap_remove(at));
                     failed = true;
                 }
@@ -171,6 +174,10 @@ fn dial(dialler: &dyn Dial, address: SocketAddr) -> BoxFuture<'static, io::Resul
         Some(dialling) => Box::pin(async move { Ok(Wire::custom(dialling.await?)) }),
         None => Box::pin(async move { Ok(Wire::tcp(system_dial(address).await?)) }),
     }
+}
+
+fn is_unrouted(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable)
 }
 
 /// RFC 8305 §8, "Connection Attempt Delay".

@@ -326,3 +326,45 @@ fn a_connection_lost_later_is_an_error_not_a_wait() {
         assert!(!log.calls.contains(&"isWaitingForConnectivity"));
     });
 }
+
+/// Refuses by IPv4, and knows no way by IPv6.
+struct Refusing;
+
+impl Dial for Refusing {
+    fn dial(
+        &self,
+        address: SocketAddr,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        let kind = match address {
+            SocketAddr::V4(_) => io::ErrorKind::ConnectionRefused,
+            SocketAddr::V6(_) => io::ErrorKind::NetworkUnreachable,
+        };
+        Some(Box::pin(ready(Err(kind.into()))))
+    }
+}
+
+impl Resolve for Refusing {
+    fn resolve(
+        &self,
+        _: &str,
+        port: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+        let addresses = ["[2001:db8::1]:1", "192.0.2.1:1", "[2001:db8::2]:1"].map(|it| it.parse().unwrap());
+        let at_port = |mut address: SocketAddr| {
+            address.set_port(port);
+            address
+        };
+        Some(Box::pin(ready(Ok(addresses.into_iter().map(at_port).collect()))))
+    }
+}
+
+#[test]
+fn a_host_that_refuses_is_not_waited_for_though_it_has_addresses_without_a_route() {
+    let far = Far::over(Wire::H1, &[InterfaceKind::Wired]);
+    let mut configuration = far.waiting();
+    configuration.environment.dialler = Arc::new(Refusing);
+    configuration.environment.resolver = Arc::new(Refusing);
+    let error = load(&UrlSession::new(configuration), far.url("/Peru")).unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+    assert!(error.to_string().contains("refuses"), "{error}");
+}
