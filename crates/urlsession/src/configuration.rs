@@ -23,7 +23,7 @@ pub struct Configuration {
     pub timeout_interval_for_resource: Duration,
     /// Does a load wait for a network that may be used, rather than fail (false)? Only to make its connection: one
     /// that is lost later fails the load with [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The
-    /// delegate is told once; the request's timeout does not run meanwhile, the resource's does. Without effect
+    /// delegate is told once, and names have some seconds to be found afterwards; the request's timeout does not run meanwhile, the resource's does. Without effect
     /// where the system does not say which networks there are (see
     /// [`SystemPath`](crate::environment::SystemPath)).
     #[doc(alias = "waitsForConnectivity")]

@@ -39,6 +39,7 @@ pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
+pub use crate::load::WaitReason;
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
     InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use urlsession::environment::{Dial, Interface, InterfaceKind, NetworkPath, PathStatus, Resolve, Socket};
 use urlsession::{
     Configuration, NetworkUnavailableReason, Phase, Task, TaskDelegate, UrlErrorCode, UrlRequest, UrlSession,
+    WaitReason,
 };
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
@@ -233,8 +234,10 @@ fn a_waiting_task_can_be_cancelled() {
         let task = session.data_task(far.url("/Peru"));
         task.resume();
         far.path.wait_for_waiter();
+        assert_eq!(task.why_waiting(), Some(WaitReason::Connectivity));
         task.cancel();
         let log = recorder.completed(1);
+        assert_eq!(task.why_waiting(), None);
         assert_eq!(log.completions[0].as_ref().unwrap().code(), UrlErrorCode::Cancelled);
         assert_eq!(log.calls, ["isWaitingForConnectivity", "didComplete"]);
         assert_eq!(far.origin.connection_count(), 0);
@@ -367,4 +370,49 @@ fn a_host_that_refuses_is_not_waited_for_though_it_has_addresses_without_a_route
     let error = load(&UrlSession::new(configuration), far.url("/Peru")).unwrap_err();
     assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
     assert!(error.to_string().contains("refuses"), "{error}");
+}
+
+/// Does not know the name the first times it is asked.
+struct Slow(Mutex<usize>);
+
+impl Resolve for Slow {
+    fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+        let mut left = self.0.lock().unwrap();
+        match left.checked_sub(1) {
+            None => Here.resolve(host, port),
+            Some(less) => {
+                *left = less;
+                Some(Box::pin(ready(Err(io::Error::other("no resolver yet")))))
+            }
+        }
+    }
+}
+
+#[test]
+fn on_a_network_that_has_just_come_names_have_some_seconds_to_be_found() {
+    for (failures, is_found) in [(5, true), (6, false)] {
+        on_every_far_wire(&[], |far| {
+            let clock = HandClock::new();
+            let mut configuration = far.waiting();
+            configuration.environment.clock = Arc::new(clock.clone());
+            configuration.environment.resolver = Arc::new(Slow(Mutex::new(failures)));
+            let (session, recorder) = with_recorder(configuration, Recorder::new());
+            session.data_task(far.url("/Peru")).resume();
+            far.path.wait_for_waiter();
+            far.path.become_over(&[InterfaceKind::Wifi]);
+            clock.advance_until(SECOND, || !recorder.log().completions.is_empty());
+            let log = recorder.completed(1);
+            assert_eq!(
+                log.completions[0].as_ref().map(|error| error.code()),
+                match is_found {
+                    true => None,
+                    false => Some(UrlErrorCode::CannotFindHost),
+                }
+            );
+        });
+    }
 }

@@ -4,14 +4,18 @@
 //! and nobody waits, only to explain a failure. Which interface a connection takes is the routes' decision.
 
 use std::error::Error;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use super::local::is_loopback;
 use crate::configuration::Configuration;
-use crate::env::{Interface, InterfaceKind, PathStatus};
+use crate::env::{Interface, InterfaceKind, PathStatus, Timer};
 use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Layer, Response};
+use crate::load::{Attempt, Layer, Response, WaitReason};
 use crate::message::UrlRequest;
 
 pub(super) struct Connectivity<N> {
@@ -34,21 +38,24 @@ impl<N: Layer> Layer for Connectivity<N> {
                 result => result,
             };
         }
+        let path = &self.config.environment.path;
+        let mut lookups = 0;
         loop {
-            let path = &self.config.environment.path;
             // Before the look at the path, so that no change is missed between the two.
             let changed = rules.waits.then(|| path.changed());
+            let mut pause = None;
             let error = match verdict(path.status().as_ref(), rules) {
                 Verdict::Go => match self.next.load(attempt).await {
                     Err(error) if is_unconnected(&error) => {
-                        let status = path.status();
-                        let has_none = status.as_ref().is_some_and(|status| status.interfaces.is_empty());
-                        let may_come = status.is_some() && (has_none || is_unreachable(&error));
-                        let error = self.explained(error, &attempt.request);
-                        if !may_come {
-                            return Err(error);
+                        match path.status() {
+                            Some(status) if status.interfaces.is_empty() || is_unreachable(&error) => {}
+                            Some(_) if error.phase() == Phase::Dns && lookups > 0 => {
+                                lookups -= 1;
+                                pause = Some(attempt.clock.now() + LOOKUP_PAUSE);
+                            }
+                            _ => return Err(error),
                         }
-                        error
+                        self.explained(error, &attempt.request)
                     }
                     result => return result,
                 },
@@ -57,10 +64,26 @@ impl<N: Layer> Layer for Connectivity<N> {
             };
             let Some(changed) = changed else { return Err(error) };
             attempt.ask.waiting_for_connectivity();
-            let _excuse = attempt.meter.excuse();
-            changed.await;
+            let _excuse = attempt.meter.excuse_for(WaitReason::Connectivity);
+            match pause {
+                None => {
+                    changed.await;
+                    lookups = LOOKUPS;
+                }
+                Some(end) => either(changed, Timer::at(attempt.clock, attempt.place, end)).await,
+            }
         }
     }
+}
+
+/// Completes with the first of the two.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await;
 }
 
 impl<N> Connectivity<N> {
@@ -185,10 +208,17 @@ fn is_unreachable(error: &UrlError) -> bool {
     })
 }
 
+/// How often a name that is not found is looked up again on a network that has just come: its resolvers are known a
+/// moment later.
+const LOOKUPS: usize = 5;
+
+/// How long after the last time, unless the path changes before.
+const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
-    use std::future::{Future, ready};
+    use std::future::ready;
     use std::pin::Pin;
     use std::sync::Mutex;
 
@@ -336,6 +366,25 @@ mod tests {
             let script = Script::new([Err(unconnected(kind)), Ok(200)]);
             assert!(run(&connectivity(config, &script), "POST", FAR).0.is_ok());
         }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_again_on_a_network_that_has_just_come() {
+        let unknown = || {
+            UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, "test")
+                .with_source(io::Error::other("test"))
+        };
+        let wired = || over(&[InterfaceKind::Wired]);
+        let mut waiting = config([over(&[]), wired(), wired(), wired()]);
+        waiting.waits_for_connectivity = true;
+        let script = Script::new([Err(unknown()), Err(unknown()), Ok(200)]);
+        assert!(run(&connectivity(waiting, &script), "GET", FAR).0.is_ok());
+
+        let mut waiting = config([wired()]);
+        waiting.waits_for_connectivity = true;
+        let script = Script::new([Err::<u16, _>(unknown())]);
+        let failed = run(&connectivity(waiting, &script), "GET", FAR).0.err().unwrap();
+        assert_eq!(failed.code(), UrlErrorCode::CannotFindHost, "it was there before: the name is wrong");
     }
 
     #[test]
