@@ -15,12 +15,34 @@ use crate::message::HeaderFields;
 #[doc(alias = "URLSessionConfiguration")]
 pub struct Configuration {
     /// How long no byte may move in either direction (60 s). Not counted while the task is suspended, waits for
-    /// a free connection, or waits for an answer of its delegate.
+    /// a free connection or for connectivity, or waits for an answer of its delegate.
     #[doc(alias = "timeoutIntervalForRequest")]
     pub timeout_interval_for_request: Duration,
     /// How long the whole load may take, from `resume` to the last byte (7 days).
     #[doc(alias = "timeoutIntervalForResource")]
     pub timeout_interval_for_resource: Duration,
+    /// Does a load wait for a network that may be used, rather than fail (false)? Only to make its connection: one
+    /// that is lost later fails the load with [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The
+    /// delegate is told once, and names have some seconds to be found afterwards; the request's timeout does not run meanwhile, the resource's does. Without effect
+    /// where the system does not say which networks there are (see
+    /// [`SystemPath`](crate::environment::SystemPath)).
+    #[doc(alias = "waitsForConnectivity")]
+    pub waits_for_connectivity: bool,
+    /// May cellular interfaces be used (true)? The stricter of this and the request's own applies. If only
+    /// forbidden interfaces lead anywhere, the load fails with
+    /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet), or waits; where there are others too, the
+    /// system's routes decide which is used.
+    #[doc(alias = "allowsCellularAccess")]
+    pub allows_cellular_access: bool,
+    /// May metered interfaces be used (true)? As above.
+    #[doc(alias = "allowsExpensiveNetworkAccess")]
+    pub allows_expensive_network_access: bool,
+    /// May interfaces in a mode that saves data be used (true)? As above.
+    #[doc(alias = "allowsConstrainedNetworkAccess")]
+    pub allows_constrained_network_access: bool,
+    /// May interfaces as slow as a satellite be used (true)? As above.
+    #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
+    pub allows_ultra_constrained_network_access: bool,
     /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
     /// `Content-Length`, `Transfer-Encoding`, `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and
     /// `WWW-Authenticate` are reserved and not sent from here.
@@ -57,6 +79,11 @@ impl Default for Configuration {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
             timeout_interval_for_resource: Duration::from_secs(7 * 24 * 60 * 60),
+            waits_for_connectivity: false,
+            allows_cellular_access: true,
+            allows_expensive_network_access: true,
+            allows_constrained_network_access: true,
+            allows_ultra_constrained_network_access: true,
             http_additional_headers: HeaderFields::new(),
             http_maximum_connections_per_host: 6,
             http_versions: HttpVersions::Automatic,
@@ -74,6 +101,15 @@ impl Configuration {
     /// The configuration of sessions that write nothing to disk.
     pub fn ephemeral() -> Self {
         Self::default()
+    }
+
+    /// Does it matter to every load which network is there?
+    pub(crate) fn depends_on_path(&self) -> bool {
+        let allows_all = self.allows_cellular_access
+            && self.allows_expensive_network_access
+            && self.allows_constrained_network_access
+            && self.allows_ultra_constrained_network_access;
+        self.waits_for_connectivity || !allows_all
     }
 
     /// Trusts the certificates of a PEM file beside those of the platform. Changes nothing if one of them cannot

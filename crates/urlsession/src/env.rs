@@ -1,4 +1,4 @@
-//! The outside world: clock, name resolution, dialling, and where the work runs.
+//! The outside world: clock, name resolution, dialling, the network path, and where the work runs.
 //!
 //! Nothing else in this crate reads a clock, resolves a name or opens a socket; a test hands in its own
 //! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
@@ -6,6 +6,7 @@
 mod clock;
 mod language;
 mod net;
+mod path;
 mod place;
 
 use std::fmt;
@@ -16,6 +17,7 @@ pub use clock::{Clock, SystemClock};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
 pub(crate) use net::{Wire, system_dial, system_resolve};
+pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub use place::block_on;
 pub(crate) use place::{Place, PlaceId};
 
@@ -28,11 +30,19 @@ pub struct Environment {
     pub resolver: Arc<dyn Resolve>,
     /// Addresses to connections.
     pub dialler: Arc<dyn Dial>,
+    /// The networks this machine is connected to. Looked at only where something depends on it: connections to
+    /// this machine itself never do.
+    pub path: Arc<dyn NetworkPath>,
 }
 
 impl Default for Environment {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), resolver: Arc::new(SystemNet), dialler: Arc::new(SystemNet) }
+        Self {
+            clock: Arc::new(SystemClock),
+            resolver: Arc::new(SystemNet),
+            dialler: Arc::new(SystemNet),
+            path: Arc::new(SystemPath),
+        }
     }
 }
 

@@ -27,6 +27,7 @@ struct Inner {
     code: UrlErrorCode,
     phase: Phase,
     replay: Replay,
+    unavailable: Option<NetworkUnavailableReason>,
     url: Option<Url>,
     detail: Cow<'static, str>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -38,7 +39,15 @@ impl UrlError {
     #[doc(alias = "init(_:userInfo:)")]
     pub fn new(code: UrlErrorCode, phase: Phase, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        Self(Arc::new(Inner { code, phase, replay: Replay::Unsafe, url: None, detail, source: None }))
+        Self(Arc::new(Inner {
+            code,
+            phase,
+            replay: Replay::Unsafe,
+            unavailable: None,
+            url: None,
+            detail,
+            source: None,
+        }))
     }
 
     /// Apple's code.
@@ -57,6 +66,13 @@ impl UrlError {
     #[doc(alias = "failingURL")]
     pub fn failing_url(&self) -> Option<&Url> {
         self.0.url.as_ref()
+    }
+
+    /// Which rule forbids the only networks there are, if that is why a load failed with
+    /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet).
+    #[doc(alias = "networkUnavailableReason")]
+    pub fn network_unavailable_reason(&self) -> Option<NetworkUnavailableReason> {
+        self.0.unavailable
     }
 
     /// True if the same request may succeed when it is tried again later: the network, not the request,
@@ -99,6 +115,10 @@ impl UrlError {
         self.edit(|inner| inner.replay = replay)
     }
 
+    pub(crate) fn with_unavailable(self, reason: NetworkUnavailableReason) -> Self {
+        self.edit(|inner| inner.unavailable = Some(reason))
+    }
+
     pub(crate) fn replay(&self) -> Replay {
         self.0.replay
     }
@@ -134,11 +154,12 @@ impl fmt::Display for UrlError {
 
 impl fmt::Debug for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, phase, replay, url, detail, source } = &*self.0;
+        let Inner { code, phase, replay, unavailable, url, detail, source } = &*self.0;
         f.debug_struct("UrlError")
             .field("code", code)
             .field("phase", phase)
             .field("replay", replay)
+            .field("unavailable", unavailable)
             .field("url", &url.as_ref().map(Url::as_str))
             .field("detail", detail)
             .field("source", source)
@@ -158,7 +179,7 @@ impl StdError for UrlError {
 pub enum Phase {
     /// Before anything was tried: the request itself, or the session's state.
     Request,
-    /// A rule of the session forbids the load (App Transport Security).
+    /// A rule of the session or the request forbids the load (App Transport Security, `allows_cellular_access` …).
     Policy,
     /// The task was cancelled or ran out of time.
     Task,
@@ -200,6 +221,26 @@ impl fmt::Display for Phase {
             Self::Delegate => "delegate",
         })
     }
+}
+
+/// Which rule forbids the only networks there are. Numbers are Apple's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[doc(alias = "URLError.NetworkUnavailableReason")]
+#[doc(alias = "NSURLErrorNetworkUnavailableReason")]
+pub enum NetworkUnavailableReason {
+    /// They are cellular, and `allows_cellular_access` is false.
+    #[doc(alias = "cellular")]
+    Cellular = 0,
+    /// They are metered, and `allows_expensive_network_access` is false.
+    #[doc(alias = "expensive")]
+    Expensive = 1,
+    /// They are in a mode that saves data, and `allows_constrained_network_access` is false.
+    #[doc(alias = "constrained")]
+    Constrained = 2,
+    /// They are as slow as a satellite, and `allows_ultra_constrained_network_access` is false.
+    #[doc(alias = "ultraConstrained")]
+    UltraConstrained = 3,
 }
 
 /// May the request that failed be sent again without the server seeing it twice?

@@ -38,7 +38,8 @@ pub use url::Url;
 pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, TlsVersion,
 };
-pub use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
+pub use crate::load::WaitReason;
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
     InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
@@ -53,5 +54,8 @@ pub use crate::task::{
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.
 pub mod environment {
-    pub use crate::env::{Clock, Dial, Environment, Resolve, Socket, SystemClock, SystemNet, block_on};
+    pub use crate::env::{
+        Clock, Dial, Environment, Interface, InterfaceKind, NetworkPath, PathStatus, Resolve, Socket,
+        SystemClock, SystemNet, SystemPath, block_on,
+    };
 }

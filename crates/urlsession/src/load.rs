@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-use crate::env::{Clock, Place};
+use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{BodyStream, UrlRequest, UrlResponse};
 
@@ -54,6 +54,9 @@ pub(crate) trait Ask: Send + Sync {
     /// A 1xx response.
     fn informational(&self, response: UrlResponse);
 
+    /// No network may be used, and the load waits for one.
+    fn waiting_for_connectivity(&self);
+
     /// 0 to 1.
     fn priority(&self) -> f32;
 }
@@ -78,6 +81,7 @@ pub(crate) struct Attempt<'a> {
 pub(crate) struct Meter {
     moved: AtomicU64,
     excused: AtomicU32,
+    waits_for: AtomicU8,
 }
 
 impl Meter {
@@ -96,6 +100,18 @@ impl Meter {
         Excuse(self)
     }
 
+    /// An excuse that applications may ask for. A load waits for one thing at a time.
+    pub(crate) fn excuse_for(&self, reason: WaitReason) -> Excuse<'_> {
+        self.waits_for.store(reason as u8, Relaxed);
+        self.excuse()
+    }
+
+    pub(crate) fn why_waiting(&self) -> Option<WaitReason> {
+        [WaitReason::Connection, WaitReason::Connectivity]
+            .into_iter()
+            .find(|reason| *reason as u8 == self.waits_for.load(Relaxed))
+    }
+
     pub(crate) fn is_excused(&self) -> bool {
         self.excused.load(Relaxed) > 0
     }
@@ -109,7 +125,18 @@ impl Drop for Excuse<'_> {
         // The end of an excuse counts as movement, so that the idle time starts anew.
         self.0.moved.fetch_add(1, Relaxed);
         self.0.excused.fetch_sub(1, Relaxed);
+        self.0.waits_for.store(0, Relaxed);
     }
+}
+
+/// What a task waits for before it can send. Not of Apple's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// A free connection: as many as `http_maximum_connections_per_host` allows are busy.
+    Connection = 1,
+    /// A network that may be used, as `waits_for_connectivity` says.
+    Connectivity = 2,
 }
 
 /// The transactions of a task, in order.
@@ -184,6 +211,8 @@ pub(crate) struct Facts {
     pub(crate) secure: Option<(Instant, Instant)>,
     pub(crate) local: Option<std::net::SocketAddr>,
     pub(crate) remote: Option<std::net::SocketAddr>,
+    /// The interface of `local`, if somebody wants to know.
+    pub(crate) interface: Option<Interface>,
     /// The ALPN name of the protocol spoken.
     pub(crate) protocol: &'static str,
     pub(crate) tls_version: Option<u16>,

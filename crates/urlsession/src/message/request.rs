@@ -313,13 +313,13 @@ flags! {
     PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
         "Stored only (false): requests are never pipelined, a connection carries one HTTP/1.1 exchange at a time.";
     CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":
-        "May cellular interfaces be used (true)? Without effect until the network path is observed.";
+        "May cellular interfaces be used (true)? Only if the configuration allows it too.";
     EXPENSIVE, allows_expensive_network_access, set_allows_expensive_network_access, "allowsExpensiveNetworkAccess":
-        "May metered interfaces be used (true)? Without effect until the network path is observed.";
+        "May metered interfaces be used (true)? Only if the configuration allows it too.";
     CONSTRAINED, allows_constrained_network_access, set_allows_constrained_network_access, "allowsConstrainedNetworkAccess":
-        "May interfaces in low-data mode be used (true)? Without effect until the network path is observed.";
+        "May interfaces in low-data mode be used (true)? Only if the configuration allows it too.";
     ULTRA_CONSTRAINED, allows_ultra_constrained_network_access, set_allows_ultra_constrained_network_access, "allowsUltraConstrainedNetworkAccess":
-        "May satellite-like interfaces be used (true)? Without effect until the network path is observed.";
+        "May satellite-like interfaces be used (true)? Only if the configuration allows it too.";
     HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
         "Is the server expected to speak HTTP/3 (false)? Without effect until this library does.";
     DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":

@@ -3,8 +3,10 @@
 //! The first listed sees the request first and the response last. A policy knows nothing of the others.
 
 mod coding;
+mod connectivity;
 mod defaults;
 mod exchange;
+mod local;
 mod redirect;
 mod retry;
 mod security;
@@ -14,6 +16,7 @@ mod test_support;
 use std::sync::Arc;
 
 use self::coding::Coding;
+use self::connectivity::Connectivity;
 use self::exchange::Exchange;
 use self::redirect::Redirect;
 use self::retry::Retry;
@@ -31,10 +34,10 @@ use crate::transport::Pool;
 /// 4. (cookies take their place here: below authentication, since 401s set cookies too)
 /// 5. `Coding`: above the cache, which keeps coded bytes
 /// 6. (caching takes its place here: all below it costs network)
-/// 7. (connectivity takes its place here: a cached answer needs no network)
+/// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
 /// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Coding<Retry<W>>>>;
+type HttpLoader<W = Exchange> = Redirect<Security<Coding<Connectivity<Retry<W>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http(HttpLoader);
@@ -42,7 +45,8 @@ pub(super) struct Http(HttpLoader);
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
-        Self(Redirect::new(Security::new(config, Coding::new(Retry::new(exchange)))))
+        let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
+        Self(Redirect::new(Security::new(config, Coding::new(connectivity))))
     }
 }
 

@@ -67,6 +67,17 @@ impl Ask for Asking<'_> {
         }
     }
 
+    fn waiting_for_connectivity(&self) {
+        if std::mem::replace(&mut self.0.live().has_waited, true) {
+            return;
+        }
+        if let Some(audience) = self.0.audience() {
+            self.0.tell(audience, "task_is_waiting_for_connectivity", |delegate, task| {
+                delegate.task_is_waiting_for_connectivity(task);
+            });
+        }
+    }
+
     fn priority(&self) -> f32 {
         self.0.priority()
     }

@@ -64,6 +64,8 @@ pub(super) struct Live {
     has_started: bool,
     /// Was it ever running?
     pub(super) has_run: bool,
+    /// Has it waited for connectivity?
+    pub(super) has_waited: bool,
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
     pub(super) response: Option<UrlResponse>,
@@ -130,6 +132,7 @@ impl Core {
                     seat,
                     has_started: false,
                     has_run: false,
+                    has_waited: false,
                     original: request.clone(),
                     current: request,
                     response: None,

@@ -15,8 +15,8 @@ use crate::message::{BodyStream, HttpUrlResponse, UrlRequest, UrlResponse};
 /// to: there the default is to ignore an event, and to decide as documented.
 ///
 /// Calls come one at a time and in order on the session's [`DelegateQueue`](super::DelegateQueue): creation, then
-/// redirects, informational responses and body progress, then response and data, then metrics, and completion
-/// last. A delegate that panics fails that task and nothing else.
+/// waiting for connectivity, redirects, informational responses and body progress, then response and data, then
+/// metrics, and completion last. A delegate that panics fails that task and nothing else.
 #[allow(unused_variables)]
 #[doc(alias = "URLSessionTaskDelegate")]
 #[doc(alias = "URLSessionDataDelegate")]
@@ -26,6 +26,14 @@ pub trait TaskDelegate: Send + Sync {
     fn did_create_task(&self, task: &Task) {
         if let Some((next, task)) = task.next_delegate() {
             next.did_create_task(&task);
+        }
+    }
+
+    /// No network may be used, and the task waits for one, as `waits_for_connectivity` says. Called once at most.
+    #[doc(alias = "urlSession(_:taskIsWaitingForConnectivity:)")]
+    fn task_is_waiting_for_connectivity(&self, task: &Task) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.task_is_waiting_for_connectivity(&task);
         }
     }
 

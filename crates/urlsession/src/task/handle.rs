@@ -15,6 +15,7 @@ use super::observe::{Changes, StateChanges};
 use super::progress::Progress;
 use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::WaitReason;
 use crate::message::{UrlRequest, UrlResponse};
 
 /// A task of a session. Created suspended: [`resume`](Self::resume) starts it.
@@ -75,6 +76,12 @@ impl Task {
     /// What the task is doing.
     pub fn state(&self) -> TaskState {
         self.core.state()
+    }
+
+    /// What a running task waits for, if it could not begin to send yet; `None` when it waits for nothing but the
+    /// server. Not of Apple's.
+    pub fn why_waiting(&self) -> Option<WaitReason> {
+        self.core.meter.why_waiting()
     }
 
     /// Starts the task, or undoes one [`suspend`](Self::suspend). Surplus calls do nothing, nor does a call after

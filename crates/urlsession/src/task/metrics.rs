@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::configuration::TlsVersion;
+use crate::env::InterfaceKind;
 use crate::error::UrlError;
 use crate::load::{Log, Stamps};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
@@ -119,13 +120,14 @@ pub struct TransactionMetrics {
     /// The cipher suite agreed on, by its IANA number.
     #[doc(alias = "negotiatedTLSCipherSuite")]
     pub negotiated_tls_cipher_suite: Option<u16>,
-    /// Was the interface cellular? Always false: the network path is not observed yet.
+    /// Was the interface cellular? Known only if the configuration waits for connectivity or forbids some networks,
+    /// else false; so are the next two.
     #[doc(alias = "isCellular")]
     pub is_cellular: bool,
-    /// Was the interface expensive? Always false, as above.
+    /// Was the interface expensive?
     #[doc(alias = "isExpensive")]
     pub is_expensive: bool,
-    /// Was the interface constrained? Always false, as above.
+    /// Was the interface constrained?
     #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
     /// Were several paths used? Always false: multipath TCP is not used.
@@ -243,6 +245,7 @@ impl TransactionMetrics {
         let lookup = made.and_then(|facts| facts.domain_lookup);
         let connect = made.map(|facts| facts.connect);
         let secure = made.and_then(|facts| facts.secure);
+        let interface = connection.and_then(|facts| facts.interface.as_ref());
         let (local, remote) =
             (connection.and_then(|facts| facts.local), connection.and_then(|facts| facts.remote));
         Self {
@@ -283,9 +286,9 @@ impl TransactionMetrics {
                 _ => None,
             }),
             negotiated_tls_cipher_suite: connection.and_then(|facts| facts.tls_cipher_suite),
-            is_cellular: false,
-            is_expensive: false,
-            is_constrained: false,
+            is_cellular: interface.is_some_and(|interface| interface.kind == InterfaceKind::Cellular),
+            is_expensive: interface.is_some_and(|interface| interface.is_expensive),
+            is_constrained: interface.is_some_and(|interface| interface.is_constrained),
             is_multipath: false,
             domain_resolution_protocol: DomainResolutionProtocol::Unknown,
         }

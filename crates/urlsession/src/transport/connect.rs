@@ -13,7 +13,7 @@ use super::dns;
 use super::stream::Stream;
 use super::tls::Tls;
 use crate::configuration::{Configuration, HttpVersions};
-use crate::env::{Clock, Dial, Place, Timer, Wire, system_dial};
+use crate::env::{Clock, Dial, Interface, Place, Timer, Wire, system_dial};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, Facts};
 
@@ -47,6 +47,7 @@ pub(super) async fn connect(
         secure: None,
         local,
         remote: Some(remote),
+        interface: local.and_then(|local| interface(config, local)),
         protocol: "http/1.1",
         tls_version: None,
         tls_cipher_suite: None,
@@ -73,6 +74,17 @@ pub(super) async fn connect(
     }
     facts.connect.1 = clock.now();
     Ok(Connected { stream, facts, is_h2 })
+}
+
+/// The interface of a connection that leaves this machine, in sessions to which it matters: the system's list of
+/// interfaces is not read for others.
+fn interface(config: &Configuration, local: SocketAddr) -> Option<Interface> {
+    let address = local.ip().to_canonical();
+    if address.is_loopback() || !config.depends_on_path() {
+        return None;
+    }
+    let path = config.environment.path.status()?;
+    path.interfaces.into_iter().find(|interface| interface.addresses.contains(&address))
 }
 
 fn refused(host: &str, port: u16, error: io::Error) -> UrlError {
@@ -143,7 +155,10 @@ impl Race {
             match Pin::new(attempt).poll(cx) {
                 Poll::Ready(Ok(wire)) => return Poll::Ready(Some((wire, *address))),
                 Poll::Ready(Err(error)) => {
-                    self.last_error = Some(error);
+                    // What a host says tells more than that there is no way to another of its addresses.
+                    if self.last_error.is_none() || !is_unrouted(&error) {
+                        self.last_error = Some(error);
+                    }
                     drop(self.running.swap_remove(at));
                     failed = true;
                 }
@@ -159,6 +174,10 @@ fn dial(dialler: &dyn Dial, address: SocketAddr) -> BoxFuture<'static, io::Resul
         Some(dialling) => Box::pin(async move { Ok(Wire::custom(dialling.await?)) }),
         None => Box::pin(async move { Ok(Wire::tcp(system_dial(address).await?)) }),
     }
+}
+
+fn is_unrouted(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable)
 }
 
 /// RFC 8305 §8, "Connection Attempt Delay".

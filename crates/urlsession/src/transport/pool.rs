@@ -21,7 +21,7 @@ use super::{h1, h2};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Meter;
+use crate::load::{Meter, WaitReason};
 
 type Exclusive = Box<h1::Connection>;
 type Pooled = State<Exclusive, h2::Handle, Place, UrlError>;
@@ -127,7 +127,7 @@ impl Pool {
                     // Time spent behind busy connections is not the server's.
                     match state.is_dialling_for(waiting) {
                         true => excuse = None,
-                        false if excuse.is_none() => excuse = Some(meter.excuse()),
+                        false if excuse.is_none() => excuse = Some(meter.excuse_for(WaitReason::Connection)),
                         false => {}
                     }
                     Poll::Pending

@@ -1,9 +1,9 @@
 //! The two timeouts, with a clock moved by hand.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use urlsession::{Configuration, UrlErrorCode, UrlSession};
+use urlsession::{Configuration, UrlErrorCode, UrlSession, WaitReason};
 use urlsession_testkit::{Accept, Origin, Reply, Wire};
 
 use crate::support::*;
@@ -161,6 +161,11 @@ fn waiting_for_a_busy_connection_is_not_idle_time() {
         assert!(gate.wait_reached(PATIENCE));
         let queued = session.data_task(origin.url("/Nepal"));
         queued.resume();
+        let start = Instant::now();
+        while queued.why_waiting() != Some(WaitReason::Connection) {
+            assert!(start.elapsed() < PATIENCE, "it does not wait for a connection");
+            std::thread::yield_now();
+        }
         // The queued task sleeps only until its resource timeout.
         clock.wait_for_sleeper(Duration::from_secs(7 * 24 * 3600));
         clock.advance(60 * SECOND);

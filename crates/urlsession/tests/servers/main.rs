@@ -1,4 +1,5 @@
-//! Real servers: what nginx and Apache httpd make of our requests, and we of their answers.
+//! Real servers: what nginx and Apache httpd make of our requests, and we of their answers; and a real network that
+//! comes and goes.
 //!
 //! Needs `nginx` and `apache2` (Debian: nginx-light or nginx-extras, apache2) in the path; each test runs its own,
 //! on ports of its own, as the user that runs the test.
@@ -7,4 +8,6 @@
 
 mod apache;
 mod nginx;
+#[cfg(target_os = "linux")]
+mod path;
 mod server;

@@ -3,11 +3,11 @@
 //! Today its cleartext rule; HSTS and pinning belong here too. TLS versions and trust are enforced where the
 //! handshake is (`transport::tls`). Apple: *NSAppTransportSecurity*.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use url::{Host, Url};
 
+use super::local::is_loopback;
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
@@ -73,20 +73,6 @@ fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
 
 fn refusal(detail: String) -> UrlError {
     UrlError::new(UrlErrorCode::AppTransportSecurityRequiresSecureConnection, Phase::Policy, detail)
-}
-
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => {
-            let name = name.trim_end_matches('.');
-            // RFC 6761 §6.3
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
-        Host::Ipv6(address) => {
-            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
-        }
-    }
 }
 
 /// Unqualified, or below `.local` (RFC 6762 §3).

@@ -92,6 +92,8 @@ impl Ask for Yes {
 
     fn informational(&self, _: UrlResponse) {}
 
+    fn waiting_for_connectivity(&self) {}
+
     fn priority(&self) -> f32 {
         0.5
     }

@@ -116,6 +116,7 @@ mod tests {
 
     fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<Facts> {
         Arc::new(Facts {
+            interface: None,
             domain_lookup: Some((at(10), at(30))),
             connect: (at(31), at(100)),
             secure: Some((at(60), at(100))),

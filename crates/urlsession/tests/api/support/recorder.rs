@@ -98,6 +98,10 @@ impl TaskDelegate for Recorder {
         self.write("", |_| {});
     }
 
+    fn task_is_waiting_for_connectivity(&self, _: &Task) {
+        self.write("isWaitingForConnectivity", |_| {});
+    }
+
     fn will_perform_http_redirection(
         &self,
         _: &Task,

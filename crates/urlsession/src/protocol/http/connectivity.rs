@@ -1,0 +1,420 @@
+//! Connectivity: a load takes no network that is forbidden, and waits for one that is allowed if it may.
+//!
+//! It asks the network path only where the answer matters: not for this machine, and, where nothing is forbidden
+//! and nobody waits, only to explain a failure. Which interface a connection takes is the routes' decision.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::local::is_loopback;
+use crate::configuration::Configuration;
+use crate::env::{Interface, InterfaceKind, PathStatus, Timer};
+use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Layer, Response, WaitReason};
+use crate::message::UrlRequest;
+
+pub(super) struct Connectivity<N> {
+    config: Arc<Configuration>,
+    next: N,
+}
+
+impl<N> Connectivity<N> {
+    pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
+        Self { config, next }
+    }
+}
+
+impl<N: Layer> Layer for Connectivity<N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let rules = Rules::of(&self.config, &attempt.request);
+        if rules.ask_nothing() || is_local(&attempt.request) {
+            return match self.next.load(attempt).await {
+                Err(error) if is_unconnected(&error) => Err(self.explained(error, &attempt.request)),
+                result => result,
+            };
+        }
+        let path = &self.config.environment.path;
+        let mut lookups = 0;
+        loop {
+            // Before the look at the path, so that no change is missed between the two.
+            let changed = rules.waits.then(|| path.changed());
+            let mut pause = None;
+            let error = match verdict(path.status().as_ref(), rules) {
+                Verdict::Go => match self.next.load(attempt).await {
+                    Err(error) if is_unconnected(&error) => {
+                        match path.status() {
+                            Some(status) if status.interfaces.is_empty() || is_unreachable(&error) => {}
+                            Some(_) if error.phase() == Phase::Dns && lookups > 0 => {
+                                lookups -= 1;
+                                pause = Some(attempt.clock.now() + LOOKUP_PAUSE);
+                            }
+                            _ => return Err(error),
+                        }
+                        self.explained(error, &attempt.request)
+                    }
+                    result => return result,
+                },
+                Verdict::NoNetwork => no_network(),
+                Verdict::Forbidden(reason) => forbidden(reason),
+            };
+            let Some(changed) = changed else { return Err(error) };
+            attempt.ask.waiting_for_connectivity();
+            let _excuse = attempt.meter.excuse_for(WaitReason::Connectivity);
+            match pause {
+                None => {
+                    changed.await;
+                    lookups = LOOKUPS;
+                }
+                Some(end) => either(changed, Timer::at(attempt.clock, attempt.place, end)).await,
+            }
+        }
+    }
+}
+
+/// Completes with the first of the two.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await;
+}
+
+impl<N> Connectivity<N> {
+    /// A host could not be found or reached: because there is no network at all?
+    fn explained(&self, error: UrlError, request: &UrlRequest) -> UrlError {
+        if is_local(request) {
+            return error;
+        }
+        match self.config.environment.path.status() {
+            Some(status) if status.interfaces.is_empty() => no_network().with_source(error),
+            _ => error,
+        }
+    }
+}
+
+/// What configuration and request say of networks: the stricter applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rules {
+    waits: bool,
+    cellular: bool,
+    expensive: bool,
+    constrained: bool,
+    ultra_constrained: bool,
+}
+
+impl Rules {
+    fn of(config: &Configuration, request: &UrlRequest) -> Self {
+        Self {
+            waits: config.waits_for_connectivity,
+            cellular: config.allows_cellular_access && request.allows_cellular_access(),
+            expensive: config.allows_expensive_network_access && request.allows_expensive_network_access(),
+            constrained: config.allows_constrained_network_access
+                && request.allows_constrained_network_access(),
+            ultra_constrained: config.allows_ultra_constrained_network_access
+                && request.allows_ultra_constrained_network_access(),
+        }
+    }
+
+    fn ask_nothing(self) -> bool {
+        !self.waits && self.cellular && self.expensive && self.constrained && self.ultra_constrained
+    }
+
+    /// Why the interface may not be used.
+    fn against(self, interface: &Interface) -> Option<NetworkUnavailableReason> {
+        use NetworkUnavailableReason as Reason;
+        [
+            (interface.kind == InterfaceKind::Cellular, self.cellular, Reason::Cellular),
+            (interface.is_expensive, self.expensive, Reason::Expensive),
+            (interface.is_constrained, self.constrained, Reason::Constrained),
+            (interface.is_ultra_constrained, self.ultra_constrained, Reason::UltraConstrained),
+        ]
+        .into_iter()
+        .find_map(|(is_so, is_allowed, reason)| (is_so && !is_allowed).then_some(reason))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Go,
+    NoNetwork,
+    /// Only such networks.
+    Forbidden(NetworkUnavailableReason),
+}
+
+/// May a connection be made? A path that is not known is no obstacle.
+fn verdict(path: Option<&PathStatus>, rules: Rules) -> Verdict {
+    let Some(path) = path else { return Verdict::Go };
+    let mut first = None;
+    for interface in &path.interfaces {
+        match rules.against(interface) {
+            None => return Verdict::Go,
+            Some(reason) => first = first.or(Some(reason)),
+        }
+    }
+    first.map_or(Verdict::NoNetwork, Verdict::Forbidden)
+}
+
+fn is_local(request: &UrlRequest) -> bool {
+    request.url().and_then(|url| url.host()).is_some_and(|host| is_loopback(&host))
+}
+
+fn no_network() -> UrlError {
+    let detail = "no interface of this machine is connected to a network; \
+                  set waits_for_connectivity to wait for one";
+    UrlError::new(UrlErrorCode::NotConnectedToInternet, Phase::Connect, detail)
+}
+
+fn forbidden(reason: NetworkUnavailableReason) -> UrlError {
+    let detail = match reason {
+        NetworkUnavailableReason::Cellular => {
+            "the only network is cellular, which allows_cellular_access forbids"
+        }
+        NetworkUnavailableReason::Expensive => {
+            "the only network is metered, which allows_expensive_network_access forbids"
+        }
+        NetworkUnavailableReason::Constrained => {
+            "the only network saves data, which allows_constrained_network_access forbids"
+        }
+        NetworkUnavailableReason::UltraConstrained => {
+            "the only network is ultra-constrained, which allows_ultra_constrained_network_access forbids"
+        }
+    };
+    UrlError::new(UrlErrorCode::NotConnectedToInternet, Phase::Policy, detail).with_unavailable(reason)
+}
+
+/// Was no connection made, for a reason that may be the lack of a network? A resolver that answers that there is
+/// no such host has been reached.
+fn is_unconnected(error: &UrlError) -> bool {
+    match error.code() {
+        UrlErrorCode::CannotFindHost => error.phase() == Phase::Dns && error.source().is_some(),
+        UrlErrorCode::CannotConnectToHost => error.phase() == Phase::Connect,
+        _ => false,
+    }
+}
+
+/// Did the system know of no way to the host?
+fn is_unreachable(error: &UrlError) -> bool {
+    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    cause.is_some_and(|error| {
+        use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
+        matches!(error.kind(), HostUnreachable | NetworkDown | NetworkUnreachable)
+    })
+}
+
+/// How often a name that is not found is looked up again on a network that has just come: its resolvers are known a
+/// moment later.
+const LOOKUPS: usize = 5;
+
+/// How long after the last time, unless the path changes before.
+const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::future::ready;
+    use std::pin::Pin;
+    use std::sync::Mutex;
+
+    use super::super::test_support::{Script, run, run_request};
+    use super::*;
+    use crate::env::NetworkPath;
+
+    /// Takes its next status at every change, which comes at once.
+    struct Paths(Mutex<VecDeque<Option<PathStatus>>>);
+
+    impl NetworkPath for Paths {
+        fn status(&self) -> Option<PathStatus> {
+            self.0.lock().unwrap().front().expect("nobody looks at the path").clone()
+        }
+
+        fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(ready(()))
+        }
+    }
+
+    /// As `Paths`, and moves on only when waited for.
+    struct Moving(Arc<Paths>);
+
+    impl NetworkPath for Moving {
+        fn status(&self) -> Option<PathStatus> {
+            self.0.status()
+        }
+
+        fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            let paths = self.0.clone();
+            Box::pin(async move {
+                paths.0.lock().unwrap().pop_front();
+            })
+        }
+    }
+
+    fn over(kinds: &[InterfaceKind]) -> Option<PathStatus> {
+        Some(PathStatus { interfaces: kinds.iter().map(|kind| Interface::new("if", *kind)).collect() })
+    }
+
+    fn config<const N: usize>(paths: [Option<PathStatus>; N]) -> Configuration {
+        let mut config = Configuration::ephemeral();
+        config.environment.path = Arc::new(Moving(Arc::new(Paths(Mutex::new(paths.into())))));
+        config
+    }
+
+    fn connectivity(config: Configuration, script: &Script) -> Connectivity<&Script> {
+        Connectivity::new(Arc::new(config), script)
+    }
+
+    fn unconnected(kind: io::ErrorKind) -> UrlError {
+        UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, "test")
+            .with_source(io::Error::from(kind))
+    }
+
+    const ALL: Rules =
+        Rules { waits: false, cellular: true, expensive: true, constrained: true, ultra_constrained: true };
+    const FAR: &str = "https://example.com/";
+
+    #[test]
+    fn one_allowed_interface_is_enough() {
+        use InterfaceKind::{Cellular, Wifi};
+        let no_cellular = Rules { cellular: false, ..ALL };
+        let reason = Verdict::Forbidden(NetworkUnavailableReason::Cellular);
+        assert_eq!(verdict(None, no_cellular), Verdict::Go, "an unknown path is no obstacle");
+        assert_eq!(verdict(over(&[]).as_ref(), ALL), Verdict::NoNetwork);
+        assert_eq!(verdict(over(&[Cellular]).as_ref(), ALL), Verdict::Go);
+        assert_eq!(verdict(over(&[Cellular]).as_ref(), no_cellular), reason);
+        assert_eq!(verdict(over(&[Cellular, Wifi]).as_ref(), no_cellular), Verdict::Go);
+    }
+
+    #[test]
+    fn each_rule_forbids_its_own_kind_of_network() {
+        use NetworkUnavailableReason as Reason;
+        let interface = |change: fn(&mut Interface)| {
+            let mut interface = Interface::new("if", InterfaceKind::Wifi);
+            change(&mut interface);
+            PathStatus { interfaces: vec![interface] }
+        };
+        let paths = [
+            (interface(|i| i.is_expensive = true), Reason::Expensive, Rules { expensive: false, ..ALL }),
+            (
+                interface(|i| i.is_constrained = true),
+                Reason::Constrained,
+                Rules { constrained: false, ..ALL },
+            ),
+            (
+                interface(|i| i.is_ultra_constrained = true),
+                Reason::UltraConstrained,
+                Rules { ultra_constrained: false, ..ALL },
+            ),
+        ];
+        for (path, reason, rules) in &paths {
+            assert_eq!(verdict(Some(path), *rules), Verdict::Forbidden(*reason));
+            assert_eq!(verdict(Some(path), ALL), Verdict::Go);
+            assert_eq!(verdict(over(&[InterfaceKind::Wifi]).as_ref(), *rules), Verdict::Go);
+        }
+    }
+
+    #[test]
+    fn the_stricter_of_configuration_and_request_applies() {
+        for (config_allows, request_allows) in [(false, true), (true, false)] {
+            let mut config = config([over(&[InterfaceKind::Cellular])]);
+            config.allows_cellular_access = config_allows;
+            let mut request = UrlRequest::new(FAR.parse().unwrap());
+            request.set_allows_cellular_access(request_allows);
+            let script = Script::new::<u16>([]);
+            let error = run_request(&connectivity(config, &script), request).0.err().unwrap();
+            assert_eq!(error.code(), UrlErrorCode::NotConnectedToInternet);
+            assert_eq!(error.network_unavailable_reason(), Some(NetworkUnavailableReason::Cellular));
+            assert!(error.to_string().contains("allows_cellular_access"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_path_is_not_looked_at_when_nothing_depends_on_it() {
+        let script = Script::new([Ok(200)]);
+        assert!(run(&connectivity(config([]), &script), "GET", FAR).0.is_ok());
+        let strict =
+            Configuration { allows_cellular_access: false, waits_for_connectivity: true, ..config([]) };
+        let script = Script::new([Ok(200), Err(unconnected(io::ErrorKind::ConnectionRefused))]);
+        let room = connectivity(strict, &script);
+        assert!(run(&room, "GET", "http://127.0.0.1/").0.is_ok());
+        let error = run(&room, "GET", "http://localhost/").0.err().unwrap();
+        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+    }
+
+    #[test]
+    fn a_load_waits_for_a_network_it_may_use() {
+        use InterfaceKind::{Cellular, Wired};
+        let mut config = config([over(&[]), over(&[Cellular]), over(&[Cellular, Wired])]);
+        config.waits_for_connectivity = true;
+        config.allows_cellular_access = false;
+        let script = Script::new([Ok(200)]);
+        assert!(run(&connectivity(config, &script), "POST", FAR).0.is_ok());
+        assert_eq!(script.seen().len(), 1);
+    }
+
+    #[test]
+    fn a_host_without_a_route_is_dialled_again_when_the_path_changes() {
+        for kind in [io::ErrorKind::NetworkUnreachable, io::ErrorKind::HostUnreachable] {
+            let wired = || over(&[InterfaceKind::Wired]);
+            let mut config = config([wired(), wired()]);
+            config.waits_for_connectivity = true;
+            let script = Script::new([Err(unconnected(kind)), Ok(200)]);
+            assert!(run(&connectivity(config, &script), "POST", FAR).0.is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_up_again_on_a_network_that_has_just_come() {
+        let unknown = || {
+            UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, "test")
+                .with_source(io::Error::other("test"))
+        };
+        let wired = || over(&[InterfaceKind::Wired]);
+        let mut waiting = config([over(&[]), wired(), wired(), wired()]);
+        waiting.waits_for_connectivity = true;
+        let script = Script::new([Err(unknown()), Err(unknown()), Ok(200)]);
+        assert!(run(&connectivity(waiting, &script), "GET", FAR).0.is_ok());
+
+        let mut waiting = config([wired()]);
+        waiting.waits_for_connectivity = true;
+        let script = Script::new([Err::<u16, _>(unknown())]);
+        let failed = run(&connectivity(waiting, &script), "GET", FAR).0.err().unwrap();
+        assert_eq!(failed.code(), UrlErrorCode::CannotFindHost, "it was there before: the name is wrong");
+    }
+
+    #[test]
+    fn other_failures_wait_for_nothing() {
+        let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Head, "test");
+        for error in [unconnected(io::ErrorKind::ConnectionRefused), lost] {
+            let mut config = config([over(&[InterfaceKind::Wired])]);
+            config.waits_for_connectivity = true;
+            let script = Script::new([Err::<u16, _>(error.clone())]);
+            let failed = run(&connectivity(config, &script), "GET", FAR).0.err().unwrap();
+            assert_eq!(failed.code(), error.code());
+        }
+    }
+
+    #[test]
+    fn without_a_network_an_unreachable_host_is_not_to_blame() {
+        let error = || unconnected(io::ErrorKind::NetworkUnreachable);
+        for (path, code) in [
+            (over(&[]), UrlErrorCode::NotConnectedToInternet),
+            (over(&[InterfaceKind::Wired]), UrlErrorCode::CannotConnectToHost),
+            (None, UrlErrorCode::CannotConnectToHost),
+        ] {
+            for waits in [false, path.is_none()] {
+                let mut config = config([path.clone()]);
+                config.waits_for_connectivity = waits;
+                let script = Script::new([Err::<u16, _>(error())]);
+                let failed = run(&connectivity(config, &script), "GET", FAR).0.err().unwrap();
+                assert_eq!(failed.code(), code);
+                assert!(failed.source().is_some());
+            }
+        }
+    }
+}
