@@ -38,6 +38,13 @@ impl<N: Layer> Layer for Connectivity<N> {
                 result => result,
             };
         }
+        // In a box of its own, so that loads to which the path does not matter carry nothing of it.
+        Box::pin(self.load_over_path(attempt, rules)).await
+    }
+}
+
+impl<N: Layer> Connectivity<N> {
+    async fn load_over_path(&self, attempt: &mut Attempt<'_>, rules: Rules) -> Result<Response> {
         let path = &self.config.environment.path;
         let mut lookups = 0;
         loop {
@@ -74,19 +81,7 @@ impl<N: Layer> Layer for Connectivity<N> {
             }
         }
     }
-}
 
-/// Completes with the first of the two.
-async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Pending => other.as_mut().poll(cx),
-        ready => ready,
-    })
-    .await;
-}
-
-impl<N> Connectivity<N> {
     /// A host could not be found or reached: because there is no network at all?
     fn explained(&self, error: UrlError, request: &UrlRequest) -> UrlError {
         if is_local(request) {
@@ -97,6 +92,16 @@ impl<N> Connectivity<N> {
             _ => error,
         }
     }
+}
+
+/// Completes with the first of the two.
+async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    poll_fn(|cx| match one.as_mut().poll(cx) {
+        Poll::Pending => other.as_mut().poll(cx),
+        ready => ready,
+    })
+    .await;
 }
 
 /// What configuration and request say of networks: the stricter applies.
