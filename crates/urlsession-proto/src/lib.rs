@@ -11,6 +11,7 @@
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
+//! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
 //! | [`utf8`] | A byte stream as text |
 //! | [`lines`] | A byte stream cut into lines |
 //! | [`clusters`] | A byte stream cut into grapheme clusters (Unicode UAX #29) |
@@ -40,4 +41,5 @@ pub mod http1;
 pub mod lines;
 pub mod method;
 pub mod mime;
+pub mod multipart;
 pub mod utf8;

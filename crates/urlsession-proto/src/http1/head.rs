@@ -162,7 +162,7 @@ impl HeadScanner {
 }
 
 /// Parses the field lines in `buf`, up to and with their blank line, as trailers are sent.
-pub(super) fn parse_fields(buf: &[u8], limits: &HeadLimits) -> Result<HeaderMap, HeadError> {
+pub(crate) fn parse_fields(buf: &[u8], limits: &HeadLimits) -> Result<HeaderMap, HeadError> {
     if buf.len() > limits.bytes {
         return Err(HeadError::TooLarge);
     }

@@ -71,6 +71,40 @@ impl UrlResponse {
         Self(Arc::new(Inner { url: Source::Request(request), kind: Kind::Http(head) }))
     }
 
+    /// The response of one part of this one: its URL, status and fields, with the part's own fields in place of those
+    /// of the same name and of all that describe the body (`Content-*`).
+    pub(crate) fn of_part(&self, part: HeaderMap, lines: &[u8]) -> Self {
+        let url = match &self.0.url {
+            Source::Request(request) => Source::Request(request.clone()),
+            Source::Url(url) => Source::Url(url.clone()),
+        };
+        let Kind::Http(whole) = &self.0.kind else { return self.clone() };
+        let is_kept = |name: &str| {
+            let describes = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+            !describes && !name.eq_ignore_ascii_case("transfer-encoding") && !part.contains_key(name)
+        };
+        // The first line is the status line's place.
+        let mut raw = b"\r\n".to_vec();
+        let mut keep =
+            |name: &[u8], value: &[u8]| raw.extend_from_slice(&[name, b": ", value, b"\r\n"].concat());
+        let mut fields = whole.fields.clone();
+        if whole.raw.is_empty() {
+            let kept = whole.fields.iter().filter(|(name, _)| is_kept(name.as_str()));
+            kept.for_each(|(name, value)| keep(name.as_str().as_bytes(), value.as_bytes()));
+        } else {
+            let kept = field::raw_fields(&whole.raw).filter(|(name, _)| is_kept(name));
+            kept.for_each(|(name, value)| keep(name.as_bytes(), value));
+        }
+        raw.extend_from_slice(lines);
+        raw.extend_from_slice(b"\r\n");
+        for name in whole.fields.keys().filter(|name| !is_kept(name.as_str())) {
+            fields.remove(name);
+        }
+        fields.extend(part);
+        let head = HttpHead { version: whole.version, status: whole.status, fields, raw: raw.into() };
+        Self(Arc::new(Inner { url, kind: Kind::Http(head) }))
+    }
+
     /// The URL that was answered; after redirects the last one.
     pub fn url(&self) -> Option<&Url> {
         match &self.0.url {

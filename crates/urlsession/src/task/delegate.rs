@@ -80,6 +80,10 @@ pub trait TaskDelegate: Send + Sync {
 
     /// The response head is here; no data is delivered until the answer. Default: allow.
     ///
+    /// For a body of `multipart/x-mixed-replace` it is called once for each part, with the URL and the status of the
+    /// whole response and the header fields of the part; data belongs to the last response. A malformed one fails
+    /// with [`BadServerResponse`](crate::UrlErrorCode::BadServerResponse).
+    ///
     /// Not called for tasks with a completion handler and for async calls.
     #[doc(alias = "urlSession(_:dataTask:didReceive:completionHandler:)")]
     fn did_receive_response(&self, task: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {

@@ -9,9 +9,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::asking::Asking;
 use super::core::{Core, Style};
-use super::delegate::ResponseDisposition;
+use super::delivery::Delivery;
 use super::governor::Governor;
-use super::handle::DataTask;
 use super::metrics::TaskMetrics;
 use super::observe::TaskChange;
 use crate::env::Place;
@@ -58,7 +57,8 @@ async fn work(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<(Bytes, 
     let Response { head, mut body } = load(core, place, log).await?;
     let mut reading = Reading { core, log, body: &mut body };
     let data = match core.style {
-        Style::Delegate => reading.deliver(&head).await,
+        // In a box of its own: what only a delegate needs is not carried by the loads of all others.
+        Style::Delegate => Box::pin(reading.deliver(&head)).await,
         Style::Handler | Style::Future => reading.collect(&head).await,
     };
     drop(reading);
@@ -145,24 +145,11 @@ impl Reading<'_> {
             while self.next().await.transpose()?.is_some() {}
             return Ok(Bytes::new());
         };
-        let response = head.clone();
-        let disposition = {
-            let _excuse = self.core.meter.excuse();
-            let ask = self.core.ask(audience.clone(), "did_receive_response", move |delegate, task| {
-                delegate.did_receive_response(&DataTask::of(task.clone()), &response)
-            });
-            ask.await.unwrap_or_default()
-        };
-        match disposition {
-            ResponseDisposition::Cancel => {
-                self.core.cancel();
-                return Err(UrlError::cancelled());
-            }
-            ResponseDisposition::Allow => {}
-        }
+        let mut delivery = Delivery::begin(self.core, audience, head).await?;
         while let Some(chunk) = self.next().await.transpose()? {
-            self.core.deliver(audience.clone(), chunk).await;
+            delivery.chunk(chunk).await?;
         }
+        delivery.end().await?;
         Ok(Bytes::new())
     }
 }

@@ -13,6 +13,7 @@ mod execution;
 mod http2;
 mod metrics;
 mod order;
+mod parts;
 mod progress;
 mod publisher;
 mod redirects;

@@ -1,0 +1,91 @@
+//! `Delivery`: what the delegate of a task hears between its head and its end, which is a response, or one for each
+//! part, and data. How calls reach the delegate is the courier's business.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::core::Core;
+use super::courier::Audience;
+use super::delegate::ResponseDisposition;
+use super::handle::DataTask;
+use super::parts::{Part, Parts};
+use crate::error::{Result, UrlError};
+use crate::message::UrlResponse;
+
+pub(super) struct Delivery {
+    core: Arc<Core>,
+    audience: Audience,
+    /// A body of parts, until its first byte with the response of the whole.
+    parts: Option<Parts>,
+    unheard: Option<UrlResponse>,
+}
+
+impl Delivery {
+    /// The head is here. It is heard at once, unless there will be one for each part.
+    pub(super) async fn begin(core: &Arc<Core>, audience: Audience, head: &UrlResponse) -> Result<Self> {
+        let parts = Parts::of(head)?;
+        let mut this = Self { core: core.clone(), audience, parts, unheard: Some(head.clone()) };
+        if this.parts.is_none() {
+            this.hear_of_whole().await?;
+        }
+        Ok(this)
+    }
+
+    /// More of the body is here.
+    pub(super) async fn chunk(&mut self, chunk: Bytes) -> Result<()> {
+        self.unheard = None;
+        let Some(parts) = &mut self.parts else {
+            self.data(chunk).await;
+            return Ok(());
+        };
+        parts.push(&chunk);
+        while let Some(part) = self.parts.as_mut().map_or(Ok(None), Parts::next)? {
+            match part {
+                Part::Response(response) => self.response(response).await?,
+                Part::Data(data) => self.data(data).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// The body has ended.
+    pub(super) async fn end(mut self) -> Result<()> {
+        if self.unheard.is_some() {
+            // No body, no parts: the answer to a HEAD, for one.
+            return self.hear_of_whole().await;
+        }
+        if let Some(rest) = self.parts.as_mut().map_or(Ok(None), Parts::finish)? {
+            self.data(rest).await;
+        }
+        Ok(())
+    }
+
+    async fn hear_of_whole(&mut self) -> Result<()> {
+        match self.unheard.take() {
+            Some(head) => self.response(head).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn response(&mut self, response: UrlResponse) -> Result<()> {
+        let disposition = {
+            let _excuse = self.core.meter.excuse();
+            let ask = self.core.ask(self.audience.clone(), "did_receive_response", move |delegate, task| {
+                delegate.did_receive_response(&DataTask::of(task.clone()), &response)
+            });
+            ask.await.unwrap_or_default()
+        };
+        match disposition {
+            ResponseDisposition::Cancel => {
+                self.core.cancel();
+                Err(UrlError::cancelled())
+            }
+            ResponseDisposition::Allow => Ok(()),
+        }
+    }
+
+    async fn data(&mut self, data: Bytes) {
+        self.core.deliver(self.audience.clone(), data).await;
+    }
+}
