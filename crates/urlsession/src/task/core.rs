@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
+use std::time::SystemTime;
 
 use super::delegate::TaskDelegate;
 use super::metrics::Epoch;
@@ -68,6 +69,8 @@ pub(super) struct Live {
     pub(super) response: Option<UrlResponse>,
     pub(super) error: Option<UrlError>,
     pub(super) description: Option<Arc<str>>,
+    pub(super) prefers_incremental_delivery: bool,
+    pub(super) hints: Hints,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
     pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
     handler: Option<Handler>,
@@ -75,6 +78,14 @@ pub(super) struct Live {
     failure: Option<UrlError>,
     waker: Option<Waker>,
     watchers: Watchers,
+}
+
+/// What an application says of a task for those who schedule it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Hints {
+    pub(super) to_send: Option<u64>,
+    pub(super) to_receive: Option<u64>,
+    pub(super) earliest_begin: Option<SystemTime>,
 }
 
 /// What the running load must know before it goes on.
@@ -123,6 +134,9 @@ impl Core {
                     response: None,
                     error: None,
                     description: None,
+                    // As Apple documents it: a completion handler gets everything at once in any case.
+                    prefers_incremental_delivery: style != Style::Handler,
+                    hints: Hints::default(),
                     delegate: None,
                     session_delegate,
                     handler,

@@ -1,9 +1,9 @@
 //! `Delivery`: what the delegate of a task hears between its head and its end, which is a response, or one for each
-//! part, and data. How calls reach the delegate is the courier's business.
+//! part, and data, as it comes or in one piece. How calls reach the delegate is the courier's business.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::core::Core;
 use super::courier::Audience;
@@ -19,13 +19,16 @@ pub(super) struct Delivery {
     /// A body of parts, until its first byte with the response of the whole.
     parts: Option<Parts>,
     unheard: Option<UrlResponse>,
+    /// Data of the last response, if it is to come in one piece.
+    gathered: Option<BytesMut>,
 }
 
 impl Delivery {
     /// The head is here. It is heard at once, unless there will be one for each part.
     pub(super) async fn begin(core: &Arc<Core>, audience: Audience, head: &UrlResponse) -> Result<Self> {
         let parts = Parts::of(head)?;
-        let mut this = Self { core: core.clone(), audience, parts, unheard: Some(head.clone()) };
+        let gathered = (!core.live().prefers_incremental_delivery).then(BytesMut::new);
+        let mut this = Self { core: core.clone(), audience, parts, unheard: Some(head.clone()), gathered };
         if this.parts.is_none() {
             this.hear_of_whole().await?;
         }
@@ -58,6 +61,7 @@ impl Delivery {
         if let Some(rest) = self.parts.as_mut().map_or(Ok(None), Parts::finish)? {
             self.data(rest).await;
         }
+        self.deliver_gathered().await;
         Ok(())
     }
 
@@ -69,6 +73,7 @@ impl Delivery {
     }
 
     async fn response(&mut self, response: UrlResponse) -> Result<()> {
+        self.deliver_gathered().await;
         let disposition = {
             let _excuse = self.core.meter.excuse();
             let ask = self.core.ask(self.audience.clone(), "did_receive_response", move |delegate, task| {
@@ -86,6 +91,17 @@ impl Delivery {
     }
 
     async fn data(&mut self, data: Bytes) {
+        if let Some(gathered) = &mut self.gathered {
+            gathered.extend_from_slice(&data);
+            return;
+        }
         self.core.deliver(self.audience.clone(), data).await;
+    }
+
+    async fn deliver_gathered(&mut self) {
+        let gathered = self.gathered.as_mut().map(BytesMut::split).filter(|data| !data.is_empty());
+        if let Some(data) = gathered {
+            self.core.deliver(self.audience.clone(), data.freeze()).await;
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
 use super::core::{Core, DEFAULT_PRIORITY, UNKNOWN};
 use super::delegate::TaskDelegate;
@@ -168,6 +169,65 @@ impl Task {
         drop(live);
         drop(old);
         Ok(())
+    }
+
+    /// Does the delegate get data as it comes? `true` unless set otherwise, but for tasks with a completion handler,
+    /// which get everything at once in any case.
+    #[doc(alias = "prefersIncrementalDelivery")]
+    pub fn prefers_incremental_delivery(&self) -> bool {
+        self.core.live().prefers_incremental_delivery
+    }
+
+    /// With `false` the delegate gets the data in one piece once all of it is here; of a body of parts, each part's.
+    /// The piece is held in memory and is as long as the body is, without a limit. A load that fails delivers
+    /// nothing of it.
+    ///
+    /// # Errors
+    /// After the first `resume`.
+    pub fn set_prefers_incremental_delivery(&self, prefers: bool) -> Result<()> {
+        let mut live = self.core.live();
+        if live.has_run || live.error.is_some() {
+            let detail = "the delivery of a task's data is set before the task is resumed";
+            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+        }
+        live.prefers_incremental_delivery = prefers;
+        Ok(())
+    }
+
+    /// How many bytes the application expects the task to send, heads included; `None` if it does not say. Kept as
+    /// it was set: it matters only for background sessions, which are scheduled by it.
+    #[doc(alias = "countOfBytesClientExpectsToSend")]
+    pub fn count_of_bytes_client_expects_to_send(&self) -> Option<u64> {
+        self.core.live().hints.to_send
+    }
+
+    /// Changes the bytes expected to be sent. No effect outside background sessions.
+    pub fn set_count_of_bytes_client_expects_to_send(&self, bytes: Option<u64>) {
+        self.core.live().hints.to_send = bytes;
+    }
+
+    /// How many bytes the application expects the task to receive, heads included; `None` if it does not say. Kept
+    /// as it was set: it matters only for background sessions, which are scheduled by it.
+    #[doc(alias = "countOfBytesClientExpectsToReceive")]
+    pub fn count_of_bytes_client_expects_to_receive(&self) -> Option<u64> {
+        self.core.live().hints.to_receive
+    }
+
+    /// Changes the bytes expected to be received. No effect outside background sessions.
+    pub fn set_count_of_bytes_client_expects_to_receive(&self, bytes: Option<u64>) {
+        self.core.live().hints.to_receive = bytes;
+    }
+
+    /// Not before when the task is to begin; `None` is at once. Kept as it was set: it matters only for background
+    /// sessions, any other task begins when it is resumed.
+    #[doc(alias = "earliestBeginDate")]
+    pub fn earliest_begin_date(&self) -> Option<SystemTime> {
+        self.core.live().hints.earliest_begin
+    }
+
+    /// Changes when to begin at the earliest. No effect outside background sessions.
+    pub fn set_earliest_begin_date(&self, date: Option<SystemTime>) {
+        self.core.live().hints.earliest_begin = date;
     }
 
     /// Progress of the transfer; cancelling, pausing and resuming it act on the task.

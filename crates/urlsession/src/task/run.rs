@@ -120,9 +120,13 @@ impl Reading<'_> {
     async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
         let audience = if self.core.style == Style::Future { self.core.own_audience() } else { None };
         let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
+        let (pieces, whole) = match self.core.live().prefers_incremental_delivery {
+            true => (audience, None),
+            false => (None, audience),
+        };
         let mut all: Option<BytesMut> = None;
         loop {
-            if let Some(audience) = &audience {
+            if let Some(audience) = &pieces {
                 // To clone the only handle costs an allocation: not for nobody.
                 self.core.deliver(audience.clone(), chunk.clone()).await;
             }
@@ -136,7 +140,11 @@ impl Reading<'_> {
             all.extend_from_slice(&next);
             chunk = next;
         }
-        Ok(all.map_or(chunk, BytesMut::freeze))
+        let all = all.map_or(chunk, BytesMut::freeze);
+        if let Some(audience) = whole {
+            self.core.deliver(audience, all.clone()).await;
+        }
+        Ok(all)
     }
 
     async fn deliver(&mut self, head: &UrlResponse) -> Result<Bytes> {

@@ -230,3 +230,64 @@ fn a_slow_delegate_holds_the_server_back() {
         drop(step);
     });
 }
+
+/// The lengths of the data calls of one task.
+#[derive(Default)]
+struct Lengths(Mutex<Vec<usize>>, Mutex<Option<mpsc::Sender<Option<UrlError>>>>);
+
+impl TaskDelegate for Lengths {
+    fn did_receive_data(&self, _: &DataTask, data: Bytes) {
+        self.0.lock().unwrap().push(data.len());
+    }
+
+    fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
+        self.1.lock().unwrap().take().unwrap().send(error.cloned()).unwrap();
+    }
+}
+impl SessionDelegate for Lengths {}
+
+#[test]
+fn data_comes_in_one_piece_if_the_task_prefers_that() {
+    on_every_wire(|origin| {
+        let run = |reply: Reply, is_incremental: bool| {
+            origin.enqueue("/big", reply);
+            let (sender, ended) = mpsc::channel();
+            let delegate = Arc::new(Lengths(Mutex::default(), Mutex::new(Some(sender))));
+            let session =
+                UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
+            let task = session.data_task(origin.url("/big"));
+            assert!(task.prefers_incremental_delivery());
+            task.set_prefers_incremental_delivery(is_incremental).unwrap();
+            task.resume();
+            let error = ended.recv_timeout(PATIENCE).expect("the task did not end");
+            task.set_prefers_incremental_delivery(true).unwrap_err();
+            assert_eq!(task.prefers_incremental_delivery(), is_incremental);
+            (delegate.0.lock().unwrap().clone(), error.map(|error| error.code()))
+        };
+        let big = || Reply::new(200).pattern(0, 2_000_000);
+        let (lengths, error) = run(big(), true);
+        assert_eq!((lengths.iter().sum::<usize>(), error), (2_000_000, None));
+        assert!(lengths.len() > 1);
+        assert_eq!(run(big(), false), (vec![2_000_000], None));
+        assert_eq!(run(Reply::new(204), false), (vec![], None));
+        assert_eq!(
+            run(big().truncate_at(1_000_000), false),
+            (vec![], Some(UrlErrorCode::NetworkConnectionLost))
+        );
+    });
+}
+
+#[test]
+fn the_delegate_of_a_future_may_get_its_data_in_one_piece_too() {
+    on_every_wire(|origin| {
+        let delegate = Arc::new(Lengths::default());
+        let session = session(origin);
+        let load = session.data(origin.url("/bytes/2000000"));
+        load.task().set_delegate(Some(delegate.clone())).unwrap();
+        load.task().set_prefers_incremental_delivery(false).unwrap();
+        assert_eq!(load.wait().unwrap().0.len(), 2_000_000);
+        assert_eq!(*delegate.0.lock().unwrap(), [2_000_000]);
+        let task = session.data_task_with_handler(origin.url("/Nepal"), |_| {});
+        assert!(!task.prefers_incremental_delivery(), "a handler gets everything at once");
+    });
+}

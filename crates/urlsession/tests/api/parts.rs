@@ -122,6 +122,39 @@ fn a_part_is_heard_of_before_the_next_one_comes() {
 }
 
 #[test]
+fn the_data_of_each_part_may_come_in_one_piece() {
+    #[derive(Default)]
+    struct Calls(Mutex<Vec<String>>, Mutex<Option<mpsc::Sender<()>>>);
+    impl TaskDelegate for Calls {
+        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
+            self.0.lock().unwrap().push("response".into());
+            Answer::default_handling()
+        }
+        fn did_receive_data(&self, _: &DataTask, data: Bytes) {
+            self.0.lock().unwrap().push(text(&data).to_owned());
+        }
+        fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
+            assert!(error.is_none());
+            self.1.lock().unwrap().take().unwrap().send(()).unwrap();
+        }
+    }
+    impl SessionDelegate for Calls {}
+    on_every_wire(|origin| {
+        origin.enqueue("/frames", parts("").chunked(BODY.as_bytes().chunks(2).map(<[u8]>::to_vec)));
+        let (sender, ended) = mpsc::channel();
+        let delegate = Arc::new(Calls(Mutex::default(), Mutex::new(Some(sender))));
+        let session =
+            UrlSession::with_delegate(configuration(origin), delegate.clone(), DelegateQueue::serial());
+        let task = session.data_task(origin.url("/frames"));
+        task.set_prefers_incremental_delivery(false).unwrap();
+        task.resume();
+        ended.recv_timeout(PATIENCE).unwrap();
+        let calls = delegate.0.lock().unwrap().clone();
+        assert_eq!(calls, ["response", "one", "response", "\r\n--two--", "response"]);
+    });
+}
+
+#[test]
 fn any_part_may_be_refused() {
     on_every_wire(|origin| {
         for at in 1..=3 {

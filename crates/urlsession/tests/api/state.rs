@@ -134,6 +134,27 @@ fn properties_tell_what_happened() {
 }
 
 #[test]
+fn hints_are_kept_as_they_are_set() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let task = session.data_task(origin.url("/Nepal"));
+        assert_eq!(task.count_of_bytes_client_expects_to_send(), None);
+        assert_eq!(task.count_of_bytes_client_expects_to_receive(), None);
+        assert_eq!(task.earliest_begin_date(), None);
+        let tomorrow = std::time::SystemTime::now() + std::time::Duration::from_secs(86_400);
+        task.set_count_of_bytes_client_expects_to_send(Some(1));
+        task.set_count_of_bytes_client_expects_to_receive(Some(2));
+        task.set_earliest_begin_date(Some(tomorrow));
+        task.resume();
+        in_tokio(drain(task.observe()));
+        assert_eq!(task.response().unwrap().status_code(), Some(200), "it does not wait until tomorrow");
+        assert_eq!(task.count_of_bytes_client_expects_to_send(), Some(1));
+        assert_eq!(task.count_of_bytes_client_expects_to_receive(), Some(2));
+        assert_eq!(task.earliest_begin_date(), Some(tomorrow));
+    });
+}
+
+#[test]
 fn priorities_are_clamped() {
     let task = urlsession::UrlSession::shared().data_task("http://localhost/");
     assert_eq!(task.priority(), urlsession::Task::DEFAULT_PRIORITY);
