@@ -57,7 +57,8 @@ async fn work(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<(Bytes, 
     let Response { head, mut body } = load(core, place, log).await?;
     let mut reading = Reading { core, log, body: &mut body };
     let data = match core.style {
-        Style::Delegate => reading.deliver(&head).await,
+        // In a box of its own: what only a delegate needs is not carried by the loads of all others.
+        Style::Delegate => Box::pin(reading.deliver(&head)).await,
         Style::Handler | Style::Future => reading.collect(&head).await,
     };
     drop(reading);
