@@ -15,6 +15,7 @@ mod governor;
 mod handle;
 mod har;
 mod lines;
+mod loading;
 mod metrics;
 mod observe;
 mod parts;

@@ -13,42 +13,37 @@ use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
 use super::core::Core;
-use super::data::abandon;
 use super::delegate::TaskDelegate;
 use super::governor::Governor;
 use super::handle::{DataTask, Task};
 use super::lines::Lines;
+use super::loading::Loading;
 use super::run;
 use super::text::{Characters, UnicodeScalars};
 use crate::env::{Place, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Body, BoxFuture, Log, Response};
+use crate::load::{Body, Log, Response};
 use crate::message::UrlResponse;
 
 /// The head of a response and its body to come: await it, or [`wait`](Self::wait) for it.
 ///
 /// Nothing is sent before it is first polled. Dropping it cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
-pub struct BytesRequest {
-    core: Arc<Core>,
-    load: Option<BoxFuture<'static, Result<(AsyncBytes, UrlResponse)>>>,
-    is_done: bool,
-}
+pub struct BytesRequest(Loading<(AsyncBytes, UrlResponse)>);
 
 impl BytesRequest {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self { core, load: None, is_done: false }
+        Self(Loading::new(core, |core, place| Box::pin(open(core, place))))
     }
 
     /// The task behind it.
     pub fn task(&self) -> DataTask {
-        DataTask::of(Task::of(self.core.clone()))
+        self.0.task()
     }
 
     /// A delegate of this task's own; response and data are not delivered to it.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
-        // It cannot fail: the task has not been polled, so it has not been resumed.
-        let _ = self.task().set_delegate(Some(Arc::new(delegate)));
+        self.0.set_delegate(delegate);
         self
     }
 
@@ -56,14 +51,8 @@ impl BytesRequest {
     ///
     /// # Errors
     /// As awaiting it.
-    pub fn wait(mut self) -> Result<(AsyncBytes, UrlResponse)> {
-        self.begin(Place::own());
-        block_on(self)
-    }
-
-    fn begin(&mut self, place: Place) {
-        self.core.resume();
-        self.load = Some(Box::pin(open(self.core.clone(), place)));
+    pub fn wait(self) -> Result<(AsyncBytes, UrlResponse)> {
+        self.0.wait()
     }
 }
 
@@ -71,25 +60,7 @@ impl Future for BytesRequest {
     type Output = Result<(AsyncBytes, UrlResponse)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.load.is_none() && !self.is_done {
-            self.begin(Place::current());
-        }
-        let Some(load) = &mut self.load else { return Poll::Ready(Err(UrlError::cancelled())) };
-        let poll = load.as_mut().poll(cx);
-        if poll.is_ready() {
-            self.is_done = true;
-            self.load = None;
-        }
-        poll
-    }
-}
-
-impl Drop for BytesRequest {
-    fn drop(&mut self) {
-        if !self.is_done {
-            self.load = None;
-            abandon(&self.core);
-        }
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 

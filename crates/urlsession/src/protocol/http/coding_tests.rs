@@ -1,3 +1,5 @@
+//! The coding room, with codings of every kind cut at every place.
+
 use std::future::poll_fn;
 use std::io::Write;
 use std::task::{Context, Poll, Waker};

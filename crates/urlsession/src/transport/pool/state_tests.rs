@@ -1,3 +1,5 @@
+//! The bookkeeping of the pool, with numbers for connections.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Wake;

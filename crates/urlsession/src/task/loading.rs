@@ -1,0 +1,76 @@
+//! `Loading`: a task whose load is polled by its caller, in place. Whoever drops it cancels the task.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::core::Core;
+use super::delegate::TaskDelegate;
+use super::handle::{DataTask, Task};
+use super::run;
+use crate::env::{Place, block_on};
+use crate::error::{Result, UrlError};
+use crate::load::{BoxFuture, Log};
+
+/// What is awaited of a task.
+pub(super) struct Loading<T> {
+    core: Arc<Core>,
+    start: fn(Arc<Core>, Place) -> BoxFuture<'static, Result<T>>,
+    load: Option<BoxFuture<'static, Result<T>>>,
+    is_done: bool,
+}
+
+impl<T> Loading<T> {
+    /// Nothing happens before the first poll, which calls `start`.
+    pub(super) fn new(core: Arc<Core>, start: fn(Arc<Core>, Place) -> BoxFuture<'static, Result<T>>) -> Self {
+        Self { core, start, load: None, is_done: false }
+    }
+
+    pub(super) fn task(&self) -> DataTask {
+        DataTask::of(Task::of(self.core.clone()))
+    }
+
+    pub(super) fn set_delegate(&self, delegate: impl TaskDelegate + 'static) {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_delegate(Some(Arc::new(delegate)));
+    }
+
+    /// Waits on this thread, with the library's own runtime: that of this thread cannot serve a load that blocks it.
+    pub(super) fn wait(mut self) -> Result<T> {
+        self.begin(Place::own());
+        block_on(self)
+    }
+
+    fn begin(&mut self, place: Place) {
+        self.core.resume();
+        self.load = Some((self.start)(self.core.clone(), place));
+    }
+}
+
+impl<T> Future for Loading<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.load.is_none() && !self.is_done {
+            self.begin(Place::current());
+        }
+        let Some(load) = &mut self.load else { return Poll::Ready(Err(UrlError::cancelled())) };
+        let poll = load.as_mut().poll(cx);
+        if poll.is_ready() {
+            self.is_done = true;
+            self.load = None;
+        }
+        poll
+    }
+}
+
+impl<T> Drop for Loading<T> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.load = None;
+            self.core.cancel();
+            run::finish(&self.core, Err(UrlError::cancelled()), &mut Log::new(), None);
+        }
+    }
+}
