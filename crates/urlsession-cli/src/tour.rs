@@ -9,6 +9,7 @@ mod gzip;
 mod har;
 mod hints;
 mod lines;
+mod network;
 mod page;
 mod redirects;
 mod styles;
@@ -33,6 +34,7 @@ const STOPS: &[Stop] = &[
     hints::STOP,
     lines::STOP,
     suspend::STOP,
+    network::STOP,
     har::STOP,
     errors::STOP,
 ];

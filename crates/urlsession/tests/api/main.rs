@@ -13,6 +13,7 @@ mod delegates;
 mod execution;
 mod http2;
 mod metrics;
+mod network;
 mod order;
 mod parts;
 mod progress;
