@@ -233,6 +233,8 @@ pub(crate) struct Body {
     wire_bytes: u64,
     sent_late: u64,
     delivered: u64,
+    /// Chunks given without a pause.
+    turns: u32,
 }
 
 enum Source {
@@ -277,13 +279,22 @@ impl Body {
             wire_bytes: 0,
             sent_late: 0,
             delivered: 0,
+            turns: 0,
         }
     }
 
     /// A body that came whole, `wire_bytes` long on the wire.
     pub(crate) fn whole(data: Bytes, wire_bytes: u64) -> Self {
         let source = if data.is_empty() { Source::Empty } else { Source::Data(data) };
-        Self { source, decoder: None, coded_rest: Bytes::new(), wire_bytes, sent_late: 0, delivered: 0 }
+        Self {
+            source,
+            decoder: None,
+            coded_rest: Bytes::new(),
+            wire_bytes,
+            sent_late: 0,
+            delivered: 0,
+            turns: 0,
+        }
     }
 
     pub(crate) fn flow(flow: Box<dyn Flow>) -> Self {
@@ -294,6 +305,7 @@ impl Body {
             wire_bytes: 0,
             sent_late: 0,
             delivered: 0,
+            turns: 0,
         }
     }
 
@@ -333,13 +345,24 @@ impl Body {
     }
 
     /// The next decoded bytes, never empty; `None` once at the end.
+    ///
+    /// A body that always has more, such as a decompression bomb, pauses now and then: its task can be cancelled and
+    /// others on the same thread have their turn.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.turns >= TURNS {
+            self.turns = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let poll = match self.decoder {
             None => self.poll_coded(cx),
             Some(_) => self.poll_decoded(cx),
         };
         if let Poll::Ready(Some(Ok(chunk))) = &poll {
             self.delivered += chunk.len() as u64;
+            self.turns += 1;
+        } else {
+            self.turns = 0;
         }
         poll
     }
@@ -423,4 +446,42 @@ impl Flow for Body {
     }
 
     fn finish(self: Box<Self>) {}
+}
+
+/// Chunks of a body given in one go.
+const TURNS: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    struct Endless;
+
+    impl Flow for Endless {
+        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(b"more"))))
+        }
+
+        fn wire_bytes(&self) -> u64 {
+            0
+        }
+
+        fn sent_late(&self) -> u64 {
+            0
+        }
+
+        fn finish(self: Box<Self>) {}
+    }
+
+    #[test]
+    fn a_body_that_always_has_more_pauses_and_goes_on() {
+        let mut body = Body::flow(Box::new(Endless));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let given = (0..).take_while(|_| body.poll_chunk(&mut cx).is_ready()).count();
+            assert_eq!(given as u32, TURNS);
+        }
+    }
 }

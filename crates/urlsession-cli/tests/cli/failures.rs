@@ -49,6 +49,16 @@ fn an_untrusted_certificate_is_a_failure_until_it_is_trusted() {
     assert!(missing.stderr.contains("cannot read /does/not/exist.pem"), "{}", missing.stderr);
 }
 
+/// On Unix the platform's own store can be another for one process.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[test]
+fn an_authority_of_the_platform_is_trusted() {
+    let origin = Origin::start(Wire::TlsH1);
+    let mut trusting = command(&["get", &origin.url("/UK")]);
+    trusting.env("SSL_CERT_FILE", authority(&origin)).env_remove("SSL_CERT_DIR");
+    assert_eq!(run(&mut trusting).ok(), "London");
+}
+
 #[test]
 fn a_load_that_takes_too_long_fails() {
     let origin = Origin::start(Wire::H1);

@@ -246,6 +246,7 @@ impl Connection {
         // Bytes after the body belong to no exchange (RFC 9112 §6.3): the connection is out of step.
         let in_step = self.input.is_empty() && self.decoder.is_finished();
         if self.may_persist && in_step && self.is_all_sent() && self.write_error.is_none() {
+            self.outgoing = Outgoing::none();
             self.input = BytesMut::new();
             self.read_size = FIRST_READ;
             if self.out.capacity() > MAX_KEPT_OUT {

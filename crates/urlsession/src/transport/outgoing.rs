@@ -43,6 +43,12 @@ impl Outgoing {
         matches!(self.source, Source::Done)
     }
 
+    /// Has everything been given that the wire was promised? A stream of known length may not have said yet that it
+    /// has no more.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_done() || self.left == Some(0)
+    }
+
     /// The next bytes, never empty. A stream that ends before its length, or goes past it, is an error: sending
     /// on would make the rest of the connection part of the body.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {

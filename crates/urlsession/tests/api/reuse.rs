@@ -75,6 +75,62 @@ fn posts_to_a_server_that_closes_after_each_answer_arrive_once_or_fail() {
     }
 }
 
+/// The connection looked open when it was chosen and was closed before the request came: the segment that closed it
+/// acknowledges nothing of the request, which is the proof that lets a POST go out again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_post_that_came_after_the_close_is_sent_again() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://127.0.0.1:{}/", listener.local_addr().unwrap().port());
+    let (close, closing) = std::sync::mpsc::channel::<()>();
+    let (closed, is_closed) = std::sync::mpsc::channel::<()>();
+    let server = std::thread::spawn(move || {
+        let answer = |stream: &mut std::net::TcpStream| {
+            let mut request = Vec::new();
+            while !request.ends_with(b"body") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        };
+        let (mut first, _) = listener.accept().unwrap();
+        answer(&mut first);
+        closing.recv().unwrap();
+        drop(first);
+        closed.send(()).unwrap();
+        answer(&mut listener.accept().unwrap().0);
+    });
+    let body = || urlsession::BodyStream::from_reader(&b"body"[..]).with_length(4);
+    let mut post = request(&url, "POST", None);
+    post.set_http_body_stream(body());
+    let session = UrlSession::new(urlsession::Configuration::ephemeral());
+    session.data(&post).wait().unwrap();
+
+    // The stream is used up: the delegate is asked for another when the connection has been chosen.
+    struct Closes(std::sync::Mutex<(Option<std::sync::mpsc::Sender<()>>, std::sync::mpsc::Receiver<()>)>);
+    impl urlsession::TaskDelegate for Closes {
+        fn need_new_body_stream(
+            &self,
+            _: &urlsession::Task,
+        ) -> urlsession::Answer<Option<urlsession::BodyStream>> {
+            let mut server = self.0.lock().unwrap();
+            if let Some(close) = server.0.take() {
+                close.send(()).unwrap();
+                server.1.recv().unwrap();
+            }
+            Some(urlsession::BodyStream::from_reader(&b"body"[..]).with_length(4)).into()
+        }
+    }
+    let delegate = Closes(std::sync::Mutex::new((Some(close), is_closed)));
+    let load = session.data(&post).delegate(delegate);
+    let task = load.task();
+    assert_eq!(text(&load.wait().unwrap().0), "ok");
+    assert_eq!(task.metrics().unwrap().transaction_metrics.len(), 2, "it was sent twice and received once");
+    server.join().unwrap();
+}
+
 /// A reset says nothing of what the server has read: its acknowledgement may have been on the way.
 #[test]
 fn a_post_answered_by_a_reset_is_never_sent_twice() {

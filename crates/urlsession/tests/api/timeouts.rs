@@ -175,3 +175,38 @@ fn waiting_for_a_busy_connection_is_not_idle_time() {
         assert!(log.completions.iter().all(Option::is_none), "{:?}", log.completions);
     });
 }
+
+#[test]
+fn bytes_sent_start_the_idle_time_anew_too() {
+    struct Slow(std::sync::mpsc::Receiver<u8>);
+    impl std::io::Read for Slow {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            let Ok(byte) = self.0.recv() else { return Ok(0) };
+            buf[0] = byte;
+            Ok(1)
+        }
+    }
+    on_every_wire(|origin| {
+        let (clock, mut configuration) = with_clock(origin);
+        configuration.timeout_interval_for_request = SECOND;
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let (bytes, slow) = std::sync::mpsc::channel();
+        let mut post = request(&origin.url("/echo"), "POST", None);
+        post.set_http_body_stream(urlsession::BodyStream::from_reader(Slow(slow)));
+        session.data_task(post).resume();
+        for sent in 1..=4 {
+            bytes.send(b'x').unwrap();
+            recorder.wait_for(|log| log.sent.last().is_some_and(|(_, total, _)| *total == sent));
+            clock.wait_for_sleeper(SECOND);
+            clock.advance(SECOND * 9 / 10);
+        }
+        drop(bytes);
+        let log = recorder.completed(1);
+        assert!(
+            log.completions[0].is_none(),
+            "3.6 s in all, never 1 s without a byte: {:?}",
+            log.completions
+        );
+        assert_eq!(text(&log.data), "xxxx");
+    });
+}

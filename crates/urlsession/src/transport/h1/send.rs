@@ -57,7 +57,7 @@ impl Connection {
     }
 
     pub(super) fn is_all_sent(&self) -> bool {
-        self.outgoing.is_done() && self.chunk.is_empty() && self.out_at == self.out.len()
+        self.outgoing.is_complete() && self.chunk.is_empty() && self.out_at == self.out.len()
     }
 
     /// Loads the next piece of the body with its framing; false at its end.
