@@ -4,6 +4,7 @@
 //! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
 
 mod clock;
+mod folders;
 mod language;
 mod net;
 mod path;
@@ -14,6 +15,8 @@ use std::sync::Arc;
 
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
+#[allow(unused_imports)] // the stores follow
+pub(crate) use folders::{cache_folder, data_folder};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
 pub(crate) use net::{Wire, system_dial, system_resolve};

@@ -201,6 +201,8 @@ pub enum Phase {
     Redirect,
     /// A delegate of the application.
     Delegate,
+    /// A store on disk: cookies, cache, credentials.
+    Store,
 }
 
 /// One word, lower case: `dns`, `connect`, `tls`, …
@@ -219,6 +221,7 @@ impl fmt::Display for Phase {
             Self::Decode => "decode",
             Self::Redirect => "redirect",
             Self::Delegate => "delegate",
+            Self::Store => "store",
         })
     }
 }

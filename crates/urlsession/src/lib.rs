@@ -28,6 +28,7 @@ mod load;
 mod message;
 mod protocol;
 mod session;
+mod store;
 mod task;
 mod transport;
 

@@ -1,0 +1,5 @@
+//! What outlives a load: the stores of a session. Each is one room with one public type.
+//!
+//! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
+
+mod database;

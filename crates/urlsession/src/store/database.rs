@@ -1,0 +1,268 @@
+//! `Database`: a SQLite file that several processes share, opened so that a bad one costs its contents and never
+//! an error later.
+//!
+//! It knows no tables; a store brings its [`Schema`]. All of it blocks: call it beside the reactor.
+
+#![allow(dead_code)] // its stores follow
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// The tables of a store.
+pub(crate) struct Schema {
+    /// What the store is called in messages.
+    pub(crate) name: &'static str,
+    /// Written to `user_version`. A file of another version is not this store's, and is moved aside.
+    pub(crate) version: i32,
+    /// Makes the tables.
+    pub(crate) create: &'static str,
+}
+
+/// Opens the file at `path`, makes it and its folder if they are missing (for this user alone), and moves it aside
+/// if it is corrupt or of another version.
+///
+/// # Errors
+/// Only if nothing can be kept there: no permission, a read-only or full file system.
+pub(crate) fn open(path: &Path, schema: &Schema) -> Result<Connection> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    make_folder(folder).map_err(|error| cannot_open(schema, folder, error))?;
+    // Two processes that find the same bad file must not both move it: the second would move the first's new one.
+    let lock = lock(&path.with_extension("lock")).map_err(|error| cannot_open(schema, path, error))?;
+    make_file(path).map_err(|error| cannot_open(schema, path, error))?;
+    let connection = match prepare(path, schema) {
+        Ok(connection) => connection,
+        Err(Unusable::NotOurs(why)) => {
+            let aside = move_aside(path).map_err(|error| cannot_open(schema, path, error))?;
+            tracing::warn!(
+                store = schema.name,
+                "{} is {why}; it was moved to {} and a new one is made",
+                path.display(),
+                aside.display()
+            );
+            make_file(path).map_err(|error| cannot_open(schema, path, error))?;
+            prepare(path, schema).map_err(|unusable| cannot_open(schema, path, unusable.into_error()))?
+        }
+        Err(unusable) => return Err(cannot_open(schema, path, unusable.into_error())),
+    };
+    drop(lock);
+    Ok(connection)
+}
+
+enum Unusable {
+    NotOurs(&'static str),
+    Failed(rusqlite::Error),
+}
+
+impl Unusable {
+    fn into_error(self) -> Box<dyn std::error::Error + Send + Sync> {
+        match self {
+            Self::NotOurs(why) => why.into(),
+            Self::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::NotOurs("corrupt"),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+fn prepare(path: &Path, schema: &Schema) -> Result<Connection, Unusable> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    // Readers and one writer at a time, across processes; a commit survives the crash of the process, and no crash
+    // of the machine tears the file.
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Unusable::NotOurs("corrupt"));
+    }
+    let version =
+        |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i32>(0));
+    if version(&connection)? == 0 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let is_empty =
+            transaction.query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| {
+                row.get::<_, bool>(0)
+            })?;
+        if is_empty {
+            transaction.execute_batch(schema.create)?;
+            transaction.pragma_update(None, "user_version", schema.version)?;
+        }
+        transaction.commit()?;
+    }
+    match version(&connection)? {
+        found if found == schema.version => Ok(connection),
+        found if found > schema.version => Err(Unusable::NotOurs("of a newer version of this library")),
+        _ => Err(Unusable::NotOurs("not of this library's making")),
+    }
+}
+
+/// Makes the folder, for this user alone.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Makes the file if it is not there, for this user alone; SQLite gives its other files the same permissions.
+fn make_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn lock(path: &Path) -> io::Result<File> {
+    let file = make_file(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
+/// Renames the file, and what SQLite keeps beside it, to the first free name; at most [`ASIDE`] are kept.
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    let free = (1..ASIDE).find(|number| !beside(&format!(".bad-{number}")).exists()).unwrap_or(ASIDE);
+    let aside = beside(&format!(".bad-{free}"));
+    fs::rename(path, &aside)?;
+    for rest in ["-wal", "-shm"] {
+        match fs::remove_file(beside(rest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+fn cannot_open(
+    schema: &Schema,
+    path: &Path,
+    cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> UrlError {
+    let detail = format!(
+        "the {} store cannot be kept at {}; check that this user may write there, or name another directory",
+        schema.name,
+        path.display()
+    );
+    UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Store, detail).with_source(cause)
+}
+
+/// How long to wait for another process that writes.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How many bad files are kept, the last name being written over.
+const ASIDE: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCHEMA: Schema =
+        Schema { name: "test", version: 2, create: "CREATE TABLE things (name TEXT PRIMARY KEY) STRICT" };
+
+    fn add(connection: &Connection, name: &str) {
+        connection.execute("INSERT INTO things VALUES (?)", [name]).unwrap();
+    }
+
+    fn count(connection: &Connection) -> u32 {
+        connection.query_row("SELECT count(*) FROM things", [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn what_one_connection_writes_another_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/down/things.db");
+        let (first, second) = (open(&path, &SCHEMA).unwrap(), open(&path, &SCHEMA).unwrap());
+        add(&first, "one");
+        add(&second, "two");
+        assert_eq!((count(&first), count(&second)), (2, 2));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_are_for_their_user_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("private/things.db");
+        let connection = open(&path, &SCHEMA).unwrap();
+        add(&connection, "one");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        for file in fs::read_dir(path.parent().unwrap()).unwrap() {
+            assert_eq!(mode(&file.as_ref().unwrap().path()), 0o600, "{file:?}");
+        }
+    }
+
+    #[test]
+    fn a_corrupt_truncated_foreign_or_newer_file_is_moved_aside_and_a_new_one_made() {
+        let newer = Schema { version: 3, ..SCHEMA };
+        let foreign = "CREATE TABLE recipes (name TEXT)";
+        type Spoil<'a> = &'a dyn Fn(&Path);
+        let spoil: [(&str, Spoil<'_>); 4] = [
+            ("garbage", &|path| fs::write(path, vec![b'x'; 8192]).unwrap()),
+            ("truncated", &|path| {
+                let connection = open(path, &SCHEMA).unwrap();
+                (0..1000).for_each(|number| add(&connection, &format!("{number:0100}")));
+                drop(connection);
+                let length = fs::metadata(path).unwrap().len();
+                File::options().write(true).open(path).unwrap().set_len(length / 2).unwrap();
+            }),
+            ("newer", &|path| drop(open(path, &newer).unwrap())),
+            ("foreign", &|path| Connection::open(path).unwrap().execute_batch(foreign).unwrap()),
+        ];
+        for (what, spoil) in spoil {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("things.db");
+            spoil(&path);
+            let connection = open(&path, &SCHEMA).unwrap();
+            assert_eq!(count(&connection), 0, "{what}");
+            assert!(folder.path().join("things.db.bad-1").exists(), "{what}");
+            add(&connection, "kept");
+            drop(connection);
+            assert_eq!(count(&open(&path, &SCHEMA).unwrap()), 1, "{what}");
+        }
+    }
+
+    #[test]
+    fn bad_files_do_not_pile_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("things.db");
+        for _ in 0..6 {
+            fs::write(&path, "not a database at all").unwrap();
+            open(&path, &SCHEMA).unwrap();
+        }
+        let bad = fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().contains(".bad-"));
+        assert_eq!(bad.count(), 3);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_a_clear_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = open(&file.join("things.db"), &SCHEMA).unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotOpenFile);
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    }
+}
