@@ -57,6 +57,15 @@ pub(crate) trait Ask: Send + Sync {
     /// No network may be used, and the load waits for one.
     fn waiting_for_connectivity(&self);
 
+    /// 0 to 1. The load is polled again when it changes.
+    fn priority(&self) -> f32;
+
+    /// The same for as long as the response is read.
+    fn lasting_priority(&self) -> Arc<dyn Priority>;
+}
+
+/// Who knows how urgent a response is, at any time.
+pub(crate) trait Priority: Send + Sync {
     /// 0 to 1.
     fn priority(&self) -> f32;
 }

@@ -15,7 +15,7 @@ use super::roster::{Roster, Seat};
 use super::run::{self, Handler};
 use super::state::{Machine, TaskState};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Meter;
+use crate::load::{Meter, Priority};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// How the application hears of a task.
@@ -283,14 +283,21 @@ impl Core {
         live.watchers.add(is_over)
     }
 
-    pub(super) fn priority(&self) -> f32 {
-        f32::from_bits(self.priority.load(Relaxed))
-    }
-
+    /// The load is polled: whoever below acts on the priority looks at it then.
     pub(super) fn set_priority(&self, priority: f32) {
-        if !priority.is_nan() {
-            self.priority.store(priority.clamp(0.0, 1.0).to_bits(), Relaxed);
+        if priority.is_nan() {
+            return;
         }
+        let new = priority.clamp(0.0, 1.0).to_bits();
+        if self.priority.swap(new, Relaxed) != new {
+            self.wake();
+        }
+    }
+}
+
+impl Priority for Core {
+    fn priority(&self) -> f32 {
+        f32::from_bits(self.priority.load(Relaxed))
     }
 }
 

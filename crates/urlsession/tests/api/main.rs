@@ -16,6 +16,7 @@ mod metrics;
 mod network;
 mod order;
 mod parts;
+mod priority;
 mod progress;
 mod publisher;
 mod redirects;
