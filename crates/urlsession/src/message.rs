@@ -2,6 +2,7 @@
 
 mod body_stream;
 mod fields;
+mod file_body;
 mod request;
 mod response;
 
