@@ -5,6 +5,7 @@
 mod answer;
 mod asking;
 mod bytes;
+mod challenges;
 mod core;
 mod courier;
 mod data;
@@ -28,6 +29,7 @@ mod text;
 
 pub use self::answer::{Answer, Responder};
 pub use self::bytes::{AsyncBytes, BytesRequest};
+pub(crate) use self::challenges::SessionChallenge;
 pub(crate) use self::core::{Core, Style};
 pub use self::data::Data;
 pub use self::delegate::{ResponseDisposition, TaskDelegate};
