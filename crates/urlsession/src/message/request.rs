@@ -240,7 +240,8 @@ impl UrlRequest {
         self.main_document_url = url.map(Box::new);
     }
 
-    /// A hint to the system what the traffic is for; without effect until sockets are marked by it.
+    /// A hint to the network what the traffic is for; the default is the configuration's. See
+    /// [`Configuration::network_service_type`](crate::Configuration::network_service_type).
     pub fn network_service_type(&self) -> NetworkServiceType {
         self.network_service_type
     }
@@ -311,7 +312,7 @@ flags! {
     HANDLES_COOKIES, http_should_handle_cookies, set_http_should_handle_cookies, "httpShouldHandleCookies":
         "Are cookies of this load sent and stored (true)? Without effect until this library has cookies.";
     PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
-        "Stored only (false): requests are never pipelined, a connection carries one HTTP/1.1 exchange at a time.";
+        "Stored only (false): requests are never pipelined, as [`Configuration::http_should_use_pipelining`](crate::Configuration::http_should_use_pipelining) explains.";
     CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":
         "May cellular interfaces be used (true)? Only if the configuration allows it too.";
     EXPENSIVE, allows_expensive_network_access, set_allows_expensive_network_access, "allowsExpensiveNetworkAccess":
@@ -323,7 +324,7 @@ flags! {
     HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
         "Is the server expected to speak HTTP/3 (false)? Without effect until this library does.";
     DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":
-        "Must names be validated by DNSSEC (false)? Without effect until this library validates.";
+        "Must names be validated by DNSSEC (false)? Also if the configuration says so; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
     PERSISTENT_DNS, allows_persistent_dns, set_allows_persistent_dns, "allowsPersistentDNS":
         "May names be resolved from records of earlier runs (false)? Stored only: names are never cached.";
 }

@@ -130,7 +130,7 @@ pub struct TransactionMetrics {
     /// Was the interface constrained?
     #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
-    /// Were several paths used? Always false: multipath TCP is not used.
+    /// Were several paths used? Always false: whether the server agreed to multipath TCP is not looked at.
     #[doc(alias = "isMultipath")]
     pub is_multipath: bool,
     /// How the name was resolved: unknown, since the system's resolver does not say.

@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod bytes;
+mod configuration;
 mod connectivity;
 mod data;
 mod delegates;

@@ -2,10 +2,10 @@
 
 use urlsession::{
     AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, Characters, Configuration, DataTask,
-    DataTaskPublisher, DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType,
-    NetworkUnavailableReason, Phase, Progress, ResourceFetchType, ResponseDisposition, SessionDelegate, Task,
-    TaskDelegate, TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UrlError,
-    UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
+    DataTaskPublisher, DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines,
+    MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, Progress, ResourceFetchType,
+    ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion,
+    TransactionMetrics, UnicodeScalars, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -130,6 +130,21 @@ pub(super) fn names() -> Vec<&'static str> {
         field!(Configuration::tls_minimum_supported_protocol_version),
         field!(Configuration::tls_maximum_supported_protocol_version),
         field!(Configuration::http_maximum_connections_per_host),
+        field!(Configuration::identifier),
+        field!(Configuration::network_service_type),
+        field!(Configuration::requires_dnssec_validation),
+        field!(Configuration::shared_container_identifier),
+        field!(Configuration::session_sends_launch_events),
+        field!(Configuration::is_discretionary),
+        field!(Configuration::multipath_service_type),
+        field!(Configuration::http_should_use_pipelining),
+        field!(Configuration::uses_classic_loading_mode),
+        field!(Configuration::enables_early_data),
+        kind!(MultipathServiceType),
+        value!(MultipathServiceType::None),
+        value!(MultipathServiceType::Handover),
+        value!(MultipathServiceType::Interactive),
+        value!(MultipathServiceType::Aggregate),
         kind!(TlsVersion),
         value!(TlsVersion::Tls12),
         value!(TlsVersion::Tls13),
