@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use self::multipath::MultipathServiceType;
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::UrlProtocolClass;
 use crate::message::{HeaderFields, NetworkServiceType};
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
@@ -90,6 +91,10 @@ pub struct Configuration {
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
     pub app_transport_security: AppTransportSecurity,
+    /// Protocols of the application's own (none), which load what they claim. They are asked in their order, before
+    /// the library's own: one that claims `https` URLs wins over the network.
+    #[doc(alias = "protocolClasses")]
+    pub protocol_classes: Vec<UrlProtocolClass>,
     /// Stored only (true, as Apple's): there is one loader, and no other to choose.
     #[doc(alias = "usesClassicLoadingMode")]
     pub uses_classic_loading_mode: bool,
@@ -139,6 +144,7 @@ impl Default for Configuration {
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
             additional_trust_anchors: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
+            protocol_classes: Vec::new(),
             uses_classic_loading_mode: true,
             enables_early_data: false,
             identifier: None,

@@ -40,7 +40,9 @@ pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
-pub use crate::load::WaitReason;
+pub use crate::load::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
+};
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
     InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,

@@ -3,6 +3,8 @@
 //!
 //! No decisions and no IO here.
 
+mod custom;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +16,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
+pub(crate) use self::custom::{Head, Line};
+pub use self::custom::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
+};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{BodyStream, UrlRequest, UrlResponse};
@@ -41,6 +47,9 @@ pub(crate) trait Ask: Send + Sync {
 
     /// Another copy of the request's body stream; `None` if the application has none.
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;
+
+    /// The task as custom protocols see it, about to load `current`.
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
 
     /// The request now being loaded.
     fn requesting(&self, request: &Arc<UrlRequest>);

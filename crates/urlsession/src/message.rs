@@ -2,6 +2,7 @@
 
 mod body_stream;
 mod fields;
+mod property;
 mod request;
 mod response;
 

@@ -52,8 +52,8 @@ impl BodyStream {
         self.length
     }
 
-    /// The chunks; `None` if they were taken before.
-    pub(crate) fn take(&self) -> Option<Chunks> {
+    /// The chunks, for a custom protocol that sends them; `None` if they were taken before.
+    pub fn take(&self) -> Option<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>> {
         self.chunks.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

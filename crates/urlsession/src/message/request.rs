@@ -2,15 +2,18 @@
 //!
 //! Apple: *URLRequest*. Nothing here edits a request on the way to the server; rooms add fields beside it.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use url::Url;
 
+use super::property::Properties;
 use super::{BodyStream, HeaderFields, InvalidHeaderField};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -35,6 +38,7 @@ pub struct UrlRequest {
     attribution: Attribution,
     #[doc(alias = "cookiePartitionIdentifier")]
     cookie_partition_identifier: Option<Box<str>>,
+    properties: Properties,
     flags: u16,
 }
 
@@ -86,6 +90,7 @@ impl UrlRequest {
             network_service_type: NetworkServiceType::default(),
             attribution: Attribution::default(),
             cookie_partition_identifier: None,
+            properties: Properties::default(),
             flags: HANDLES_COOKIES | CELLULAR | EXPENSIVE | CONSTRAINED | ULTRA_CONSTRAINED,
         }
     }
@@ -272,6 +277,25 @@ impl UrlRequest {
     #[doc(alias = "cookiePartitionIdentifier")]
     pub fn set_cookie_partition_identifier(&mut self, partition: Option<&str>) {
         self.cookie_partition_identifier = partition.map(Into::into);
+    }
+
+    /// What a custom protocol has noted on the request under this name, if it is a `T`.
+    #[doc(alias = "property(forKey:in:)")]
+    pub fn property<T: Any>(&self, key: &str) -> Option<&T> {
+        self.properties.get(key)
+    }
+
+    /// Notes something on the request, for custom protocols to know it again. Nothing of it is sent; the requests of
+    /// redirects have it too.
+    #[doc(alias = "setProperty(_:forKey:in:)")]
+    pub fn set_property(&mut self, key: &str, value: impl Any + Send + Sync) {
+        self.properties.set(key, Arc::new(value));
+    }
+
+    /// Removes a note; true if it was there.
+    #[doc(alias = "removeProperty(forKey:in:)")]
+    pub fn remove_property(&mut self, key: &str) -> bool {
+        self.properties.remove(key)
     }
 
     pub(crate) fn set_method(&mut self, method: Method) {

@@ -9,6 +9,7 @@ mod bad_input;
 mod bytes;
 mod configuration;
 mod connectivity;
+mod custom_protocol;
 mod data;
 mod delegates;
 mod execution;
