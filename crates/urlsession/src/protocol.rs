@@ -3,12 +3,16 @@
 //! It knows schemes only; the policies of HTTP are in `protocol::http`.
 
 mod custom;
+mod data;
+mod file;
 mod http;
 
 use std::future::ready;
 use std::sync::Arc;
 
 use self::custom::{Custom, Loaded};
+use self::data::DataUrls;
+use self::file::Files;
 use self::http::Http;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -64,6 +68,8 @@ impl Protocols {
     fn load_built_in<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
         match attempt.request.url().map(|url| url.scheme()) {
             Some("http" | "https") => self.http.load(attempt),
+            Some("data") => DataUrls.load(attempt),
+            Some("file") => Files.load(attempt),
             _ => Box::pin(ready(Err(unsupported(&attempt.request)))),
         }
     }
