@@ -4,6 +4,7 @@
 //! new file and a line in [`STOPS`].
 
 mod closed;
+mod custom;
 mod errors;
 mod gzip;
 mod har;
@@ -35,6 +36,7 @@ const STOPS: &[Stop] = &[
     lines::STOP,
     suspend::STOP,
     network::STOP,
+    custom::STOP,
     har::STOP,
     errors::STOP,
 ];

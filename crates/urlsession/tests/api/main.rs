@@ -7,12 +7,16 @@ mod support;
 
 mod bad_input;
 mod bytes;
+mod configuration;
 mod connectivity;
 mod convert;
+mod custom_protocol;
 mod data;
+mod data_url;
 mod delegates;
 mod downloads;
 mod execution;
+mod file_url;
 mod http2;
 mod metrics;
 mod network;
