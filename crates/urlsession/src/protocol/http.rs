@@ -6,7 +6,6 @@ mod coding;
 mod connectivity;
 mod defaults;
 mod exchange;
-mod local;
 mod redirect;
 mod retry;
 mod security;

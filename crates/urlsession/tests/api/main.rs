@@ -34,4 +34,5 @@ mod state;
 mod streams;
 mod timeouts;
 mod tls;
+mod trust;
 mod uploads;
