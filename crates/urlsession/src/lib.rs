@@ -42,10 +42,12 @@ pub use crate::configuration::{
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::WaitReason;
 pub use crate::message::{
-    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
+    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpCookie, HttpCookieAcceptPolicy,
+    HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidHeaderField,
+    NetworkServiceType, UrlRequest, UrlResponse,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
+pub use crate::store::{HttpCookieChanges, HttpCookieStorage};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, HarEntry, HarLog, Job, Lines, Progress, ProgressChanges, ResourceFetchType,

@@ -5,6 +5,7 @@
 mod answer;
 mod asking;
 mod bytes;
+mod cookies;
 mod core;
 mod courier;
 mod data;
