@@ -4,6 +4,7 @@
 //! new file and a line in [`STOPS`].
 
 mod closed;
+mod cookies;
 mod errors;
 mod gzip;
 mod har;
@@ -31,6 +32,7 @@ const STOPS: &[Stop] = &[
     redirects::STOP,
     gzip::STOP,
     closed::STOP,
+    cookies::STOP,
     hints::STOP,
     lines::STOP,
     suspend::STOP,
