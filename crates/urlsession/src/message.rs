@@ -3,6 +3,7 @@
 mod body_stream;
 mod cookie;
 mod fields;
+mod file_body;
 mod request;
 mod response;
 
