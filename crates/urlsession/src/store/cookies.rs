@@ -29,11 +29,12 @@ use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
 /// A store of cookies. A clone is the same store; usable from any thread.
 ///
 /// At most 180 cookies of a site (a registrable domain, such as `example.co.uk`) and 3,000 in all are kept, each for
-/// 400 days at most; those that were not sent for the longest time give way. A store with a file keeps its cookies,
-/// but for those of the session, across runs: its file is read when it is first needed and made when there is a
-/// cookie to keep, and what changes is written soon afterwards, by a thread of its own. Processes that use the same
-/// file see each other's changes, loads within a second. If the file cannot be used there is one warning (`tracing`),
-/// and the cookies are kept in memory.
+/// 400 days at most; those that were not sent for the longest time give way.
+///
+/// A store with a file keeps its cookies, but for those of the session, across runs. The file is read when it is first
+/// needed and made when there is a cookie to keep; what changes is written soon afterwards, beside the load: call
+/// [`flush`](Self::flush) before the process ends. Processes that use the same file see each other's changes, loads
+/// within a second. If the file cannot be used there is one warning (`tracing`), and the cookies are kept in memory.
 ///
 /// The methods here look at the file, if there is one, and may wait for the disk; loads do that beside the reactor.
 /// Cookies of [partitions](crate::UrlRequest::cookie_partition_identifier) are listed and deleted like all others,

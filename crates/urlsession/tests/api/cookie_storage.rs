@@ -231,7 +231,14 @@ impl Writer {
         }
     }
 
-    fn kill(mut self) {
+    fn kill(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Writer {
+    /// Also when a test fails: nothing else would end it.
+    fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }

@@ -85,9 +85,16 @@ impl Disk {
         let mut link = self.lock();
         self.is_known.store(true, Relaxed);
         // A file is made when there is something to keep.
-        if self.is_broken.load(Relaxed) || !(self.is_there(&link) || store.jar().has_lasting()) {
+        if self.is_broken.load(Relaxed) {
             return;
         }
+        let mut jar = store.jar();
+        if !self.is_there(&link) && !jar.has_lasting() {
+            // What differs from no file need not be remembered.
+            jar.take_unwritten();
+            return;
+        }
+        drop(jar);
         // What others have written comes first: what is taken out of the jar to be written counts as being there.
         if let Err(error) = self.take_in(&mut link, store) {
             return self.give_up(&mut link, store, &*error);

@@ -149,7 +149,8 @@ impl Jar {
             key.into_iter().for_each(|key| self.note(key));
             return is_new;
         }
-        self.newest = accessed.max(self.newest + 1);
+        // What came from a file may be as late as it likes.
+        self.newest = accessed.max(self.newest.saturating_add(1));
         let entry = Entry { cookie, partition: partition.map(Into::into), created: self.newest, accessed };
         if self.unwritten.is_some() {
             let key = entry.key();
