@@ -224,3 +224,47 @@ fn a_group_has_a_folder_of_its_own() {
     assert_eq!(group_folder("../Up"), "group..._2f_55p");
     assert_ne!(group_folder("_55"), group_folder("U"));
 }
+
+/// Counts the warnings of one thread.
+#[derive(Default)]
+struct Warnings(AtomicUsize);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn that_a_file_cannot_be_used_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    let storage = opened(&file.join("cookies.db"));
+    let warnings = Arc::new(Warnings::default());
+    tracing::subscriber::with_default(warnings.clone(), || {
+        for name in ["a", "b", "c"] {
+            // As a writer does it, but on this thread.
+            storage.0.change(|jar| jar.set(lasting(name, "1"), None, SystemClock.wall()));
+            storage.0.write();
+            storage.0.read();
+        }
+    });
+    assert_eq!((warnings.0.load(Relaxed), pairs(&storage).len()), (1, 3));
+}

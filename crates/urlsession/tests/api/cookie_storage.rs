@@ -298,6 +298,6 @@ fn two_processes_write_at_once_and_each_sees_what_the_other_keeps() {
     // What others write does not push out what is ours, and theirs comes in.
     assert!(storage.cookies().len() >= 61);
     assert_eq!(storage.cookies_for(&url("https://example.com")).len(), 1);
-    writers.map(Writer::kill);
+    writers.into_iter().for_each(Writer::kill);
     assert_eq!(storage.cookies_for(&url("https://example.com")).len(), 1);
 }

@@ -206,9 +206,9 @@ mod tests {
 
     #[test]
     fn a_cookie_without_a_required_property_is_none() {
-        for missing in 0..REQUIRED.len() {
-            let rest = REQUIRED.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, pair)| *pair);
-            assert!(HttpCookie::new(rest).is_none(), "{:?}", REQUIRED[missing].0);
+        for (missing, _) in REQUIRED {
+            let rest = REQUIRED.into_iter().filter(|(key, _)| *key != missing);
+            assert!(HttpCookie::new(rest).is_none(), "{missing:?}");
         }
         assert!(with(&[]).is_some());
     }

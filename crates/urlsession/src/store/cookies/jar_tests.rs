@@ -244,3 +244,46 @@ fn what_is_removed_here_is_removed_there() {
     assert_eq!(jar.len(), 0);
     assert!(jar.take_unwritten().clears);
 }
+
+/// xorshift64: the same cookies at every run.
+fn below(state: &mut u64, bound: u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state % bound
+}
+
+#[test]
+fn whatever_servers_set_the_jar_keeps_its_limits_and_its_count() {
+    let mut random = 0x5eed_0006;
+    let mut jar = Jar::kept();
+    let mut was_full = false;
+    for step in 0..12_000 {
+        // Some sites have many hosts and cookies, many have few.
+        let (site, host) = match below(&mut random, 3) {
+            0 => (below(&mut random, 4), below(&mut random, 200)),
+            _ => (below(&mut random, 4000), below(&mut random, 2)),
+        };
+        let url = format!("https://h{host}.site{site}.com/");
+        let domain = ["", "; Domain=.com", "; Domain=h1", "; Port=443"][below(&mut random, 4) as usize];
+        let age = below(&mut random, 500) as i64 - 5;
+        let field = format!("n{}=v; Max-Age={age}; Path=/{domain}", below(&mut random, 40));
+        set(&mut jar, &url, &field, step / 100);
+        if step % 7 == 0 {
+            found_at(&mut jar, &url, step / 100);
+        }
+        assert!(jar.len() <= MOST);
+        was_full |= jar.len() == MOST;
+        if step % 500 == 0 {
+            assert_eq!(jar.len(), jar.entries().count());
+            assert!(jar.sites.values().all(|entries| (1..=MOST_OF_SITE).contains(&entries.len())));
+            let mut keys: Vec<_> = jar.entries().map(Entry::key).collect();
+            keys.sort();
+            keys.dedup();
+            assert_eq!(keys.len(), jar.len(), "no cookie is there twice");
+            let batch = jar.take_unwritten();
+            jar.give_back(batch);
+        }
+    }
+    assert!(was_full, "the limit was never reached");
+}
