@@ -46,6 +46,10 @@ pub use crate::message::{
     HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidHeaderField,
     NetworkServiceType, UrlRequest, UrlResponse,
 };
+pub use crate::message::{
+    AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
+};
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::{HttpCookieChanges, HttpCookieStorage};
 pub use crate::task::{

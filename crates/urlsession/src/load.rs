@@ -17,7 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
-use crate::message::{BodyStream, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -39,6 +41,13 @@ pub(crate) trait Ask: Send + Sync {
         response: &'a UrlResponse,
         next: UrlRequest,
     ) -> BoxFuture<'a, Option<UrlRequest>>;
+
+    /// What to do about a challenge. Without a delegate it is the default handling.
+    #[allow(dead_code)] // its rooms follow
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition>;
 
     /// Another copy of the request's body stream; `None` if the application has none.
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;

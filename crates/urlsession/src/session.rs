@@ -3,6 +3,7 @@
 //! Apple: *URLSession*.
 
 mod delegate;
+mod herald;
 mod making;
 mod publisher;
 
@@ -63,12 +64,16 @@ impl UrlSession {
     ) -> Self {
         let of_tasks = delegate.clone().map(|delegate| delegate as Arc<dyn TaskDelegate>);
         let roster = Arc::new(Roster::new(Arc::new(configuration), of_tasks, queue));
-        Self(Arc::new(Inner {
+        let session = Self(Arc::new(Inner {
             roster,
-            delegate: Mutex::new(delegate),
+            delegate: Mutex::new(delegate.clone()),
             description: Mutex::default(),
             is_shared,
-        }))
+        }));
+        if let Some(delegate) = delegate {
+            session.0.roster.set_herald(Arc::new(herald::Herald::new(&session, delegate)));
+        }
+        session
     }
 
     /// A copy of the configuration.

@@ -5,6 +5,7 @@
 mod answer;
 mod asking;
 mod bytes;
+mod challenges;
 mod convert;
 mod cookies;
 mod core;
@@ -37,6 +38,7 @@ mod upload;
 
 pub use self::answer::{Answer, Responder};
 pub use self::bytes::{AsyncBytes, BytesRequest};
+pub(crate) use self::challenges::SessionChallenge;
 pub(crate) use self::core::{Core, Style};
 pub use self::data::Data;
 pub use self::delegate::{ResponseDisposition, TaskDelegate};

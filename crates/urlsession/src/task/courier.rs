@@ -38,6 +38,18 @@ impl Core {
         Some(Audience { delegate, task: Task::of(self.clone()) })
     }
 
+    /// The task's own delegate, which passes on what it does not want.
+    pub(super) fn passing_audience(self: &Arc<Self>) -> Option<Audience> {
+        let delegate = self.live().delegate.clone()?;
+        Some(Audience { delegate, task: Task::passing_on(self.clone()) })
+    }
+
+    /// Only the session's delegate.
+    pub(super) fn session_audience(self: &Arc<Self>) -> Option<Audience> {
+        let delegate = self.live().session_delegate.clone()?;
+        Some(Audience { delegate, task: Task::of(self.clone()) })
+    }
+
     /// Only the task's own delegate, which passes nothing on.
     pub(super) fn own_audience(self: &Arc<Self>) -> Option<Audience> {
         let delegate = self.live().delegate.clone()?;

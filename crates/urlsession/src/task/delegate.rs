@@ -12,7 +12,10 @@ use super::kind::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
 use super::stream::StreamTask;
 use crate::error::UrlError;
-use crate::message::{BodyStream, HttpUrlResponse, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, HttpUrlResponse, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
+};
 
 /// The events of a task. Every method has a default body that passes the call on to the session's delegate, so
 /// that a task's own delegate holds only what it wants to see first. A session's delegate has nobody to pass on
@@ -54,6 +57,29 @@ pub trait TaskDelegate: Send + Sync {
         match task.next_delegate() {
             Some((next, task)) => next.will_perform_http_redirection(&task, response, new_request),
             None => Answer::default_handling(),
+        }
+    }
+
+    /// A server or a proxy asks who one is; for one task. Not asked for what concerns a connection (NTLM, Negotiate,
+    /// client certificates and trust in a server), unless the session's delegate leaves
+    /// [`SessionDelegate::did_receive_challenge`](crate::SessionDelegate::did_receive_challenge) at its default; the
+    /// task's own delegate is asked of both, and before the session's. Default:
+    /// [`PerformDefaultHandling`](AuthChallengeDisposition::PerformDefaultHandling).
+    ///
+    /// Asked of tasks in every style, also with a completion handler.
+    #[doc(alias = "urlSession(_:task:didReceive:completionHandler:)")]
+    #[doc(alias = "urlSession(_:task:didReceive:)")]
+    fn did_receive_challenge(
+        &self,
+        task: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        match task.next_delegate() {
+            // Of what concerns a connection the session's delegate is asked as such first.
+            Some((next, task)) if !challenge.is_session_level() => {
+                next.did_receive_challenge(&task, challenge)
+            }
+            _ => Answer::default_handling(),
         }
     }
 
