@@ -74,6 +74,16 @@ pub(crate) struct GetArgs {
     #[arg(short, long)]
     pub(crate) silent: bool,
 
+    /// Send cookies: `name=value; name=value` to the URL's host, or those of a file in the Netscape format (repeatable)
+    #[arg(short = 'b', long, value_name = "DATA|FILE", allow_hyphen_values = true)]
+    pub(crate) cookie: Vec<String>,
+
+    /// Write all cookies to FILE in the Netscape format after the load; `-` is standard output
+    ///
+    /// They are secrets. Cookies are kept during a load, over redirects, whether this is given or not.
+    #[arg(short = 'c', long, value_name = "FILE")]
+    pub(crate) cookie_jar: Option<PathBuf>,
+
     /// Authorize with Basic; without a password it is empty
     #[arg(short, long, value_name = "USER[:PASSWORD]", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,

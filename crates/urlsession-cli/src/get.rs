@@ -1,6 +1,7 @@
 //! `urlsession get`: one load, from the command line to the exit code.
 
 mod body;
+mod cookies;
 mod failure;
 mod har;
 mod header;
@@ -13,7 +14,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use urlsession::{AsyncBytes, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
+use urlsession::{AsyncBytes, HttpCookieStorage, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
 
 use self::failure::Failure;
 use self::output::Output;
@@ -54,6 +55,8 @@ struct Story {
 fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
     let request = request::request(args)?;
     let session = UrlSession::new(request::configuration(args)?);
+    let storage = session.configuration().http_cookie_storage.unwrap_or_else(HttpCookieStorage::ephemeral);
+    cookies::take(&args.cookie, &request, &storage)?;
     story.request = Some(request.clone());
     if args.verbose {
         tell(&show::request_head(&request, "> "));
@@ -75,7 +78,8 @@ fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
         Err(error) => Err(error.into()),
     };
     story.metrics = task.metrics();
-    result
+    let kept = args.cookie_jar.as_deref().map_or(Ok(()), |file| cookies::give(file, &storage));
+    result.and(kept)
 }
 
 /// Writes the body as it comes. Dropping it, when nobody wants the rest, cancels the load.

@@ -4,6 +4,7 @@
 //! new file and a line in [`STOPS`].
 
 mod closed;
+mod cookies;
 mod custom;
 mod errors;
 mod gzip;
@@ -32,6 +33,7 @@ const STOPS: &[Stop] = &[
     redirects::STOP,
     gzip::STOP,
     closed::STOP,
+    cookies::STOP,
     hints::STOP,
     lines::STOP,
     suspend::STOP,

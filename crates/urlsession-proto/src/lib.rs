@@ -9,6 +9,7 @@
 //! | [`method`] | What a method promises, and how Apple spells it (RFC 9110 §9) |
 //! | [`field`] | Field names, values and lists (RFC 9110 §5) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
+//! | [`cookie`] | `Set-Cookie`, its dates, and where a cookie goes (RFC 6265bis) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
@@ -36,6 +37,7 @@
 
 pub mod clusters;
 pub mod coding;
+pub mod cookie;
 pub mod data_url;
 pub mod disposition;
 pub mod field;

@@ -7,7 +7,7 @@ use urlsession_proto::http1::{
     response_framing,
 };
 use urlsession_proto::lines::LineSplitter;
-use urlsession_proto::{coding, disposition, field, method, mime};
+use urlsession_proto::{coding, cookie, disposition, field, method, mime};
 
 const HEADS: [&[u8]; 7] = [
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
@@ -42,6 +42,15 @@ const VALUES: [&str; 11] = [
 ];
 
 const LINES: &[u8] = "one\ntwo\r\nthree\rfour\u{85}five\u{2028}six\u{2029}\u{b}\u{c}sévèn\n\n€".as_bytes();
+
+const COOKIES: [&str; 6] = [
+    "id=a3fWa; Expires=Wed, 21 Oct 2015 07:28:00 GMT; Max-Age=2592000; Secure; HttpOnly; SameSite=Strict",
+    "__Host-id=\"1\"; Domain=.Example.COM; Path=/a/b; Partitioned; samesite=lax",
+    "a=1; Expires=Sun, 16-Aug-2025 22:39:54 GMT, b = 2; Comment=x, y; Port=\"80,443\"; Version=1; Discard",
+    "#HttpOnly_.example.com\tTRUE\t/\tFALSE\t2147483647\tname\tvalue\nlocalhost\tFALSE\t/x\tTRUE\t0\ta\tb",
+    "Sun Nov  6 08:49:37 1994",
+    "=nameless; Path=x; Max-Age=-99999999999999999999; Domain=; =; ;;",
+];
 
 /// Bytes on which the grammars turn.
 const TURNS: &[u8] = b"\r\n\r\n\0 \t:;,=\"\\/'%*+-.0159aAfFxHT\x7f\x80\x85\xa8\xc2\xe2\xff";
@@ -192,6 +201,52 @@ fn a_damaged_value_is_read_or_refused() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_damaged_cookie_is_read_or_refused() {
+    let mut random = Random(0x5eed_0005);
+    let mut read = 0;
+    for case in 0..20_000 {
+        let text = random.damaged_text(COOKIES[case % COOKIES.len()]);
+        for field in cookie::unfolded(&text).chain([&*text]) {
+            let Some(set) = cookie::parse(field) else { continue };
+            read += 1;
+            assert!((1..=cookie::MAX_PAIR).contains(&(set.name.len() + set.value.len())), "{field:?}");
+            assert!(!field.contains(['\r', '\n', '\0']) && !set.value.contains(';'), "{field:?}");
+            assert!(set.path.is_none_or(|path| path.starts_with('/')), "{field:?}");
+            assert!(set.domain.as_ref().is_none_or(|domain| !domain.is_empty()), "{field:?}");
+            let host = set.domain.as_deref().unwrap_or("example.com");
+            assert!(cookie::domain_matches(host, host), "{field:?}");
+            cookie::prefix_allows(set.name, set.value, set.secure, true, "/");
+            if let Some(seconds) = set.expires {
+                assert_eq!(cookie::parse_date(&cookie::format_date(seconds)), Some(seconds), "{field:?}");
+            }
+        }
+        let folder = cookie::default_path(&text);
+        assert!(
+            folder.starts_with('/') && (folder == "/" || cookie::path_matches(&text, folder)),
+            "{text:?}"
+        );
+        for line in cookie::netscape_cookies(&text) {
+            let mut out = String::new();
+            cookie::write_netscape_cookie(&mut out, &line).unwrap();
+            let again = cookie::netscape_cookies(&out).next();
+            assert!(out.is_empty() || again.as_ref() == Some(&line), "{text:?} {out:?}");
+        }
+    }
+    assert!(read > 10_000, "only {read} cookies survived their damage");
+}
+
+#[test]
+fn a_long_cookie_field_takes_time_in_proportion() {
+    // Each would take minutes if a byte were looked at once for every other.
+    for piece in ["a=b,", ",", ";", "=", ", x", "a;,=", "Path=/;"] {
+        let field = piece.repeat(1 << 18);
+        cookie::unfolded(&field).for_each(|field| drop(cookie::parse(field)));
+        cookie::parse(&field);
+        cookie::parse_date(&field);
     }
 }
 

@@ -15,7 +15,8 @@ pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, Pinned
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
-use crate::message::{HeaderFields, NetworkServiceType};
+use crate::message::{HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
+use crate::store::HttpCookieStorage;
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -71,6 +72,19 @@ pub struct Configuration {
     /// `WWW-Authenticate` are reserved and not sent from here.
     #[doc(alias = "httpAdditionalHeaders")]
     pub http_additional_headers: HeaderFields,
+    /// Where cookies are kept: [`shared`](HttpCookieStorage::shared), in a configuration made by
+    /// [`ephemeral`](Self::ephemeral) a store of its own. With `None` cookies are neither sent nor kept.
+    #[doc(alias = "httpCookieStorage")]
+    pub http_cookie_storage: Option<HttpCookieStorage>,
+    /// Which cookies are kept (only those of the main document's site, see
+    /// [`UrlRequest::main_document_url`](crate::UrlRequest::main_document_url)); the store's own policy does not
+    /// count.
+    #[doc(alias = "httpCookieAcceptPolicy")]
+    pub http_cookie_accept_policy: HttpCookieAcceptPolicy,
+    /// Are cookies of the store sent (true)? A `Cookie` field of the request, or among `http_additional_headers`, is
+    /// sent in their place. Either way cookies are kept.
+    #[doc(alias = "httpShouldSetCookies")]
+    pub http_should_set_cookies: bool,
     /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
     #[doc(alias = "httpMaximumConnectionsPerHost")]
     pub http_maximum_connections_per_host: usize,
@@ -124,8 +138,8 @@ pub struct Configuration {
 impl Default for Configuration {
     /// The configuration of ordinary sessions.
     ///
-    /// It differs from [`ephemeral`](Self::ephemeral) in the stores it will use for cookies, cache and
-    /// credentials; until this library has them, the two are alike.
+    /// Its cookies are those of the application and outlive the process. Cache and credentials will be too, when this
+    /// library has them.
     fn default() -> Self {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
@@ -139,6 +153,9 @@ impl Default for Configuration {
             multipath_service_type: MultipathServiceType::None,
             requires_dnssec_validation: false,
             http_additional_headers: HeaderFields::new(),
+            http_cookie_storage: Some(HttpCookieStorage::shared()),
+            http_cookie_accept_policy: HttpCookieAcceptPolicy::OnlyFromMainDocumentDomain,
+            http_should_set_cookies: true,
             http_maximum_connections_per_host: 6,
             http_should_use_pipelining: false,
             http_versions: HttpVersions::Automatic,
@@ -160,9 +177,10 @@ impl Default for Configuration {
 }
 
 impl Configuration {
-    /// The configuration of sessions that write nothing to disk.
+    /// The configuration of sessions that write nothing to disk. Sessions made with the same value, or a clone of it,
+    /// share its cookies.
     pub fn ephemeral() -> Self {
-        Self::default()
+        Self { http_cookie_storage: Some(HttpCookieStorage::ephemeral()), ..Self::default() }
     }
 
     /// Does it matter to every load which network is there?

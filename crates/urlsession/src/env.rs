@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
-#[allow(unused_imports)] // the stores follow
+#[allow(unused_imports)] // the cache follows
 pub(crate) use folders::{cache_folder, data_folder};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};

@@ -45,14 +45,16 @@ pub use crate::load::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
 };
 pub use crate::message::{
-    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
+    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpCookie, HttpCookieAcceptPolicy,
+    HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidHeaderField,
+    NetworkServiceType, UrlRequest, UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
+pub use crate::store::{HttpCookieChanges, HttpCookieStorage};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Download, DownloadTask, HarEntry, HarLog, Job, Lines, PersistError, Progress,

@@ -1,7 +1,9 @@
-//! Public values: requests, responses, header fields, body streams, challenges and credentials. They carry no policy and do no IO.
+//! Public values: requests, responses, header fields, cookies, body streams, challenges and credentials. They carry no
+//! policy and do no IO.
 
 mod body_stream;
 mod challenge;
+mod cookie;
 mod credential;
 mod fields;
 mod file_body;
@@ -14,6 +16,8 @@ mod server_trust;
 pub use body_stream::BodyStream;
 pub(crate) use body_stream::Chunks;
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
+pub(crate) use cookie::{LONGEST, ports_text, seconds_of};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::{HeaderFields, InvalidHeaderField};
 pub use protection_space::{

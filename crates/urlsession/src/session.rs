@@ -13,6 +13,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub use self::delegate::SessionDelegate;
 pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
+use crate::env::Place;
 use crate::task::{DataTask, DelegateQueue, DownloadTask, Roster, Task, TaskDelegate, TaskKind, UploadTask};
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
@@ -128,32 +129,33 @@ impl UrlSession {
         tasks
     }
 
-    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on. Until
-    /// this library has stores, the connections are all there is.
+    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on.
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
         self.0.roster.protocols.flush();
+        self.0.flush_stores().await;
     }
 
     /// As [`flush`](Self::flush); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "flush(completionHandler:)")]
     pub fn flush_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
         self.0.roster.protocols.flush();
-        self.0.roster.queue.add(handler);
+        self.0.clone().then(handler);
     }
 
-    /// Empties the stores of the session, then does as [`flush`](Self::flush). Tasks go on. Until this library has
-    /// stores for cookies, cache and credentials, what is emptied are the TLS sessions.
+    /// Empties the stores of the session, forgets its TLS sessions, then does as [`flush`](Self::flush). Tasks go on.
+    /// Who shares a store with this session finds it empty too.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
-        self.0.roster.protocols.reset();
+        self.0.reset();
+        self.0.flush_stores().await;
     }
 
     /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "reset(completionHandler:)")]
     pub fn reset_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
-        self.0.roster.protocols.reset();
-        self.0.roster.queue.add(handler);
+        self.0.reset();
+        self.0.clone().then(handler);
     }
 
     /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is
@@ -201,6 +203,29 @@ pub struct Tasks {
     pub upload: Vec<UploadTask>,
     /// Download tasks.
     pub download: Vec<DownloadTask>,
+}
+
+impl Inner {
+    fn reset(&self) {
+        self.roster.protocols.reset();
+        if let Some(cookies) = &self.roster.config.http_cookie_storage {
+            cookies.remove_all();
+        }
+    }
+
+    async fn flush_stores(&self) {
+        if let Some(cookies) = &self.roster.config.http_cookie_storage {
+            cookies.flush().await;
+        }
+    }
+
+    /// Calls `handler` on the delegate queue when the stores are flushed.
+    fn then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
+        Place::own().spawn(async move {
+            self.flush_stores().await;
+            self.roster.queue.add(handler);
+        });
+    }
 }
 
 impl fmt::Debug for UrlSession {

@@ -2,4 +2,8 @@
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
+mod cookies;
 mod database;
+
+pub(crate) use cookies::Visit;
+pub use cookies::{HttpCookieChanges, HttpCookieStorage};

@@ -7,6 +7,7 @@ mod asking;
 mod bytes;
 mod challenges;
 mod convert;
+mod cookies;
 mod core;
 mod courier;
 mod data;

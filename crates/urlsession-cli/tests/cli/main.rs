@@ -1,5 +1,6 @@
 //! The `urlsession` binary against origins on this machine.
 
+mod cookies;
 mod failures;
 mod har;
 mod output;

@@ -236,8 +236,7 @@ mod tests {
 
     #[test]
     fn the_rule_of_the_longest_domain_has_the_say() {
-        let mut rules = AppTransportSecurity::default();
-        rules.exception_domains = vec![
+        let exception_domains = vec![
             ExceptionDomain {
                 includes_subdomains: true,
                 allows_insecure_http_loads: true,
@@ -248,6 +247,7 @@ mod tests {
                 ..ExceptionDomain::new("a.example.com")
             },
         ];
+        let rules = AppTransportSecurity { exception_domains, ..AppTransportSecurity::default() };
         assert!(allowed("b.example.com", &rules));
         assert!(!allowed("a.example.com", &rules));
         assert_eq!(rules.minimum_tls_version("a.example.com"), Some(TlsVersion::Tls13));

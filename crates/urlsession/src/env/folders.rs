@@ -1,7 +1,5 @@
 //! `folders`: where this application's stores live on disk. It makes nothing; whoever writes makes its folder.
 
-#![allow(dead_code)] // its stores follow
-
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,6 +13,7 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
 
 /// The folder for what can be fetched again: `$XDG_CACHE_HOME`, else `~/.cache`, `%LOCALAPPDATA%` or
 /// `~/Library/Caches`; below it one of the application's name. `None` if the user has no home.
+#[allow(dead_code)] // its stores follow
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     of_platform("XDG_CACHE_HOME", ".cache", "Library/Caches")
 }

@@ -234,7 +234,8 @@ impl UrlRequest {
         self.cache_policy = policy;
     }
 
-    /// The first party, for cookie policies; without effect until this library has cookies.
+    /// The first party, for cookie policies: the document the user sees that this is loaded for. `None` (default): the
+    /// URL itself, also after a redirect.
     #[doc(alias = "mainDocumentURL")]
     pub fn main_document_url(&self) -> Option<&Url> {
         self.main_document_url.as_deref()
@@ -268,7 +269,8 @@ impl UrlRequest {
         self.attribution = attribution;
     }
 
-    /// The partition of the cookie store; without effect until this library has cookies.
+    /// The partition of the cookie store, a site such as `https://example.com` (none by default): this load sends and
+    /// keeps the cookies of this partition only.
     pub fn cookie_partition_identifier(&self) -> Option<&str> {
         self.cookie_partition_identifier.as_deref()
     }
@@ -334,7 +336,7 @@ const PERSISTENT_DNS: u16 = 1 << 8;
 
 flags! {
     HANDLES_COOKIES, http_should_handle_cookies, set_http_should_handle_cookies, "httpShouldHandleCookies":
-        "Are cookies of this load sent and stored (true)? Without effect until this library has cookies.";
+        "Are cookies of this load sent and kept (true)? Only if the configuration has a store.";
     PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
         "Stored only (false): requests are never pipelined, as [`Configuration::http_should_use_pipelining`](crate::Configuration::http_should_use_pipelining) explains.";
     CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":

@@ -4,6 +4,7 @@
 
 mod coding;
 mod connectivity;
+mod cookies;
 mod defaults;
 mod exchange;
 mod redirect;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use self::coding::Coding;
 use self::connectivity::Connectivity;
+use self::cookies::Cookies;
 use self::exchange::Exchange;
 use self::redirect::Redirect;
 use self::retry::Retry;
@@ -30,13 +32,13 @@ use crate::transport::Pool;
 /// 1. `Redirect`: every hop starts afresh
 /// 2. (authentication takes its place here: it repeats a hop with credentials)
 /// 3. `Security`: sees the URL of every hop
-/// 4. (cookies take their place here: below authentication, since 401s set cookies too)
+/// 4. `Cookies`: below authentication, since 401s set cookies too
 /// 5. `Coding`: above the cache, which keeps coded bytes
 /// 6. (caching takes its place here: all below it costs network)
 /// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
 /// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Coding<Connectivity<Retry<W>>>>>;
+type HttpLoader<W = Exchange> = Redirect<Security<Cookies<Coding<Connectivity<Retry<W>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http(HttpLoader);
@@ -45,7 +47,8 @@ impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
-        Self(Redirect::new(Security::new(config, Coding::new(connectivity))))
+        let cookies = Cookies::new(config.clone(), Coding::new(connectivity));
+        Self(Redirect::new(Security::new(config, cookies)))
     }
 }
 

@@ -1,0 +1,62 @@
+//! Cookies in and out of the command: `-b` fills the session's store before the load, `-c` writes it afterwards.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+
+use urlsession::{HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, UrlRequest};
+
+use super::failure::Failure;
+
+/// Keeps what `-b` gives: `name=value; …` for the host of the request, or a file.
+pub(super) fn take(
+    given: &[String],
+    request: &UrlRequest,
+    storage: &HttpCookieStorage,
+) -> Result<(), Failure> {
+    for text in given {
+        if text.contains('=') {
+            let host = request.url().and_then(|url| url.host_str()).unwrap_or_default();
+            for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
+                storage.set_cookie(cookie(pair, host)?);
+            }
+        } else if !text.is_empty() {
+            let file = fs::read_to_string(text)
+                .map_err(|error| Failure::Local(format!("cannot read {text}: {error}")))?;
+            storage.import_netscape(&file);
+        }
+    }
+    Ok(())
+}
+
+/// Writes the store for `-c`.
+pub(super) fn give(file: &Path, storage: &HttpCookieStorage) -> Result<(), Failure> {
+    let text = storage.export_netscape();
+    let written = match file == Path::new("-") {
+        true => io::stdout().write_all(text.as_bytes()),
+        false => private(file).and_then(|mut file| file.write_all(text.as_bytes())),
+    };
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Closed),
+        written => {
+            written.map_err(|error| Failure::Local(format!("cannot write {}: {error}", file.display())))
+        }
+    }
+}
+
+fn cookie(pair: &str, host: &str) -> Result<HttpCookie, Failure> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let properties =
+        [(Key::Name, name.trim()), (Key::Value, value.trim()), (Key::Domain, host), (Key::Path, "/")];
+    // The value may be a secret: it is not repeated.
+    HttpCookie::new(properties).ok_or_else(|| Failure::Usage(format!("the cookie {name:?} cannot be sent")))
+}
+
+/// Cookies are secrets: a new file is for this user alone.
+fn private(file: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)
+}

@@ -1,0 +1,95 @@
+//! Cookies: which go along with a request, and which of a response are kept (RFC 6265bis §5.7, §5.8).
+//!
+//! Every hop is looked at by itself. What a cookie is and whether a host may set it is the store's business. Apple:
+//! *httpShouldHandleCookies*, *httpShouldSetCookies*, *httpCookieAcceptPolicy*.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, header};
+use urlsession_proto::cookie;
+
+use crate::configuration::Configuration;
+use crate::error::Result;
+use crate::load::{Attempt, Layer, Response};
+use crate::message::{HttpCookieAcceptPolicy, UrlRequest};
+use crate::store::{HttpCookieStorage, Visit};
+
+pub(super) struct Cookies<N> {
+    config: Arc<Configuration>,
+    /// Does every request carry a `Cookie` of the configuration's own?
+    is_set_for_all: bool,
+    next: N,
+}
+
+impl<N> Cookies<N> {
+    pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
+        let is_set_for_all = config.http_additional_headers.contains("cookie");
+        Self { config, is_set_for_all, next }
+    }
+
+    fn sends(&self, request: &UrlRequest) -> bool {
+        self.config.http_should_set_cookies
+            && !self.is_set_for_all
+            && !request.all_http_header_fields().contains("cookie")
+    }
+}
+
+impl<N: Layer> Layer for Cookies<N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let Some(storage) = handled(&self.config, &attempt.request) else {
+            return self.next.load(attempt).await;
+        };
+        if storage.is_stale(attempt.clock) {
+            storage.refresh(attempt.place).await;
+        }
+        if !storage.is_empty() && self.sends(&attempt.request) {
+            add(storage, attempt);
+        }
+        let response = self.next.load(attempt).await?;
+        if let Some(head) = response.head.http_head()
+            && head.fields.contains_key(header::SET_COOKIE)
+        {
+            keep(storage, attempt, &head.fields, self.config.http_cookie_accept_policy);
+        }
+        Ok(response)
+    }
+}
+
+/// The store, if this request has to do with one.
+fn handled<'c>(config: &'c Configuration, request: &UrlRequest) -> Option<&'c HttpCookieStorage> {
+    config.http_cookie_storage.as_ref().filter(|_| request.http_should_handle_cookies())
+}
+
+fn visit(request: &UrlRequest) -> Option<Visit<'_>> {
+    let (main_document_url, partition) = (request.main_document_url(), request.cookie_partition_identifier());
+    Some(Visit { url: request.url()?, main_document_url, partition })
+}
+
+fn add(storage: &HttpCookieStorage, attempt: &mut Attempt<'_>) {
+    let field = visit(&attempt.request).and_then(|visit| storage.field(&visit, attempt.clock.wall()));
+    // What cannot be sent was refused when it was stored; a file that somebody edited may hold it all the same.
+    if let Some(value) = field.and_then(|field| HeaderValue::try_from(field).ok()) {
+        attempt.added.push(("cookie", value));
+    }
+}
+
+fn keep(
+    storage: &HttpCookieStorage,
+    attempt: &Attempt<'_>,
+    fields: &HeaderMap,
+    policy: HttpCookieAcceptPolicy,
+) {
+    // Of a response that sets more, the rest is not worth reading.
+    let fields = fields.get_all(header::SET_COOKIE).iter().take(MOST_OF_RESPONSE);
+    let cookies = fields.filter_map(|field| cookie::parse(std::str::from_utf8(field.as_bytes()).ok()?));
+    if let Some(visit) = visit(&attempt.request) {
+        storage.store(cookies, &visit, policy, attempt.clock.wall());
+    }
+}
+
+/// As many as a site may keep.
+const MOST_OF_RESPONSE: usize = 180;
+
+#[cfg(test)]
+#[path = "cookies_tests.rs"]
+mod tests;

@@ -1,0 +1,388 @@
+//! `HttpCookieStorage`: the cookies of a session or of an application. It keeps, finds and forgets them.
+//!
+//! The rules are in `rules`, the memory is in `jar`, the disk is in `disk`. Apple: *HTTPCookieStorage*.
+
+mod changes;
+mod disk;
+mod jar;
+mod rules;
+mod text;
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+use url::Url;
+use urlsession_proto::cookie::SetCookie;
+
+pub use self::changes::HttpCookieChanges;
+use self::changes::Watchers;
+use self::disk::Disk;
+use self::jar::Jar;
+pub(crate) use self::rules::Visit;
+use crate::env::{Clock, Place, SystemClock, data_folder};
+use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
+
+/// A store of cookies. A clone is the same store; usable from any thread.
+///
+/// At most 180 cookies of a site (a registrable domain, such as `example.co.uk`) and 3,000 in all are kept, each for
+/// 400 days at most; those that were not sent for the longest time give way.
+///
+/// A store with a file keeps its cookies, but for those of the session, across runs. The file is read when it is first
+/// needed and made when there is a cookie to keep; what changes is written soon afterwards, beside the load: call
+/// [`flush`](Self::flush) before the process ends. Processes that use the same file see each other's changes, loads
+/// within a second. If the file cannot be used there is one warning (`tracing`), and the cookies are kept in memory.
+///
+/// The methods here look at the file, if there is one, and may wait for the disk; loads do that beside the reactor.
+/// Cookies of [partitions](crate::UrlRequest::cookie_partition_identifier) are listed and deleted like all others,
+/// but found and set by tasks only.
+#[derive(Clone)]
+#[doc(alias = "HTTPCookieStorage")]
+pub struct HttpCookieStorage(Arc<Store>);
+
+struct Store {
+    /// How many cookies there are: all that a load looks at when there are none.
+    count: AtomicUsize,
+    policy: AtomicU8,
+    jar: Mutex<Jar>,
+    disk: Option<Disk>,
+    watchers: Watchers,
+}
+
+impl HttpCookieStorage {
+    /// The store of the application: that of [`Configuration::default`](crate::Configuration::default). Its file is
+    /// below the user's data folder (`$XDG_DATA_HOME/urlsession/<application>/cookies.db` and its like), the
+    /// application being named by `URLSESSION_APPLICATION_ID`, else by its executable.
+    pub fn shared() -> Self {
+        static SHARED: LazyLock<HttpCookieStorage> =
+            LazyLock::new(|| HttpCookieStorage::below(|folder| folder.join(FILE)));
+        SHARED.clone()
+    }
+
+    /// A store in memory, of its own.
+    pub fn ephemeral() -> Self {
+        Self::make(None)
+    }
+
+    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        static OPEN: Mutex<Vec<(PathBuf, Weak<Store>)>> = Mutex::new(Vec::new());
+        let path = path.into();
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|(_, store)| store.strong_count() > 0);
+        let known = open.iter().find(|(known, _)| *known == path).and_then(|(_, store)| store.upgrade());
+        if let Some(store) = known {
+            return Self(store);
+        }
+        let new = Self::make(Some(path.clone()));
+        open.push((path, Arc::downgrade(&new.0)));
+        new
+    }
+
+    /// The store of a group of this user's applications, whatever their names, below the user's data folder.
+    #[doc(alias = "sharedCookieStorage(forGroupContainerIdentifier:)")]
+    #[doc(alias = "sharedCookieStorageForGroupContainerIdentifier:")]
+    pub fn shared_cookie_storage_for_group_container(identifier: &str) -> Self {
+        Self::below(|folder| folder.with_file_name(group_folder(identifier)).join(FILE))
+    }
+
+    /// Every cookie that is not expired, the oldest first.
+    pub fn cookies(&self) -> Vec<HttpCookie> {
+        self.read_disk();
+        self.jar().all(SystemClock.wall())
+    }
+
+    /// The cookies that a load of `url` sends, as its own first party: longest path first, then the oldest.
+    #[doc(alias = "cookies(for:)")]
+    #[doc(alias = "cookiesForURL:")]
+    pub fn cookies_for(&self, url: &Url) -> Vec<HttpCookie> {
+        self.read_disk();
+        self.found(&Visit { url, main_document_url: None, partition: None }, SystemClock.wall())
+    }
+
+    /// Keeps a cookie, unless the policy is `Never`; it replaces the one of the same name, domain and path. An expired
+    /// one removes that. The cookie is the application's: it is not asked where it comes from.
+    #[doc(alias = "setCookie(_:)")]
+    pub fn set_cookie(&self, cookie: HttpCookie) {
+        if self.cookie_accept_policy() != HttpCookieAcceptPolicy::Never {
+            self.keep(cookie);
+        }
+    }
+
+    /// Keeps what a response of `url` has set, as far as the policy and the rules for cookies (RFC 6265bis §5.7) let
+    /// that host set it. Without a main document the URL is its own first party.
+    #[doc(alias = "setCookies(_:for:mainDocumentURL:)")]
+    #[doc(alias = "setCookies:forURL:mainDocumentURL:")]
+    pub fn set_cookies(
+        &self,
+        cookies: impl IntoIterator<Item = HttpCookie>,
+        url: &Url,
+        main_document_url: Option<&Url>,
+    ) {
+        let visit = Visit { url, main_document_url, partition: None };
+        self.set_for(cookies, &visit);
+    }
+
+    /// Removes the cookie of this name, domain and path, if it is there.
+    #[doc(alias = "deleteCookie(_:)")]
+    pub fn delete_cookie(&self, cookie: &HttpCookie) {
+        self.read_disk();
+        self.change(|jar| jar.delete(cookie));
+    }
+
+    /// Removes the cookies that were made after `date`.
+    #[doc(alias = "removeCookies(since:)")]
+    #[doc(alias = "removeCookiesSinceDate:")]
+    pub fn remove_cookies_since(&self, date: SystemTime) {
+        self.read_disk();
+        self.change(|jar| jar.remove_since(date));
+    }
+
+    /// All cookies in the order that `compare` says; equal ones the oldest first. Apple takes sort descriptors.
+    #[doc(alias = "sortedCookies(using:)")]
+    #[doc(alias = "sortedCookiesUsingDescriptors:")]
+    pub fn sorted_cookies_using(
+        &self,
+        compare: impl FnMut(&HttpCookie, &HttpCookie) -> Ordering,
+    ) -> Vec<HttpCookie> {
+        let mut cookies = self.cookies();
+        cookies.sort_by(compare);
+        cookies
+    }
+
+    /// Which cookies are kept (all). For loads, that of their
+    /// [configuration](crate::Configuration::http_cookie_accept_policy) counts instead. It is not written to disk.
+    #[doc(alias = "cookieAcceptPolicy")]
+    pub fn cookie_accept_policy(&self) -> HttpCookieAcceptPolicy {
+        use HttpCookieAcceptPolicy::{Always, Never, OnlyFromMainDocumentDomain};
+        let policy = self.0.policy.load(Relaxed);
+        [Never, OnlyFromMainDocumentDomain].into_iter().find(|known| *known as u8 == policy).unwrap_or(Always)
+    }
+
+    /// Changes [`cookie_accept_policy`](Self::cookie_accept_policy), for all who use this store.
+    #[doc(alias = "cookieAcceptPolicy")]
+    pub fn set_cookie_accept_policy(&self, policy: HttpCookieAcceptPolicy) {
+        self.0.policy.store(policy as u8, Relaxed);
+    }
+
+    /// A stream with an item each time the cookies change.
+    #[doc(alias = "NSHTTPCookieManagerCookiesChanged")]
+    #[doc(alias = "NSHTTPCookieManagerCookiesChangedNotification")]
+    pub fn changes(&self) -> HttpCookieChanges {
+        self.0.watchers.add()
+    }
+
+    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
+    /// here. Not of Apple's, where `UrlSession::flush` does this.
+    pub async fn flush(&self) {
+        if self.0.disk.is_some() {
+            let store = self.0.clone();
+            // The library's own runtime does not shut down.
+            Place::own().blocking(move || store.write()).await;
+        }
+    }
+
+    /// Removes every cookie.
+    pub(crate) fn remove_all(&self) {
+        self.change(Jar::clear);
+    }
+
+    /// Is there no cookie, here and, as far as is known, on the disk? Costs one load of an atomic.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.count.load(Relaxed) == 0
+    }
+
+    /// Is it time to look for what other processes have written?
+    pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
+        self.0.disk.as_ref().is_some_and(|disk| disk.is_due(clock.wall()))
+    }
+
+    /// Looks for what other processes have written, beside the reactor.
+    pub(crate) async fn refresh(&self, place: &Place) {
+        let store = self.0.clone();
+        // If the runtime shuts down, so does the load that asks.
+        place.blocking(move || store.read()).await;
+    }
+
+    /// The value of the `Cookie` field of a load.
+    pub(crate) fn field(&self, visit: &Visit<'_>, now: SystemTime) -> Option<Vec<u8>> {
+        let mut jar = self.jar();
+        let found = jar.find(visit, now);
+        if found.is_empty() {
+            return None;
+        }
+        let length = found.iter().map(|cookie| cookie.name().len() + cookie.value().len() + 3).sum();
+        let mut field = Vec::with_capacity(length);
+        found.iter().for_each(|cookie| cookie.write_pair(&mut field));
+        Some(field)
+    }
+
+    /// The cookies of a load.
+    pub(crate) fn found(&self, visit: &Visit<'_>, now: SystemTime) -> Vec<HttpCookie> {
+        self.jar().find(visit, now).into_iter().cloned().collect()
+    }
+
+    /// Keeps what a response of a load has set, as far as it may.
+    pub(crate) fn store<'f>(
+        &self,
+        fields: impl Iterator<Item = SetCookie<'f>>,
+        visit: &Visit<'_>,
+        policy: HttpCookieAcceptPolicy,
+        now: SystemTime,
+    ) {
+        let cookies = fields.filter_map(|set| HttpCookie::from_set_cookie(&set, visit.url, now));
+        self.admit(cookies, visit, policy, now);
+    }
+
+    /// As [`set_cookies`](Self::set_cookies), for the partition of a load.
+    pub(crate) fn set_for(&self, cookies: impl IntoIterator<Item = HttpCookie>, visit: &Visit<'_>) {
+        self.read_disk();
+        self.admit(cookies, visit, self.cookie_accept_policy(), SystemClock.wall());
+    }
+
+    /// Waits for the disk.
+    pub(crate) fn read_disk(&self) {
+        self.0.read();
+    }
+
+    fn admit(
+        &self,
+        cookies: impl IntoIterator<Item = HttpCookie>,
+        visit: &Visit<'_>,
+        policy: HttpCookieAcceptPolicy,
+        now: SystemTime,
+    ) {
+        let admitted = cookies.into_iter().filter_map(|cookie| rules::admitted(cookie, visit, policy, now));
+        let is_secure = visit.is_secure();
+        self.change(|jar| {
+            admitted.fold(false, |changed, cookie| {
+                let is_shielded = !is_secure && jar.shields(&cookie, visit.partition);
+                (!is_shielded && jar.set(cookie, visit.partition, now)) | changed
+            })
+        });
+    }
+
+    /// Keeps a cookie of the application's.
+    fn keep(&self, cookie: HttpCookie) {
+        self.read_disk();
+        let now = SystemClock.wall();
+        self.change(|jar| jar.set(cookie.expiring_by(now + LONGEST), None, now));
+    }
+
+    fn below(file: impl FnOnce(&Path) -> PathBuf) -> Self {
+        match data_folder() {
+            Some(folder) => Self::at(file(&folder)),
+            None => {
+                tracing::warn!("this user has no data folder: cookies are kept in memory only");
+                Self::ephemeral()
+            }
+        }
+    }
+
+    fn make(file: Option<PathBuf>) -> Self {
+        let jar = if file.is_some() { Jar::kept() } else { Jar::default() };
+        Self(Arc::new(Store {
+            count: AtomicUsize::new(0),
+            policy: AtomicU8::new(HttpCookieAcceptPolicy::Always as u8),
+            jar: Mutex::new(jar),
+            disk: file.map(Disk::new),
+            watchers: Watchers::default(),
+        }))
+    }
+
+    fn jar(&self) -> MutexGuard<'_, Jar> {
+        self.0.jar()
+    }
+
+    /// Changes the jar; if it says that it changed, that is told and written.
+    fn change(&self, change: impl FnOnce(&mut Jar) -> bool) {
+        if !self.0.change(change) {
+            return;
+        }
+        if let Some(disk) = &self.0.disk
+            && disk.wants_writer()
+        {
+            let (place, store) = (Place::own(), self.0.clone());
+            place.clone().spawn(async move {
+                // The library's own runtime does not shut down.
+                place.blocking(move || store.write()).await;
+            });
+        }
+    }
+}
+
+impl Store {
+    fn jar(&self) -> MutexGuard<'_, Jar> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Jar) -> bool) -> bool {
+        let mut jar = self.jar();
+        let has_changed = change(&mut jar);
+        self.count.store(jar.len(), Relaxed);
+        drop(jar);
+        if has_changed {
+            self.watchers.tell();
+        }
+        has_changed
+    }
+
+    /// Takes in what others have written. Blocks.
+    fn read(&self) {
+        if let Some(disk) = &self.disk {
+            disk.read(self);
+        }
+    }
+
+    /// Writes what is not written, and takes in what others have. Blocks.
+    fn write(&self) {
+        if let Some(disk) = &self.disk {
+            disk.write(self);
+        }
+    }
+}
+
+/// Two handles are equal if they are of the same store.
+impl PartialEq for HttpCookieStorage {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for HttpCookieStorage {}
+
+/// Such as `<HttpCookieStorage cookies count:2>`.
+impl fmt::Display for HttpCookieStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<HttpCookieStorage cookies count:{}>", self.cookies().len())
+    }
+}
+
+impl fmt::Debug for HttpCookieStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpCookieStorage")
+            .field("file", &self.0.disk.as_ref().map(Disk::path))
+            .field("count", &self.0.count.load(Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+/// A folder's name for any identifier, of no two the same.
+fn group_folder(identifier: &str) -> String {
+    let escaped = identifier.bytes().map(|b| match b {
+        b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' => char::from(b).to_string(),
+        // File systems may not tell upper case from lower.
+        _ => format!("_{b:02x}"),
+    });
+    format!("group.{}", escaped.collect::<String>())
+}
+
+const FILE: &str = "cookies.db";
+
+#[cfg(test)]
+#[path = "cookies_tests.rs"]
+mod tests;

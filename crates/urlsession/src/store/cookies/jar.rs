@@ -1,0 +1,339 @@
+//! `Jar`: the cookies in memory, by site. It finds, replaces and evicts; the time is passed in, and what must be
+//! written to disk is noted, not written.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use smallvec::SmallVec;
+use urlsession_proto::cookie::{domain_matches, path_matches};
+
+use super::rules::{Visit, site};
+use crate::message::HttpCookie;
+
+/// A cookie and what is known of it.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) cookie: HttpCookie,
+    pub(super) partition: Option<Box<str>>,
+    /// Microseconds since 1970, of no two cookies the same.
+    pub(super) created: i64,
+    /// Microseconds since 1970.
+    pub(super) accessed: i64,
+}
+
+/// Partition, domain, path and name.
+pub(super) type Key = [Box<str>; 4];
+
+#[derive(Default)]
+pub(super) struct Jar {
+    /// By registrable domain: who owns many hosts does not own more room.
+    sites: HashMap<Box<str>, Vec<Entry>>,
+    count: usize,
+    newest: i64,
+    /// What differs from the disk; `None` if there is none.
+    unwritten: Option<Unwritten>,
+}
+
+/// What differs from the disk.
+#[derive(Default)]
+pub(super) struct Unwritten {
+    keys: HashSet<Key>,
+    /// Nothing that was on the disk is wanted any more.
+    is_cleared: bool,
+}
+
+/// What to do to the disk.
+pub(super) struct Batch {
+    pub(super) clears: bool,
+    pub(super) puts: Vec<Entry>,
+    pub(super) deletes: Vec<Key>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.clears && self.puts.is_empty() && self.deletes.is_empty()
+    }
+}
+
+impl Entry {
+    pub(super) fn key(&self) -> Key {
+        let partition = self.partition.as_deref().unwrap_or_default();
+        [partition, self.cookie.domain(), self.cookie.path(), self.cookie.name()].map(Into::into)
+    }
+
+    fn is_same(&self, cookie: &HttpCookie, partition: Option<&str>) -> bool {
+        self.partition.as_deref() == partition && self.cookie.is_same(cookie)
+    }
+
+    /// RFC 6265bis §5.8.3 step 1.
+    fn goes_to(&self, visit: &Visit<'_>, host: &str, is_secure: bool, now: SystemTime) -> bool {
+        let cookie = &self.cookie;
+        let is_its_host = match cookie.is_host_only() {
+            true => cookie.host() == host,
+            false => domain_matches(host, cookie.host()),
+        };
+        is_its_host
+            && self.partition.as_deref() == visit.partition
+            && (is_secure || !cookie.is_secure())
+            && path_matches(visit.url.path(), cookie.path())
+            && !cookie.is_expired(now)
+            && cookie.port_list().is_none_or(|ports| {
+                visit.url.port_or_known_default().is_some_and(|port| ports.contains(&port))
+            })
+            && (cookie.same_site_policy().is_none() || visit.is_same_site())
+    }
+}
+
+impl Jar {
+    /// A jar whose changes are noted for a disk.
+    pub(super) fn kept() -> Self {
+        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Is there a cookie for the disk?
+    pub(super) fn has_lasting(&self) -> bool {
+        self.entries().any(|entry| !entry.cookie.is_session_only())
+    }
+
+    /// The cookies of a request: longest path first, then the oldest (RFC 6265bis §5.8.3 step 2).
+    pub(super) fn find(&mut self, visit: &Visit<'_>, now: SystemTime) -> SmallVec<[&HttpCookie; 8]> {
+        let Some(host) = visit.url.host_str() else { return SmallVec::new() };
+        let (is_secure, accessed) = (visit.is_secure(), micros(now));
+        let Some(entries) = self.sites.get_mut(site(host)) else { return SmallVec::new() };
+        let mut found: SmallVec<[&Entry; 8]> = SmallVec::new();
+        for entry in entries.iter_mut() {
+            if entry.goes_to(visit, host, is_secure, now) {
+                entry.accessed = accessed;
+                found.push(entry);
+            }
+        }
+        found.sort_unstable_by_key(|entry| (usize::MAX - entry.cookie.path().len(), entry.created));
+        found.into_iter().map(|entry| &entry.cookie).collect()
+    }
+
+    /// Every cookie that is not expired, the oldest first.
+    pub(super) fn all(&self, now: SystemTime) -> Vec<HttpCookie> {
+        let mut all: Vec<_> = self.entries().filter(|entry| !entry.cookie.is_expired(now)).collect();
+        all.sort_unstable_by_key(|entry| entry.created);
+        all.into_iter().map(|entry| entry.cookie.clone()).collect()
+    }
+
+    /// Is there a secure cookie that one from a cleartext connection would hide (RFC 6265bis §5.7)?
+    pub(super) fn shields(&self, cookie: &HttpCookie, partition: Option<&str>) -> bool {
+        let Some(entries) = self.sites.get(site(cookie.host())) else { return false };
+        entries.iter().any(|Entry { cookie: kept, partition: of, .. }| {
+            kept.is_secure()
+                && of.as_deref() == partition
+                && kept.name() == cookie.name()
+                && (domain_matches(kept.host(), cookie.host()) || domain_matches(cookie.host(), kept.host()))
+                && path_matches(cookie.path(), kept.path())
+        })
+    }
+
+    /// Keeps a cookie; an expired one removes that of the same name, domain and path. Has anything changed?
+    pub(super) fn set(&mut self, cookie: HttpCookie, partition: Option<&str>, now: SystemTime) -> bool {
+        if cookie.is_expired(now) {
+            return self.remove_if(site(cookie.host()), |entry| entry.is_same(&cookie, partition));
+        }
+        let accessed = micros(now);
+        let entries = self.of_site(site(cookie.host()));
+        if let Some(entry) = entries.iter_mut().find(|entry| entry.is_same(&cookie, partition)) {
+            // §5.7: the place of a cookie in the order does not change with its value.
+            let is_new = entry.cookie != cookie;
+            (entry.cookie, entry.accessed) = (cookie, accessed);
+            let key = is_new.then(|| entry.key());
+            key.into_iter().for_each(|key| self.note(key));
+            return is_new;
+        }
+        // What came from a file may be as late as it likes.
+        self.newest = accessed.max(self.newest.saturating_add(1));
+        let entry = Entry { cookie, partition: partition.map(Into::into), created: self.newest, accessed };
+        if self.unwritten.is_some() {
+            let key = entry.key();
+            self.note(key);
+        }
+        let key: Box<str> = site(entry.cookie.host()).into();
+        self.of_site(&key).push(entry);
+        self.count += 1;
+        self.make_room(&key, now);
+        true
+    }
+
+    /// Removes the cookie of this name, domain and path, whatever its partition. Has anything changed?
+    pub(super) fn delete(&mut self, cookie: &HttpCookie) -> bool {
+        self.remove_if(site(cookie.host()), |entry| entry.cookie.is_same(cookie))
+    }
+
+    /// Removes what was made after `date`. Has anything changed?
+    pub(super) fn remove_since(&mut self, date: SystemTime) -> bool {
+        let date = micros(date);
+        let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
+        sites.iter().fold(false, |changed, site| self.remove_if(site, |entry| entry.created > date) | changed)
+    }
+
+    /// Removes everything, on the disk too. Has anything changed?
+    pub(super) fn clear(&mut self) -> bool {
+        let had = self.count > 0;
+        self.sites.clear();
+        self.count = 0;
+        if let Some(unwritten) = &mut self.unwritten {
+            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
+        }
+        had
+    }
+
+    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
+    /// stays as it is here.
+    pub(super) fn take_in(&mut self, rows: Vec<Entry>, now: SystemTime) {
+        let unwritten = self.unwritten.take().unwrap_or_default();
+        let mut before = std::mem::take(&mut self.sites);
+        self.count = 0;
+        for mut row in rows {
+            self.newest = self.newest.max(row.created);
+            let old = before.get_mut(site(row.cookie.host())).and_then(|entries| {
+                entries.iter_mut().find(|old| old.is_same(&row.cookie, row.partition.as_deref()))
+            });
+            if unwritten.is_cleared || row.cookie.is_expired(now) || unwritten.keys.contains(&row.key()) {
+                if let Some(old) = old {
+                    old.created = old.created.min(row.created);
+                }
+                continue;
+            }
+            row.accessed = old.map_or(row.accessed, |old| old.accessed.max(row.accessed));
+            self.add(row);
+        }
+        for entry in before.into_values().flatten() {
+            let is_ours = entry.cookie.is_session_only() || unwritten.keys.contains(&entry.key());
+            let is_there = |jar: &Self| {
+                let entries = jar.sites.get(site(entry.cookie.host()));
+                entries.is_some_and(|entries| {
+                    entries.iter().any(|kept| kept.is_same(&entry.cookie, entry.partition.as_deref()))
+                })
+            };
+            if is_ours && !is_there(self) {
+                self.add(entry);
+            }
+        }
+        self.unwritten = Some(unwritten);
+        let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
+        sites.iter().for_each(|site| self.make_room(site, now));
+    }
+
+    /// What is to be written now; it counts as written.
+    pub(super) fn take_unwritten(&mut self) -> Batch {
+        let mut batch = Batch { clears: false, puts: Vec::new(), deletes: Vec::new() };
+        let Some(unwritten) = self.unwritten.as_mut().map(std::mem::take) else { return batch };
+        batch.clears = unwritten.is_cleared;
+        for key in unwritten.keys {
+            let entries = self.sites.get(site(key[1].trim_start_matches('.')));
+            let entry = entries.and_then(|entries| entries.iter().find(|entry| entry.key() == key));
+            match entry {
+                // A cookie of the session is not for the disk; one it replaced is there no more.
+                Some(entry) if !entry.cookie.is_session_only() => batch.puts.push(entry.clone()),
+                _ => batch.deletes.push(key),
+            }
+        }
+        batch
+    }
+
+    /// The batch could not be written, and is to be another time.
+    pub(super) fn give_back(&mut self, batch: Batch) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.is_cleared |= batch.clears;
+            unwritten.keys.extend(batch.deletes);
+            unwritten.keys.extend(batch.puts.iter().map(Entry::key));
+        }
+    }
+
+    /// There is no disk any more.
+    pub(super) fn forget_disk(&mut self) {
+        self.unwritten = None;
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.sites.values().flatten()
+    }
+
+    fn of_site(&mut self, site: &str) -> &mut Vec<Entry> {
+        if !self.sites.contains_key(site) {
+            self.sites.insert(site.into(), Vec::new());
+        }
+        self.sites.entry(site.into()).or_default()
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let key: Box<str> = site(entry.cookie.host()).into();
+        self.sites.entry(key).or_default().push(entry);
+        self.count += 1;
+    }
+
+    fn note(&mut self, key: Key) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.keys.insert(key);
+        }
+    }
+
+    fn remove_if(&mut self, site: &str, is_unwanted: impl Fn(&Entry) -> bool) -> bool {
+        let Some(entries) = self.sites.get_mut(site) else { return false };
+        let removed: Vec<Entry> = entries.extract_if(.., |entry| is_unwanted(entry)).collect();
+        if entries.is_empty() {
+            self.sites.remove(site);
+        }
+        self.count -= removed.len();
+        if self.unwritten.is_some() {
+            removed.iter().map(Entry::key).for_each(|key| self.note(key));
+        }
+        !removed.is_empty()
+    }
+
+    /// Removes what is too much: expired cookies first, then those that were not sent for the longest time
+    /// (RFC 6265bis §5.7).
+    fn make_room(&mut self, of: &str, now: SystemTime) {
+        if self.sites.get(of).is_some_and(|entries| entries.len() > MOST_OF_SITE) {
+            self.remove_if(of, |entry| entry.cookie.is_expired(now));
+        }
+        while let Some(entries) = self.sites.get(of).filter(|entries| entries.len() > MOST_OF_SITE) {
+            let Some(oldest) = entries.iter().map(age).min() else { break };
+            self.remove_if(of, |entry| age(entry) == oldest);
+        }
+        if self.count > MOST {
+            let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
+            for site in &sites {
+                self.remove_if(site, |entry| entry.cookie.is_expired(now));
+            }
+        }
+        while self.count > MOST {
+            let oldest = self.entries().min_by_key(|entry| age(entry));
+            let Some((oldest, of)) = oldest.map(|entry| (age(entry), entry.cookie.host().to_owned())) else {
+                break;
+            };
+            self.remove_if(site(&of), |entry| age(entry) == oldest);
+        }
+    }
+}
+
+/// What was sent long ago comes first; two of the same age do not exist.
+fn age(entry: &Entry) -> (i64, i64) {
+    (entry.accessed, entry.created)
+}
+
+/// Microseconds since 1970.
+pub(super) fn micros(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2),
+        Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX / 2),
+    }
+}
+
+/// Cookies of one site (RFC 6265bis §6.1 wants 50 at least).
+pub(super) const MOST_OF_SITE: usize = 180;
+/// Cookies in all (RFC 6265bis §6.1).
+pub(super) const MOST: usize = 3000;
+
+#[cfg(test)]
+#[path = "jar_tests.rs"]
+mod tests;

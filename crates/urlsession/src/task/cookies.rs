@@ -1,0 +1,35 @@
+//! A store's methods that take a task. They are here since a store does not know what a task is.
+
+use super::handle::Task;
+use crate::env::{Clock, SystemClock};
+use crate::message::{HttpCookie, UrlRequest};
+use crate::store::{HttpCookieStorage, Visit};
+
+impl HttpCookieStorage {
+    /// The cookies of a task's current request, with its main document and partition: longest path first. Waits for
+    /// the disk as [`cookies`](Self::cookies) does.
+    #[doc(alias = "getCookiesFor(_:completionHandler:)")]
+    #[doc(alias = "getCookiesForTask:completionHandler:")]
+    #[doc(alias = "cookies(for:)")]
+    pub fn cookies_for_task(&self, task: &Task) -> Vec<HttpCookie> {
+        let Some(request) = task.current_request() else { return Vec::new() };
+        self.read_disk();
+        visit(&request).map(|visit| self.found(&visit, SystemClock.wall())).unwrap_or_default()
+    }
+
+    /// As [`set_cookies`](Self::set_cookies), for the URL, the main document and the partition of a task's current
+    /// request. Loads do this themselves.
+    #[doc(alias = "storeCookies(_:for:)")]
+    #[doc(alias = "storeCookies:forTask:")]
+    pub fn store_cookies_for_task(&self, cookies: impl IntoIterator<Item = HttpCookie>, task: &Task) {
+        let Some(request) = task.current_request() else { return };
+        if let Some(visit) = visit(&request) {
+            self.set_for(cookies, &visit);
+        }
+    }
+}
+
+fn visit(request: &UrlRequest) -> Option<Visit<'_>> {
+    let (main_document_url, partition) = (request.main_document_url(), request.cookie_partition_identifier());
+    Some(Visit { url: request.url()?, main_document_url, partition })
+}

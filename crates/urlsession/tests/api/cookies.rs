@@ -1,0 +1,416 @@
+//! Cookies of loads, as servers and applications see them. The rules by themselves are beside the store.
+
+use std::time::Duration;
+
+use urlsession::{
+    Configuration, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey as Key, HttpCookieStorage, Url,
+    UrlRequest, UrlSession,
+};
+use urlsession_testkit::{Origin, Reply, Wire};
+
+use crate::support::*;
+
+/// A session with a store of its own.
+fn with_storage(origin: &Origin) -> (UrlSession, HttpCookieStorage) {
+    let configuration = configuration(origin);
+    let storage = configuration.http_cookie_storage.clone().unwrap();
+    (UrlSession::new(configuration), storage)
+}
+
+/// The origin under a name that leads to it on every wire.
+fn at(origin: &Origin, path: &str) -> String {
+    origin.url(path).replace("127.0.0.1", "localhost")
+}
+
+fn url(origin: &Origin, path: &str) -> Url {
+    at(origin, path).parse().unwrap()
+}
+
+/// Lets the origin set a cookie, on a path of that name.
+fn visit(origin: &Origin, session: &UrlSession, path: &str, fields: &[&str]) {
+    visit_with(origin, session, UrlRequest::new(url(origin, path)), fields);
+}
+
+fn visit_with(origin: &Origin, session: &UrlSession, request: UrlRequest, fields: &[&str]) {
+    let reply = fields.iter().fold(Reply::new(200), |reply, field| reply.header("Set-Cookie", *field));
+    origin.enqueue(request.url().unwrap().path(), reply);
+    load(session, request).unwrap();
+}
+
+/// What the next request for `path` sends as cookies.
+fn sent(origin: &Origin, session: &UrlSession, path: &str) -> Option<String> {
+    sent_with(origin, session, UrlRequest::new(url(origin, path)))
+}
+
+fn sent_with(origin: &Origin, session: &UrlSession, request: UrlRequest) -> Option<String> {
+    load(session, request).unwrap();
+    let last = origin.requests().pop().unwrap();
+    let fields = last.header_all("cookie");
+    (!fields.is_empty()).then(|| fields.join("; "))
+}
+
+fn pairs(storage: &HttpCookieStorage) -> Vec<String> {
+    storage.cookies().iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value())).collect()
+}
+
+#[test]
+fn test_disable_cookies_storage() {
+    on_every_wire(|origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_cookie_accept_policy = HttpCookieAcceptPolicy::Never;
+        let storage = configuration.http_cookie_storage.clone().unwrap();
+        let request = request(&origin.url("/requestCookies"), "POST", None);
+        let (_, response) = load(&UrlSession::new(configuration), request).unwrap();
+        assert!(response.http().unwrap().value("Set-Cookie").is_some());
+        assert_eq!(storage.cookies().len(), 0);
+    });
+}
+
+#[test]
+fn test_cookies_storage() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        let request = request(&origin.url("/requestCookies"), "POST", None);
+        let (_, response) = load(&session, request).unwrap();
+        assert!(response.http().unwrap().value("Set-Cookie").is_some());
+        assert_eq!(storage.cookies().len(), 1);
+    });
+}
+
+#[test]
+fn test_redirection_with_set_cookies() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        let (data, _) = load(&session, origin.url("/redirectToEchoHeaders")).unwrap();
+        assert!(text(&data).to_ascii_lowercase().contains("cookie: redirect=true"), "{}", text(&data));
+    });
+}
+
+#[test]
+fn test_previously_set_cookies_are_sent_in_later_requests() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        load(&session, request(&origin.url("/requestCookies"), "POST", None)).unwrap();
+        let (data, _) = load(&session, request(&origin.url("/echoHeaders"), "POST", None)).unwrap();
+        assert!(text(&data).to_ascii_lowercase().contains("cookie: fr=anjd&232"), "{}", text(&data));
+    });
+}
+
+#[test]
+fn test_cookie_storage_for_ephemeral_configuration() {
+    on_every_wire(|origin| {
+        let configuration = configuration(origin);
+        let session = UrlSession::new(configuration.clone());
+        load(&session, request(&origin.url("/requestCookies"), "POST", None)).unwrap();
+        assert_eq!(configuration.http_cookie_storage.unwrap().cookies().len(), 1);
+        assert_eq!(Configuration::ephemeral().http_cookie_storage.unwrap().cookies().len(), 0);
+    });
+}
+
+#[test]
+fn test_set_cookie_headers_can_be_ignored() {
+    on_every_wire(|origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_should_set_cookies = false;
+        let session = UrlSession::new(configuration);
+        load(&session, request(&origin.url("/requestCookies"), "POST", None)).unwrap();
+        let (data, _) = load(&session, request(&origin.url("/echoHeaders"), "POST", None)).unwrap();
+        assert!(!text(&data).contains("fr=anjd&232"));
+    });
+}
+
+#[test]
+fn attributes_say_where_a_cookie_goes() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        visit(
+            origin,
+            &session,
+            "/folder/page",
+            &[
+                "root=1; Path=/",
+                "folder=1",
+                "deep=1; Path=/folder/deep",
+                "gone=1; Path=/; Max-Age=0",
+                "old=1; Path=/; Expires=Wed, 01 Jan 2020 12:30:00 GMT",
+                "wide=1; Path=/; Domain=localhost",
+                "far=1; Path=/; Domain=example.com",
+                "registry=1; Path=/; Domain=com",
+                "hidden=1; Path=/; HttpOnly",
+            ],
+        );
+        assert_eq!(
+            sent(origin, &session, "/folder/deep/x").unwrap(),
+            "deep=1; folder=1; root=1; wide=1; hidden=1"
+        );
+        assert_eq!(sent(origin, &session, "/folders").unwrap(), "root=1; wide=1; hidden=1");
+        assert_eq!(storage.cookies().len(), 5);
+        // A public suffix may have a cookie for itself alone.
+        assert!(storage.cookies().iter().all(|cookie| cookie.domain() == "localhost"));
+    });
+}
+
+#[test]
+fn secure_cookies_and_promises_are_for_tls_only() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        visit(
+            origin,
+            &session,
+            "/",
+            &[
+                "plain=1",
+                "safe=1; Secure",
+                "__Secure-a=1; Secure",
+                "__Secure-b=1",
+                "__Host-a=1; Secure; Path=/",
+                "__Host-b=1; Secure; Path=/x",
+                "__host-c=1; Path=/",
+            ],
+        );
+        let expected: &[&str] = match url(origin, "/").scheme() {
+            "https" => &["plain=1", "safe=1", "__Secure-a=1", "__Host-a=1"],
+            _ => &["plain=1"],
+        };
+        assert_eq!(pairs(&storage), expected);
+        assert_eq!(sent(origin, &session, "/").unwrap(), expected.join("; "));
+    });
+}
+
+#[test]
+fn a_secure_cookie_is_neither_sent_nor_replaced_in_cleartext() {
+    on(Wire::H1, |origin| {
+        let (session, storage) = with_storage(origin);
+        let secure = url(origin, "/").as_str().replace("http:", "https:").parse().unwrap();
+        let fields = [("Set-Cookie", "id=1; Secure; Path=/")];
+        storage.set_cookies(HttpCookie::cookies_with_response_header_fields(fields, &secure), &secure, None);
+        visit(origin, &session, "/", &["id=2"]);
+        assert_eq!((sent(origin, &session, "/"), pairs(&storage)), (None, vec!["id=1".to_owned()]));
+    });
+}
+
+#[test]
+fn a_new_value_replaces_the_old_and_keeps_its_place() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        visit(origin, &session, "/", &["a=1", "b=1"]);
+        visit(origin, &session, "/", &["a=2"]);
+        assert_eq!(sent(origin, &session, "/").unwrap(), "a=2; b=1");
+        visit(origin, &session, "/", &["a=; Max-Age=0"]);
+        assert_eq!(sent(origin, &session, "/").unwrap(), "b=1");
+    });
+}
+
+#[test]
+fn a_401_sets_cookies_too() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        origin.enqueue("/login", Reply::new(401).header("Set-Cookie", "attempt=1; Path=/"));
+        load(&session, at(origin, "/login")).unwrap();
+        assert_eq!(sent(origin, &session, "/").unwrap(), "attempt=1");
+    });
+}
+
+#[test]
+fn informational_responses_set_none() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        origin.enqueue("/hints", Reply::new(200).informational(103, &[("Set-Cookie", "hint=1")]));
+        load(&session, at(origin, "/hints")).unwrap();
+        assert!(storage.cookies().is_empty());
+    });
+}
+
+#[test]
+fn every_redirect_hop_sends_and_sets_cookies_of_its_own() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        visit(origin, &session, "/", &["always=1; Path=/", "there=1; Path=/there"]);
+        let redirect =
+            Reply::new(302).header("Location", "/there").header("Set-Cookie", "hop=1; Path=/there");
+        origin.enqueue("/here", redirect);
+        assert_eq!(sent(origin, &session, "/here").unwrap(), "there=1; hop=1; always=1");
+        let here = origin.requests().into_iter().rfind(|request| request.path() == "/here").unwrap();
+        assert_eq!(here.header("cookie"), Some("always=1"));
+    });
+}
+
+#[test]
+fn no_cookie_leaks_to_another_host() {
+    on(Wire::H1, |origin| {
+        let (session, _) = with_storage(origin);
+        visit(origin, &session, "/", &["id=s3cret; Path=/"]);
+        // The same server under another name.
+        let elsewhere = origin.url("/elsewhere");
+        assert!(elsewhere.contains("127.0.0.1"));
+        origin.enqueue("/leak", Reply::new(302).header("Location", elsewhere));
+        assert_eq!(sent(origin, &session, "/leak"), None);
+        assert_eq!(sent(origin, &session, "/").unwrap(), "id=s3cret");
+    });
+}
+
+#[test]
+fn a_cookie_field_of_the_application_wins() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        visit(origin, &session, "/", &["jar=1"]);
+        let mut own = UrlRequest::new(url(origin, "/"));
+        own.set_value(Some("own=1"), "Cookie").unwrap();
+        assert_eq!(sent_with(origin, &session, own).unwrap(), "own=1");
+
+        let mut configuration = session.configuration();
+        configuration.http_additional_headers.set("Cookie", "every=1").unwrap();
+        assert_eq!(sent(origin, &UrlSession::new(configuration), "/").unwrap(), "every=1");
+    });
+}
+
+#[test]
+fn a_request_that_does_not_handle_cookies_sends_and_keeps_none() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        visit(origin, &session, "/", &["a=1"]);
+        let mut request = UrlRequest::new(url(origin, "/"));
+        request.set_http_should_handle_cookies(false);
+        visit_with(origin, &session, request.clone(), &["b=1"]);
+        assert_eq!((sent_with(origin, &session, request), pairs(&storage)), (None, vec!["a=1".to_owned()]));
+    });
+}
+
+#[test]
+fn a_configuration_without_a_store_sends_and_keeps_none() {
+    on_every_wire(|origin| {
+        let session = UrlSession::new(Configuration { http_cookie_storage: None, ..configuration(origin) });
+        visit(origin, &session, "/", &["a=1"]);
+        assert_eq!(sent(origin, &session, "/"), None);
+    });
+}
+
+#[test]
+fn the_main_document_decides_what_is_kept_and_sent() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        visit(origin, &session, "/", &["strict=1; SameSite=Strict", "lax=1; SameSite=Lax", "any=1"]);
+        let embedded = |main: &str| {
+            let mut request = UrlRequest::new(url(origin, "/"));
+            request.set_main_document_url(Some(main.parse().unwrap()));
+            request
+        };
+        visit_with(origin, &session, embedded("https://www.example.com/"), &["third=1"]);
+        assert_eq!(storage.cookies().len(), 3);
+        assert_eq!(sent_with(origin, &session, embedded("https://www.example.com/")).unwrap(), "any=1");
+        let own = at(origin, "/page");
+        assert_eq!(sent_with(origin, &session, embedded(&own)).unwrap(), "strict=1; lax=1; any=1");
+
+        let mut configuration = session.configuration();
+        configuration.http_cookie_accept_policy = HttpCookieAcceptPolicy::Always;
+        let open = UrlSession::new(configuration);
+        let third = ["third=1", "strict=2; SameSite=Strict"];
+        visit_with(origin, &open, embedded("https://www.example.com/"), &third);
+        assert_eq!(pairs(&storage), ["strict=1", "lax=1", "any=1", "third=1"]);
+    });
+}
+
+#[test]
+fn partitions_have_cookies_of_their_own() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        let within = |partition: Option<&str>| {
+            let mut request = UrlRequest::new(url(origin, "/"));
+            request.set_cookie_partition_identifier(partition);
+            request
+        };
+        visit_with(origin, &session, within(None), &["id=none"]);
+        visit_with(origin, &session, within(Some("https://one.example")), &["id=one"]);
+        assert_eq!(sent_with(origin, &session, within(None)).unwrap(), "id=none");
+        assert_eq!(sent_with(origin, &session, within(Some("https://one.example"))).unwrap(), "id=one");
+        assert_eq!(sent_with(origin, &session, within(Some("https://two.example"))), None);
+        let task = session.data_task(within(Some("https://one.example")));
+        assert_eq!(storage.cookies_for_task(&task)[0].value(), "one");
+        assert_eq!(storage.cookies_for(&url(origin, "/"))[0].value(), "none");
+    });
+}
+
+#[test]
+fn a_cookie_ends_by_the_clock_of_the_session() {
+    on_every_wire(|origin| {
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let session = UrlSession::new(configuration);
+        visit(origin, &session, "/", &["a=1; Max-Age=60"]);
+        clock.advance(Duration::from_secs(59));
+        assert_eq!(sent(origin, &session, "/").unwrap(), "a=1");
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(sent(origin, &session, "/"), None);
+    });
+}
+
+#[test]
+fn a_cookie_without_a_name_is_sent_back_as_it_came() {
+    on_every_wire(|origin| {
+        let (session, _) = with_storage(origin);
+        visit(origin, &session, "/", &["nameless", "a=\"quoted\""]);
+        assert_eq!(sent(origin, &session, "/").unwrap(), "nameless; a=\"quoted\"");
+    });
+}
+
+#[test]
+fn what_the_application_keeps_for_a_task_is_sent_by_it() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        let task = session.data_task(url(origin, "/"));
+        let cookie = |domain| {
+            HttpCookie::new([(Key::Name, "a"), (Key::Value, "1"), (Key::Path, "/"), (Key::Domain, domain)])
+                .unwrap()
+        };
+        storage.store_cookies_for_task([cookie("localhost"), cookie("example.com")], &task);
+        assert_eq!(storage.cookies_for_task(&task), storage.cookies());
+        assert_eq!(sent(origin, &session, "/").unwrap(), "a=1");
+    });
+}
+
+#[test]
+fn a_reset_removes_the_cookies_and_a_flush_keeps_them() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        visit(origin, &session, "/", &["a=1"]);
+        in_tokio(session.flush());
+        assert_eq!(sent(origin, &session, "/").unwrap(), "a=1");
+        in_tokio(session.reset());
+        assert!(storage.cookies().is_empty());
+        assert_eq!(sent(origin, &session, "/"), None);
+        visit(origin, &session, "/", &["b=1"]);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let seen = storage.clone();
+        session.reset_with_handler(move || sender.send(seen.cookies().len()).unwrap());
+        assert_eq!(receiver.recv_timeout(PATIENCE), Ok(0));
+    });
+}
+
+#[test]
+fn a_store_with_a_file_is_shared_by_sessions_and_outlives_them() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cookies.db");
+        let session = |path: &std::path::Path| {
+            let storage = Some(HttpCookieStorage::at(path));
+            UrlSession::new(Configuration { http_cookie_storage: storage, ..configuration(origin) })
+        };
+        {
+            let first = session(&path);
+            visit(origin, &first, "/", &["kept=1; Max-Age=600", "session=1"]);
+            assert_eq!(sent(origin, &session(&path), "/").unwrap(), "kept=1; session=1");
+            in_tokio(first.flush());
+        }
+        // Another path of the same file is another store, as another process would have it.
+        let again = folder.path().join(".").join("again");
+        std::fs::create_dir(&again).unwrap();
+        std::fs::copy(&path, again.join("cookies.db")).unwrap();
+        let wal = path.with_extension("db-wal");
+        if wal.exists() {
+            std::fs::copy(wal, again.join("cookies.db-wal")).unwrap();
+        }
+        let other = session(&again.join("cookies.db"));
+        assert_eq!(sent(origin, &other, "/").unwrap(), "kept=1");
+    });
+}
