@@ -15,6 +15,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use self::custom::{Head, Line};
 pub use self::custom::{
@@ -22,7 +23,9 @@ pub use self::custom::{
 };
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
-use crate::message::{BodyStream, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -44,6 +47,13 @@ pub(crate) trait Ask: Send + Sync {
         response: &'a UrlResponse,
         next: UrlRequest,
     ) -> BoxFuture<'a, Option<UrlRequest>>;
+
+    /// What to do about a challenge. Without a delegate it is the default handling.
+    #[allow(dead_code)] // its rooms follow
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition>;
 
     /// Another copy of the request's body stream; `None` if the application has none.
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;
@@ -274,7 +284,15 @@ pub(crate) trait Flow: Send {
 
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
+
+    /// The connection itself, after a response that switched protocols.
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>>;
 }
+
+/// A connection that no longer carries HTTP.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Undoes a content coding on the fly.
 pub(crate) trait Decode: Send {
@@ -334,6 +352,18 @@ impl Body {
         }
         self.decoder = Some(decoder);
         self
+    }
+
+    /// The connection itself, if the response switched protocols; the body is empty then.
+    pub(crate) fn upgrade(&mut self) -> Option<Box<dyn Duplex>> {
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Flow(flow) if self.decoder.is_none() => match flow.upgrade() {
+                Ok(connection) => return Some(connection),
+                Err(flow) => self.source = Source::Flow(flow),
+            },
+            source => self.source = source,
+        }
+        None
     }
 
     /// Is there nothing left to read?
@@ -464,6 +494,10 @@ impl Flow for Body {
     }
 
     fn finish(self: Box<Self>) {}
+
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+        Err(self)
+    }
 }
 
 /// Chunks of a body given in one go.
@@ -491,6 +525,10 @@ mod tests {
         }
 
         fn finish(self: Box<Self>) {}
+
+        fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+            Err(self)
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, Flow, Head, Line, Response, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
-    UrlProtocolTask,
+    Attempt, Body, Duplex, Flow, Head, Line, Response, UrlProtocolClass, UrlProtocolClient,
+    UrlProtocolLoading, UrlProtocolTask,
 };
 use crate::message::UrlRequest;
 
@@ -172,6 +172,10 @@ impl Flow for Run {
     }
 
     fn finish(self: Box<Self>) {}
+
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+        Err(self)
+    }
 }
 
 impl Drop for Run {

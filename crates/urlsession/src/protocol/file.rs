@@ -12,7 +12,7 @@ use bytes::Bytes;
 use urlsession_proto::mime;
 
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, BoxFuture, Flow, Protocol, Response};
+use crate::load::{Attempt, Body, BoxFuture, Duplex, Flow, Protocol, Response};
 use crate::message::{BodyStream, Chunks, UrlRequest, UrlResponse};
 
 /// The loader of `file`.
@@ -121,6 +121,10 @@ impl Flow for Reading {
     }
 
     fn finish(self: Box<Self>) {}
+
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+        Err(self)
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering::AcqRel;
 use super::core::Core;
 use super::observe::TaskChange;
 use crate::load::{Ask, BoxFuture, Priority, UrlProtocolTask};
-use crate::message::{BodyStream, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 
 /// Speaks for a task.
 pub(super) struct Asking<'a>(pub(super) &'a Arc<Core>);
@@ -27,6 +29,13 @@ impl Ask for Asking<'_> {
             });
             answer.await.unwrap_or(Some(next))
         })
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async move { self.0.challenged(challenge).await.unwrap_or_default() })
     }
 
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {

@@ -1,9 +1,8 @@
-//! `Task` and `DataTask`: cheap handles. A clone is the same task.
+//! `Task`: a cheap handle of any task. A clone is the same task. What the kinds add is in rooms of their own.
 //!
-//! Apple: *URLSessionTask*, *URLSessionDataTask*.
+//! Apple: *URLSessionTask*.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
@@ -40,6 +39,10 @@ impl Task {
 
     pub(crate) fn of(core: Arc<Core>) -> Self {
         Self { core, passes_on: false }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     pub(super) fn passing_on(core: Arc<Core>) -> Self {
@@ -286,30 +289,5 @@ impl fmt::Debug for Task {
             .field("state", &self.state())
             .field("request", &self.current_request())
             .finish_non_exhaustive()
-    }
-}
-
-/// A task that delivers its response to memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[doc(alias = "URLSessionDataTask")]
-pub struct DataTask(Task);
-
-impl DataTask {
-    pub(crate) fn of(task: Task) -> Self {
-        Self(task)
-    }
-}
-
-impl Deref for DataTask {
-    type Target = Task;
-
-    fn deref(&self) -> &Task {
-        &self.0
-    }
-}
-
-impl From<DataTask> for Task {
-    fn from(task: DataTask) -> Self {
-        task.0
     }
 }

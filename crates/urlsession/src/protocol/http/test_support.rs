@@ -9,7 +9,9 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
 use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Priority, Response, UrlProtocolTask};
-use crate::message::{BodyStream, HttpHead, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 
 /// A response a [`Script`] gives.
 #[derive(Clone, Default)]
@@ -76,6 +78,10 @@ struct Yes;
 impl Ask for Yes {
     fn redirect<'a>(&'a self, _: &'a UrlResponse, next: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
         Box::pin(async { Some(next) })
+    }
+
+    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
     }
 
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
