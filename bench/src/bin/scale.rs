@@ -56,7 +56,8 @@ fn check_slow() -> ExitCode {
     let program = or_die(std::env::current_exe(), "the program's own path");
     let run = |wire: Wire, http: &str| {
         let origin = Remote::start(wire);
-        let arguments = ["slow", http, origin.delayed_url(DELAY).as_str()];
+        let url = origin.delayed_url(DELAY);
+        let arguments = ["slow", http, url.as_str()];
         let status = Command::new(&program).args(arguments).arg(origin.ca()).status();
         or_die(status, "starting a case").success()
     };

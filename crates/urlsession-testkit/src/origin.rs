@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::runtime::{Builder, Handle};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
@@ -53,8 +53,8 @@ impl Origin {
     }
 
     pub(crate) fn run(plan: OriginBuilder) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on 127.0.0.1");
-        listener.set_nonblocking(true).expect("a non-blocking listener");
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let listener = listen(&runtime);
         let addr = listener.local_addr().expect("the address of a bound listener");
         let closed = TcpSocket::new_v4().expect("a socket");
         closed.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a second free port on 127.0.0.1");
@@ -71,7 +71,6 @@ impl Origin {
             accept: plan.accept,
         });
 
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let shared = Arc::clone(&hub);
@@ -217,8 +216,16 @@ fn tls_acceptor(plan: &OriginBuilder) -> TlsAcceptor {
     .expect("a TLS configuration from a test certificate")
 }
 
+/// A listener that a crowd may knock at together: who finds its queue full tries again only after a second.
+fn listen(runtime: &Runtime) -> TcpListener {
+    let _entered = runtime.enter();
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_reuseaddr(cfg!(unix)).expect("an option of the socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a free port on 127.0.0.1");
+    socket.listen(CROWD).expect("a listener")
+}
+
 async fn accept(listener: TcpListener, hub: Arc<Hub>, acceptor: Option<TlsAcceptor>) {
-    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener of this runtime");
     loop {
         match listener.accept().await {
             Ok((tcp, _)) => {
@@ -278,3 +285,6 @@ async fn connection(
         Wire::TlsH2 => h2::serve(io, link, open).await,
     }
 }
+
+/// Connections that may wait to be accepted.
+const CROWD: u32 = 1024;

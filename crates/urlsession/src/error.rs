@@ -153,13 +153,18 @@ fn without_password(url: &Url) -> Url {
     url
 }
 
+/// A `data:` URL is its own content, which may be long and is nobody's business.
+fn shown(url: &Url) -> &str {
+    if url.scheme() == "data" { "a data: URL" } else { url.as_str() }
+}
+
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { code, url, detail, .. } = &*self.0;
         match url {
             Some(url) => match url.host_str() {
                 Some(host) => write!(f, "{} at {host} ({}): {detail}", code.sentence(), code.number()),
-                None => write!(f, "{} for {url} ({}): {detail}", code.sentence(), code.number()),
+                None => write!(f, "{} for {} ({}): {detail}", code.sentence(), shown(url), code.number()),
             },
             None => write!(f, "{} ({}): {detail}", code.sentence(), code.number()),
         }
@@ -174,7 +179,7 @@ impl fmt::Debug for UrlError {
             .field("phase", phase)
             .field("replay", replay)
             .field("unavailable", unavailable)
-            .field("url", &url.as_ref().map(Url::as_str))
+            .field("url", &url.as_ref().map(shown))
             .field("detail", detail)
             .field("source", source)
             .finish()

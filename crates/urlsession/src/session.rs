@@ -33,7 +33,7 @@ struct Inner {
 
 impl UrlSession {
     /// The session of the process, with the default configuration and without a delegate. Invalidating it has no
-    /// effect.
+    /// effect. Protocols can be [registered](crate::UrlProtocolClass::register_class) for it.
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlSession> = LazyLock::new(|| {
             let session = UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true);

@@ -19,13 +19,15 @@ pub(super) async fn resolve(
     if let Some(address) = literal(host) {
         return Ok((vec![SocketAddr::new(address, port)], false));
     }
-    let own = env.resolver.resolve(host, port);
-    // The system's resolver does not say whether it has validated an answer.
-    if validated && !is_localhost(host) && (own.is_none() || !env.resolver.validates_dnssec()) {
+    let must_validate = validated && !is_localhost(host);
+    // Before the name is told to anybody.
+    if must_validate && !env.resolver.validates_dnssec() {
         return Err(not_validated(host));
     }
-    let found = match own {
+    let found = match env.resolver.resolve(host, port) {
         Some(lookup) => lookup.await,
+        // The system's resolver does not say whether it has validated an answer.
+        None if must_validate => return Err(not_validated(host)),
         None => system_resolve(place, host, port).await,
     };
     match found {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::support::*;
 use urlsession::environment::block_on;
 use urlsession::{
-    Answer, BodyStream, Bytes, Configuration, HttpBody, HttpUrlResponse, Phase, ResponseDisposition, Url,
-    UrlError, UrlErrorCode, UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
-    UrlProtocolTask, UrlRequest, UrlResponse, UrlSession, Version,
+    Answer, BodyStream, Bytes, Configuration, HttpBody, HttpUrlResponse, Phase, ResourceFetchType,
+    ResponseDisposition, Url, UrlError, UrlErrorCode, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
+    UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse, UrlSession, Version,
 };
 
 type Load = dyn Fn(UrlProtocolClient) -> UrlProtocolLoading + Send + Sync;
@@ -585,6 +585,7 @@ fn metrics_have_one_transaction_without_a_network_protocol() {
     let metrics = recorder.completed(1).metrics.remove(0);
     let [transaction] = &metrics.transaction_metrics[..] else { panic!("one transaction") };
     assert_eq!((transaction.network_protocol_name, metrics.redirect_count), (None, 0));
+    assert_eq!(transaction.resource_fetch_type, ResourceFetchType::Unknown);
     assert_eq!(transaction.http_response().unwrap().status_code(), 429);
     assert_eq!(transaction.count_of_response_body_bytes_after_decoding, 9);
     assert!(transaction.response_end_date.is_some() && transaction.connect_start_date.is_none());

@@ -79,7 +79,7 @@ impl UrlProtocolClient {
         self.line.change(|state| state.fail(error));
     }
 
-    /// Waits until the load is over, for a protocol that has given the client to somebody else.
+    /// Waits until the load has been stopped, for a protocol that has given the client to somebody else.
     pub async fn stopped(&self) {
         poll_fn(|cx| {
             let mut state = self.line.lock();
@@ -92,7 +92,7 @@ impl UrlProtocolClient {
         .await;
     }
 
-    /// Is the load over?
+    /// Has the load been stopped? Nobody listens any more then.
     pub fn is_stopped(&self) -> bool {
         self.line.lock().is_stopped
     }

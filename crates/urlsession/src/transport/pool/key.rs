@@ -27,7 +27,7 @@ pub(crate) struct Lane {
 }
 
 /// An origin, to look for: a lookup allocates nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
     secure: bool,
     host: &'a str,
@@ -47,10 +47,12 @@ impl Lane {
     }
 }
 
-/// One byte, for the speed of lookups.
-impl Hash for Lane {
+/// All but the host in one word, for the speed of lookups.
+impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u8((self.service as u8) << 1 | u8::from(self.is_validated));
+        let lane = (self.lane.service as u32) << 1 | u32::from(self.lane.is_validated);
+        state.write(self.host.as_bytes());
+        state.write_u32(u32::from(self.port) << 16 | lane << 1 | u32::from(self.secure));
     }
 }
 

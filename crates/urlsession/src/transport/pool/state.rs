@@ -408,8 +408,11 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     fn dial_if_needed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, P>) {
         let mut at = 0;
         while let Some(host) = self.hosts.get(origin) {
+            // In a crowd nearly all are promised one: the search must not look the origin up for each.
+            let promised = |waiting: &Waiting| self.waiters[*waiting].promised;
+            at += host.queue.iter().skip(at).take_while(|waiting| promised(waiting)).count();
             let Some(&waiting) = host.queue.get(at) else { break };
-            if !self.waiters[waiting].promised && !self.dial_for(origin, waiting, actions) {
+            if !self.dial_for(origin, waiting, actions) {
                 break;
             }
             at += 1;
