@@ -8,6 +8,8 @@
 //! | [`http1`] | HTTP/1.1 heads, body framings, persistence (RFC 9112) |
 //! | [`method`] | What a method promises, and how Apple spells it (RFC 9110 §9) |
 //! | [`field`] | Field names, values and lists (RFC 9110 §5) |
+//! | [`caching`] | What may be kept, for how long and for whom (RFC 9111) |
+//! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
@@ -33,8 +35,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod caching;
 pub mod clusters;
 pub mod coding;
+pub mod date;
 pub mod disposition;
 pub mod field;
 pub mod http1;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::HeaderFields;
+use crate::message::{CachePolicy, HeaderFields};
+use crate::store::UrlCache;
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -66,6 +67,17 @@ pub struct Configuration {
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
     pub app_transport_security: AppTransportSecurity,
+    /// Where responses are kept for later loads ([`UrlCache::shared`]; an ephemeral configuration has one of its own,
+    /// in memory, each); `None` keeps none.
+    #[doc(alias = "urlCache")]
+    #[doc(alias = "URLCache")]
+    pub url_cache: Option<UrlCache>,
+    /// How requests use the cache that do not say so themselves ([`CachePolicy::UseProtocolCachePolicy`]).
+    #[doc(alias = "requestCachePolicy")]
+    pub request_cache_policy: CachePolicy,
+    /// Does a load whose answer may be kept serve those that ask for the same meanwhile (false)? They wait for its
+    /// end, 10 s at most, and load themselves if its answer is not for them. Not of Apple's.
+    pub shares_cacheable_loads: bool,
     /// Clock, resolver and network of the session; the real ones by default. Not of Apple's.
     pub environment: Environment,
 }
@@ -92,6 +104,9 @@ impl Default for Configuration {
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
             additional_trust_anchors: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
+            url_cache: Some(UrlCache::shared()),
+            request_cache_policy: CachePolicy::UseProtocolCachePolicy,
+            shares_cacheable_loads: false,
             environment: Environment::default(),
         }
     }
@@ -100,7 +115,7 @@ impl Default for Configuration {
 impl Configuration {
     /// The configuration of sessions that write nothing to disk.
     pub fn ephemeral() -> Self {
-        Self::default()
+        Self { url_cache: Some(UrlCache::private()), ..Self::default() }
     }
 
     /// Does it matter to every load which network is there?

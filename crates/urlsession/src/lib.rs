@@ -40,12 +40,15 @@ pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
-pub use crate::load::WaitReason;
+pub use crate::load::{
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WaitReason, WhyAsked,
+};
 pub use crate::message::{
-    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,
+    Attribution, BodyStream, CachePolicy, CachedUrlResponse, HeaderFields, HttpBody, HttpUrlResponse,
+    IntoUrlRequest, InvalidHeaderField, NetworkServiceType, StoragePolicy, UrlRequest, UrlResponse,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
+pub use crate::store::UrlCache;
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, HarEntry, HarLog, Job, Lines, Progress, ProgressChanges, ResourceFetchType,

@@ -14,6 +14,7 @@ use crate::transport::Pool;
 
 /// The protocols of a session.
 pub(crate) struct Protocols {
+    config: Arc<Configuration>,
     pool: Arc<Pool>,
     http: Http,
 }
@@ -22,7 +23,7 @@ impl Protocols {
     pub(crate) fn new(config: &Arc<Configuration>) -> Self {
         let pool = Pool::new(config.clone());
         let http = Http::new(config.clone(), pool.clone());
-        Self { pool, http }
+        Self { config: config.clone(), pool, http }
     }
 
     /// Who loads this request; `None` if nobody knows the scheme. The `url` crate has made it lower case.
@@ -40,6 +41,9 @@ impl Protocols {
 
     /// As `flush`, and nothing is remembered of any server.
     pub(crate) fn reset(&self) {
+        if let Some(cache) = &self.config.url_cache {
+            cache.remove_all_cached_responses();
+        }
         self.pool.forget_tls_sessions();
         self.pool.give_up_connections();
     }

@@ -153,32 +153,33 @@ impl UrlSession {
         self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
     }
 
-    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on. Until
-    /// this library has stores, the connections are all there is.
+    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on.
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
         self.0.roster.protocols.flush();
+        self.0.roster.flush_stores().await;
     }
 
     /// As [`flush`](Self::flush); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "flush(completionHandler:)")]
     pub fn flush_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
         self.0.roster.protocols.flush();
-        self.0.roster.queue.add(handler);
+        self.0.roster.after_stores(handler);
     }
 
-    /// Empties the stores of the session, then does as [`flush`](Self::flush). Tasks go on. Until this library has
-    /// stores for cookies, cache and credentials, what is emptied are the TLS sessions.
+    /// Empties the stores of the session, then does as [`flush`](Self::flush). Tasks go on. The cache is a store, and
+    /// so are the TLS sessions.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
         self.0.roster.protocols.reset();
+        self.0.roster.flush_stores().await;
     }
 
     /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "reset(completionHandler:)")]
     pub fn reset_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
         self.0.roster.protocols.reset();
-        self.0.roster.queue.add(handler);
+        self.0.roster.after_stores(handler);
     }
 
     /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is

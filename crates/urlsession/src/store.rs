@@ -2,4 +2,7 @@
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
+pub(crate) mod cache;
 mod database;
+
+pub use cache::UrlCache;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
-use super::core::Core;
+use super::core::{Core, Style};
 use super::observe::TaskChange;
 use crate::load::{Ask, BoxFuture};
 use crate::message::{BodyStream, UrlRequest, UrlResponse};
@@ -76,6 +76,11 @@ impl Ask for Asking<'_> {
                 delegate.task_is_waiting_for_connectivity(task);
             });
         }
+    }
+
+    fn wants_will_cache(&self) -> bool {
+        let live = self.0.live();
+        self.0.style == Style::Delegate && (live.delegate.is_some() || live.session_delegate.is_some())
     }
 
     fn priority(&self) -> f32 {

@@ -10,6 +10,7 @@ use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::queue::DelegateQueue;
 use crate::configuration::Configuration;
+use crate::env::Place;
 use crate::protocol::Protocols;
 
 pub(crate) struct Roster {
@@ -42,6 +43,22 @@ impl Roster {
         let protocols = Protocols::new(&config);
         let tasks = Tasks { list: Slab::new(), next_identifier: 1, delegate, is_closed: false, at_end: None };
         Self { config, protocols, queue, tasks: Mutex::new(tasks) }
+    }
+
+    /// Waits until what is kept is written.
+    pub(crate) async fn flush_stores(&self) {
+        if let Some(cache) = &self.config.url_cache {
+            cache.flush().await;
+        }
+    }
+
+    /// The same with a handler, on the queue.
+    pub(crate) fn after_stores(self: &Arc<Self>, handler: impl FnOnce() + Send + 'static) {
+        let roster = self.clone();
+        Place::own().spawn(async move {
+            roster.flush_stores().await;
+            roster.queue.add(handler);
+        });
     }
 
     /// Enters a task: its identifier, its seat unless the session takes no more tasks, and the session's delegate.

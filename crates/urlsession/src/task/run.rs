@@ -11,6 +11,7 @@ use super::asking::Asking;
 use super::core::{Core, Style};
 use super::delivery::Delivery;
 use super::governor::Governor;
+use super::handle::DataTask;
 use super::observe::TaskChange;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -158,7 +159,20 @@ impl Reading<'_> {
             delivery.chunk(chunk).await?;
         }
         delivery.end().await?;
+        self.ask_will_cache().await;
         Ok(Bytes::new())
+    }
+
+    /// What could be cached is the application's to decide.
+    async fn ask_will_cache(&mut self) {
+        let Some(mut tap) = self.body.take_tap() else { return };
+        let (Some(proposed), Some(audience)) = (tap.proposal(), self.core.audience()) else { return };
+        let _excuse = self.core.meter.excuse();
+        let theirs = proposed.clone();
+        let asked = self.core.ask(audience, "will_cache_response", move |delegate, task| {
+            delegate.will_cache_response(&DataTask::of(task.clone()), theirs)
+        });
+        tap.decide(asked.await.unwrap_or(Some(proposed)));
     }
 }
 

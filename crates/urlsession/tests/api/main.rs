@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod bytes;
+mod cache;
 mod connectivity;
 mod data;
 mod delegates;
@@ -25,3 +26,4 @@ mod session;
 mod state;
 mod timeouts;
 mod tls;
+mod url_cache;

@@ -94,6 +94,10 @@ impl Ask for Yes {
 
     fn waiting_for_connectivity(&self) {}
 
+    fn wants_will_cache(&self) -> bool {
+        false
+    }
+
     fn priority(&self) -> f32 {
         0.5
     }

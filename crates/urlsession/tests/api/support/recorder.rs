@@ -3,13 +3,15 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, BodyStream, Bytes, DataTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task,
-    TaskDelegate, TaskMetrics, UrlError, UrlRequest, UrlResponse, UrlSession,
+    Answer, BodyStream, Bytes, CachedUrlResponse, DataTask, HttpUrlResponse, ResponseDisposition,
+    SessionDelegate, Task, TaskDelegate, TaskMetrics, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
 
 type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync;
+
+type Caching = dyn Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync;
 
 /// Records every call. A clone is the same recorder.
 #[derive(Clone, Default)]
@@ -21,6 +23,7 @@ struct Inner {
     changed: Condvar,
     redirects: Mutex<Option<Arc<Redirects>>>,
     disposition: Mutex<Option<ResponseDisposition>>,
+    caching: Mutex<Option<Arc<Caching>>>,
     bodies: Mutex<Vec<BodyStream>>,
 }
 
@@ -34,6 +37,7 @@ pub struct Log {
     pub redirects: Vec<(HttpUrlResponse, UrlRequest)>,
     pub informational: Vec<HttpUrlResponse>,
     pub metrics: Vec<TaskMetrics>,
+    pub proposed: Vec<CachedUrlResponse>,
     pub sent: Vec<(u64, u64, Option<u64>)>,
     pub completions: Vec<Option<UrlError>>,
     pub invalid: usize,
@@ -56,6 +60,15 @@ impl Recorder {
     /// Decides responses.
     pub fn disposing(self, disposition: ResponseDisposition) -> Self {
         *self.0.disposition.lock().unwrap() = Some(disposition);
+        self
+    }
+
+    /// Decides what is cached.
+    pub fn caching(
+        self,
+        decide: impl Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.caching.lock().unwrap() = Some(Arc::new(decide));
         self
     }
 
@@ -139,6 +152,16 @@ impl TaskDelegate for Recorder {
 
     fn did_receive_data(&self, _: &DataTask, data: Bytes) {
         self.write("didReceiveData", |log| log.data.extend_from_slice(&data));
+    }
+
+    fn will_cache_response(
+        &self,
+        _: &DataTask,
+        proposed: CachedUrlResponse,
+    ) -> Answer<Option<CachedUrlResponse>> {
+        self.write("willCacheResponse", |log| log.proposed.push(proposed.clone()));
+        let decide = self.0.caching.lock().unwrap().clone();
+        decide.map_or_else(Answer::default_handling, |decide| decide(proposed))
     }
 
     fn did_finish_collecting_metrics(&self, _: &Task, metrics: &TaskMetrics) {

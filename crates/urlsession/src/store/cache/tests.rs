@@ -1,0 +1,1 @@
+//! The cache as applications and processes share it.
