@@ -3,6 +3,7 @@
 //! A stop is a file that says what it shows, why that matters, and checks that it is so. A new capability is a
 //! new file and a line in [`STOPS`].
 
+mod cache;
 mod closed;
 mod errors;
 mod gzip;
@@ -30,6 +31,7 @@ const STOPS: &[Stop] = &[
     styles::STOP,
     redirects::STOP,
     gzip::STOP,
+    cache::STOP,
     closed::STOP,
     hints::STOP,
     lines::STOP,

@@ -207,7 +207,9 @@ fn the_least_recently_used_go_first_wherever_they_were_used() {
     all.iter().for_each(|(request, stored)| cache.store_cached_response(stored, request));
     // In memory, and the disk hears of it.
     assert!(cache.cached_response(&all[0].0).is_some());
-    cache.set_disk_capacity(cache.current_disk_usage() - 1);
+    let full = cache.current_disk_usage();
+    cache.set_disk_capacity(full - 1);
+    assert_eq!(cache.current_disk_usage(), full / 3 * 2);
     cache.set_memory_capacity(0);
     assert_eq!(found(&cache, &all), [true, false, true]);
     assert!(cache.cached_response(&all[0].0).is_some());

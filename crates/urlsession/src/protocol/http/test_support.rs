@@ -71,6 +71,13 @@ impl Layer for &Script {
     }
 }
 
+/// For rooms that share the one below.
+impl Layer for Arc<Script> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        (&**self).load(attempt).await
+    }
+}
+
 struct Yes;
 
 impl Ask for Yes {
