@@ -9,11 +9,10 @@ mod file;
 mod format;
 mod intake;
 mod memory;
+mod rows;
 mod shelf;
 #[cfg(test)]
 mod test_support;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -4,23 +4,24 @@
 //! damaged is removed and is a miss. Nothing here fails a load: what cannot be written is not kept.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::disk::{Index, Mark};
-use super::entry::{Content, Entry, Variant};
-use super::file::{BodyFile, BodyWriter, checksum_of, read_whole};
+use super::entry::{Entry, Variant};
+use super::file::{BodyWriter, checksum_of};
 use super::format;
 use super::memory::{Found, Memory, VARIANTS};
+use super::rows::{SCHEMA, Verified, bodies, content, data_version, delete_rows};
 use crate::env::{Clock, SystemClock};
-use crate::store::database::{self, Schema};
+use crate::store::database;
 
 pub(super) struct Shelf {
     folder: PathBuf,
@@ -54,8 +55,6 @@ struct Open {
 }
 
 type Identity = (u64, u64);
-
-type Verified = HashMap<String, (Option<SystemTime>, Arc<AtomicBool>)>;
 
 /// A row's body.
 struct RowBody {
@@ -491,65 +490,6 @@ pub(super) fn is_there(folder: &Path) -> bool {
     identity(&folder.join(FILE)).is_some()
 }
 
-/// The body of a row; `None` if it is damaged or gone.
-fn content(row: &Row<'_>, folder: &Path, verified: &mut Verified) -> rusqlite::Result<Option<Content>> {
-    let length = u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0);
-    let crc = row.get::<_, i64>(6)? as u32;
-    if let Some(data) = row.get_ref(3)?.as_blob_or_null()? {
-        let is_right = data.len() as u64 == length && checksum_of(data) == crc;
-        return Ok(is_right.then(|| Content::Memory(Bytes::copy_from_slice(data))));
-    }
-    let name: Option<String> = row.get(4)?;
-    Ok(name.and_then(|name| open_body(folder, &name, length, crc, verified)))
-}
-
-fn open_body(folder: &Path, name: &str, length: u64, crc: u32, verified: &mut Verified) -> Option<Content> {
-    // A name of ours leads nowhere else, whatever the index says.
-    if !name.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut file = File::open(bodies(folder).join(name)).ok()?;
-    if length <= WHOLE {
-        return read_whole(&mut file, length, crc).map(Content::Memory);
-    }
-    let metadata = file.metadata().ok().filter(|metadata| metadata.len() == length)?;
-    if verified.len() > VERIFIED {
-        verified.clear();
-    }
-    let written = metadata.modified().ok();
-    let known = verified.entry(name.to_owned()).or_insert_with(|| (written, Arc::default()));
-    if known.0 != written {
-        *known = (written, Arc::default());
-    }
-    Some(Content::File(Arc::new(BodyFile::new(file, length, crc, known.1.clone()))))
-}
-
-/// Deletes rows and says how much they took; their files are the caller's to remove once that is certain.
-fn delete_rows(
-    connection: &Connection,
-    condition: &str,
-    values: &[&dyn rusqlite::ToSql],
-    gone: &mut Vec<String>,
-) -> rusqlite::Result<u64> {
-    let mut freed = 0;
-    let mut rows =
-        connection.prepare_cached(&format!("DELETE FROM entries WHERE {condition} RETURNING file, size"))?;
-    let mut rows = rows.query(values)?;
-    while let Some(row) = rows.next()? {
-        gone.extend(row.get::<_, Option<String>>(0)?);
-        freed += row.get::<_, i64>(1)?.unsigned_abs();
-    }
-    Ok(freed)
-}
-
-fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
-}
-
-fn bodies(folder: &Path) -> PathBuf {
-    folder.join("bodies")
-}
-
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
@@ -569,37 +509,10 @@ pub(super) fn changed(path: &Path) -> io::Result<(u64, Option<SystemTime>)> {
 
 pub(super) const FILE: &str = "cache.db";
 
-/// `used` counts uses: the smallest was used longest ago.
-const SCHEMA: Schema = Schema {
-    name: "cache",
-    version: 1,
-    create: "CREATE TABLE entries (
-                 id INTEGER PRIMARY KEY,
-                 key TEXT NOT NULL,
-                 variant BLOB NOT NULL,
-                 head BLOB NOT NULL,
-                 body BLOB,
-                 file TEXT,
-                 length INTEGER NOT NULL,
-                 crc INTEGER NOT NULL,
-                 size INTEGER NOT NULL,
-                 stored INTEGER NOT NULL,
-                 used INTEGER NOT NULL,
-                 UNIQUE (key, variant)
-             ) STRICT;
-             CREATE INDEX by_use ON entries (used, size);
-             CREATE INDEX by_file ON entries (file) WHERE file IS NOT NULL;",
-};
-
 /// Larger bodies are files.
 const INLINE: usize = 16 * 1024;
 
-/// Larger bodies are read piece by piece.
-const WHOLE: u64 = 2 * 1024 * 1024;
-
 /// Uses that are told together.
 const TOUCHES: usize = 256;
-
-const VERIFIED: usize = 1024;
 
 const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);

@@ -1,1 +1,0 @@
-//! The cache as applications and processes share it.
