@@ -55,7 +55,9 @@ pub fn storable(status: StatusCode, fields: &HeaderMap, control: &CacheControl) 
 
 /// Does the head say anything a cache could use? What does not is not kept. Costs no allocation.
 pub fn says_something(fields: &HeaderMap) -> bool {
-    [CACHE_CONTROL, EXPIRES, ETAG, LAST_MODIFIED, PRAGMA].iter().any(|name| fields.contains_key(name))
+    // Heads are short: to compare names is quicker than to look up five.
+    let names = [CACHE_CONTROL, EXPIRES, ETAG, LAST_MODIFIED, PRAGMA];
+    fields.keys().any(|name| names.contains(name))
 }
 
 enum Rank {

@@ -874,3 +874,23 @@ fn a_clock_that_went_back_asks_the_server() {
         assert_eq!((&*body, decision.lookup), ("new", CacheLookup::Changed(WhyAsked::ClockWentBack)));
     });
 }
+
+#[test]
+fn bodies_of_every_size_come_from_disk_as_they_were() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = UrlCache::new(0, 200 << 20, Some(folder.path().to_owned()));
+        let house = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+        for length in [1, 16 * 1024, 100_000, 256 * 1024 + 1, 1 << 20, 2 << 20, 3 << 20] {
+            let path = format!("/{length}");
+            origin.enqueue(&path, Reply::new(200).header("Cache-Control", "max-age=60").endless(length));
+            for is_hit in [false, true, true] {
+                let (result, decision) = house.try_get(origin.url(&path));
+                let (data, decision) = (result.unwrap().0, decision.unwrap());
+                assert_eq!(decision.is_hit(), is_hit, "{length}: {decision}");
+                assert_eq!(data.len() as u64, length);
+                assert!(data.iter().enumerate().all(|(at, byte)| usize::from(*byte) == at % 251));
+            }
+        }
+    });
+}

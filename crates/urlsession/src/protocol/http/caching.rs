@@ -98,9 +98,13 @@ impl<N: Layer + 'static> Layer for Caching<N> {
                 Err(not_cached())
             }
             Next::Load(lookup) => {
+                if !wish.is_sent() {
+                    let response = self.0.next.load(attempt).await?;
+                    return Ok(self.keep(cache, response, lookup, flight, attempt));
+                }
                 let added = attempt.added.len();
                 attempt.added.extend(wish.fields());
-                let response = self.0.next.load(attempt).await;
+                let response = Box::pin(self.0.next.load(attempt)).await;
                 attempt.added.truncate(added);
                 Ok(self.keep(cache, response?, lookup, flight, attempt))
             }

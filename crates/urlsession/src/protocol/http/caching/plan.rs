@@ -67,6 +67,11 @@ impl Wish {
         wish
     }
 
+    /// Is anything sent beside the request?
+    pub(super) fn is_sent(&self) -> bool {
+        self.past_all_caches || self.revalidates
+    }
+
     /// What is sent beside the request.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, HeaderValue)> {
         let control = match (self.past_all_caches, self.revalidates) {
