@@ -12,6 +12,7 @@
 //! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
+//! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
 //! | [`utf8`] | A byte stream as text |
@@ -38,6 +39,7 @@
 pub mod caching;
 pub mod clusters;
 pub mod coding;
+pub mod data_url;
 pub mod date;
 pub mod disposition;
 pub mod field;
@@ -46,4 +48,5 @@ pub mod lines;
 pub mod method;
 pub mod mime;
 pub mod multipart;
+pub mod priority;
 pub mod utf8;

@@ -37,23 +37,29 @@ pub use http::{HeaderMap, Method, StatusCode, Version};
 pub use url::Url;
 
 pub use crate::configuration::{
-    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, TlsVersion,
+    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{
-    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WaitReason, WhyAsked,
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, UrlProtocol,
+    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason, WhyAsked,
 };
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, CachedUrlResponse, HeaderFields, HttpBody, HttpUrlResponse,
     IntoUrlRequest, InvalidHeaderField, NetworkServiceType, StoragePolicy, UrlRequest, UrlResponse,
 };
-pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
+pub use crate::message::{
+    AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
+};
+pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::UrlCache;
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, HarEntry, HarLog, Job, Lines, Progress, ProgressChanges, ResourceFetchType,
-    Responder, ResponseDisposition, StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState,
-    TransactionMetrics, UnicodeScalars,
+    DomainResolutionProtocol, Download, DownloadTask, HarEntry, HarLog, Job, Lines, PersistError, Progress,
+    ProgressChanges, ResourceFetchType, Responder, ResponseDisposition, StateChanges, StreamTask, Task,
+    TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState, TemporaryFile, TransactionMetrics,
+    UnicodeScalars, Upload, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

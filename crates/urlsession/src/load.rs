@@ -3,6 +3,8 @@
 //!
 //! No decisions and no IO here.
 
+mod custom;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,14 +15,24 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::custom::{Head, Line};
+pub use self::custom::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
+};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
-use crate::message::{BodyStream, CachedUrlResponse, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, CachedUrlResponse, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
+};
 
 mod decision;
 
-pub use decision::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked};
+pub use self::decision::{
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked,
+};
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -43,8 +55,18 @@ pub(crate) trait Ask: Send + Sync {
         next: UrlRequest,
     ) -> BoxFuture<'a, Option<UrlRequest>>;
 
+    /// What to do about a challenge. Without a delegate it is the default handling.
+    #[allow(dead_code)] // its rooms follow
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition>;
+
     /// Another copy of the request's body stream; `None` if the application has none.
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;
+
+    /// The task as custom protocols see it, about to load `current`.
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
 
     /// The request now being loaded.
     fn requesting(&self, request: &Arc<UrlRequest>);
@@ -64,6 +86,15 @@ pub(crate) trait Ask: Send + Sync {
     /// Does anyone want to decide what is cached?
     fn wants_will_cache(&self) -> bool;
 
+    /// 0 to 1. The load is polled again when it changes.
+    fn priority(&self) -> f32;
+
+    /// The same for as long as the response is read.
+    fn lasting_priority(&self) -> Arc<dyn Priority>;
+}
+
+/// Who knows how urgent a response is, at any time.
+pub(crate) trait Priority: Send + Sync {
     /// 0 to 1.
     fn priority(&self) -> f32;
 }
@@ -269,6 +300,16 @@ pub(crate) trait Flow: Send {
 
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
+
+    /// Did the response switch protocols (RFC 9110 §15.2.2)?
+    fn has_switched(&self) -> bool {
+        false
+    }
+
+    /// The connection itself, if it did.
+    fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
+        None
+    }
 }
 
 /// Sees a body go by, as it came. One that is dropped before the end has seen a part.
@@ -285,6 +326,11 @@ pub(crate) trait Tap: Send {
     /// What the application decided.
     fn decide(self: Box<Self>, decision: Option<CachedUrlResponse>);
 }
+
+/// A connection that no longer carries HTTP.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Undoes a content coding on the fly.
 pub(crate) trait Decode: Send {
@@ -371,6 +417,17 @@ impl Body {
         }
         self.decoder = Some(decoder);
         self
+    }
+
+    /// The connection itself, if the response switched protocols; the body is empty then.
+    pub(crate) fn upgrade(&mut self) -> Option<Box<dyn Duplex>> {
+        if !matches!(&self.source, Source::Flow(flow) if flow.has_switched()) {
+            return None;
+        }
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Flow(flow) => flow.into_connection(),
+            _ => None,
+        }
     }
 
     /// Is there nothing left to read?

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::{Core, Style};
+use super::kind::Kind;
 use super::observe::TaskChange;
-use crate::load::{Ask, BoxFuture};
-use crate::message::{BodyStream, UrlRequest, UrlResponse};
+use crate::load::{Ask, BoxFuture, Priority, UrlProtocolTask};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 
 /// Speaks for a task.
 pub(super) struct Asking<'a>(pub(super) &'a Arc<Core>);
@@ -29,6 +32,13 @@ impl Ask for Asking<'_> {
         })
     }
 
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async move { self.0.challenged(challenge).await.unwrap_or_default() })
+    }
+
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async move {
             let audience = self.0.audience()?;
@@ -36,6 +46,17 @@ impl Ask for Asking<'_> {
                 .ask(audience, "need_new_body_stream", |delegate, task| delegate.need_new_body_stream(task))
                 .await?
         })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        let live = self.0.live();
+        UrlProtocolTask {
+            identifier: self.0.identifier(),
+            description: live.description.clone(),
+            priority: self.0.priority(),
+            original: live.original.clone().unwrap_or_else(|| current.clone()),
+            current: current.clone(),
+        }
     }
 
     fn requesting(&self, request: &Arc<UrlRequest>) {
@@ -79,11 +100,19 @@ impl Ask for Asking<'_> {
     }
 
     fn wants_will_cache(&self) -> bool {
+        // Apple: of data and upload tasks.
+        if self.0.style != Style::Delegate || !matches!(self.0.kind, Kind::Data | Kind::Upload) {
+            return false;
+        }
         let live = self.0.live();
-        self.0.style == Style::Delegate && (live.delegate.is_some() || live.session_delegate.is_some())
+        live.delegate.is_some() || live.session_delegate.is_some()
     }
 
     fn priority(&self) -> f32 {
         self.0.priority()
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        self.0.clone()
     }
 }

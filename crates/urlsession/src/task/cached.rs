@@ -1,6 +1,6 @@
 //! The cache by task: what Apple's *URLCache* offers for data tasks.
 
-use super::handle::DataTask;
+use super::kind::DataTask;
 use crate::message::CachedUrlResponse;
 use crate::store::UrlCache;
 

@@ -2,13 +2,20 @@
 //!
 //! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are the courier's.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use super::answer::Answer;
-use super::handle::{DataTask, Task};
+use super::handle::Task;
+use super::kind::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
+use super::stream::StreamTask;
 use crate::error::UrlError;
-use crate::message::{BodyStream, CachedUrlResponse, HttpUrlResponse, UrlRequest, UrlResponse};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
+    UrlRequest, UrlResponse,
+};
 
 /// The events of a task. Every method has a default body that passes the call on to the session's delegate, so
 /// that a task's own delegate holds only what it wants to see first. A session's delegate has nobody to pass on
@@ -50,6 +57,29 @@ pub trait TaskDelegate: Send + Sync {
         match task.next_delegate() {
             Some((next, task)) => next.will_perform_http_redirection(&task, response, new_request),
             None => Answer::default_handling(),
+        }
+    }
+
+    /// A server or a proxy asks who one is; for one task. Not asked for what concerns a connection (NTLM, Negotiate,
+    /// client certificates and trust in a server), unless the session's delegate leaves
+    /// [`SessionDelegate::did_receive_challenge`](crate::SessionDelegate::did_receive_challenge) at its default; the
+    /// task's own delegate is asked of both, and before the session's. Default:
+    /// [`PerformDefaultHandling`](AuthChallengeDisposition::PerformDefaultHandling).
+    ///
+    /// Asked of tasks in every style, also with a completion handler.
+    #[doc(alias = "urlSession(_:task:didReceive:completionHandler:)")]
+    #[doc(alias = "urlSession(_:task:didReceive:)")]
+    fn did_receive_challenge(
+        &self,
+        task: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        match task.next_delegate() {
+            // Of what concerns a connection the session's delegate is asked as such first.
+            Some((next, task)) if !challenge.is_session_level() => {
+                next.did_receive_challenge(&task, challenge)
+            }
+            _ => Answer::default_handling(),
         }
     }
 
@@ -133,6 +163,68 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
+    /// The data task has become a download, as [`BecomeDownload`](ResponseDisposition::BecomeDownload) asked: nothing
+    /// more is heard of the data task, the download has its identifier and goes on with its response.
+    #[doc(alias = "urlSession(_:dataTask:didBecome:)")]
+    fn did_become_download_task(&self, task: &DataTask, download: &DownloadTask) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_become_download_task(&DataTask::of(task), download);
+        }
+    }
+
+    /// The data task has become a stream, as [`BecomeStream`](ResponseDisposition::BecomeStream) asked: nothing more is
+    /// heard of the data task, the stream has its identifier and its connection.
+    #[doc(alias = "urlSession(_:dataTask:didBecome:)")]
+    fn did_become_stream_task(&self, task: &DataTask, stream: &StreamTask) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_become_stream_task(&DataTask::of(task), stream);
+        }
+    }
+
+    /// Bytes have been written to the file of a download: since the last call, in total, and how many there will be if
+    /// that is known. Calls that are not heard yet are merged.
+    #[doc(alias = "urlSession(_:downloadTask:didWriteData:totalBytesWritten:totalBytesExpectedToWrite:)")]
+    fn did_write_data(
+        &self,
+        task: &DownloadTask,
+        bytes_written: u64,
+        total_bytes_written: u64,
+        total_bytes_expected_to_write: Option<u64>,
+    ) {
+        if let Some((next, task)) = task.next_delegate() {
+            let (bytes, total, expected) =
+                (bytes_written, total_bytes_written, total_bytes_expected_to_write);
+            next.did_write_data(&DownloadTask::of(task), bytes, total, expected);
+        }
+    }
+
+    /// The download is complete, in the file at `location`. Open it or move it away in this call: it is removed when
+    /// the call returns. [`did_complete`](Self::did_complete) follows.
+    ///
+    /// Not called for tasks with a completion handler and for async calls.
+    #[doc(alias = "urlSession(_:downloadTask:didFinishDownloadingTo:)")]
+    fn did_finish_downloading(&self, task: &DownloadTask, location: &Path) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_finish_downloading(&DownloadTask::of(task), location);
+        }
+    }
+
+    /// Nothing more can be read of a stream: the other side has closed it, or it broke.
+    #[doc(alias = "urlSession(_:readClosedFor:)")]
+    fn read_closed(&self, task: &StreamTask) {
+        if let Some((next, task)) = task.next_delegate_of_stream() {
+            next.read_closed(&task);
+        }
+    }
+
+    /// Nothing more can be written to a stream: it never could, as that of a response, or it broke.
+    #[doc(alias = "urlSession(_:writeClosedFor:)")]
+    fn write_closed(&self, task: &StreamTask) {
+        if let Some((next, task)) = task.next_delegate_of_stream() {
+            next.write_closed(&task);
+        }
+    }
+
     /// Everything that was measured; the call before the last.
     #[doc(alias = "urlSession(_:task:didFinishCollecting:)")]
     fn did_finish_collecting_metrics(&self, task: &Task, metrics: &TaskMetrics) {
@@ -164,4 +256,12 @@ pub enum ResponseDisposition {
     #[default]
     #[doc(alias = "allow")]
     Allow,
+    /// Save the body in a file: the task becomes a [`DownloadTask`]. For a part of `multipart/x-mixed-replace` it is
+    /// [`Allow`](Self::Allow).
+    #[doc(alias = "becomeDownload")]
+    BecomeDownload,
+    /// Read the body by hand, and, after 101 (Switching Protocols), write to the connection: the task becomes a
+    /// [`StreamTask`]. For a part of `multipart/x-mixed-replace` it is [`Allow`](Self::Allow).
+    #[doc(alias = "becomeStream")]
+    BecomeStream,
 }

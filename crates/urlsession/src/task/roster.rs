@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use slab::Slab;
 
+use super::challenges::SessionChallenge;
 use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::queue::DelegateQueue;
@@ -25,6 +26,7 @@ struct Tasks {
     list: Slab<Weak<Core>>,
     next_identifier: u64,
     delegate: Option<Arc<dyn TaskDelegate>>,
+    herald: Option<Arc<dyn SessionChallenge>>,
     is_closed: bool,
     /// Called when the session is closed and the last task is over.
     at_end: Option<Box<dyn FnOnce() + Send>>,
@@ -41,7 +43,14 @@ impl Roster {
         queue: DelegateQueue,
     ) -> Self {
         let protocols = Protocols::new(&config);
-        let tasks = Tasks { list: Slab::new(), next_identifier: 1, delegate, is_closed: false, at_end: None };
+        let tasks = Tasks {
+            list: Slab::new(),
+            next_identifier: 1,
+            delegate,
+            herald: None,
+            is_closed: false,
+            at_end: None,
+        };
         Self { config, protocols, queue, tasks: Mutex::new(tasks) }
     }
 
@@ -70,6 +79,13 @@ impl Roster {
         (identifier, seat, tasks.delegate.clone())
     }
 
+    /// Another task takes the seat of one.
+    pub(super) fn reseat(&self, seat: Seat, task: &Arc<Core>) {
+        if let Some(place) = self.lock().list.get_mut(seat.0) {
+            *place = Arc::downgrade(task);
+        }
+    }
+
     /// A task is over, or was dropped before it began.
     pub(super) fn leave(&self, seat: Seat) {
         let mut tasks = self.lock();
@@ -90,18 +106,27 @@ impl Roster {
         if !tasks.is_closed || !tasks.list.is_empty() {
             return;
         }
-        let (at_end, delegate) = (tasks.at_end.take(), tasks.delegate.take());
+        let (at_end, delegate, herald) = (tasks.at_end.take(), tasks.delegate.take(), tasks.herald.take());
         drop(tasks);
         if let Some(at_end) = at_end {
             at_end();
         }
         // The application's code may run when its delegate is dropped: not under the lock.
-        drop(delegate);
+        drop((delegate, herald));
     }
 
     /// The session's delegate, until the session has ended.
     pub(crate) fn delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
         self.lock().delegate.clone()
+    }
+
+    /// Who asks the session's delegate as such.
+    pub(super) fn herald(&self) -> Option<Arc<dyn SessionChallenge>> {
+        self.lock().herald.clone()
+    }
+
+    pub(crate) fn set_herald(&self, herald: Arc<dyn SessionChallenge>) {
+        self.lock().herald = Some(herald);
     }
 
     /// Every task that is not over, by identifier.

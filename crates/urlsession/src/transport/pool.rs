@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Instant;
 
-pub(crate) use self::key::{Key, Origin};
+use url::Url;
+
+pub(crate) use self::key::{Key, Lane, Origin};
 pub(super) use self::state::Shared;
 use self::state::{Action, Actions, Grant, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
@@ -21,7 +23,8 @@ use super::{h1, h2};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Meter, WaitReason};
+use crate::load::{Ask, Meter, WaitReason};
+use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
 type Pooled = State<Exclusive, h2::Handle, Place, UrlError>;
@@ -68,13 +71,18 @@ impl Pool {
         pool
     }
 
+    /// What the connections for this request are pooled by; `None` for a URL without a host.
+    pub(crate) fn key<'a>(&self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
+        Key::of(url, Lane::of(&self.config, request))
+    }
+
     /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open;
     /// `fresh` refuses kept ones.
     pub(crate) async fn checkout(
         &self,
         key: Key<'_>,
         place: &Place,
-        priority: f32,
+        ask: &dyn Ask,
         meter: &Meter,
         certain: bool,
         fresh: bool,
@@ -82,12 +90,12 @@ impl Pool {
         loop {
             let now = self.config.environment.clock.now();
             let mut actions = Actions::new();
-            let want = self.lock().want(key, place, now, priority, fresh, &mut actions);
+            let want = self.lock().want(key, place, now, ask.priority(), fresh, &mut actions);
             self.perform(actions);
             let checkout = match want {
                 Want::Exclusive(connection) => Checkout::Http1(connection),
                 Want::Shared(handle) => Checkout::Http2(handle),
-                Want::Wait(waiting) => self.wait(waiting, meter).await?,
+                Want::Wait(waiting) => self.wait(waiting, ask, meter).await?,
             };
             match checkout {
                 Checkout::Http1(mut connection) => {
@@ -116,11 +124,13 @@ impl Pool {
         self.tls.forget_sessions();
     }
 
-    async fn wait(&self, waiting: Waiting, meter: &Meter) -> Result<Checkout> {
+    async fn wait(&self, waiting: Waiting, ask: &dyn Ask, meter: &Meter) -> Result<Checkout> {
         let mut waiter = Waiter { pool: self, waiting: Some(waiting) };
         let mut excuse = None;
         let grant = poll_fn(|cx| {
             let mut state = self.lock();
+            // Whoever changes its priority polls this.
+            state.prioritise(waiting, ask.priority());
             match state.take(waiting, cx.waker()) {
                 Some(grant) => Poll::Ready(grant),
                 None => {
@@ -159,7 +169,7 @@ impl Pool {
         place.clone().spawn(async move {
             let (config, tls) = (pool.config.clone(), &pool.tls);
             let origin = &dialling.origin.clone();
-            let result = connect(&config, tls, &place, &origin.host, origin.port, origin.secure).await;
+            let result = connect(&config, tls, &place, origin).await;
             let result = match result {
                 Ok(connected) => pool.settle(connected, origin, &place).await,
                 Err(error) => Err(error),

@@ -1,12 +1,17 @@
 //! One reference to each item that `docs/api-map.tsv` names: if it compiles, they are there.
 
+use std::time::Duration;
+
 use urlsession::{
-    AppTransportSecurity, AsyncBytes, Attribution, CachePolicy, CachedUrlResponse, Characters, Configuration,
-    DataTask, DataTaskPublisher, DomainResolutionProtocol, ExceptionDomain, HttpUrlResponse, Lines,
+    AppTransportSecurity, AsyncBytes, Attribution, AuthChallengeDisposition, AuthenticationMethod,
+    CachePolicy, CachedUrlResponse, Characters, Configuration, DataTask, DataTaskPublisher,
+    DomainResolutionProtocol, DownloadTask, ExceptionDomain, HttpUrlResponse, Lines, MultipathServiceType,
     NetworkServiceType, NetworkUnavailableReason, Phase, Progress, ResourceFetchType, ResponseDisposition,
-    SessionDelegate, StoragePolicy, Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion,
-    TransactionMetrics, UnicodeScalars, UrlCache, UrlError, UrlErrorCode, UrlRequest, UrlResponse,
-    UrlSession,
+    SessionDelegate, StoragePolicy, StreamTask, Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion,
+    TransactionMetrics, UnicodeScalars, UploadTask, UrlAuthenticationChallenge, UrlCache, UrlCredential,
+    UrlCredentialPersistence, UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    UrlProtectionSpaceProxyType, UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
+    UrlRequest, UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -66,6 +71,15 @@ macro_rules! named {
 struct Silent;
 impl TaskDelegate for Silent {}
 impl SessionDelegate for Silent {}
+impl UrlProtocol for Silent {
+    fn can_init(&self, _: &UrlRequest) -> bool {
+        false
+    }
+
+    fn start_loading(&self, _: UrlProtocolClient) -> UrlProtocolLoading {
+        Box::pin(std::future::pending())
+    }
+}
 
 /// The names of the items, as the map spells them.
 pub(super) fn names() -> Vec<&'static str> {
@@ -99,6 +113,50 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(ResponseDisposition::Cancel),
         value!(ResponseDisposition::Allow),
         kind!(AsyncBytes),
+        kind!(UploadTask),
+        kind!(DownloadTask),
+        kind!(StreamTask),
+        value!(ResponseDisposition::BecomeDownload),
+        value!(ResponseDisposition::BecomeStream),
+        value!(StreamTask::close_read),
+        value!(StreamTask::close_write),
+        value!(StreamTask::read_data),
+        call!(StreamTask::read_data_with_handler, |s: &StreamTask| s.read_data_with_handler(
+            1,
+            1,
+            Duration::ZERO,
+            |_| {}
+        )),
+        call!(StreamTask::write, |s: &StreamTask| s.write("", Duration::ZERO)),
+        call!(StreamTask::write_with_handler, |s: &StreamTask| s.write_with_handler(
+            "",
+            Duration::ZERO,
+            |_| {}
+        )),
+        method!(TaskDelegate::did_become_download_task),
+        method!(TaskDelegate::did_become_stream_task),
+        method!(TaskDelegate::did_finish_downloading),
+        method!(TaskDelegate::did_write_data),
+        method!(TaskDelegate::read_closed),
+        method!(TaskDelegate::write_closed),
+        call!(UrlSession::download, |s: &UrlSession| s.download("")),
+        call!(UrlSession::download_task, |s: &UrlSession| s.download_task("")),
+        call!(UrlSession::download_task_with_handler, |s: &UrlSession| s
+            .download_task_with_handler("", |_| {})),
+        value!(UrlSession::tasks),
+        call!(UrlSession::upload, |s: &UrlSession| s.upload("", "")),
+        call!(UrlSession::upload_from_file, |s: &UrlSession| s.upload_from_file("", "")),
+        call!(UrlSession::upload_task, |s: &UrlSession| s.upload_task("", "")),
+        call!(UrlSession::upload_task_from_file, |s: &UrlSession| s.upload_task_from_file("", "")),
+        call!(UrlSession::upload_task_from_file_with_handler, |s: &UrlSession| s
+            .upload_task_from_file_with_handler("", "", |_| {})),
+        call!(UrlSession::upload_task_with_handler, |s: &UrlSession| s.upload_task_with_handler(
+            "",
+            "",
+            |_| {}
+        )),
+        call!(UrlSession::upload_task_with_streamed_request, |s: &UrlSession| s
+            .upload_task_with_streamed_request("")),
         value!(AsyncBytes::task),
         value!(AsyncBytes::lines),
         value!(AsyncBytes::characters),
@@ -134,6 +192,43 @@ pub(super) fn names() -> Vec<&'static str> {
         field!(Configuration::tls_minimum_supported_protocol_version),
         field!(Configuration::tls_maximum_supported_protocol_version),
         field!(Configuration::http_maximum_connections_per_host),
+        field!(Configuration::identifier),
+        field!(Configuration::protocol_classes),
+        role!(UrlProtocol),
+        method!(UrlProtocol::can_init),
+        method!(UrlProtocol::can_init_with_task),
+        method!(UrlProtocol::canonical_request),
+        method!(UrlProtocol::start_loading),
+        method!(UrlProtocol::stop_loading),
+        value!(UrlProtocolClass::register_class),
+        value!(UrlProtocolClass::unregister_class),
+        kind!(UrlProtocolClient),
+        value!(UrlProtocolClient::request),
+        value!(UrlProtocolClient::task),
+        call!(UrlProtocolClient::did_receive_response, |it: &UrlProtocolClient, response: UrlResponse| {
+            it.did_receive_response(response);
+        }),
+        call!(UrlProtocolClient::did_load, |it: UrlProtocolClient| async move { it.did_load("").await }),
+        value!(UrlProtocolClient::did_finish_loading),
+        value!(UrlProtocolClient::did_fail),
+        value!(UrlProtocolClient::was_redirected),
+        call!(UrlRequest::property, UrlRequest::property::<bool>),
+        call!(UrlRequest::set_property, |it: &mut UrlRequest| it.set_property("", true)),
+        value!(UrlRequest::remove_property),
+        field!(Configuration::network_service_type),
+        field!(Configuration::requires_dnssec_validation),
+        field!(Configuration::shared_container_identifier),
+        field!(Configuration::session_sends_launch_events),
+        field!(Configuration::is_discretionary),
+        field!(Configuration::multipath_service_type),
+        field!(Configuration::http_should_use_pipelining),
+        field!(Configuration::uses_classic_loading_mode),
+        field!(Configuration::enables_early_data),
+        kind!(MultipathServiceType),
+        value!(MultipathServiceType::None),
+        value!(MultipathServiceType::Handover),
+        value!(MultipathServiceType::Interactive),
+        value!(MultipathServiceType::Aggregate),
         kind!(TlsVersion),
         value!(TlsVersion::Tls12),
         value!(TlsVersion::Tls13),
@@ -409,5 +504,62 @@ pub(super) fn names() -> Vec<&'static str> {
         field!(AppTransportSecurity::exception_domains),
         field!(ExceptionDomain::includes_subdomains),
         field!(ExceptionDomain::allows_insecure_http_loads),
+        kind!(AuthChallengeDisposition),
+        value!(AuthChallengeDisposition::UseCredential),
+        value!(AuthChallengeDisposition::PerformDefaultHandling),
+        value!(AuthChallengeDisposition::CancelAuthenticationChallenge),
+        value!(AuthChallengeDisposition::RejectProtectionSpace),
+        method!(SessionDelegate::did_receive_challenge),
+        method!(TaskDelegate::did_receive_challenge),
+        kind!(UrlCredential),
+        value!(UrlCredential::new),
+        value!(UrlCredential::with_identity),
+        value!(UrlCredential::for_trust),
+        value!(UrlCredential::user),
+        value!(UrlCredential::password),
+        value!(UrlCredential::has_password),
+        value!(UrlCredential::identity),
+        value!(UrlCredential::certificates),
+        value!(UrlCredential::persistence),
+        kind!(UrlCredentialPersistence),
+        value!(UrlCredentialPersistence::None),
+        value!(UrlCredentialPersistence::ForSession),
+        value!(UrlCredentialPersistence::Permanent),
+        value!(UrlCredentialPersistence::Synchronizable),
+        kind!(UrlProtectionSpace),
+        kind!(UrlAuthenticationChallenge),
+        value!(UrlProtectionSpace::new),
+        value!(UrlProtectionSpace::proxy),
+        value!(UrlProtectionSpace::host),
+        value!(UrlProtectionSpace::port),
+        value!(UrlProtectionSpace::protocol),
+        value!(UrlProtectionSpace::realm),
+        value!(UrlProtectionSpace::proxy_type),
+        value!(UrlProtectionSpace::is_proxy),
+        value!(UrlProtectionSpace::authentication_method),
+        value!(UrlProtectionSpace::receives_credential_securely),
+        value!(UrlProtectionSpace::distinguished_names),
+        value!(UrlProtectionSpace::server_trust),
+        value!(UrlProtectionSpaceProtocol::Http),
+        value!(UrlProtectionSpaceProtocol::Https),
+        value!(UrlProtectionSpaceProtocol::Ftp),
+        value!(UrlProtectionSpaceProxyType::Http),
+        value!(UrlProtectionSpaceProxyType::Https),
+        value!(UrlProtectionSpaceProxyType::Ftp),
+        value!(UrlProtectionSpaceProxyType::Socks),
+        value!(AuthenticationMethod::Default),
+        value!(AuthenticationMethod::HttpBasic),
+        value!(AuthenticationMethod::HttpDigest),
+        value!(AuthenticationMethod::HtmlForm),
+        value!(AuthenticationMethod::Ntlm),
+        value!(AuthenticationMethod::Negotiate),
+        value!(AuthenticationMethod::ClientCertificate),
+        value!(AuthenticationMethod::ServerTrust),
+        value!(UrlAuthenticationChallenge::new),
+        value!(UrlAuthenticationChallenge::protection_space),
+        value!(UrlAuthenticationChallenge::proposed_credential),
+        value!(UrlAuthenticationChallenge::previous_failure_count),
+        value!(UrlAuthenticationChallenge::failure_response),
+        value!(UrlAuthenticationChallenge::error),
     ]
 }

@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Response};
-use crate::message::{BodyStream, HttpHead, UrlRequest, UrlResponse};
+use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Priority, Response, UrlProtocolTask};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 
 /// A response a [`Script`] gives.
 #[derive(Clone, Default)]
@@ -85,8 +87,22 @@ impl Ask for Yes {
         Box::pin(async { Some(next) })
     }
 
+    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
+    }
+
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async { None })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        UrlProtocolTask {
+            identifier: 1,
+            description: None,
+            priority: 0.5,
+            original: current.clone(),
+            current: current.clone(),
+        }
     }
 
     fn requesting(&self, _: &Arc<UrlRequest>) {}
@@ -105,6 +121,16 @@ impl Ask for Yes {
         false
     }
 
+    fn priority(&self) -> f32 {
+        0.5
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        Arc::new(Self)
+    }
+}
+
+impl Priority for Yes {
     fn priority(&self) -> f32 {
         0.5
     }

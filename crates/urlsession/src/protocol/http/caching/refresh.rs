@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::plan::Wish;
 use super::{Caching, discard, either};
 use crate::env::{Place, Timer};
-use crate::load::{Ask, Attempt, BoxFuture, Layer, Log, Meter, WhyAsked};
-use crate::message::{BodyStream, UrlRequest, UrlResponse};
+use crate::load::{Ask, Attempt, BoxFuture, Layer, Log, Meter, Priority, UrlProtocolTask, WhyAsked};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
 use crate::store::UrlCache;
 use crate::store::cache::Entry;
 
@@ -72,6 +74,30 @@ impl Ask for Nobody {
         false
     }
 
+    fn priority(&self) -> f32 {
+        0.5
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        Arc::new(Self)
+    }
+
+    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        UrlProtocolTask {
+            identifier: 0,
+            description: None,
+            priority: 0.5,
+            original: current.clone(),
+            current: current.clone(),
+        }
+    }
+}
+
+impl Priority for Nobody {
     fn priority(&self) -> f32 {
         0.5
     }

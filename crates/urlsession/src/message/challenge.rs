@@ -1,0 +1,89 @@
+//! `UrlAuthenticationChallenge`: somebody asks who one is; and what may be answered.
+//!
+//! Apple: *URLAuthenticationChallenge*, *URLSession.AuthChallengeDisposition*. Whom it is put to is the task's business.
+
+use super::{UrlCredential, UrlProtectionSpace, UrlResponse};
+use crate::error::UrlError;
+
+/// A question of a server or a proxy, as a delegate sees it. Cheap to clone.
+#[derive(Clone, Debug)]
+#[doc(alias = "URLAuthenticationChallenge")]
+pub struct UrlAuthenticationChallenge {
+    protection_space: UrlProtectionSpace,
+    proposed_credential: Option<UrlCredential>,
+    previous_failure_count: usize,
+    failure_response: Option<UrlResponse>,
+    error: Option<UrlError>,
+}
+
+impl UrlAuthenticationChallenge {
+    /// A challenge as a custom protocol or a test makes it.
+    #[doc(
+        alias = "init(protectionSpace:proposedCredential:previousFailureCount:failureResponse:error:sender:)"
+    )]
+    pub fn new(
+        protection_space: UrlProtectionSpace,
+        proposed_credential: Option<UrlCredential>,
+        previous_failure_count: usize,
+        failure_response: Option<UrlResponse>,
+        error: Option<UrlError>,
+    ) -> Self {
+        Self { protection_space, proposed_credential, previous_failure_count, failure_response, error }
+    }
+
+    /// Who asks, for what, and how one is to prove it.
+    #[doc(alias = "protectionSpace")]
+    pub fn protection_space(&self) -> &UrlProtectionSpace {
+        &self.protection_space
+    }
+
+    /// The credential that default handling would use: one of the URL's or the store's; after a failure the one that
+    /// was refused.
+    #[doc(alias = "proposedCredential")]
+    pub fn proposed_credential(&self) -> Option<&UrlCredential> {
+        self.proposed_credential.as_ref()
+    }
+
+    /// How many credentials were refused in this task before, over all spaces; 0 the first time.
+    #[doc(alias = "previousFailureCount")]
+    pub fn previous_failure_count(&self) -> usize {
+        self.previous_failure_count
+    }
+
+    /// The response that asks: a 401 or a 407. `None` for challenges of TLS.
+    #[doc(alias = "failureResponse")]
+    pub fn failure_response(&self) -> Option<&UrlResponse> {
+        self.failure_response.as_ref()
+    }
+
+    /// Is it about a connection rather than a task?
+    pub(crate) fn is_session_level(&self) -> bool {
+        self.protection_space.authentication_method().is_session_level()
+    }
+
+    /// What went wrong with the last credential, if it was more than a refusal.
+    pub fn error(&self) -> Option<&UrlError> {
+        self.error.as_ref()
+    }
+}
+
+/// What to do about a [`UrlAuthenticationChallenge`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[doc(alias = "URLSession.AuthChallengeDisposition")]
+pub enum AuthChallengeDisposition {
+    /// Use this credential; without one, go on without: the response that asks is then delivered as it is.
+    #[doc(alias = "useCredential")]
+    UseCredential(Option<UrlCredential>),
+    /// As if there were no delegate: a credential of the URL or the store is used if there is one.
+    #[default]
+    #[doc(alias = "performDefaultHandling")]
+    PerformDefaultHandling,
+    /// Cancel the load: it fails with [`Cancelled`](crate::UrlErrorCode::Cancelled).
+    #[doc(alias = "cancelAuthenticationChallenge")]
+    CancelAuthenticationChallenge,
+    /// Do not prove it in this way: the next one the response offers is tried. If there is none, the response that asks
+    /// is delivered.
+    #[doc(alias = "rejectProtectionSpace")]
+    RejectProtectionSpace,
+}

@@ -1,0 +1,92 @@
+//! `ServerTrust`: the certificates a server showed, and what the platform thinks of them.
+//!
+//! Apple: *SecTrust*. It judges nothing itself: the verdict was made in the handshake and is kept here as data.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::error::Result;
+
+/// A server's certificates as a challenge of [`AuthenticationMethod::ServerTrust`](super::AuthenticationMethod) shows
+/// them. Cheap to clone; equal if host and certificates are.
+#[derive(Clone)]
+#[doc(alias = "SecTrust")]
+pub struct ServerTrust(Arc<Inner>);
+
+struct Inner {
+    host: Box<str>,
+    certificates: Vec<Vec<u8>>,
+    verdict: Result<()>,
+}
+
+impl ServerTrust {
+    /// What `host` showed, leaf first, in DER, and what came of the check against the platform's and the
+    /// configuration's anchors.
+    #[allow(dead_code)] // for the challenges of TLS
+    pub(crate) fn new(host: &str, certificates: Vec<Vec<u8>>, verdict: Result<()>) -> Self {
+        Self(Arc::new(Inner { host: host.into(), certificates, verdict }))
+    }
+
+    /// The host the certificates were checked for.
+    pub fn host(&self) -> &str {
+        &self.0.host
+    }
+
+    /// The certificates as the server sent them, in DER, its own first.
+    #[doc(alias = "SecTrustCopyCertificateChain")]
+    pub fn certificates(&self) -> &[Vec<u8>] {
+        &self.0.certificates
+    }
+
+    /// Are they trusted by the platform, or by the configuration's anchors? This is what default handling does.
+    ///
+    /// # Errors
+    /// What the load would fail with, such as
+    /// [`ServerCertificateUntrusted`](crate::UrlErrorCode::ServerCertificateUntrusted).
+    #[doc(alias = "SecTrustEvaluateWithError")]
+    pub fn evaluate(&self) -> Result<()> {
+        self.0.verdict.clone()
+    }
+}
+
+impl PartialEq for ServerTrust {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.host == other.0.host && self.0.certificates == other.0.certificates
+    }
+}
+
+impl Eq for ServerTrust {}
+
+impl Hash for ServerTrust {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.host.hash(state);
+        self.0.certificates.first().hash(state);
+    }
+}
+
+impl fmt::Debug for ServerTrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTrust")
+            .field("host", &self.0.host)
+            .field("certificates", &self.0.certificates.len())
+            .field("evaluates", &self.0.verdict.as_ref().map_err(|error| error.code()))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Phase, UrlError, UrlErrorCode};
+
+    #[test]
+    fn it_keeps_the_verdict_and_shows_the_chain() {
+        let error = UrlError::new(UrlErrorCode::ServerCertificateUntrusted, Phase::Tls, "self-signed");
+        let trust = ServerTrust::new("a", vec![vec![1], vec![2]], Err(error));
+        assert_eq!(trust.evaluate().unwrap_err().code(), UrlErrorCode::ServerCertificateUntrusted);
+        assert_eq!((trust.host(), trust.certificates()), ("a", &[vec![1], vec![2]][..]));
+        assert_eq!(trust, ServerTrust::new("a", vec![vec![1], vec![2]], Ok(())));
+        assert_ne!(trust, ServerTrust::new("b", vec![vec![1], vec![2]], Ok(())));
+    }
+}

@@ -1,0 +1,66 @@
+//! Whom a challenge is put to, and in which order.
+//!
+//! Apple: *URLSession(_:didReceive:)* of both delegates, as the documentation tells them apart. What is done with the
+//! answer is for the rooms below.
+
+use std::sync::Arc;
+
+use super::answer::Answer;
+use super::core::Core;
+use super::roster::Roster;
+use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+
+/// The session's delegate as such: what `task` may know of it.
+pub(crate) trait SessionChallenge: Send + Sync {
+    /// Called on the delegate queue.
+    fn challenged(
+        &self,
+        roster: &Arc<Roster>,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition>;
+}
+
+impl Core {
+    /// The decision of whoever takes one; `None` if nobody does. The task's own delegate is asked first, then, of what
+    /// concerns a connection, the session's delegate as such, then the session's delegate about the task.
+    pub(super) async fn challenged(
+        self: &Arc<Self>,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Option<AuthChallengeDisposition> {
+        let audience = self.audience()?;
+        if !challenge.is_session_level() {
+            // An own delegate passes the question on by itself.
+            return self.ask_of(audience, challenge).await;
+        }
+        if let Some(own) = self.passing_audience() {
+            let decision = self.ask_of(own, challenge).await;
+            if decision.is_some() {
+                return decision;
+            }
+        }
+        let session = self.session_audience()?;
+        if let Some(herald) = self.roster.herald() {
+            let (asked, core) = (challenge.clone(), self.clone());
+            let answer = self.ask(session.clone(), "did_receive_challenge", move |_, _| {
+                herald.challenged(&core.roster, &asked)
+            });
+            let decision = answer.await;
+            if decision.is_some() {
+                return decision;
+            }
+        }
+        self.ask_of(session, challenge).await
+    }
+
+    async fn ask_of(
+        self: &Arc<Self>,
+        audience: super::courier::Audience,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Option<AuthChallengeDisposition> {
+        let asked = challenge.clone();
+        self.ask(audience, "did_receive_challenge", move |delegate, task| {
+            delegate.did_receive_challenge(task, &asked)
+        })
+        .await
+    }
+}
