@@ -245,7 +245,10 @@ impl UrlCache {
         let Some(disk) = &self.0.disk else { return };
         if entry.policy == StoragePolicy::Allowed && disk.capacity() > 0 {
             disk.expect(&entry.key);
-            disk.run(move |shelf| shelf.put(&entry, &data));
+            disk.run(move |shelf| {
+                shelf.put(&entry, &data);
+                shelf.has_come(&entry.key);
+            });
         } else {
             // What was there is outdated.
             disk.run_if_there(move |shelf| shelf.remove_variant(&entry.key, &entry.variant));

@@ -3,7 +3,8 @@
 //! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
 //! not there is known without asking.
 
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -35,6 +36,8 @@ type Job = Box<dyn FnOnce(&mut Shelf) + Send>;
 pub(super) struct Index {
     /// Hashes of the keys; some may be gone.
     pub(super) known: HashSet<u64>,
+    /// Hashes of keys that are about to be kept, and how often.
+    awaited: HashMap<u64, u32>,
     /// The store as it was when the hashes were right.
     pub(super) mark: Option<Mark>,
 }
@@ -44,6 +47,16 @@ impl Index {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// What was about to be kept is, or will not be.
+    pub(super) fn has_come(&mut self, key: &str) {
+        if let Entry::Occupied(mut awaited) = self.awaited.entry(Self::hash(key)) {
+            *awaited.get_mut() -= 1;
+            if *awaited.get() == 0 {
+                awaited.remove();
+            }
+        }
     }
 }
 
@@ -95,12 +108,16 @@ impl Disk {
             return is_there;
         }
         let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-        index.known.contains(&Index::hash(key)) || index.mark.as_ref() != Some(&Mark::of(&self.folder))
+        let hash = Index::hash(key);
+        index.known.contains(&hash)
+            || index.awaited.contains_key(&hash)
+            || index.mark.as_ref() != Some(&Mark::of(&self.folder))
     }
 
     /// Something is about to be kept for this key.
     pub(super) fn expect(&self, key: &str) {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).known.insert(Index::hash(key));
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        *index.awaited.entry(Index::hash(key)).or_default() += 1;
     }
 
     /// A number for a body that comes piece by piece.

@@ -137,7 +137,7 @@ impl Flow for FileFlow {
             Err(error) => {
                 (self.left, self.file) = (0, None);
                 let detail = "the cached body could not be read any more";
-                Err(UrlError::new(UrlErrorCode::ResourceUnavailable, Phase::Store, detail).with_source(error))
+                Err(UrlError::new(UrlErrorCode::ResourceUnavailable, Phase::Disk, detail).with_source(error))
             }
         }))
     }

@@ -67,7 +67,10 @@ impl Intake {
         self.cache.memory().remove_variant(&self.draft.key, &self.draft.variant);
         disk.expect(&self.draft.key);
         let draft = self.draft.with_content(Content::Memory(Bytes::new()));
-        disk.run(move |shelf| shelf.commit(spill.number, &draft));
+        disk.run(move |shelf| {
+            shelf.commit(spill.number, &draft);
+            shelf.has_come(&draft.key);
+        });
     }
 
     /// What would be kept, for the application to decide about, once the body has ended.

@@ -152,6 +152,11 @@ impl Shelf {
         self.commit(number, entry);
     }
 
+    /// What was announced for this key has been dealt with.
+    pub(super) fn has_come(&self, key: &str) {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).has_come(key);
+    }
+
     /// Begins a body that comes piece by piece.
     pub(super) fn begin(&mut self, number: u64) {
         if self.attempt(true, |_| Ok(())).is_none() {
@@ -289,7 +294,7 @@ impl Shelf {
             database::make_folder(&bodies(&self.folder)).map(|()| connection).map_err(|error| {
                 use crate::error::{Phase, UrlError, UrlErrorCode};
                 let detail = format!("no bodies can be kept at {}", self.folder.display());
-                UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Store, detail).with_source(error)
+                UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(error)
             })
         });
         match opened {
