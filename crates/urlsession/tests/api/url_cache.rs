@@ -516,8 +516,8 @@ mod cached_url_response {
         assert_eq!((value.user_info(), value.storage_policy()), (Some(&notes()), StoragePolicy::NotAllowed));
     }
 
-    #[test]
     #[allow(clippy::eq_op)]
+    #[test]
     fn test_equal_with_the_same_instance() {
         let value = value("http://a/", "x", StoragePolicy::Allowed);
         assert!(value == value);
