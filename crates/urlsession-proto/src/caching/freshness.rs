@@ -159,6 +159,8 @@ mod tests {
     use http::HeaderValue;
 
     const NOW: i64 = 1_000_000_000;
+    type Head<'a> = &'a [(&'a str, &'a str)];
+
     const AT_ONCE: Times = Times { requested: NOW, received: NOW };
 
     fn head(fields: &[(&str, &str)]) -> HeaderMap {
@@ -185,7 +187,7 @@ mod tests {
     fn the_lifetime_is_of_max_age_then_expires_then_a_tenth_of_the_time_since_the_last_change() {
         let day = 86_400;
         let (date, later, before) = (date::format(NOW), date::format(NOW + 90), date::format(NOW - 10 * day));
-        let cases: [(&[(&str, &str)], Option<u64>, bool); 11] = [
+        let cases: [(Head<'_>, Option<u64>, bool); 11] = [
             (&[("cache-control", "max-age=60"), ("expires", &later)], Some(60), false),
             (&[("cache-control", "s-maxage=5")], None, false),
             (&[("expires", &later), ("date", &date)], Some(90), false),
@@ -216,7 +218,7 @@ mod tests {
     #[test]
     fn the_age_counts_the_way_the_waiting_and_the_keeping() {
         let way = date::format(NOW - 30);
-        let cases: [(&[(&str, &str)], i64, u64); 7] = [
+        let cases: [(Head<'_>, i64, u64); 7] = [
             (&[], 0, 0),
             (&[("date", &way)], 0, 30),
             (&[("age", "40")], 5, 45),

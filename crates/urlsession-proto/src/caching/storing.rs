@@ -148,6 +148,8 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
+    type Head = &'static [(&'static str, &'static str)];
+
     fn head(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         fields
             .iter()
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn what_may_be_kept_is_kept() {
         use NotStorable::*;
-        let cases: [(u16, &[(&'static str, &'static str)], Result<(), NotStorable>); 18] = [
+        let cases: [(u16, Head, Result<(), NotStorable>); 18] = [
             (200, &[("cache-control", "max-age=60")], Ok(())),
             (200, &[("cache-control", "max-age=0")], Ok(())),
             (200, &[("cache-control", "private, no-cache")], Ok(())),
