@@ -18,7 +18,7 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
 
 /// The moment as `Sun, 06 Nov 1994 08:49:37 GMT`; moments outside the years 0 to 9999 are cut to them.
 pub fn format(seconds: i64) -> String {
-    let seconds = seconds.clamp(-62_167_219_200, 253_402_300_799);
+    let seconds = seconds.clamp(FIRST, LAST);
     let (days, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     let week_day = DAYS[(days + 4).rem_euclid(7) as usize];
@@ -41,6 +41,7 @@ fn fixed_date(text: &str) -> Option<i64> {
 /// `06-Nov-94 08:49:37 GMT`
 fn rfc850_date(text: &str, now: i64) -> Option<i64> {
     let [date, time, zone] = words(text)?;
+    let now = now.clamp(FIRST, LAST);
     let mut parts = date.splitn(3, '-');
     let (day, month, year) = (digits(parts.next()?, 2)?, parts.next()?, digits(parts.next()?, 2)?);
     let century = civil(now.div_euclid(DAY)).0.div_euclid(100) * 100;
@@ -108,6 +109,10 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 const DAY: i64 = 86_400;
+
+/// The first second of the year 0 and the last of 9999.
+const FIRST: i64 = -62_167_219_200;
+const LAST: i64 = 253_402_300_799;
 
 /// `Wednesday, 09-Nov-94 08:49:37 GMT` and room for odd white space.
 const LONGEST: usize = 40;
