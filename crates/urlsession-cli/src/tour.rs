@@ -3,6 +3,7 @@
 //! A stop is a file that says what it shows, why that matters, and checks that it is so. A new capability is a
 //! new file and a line in [`STOPS`].
 
+mod cache;
 mod closed;
 mod cookies;
 mod custom;
@@ -32,6 +33,7 @@ const STOPS: &[Stop] = &[
     styles::STOP,
     redirects::STOP,
     gzip::STOP,
+    cache::STOP,
     closed::STOP,
     cookies::STOP,
     hints::STOP,

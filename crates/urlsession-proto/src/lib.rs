@@ -8,6 +8,8 @@
 //! | [`http1`] | HTTP/1.1 heads, body framings, persistence (RFC 9112) |
 //! | [`method`] | What a method promises, and how Apple spells it (RFC 9110 §9) |
 //! | [`field`] | Field names, values and lists (RFC 9110 §5) |
+//! | [`caching`] | What may be kept, for how long and for whom (RFC 9111) |
+//! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`cookie`] | `Set-Cookie`, its dates, and where a cookie goes (RFC 6265bis) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
@@ -35,10 +37,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod caching;
 pub mod clusters;
 pub mod coding;
 pub mod cookie;
 pub mod data_url;
+pub mod date;
 pub mod disposition;
 pub mod field;
 pub mod http1;

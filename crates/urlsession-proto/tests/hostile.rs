@@ -7,7 +7,7 @@ use urlsession_proto::http1::{
     response_framing,
 };
 use urlsession_proto::lines::LineSplitter;
-use urlsession_proto::{coding, cookie, disposition, field, method, mime};
+use urlsession_proto::{caching, coding, cookie, date, disposition, field, method, mime};
 
 const HEADS: [&[u8]; 7] = [
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
@@ -258,6 +258,49 @@ fn damaged_lines_are_cut_alike_whole_and_in_pieces() {
         let whole = lines(&buf, &[0, buf.len()]);
         assert!(whole.iter().all(|line| !line.contains(['\n', '\r', '\u{85}', '\u{2028}'])));
         assert_eq!(whole, lines(&buf, &random.cuts(buf.len())), "{}", buf.escape_ascii());
+    }
+}
+
+#[test]
+fn no_caching_field_panics_and_none_makes_a_response_fresh_for_ever() {
+    const FIELDS: [(&str, &str); 9] = [
+        ("cache-control", "max-age=60, private=\"a, b\", stale-while-revalidate=5, stale-if-error=9"),
+        ("cache-control", "no-cache=\"set-cookie\", must-revalidate, immutable, max-age=\"4294967296\""),
+        ("expires", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("expires", "Sunday, 06-Nov-94 08:49:37 GMT"),
+        ("last-modified", "Sun Nov  6 08:49:37 1994"),
+        ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+        ("age", "18446744073709551615, 5"),
+        ("vary", "Accept, Accept-Language, *"),
+        ("pragma", "no-cache"),
+    ];
+    let mut random = Random(0x5eed_0005);
+    for _ in 0..20_000 {
+        let mut fields = HeaderMap::new();
+        for _ in 0..=random.below(5) {
+            let (name, value) = FIELDS[random.below(FIELDS.len())];
+            let damaged = random.damaged(value.as_bytes());
+            date::parse(&String::from_utf8_lossy(&damaged), i64::MAX);
+            if let Ok(value) = HeaderValue::from_bytes(&damaged) {
+                fields.append(name, value);
+            }
+        }
+        let control = caching::CacheControl::of(&fields);
+        let at = [0, 1_767_225_600, i64::MAX, i64::MIN][random.below(4)];
+        let times = caching::Times { requested: at.saturating_sub(5), received: at };
+        let fresh = caching::Freshness::of(StatusCode::OK, &fields, control, times);
+        assert!(fresh.lifetime.is_none_or(|lifetime| lifetime <= 1 << 31));
+        for now in [i64::MIN, at, at.saturating_add(1 << 32), i64::MAX] {
+            fresh.reuse(&control, random.below(2) == 0, now);
+            fresh.outlives_error(&control, now);
+        }
+        if at == 0 {
+            let late = fresh.reuse(&caching::CacheControl::default(), false, 1 << 33);
+            assert_ne!(late, caching::Reuse::Fresh, "{fields:?}");
+        }
+        let _ = caching::storable(StatusCode::OK, &fields, &control);
+        caching::vary(&fields);
+        caching::merged(&fields, &fields);
     }
 }
 

@@ -15,8 +15,8 @@ pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, Pinned
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
-use crate::message::{HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
-use crate::store::HttpCookieStorage;
+use crate::message::{CachePolicy, HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
+use crate::store::{HttpCookieStorage, UrlCache};
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -108,6 +108,17 @@ pub struct Configuration {
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
     pub app_transport_security: AppTransportSecurity,
+    /// Where responses are kept for later loads ([`UrlCache::shared`]; an ephemeral configuration has one of its own,
+    /// in memory, each); `None` keeps none.
+    #[doc(alias = "urlCache")]
+    #[doc(alias = "URLCache")]
+    pub url_cache: Option<UrlCache>,
+    /// How requests use the cache that do not say so themselves ([`CachePolicy::UseProtocolCachePolicy`]).
+    #[doc(alias = "requestCachePolicy")]
+    pub request_cache_policy: CachePolicy,
+    /// Does a load whose answer may be kept serve those that ask for the same meanwhile (false)? They wait for its
+    /// end, 10 s at most, and load themselves if its answer is not for them. Not of Apple's.
+    pub shares_cacheable_loads: bool,
     /// Protocols of the application's own (none), which load what they claim. They are asked in their order, before
     /// the library's own: one that claims `https` URLs wins over the network.
     #[doc(alias = "protocolClasses")]
@@ -164,6 +175,9 @@ impl Default for Configuration {
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
             additional_trust_anchors: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
+            url_cache: Some(UrlCache::shared()),
+            request_cache_policy: CachePolicy::UseProtocolCachePolicy,
+            shares_cacheable_loads: false,
             protocol_classes: Vec::new(),
             uses_classic_loading_mode: true,
             enables_early_data: false,
@@ -180,7 +194,11 @@ impl Configuration {
     /// The configuration of sessions that write nothing to disk. Sessions made with the same value, or a clone of it,
     /// share its cookies.
     pub fn ephemeral() -> Self {
-        Self { http_cookie_storage: Some(HttpCookieStorage::ephemeral()), ..Self::default() }
+        Self {
+            http_cookie_storage: Some(HttpCookieStorage::ephemeral()),
+            url_cache: Some(UrlCache::private()),
+            ..Self::default()
+        }
     }
 
     /// Does it matter to every load which network is there?

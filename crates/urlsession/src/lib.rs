@@ -42,19 +42,20 @@ pub use crate::configuration::{
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{
-    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, UrlProtocol,
+    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason, WhyAsked,
 };
 pub use crate::message::{
-    Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpCookie, HttpCookieAcceptPolicy,
-    HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidHeaderField,
-    NetworkServiceType, UrlRequest, UrlResponse,
+    Attribution, BodyStream, CachePolicy, CachedUrlResponse, HeaderFields, HttpBody, HttpCookie,
+    HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest,
+    InvalidHeaderField, NetworkServiceType, StoragePolicy, UrlRequest, UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
-pub use crate::store::{HttpCookieChanges, HttpCookieStorage};
+pub use crate::store::{HttpCookieChanges, HttpCookieStorage, UrlCache};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Download, DownloadTask, HarEntry, HarLog, Job, Lines, PersistError, Progress,

@@ -24,7 +24,14 @@ pub use self::custom::{
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+    AuthChallengeDisposition, BodyStream, CachedUrlResponse, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
+};
+
+mod decision;
+
+pub use self::decision::{
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,6 +85,9 @@ pub(crate) trait Ask: Send + Sync {
 
     /// Who answers the challenges of a connection; `None` if nobody does.
     fn challenger(&self) -> Option<Arc<dyn Challenger>>;
+
+    /// Does anyone want to decide what is cached?
+    fn wants_will_cache(&self) -> bool;
 
     /// 0 to 1. The load is polled again when it changes.
     fn priority(&self) -> f32;
@@ -195,6 +205,8 @@ pub(crate) struct Stamps {
     pub(crate) response_end: Option<Instant>,
     /// Why it, or the task after it, failed.
     pub(crate) error: Option<UrlError>,
+    /// What the cache had to do with it; `None` if the load did not come that far.
+    pub(crate) cache: Option<CacheDecision>,
     pub(crate) connection: Option<Arc<Facts>>,
     pub(crate) reused: bool,
     pub(crate) request_head_bytes: u64,
@@ -215,6 +227,7 @@ impl Stamps {
             response_start: None,
             response_end: None,
             error: None,
+            cache: None,
             connection: None,
             reused: false,
             request_head_bytes: 0,
@@ -267,6 +280,9 @@ pub(crate) struct Response {
 /// A response body, pulled chunk by chunk by its reader: what is not pulled stays with the sender.
 pub(crate) struct Body {
     source: Source,
+    tap: Option<Box<dyn Tap>>,
+    /// It is content already, whatever its head says.
+    is_plain: bool,
     decoder: Option<Box<dyn Decode>>,
     coded_rest: Bytes,
     wire_bytes: u64,
@@ -307,6 +323,21 @@ pub(crate) trait Flow: Send {
     }
 }
 
+/// Sees a body go by, as it came. One that is dropped before the end has seen a part.
+pub(crate) trait Tap: Send {
+    /// The next bytes.
+    fn chunk(&mut self, chunk: &Bytes);
+
+    /// The body has been read to its end.
+    fn end(&mut self);
+
+    /// After the end: what the application may decide about.
+    fn proposal(&mut self) -> Option<CachedUrlResponse>;
+
+    /// What the application decided.
+    fn decide(self: Box<Self>, decision: Option<CachedUrlResponse>);
+}
+
 /// A connection that no longer carries HTTP.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -328,6 +359,8 @@ impl Body {
     pub(crate) fn empty() -> Self {
         Self {
             source: Source::Empty,
+            tap: None,
+            is_plain: false,
             decoder: None,
             coded_rest: Bytes::new(),
             wire_bytes: 0,
@@ -342,6 +375,8 @@ impl Body {
         let source = if data.is_empty() { Source::Empty } else { Source::Data(data) };
         Self {
             source,
+            tap: None,
+            is_plain: false,
             decoder: None,
             coded_rest: Bytes::new(),
             wire_bytes,
@@ -354,6 +389,8 @@ impl Body {
     pub(crate) fn flow(flow: Box<dyn Flow>) -> Self {
         Self {
             source: Source::Flow(flow),
+            tap: None,
+            is_plain: false,
             decoder: None,
             coded_rest: Bytes::new(),
             wire_bytes: 0,
@@ -361,6 +398,27 @@ impl Body {
             delivered: 0,
             turns: 0,
         }
+    }
+
+    /// The same, seen by `tap` as it is read.
+    pub(crate) fn tapped_by(mut self, tap: Box<dyn Tap>) -> Self {
+        self.tap = Some(tap);
+        self
+    }
+
+    /// The same, which is not to be decoded.
+    pub(crate) fn plain(mut self) -> Self {
+        self.is_plain = true;
+        self
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// The tap, once the body has been read to its end.
+    pub(crate) fn take_tap(&mut self) -> Option<Box<dyn Tap>> {
+        self.tap.take().filter(|_| matches!(self.source, Source::Empty))
     }
 
     pub(crate) fn decoded_by(mut self, decoder: Box<dyn Decode>) -> Self {
@@ -433,6 +491,18 @@ impl Body {
     }
 
     fn poll_coded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let poll = self.poll_source(cx);
+        if let (Some(tap), Poll::Ready(chunk)) = (&mut self.tap, &poll) {
+            match chunk {
+                Some(Ok(chunk)) => tap.chunk(chunk),
+                Some(Err(_)) => self.tap = None,
+                None => tap.end(),
+            }
+        }
+        poll
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         match std::mem::replace(&mut self.source, Source::Empty) {
             Source::Empty => Poll::Ready(None),
             Source::Data(data) => Poll::Ready(Some(Ok(data))),

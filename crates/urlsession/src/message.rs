@@ -2,6 +2,7 @@
 //! policy and do no IO.
 
 mod body_stream;
+mod cached_response;
 mod challenge;
 mod cookie;
 mod credential;
@@ -15,6 +16,7 @@ mod server_trust;
 
 pub use body_stream::BodyStream;
 pub(crate) use body_stream::Chunks;
+pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
 pub(crate) use cookie::{LONGEST, ports_text, seconds_of};

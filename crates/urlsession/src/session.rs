@@ -6,6 +6,7 @@ mod delegate;
 mod herald;
 mod making;
 mod publisher;
+mod stores;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -13,7 +14,6 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub use self::delegate::SessionDelegate;
 pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
-use crate::env::Place;
 use crate::task::{DataTask, DelegateQueue, DownloadTask, Roster, Task, TaskDelegate, TaskKind, UploadTask};
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
@@ -203,29 +203,6 @@ pub struct Tasks {
     pub upload: Vec<UploadTask>,
     /// Download tasks.
     pub download: Vec<DownloadTask>,
-}
-
-impl Inner {
-    fn reset(&self) {
-        self.roster.protocols.reset();
-        if let Some(cookies) = &self.roster.config.http_cookie_storage {
-            cookies.remove_all();
-        }
-    }
-
-    async fn flush_stores(&self) {
-        if let Some(cookies) = &self.roster.config.http_cookie_storage {
-            cookies.flush().await;
-        }
-    }
-
-    /// Calls `handler` on the delegate queue when the stores are flushed.
-    fn then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
-        Place::own().spawn(async move {
-            self.flush_stores().await;
-            self.roster.queue.add(handler);
-        });
-    }
 }
 
 impl fmt::Debug for UrlSession {

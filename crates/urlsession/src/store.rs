@@ -2,8 +2,9 @@
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
+pub(crate) mod cache;
 mod cookies;
 mod database;
-
+pub use cache::UrlCache;
 pub(crate) use cookies::Visit;
 pub use cookies::{HttpCookieChanges, HttpCookieStorage};

@@ -5,6 +5,7 @@
 mod answer;
 mod asking;
 mod bytes;
+mod cached;
 mod challenges;
 mod convert;
 mod cookies;

@@ -92,6 +92,7 @@ fn transaction(m: &TransactionMetrics) -> Value {
         "network_protocol_name": m.network_protocol_name,
         "is_proxy_connection": m.is_proxy_connection,
         "is_reused_connection": m.is_reused_connection,
+        "cache_decision": m.cache_decision.map(|decision| decision.to_string()),
         "resource_fetch_type": format!("{:?}", m.resource_fetch_type),
         "count_of_request_header_bytes_sent": m.count_of_request_header_bytes_sent,
         "count_of_request_body_bytes_sent": m.count_of_request_body_bytes_sent,

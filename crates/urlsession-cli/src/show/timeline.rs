@@ -14,6 +14,7 @@ pub(super) fn timeline(metrics: &TransactionMetrics) -> Vec<String> {
     if let Some(end) = phases.iter().map(|phase| phase.end).max() {
         lines.extend(phases.iter().map(|phase| row(phase, end)));
     }
+    lines.extend(metrics.cache_decision.map(|decision| format!("  cache: {decision}")));
     if let Some(connection) = connection(metrics) {
         lines.extend([format!("  {connection}"), format!("  {}", bytes(metrics))]);
     }

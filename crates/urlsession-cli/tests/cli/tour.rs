@@ -7,13 +7,14 @@ use crate::support::*;
 #[test]
 fn the_tour_finds_everything_as_it_should_be() {
     let run = run(&mut command(&["tour"]));
-    assert!(run.ok().contains("12 stops, all as they should be"), "{}", run.text());
+    assert!(run.ok().contains("13 stops, all as they should be"), "{}", run.text());
     assert!(!run.text().contains("WRONG"));
     for what in [
         "1. Three styles",
         "103: Link:",
         "334 bytes before decoding, 88000 after",
         "/account/page gets theme and __Host-id",
+        "cache: fresh",
         "(-1022)",
         "opens in any viewer",
         " ms  │",

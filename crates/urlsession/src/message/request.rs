@@ -223,7 +223,8 @@ impl UrlRequest {
         self.timeout = timeout.into();
     }
 
-    /// What the cache may do; without effect until this library has a cache.
+    /// What the cache may do; [`UseProtocolCachePolicy`](CachePolicy::UseProtocolCachePolicy) (default) is the
+    /// configuration's `request_cache_policy`.
     pub fn cache_policy(&self) -> CachePolicy {
         self.cache_policy
     }
@@ -395,14 +396,15 @@ pub enum CachePolicy {
     #[default]
     #[doc(alias = "useProtocolCachePolicy")]
     UseProtocolCachePolicy = 0,
-    /// Always from the server.
+    /// Always from the server. The answer is kept if it may be.
     #[doc(alias = "reloadIgnoringLocalCacheData")]
     #[doc(alias = "reloadIgnoringCacheData")]
     ReloadIgnoringLocalCacheData = 1,
     /// Any cached answer, however old; else from the server.
     #[doc(alias = "returnCacheDataElseLoad")]
     ReturnCacheDataElseLoad = 2,
-    /// Any cached answer, however old; else fail.
+    /// Any cached answer, however old; else fail with [`ResourceUnavailable`](UrlErrorCode::ResourceUnavailable), the
+    /// code of Apple's systems (their documentation gives `CannotLoadFromNetwork`).
     #[doc(alias = "returnCacheDataDontLoad")]
     ReturnCacheDataDontLoad = 3,
     /// Always from the origin server, past every cache.

@@ -71,6 +71,19 @@ impl UrlResponse {
         Self(Arc::new(Inner { url: Source::Request(request), kind: Kind::Http(head) }))
     }
 
+    /// As `from_http`, for a response that outlives its request.
+    pub(crate) fn kept(url: Url, head: HttpHead) -> Self {
+        Self(Arc::new(Inner { url: Source::Url(url), kind: Kind::Http(head) }))
+    }
+
+    /// This response as the answer to `request`, whose URL may have a fragment of its own.
+    pub(crate) fn answering(&self, request: &Arc<UrlRequest>) -> Self {
+        match &self.0.kind {
+            Kind::Http(head) if self.url() != request.url() => Self::from_http(request.clone(), head.clone()),
+            _ => self.clone(),
+        }
+    }
+
     /// The response of one part of this one: its URL, status and fields, with the part's own fields in place of those
     /// of the same name and of all that describe the body (`Content-*`).
     pub(crate) fn of_part(&self, part: HeaderMap, lines: &[u8]) -> Self {

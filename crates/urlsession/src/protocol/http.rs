@@ -2,6 +2,7 @@
 //!
 //! The first listed sees the request first and the response last. A policy knows nothing of the others.
 
+mod caching;
 mod coding;
 mod connectivity;
 mod cookies;
@@ -15,6 +16,7 @@ mod test_support;
 
 use std::sync::Arc;
 
+use self::caching::Caching;
 use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::Cookies;
@@ -34,11 +36,11 @@ use crate::transport::Pool;
 /// 3. `Security`: sees the URL of every hop
 /// 4. `Cookies`: below authentication, since 401s set cookies too
 /// 5. `Coding`: above the cache, which keeps coded bytes
-/// 6. (caching takes its place here: all below it costs network)
+/// 6. `Caching`: all below it costs network
 /// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
 /// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Cookies<Coding<Connectivity<Retry<W>>>>>>;
+type HttpLoader<W = Exchange> = Redirect<Security<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http(HttpLoader);
@@ -47,7 +49,8 @@ impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
-        let cookies = Cookies::new(config.clone(), Coding::new(connectivity));
+        let caching = Caching::new(config.clone(), connectivity);
+        let cookies = Cookies::new(config.clone(), Coding::new(caching));
         Self(Redirect::new(Security::new(config, cookies)))
     }
 }

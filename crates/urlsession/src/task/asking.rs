@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
-use super::core::Core;
+use super::core::{Core, Style};
+use super::kind::Kind;
 use super::observe::TaskChange;
 use crate::load::{Ask, BoxFuture, Challenger, Priority, UrlProtocolTask};
 use crate::message::{
@@ -100,6 +101,15 @@ impl Ask for Asking<'_> {
 
     fn challenger(&self) -> Option<Arc<dyn Challenger>> {
         self.wants_informational().then(|| self.0.clone() as _)
+    }
+
+    fn wants_will_cache(&self) -> bool {
+        // Apple: of data and upload tasks.
+        if self.0.style != Style::Delegate || !matches!(self.0.kind, Kind::Data | Kind::Upload) {
+            return false;
+        }
+        let live = self.0.live();
+        live.delegate.is_some() || live.session_delegate.is_some()
     }
 
     fn priority(&self) -> f32 {

@@ -13,8 +13,8 @@ use super::metrics::TaskMetrics;
 use super::stream::StreamTask;
 use crate::error::UrlError;
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, HttpUrlResponse, UrlAuthenticationChallenge, UrlRequest,
-    UrlResponse,
+    AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
+    UrlRequest, UrlResponse,
 };
 
 /// The events of a task. Every method has a default body that passes the call on to the session's delegate, so
@@ -23,7 +23,7 @@ use crate::message::{
 ///
 /// Calls come one at a time and in order on the session's [`DelegateQueue`](super::DelegateQueue): creation, then
 /// waiting for connectivity, redirects, informational responses and body progress, then response and data, then
-/// metrics, and completion last. A delegate that panics fails that task and nothing else.
+/// what is to be cached, then metrics, and completion last. A delegate that panics fails that task and nothing else.
 #[allow(unused_variables)]
 #[doc(alias = "URLSessionTaskDelegate")]
 #[doc(alias = "URLSessionDataDelegate")]
@@ -139,6 +139,27 @@ pub trait TaskDelegate: Send + Sync {
     fn did_receive_data(&self, task: &DataTask, data: Bytes) {
         if let Some((next, task)) = task.next_delegate() {
             next.did_receive_data(&DataTask::of(task), data);
+        }
+    }
+
+    /// The whole response could be cached; answer `proposed`, another in its place, or `None` to keep nothing. Comes
+    /// after the last data. Default: `proposed`.
+    ///
+    /// Called only if all of this is so: the task has neither a completion handler nor is it an async call, the
+    /// status is 200 to 299, the response came from the server, policies and header fields allow it to be kept, it is
+    /// not larger than a twentieth of the cache, and the session is not ephemeral. That it is called does not mean
+    /// that the response will be found later. `proposed` holds the bytes as they came (see
+    /// [`CachedUrlResponse::data`]); in an answer with other data, that is content.
+    #[doc(alias = "urlSession(_:dataTask:willCacheResponse:completionHandler:)")]
+    #[doc(alias = "urlSession(_:dataTask:willCacheResponse:)")]
+    fn will_cache_response(
+        &self,
+        task: &DataTask,
+        proposed: CachedUrlResponse,
+    ) -> Answer<Option<CachedUrlResponse>> {
+        match task.next_delegate() {
+            Some((next, task)) => next.will_cache_response(&DataTask::of(task), proposed),
+            None => Answer::default_handling(),
         }
     }
 

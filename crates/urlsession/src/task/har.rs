@@ -133,7 +133,7 @@ impl fmt::Debug for HarEntry {
 
 impl TaskMetrics {
     /// The transactions as entries of a [`HarLog`], in order. One without a response has the status 0; one that
-    /// failed says why in `_error`.
+    /// failed says why in `_error`, and what the cache did is in `_cacheDecision`.
     pub fn har_entries(&self) -> Vec<HarEntry> {
         let all = &self.transaction_metrics;
         let ends = all.iter().skip(1).map(|next| next.fetch_start_date).chain([self.task_interval.1]);
@@ -157,6 +157,8 @@ impl HarEntry {
         let error = m.error.as_ref().map(|error| format!("{}: {error}", error.code().name()));
         let no_response = || m.response.is_none().then(|| "no response".to_owned());
         let error = error.or_else(no_response);
+        let decision = m.cache_decision.map(|decision| Json::Text(decision.to_string()));
+        members.extend(decision.map(|decision| ("_cacheDecision", decision)));
         members.extend(error.map(|error| ("_error", Json::Text(secret::text(&error)))));
         Self { started: m.fetch_start_date, json: Json::Object(members) }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::configuration::TlsVersion;
 use crate::env::InterfaceKind;
 use crate::error::UrlError;
-use crate::load::{Log, Stamps};
+use crate::load::{CacheDecision, Log, Stamps};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
 
 /// What a task did and when.
@@ -83,6 +83,9 @@ pub struct TransactionMetrics {
     /// Where the response came from.
     #[doc(alias = "resourceFetchType")]
     pub resource_fetch_type: ResourceFetchType,
+    /// Why the response came from the cache or not, and whether it is kept; `None` if the load did not come that far.
+    /// Not of Apple's.
+    pub cache_decision: Option<CacheDecision>,
     /// Request line and fields on the wire, in bytes; compressed for HTTP/2.
     #[doc(alias = "countOfRequestHeaderBytesSent")]
     pub count_of_request_header_bytes_sent: u64,
@@ -151,7 +154,7 @@ pub enum ResourceFetchType {
     /// Pushed by the server; never, push is refused.
     #[doc(alias = "serverPush")]
     ServerPush = 2,
-    /// The cache.
+    /// The cache, and nothing was sent. A response that the server has confirmed counts as a network load.
     #[doc(alias = "localCache")]
     LocalCache = 3,
 }
@@ -266,10 +269,12 @@ impl TransactionMetrics {
             network_protocol_name: connection.map(|facts| facts.protocol),
             is_proxy_connection: false,
             is_reused_connection: stamps.reused,
-            resource_fetch_type: match (&stamps.response, connection) {
-                (Some(_), Some(_)) => ResourceFetchType::NetworkLoad,
+            resource_fetch_type: match (&stamps.response, stamps.cache, connection) {
+                (Some(_), Some(cache), _) if cache.is_hit() => ResourceFetchType::LocalCache,
+                (Some(_), _, Some(_)) => ResourceFetchType::NetworkLoad,
                 _ => ResourceFetchType::Unknown,
             },
+            cache_decision: stamps.cache,
             count_of_request_header_bytes_sent: stamps.request_head_bytes,
             count_of_request_body_bytes_sent: stamps.request_body_bytes,
             count_of_request_body_bytes_before_encoding: stamps.request_body_bytes,

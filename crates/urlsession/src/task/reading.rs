@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::convert::{Becomes, Conversion};
 use super::core::{Core, Style};
 use super::delivery::Delivery;
+use super::kind::DataTask;
 use super::observe::TaskChange;
 use super::run;
 use crate::env::Place;
@@ -106,7 +107,20 @@ impl<'a> Reading<'a> {
             delivery.chunk(chunk).await?;
         }
         delivery.end().await?;
+        self.ask_will_cache().await;
         Ok(None)
+    }
+
+    /// What could be cached is the application's to decide.
+    async fn ask_will_cache(&mut self) {
+        let Some(mut tap) = self.body.take_tap() else { return };
+        let (Some(proposed), Some(audience)) = (tap.proposal(), self.core.audience()) else { return };
+        let _excuse = self.core.meter.excuse();
+        let theirs = proposed.clone();
+        let asked = self.core.ask(audience, "will_cache_response", move |delegate, task| {
+            delegate.will_cache_response(&DataTask::of(task.clone()), theirs)
+        });
+        tap.decide(asked.await.unwrap_or(Some(proposed)));
     }
 }
 

@@ -45,6 +45,11 @@ impl DefaultFields {
         let checked = checked.collect();
         Self { fields, block, checked }
     }
+
+    /// The value every request carries, unless it has one of its own.
+    pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
+        self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    }
 }
 
 impl RequestHead<'_> {

@@ -7,6 +7,7 @@ mod support;
 
 mod bad_input;
 mod bytes;
+mod cache;
 mod configuration;
 mod connectivity;
 mod convert;
@@ -39,3 +40,4 @@ mod timeouts;
 mod tls;
 mod trust;
 mod uploads;
+mod url_cache;

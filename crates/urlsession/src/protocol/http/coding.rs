@@ -32,7 +32,11 @@ impl<N: Layer> Layer for Coding<N> {
         }
         let mut response = self.next.load(attempt).await?;
         let Some(head) = response.head.http_head() else { return Ok(response) };
-        if response.body.is_empty() || head.status == http::StatusCode::PARTIAL_CONTENT {
+        // What an application put into the cache is content.
+        if response.body.is_empty()
+            || response.body.is_plain()
+            || head.status == http::StatusCode::PARTIAL_CONTENT
+        {
             return Ok(response);
         }
         let codings = content_codings(&head.fields).unwrap_or_default();

@@ -75,6 +75,13 @@ impl Layer for &Script {
     }
 }
 
+/// For rooms that share the one below.
+impl Layer for Arc<Script> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        (&**self).load(attempt).await
+    }
+}
+
 struct Yes;
 
 impl Ask for Yes {
@@ -114,6 +121,10 @@ impl Ask for Yes {
 
     fn challenger(&self) -> Option<Arc<dyn Challenger>> {
         None
+    }
+
+    fn wants_will_cache(&self) -> bool {
+        false
     }
 
     fn priority(&self) -> f32 {

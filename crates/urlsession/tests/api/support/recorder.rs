@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, BodyStream, Bytes, DataTask, DownloadTask, HttpUrlResponse, ResponseDisposition, SessionDelegate,
-    StreamTask, Task, TaskDelegate, TaskMetrics, UrlError, UrlRequest, UrlResponse, UrlSession,
+    Answer, BodyStream, Bytes, CachedUrlResponse, DataTask, DownloadTask, HttpUrlResponse,
+    ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate, TaskMetrics, UrlError, UrlRequest,
+    UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
 
 type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync;
+
+type Caching = dyn Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync;
 
 /// Records every call. A clone is the same recorder.
 #[derive(Clone, Default)]
@@ -22,6 +25,7 @@ struct Inner {
     changed: Condvar,
     redirects: Mutex<Option<Arc<Redirects>>>,
     disposition: Mutex<Option<ResponseDisposition>>,
+    caching: Mutex<Option<Arc<Caching>>>,
     bodies: Mutex<Vec<BodyStream>>,
 }
 
@@ -35,6 +39,7 @@ pub struct Log {
     pub redirects: Vec<(HttpUrlResponse, UrlRequest)>,
     pub informational: Vec<HttpUrlResponse>,
     pub metrics: Vec<TaskMetrics>,
+    pub proposed: Vec<CachedUrlResponse>,
     pub sent: Vec<(u64, u64, Option<u64>)>,
     pub written: Vec<(u64, u64, Option<u64>)>,
     /// Where the last download was.
@@ -70,6 +75,15 @@ impl Recorder {
     /// Decides responses.
     pub fn disposing(self, disposition: ResponseDisposition) -> Self {
         *self.0.disposition.lock().unwrap() = Some(disposition);
+        self
+    }
+
+    /// Decides what is cached.
+    pub fn caching(
+        self,
+        decide: impl Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.caching.lock().unwrap() = Some(Arc::new(decide));
         self
     }
 
@@ -154,6 +168,16 @@ impl TaskDelegate for Recorder {
 
     fn did_receive_data(&self, _: &DataTask, data: Bytes) {
         self.write("didReceiveData", |log| log.data.extend_from_slice(&data));
+    }
+
+    fn will_cache_response(
+        &self,
+        _: &DataTask,
+        proposed: CachedUrlResponse,
+    ) -> Answer<Option<CachedUrlResponse>> {
+        self.write("willCacheResponse", |log| log.proposed.push(proposed.clone()));
+        let decide = self.0.caching.lock().unwrap().clone();
+        decide.map_or_else(Answer::default_handling, |decide| decide(proposed))
     }
 
     fn did_become_download_task(&self, _: &DataTask, download: &DownloadTask) {

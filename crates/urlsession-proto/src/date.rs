@@ -1,0 +1,188 @@
+//! Dates of HTTP fields (RFC 9110 §5.6.7): the three forms read, the preferred one written. Knows no field and no clock.
+
+/// The moment a date names, in seconds since 1970; `None` if it is none of the three forms or no such day exists.
+///
+/// `now` tells the century of a year of two digits: one that would be more than 50 years ahead is of the last century.
+pub fn parse(text: &str, now: i64) -> Option<i64> {
+    let text = text.trim_matches([' ', '\t']);
+    if text.len() > LONGEST || !text.is_ascii() {
+        return None;
+    }
+    match text.split_once(',') {
+        Some((day, rest)) if DAYS.contains(&day) => fixed_date(rest.strip_prefix(' ')?),
+        Some((day, rest)) if LONG_DAYS.contains(&day) => rfc850_date(rest.strip_prefix(' ')?, now),
+        Some(_) => None,
+        None => asctime_date(text),
+    }
+}
+
+/// The moment as `Sun, 06 Nov 1994 08:49:37 GMT`; moments outside the years 0 to 9999 are cut to them.
+pub fn format(seconds: i64) -> String {
+    let seconds = seconds.clamp(FIRST, LAST);
+    let (days, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+    let (year, month, day) = civil(days);
+    let week_day = DAYS[(days + 4).rem_euclid(7) as usize];
+    let month = MONTHS[month as usize - 1];
+    format!(
+        "{week_day}, {day:02} {month} {year:04} {:02}:{:02}:{:02} GMT",
+        time / 3600,
+        time / 60 % 60,
+        time % 60
+    )
+}
+
+/// `06 Nov 1994 08:49:37 GMT`
+fn fixed_date(text: &str) -> Option<i64> {
+    let [day, month, year, time, zone] = words(text)?;
+    let is_zone = matches!(zone, "GMT" | "UTC");
+    seconds(digits(year, 4)?, month, digits(day, 2)?, time).filter(|_| is_zone)
+}
+
+/// `06-Nov-94 08:49:37 GMT`
+fn rfc850_date(text: &str, now: i64) -> Option<i64> {
+    let [date, time, zone] = words(text)?;
+    let now = now.clamp(FIRST, LAST);
+    let mut parts = date.splitn(3, '-');
+    let (day, month, year) = (digits(parts.next()?, 2)?, parts.next()?, digits(parts.next()?, 2)?);
+    let century = civil(now.div_euclid(DAY)).0.div_euclid(100) * 100;
+    let ahead = |year| seconds(year, month, day, time);
+    if zone != "GMT" {
+        return None;
+    }
+    // RFC 9110 §5.6.7: more than 50 years in the future is the most recent year in the past with those digits.
+    let at = ahead(century + year)?;
+    if at > now.saturating_add(50 * 31_556_952) { ahead(century - 100 + year) } else { Some(at) }
+}
+
+/// `Sun Nov  6 08:49:37 1994`
+fn asctime_date(text: &str) -> Option<i64> {
+    let (week_day, rest) = text.split_at_checked(3)?;
+    let (month, rest) = rest.strip_prefix(' ')?.split_at_checked(3)?;
+    let (day, rest) = rest.strip_prefix(' ')?.split_at_checked(2)?;
+    let (time, year) = rest.strip_prefix(' ')?.split_once(' ')?;
+    let day = day.strip_prefix(' ').map_or_else(|| digits(day, 2), |day| digits(day, 1))?;
+    seconds(digits(year, 4)?, month, day, time).filter(|_| DAYS.contains(&week_day))
+}
+
+fn words<const N: usize>(text: &str) -> Option<[&str; N]> {
+    let mut words = text.split(' ');
+    let mut all = [""; N];
+    for word in &mut all {
+        *word = words.next()?;
+    }
+    words.next().is_none().then_some(all)
+}
+
+fn digits(text: &str, count: usize) -> Option<i64> {
+    let is_number = text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.bytes().fold(0, |number, b| number * 10 + i64::from(b - b'0')))
+}
+
+fn seconds(year: i64, month: &str, day: i64, time: &str) -> Option<i64> {
+    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let mut parts = time.split(':').map(|part| digits(part, 2));
+    let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
+    // A leap second is the last of its minute.
+    let is_time = hour < 24 && minute < 60 && second <= 60 && parts.next().is_none();
+    let days = days_since_1970(year, month, day);
+    (is_time && civil(days) == (year, month, day))
+        .then_some(days * DAY + hour * 3600 + minute * 60 + second.min(59))
+}
+
+/// Days of the proleptic Gregorian calendar, counted in years that begin in March.
+fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// Year, month and day of a number of days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let month = (march + 2) % 12 + 1;
+    (era * 400 + year + i64::from(month <= 2), month, of_year - (153 * march + 2) / 5 + 1)
+}
+
+const DAY: i64 = 86_400;
+
+/// The first second of the year 0 and the last of 9999.
+const FIRST: i64 = -62_167_219_200;
+const LAST: i64 = 253_402_300_799;
+
+/// `Wednesday, 09-Nov-94 08:49:37 GMT` and room for odd white space.
+const LONGEST: usize = 40;
+
+/// From the day of the week 1970 began on, three days earlier.
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const LONG_DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-01-01
+    const NOW: i64 = 1_767_225_600;
+
+    #[test]
+    fn the_three_forms_name_one_moment() {
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            " Sun, 06 Nov 1994 08:49:37 GMT\t",
+        ] {
+            assert_eq!(parse(text, NOW), Some(784_111_777), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_day_is_read_as_it_is_written() {
+        for days in (-719_000..2_900_000).step_by(97) {
+            let at = days * DAY + 3_723;
+            assert_eq!(parse(&format(at), NOW), Some(at), "{}", format(at));
+        }
+        assert_eq!(format(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(format(i64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(format(i64::MIN), "Sat, 01 Jan 0000 00:00:00 GMT");
+    }
+
+    #[test]
+    fn a_year_of_two_digits_is_at_most_fifty_years_ahead() {
+        let year = |text: &str| civil(parse(text, NOW).unwrap().div_euclid(DAY)).0;
+        assert_eq!(year("Friday, 01-Jan-70 00:00:00 GMT"), 2070);
+        assert_eq!(year("Friday, 01-Jan-77 00:00:00 GMT"), 1977);
+        assert_eq!(year("Friday, 01-Jan-25 00:00:00 GMT"), 2025);
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 PST",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Xyz, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT GMT",
+            "Sun, 06 Nov 1994 08:49:37:00 GMT",
+            "Sunday, 06-Nov-1994 08:49:37 GMT",
+            "Sun Nov 06 08:49 1994",
+            "Sün, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 99999 08:49:37 GMT",
+        ] {
+            assert_eq!(parse(text, NOW), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What a load wants of the cache, and what it gets: the pure half of the room.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use urlsession_proto::caching::{CacheControl, Reuse, Why};
+
+use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, StaleUse, WhyAsked};
+use crate::message::{CachePolicy, UrlRequest};
+use crate::store::cache::{Entry, Found};
+
+/// What a request and its policy want.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) control: CacheControl,
+    /// Why the cache has no say, neither now nor afterwards.
+    pub(super) bypass: Option<CacheBypass>,
+    /// May what is kept be used?
+    pub(super) looks: bool,
+    /// Whatever its age?
+    pub(super) any_age: bool,
+    /// Nothing is to be sent.
+    pub(super) only_from_cache: bool,
+    /// Only if the server confirms it.
+    pub(super) revalidates: bool,
+    /// Caches on the way must not answer either.
+    pub(super) past_all_caches: bool,
+}
+
+impl Wish {
+    /// The request's own policy wins over the session's.
+    pub(super) fn of(request: &UrlRequest, default: CachePolicy) -> Self {
+        let policy = match request.cache_policy() {
+            CachePolicy::UseProtocolCachePolicy => default,
+            policy => policy,
+        };
+        let mut wish = Self { looks: true, ..Self::default() };
+        match policy {
+            CachePolicy::UseProtocolCachePolicy => {}
+            CachePolicy::ReloadIgnoringLocalCacheData => wish.looks = false,
+            CachePolicy::ReturnCacheDataElseLoad => wish.any_age = true,
+            CachePolicy::ReturnCacheDataDontLoad => (wish.any_age, wish.only_from_cache) = (true, true),
+            CachePolicy::ReloadIgnoringLocalAndRemoteCacheData => {
+                (wish.looks, wish.past_all_caches) = (false, true);
+            }
+            CachePolicy::ReloadRevalidatingCacheData => wish.revalidates = true,
+        }
+        let fields = request.all_http_header_fields();
+        if fields.is_empty() {
+            return wish;
+        }
+        // Who asks conditions of its own judges the answer itself.
+        if CONDITIONS.iter().any(|name| fields.contains(name)) {
+            wish.bypass = Some(CacheBypass::Conditional);
+        }
+        let value = fields.bytes("cache-control");
+        wish.control = CacheControl::of_values(value);
+        // RFC 9111 §5.4
+        let pragma = fields.bytes("pragma").filter(|_| value.is_none());
+        wish.control.no_cache |= CacheControl::of_values(pragma).no_cache;
+        if wish.control.no_store {
+            wish.bypass = wish.bypass.or(Some(CacheBypass::NoStore));
+        }
+        // RFC 9111 §5.2.1.7
+        wish.only_from_cache |= wish.control.only_if_cached;
+        wish
+    }
+
+    /// Is anything sent beside the request?
+    pub(super) fn is_sent(&self) -> bool {
+        self.past_all_caches || self.revalidates
+    }
+
+    /// What is sent beside the request.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, HeaderValue)> {
+        let control = match (self.past_all_caches, self.revalidates) {
+            (true, _) => Some("no-cache"),
+            (_, true) => Some("max-age=0"),
+            _ => None,
+        };
+        let control = control.map(|value| ("cache-control", HeaderValue::from_static(value)));
+        let pragma = self.past_all_caches.then(|| ("pragma", HeaderValue::from_static("no-cache")));
+        control.into_iter().chain(pragma)
+    }
+
+    /// May it wait for another load of the same?
+    pub(super) fn may_share(&self) -> bool {
+        self.looks && !self.only_from_cache && !self.revalidates && !self.control.no_cache
+    }
+}
+
+/// What to do.
+pub(super) enum Next {
+    /// Answer with what is kept.
+    Serve(Arc<Entry>, CacheLookup),
+    /// Ask the server about what is kept.
+    Ask(Arc<Entry>, WhyAsked),
+    /// Load, and keep what may be kept.
+    Load(CacheLookup),
+    Fail(CacheLookup),
+}
+
+/// Decides; `now` is in seconds since 1970.
+pub(super) fn next(found: &Found, wish: &Wish, now: impl FnOnce() -> i64) -> Next {
+    let missing = match found {
+        Found::Entry(entry) => return of_entry(entry, wish, now()),
+        _ if !wish.looks => CacheLookup::NotAsked(CacheBypass::Policy),
+        Found::OtherVariant => CacheLookup::OtherVariant,
+        Found::Nothing => CacheLookup::Nothing,
+    };
+    if wish.only_from_cache { Next::Fail(missing) } else { Next::Load(missing) }
+}
+
+fn of_entry(entry: &Arc<Entry>, wish: &Wish, now: i64) -> Next {
+    let serve = |lookup| Next::Serve(entry.clone(), lookup);
+    let Some(freshness) = &entry.freshness else { return serve(stale(entry, StaleUse::Policy, now)) };
+    match freshness.reuse(&wish.control, wish.revalidates, now) {
+        Reuse::Fresh => serve(CacheLookup::Fresh {
+            age: Duration::from_secs(freshness.age(now).unwrap_or(0)),
+            lifetime: Duration::from_secs(freshness.lifetime.unwrap_or(0)),
+            is_heuristic: freshness.is_heuristic,
+        }),
+        _ if wish.any_age && !wish.control.no_cache => serve(stale(entry, StaleUse::Policy, now)),
+        Reuse::Accepted => serve(stale(entry, StaleUse::MaxStale, now)),
+        Reuse::WhileRevalidate if !wish.only_from_cache => {
+            serve(stale(entry, StaleUse::WhileRevalidate, now))
+        }
+        _ if wish.only_from_cache => Next::Fail(CacheLookup::Nothing),
+        Reuse::WhileRevalidate => Next::Ask(entry.clone(), WhyAsked::Stale),
+        Reuse::Validate(why) => Next::Ask(entry.clone(), asked(why)),
+    }
+}
+
+/// The stale answer that may stand in for an error, if there is one.
+pub(super) fn in_place_of_error(entry: &Entry, wish: &Wish, now: i64) -> Option<CacheLookup> {
+    let outlives = entry.freshness.is_some_and(|freshness| freshness.outlives_error(&wish.control, now));
+    (outlives && !wish.revalidates).then(|| stale(entry, StaleUse::IfError, now))
+}
+
+pub(super) fn not_asked(bypass: Option<CacheBypass>) -> CacheDecision {
+    let why = bypass.unwrap_or(CacheBypass::Uncacheable);
+    CacheDecision::new(CacheLookup::NotAsked(why), CacheStorage::NotConsidered)
+}
+
+pub(super) const NO_CACHE: CacheDecision = CacheDecision {
+    lookup: CacheLookup::NotAsked(CacheBypass::NoCache),
+    storage: CacheStorage::NotConsidered,
+};
+
+pub(super) const UNCACHEABLE: CacheDecision = CacheDecision {
+    lookup: CacheLookup::NotAsked(CacheBypass::Uncacheable),
+    storage: CacheStorage::NotConsidered,
+};
+
+fn stale(entry: &Entry, by: StaleUse, now: i64) -> CacheLookup {
+    let age = entry.freshness.and_then(|freshness| freshness.age(now)).map(Duration::from_secs);
+    let lifetime = entry.freshness.and_then(|freshness| freshness.lifetime).map(Duration::from_secs);
+    CacheLookup::Stale { age, lifetime, by }
+}
+
+fn asked(why: Why) -> WhyAsked {
+    match why {
+        Why::Stale => WhyAsked::Stale,
+        Why::NoCache => WhyAsked::NoCache,
+        Why::Requested => WhyAsked::Requested,
+        Why::TooOld => WhyAsked::TooOld,
+        Why::ClockWentBack => WhyAsked::ClockWentBack,
+    }
+}
+
+const CONDITIONS: [&str; 6] =
+    ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"];

@@ -1,0 +1,167 @@
+//! The way to the cache on disk: a thread of its own, started when there is something to find or to keep.
+//!
+//! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
+//! not there is known without asking.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use super::memory::Memory;
+use super::shelf::{FILE, Shelf, changed, is_there};
+use crate::env::Place;
+
+pub(super) struct Disk {
+    folder: PathBuf,
+    capacity: Arc<AtomicU64>,
+    memory: Arc<Mutex<Memory>>,
+    index: Arc<Mutex<Index>>,
+    thread: OnceLock<Sender<Job>>,
+    /// The second in which there was no store.
+    absent: AtomicI64,
+    next_body: AtomicU64,
+}
+
+type Job = Box<dyn FnOnce(&mut Shelf) + Send>;
+
+/// What is on disk, as far as is known.
+#[derive(Default)]
+pub(super) struct Index {
+    /// Hashes of the keys; some may be gone.
+    pub(super) known: HashSet<u64>,
+    /// Hashes of keys that are about to be kept, and how often.
+    awaited: HashMap<u64, u32>,
+    /// The store as it was when the hashes were right.
+    pub(super) mark: Option<Mark>,
+}
+
+impl Index {
+    pub(super) fn hash(key: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What was about to be kept is, or will not be.
+    pub(super) fn has_come(&mut self, key: &str) {
+        if let Entry::Occupied(mut awaited) = self.awaited.entry(Self::hash(key)) {
+            *awaited.get_mut() -= 1;
+            if *awaited.get() == 0 {
+                awaited.remove();
+            }
+        }
+    }
+}
+
+/// What changes when any process writes: SQLite's log.
+#[derive(PartialEq, Eq)]
+pub(super) struct Mark(Option<(u64, Option<SystemTime>)>);
+
+impl Mark {
+    pub(super) fn of(folder: &Path) -> Self {
+        Self(changed(&folder.join(format!("{FILE}-wal"))).ok())
+    }
+}
+
+impl Disk {
+    pub(super) fn new(folder: PathBuf, capacity: u64, memory: Arc<Mutex<Memory>>) -> Self {
+        Self {
+            folder,
+            capacity: Arc::new(capacity.into()),
+            memory,
+            index: Arc::default(),
+            thread: OnceLock::new(),
+            absent: AtomicI64::new(i64::MIN),
+            next_body: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity.load(Relaxed)
+    }
+
+    pub(super) fn set_capacity(&self, capacity: u64) {
+        self.capacity.store(capacity, Relaxed);
+        self.run_if_there(Shelf::shrink);
+    }
+
+    /// Is it worth asking for this key? One look at the file system; `now` is in seconds.
+    pub(super) fn may_hold(&self, key: &str, now: i64) -> bool {
+        if self.capacity() == 0 {
+            return false;
+        }
+        if self.thread.get().is_none() {
+            if self.absent.load(Relaxed) == now {
+                return false;
+            }
+            let is_there = is_there(&self.folder);
+            if !is_there {
+                self.absent.store(now, Relaxed);
+            }
+            return is_there;
+        }
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = Index::hash(key);
+        index.known.contains(&hash)
+            || index.awaited.contains_key(&hash)
+            || index.mark.as_ref() != Some(&Mark::of(&self.folder))
+    }
+
+    /// Something is about to be kept for this key.
+    pub(super) fn expect(&self, key: &str) {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        *index.awaited.entry(Index::hash(key)).or_default() += 1;
+    }
+
+    /// A number for a body that comes piece by piece.
+    pub(super) fn new_body(&self) -> u64 {
+        self.next_body.fetch_add(1, Relaxed)
+    }
+
+    pub(super) fn run(&self, job: impl FnOnce(&mut Shelf) + Send + 'static) {
+        let thread = self.thread.get_or_init(|| {
+            let (sender, jobs) = channel::<Job>();
+            let mut shelf = Shelf::new(
+                self.folder.clone(),
+                self.capacity.clone(),
+                self.memory.clone(),
+                self.index.clone(),
+            );
+            Place::thread("urlsession-cache", move || {
+                for job in jobs {
+                    job(&mut shelf);
+                    shelf.settle();
+                }
+            });
+            sender
+        });
+        // Its thread is gone only if it panicked: then nothing is cached on disk.
+        let _ = thread.send(Box::new(job));
+    }
+
+    /// Only if something may have been kept: a store is not made for this.
+    pub(super) fn run_if_there(&self, job: impl FnOnce(&mut Shelf) + Send + 'static) {
+        if self.thread.get().is_some() || is_there(&self.folder) {
+            self.run(job);
+        }
+    }
+
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Shelf) -> T + Send + 'static,
+    ) -> Option<T> {
+        if self.thread.get().is_none() && !is_there(&self.folder) {
+            return None;
+        }
+        let (sender, answer) = oneshot::channel();
+        self.run(move |shelf| drop(sender.send(job(shelf))));
+        answer.await.ok()
+    }
+}

@@ -1,0 +1,266 @@
+//! An entry of the cache: a response, its body or where that lies, and which requests it answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use bytes::Bytes;
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use url::{Position, Url};
+use urlsession_proto::caching::{CacheControl, Freshness, Times};
+
+use super::file::BodyFile;
+use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse};
+
+pub(crate) struct Entry {
+    pub(crate) key: Arc<str>,
+    pub(crate) variant: Variant,
+    pub(crate) response: UrlResponse,
+    pub(crate) times: Times,
+    /// `None` of a response that is not of HTTP.
+    pub(crate) freshness: Option<Freshness>,
+    /// When it was stored, in milliseconds since 1970.
+    pub(crate) stored: i64,
+    pub(crate) content: Content,
+    pub(crate) user_info: Option<BTreeMap<String, String>>,
+    pub(crate) policy: StoragePolicy,
+    /// Is the body as it came, coded as the head says?
+    pub(crate) is_coded: bool,
+    /// Used since the disk was last told.
+    pub(super) is_touched: AtomicBool,
+}
+
+/// A body.
+#[derive(Clone)]
+pub(crate) enum Content {
+    Memory(Bytes),
+    File(Arc<BodyFile>),
+}
+
+impl Content {
+    pub(super) fn length(&self) -> u64 {
+        match self {
+            Self::Memory(data) => data.len() as u64,
+            Self::File(file) => file.length,
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(
+        key: Arc<str>,
+        variant: Variant,
+        cached: &CachedUrlResponse,
+        times: Times,
+        content: Content,
+    ) -> Self {
+        let mut new = Self {
+            key,
+            variant,
+            response: cached.response().clone(),
+            times,
+            freshness: None,
+            stored: times.received.saturating_mul(1000),
+            content,
+            user_info: cached.user_info().cloned(),
+            policy: cached.storage_policy(),
+            is_coded: cached.is_coded(),
+            is_touched: AtomicBool::new(false),
+        };
+        new.judge();
+        new
+    }
+
+    /// Works out the freshness of its head.
+    pub(super) fn judge(&mut self) {
+        self.freshness = self
+            .response
+            .http_head()
+            .map(|head| Freshness::of(head.status, &head.fields, CacheControl::of(&head.fields), self.times));
+    }
+
+    /// The same body under a head that the server has confirmed.
+    pub(crate) fn confirmed(&self, response: UrlResponse, times: Times) -> Self {
+        let mut new = Self {
+            key: self.key.clone(),
+            variant: self.variant.clone(),
+            response,
+            times,
+            freshness: None,
+            stored: self.stored,
+            content: self.content.clone(),
+            user_info: self.user_info.clone(),
+            policy: self.policy,
+            is_coded: self.is_coded,
+            is_touched: AtomicBool::new(false),
+        };
+        new.judge();
+        new
+    }
+
+    /// The same with another body.
+    pub(super) fn with_content(&self, content: Content) -> Self {
+        let mut new = self.confirmed(self.response.clone(), self.times);
+        new.content = content;
+        new
+    }
+
+    /// For the application; `data` is the body.
+    pub(super) fn cached(&self, data: Bytes) -> CachedUrlResponse {
+        let cached = match self.is_coded {
+            true => CachedUrlResponse::coded(self.response.clone(), data),
+            false => CachedUrlResponse::new(self.response.clone(), data),
+        };
+        cached.with_user_info(self.user_info.clone()).with_storage_policy(self.policy)
+    }
+
+    pub(super) fn touch(&self) {
+        if !self.is_touched.load(Relaxed) {
+            self.is_touched.store(true, Relaxed);
+        }
+    }
+
+    /// What it takes: its body, its head, and something for the books.
+    pub(super) fn size(&self) -> u64 {
+        let head = self.response.http_head().map_or(0, |head| {
+            let fields = head.fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 32);
+            head.raw.len() + fields.sum::<usize>()
+        });
+        self.content.length() + (head + self.key.len()) as u64 + OVERHEAD
+    }
+}
+
+/// Under which name the answer to a request is kept: the URL without its fragment. `None` if it is not kept at all:
+/// only GET is, and no URL with a user's name or password in it.
+pub(crate) fn key(request: &UrlRequest) -> Option<&str> {
+    let url = request.url().filter(|_| *request.http_method() == http::Method::GET)?;
+    key_of_url(url)
+}
+
+pub(crate) fn key_of_url(url: &Url) -> Option<&str> {
+    let is_anonymous = url.username().is_empty() && url.password().is_none();
+    is_anonymous.then(|| &url[..Position::AfterQuery])
+}
+
+/// Which requests an entry answers: those that say the same in the fields of its `Vary`, and in `Authorization`
+/// always, since one user's answer is not another's. Values are kept as digests: they may be secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Variant(Vec<(HeaderName, Option<Digest>)>);
+
+type Digest = [u8; 16];
+
+/// What a request says in a field.
+pub(crate) enum Said<'a> {
+    Value(&'a [u8]),
+    Nothing,
+    /// The session may add it: who asks does not know.
+    Unknown,
+}
+
+impl Variant {
+    /// Of a response that varies by `names`.
+    pub(crate) fn of<'a>(mut names: Vec<HeaderName>, said: impl Fn(&str) -> Said<'a>) -> Self {
+        if !names.contains(&AUTHORIZATION) {
+            names.push(AUTHORIZATION);
+        }
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        let value = |name: HeaderName| {
+            let digest = match said(name.as_str()) {
+                Said::Value(value) => Some(digest_of(value)),
+                Said::Nothing | Said::Unknown => None,
+            };
+            (name, digest)
+        };
+        Self(names.into_iter().map(value).collect())
+    }
+
+    pub(crate) fn matches<'a>(&self, said: impl Fn(&str) -> Said<'a>) -> bool {
+        self.0.iter().all(|(name, stored)| match said(name.as_str()) {
+            Said::Value(value) => stored.is_some_and(|stored| stored == digest_of(value)),
+            Said::Nothing => stored.is_none(),
+            Said::Unknown => true,
+        })
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, digest) in &self.0 {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.push(if digest.is_some() { b'=' } else { b';' });
+            bytes.extend_from_slice(digest.as_ref().map_or(&[][..], |digest| digest));
+        }
+        bytes
+    }
+
+    /// `None` if the bytes are none of ours.
+    pub(super) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+        let mut all = Vec::new();
+        while !bytes.is_empty() {
+            let end = bytes.iter().position(|b| matches!(b, b'=' | b';'))?;
+            let name = HeaderName::from_bytes(&bytes[..end]).ok()?;
+            let (digest, rest) = match bytes[end] {
+                b'=' => {
+                    let (digest, rest) = bytes[end + 1..].split_first_chunk::<16>()?;
+                    (Some(*digest), rest)
+                }
+                _ => (None, &bytes[end + 1..]),
+            };
+            all.push((name, digest));
+            bytes = rest;
+        }
+        Some(Self(all))
+    }
+}
+
+/// RFC 9111 §4.1: white space around a value does not count.
+fn digest_of(value: &[u8]) -> Digest {
+    let digest = digest(&SHA256, value.trim_ascii());
+    let mut short = Digest::default();
+    short.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    short
+}
+
+/// Pointers, tables and a row's own bytes, roughly.
+const OVERHEAD: u64 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_no_fragment_and_nobodys_name() {
+        let key = |url: &str| key(&UrlRequest::new(url.parse().unwrap())).map(str::to_owned);
+        assert_eq!(key("http://a/b?c#d").as_deref(), Some("http://a/b?c"));
+        assert_ne!(key("http://a/b"), key("https://a/b"));
+        assert_ne!(key("http://a/b?x=1"), key("http://a/b?x=2"));
+        assert_eq!(key("http://me@a/"), None);
+        assert_eq!(key("http://:secret@a/"), None);
+    }
+
+    #[test]
+    fn a_variant_answers_who_says_the_same() {
+        let names = vec![http::header::ACCEPT, http::header::COOKIE];
+        let german = |name: &str| match name {
+            "accept" => Said::Value(b" text/html "),
+            _ => Said::Nothing,
+        };
+        let variant = Variant::of(names, german);
+        assert!(variant.matches(german));
+        assert!(variant.matches(|name| if name == "accept" {
+            Said::Value(b"text/html")
+        } else {
+            Said::Nothing
+        }));
+        assert!(!variant.matches(|_| Said::Nothing));
+        assert!(!variant.matches(|name| if name == "authorization" {
+            Said::Value(b"x")
+        } else {
+            german(name)
+        }));
+        assert!(variant.matches(|_| Said::Unknown));
+        assert_eq!(Variant::from_bytes(&variant.to_bytes()), Some(variant));
+        assert_eq!(Variant::from_bytes(b"accept=short"), None);
+    }
+}

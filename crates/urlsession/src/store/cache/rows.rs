@@ -1,0 +1,108 @@
+//! The index's table, its rows, and the bodies they name. Who asks for them, and when, is the shelf's business.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use rusqlite::{Connection, Row};
+
+use super::entry::Content;
+use super::file::{BodyFile, checksum_of, read_whole};
+use crate::store::database::Schema;
+
+/// Files whose checksum was right, and when they were last written.
+pub(super) type Verified = HashMap<String, (Option<SystemTime>, Arc<AtomicBool>)>;
+
+/// The body of a row; `None` if it is damaged or gone.
+pub(super) fn content(
+    row: &Row<'_>,
+    folder: &Path,
+    verified: &mut Verified,
+) -> rusqlite::Result<Option<Content>> {
+    let length = u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0);
+    let crc = row.get::<_, i64>(6)? as u32;
+    if let Some(data) = row.get_ref(3)?.as_blob_or_null()? {
+        let is_right = data.len() as u64 == length && checksum_of(data) == crc;
+        return Ok(is_right.then(|| Content::Memory(Bytes::copy_from_slice(data))));
+    }
+    let name: Option<String> = row.get(4)?;
+    Ok(name.and_then(|name| open_body(folder, &name, length, crc, verified)))
+}
+
+fn open_body(folder: &Path, name: &str, length: u64, crc: u32, verified: &mut Verified) -> Option<Content> {
+    // A name of ours leads nowhere else, whatever the index says.
+    if !name.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut file = File::open(bodies(folder).join(name)).ok()?;
+    if length <= WHOLE {
+        return read_whole(&mut file, length, crc).map(Content::Memory);
+    }
+    let metadata = file.metadata().ok().filter(|metadata| metadata.len() == length)?;
+    if verified.len() > VERIFIED {
+        verified.clear();
+    }
+    let written = metadata.modified().ok();
+    let known = verified.entry(name.to_owned()).or_insert_with(|| (written, Arc::default()));
+    if known.0 != written {
+        *known = (written, Arc::default());
+    }
+    Some(Content::File(Arc::new(BodyFile::new(file, length, crc, known.1.clone()))))
+}
+
+/// Deletes rows and says how much they took; their files are the caller's to remove once that is certain.
+pub(super) fn delete_rows(
+    connection: &Connection,
+    condition: &str,
+    values: &[&dyn rusqlite::ToSql],
+    gone: &mut Vec<String>,
+) -> rusqlite::Result<u64> {
+    let mut freed = 0;
+    let mut rows =
+        connection.prepare_cached(&format!("DELETE FROM entries WHERE {condition} RETURNING file, size"))?;
+    let mut rows = rows.query(values)?;
+    while let Some(row) = rows.next()? {
+        gone.extend(row.get::<_, Option<String>>(0)?);
+        freed += row.get::<_, i64>(1)?.unsigned_abs();
+    }
+    Ok(freed)
+}
+
+pub(super) fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))
+}
+
+pub(super) fn bodies(folder: &Path) -> PathBuf {
+    folder.join("bodies")
+}
+
+/// `used` counts uses: the smallest was used longest ago.
+pub(super) const SCHEMA: Schema = Schema {
+    name: "cache",
+    version: 1,
+    create: "CREATE TABLE entries (
+                 id INTEGER PRIMARY KEY,
+                 key TEXT NOT NULL,
+                 variant BLOB NOT NULL,
+                 head BLOB NOT NULL,
+                 body BLOB,
+                 file TEXT,
+                 length INTEGER NOT NULL,
+                 crc INTEGER NOT NULL,
+                 size INTEGER NOT NULL,
+                 stored INTEGER NOT NULL,
+                 used INTEGER NOT NULL,
+                 UNIQUE (key, variant)
+             ) STRICT;
+             CREATE INDEX by_use ON entries (used, size);
+             CREATE INDEX by_file ON entries (file) WHERE file IS NOT NULL;",
+};
+
+/// Larger bodies are read piece by piece.
+const WHOLE: u64 = 2 * 1024 * 1024;
+
+const VERIFIED: usize = 1024;

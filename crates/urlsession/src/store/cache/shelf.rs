@@ -1,0 +1,523 @@
+//! The cache on disk, as its own thread sees it: an index in SQLite, large bodies as files beside it.
+//!
+//! A row is there only when its body is whole, so an entry is whole or absent whenever a process ends. What is found
+//! damaged is removed and is a miss. Nothing here fails a load: what cannot be written is not kept.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+
+use super::disk::{Index, Mark};
+use super::entry::{Entry, Variant};
+use super::file::{BodyWriter, checksum_of};
+use super::format;
+use super::memory::{Found, Memory, VARIANTS};
+use super::rows::{SCHEMA, Verified, bodies, content, data_version, delete_rows};
+use crate::env::{Clock, SystemClock};
+use crate::store::database;
+
+pub(super) struct Shelf {
+    folder: PathBuf,
+    state: State,
+    capacity: Arc<AtomicU64>,
+    memory: Arc<Mutex<Memory>>,
+    index: Arc<Mutex<Index>>,
+    writers: HashMap<u64, BodyWriter>,
+    /// Files whose checksum was right, and when they were last written.
+    verified: Verified,
+    /// Rows used since the index was last told.
+    touched: Vec<i64>,
+    has_warned: bool,
+}
+
+enum State {
+    Closed,
+    Open(Open),
+    /// It cannot be opened; the warning said why.
+    Failed,
+}
+
+struct Open {
+    connection: Connection,
+    /// The sizes of all rows.
+    total: u64,
+    /// Changes when another process writes.
+    data_version: i64,
+    /// Which file it is: it may be removed under our feet.
+    identity: Option<Identity>,
+}
+
+type Identity = (u64, u64);
+
+/// A row's body.
+struct RowBody {
+    inline: Option<Bytes>,
+    file: Option<String>,
+    length: u64,
+    crc: u32,
+}
+
+impl Shelf {
+    pub(super) fn new(
+        folder: PathBuf,
+        capacity: Arc<AtomicU64>,
+        memory: Arc<Mutex<Memory>>,
+        index: Arc<Mutex<Index>>,
+    ) -> Self {
+        Self {
+            folder,
+            state: State::Closed,
+            capacity,
+            memory,
+            index,
+            writers: HashMap::new(),
+            verified: HashMap::new(),
+            touched: Vec::new(),
+            has_warned: false,
+        }
+    }
+
+    /// The newest entry of `key` that is wanted. A large body is open, a small one read.
+    pub(super) fn find(&mut self, key: &str, wanted: &dyn Fn(&Variant) -> bool) -> Found {
+        self.attempt(false, |shelf| shelf.try_find(key, wanted)).unwrap_or(Found::Nothing)
+    }
+
+    fn try_find(&mut self, key: &str, wanted: &dyn Fn(&Variant) -> bool) -> rusqlite::Result<Found> {
+        let State::Open(open) = &self.state else { return Ok(Found::Nothing) };
+        let (mut found, mut bad) = (Found::Nothing, Vec::new());
+        {
+            let mut query = open.connection.prepare_cached(
+                "SELECT id, variant, head, body, file, length, crc FROM entries
+                 WHERE key = ? ORDER BY used DESC",
+            )?;
+            let mut rows = query.query([key])?;
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                let bytes = row.get_ref(1)?.as_blob()?;
+                match Variant::from_bytes(bytes) {
+                    Some(variant) if !wanted(&variant) => {
+                        found = Found::OtherVariant;
+                        continue;
+                    }
+                    Some(_) => {}
+                    None => {
+                        bad.push(id);
+                        continue;
+                    }
+                }
+                let entry = format::decode(key, bytes, row.get_ref(2)?.as_blob()?);
+                let content = content(row, &self.folder, &mut self.verified)?;
+                if let Some((mut entry, content)) = entry.zip(content) {
+                    entry.content = content;
+                    self.touched.push(id);
+                    found = Found::Entry(Arc::new(entry));
+                    break;
+                }
+                bad.push(id);
+            }
+        }
+        if !bad.is_empty() {
+            tracing::warn!(
+                "{} damaged entries of the cache at {} are removed",
+                bad.len(),
+                self.folder.display()
+            );
+            self.remove_rows(&bad)?;
+        }
+        Ok(found)
+    }
+
+    /// Keeps an entry with a body in memory, in place of one with the same key and variant.
+    pub(super) fn put(&mut self, entry: &Entry, data: &Bytes) {
+        if entry.size() > self.capacity.load(Relaxed) {
+            return;
+        }
+        let crc = checksum_of(data);
+        let length = data.len() as u64;
+        if data.len() <= INLINE {
+            let body = RowBody { inline: Some(data.clone()), file: None, length, crc };
+            self.attempt(true, |shelf| shelf.insert(entry, &body));
+            return;
+        }
+        let number = u64::MAX;
+        self.begin(number);
+        self.append(number, data);
+        self.commit(number, entry);
+    }
+
+    /// What was announced for this key has been dealt with.
+    pub(super) fn has_come(&self, key: &str) {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).has_come(key);
+    }
+
+    /// Begins a body that comes piece by piece.
+    pub(super) fn begin(&mut self, number: u64) {
+        if self.attempt(true, |_| Ok(())).is_none() {
+            return;
+        }
+        match BodyWriter::create(&bodies(&self.folder)) {
+            Ok(writer) => drop(self.writers.insert(number, writer)),
+            Err(error) => self.warn(&error),
+        }
+    }
+
+    /// One that cannot be written is given up.
+    pub(super) fn append(&mut self, number: u64, piece: &[u8]) {
+        if let Some(writer) = self.writers.get_mut(&number)
+            && let Err(error) = writer.write(piece)
+        {
+            self.writers.remove(&number);
+            self.warn(&error);
+        }
+    }
+
+    pub(super) fn abandon(&mut self, number: u64) {
+        self.writers.remove(&number);
+    }
+
+    /// The body is whole: the entry is there from now on.
+    pub(super) fn commit(&mut self, number: u64, entry: &Entry) {
+        let Some(writer) = self.writers.remove(&number) else { return };
+        match writer.finish() {
+            Ok((name, length, crc)) => {
+                let body = RowBody { inline: None, file: Some(name.clone()), length, crc };
+                if self.attempt(true, |shelf| shelf.insert(entry, &body)).is_none() {
+                    let _ = fs::remove_file(bodies(&self.folder).join(name));
+                }
+            }
+            Err(error) => self.warn(&error),
+        }
+    }
+
+    /// Another head for the same body.
+    pub(super) fn update(&mut self, entry: &Entry) {
+        self.attempt(false, |shelf| {
+            let open = shelf.open_now()?;
+            open.connection
+                .prepare_cached("UPDATE entries SET head = ? WHERE key = ? AND variant = ?")?
+                .execute(params![format::encode(entry), &*entry.key, entry.variant.to_bytes()])
+        });
+    }
+
+    pub(super) fn remove(&mut self, key: &str) {
+        self.attempt(false, |shelf| shelf.delete("key = ?", &[&key]));
+    }
+
+    pub(super) fn remove_variant(&mut self, key: &str, variant: &Variant) {
+        let variant = variant.to_bytes();
+        self.attempt(false, |shelf| shelf.delete("key = ? AND variant = ?", &[&key, &variant]));
+    }
+
+    pub(super) fn remove_since(&mut self, since: i64) {
+        self.attempt(false, |shelf| shelf.delete("stored > ?", &[&since]));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.attempt(false, |shelf| shelf.delete("true", &[]));
+    }
+
+    /// Bytes used, of every process.
+    pub(super) fn usage(&mut self) -> u64 {
+        self.attempt(false, |shelf| Ok(shelf.open_now()?.total)).unwrap_or(0)
+    }
+
+    /// Makes room, down to the capacity.
+    pub(super) fn shrink(&mut self) {
+        self.attempt(false, |shelf| {
+            let mut gone = Vec::new();
+            let result = shelf.evict(&mut gone);
+            shelf.unlink(gone);
+            result
+        });
+    }
+
+    /// Writes down what was used.
+    pub(super) fn flush(&mut self) {
+        self.attempt(false, Self::tell_uses);
+    }
+
+    /// After each job: what is there now, for those who only want to know whether to ask.
+    pub(super) fn settle(&mut self) {
+        if self.touched.len() >= TOUCHES {
+            self.flush();
+        }
+        let mark = Mark::of(&self.folder);
+        let State::Open(open) = &self.state else { return };
+        let Ok(version) = data_version(&open.connection) else { return };
+        if version != open.data_version {
+            let _ = self.reload();
+        }
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).mark = Some(mark);
+    }
+
+    /// Does `work` on the open index; `None` if there is none, or if it failed.
+    fn attempt<T>(&mut self, makes: bool, work: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> Option<T> {
+        self.open(makes);
+        if !matches!(self.state, State::Open(_)) {
+            return None;
+        }
+        match work(self) {
+            Ok(done) => Some(done),
+            Err(error) => {
+                if matches!(
+                    error.sqlite_error_code(),
+                    Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                ) {
+                    // Opened anew it is looked through, and moved aside if it is as bad as it seems.
+                    self.state = State::Closed;
+                }
+                self.warn(&error);
+                None
+            }
+        }
+    }
+
+    fn open(&mut self, makes: bool) {
+        let path = self.folder.join(FILE);
+        let identity = identity(&path);
+        if let State::Open(open) = &self.state
+            && open.identity != identity
+        {
+            self.state = State::Closed;
+        }
+        if !matches!(self.state, State::Closed) || (identity.is_none() && !makes) {
+            return;
+        }
+        let opened = database::open(&path, &SCHEMA).and_then(|connection| {
+            database::make_folder(&bodies(&self.folder)).map(|()| connection).map_err(|error| {
+                use crate::error::{Phase, UrlError, UrlErrorCode};
+                let detail = format!("no bodies can be kept at {}", self.folder.display());
+                UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(error)
+            })
+        });
+        match opened {
+            Ok(connection) => {
+                let identity = self::identity(&path);
+                self.state = State::Open(Open { connection, total: 0, data_version: 0, identity });
+                match self.reload() {
+                    Ok(()) => self.sweep(),
+                    Err(error) => self.warn(&error),
+                }
+            }
+            Err(error) => {
+                self.state = State::Failed;
+                tracing::warn!("nothing is cached on disk: {error}");
+            }
+        }
+    }
+
+    fn open_now(&mut self) -> rusqlite::Result<&mut Open> {
+        match &mut self.state {
+            State::Open(open) => Ok(open),
+            _ => Err(rusqlite::Error::InvalidQuery),
+        }
+    }
+
+    /// Reads what all processes have written.
+    fn reload(&mut self) -> rusqlite::Result<()> {
+        let open = self.open_now()?;
+        open.data_version = data_version(&open.connection)?;
+        open.total = open
+            .connection
+            .prepare_cached("SELECT coalesce(sum(size), 0) FROM entries")?
+            .query_row([], |row| row.get::<_, i64>(0))?
+            .try_into()
+            .unwrap_or(0);
+        let mut keys = open.connection.prepare_cached("SELECT key FROM entries")?;
+        let known: HashSet<u64> = keys
+            .query_map([], |row| Ok(Index::hash(row.get_ref(0)?.as_str()?)))?
+            .collect::<Result<_, _>>()?;
+        drop(keys);
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).known = known;
+        Ok(())
+    }
+
+    fn insert(&mut self, entry: &Entry, body: &RowBody) -> rusqlite::Result<()> {
+        let mut gone = Vec::new();
+        let size = entry.size().saturating_sub(entry.content.length()) + body.length;
+        let variant = entry.variant.to_bytes();
+        if data_version(&self.open_now()?.connection)? != self.open_now()?.data_version {
+            self.reload()?;
+        }
+        let open = self.open_now()?;
+        let transaction = open.connection.unchecked_transaction()?;
+        let of_key =
+            "SELECT id FROM entries WHERE key = ?1 AND variant != ?2 ORDER BY used DESC LIMIT -1 OFFSET ?3";
+        let surplus = format!("(key = ?1 AND variant = ?2) OR id IN ({of_key})");
+        let freed = delete_rows(
+            &transaction,
+            &surplus,
+            &[&&*entry.key, &variant, &(VARIANTS as i64 - 1)],
+            &mut gone,
+        )?;
+        transaction
+            .prepare_cached(
+                "INSERT INTO entries (key, variant, head, body, file, length, crc, size, stored, used)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(used), 0) + 1 FROM entries))",
+            )?
+            .execute(params![
+                &*entry.key,
+                variant,
+                format::encode(entry),
+                body.inline.as_deref(),
+                body.file,
+                body.length as i64,
+                i64::from(body.crc),
+                size as i64,
+                entry.stored,
+            ])?;
+        transaction.commit()?;
+        open.total = open.total.saturating_sub(freed) + size;
+        self.index.lock().unwrap_or_else(PoisonError::into_inner).known.insert(Index::hash(&entry.key));
+        let evicted = self.evict(&mut gone);
+        self.unlink(gone);
+        evicted
+    }
+
+    fn delete(&mut self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<()> {
+        let mut gone = Vec::new();
+        let open = self.open_now()?;
+        let freed = delete_rows(&open.connection, condition, values, &mut gone)?;
+        open.total = open.total.saturating_sub(freed);
+        self.unlink(gone);
+        Ok(())
+    }
+
+    fn remove_rows(&mut self, rows: &[i64]) -> rusqlite::Result<()> {
+        rows.iter().try_for_each(|id| self.delete("id = ?", &[id]))
+    }
+
+    /// The least recently used go until the rest fits.
+    fn evict(&mut self, gone: &mut Vec<String>) -> rusqlite::Result<()> {
+        let capacity = self.capacity.load(Relaxed);
+        if self.open_now()?.total <= capacity {
+            return Ok(());
+        }
+        self.tell_uses()?;
+        let open = self.open_now()?;
+        let transaction = open.connection.unchecked_transaction()?;
+        let mut over = open.total.saturating_sub(capacity);
+        let mut victims = Vec::new();
+        {
+            let mut oldest = transaction.prepare_cached("SELECT id, size FROM entries ORDER BY used")?;
+            let mut rows = oldest.query([])?;
+            while over > 0
+                && let Some(row) = rows.next()?
+            {
+                victims.push(row.get::<_, i64>(0)?);
+                over = over.saturating_sub(row.get::<_, i64>(1)?.unsigned_abs());
+            }
+        }
+        let mut freed = 0;
+        for id in &victims {
+            freed += delete_rows(&transaction, "id = ?", &[id], gone)?;
+        }
+        transaction.commit()?;
+        open.total = open.total.saturating_sub(freed);
+        Ok(())
+    }
+
+    /// What was used in memory or here is used: the index is told when it matters, not at every use.
+    fn tell_uses(&mut self) -> rusqlite::Result<()> {
+        let ids = std::mem::take(&mut self.touched);
+        let in_memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).touched();
+        if ids.is_empty() && in_memory.is_empty() {
+            return Ok(());
+        }
+        let open = self.open_now()?;
+        let transaction = open.connection.unchecked_transaction()?;
+        let next = "(SELECT coalesce(max(used), 0) + 1 FROM entries)";
+        for id in ids {
+            transaction
+                .prepare_cached(&format!("UPDATE entries SET used = {next} WHERE id = ?"))?
+                .execute([id])?;
+        }
+        for entry in in_memory {
+            transaction
+                .prepare_cached(&format!("UPDATE entries SET used = {next} WHERE key = ? AND variant = ?"))?
+                .execute(params![&*entry.key, entry.variant.to_bytes()])?;
+        }
+        transaction.commit()
+    }
+
+    fn unlink(&mut self, files: Vec<String>) {
+        for name in files {
+            self.verified.remove(&name);
+            // Gone already is as good; whoever reads it has it open.
+            let _ = fs::remove_file(bodies(&self.folder).join(name));
+        }
+    }
+
+    /// Removes files that no row names: of a process that was killed. Young ones may be another's, at work.
+    fn sweep(&mut self) {
+        let State::Open(open) = &self.state else { return };
+        let named = |name: &str| {
+            let query = "SELECT 1 FROM entries WHERE file = ?";
+            open.connection.query_row(query, [name], |_| Ok(())).optional().map_or(true, |row| row.is_some())
+        };
+        let now = SystemClock.wall();
+        let Ok(files) = fs::read_dir(bodies(&self.folder)) else { return };
+        for file in files.flatten() {
+            let changed = file.metadata().and_then(|metadata| metadata.modified());
+            let age = changed.ok().and_then(|changed| now.duration_since(changed).ok());
+            if age.is_some_and(|age| age > ORPHAN_AGE) && !file.file_name().to_str().is_some_and(named) {
+                let _ = fs::remove_file(file.path());
+            }
+        }
+    }
+
+    /// Once: what is wrong with the disk is wrong for every entry.
+    fn warn(&mut self, error: &dyn std::error::Error) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            tracing::warn!(
+                "the cache at {} cannot be used as it should, and loads go on without: {error}",
+                self.folder.display()
+            );
+        }
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// Is there an index?
+pub(super) fn is_there(folder: &Path) -> bool {
+    identity(&folder.join(FILE)).is_some()
+}
+
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<Identity> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|_| (0, 0))
+}
+
+/// What a file system says of a file that is not there is no error.
+pub(super) fn changed(path: &Path) -> io::Result<(u64, Option<SystemTime>)> {
+    let metadata = fs::metadata(path)?;
+    Ok((metadata.len(), metadata.modified().ok()))
+}
+
+pub(super) const FILE: &str = "cache.db";
+
+/// Larger bodies are files.
+const INLINE: usize = 16 * 1024;
+
+/// Uses that are told together.
+const TOUCHES: usize = 256;
+
+const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);
