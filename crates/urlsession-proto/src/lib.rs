@@ -8,6 +8,7 @@
 //! | [`http1`] | HTTP/1.1 heads, body framings, persistence (RFC 9112) |
 //! | [`method`] | What a method promises, and how Apple spells it (RFC 9110 §9) |
 //! | [`field`] | Field names, values and lists (RFC 9110 §5) |
+//! | [`auth`] | Challenges and credentials of HTTP: Basic, Digest, NTLM (RFC 9110 §11, RFC 7617, RFC 7616, MS-NLMP) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
@@ -33,6 +34,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod clusters;
 pub mod coding;
 pub mod disposition;
