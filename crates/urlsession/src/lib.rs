@@ -50,6 +50,7 @@ pub use crate::message::{
     UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
+pub use crate::store::UrlCredentialStorage;
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, HarEntry, HarLog, Job, Lines, Progress, ProgressChanges, ResourceFetchType,

@@ -2,4 +2,7 @@
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
+mod credentials;
 mod database;
+
+pub use credentials::UrlCredentialStorage;

@@ -3,8 +3,6 @@
 //!
 //! It knows no tables; a store brings its [`Schema`]. All of it blocks: call it beside the reactor.
 
-#![allow(dead_code)] // its stores follow
-
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
