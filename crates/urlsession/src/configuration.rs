@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::HeaderFields;
+use crate::store::UrlCredentialStorage;
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -51,6 +52,11 @@ pub struct Configuration {
     /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
     #[doc(alias = "httpMaximumConnectionsPerHost")]
     pub http_maximum_connections_per_host: usize,
+    /// Where credentials are looked up and kept (the [shared](UrlCredentialStorage::shared) storage; that of
+    /// [`ephemeral`](Self::ephemeral) is of its own and writes nothing). Without one they are neither looked up nor kept,
+    /// and nobody is logged in for longer than a task.
+    #[doc(alias = "urlCredentialStorage")]
+    pub url_credential_storage: Option<UrlCredentialStorage>,
     /// Which versions of HTTP may be used (automatic). Not of Apple's.
     pub http_versions: HttpVersions,
     /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
@@ -73,8 +79,8 @@ pub struct Configuration {
 impl Default for Configuration {
     /// The configuration of ordinary sessions.
     ///
-    /// It differs from [`ephemeral`](Self::ephemeral) in the stores it will use for cookies, cache and
-    /// credentials; until this library has them, the two are alike.
+    /// It differs from [`ephemeral`](Self::ephemeral) in the stores it uses: that of credentials, and those for cookies
+    /// and cache once this library has them.
     fn default() -> Self {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
@@ -86,6 +92,7 @@ impl Default for Configuration {
             allows_ultra_constrained_network_access: true,
             http_additional_headers: HeaderFields::new(),
             http_maximum_connections_per_host: 6,
+            url_credential_storage: Some(UrlCredentialStorage::shared()),
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
             tls_minimum_supported_protocol_version: TlsVersion::Tls12,
@@ -100,7 +107,7 @@ impl Default for Configuration {
 impl Configuration {
     /// The configuration of sessions that write nothing to disk.
     pub fn ephemeral() -> Self {
-        Self::default()
+        Self { url_credential_storage: Some(UrlCredentialStorage::ephemeral()), ..Self::default() }
     }
 
     /// Does it matter to every load which network is there?

@@ -3,10 +3,11 @@
 //!
 //! No decisions and no IO here.
 
+use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -42,7 +43,6 @@ pub(crate) trait Ask: Send + Sync {
     ) -> BoxFuture<'a, Option<UrlRequest>>;
 
     /// What to do about a challenge. Without a delegate it is the default handling.
-    #[allow(dead_code)] // its rooms follow
     fn challenge<'a>(
         &'a self,
         challenge: &'a UrlAuthenticationChallenge,
@@ -78,11 +78,30 @@ pub(crate) struct Attempt<'a> {
     pub(crate) added: SmallVec<[(&'static str, HeaderValue); 2]>,
     /// After a failure of a reused connection the next try takes a new one.
     pub(crate) wants_new_connection: bool,
+    /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
+    pub(crate) hold: Option<Hold>,
     pub(crate) ask: &'a dyn Ask,
     pub(crate) meter: &'a Meter,
     pub(crate) log: &'a mut Log,
     pub(crate) place: &'a Place,
     pub(crate) clock: &'a dyn Clock,
+}
+
+/// Keeps the connection of one exchange for the next one of the same attempt. What is in it only the wire knows.
+///
+/// An empty one takes the connection once the response has been read to its end; a full one gives it back to the next
+/// exchange, and does not get it again.
+#[derive(Clone, Default)]
+pub(crate) struct Hold(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+
+impl Hold {
+    pub(crate) fn put(&self, connection: Box<dyn Any + Send>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    }
+
+    pub(crate) fn take(&self) -> Option<Box<dyn Any + Send>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// What the deadlines watch: bytes moved, and waits that do not count.

@@ -14,6 +14,7 @@ use bytes::Bytes;
 pub use self::delegate::SessionDelegate;
 pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
+use crate::env::Place;
 use crate::error::Result;
 use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
 use crate::task::{
@@ -158,8 +159,8 @@ impl UrlSession {
         self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
     }
 
-    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on. Until
-    /// this library has stores, the connections are all there is.
+    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on. Credentials
+    /// are written at once, so the connections are all there is.
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
         self.0.roster.protocols.flush();
@@ -172,18 +173,22 @@ impl UrlSession {
         self.0.roster.queue.add(handler);
     }
 
-    /// Empties the stores of the session, then does as [`flush`](Self::flush). Tasks go on. Until this library has
-    /// stores for cookies, cache and credentials, what is emptied are the TLS sessions.
+    /// Empties the stores of the session, then does as [`flush`](Self::flush). Tasks go on. What is emptied is the storage
+    /// of credentials (the [shared](crate::UrlCredentialStorage::shared) one too, if it is the session's) and the TLS
+    /// sessions, until this library has stores for cookies and cache.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
-        self.0.roster.protocols.reset();
+        self.0.roster.reset(&Place::current()).await;
     }
 
     /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "reset(completionHandler:)")]
     pub fn reset_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
-        self.0.roster.protocols.reset();
-        self.0.roster.queue.add(handler);
+        let (roster, place) = (self.0.roster.clone(), Place::own());
+        place.clone().spawn(async move {
+            roster.reset(&place).await;
+            roster.queue.add(handler);
+        });
     }
 
     /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is

@@ -2,9 +2,11 @@
 //!
 //! The first listed sees the request first and the response last. A policy knows nothing of the others.
 
+mod auth;
 mod coding;
 mod connectivity;
 mod defaults;
+mod discard;
 mod exchange;
 mod local;
 mod redirect;
@@ -15,6 +17,7 @@ mod test_support;
 
 use std::sync::Arc;
 
+use self::auth::{Auth, Known};
 use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::exchange::Exchange;
@@ -29,7 +32,7 @@ use crate::transport::Pool;
 /// The order of the policies:
 ///
 /// 1. `Redirect`: every hop starts afresh
-/// 2. (authentication takes its place here: it repeats a hop with credentials)
+/// 2. `Auth`: repeats a hop with credentials
 /// 3. `Security`: sees the URL of every hop
 /// 4. (cookies take their place here: below authentication, since 401s set cookies too)
 /// 5. `Coding`: above the cache, which keeps coded bytes
@@ -37,21 +40,32 @@ use crate::transport::Pool;
 /// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
 /// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Coding<Connectivity<Retry<W>>>>>;
+type HttpLoader<W = Exchange> = Redirect<Auth<Security<Coding<Connectivity<Retry<W>>>>>>;
 
 /// The loader of `http` and `https`.
-pub(super) struct Http(HttpLoader);
+pub(super) struct Http {
+    loader: HttpLoader,
+    logins: Arc<Known>,
+}
 
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
-        Self(Redirect::new(Security::new(config, Coding::new(connectivity))))
+        let logins = Arc::new(Known::default());
+        let storage = config.url_credential_storage.clone();
+        let auth = Auth::new(storage, logins.clone(), Security::new(config, Coding::new(connectivity)));
+        Self { loader: Redirect::new(auth), logins }
+    }
+
+    /// Nobody is logged in any more.
+    pub(super) fn forget_logins(&self) {
+        self.logins.clear();
     }
 }
 
 impl Protocol for Http {
     fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
-        Box::pin(async move { self.0.load(&mut attempt).await })
+        Box::pin(async move { self.loader.load(&mut attempt).await })
     }
 }

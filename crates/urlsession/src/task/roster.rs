@@ -11,6 +11,7 @@ use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::queue::DelegateQueue;
 use crate::configuration::Configuration;
+use crate::env::Place;
 use crate::protocol::Protocols;
 
 pub(crate) struct Roster {
@@ -94,6 +95,14 @@ impl Roster {
     /// The session's delegate, until the session has ended.
     pub(crate) fn delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
         self.lock().delegate.clone()
+    }
+
+    /// Empties the stores and forgets every server.
+    pub(crate) async fn reset(&self, place: &Place) {
+        if let Some(storage) = self.config.url_credential_storage.clone() {
+            place.blocking(move || storage.empty()).await;
+        }
+        self.protocols.reset();
     }
 
     /// Who asks the session's delegate as such.

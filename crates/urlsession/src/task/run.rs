@@ -81,6 +81,7 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
         request,
         added: Default::default(),
         wants_new_connection: false,
+        hold: None,
         ask: &asking,
         meter: &core.meter,
         log,

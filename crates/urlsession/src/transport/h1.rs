@@ -24,7 +24,7 @@ use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Facts, Flow};
+use crate::load::{Attempt, Body, Facts, Flow, Hold};
 use crate::message::{HttpHead, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     decoder: BodyDecoder,
     body_bytes: u64,
     may_persist: bool,
+    /// Who wants it after this exchange, before the pool.
+    hold: Option<Hold>,
 }
 
 impl Connection {
@@ -85,6 +87,7 @@ impl Connection {
             decoder: BodyDecoder::new(Framing::Empty),
             body_bytes: 0,
             may_persist: true,
+            hold: None,
         }
     }
 
@@ -116,6 +119,7 @@ impl Connection {
     ) -> Result<(UrlResponse, Body)> {
         let clock = attempt.clock;
         let reused = self.is_reused();
+        self.hold = attempt.hold.clone();
         self.begin(head, outgoing);
         let head_bytes = self.out.len() as u64;
         let start = clock.now();
@@ -253,7 +257,10 @@ impl Connection {
                 self.out = Vec::new();
                 self.out_at = 0;
             }
-            Home::release(self);
+            match self.hold.take() {
+                Some(hold) => hold.put(self),
+                None => Home::release(self),
+            }
         }
     }
 }

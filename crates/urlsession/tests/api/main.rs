@@ -5,6 +5,7 @@
 #[allow(unreachable_pub)] // shared by the modules of this one crate
 mod support;
 
+mod auth;
 mod bad_input;
 mod bytes;
 mod connectivity;

@@ -3,12 +3,14 @@
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, BodyStream, Bytes, DataTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task,
-    TaskDelegate, TaskMetrics, UrlError, UrlRequest, UrlResponse, UrlSession,
+    Answer, AuthChallengeDisposition, BodyStream, Bytes, DataTask, HttpUrlResponse, ResponseDisposition,
+    SessionDelegate, Task, TaskDelegate, TaskMetrics, UrlAuthenticationChallenge, UrlError, UrlRequest,
+    UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
 
+type Challenges = dyn Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync;
 type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync;
 
 /// Records every call. A clone is the same recorder.
@@ -22,6 +24,8 @@ struct Inner {
     redirects: Mutex<Option<Arc<Redirects>>>,
     disposition: Mutex<Option<ResponseDisposition>>,
     bodies: Mutex<Vec<BodyStream>>,
+    challenges: Mutex<Option<Arc<Challenges>>>,
+    session_challenges: Mutex<Option<Arc<Challenges>>>,
 }
 
 #[derive(Default, Clone)]
@@ -32,6 +36,7 @@ pub struct Log {
     pub data: Vec<u8>,
     pub response: Option<UrlResponse>,
     pub redirects: Vec<(HttpUrlResponse, UrlRequest)>,
+    pub challenges: Vec<UrlAuthenticationChallenge>,
     pub informational: Vec<HttpUrlResponse>,
     pub metrics: Vec<TaskMetrics>,
     pub sent: Vec<(u64, u64, Option<u64>)>,
@@ -50,6 +55,24 @@ impl Recorder {
         decide: impl Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync + 'static,
     ) -> Self {
         *self.0.redirects.lock().unwrap() = Some(Arc::new(decide));
+        self
+    }
+
+    /// Answers challenges of tasks.
+    pub fn answering(
+        self,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.challenges.lock().unwrap() = Some(Arc::new(decide));
+        self
+    }
+
+    /// Answers challenges of the session.
+    pub fn answering_for_session(
+        self,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.session_challenges.lock().unwrap() = Some(Arc::new(decide));
         self
     }
 
@@ -115,6 +138,18 @@ impl TaskDelegate for Recorder {
         }
     }
 
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        self.write("didReceiveChallenge", |log| log.challenges.push(challenge.clone()));
+        match self.0.challenges.lock().unwrap().clone() {
+            Some(decide) => decide(challenge),
+            None => Answer::default_handling(),
+        }
+    }
+
     fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
         self.write("needNewBodyStream", |_| {});
         let mut bodies = self.0.bodies.lock().unwrap();
@@ -151,6 +186,18 @@ impl TaskDelegate for Recorder {
 }
 
 impl SessionDelegate for Recorder {
+    fn did_receive_challenge(
+        &self,
+        _: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        let Some(decide) = self.0.session_challenges.lock().unwrap().clone() else {
+            return Answer::default_handling();
+        };
+        self.write("didReceiveSessionChallenge", |log| log.challenges.push(challenge.clone()));
+        decide(challenge)
+    }
+
     fn did_become_invalid(&self, _: &UrlSession, error: Option<&UrlError>) {
         assert!(error.is_none());
         self.write("didBecomeInvalid", |log| log.invalid += 1);

@@ -1,0 +1,1 @@
+//! The authentication room over a scripted room.
