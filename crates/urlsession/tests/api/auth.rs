@@ -54,6 +54,66 @@ fn test_basic_auth_request() {
     });
 }
 
+/// The spaces a delegate is asked about, one by one, for these fields.
+fn asked_about(origin: &Origin, values: &[&str]) -> Vec<(Method, Option<String>)> {
+    let reply = values.iter().fold(Reply::new(401), |reply, value| reply.header("WWW-Authenticate", *value));
+    origin.enqueue("/asked", reply);
+    let (session, recorder) =
+        with_recorder(configuration(origin), disposing(Disposition::RejectProtectionSpace));
+    load(&session, origin.url("/asked")).unwrap();
+    let challenges = recorder.log().challenges;
+    let spaces = challenges.iter().map(|challenge| challenge.protection_space());
+    spaces.map(|space| (space.authentication_method(), space.realm().map(Into::into))).collect()
+}
+
+#[test]
+fn test_create_with_http_url_response() {
+    on(Wire::H1, |origin| {
+        assert_eq!(asked_about(origin, &["Basic Realm=\"\""]), [(Method::HttpBasic, Some(String::new()))]);
+        assert_eq!(
+            asked_about(origin, &["Basic realm=\"test\""]),
+            [(Method::HttpBasic, Some("test".into()))]
+        );
+        // The peer knows neither of these.
+        let digest = asked_about(origin, &["Digest realm=\"test\", nonce=\"n\""]);
+        assert_eq!(digest, [(Method::HttpDigest, Some("test".into()))]);
+        assert_eq!(asked_about(origin, &["NTLM"]), [(Method::Ntlm, None)]);
+        assert_eq!(asked_about(origin, &["NT LM realm=\"test\""]), []);
+        assert_eq!(asked_about(origin, &[]), []);
+    });
+}
+
+#[test]
+fn test_create_with_invalid_auth() {
+    on_every_wire(|origin| assert_eq!(asked_about(origin, &["fdsfds"]), []));
+}
+
+#[test]
+fn test_challenge() {
+    on(Wire::H1, |origin| {
+        for (value, realms) in [
+            ("maybe challenge, maybe not", &[][..]),
+            ("Basic Realm=\"Test\",charset=\"utf-8\", other=\"be2e\"", &["Test"]),
+            (
+                "Digest realm=\"Unsupported\", Basic, basic realm =    \"First \\\" realm\", Basic realm=\"Second realm\"",
+                &["First \" realm", "Second realm"],
+            ),
+            ("not real, Basic realm=\"Second realm\"", &["Second realm"]),
+            ("Basic realm=\"Second realm\"charset=", &["Second realm"]),
+            ("Basic reALm = \"Second realm\",charset=", &["Second realm"]),
+            ("Basic realm=\"Second realm", &[]),
+            ("Basic charset=\"utf-8\"", &[]),
+        ] {
+            let asked = asked_about(origin, &[value]);
+            assert_eq!(
+                asked.iter().filter_map(|(_, realm)| realm.as_deref()).collect::<Vec<_>>(),
+                realms,
+                "{value}"
+            );
+        }
+    });
+}
+
 #[test]
 fn the_refusal_is_never_delivered_when_a_credential_follows() {
     on_every_wire(|origin| {
@@ -77,9 +137,10 @@ fn each_try_is_a_transaction_of_its_own() {
         session.data_task(origin.url("/basic/ann/pw")).resume();
         let log = recorder.completed(1);
         let transactions = &log.metrics[0].transaction_metrics;
-        let status: Vec<_> = transactions.iter().map(|one| one.response.as_ref().unwrap().status_code()).collect();
+        let status: Vec<_> =
+            transactions.iter().map(|one| one.response.as_ref().unwrap().status_code()).collect();
         assert_eq!(status, [Some(401), Some(200)]);
-        assert_eq!(transactions[0].count_of_response_body_bytes_received, "need basic".len() as u64);
+        assert_eq!(transactions[0].count_of_response_body_bytes_after_decoding, "need basic".len() as u64);
         assert_eq!(log.metrics[0].redirect_count, 0);
     });
 }

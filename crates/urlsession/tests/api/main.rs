@@ -9,6 +9,7 @@ mod auth;
 mod bad_input;
 mod bytes;
 mod connectivity;
+mod credentials;
 mod data;
 mod delegates;
 mod execution;

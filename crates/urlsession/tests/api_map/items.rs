@@ -6,8 +6,8 @@ use urlsession::{
     ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, NetworkUnavailableReason, Phase, Progress,
     ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState,
     TlsVersion, TransactionMetrics, UnicodeScalars, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence, UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol,
-    UrlProtectionSpaceProxyType, UrlRequest, UrlResponse, UrlSession,
+    UrlCredentialPersistence, UrlCredentialStorage, UrlError, UrlErrorCode, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -438,5 +438,15 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlAuthenticationChallenge::previous_failure_count),
         value!(UrlAuthenticationChallenge::failure_response),
         value!(UrlAuthenticationChallenge::error),
+        kind!(UrlCredentialStorage),
+        value!(UrlCredentialStorage::shared),
+        value!(UrlCredentialStorage::all_credentials),
+        value!(UrlCredentialStorage::credentials),
+        value!(UrlCredentialStorage::set),
+        value!(UrlCredentialStorage::remove),
+        value!(UrlCredentialStorage::remove_with_options),
+        value!(UrlCredentialStorage::default_credential),
+        value!(UrlCredentialStorage::set_default_credential),
+        field!(Configuration::url_credential_storage),
     ]
 }

@@ -61,7 +61,8 @@ impl<N: Layer> Auth<N> {
             return None;
         }
         let revision = self.storage.as_ref()?.revision();
-        let (value, preemption) = self.known.authorize(&attempt.request, revision)?;
+        let of_url = attempt.request.url().and_then(url_credential);
+        let (value, preemption) = self.known.authorize(&attempt.request, of_url.as_ref(), revision)?;
         attempt.added.push((FIELD, value));
         Some(Box::new(preemption))
     }

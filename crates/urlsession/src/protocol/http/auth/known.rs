@@ -11,7 +11,7 @@ use urlsession_proto::auth::basic::directory;
 use urlsession_proto::auth::digest::DigestExpectation;
 
 use super::schemes::Login;
-use super::verdict::Used;
+use super::verdict::{Used, is_same};
 use crate::message::{UrlCredential, UrlProtectionSpace, UrlRequest, UrlResponse};
 
 /// The logins of a session.
@@ -50,9 +50,14 @@ impl Known {
         self.has_any.store(false, Relaxed);
     }
 
-    /// The value for a request to where the session is logged in. What another revision of the store vouched for is
-    /// forgotten.
-    pub(super) fn authorize(&self, request: &UrlRequest, revision: u64) -> Option<(HeaderValue, Preemption)> {
+    /// The value for a request to where the session is logged in, as whom the URL names if it names anybody. What another
+    /// revision of the store vouched for is forgotten.
+    pub(super) fn authorize(
+        &self,
+        request: &UrlRequest,
+        of_url: Option<&UrlCredential>,
+        revision: u64,
+    ) -> Option<(HeaderValue, Preemption)> {
         let url = request.url()?;
         let origin = url.origin();
         let mut entries = self.lock();
@@ -60,7 +65,8 @@ impl Known {
         self.has_any.store(!entries.is_empty(), Relaxed);
         let reach = |entry: &Entry| {
             let below = entry.below.iter().filter(|below| is_below(url.path(), below));
-            below.map(String::len).max().filter(|_| entry.origin == origin)
+            let is_named = of_url.is_none_or(|named| is_same(named, &entry.credential));
+            below.map(String::len).max().filter(|_| entry.origin == origin && is_named)
         };
         // Of several the closest.
         let (_, entry) = entries
@@ -173,7 +179,7 @@ mod tests {
 
     fn sent(known: &Known, url: &str) -> Option<String> {
         let request = UrlRequest::new(url.parse().unwrap());
-        let (value, _) = known.authorize(&request, 1)?;
+        let (value, _) = known.authorize(&request, None, 1)?;
         Some(value.to_str().unwrap().into())
     }
 
@@ -227,7 +233,7 @@ mod tests {
         let known = Known::default();
         learn(&known, "http://a/", "r");
         let request = UrlRequest::new("http://a/".parse().unwrap());
-        assert!(known.authorize(&request, 2).is_none());
+        assert!(known.authorize(&request, None, 2).is_none());
         assert!(known.is_empty());
     }
 

@@ -128,7 +128,7 @@ fn renews(offer: &Offer, used: &Used) -> bool {
 }
 
 /// The same user with the same password, however long it is to be kept.
-fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
+pub(super) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
     one.user() == other.user() && one.password() == other.password()
 }
 
