@@ -44,4 +44,5 @@ pub mod lines;
 pub mod method;
 pub mod mime;
 pub mod multipart;
+pub mod priority;
 pub mod utf8;

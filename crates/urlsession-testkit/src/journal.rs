@@ -18,6 +18,15 @@ pub struct Reset {
     pub code: u32,
 }
 
+/// A changed priority a client told (RFC 9218, 7.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriorityUpdate {
+    /// The stream it is for.
+    pub stream: u32,
+    /// The new value of its `Priority` field.
+    pub value: String,
+}
+
 /// Everything an origin has seen so far.
 #[derive(Debug, Default)]
 pub struct Journal {
@@ -41,6 +50,8 @@ pub struct Journal {
     pub settings_acks: usize,
     /// Error codes of the GOAWAY frames clients sent (HTTP/2).
     pub goaways: Vec<u32>,
+    /// Changed priorities (HTTP/2).
+    pub priority_updates: Vec<PriorityUpdate>,
     /// What clients did against the protocol. A test of a correct client asserts that this is empty.
     pub violations: Vec<String>,
     heads_so_far: usize,

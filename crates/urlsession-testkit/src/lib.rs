@@ -33,7 +33,7 @@ pub use authority::{Certificate, TestAuthority};
 pub use body::pattern;
 pub use builder::{Accept, OriginBuilder};
 pub use gate::{Gate, Hold};
-pub use journal::{Journal, Reset};
+pub use journal::{Journal, PriorityUpdate, Reset};
 pub use origin::Origin;
 pub use reply::{After, Flood, Reply};
 pub use request::{Recorded, Request, TlsFacts};

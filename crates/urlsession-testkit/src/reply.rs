@@ -23,6 +23,8 @@ pub enum After {
     HalfClose,
     /// The connection is reset (SO_LINGER 0).
     Reset,
+    /// It no longer speaks HTTP: what the client sends comes back, until it ends its direction. HTTP/1.1 only.
+    Echo,
 }
 
 /// A bounded burst of HTTP/2 frames sent before the reply goes on as scripted.

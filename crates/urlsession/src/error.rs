@@ -201,8 +201,8 @@ pub enum Phase {
     Redirect,
     /// A delegate of the application.
     Delegate,
-    /// A store on disk: cookies, cache, credentials.
-    Store,
+    /// Reading or writing a file: a download, or a store such as that of cookies.
+    Disk,
 }
 
 /// One word, lower case: `dns`, `connect`, `tls`, …
@@ -221,7 +221,7 @@ impl fmt::Display for Phase {
             Self::Decode => "decode",
             Self::Redirect => "redirect",
             Self::Delegate => "delegate",
-            Self::Store => "store",
+            Self::Disk => "disk",
         })
     }
 }

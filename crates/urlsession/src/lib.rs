@@ -49,13 +49,14 @@ pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
-pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, UrlSession};
+pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::UrlCredentialStorage;
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, HarEntry, HarLog, Job, Lines, Progress, ProgressChanges, ResourceFetchType,
-    Responder, ResponseDisposition, StateChanges, Task, TaskChange, TaskDelegate, TaskMetrics, TaskState,
-    TransactionMetrics, UnicodeScalars,
+    DomainResolutionProtocol, Download, DownloadTask, HarEntry, HarLog, Job, Lines, PersistError, Progress,
+    ProgressChanges, ResourceFetchType, Responder, ResponseDisposition, StateChanges, StreamTask, Task,
+    TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState, TemporaryFile, TransactionMetrics,
+    UnicodeScalars, Upload, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

@@ -14,6 +14,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
@@ -66,6 +67,15 @@ pub(crate) trait Ask: Send + Sync {
     /// No network may be used, and the load waits for one.
     fn waiting_for_connectivity(&self);
 
+    /// 0 to 1. The load is polled again when it changes.
+    fn priority(&self) -> f32;
+
+    /// The same for as long as the response is read.
+    fn lasting_priority(&self) -> Arc<dyn Priority>;
+}
+
+/// Who knows how urgent a response is, at any time.
+pub(crate) trait Priority: Send + Sync {
     /// 0 to 1.
     fn priority(&self) -> f32;
 }
@@ -284,7 +294,15 @@ pub(crate) trait Flow: Send {
 
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
+
+    /// The connection itself, after a response that switched protocols.
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>>;
 }
+
+/// A connection that no longer carries HTTP.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// Undoes a content coding on the fly.
 pub(crate) trait Decode: Send {
@@ -344,6 +362,18 @@ impl Body {
         }
         self.decoder = Some(decoder);
         self
+    }
+
+    /// The connection itself, if the response switched protocols; the body is empty then.
+    pub(crate) fn upgrade(&mut self) -> Option<Box<dyn Duplex>> {
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Flow(flow) if self.decoder.is_none() => match flow.upgrade() {
+                Ok(connection) => return Some(connection),
+                Err(flow) => self.source = Source::Flow(flow),
+            },
+            source => self.source = source,
+        }
+        None
     }
 
     /// Is there nothing left to read?
@@ -474,6 +504,10 @@ impl Flow for Body {
     }
 
     fn finish(self: Box<Self>) {}
+
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+        Err(self)
+    }
 }
 
 /// Chunks of a body given in one go.
@@ -501,6 +535,10 @@ mod tests {
         }
 
         fn finish(self: Box<Self>) {}
+
+        fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+            Err(self)
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod body_stream;
 mod challenge;
 mod credential;
 mod fields;
+mod file_body;
 mod protection_space;
 mod request;
 mod response;

@@ -4,22 +4,17 @@
 
 mod delegate;
 mod herald;
+mod making;
 mod publisher;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use bytes::Bytes;
-
 pub use self::delegate::SessionDelegate;
 pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
 use crate::env::Place;
-use crate::error::Result;
-use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
-use crate::task::{
-    BytesRequest, Core, Data, DataTask, DelegateQueue, Handler, Roster, Style, Task, TaskDelegate,
-};
+use crate::task::{DataTask, DelegateQueue, DownloadTask, Roster, Task, TaskDelegate, TaskKind, UploadTask};
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
 ///
@@ -108,55 +103,27 @@ impl UrlSession {
         *self.0.description.lock().unwrap_or_else(PoisonError::into_inner) = description.map(Into::into);
     }
 
-    /// A data task that tells the delegate of its response and its data. Created suspended.
-    ///
-    /// A malformed request gives a task that fails when it is resumed, as does an invalidated session.
-    #[doc(alias = "dataTask(with:)")]
-    pub fn data_task(&self, request: impl IntoUrlRequest) -> DataTask {
-        self.create(request, Style::Delegate, None)
-    }
-
-    /// A data task that calls `handler` once, on the delegate queue, with body and response or with an error (the
-    /// response, if one came, is then the task's). Created suspended.
-    ///
-    /// Of the delegate's methods those of response, data and completion are not called for it.
-    #[doc(alias = "dataTask(with:completionHandler:)")]
-    pub fn data_task_with_handler(
-        &self,
-        request: impl IntoUrlRequest,
-        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
-    ) -> DataTask {
-        self.create(request, Style::Handler, Some(Box::new(handler)))
-    }
-
-    /// Loads to memory: a future of body and response.
-    #[doc(alias = "data(for:delegate:)")]
-    #[doc(alias = "data(from:delegate:)")]
-    #[doc(alias = "data(for:)")]
-    #[doc(alias = "data(from:)")]
-    pub fn data(&self, request: impl IntoUrlRequest) -> Data {
-        Data::new(self.core(request.into_url_request(), Style::Future, None))
-    }
-
-    /// Loads as a stream: a future of the body to come and the response.
-    #[doc(alias = "bytes(for:delegate:)")]
-    #[doc(alias = "bytes(from:delegate:)")]
-    pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesRequest {
-        BytesRequest::new(self.core(request.into_url_request(), Style::Future, None))
-    }
-
-    /// Loads to memory, as often as it is asked to: a value that is awaited or streamed, each time with a new task.
-    #[doc(alias = "dataTaskPublisher(for:)")]
-    pub fn data_task_publisher(&self, request: impl IntoUrlRequest) -> DataTaskPublisher {
-        DataTaskPublisher::new(request, self.clone())
-    }
-
     /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
     /// identifier.
     #[doc(alias = "getAllTasks(completionHandler:)")]
     #[doc(alias = "allTasks")]
     pub fn all_tasks(&self) -> Vec<Task> {
         self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
+    }
+
+    /// The data, upload and download tasks among [`all_tasks`](Self::all_tasks), each by identifier.
+    #[doc(alias = "getTasksWithCompletionHandler(_:)")]
+    pub fn tasks(&self) -> Tasks {
+        let mut tasks = Tasks::default();
+        for task in self.all_tasks() {
+            match task.kind() {
+                TaskKind::Data => tasks.data.push(DataTask::of(task)),
+                TaskKind::Upload => tasks.upload.push(UploadTask::of(task)),
+                TaskKind::Download => tasks.download.push(DownloadTask::of(task)),
+                TaskKind::Stream => {}
+            }
+        }
+        tasks
     }
 
     /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on. Credentials
@@ -224,18 +191,18 @@ impl UrlSession {
             task.cancel();
         }
     }
+}
 
-    fn create(&self, request: impl IntoUrlRequest, style: Style, handler: Option<Handler>) -> DataTask {
-        DataTask::of(Task::of(self.core(request.into_url_request(), style, handler)))
-    }
-
-    fn core(&self, request: Result<UrlRequest>, style: Style, handler: Option<Handler>) -> Arc<Core> {
-        let core = Core::new(&self.0.roster, request, style, handler);
-        if let Some(delegate) = self.0.roster.delegate() {
-            delegate.did_create_task(&Task::of(core.clone()));
-        }
-        core
-    }
+/// The tasks of a session by their kind; see [`UrlSession::tasks`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Tasks {
+    /// Data tasks.
+    pub data: Vec<DataTask>,
+    /// Upload tasks.
+    pub upload: Vec<UploadTask>,
+    /// Download tasks.
+    pub download: Vec<DownloadTask>,
 }
 
 impl fmt::Debug for UrlSession {

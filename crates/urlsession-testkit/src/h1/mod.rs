@@ -7,7 +7,7 @@ mod outgoing;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use self::head::{Framing, Head};
 use crate::gate::Gate;
@@ -47,7 +47,25 @@ impl Connection {
                 Ok(After::Cut) => return End::Cut,
                 Ok(After::HalfClose) => return End::Half,
                 Ok(After::Reset) => return End::Reset,
+                Ok(After::Echo) => return self.echo().await,
                 Err(Broken(end)) => return end,
+            }
+        }
+    }
+
+    async fn echo(&mut self) -> End {
+        loop {
+            let bytes = self.buffer.split();
+            let sent = async {
+                self.io.write_all(&bytes).await?;
+                self.io.flush().await
+            };
+            if sent.await.is_err() {
+                return End::Gone;
+            }
+            match self.io.read_buf(&mut self.buffer).await {
+                Ok(n) if n > 0 => {}
+                _ => return End::Close { linger: false },
             }
         }
     }
@@ -104,7 +122,7 @@ impl Connection {
             }
             // Closing on unread bytes would reset the connection and could destroy the reply.
             After::Close | After::SilentClose => Err(Broken(End::Close { linger: true })),
-            After::Cut | After::HalfClose | After::Reset => Ok(after),
+            After::Cut | After::HalfClose | After::Reset | After::Echo => Ok(after),
         }
     }
 

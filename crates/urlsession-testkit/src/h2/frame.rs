@@ -19,6 +19,8 @@ pub(super) const PING: u8 = 6;
 pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
+/// RFC 9218, 7.1.
+pub(super) const PRIORITY_UPDATE: u8 = 16;
 
 /// END_STREAM of DATA and HEADERS, ACK of SETTINGS and PING.
 pub(super) const END_STREAM: u8 = 1;

@@ -14,6 +14,7 @@ use super::hpack::Decoder;
 use super::shared::Shared;
 use super::{DEFAULT_WINDOW, respond};
 use crate::io::End;
+use crate::journal::{PriorityUpdate, Reset};
 use crate::reply::Reply;
 use crate::request::Recorded;
 
@@ -210,9 +211,26 @@ impl Reader {
                 Ok(())
             }
             frame::WINDOW_UPDATE => self.window_update(frame),
+            frame::PRIORITY_UPDATE => self.priority_update(frame),
             // PRIORITY says nothing any more, and unknown types are for others.
             _ => Ok(()),
         }
+    }
+
+    /// RFC 9218, 7.1: on the connection, for a stream a request is on.
+    fn priority_update(&mut self, frame: &Frame) -> Result<(), Fault> {
+        if frame.stream != 0 {
+            return Err(Fault::protocol("PRIORITY_UPDATE on a stream"));
+        }
+        let Some((stream, value)) = frame.payload.split_first_chunk() else {
+            return Err(wrong_size("PRIORITY_UPDATE"));
+        };
+        let update = PriorityUpdate {
+            stream: u32::from_be_bytes(*stream),
+            value: String::from_utf8_lossy(value).into_owned(),
+        };
+        self.shared.link.hub.ledger.note(|j| j.priority_updates.push(update));
+        Ok(())
     }
 
     fn extend(&mut self, block: Block, whole: bool) -> Result<(), Fault> {
@@ -426,7 +444,7 @@ impl Reader {
         }
         self.incoming.remove(&frame.stream);
         self.shared.forget(frame.stream);
-        let reset = crate::journal::Reset { connection: self.shared.link.index, stream: frame.stream, code };
+        let reset = Reset { connection: self.shared.link.index, stream: frame.stream, code };
         self.shared.link.hub.ledger.note(|j| j.resets.push(reset));
         Ok(())
     }

@@ -178,7 +178,8 @@ impl Responder {
 
     async fn end_connection(&self, after: After) -> Result<(), Stopped> {
         let end = match after {
-            After::KeepAlive => return Ok(()),
+            // There is nothing but HTTP on HTTP/2 without extended CONNECT.
+            After::KeepAlive | After::Echo => return Ok(()),
             After::Close => return self.shared.go_away(self.shared.newest()).await,
             After::SilentClose => End::Close { linger: true },
             After::Cut => End::Cut,

@@ -1,10 +1,12 @@
 //! A request body that is produced while it is sent.
 //!
-//! It can be read once; who needs it again asks the delegate for a new one. Apple: `httpBodyStream`.
+//! A stream can be read once: who needs it again asks the delegate for a new one. A file is read again. Apple:
+//! `httpBodyStream`.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -12,31 +14,59 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
+use super::file_body::FileBody;
 use crate::env::Place;
+use crate::error::Result;
 
 /// The chunks of a body, pulled one at a time.
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// A body produced while it is sent, of known or unknown length. A clone is the same stream.
+/// A body produced while it is sent, of known or unknown length. A clone is the same body.
 ///
 /// Without a length the body is sent in chunks (RFC 9112 §7.1) or as HTTP/2 DATA without `Content-Length`.
 #[derive(Clone)]
 #[doc(alias = "InputStream")]
 #[doc(alias = "httpBodyStream")]
 pub struct BodyStream {
-    chunks: Arc<Mutex<Option<Chunks>>>,
+    source: Arc<Source>,
     length: Option<u64>,
+}
+
+enum Source {
+    Stream(Mutex<Option<Chunks>>),
+    File(FileBody),
 }
 
 impl BodyStream {
     /// A body from a stream of chunks. An error of the stream fails the task and sends nothing further.
     pub fn from_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self { chunks: Arc::new(Mutex::new(Some(Box::pin(stream)))), length: None }
+        Self::once(Some(Box::pin(stream)))
     }
 
     /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
         Self::from_stream(ReaderStream { state: ReaderState::Idle(Box::new(reader)) })
+    }
+
+    /// A body read from a file. It is as long as the file is now; a file that is another, or changes, before the
+    /// body is sent to its end fails the task. It can be sent as often as needed.
+    ///
+    /// # Errors
+    /// [`FileDoesNotExist`](crate::UrlErrorCode::FileDoesNotExist), [`FileIsDirectory`](crate::UrlErrorCode::FileIsDirectory),
+    /// [`NoPermissionsToReadFile`](crate::UrlErrorCode::NoPermissionsToReadFile).
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let file = FileBody::of(path.as_ref())?;
+        let length = Some(file.length());
+        Ok(Self { source: Arc::new(Source::File(file)), length })
+    }
+
+    /// A body the delegate is asked for when it is needed.
+    pub(crate) fn of_delegate() -> Self {
+        Self::once(None)
+    }
+
+    fn once(chunks: Option<Chunks>) -> Self {
+        Self { source: Arc::new(Source::Stream(Mutex::new(chunks))), length: None }
     }
 
     /// Says how many bytes the stream has: they are sent with `Content-Length`, and a stream that turns out
@@ -52,16 +82,21 @@ impl BodyStream {
         self.length
     }
 
-    /// The chunks; `None` if they were taken before.
+    /// The chunks; `None` if those of a stream were taken before.
     pub(crate) fn take(&self) -> Option<Chunks> {
-        self.chunks.lock().unwrap_or_else(PoisonError::into_inner).take()
+        match &*self.source {
+            Source::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Source::File(file) => {
+                Some(Box::pin(ReaderStream { state: ReaderState::Idle(Box::new(file.reader())) }))
+            }
+        }
     }
 }
 
 /// Streams are equal if they are the same.
 impl PartialEq for BodyStream {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.chunks, &other.chunks)
+        Arc::ptr_eq(&self.source, &other.source)
     }
 }
 
@@ -69,7 +104,7 @@ impl Eq for BodyStream {}
 
 impl Hash for BodyStream {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Arc::as_ptr(&self.chunks).hash(state);
+        Arc::as_ptr(&self.source).hash(state);
     }
 }
 

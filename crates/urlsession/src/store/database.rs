@@ -161,7 +161,7 @@ fn cannot_open(
         schema.name,
         path.display()
     );
-    UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Store, detail).with_source(cause)
+    UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(cause)
 }
 
 /// How long to wait for another process that writes.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::Core;
 use super::observe::TaskChange;
-use crate::load::{Ask, BoxFuture};
+use crate::load::{Ask, BoxFuture, Priority};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -89,5 +89,9 @@ impl Ask for Asking<'_> {
 
     fn priority(&self) -> f32 {
         self.0.priority()
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        self.0.clone()
     }
 }

@@ -15,11 +15,12 @@ use futures_core::Stream;
 use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::governor::Governor;
-use super::handle::{DataTask, Task};
+use super::handle::Task;
+use super::kind::DataTask;
 use super::lines::Lines;
 use super::loading::Loading;
-use super::run;
 use super::text::{Characters, UnicodeScalars};
+use super::{reading, run};
 use crate::env::{Place, block_on};
 use crate::error::{Result, UrlError};
 use crate::load::{Body, Log, Response};
@@ -38,7 +39,7 @@ impl BytesRequest {
 
     /// The task behind it.
     pub fn task(&self) -> DataTask {
-        self.0.task()
+        DataTask::of(self.0.task())
     }
 
     /// A delegate of this task's own; response and data are not delivered to it.
@@ -79,7 +80,7 @@ async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)
         }
         Err(error) => {
             let error = core.name_url(error);
-            run::finish(&core, Err(error.clone()), &mut notes.log, None);
+            run::finish(&core, Some(error.clone()), &mut notes.log);
             Err(error)
         }
     }
@@ -140,10 +141,11 @@ impl AsyncBytes {
         }
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         let core = &self.core;
-        let poll = self.governor.as_mut().poll(cx, |cx| match run::poll_chunk(core, &mut reading.body, cx) {
-            Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
-            Poll::Pending => Poll::Pending,
-        });
+        let poll =
+            self.governor.as_mut().poll(cx, |cx| match reading::poll_chunk(core, &mut reading.body, cx) {
+                Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
+                Poll::Pending => Poll::Pending,
+            });
         match ready!(poll) {
             Ok(Some(chunk)) => Poll::Ready(Some(Ok(chunk))),
             Ok(None) => {
@@ -162,13 +164,7 @@ impl AsyncBytes {
         let Some(Reading { body, mut log }) = self.reading.take() else { return };
         run::seal(&self.core, &mut log, &body);
         drop(body);
-        let response = self.core.live().response.clone();
-        let result = match (error, response) {
-            (Some(error), _) => Err(error),
-            (None, Some(response)) => Ok((Bytes::new(), response)),
-            (None, None) => Err(UrlError::cancelled()),
-        };
-        run::finish(&self.core, result, &mut log, None);
+        run::finish(&self.core, error, &mut log);
     }
 
     /// Bytes for a reader, at most `most`; empty at the end.

@@ -2,12 +2,15 @@
 //!
 //! Handles, futures and the running load all share one. It runs nothing itself.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use super::delegate::TaskDelegate;
+use super::kind::Kind;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
 use super::progress::Controls;
@@ -15,7 +18,7 @@ use super::roster::{Roster, Seat};
 use super::run::{self, Handler};
 use super::state::{Machine, TaskState};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Meter;
+use crate::load::{Meter, Priority};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// How the application hears of a task.
@@ -31,6 +34,7 @@ pub(crate) enum Style {
 
 pub(crate) struct Core {
     identifier: u64,
+    pub(super) kind: Kind,
     pub(super) style: Style,
     pub(super) roster: Arc<Roster>,
     pub(super) meter: Meter,
@@ -50,10 +54,31 @@ pub(super) struct Bytes {
     pub(super) to_receive: AtomicU64,
     /// Delivered to a delegate that has not returned yet.
     pub(super) in_delivery: AtomicU64,
-    /// Already reported as sent.
-    pub(super) reported: AtomicU64,
-    /// Is a report on its way?
-    pub(super) is_reporting: std::sync::atomic::AtomicBool,
+    /// Written to a download's file.
+    pub(super) written: AtomicU64,
+    pub(super) sent_report: Report,
+    pub(super) written_report: Report,
+}
+
+/// A count of which the delegate hears: counts that nobody has heard yet are merged.
+#[derive(Default)]
+pub(super) struct Report {
+    reported: AtomicU64,
+    is_on_its_way: AtomicBool,
+}
+
+impl Report {
+    /// Is one on its way already? If not, the caller sends it.
+    pub(super) fn begin(&self) -> bool {
+        self.is_on_its_way.swap(true, AcqRel)
+    }
+
+    /// What is new, and the total.
+    pub(super) fn end(&self, count: &AtomicU64) -> (u64, u64) {
+        self.is_on_its_way.store(false, Relaxed);
+        let total = count.load(Acquire);
+        (total.saturating_sub(self.reported.swap(total, AcqRel)), total)
+    }
 }
 
 pub(super) const UNKNOWN: u64 = u64::MAX;
@@ -102,6 +127,7 @@ impl Core {
     pub(crate) fn new(
         roster: &Arc<Roster>,
         request: Result<UrlRequest>,
+        kind: Kind,
         style: Style,
         handler: Option<Handler>,
     ) -> Arc<Self> {
@@ -112,6 +138,8 @@ impl Core {
             Err(error) => (None, Some(error)),
         };
         let to_send = request.as_ref().map_or(0, |request| expected_to_send(request));
+        // As Apple documents it: those get everything at once in any case.
+        let prefers_incremental_delivery = style != Style::Handler && !matches!(kind, Kind::Download);
         Arc::new_cyclic(|weak| {
             let (identifier, seat, session_delegate) = roster.enter(weak);
             if seat.is_none() {
@@ -120,6 +148,7 @@ impl Core {
             }
             Self {
                 identifier,
+                kind,
                 style,
                 roster: roster.clone(),
                 meter: Meter::default(),
@@ -139,8 +168,7 @@ impl Core {
                     error: None,
                     measured: Measured::default(),
                     description: None,
-                    // As Apple documents it: a completion handler gets everything at once in any case.
-                    prefers_incremental_delivery: style != Style::Handler,
+                    prefers_incremental_delivery,
                     hints: Hints::default(),
                     delegate: None,
                     session_delegate,
@@ -215,6 +243,56 @@ impl Core {
         }
     }
 
+    /// Ends this task without a word: another, of another kind, takes its place on the session's list, with its
+    /// identifier and all that it knows, and goes on.
+    pub(super) fn hand_over(self: &Arc<Self>, kind: Kind) -> (Arc<Self>, Completed) {
+        let mut live = self.live();
+        let seat = live.seat.take();
+        let successor = Arc::new(Self {
+            identifier: self.identifier,
+            kind,
+            style: self.style,
+            roster: self.roster.clone(),
+            meter: Meter::default(),
+            created: self.created,
+            bytes: Bytes::new(self.bytes.to_send.load(Relaxed)),
+            controls: OnceLock::new(),
+            priority: AtomicU32::new(self.priority.load(Relaxed)),
+            live: Mutex::new(Live {
+                machine: live.machine,
+                seat,
+                has_started: true,
+                has_run: true,
+                has_waited: live.has_waited,
+                original: live.original.clone(),
+                current: live.current.clone(),
+                response: live.response.clone(),
+                error: None,
+                measured: Measured::default(),
+                description: live.description.clone(),
+                prefers_incremental_delivery: false,
+                hints: live.hints,
+                delegate: live.delegate.clone(),
+                session_delegate: live.session_delegate.clone(),
+                handler: None,
+                failure: live.failure.take(),
+                waker: None,
+                watchers: Watchers::default(),
+            }),
+        });
+        successor.bytes.sent.store(self.bytes.sent.load(Relaxed), Relaxed);
+        successor.bytes.to_receive.store(self.bytes.to_receive.load(Relaxed), Relaxed);
+        live.machine.complete();
+        let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
+        drop(live);
+        drop(load);
+        if let Some(seat) = seat {
+            self.roster.reseat(seat, &successor);
+        }
+        watchers.into_iter().for_each(Waker::wake);
+        (successor, Completed(Some(self.clone())))
+    }
+
     /// May the load go on? If not, `cx` is woken when that changes.
     pub(super) fn standing(&self, cx: &Context<'_>) -> Standing {
         let mut live = self.live();
@@ -283,14 +361,21 @@ impl Core {
         live.watchers.add(is_over)
     }
 
-    pub(super) fn priority(&self) -> f32 {
-        f32::from_bits(self.priority.load(Relaxed))
-    }
-
+    /// The load is polled: whoever below acts on the priority looks at it then.
     pub(super) fn set_priority(&self, priority: f32) {
-        if !priority.is_nan() {
-            self.priority.store(priority.clamp(0.0, 1.0).to_bits(), Relaxed);
+        if priority.is_nan() {
+            return;
         }
+        let new = priority.clamp(0.0, 1.0).to_bits();
+        if self.priority.swap(new, Relaxed) != new {
+            self.wake();
+        }
+    }
+}
+
+impl Priority for Core {
+    fn priority(&self) -> f32 {
+        f32::from_bits(self.priority.load(Relaxed))
     }
 }
 
@@ -346,8 +431,9 @@ impl Bytes {
             to_send: AtomicU64::new(to_send),
             to_receive: AtomicU64::new(UNKNOWN),
             in_delivery: AtomicU64::new(0),
-            reported: AtomicU64::new(0),
-            is_reporting: std::sync::atomic::AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            sent_report: Report::default(),
+            written_report: Report::default(),
         }
     }
 }

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use super::answer::Answer;
 use super::core::{Core, UNKNOWN};
 use super::delegate::TaskDelegate;
-use super::handle::{DataTask, Task};
+use super::handle::Task;
+use super::kind::{DataTask, DownloadTask};
 use crate::error::{Phase, UrlError, UrlErrorCode};
 
 /// Whom to call, and with which handle: the one given to a task's own delegate passes on to the session's.
@@ -126,18 +127,31 @@ impl Core {
 
     /// Reports sent body bytes; reports that nobody has heard yet are merged.
     pub(super) fn report_sent(self: &Arc<Self>) {
-        if self.bytes.is_reporting.swap(true, AcqRel) {
+        if self.bytes.sent_report.begin() {
             return;
         }
         let Some(audience) = self.audience() else { return };
         let core = self.clone();
         self.tell(audience, "did_send_body_data", move |delegate, task| {
-            core.bytes.is_reporting.store(false, Relaxed);
-            let total = core.bytes.sent.load(Acquire);
-            let bytes = total.saturating_sub(core.bytes.reported.swap(total, AcqRel));
+            let (bytes, total) = core.bytes.sent_report.end(&core.bytes.sent);
             let expected = Some(core.bytes.to_send.load(Relaxed)).filter(|expected| *expected != UNKNOWN);
             if bytes > 0 {
                 delegate.did_send_body_data(task, bytes, total, expected);
+            }
+        });
+    }
+
+    /// Reports bytes written to a file, as `report_sent` does.
+    pub(super) fn report_written(self: &Arc<Self>, audience: &Audience) {
+        if self.bytes.written_report.begin() {
+            return;
+        }
+        let core = self.clone();
+        self.tell(audience.clone(), "did_write_data", move |delegate, task| {
+            let (new, total) = core.bytes.written_report.end(&core.bytes.written);
+            let expected = Some(core.bytes.to_receive.load(Relaxed)).filter(|expected| *expected != UNKNOWN);
+            if new > 0 {
+                delegate.did_write_data(&DownloadTask::of(task.clone()), new, total, expected);
             }
         });
     }

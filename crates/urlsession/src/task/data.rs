@@ -10,9 +10,9 @@ use bytes::Bytes;
 
 use super::core::Core;
 use super::delegate::TaskDelegate;
-use super::handle::DataTask;
+use super::kind::DataTask;
 use super::loading::Loading;
-use super::run;
+use super::{reading, run};
 use crate::error::Result;
 use crate::message::UrlResponse;
 
@@ -26,12 +26,12 @@ pub struct Data(Loading<(Bytes, UrlResponse)>);
 
 impl Data {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self(Loading::new(core, |core, place| Box::pin(run::collect(core, place))))
+        Self(Loading::new(core, |core, place| Box::pin(run::in_place(core, place, reading::collect))))
     }
 
     /// The task behind it, to observe, suspend or cancel it.
     pub fn task(&self) -> DataTask {
-        self.0.task()
+        DataTask::of(self.0.task())
     }
 
     /// A delegate of this task's own: it is asked about redirects and sees data as it comes, beside the result.

@@ -2,11 +2,15 @@
 //!
 //! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are the courier's.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use super::answer::Answer;
-use super::handle::{DataTask, Task};
+use super::handle::Task;
+use super::kind::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
+use super::stream::StreamTask;
 use crate::error::UrlError;
 use crate::message::{
     AuthChallengeDisposition, BodyStream, HttpUrlResponse, UrlAuthenticationChallenge, UrlRequest,
@@ -138,6 +142,68 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
+    /// The data task has become a download, as [`BecomeDownload`](ResponseDisposition::BecomeDownload) asked: nothing
+    /// more is heard of the data task, the download has its identifier and goes on with its response.
+    #[doc(alias = "urlSession(_:dataTask:didBecome:)")]
+    fn did_become_download_task(&self, task: &DataTask, download: &DownloadTask) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_become_download_task(&DataTask::of(task), download);
+        }
+    }
+
+    /// The data task has become a stream, as [`BecomeStream`](ResponseDisposition::BecomeStream) asked: nothing more is
+    /// heard of the data task, the stream has its identifier and its connection.
+    #[doc(alias = "urlSession(_:dataTask:didBecome:)")]
+    fn did_become_stream_task(&self, task: &DataTask, stream: &StreamTask) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_become_stream_task(&DataTask::of(task), stream);
+        }
+    }
+
+    /// Bytes have been written to the file of a download: since the last call, in total, and how many there will be if
+    /// that is known. Calls that are not heard yet are merged.
+    #[doc(alias = "urlSession(_:downloadTask:didWriteData:totalBytesWritten:totalBytesExpectedToWrite:)")]
+    fn did_write_data(
+        &self,
+        task: &DownloadTask,
+        bytes_written: u64,
+        total_bytes_written: u64,
+        total_bytes_expected_to_write: Option<u64>,
+    ) {
+        if let Some((next, task)) = task.next_delegate() {
+            let (bytes, total, expected) =
+                (bytes_written, total_bytes_written, total_bytes_expected_to_write);
+            next.did_write_data(&DownloadTask::of(task), bytes, total, expected);
+        }
+    }
+
+    /// The download is complete, in the file at `location`. Open it or move it away in this call: it is removed when
+    /// the call returns. [`did_complete`](Self::did_complete) follows.
+    ///
+    /// Not called for tasks with a completion handler and for async calls.
+    #[doc(alias = "urlSession(_:downloadTask:didFinishDownloadingTo:)")]
+    fn did_finish_downloading(&self, task: &DownloadTask, location: &Path) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_finish_downloading(&DownloadTask::of(task), location);
+        }
+    }
+
+    /// Nothing more can be read of a stream: the other side has closed it, or it broke.
+    #[doc(alias = "urlSession(_:readClosedFor:)")]
+    fn read_closed(&self, task: &StreamTask) {
+        if let Some((next, task)) = task.next_delegate_of_stream() {
+            next.read_closed(&task);
+        }
+    }
+
+    /// Nothing more can be written to a stream: it never could, as that of a response, or it broke.
+    #[doc(alias = "urlSession(_:writeClosedFor:)")]
+    fn write_closed(&self, task: &StreamTask) {
+        if let Some((next, task)) = task.next_delegate_of_stream() {
+            next.write_closed(&task);
+        }
+    }
+
     /// Everything that was measured; the call before the last.
     #[doc(alias = "urlSession(_:task:didFinishCollecting:)")]
     fn did_finish_collecting_metrics(&self, task: &Task, metrics: &TaskMetrics) {
@@ -169,4 +235,12 @@ pub enum ResponseDisposition {
     #[default]
     #[doc(alias = "allow")]
     Allow,
+    /// Save the body in a file: the task becomes a [`DownloadTask`]. For a part of `multipart/x-mixed-replace` it is
+    /// [`Allow`](Self::Allow).
+    #[doc(alias = "becomeDownload")]
+    BecomeDownload,
+    /// Read the body by hand, and, after 101 (Switching Protocols), write to the connection: the task becomes a
+    /// [`StreamTask`]. For a part of `multipart/x-mixed-replace` it is [`Allow`](Self::Allow).
+    #[doc(alias = "becomeStream")]
+    BecomeStream,
 }

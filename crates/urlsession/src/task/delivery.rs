@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
+use super::convert::Becomes;
 use super::core::Core;
 use super::courier::Audience;
 use super::delegate::ResponseDisposition;
-use super::handle::DataTask;
+use super::kind::DataTask;
 use super::parts::{Part, Parts};
 use crate::error::{Result, UrlError};
 use crate::message::UrlResponse;
@@ -25,14 +26,16 @@ pub(super) struct Delivery {
 
 impl Delivery {
     /// The head is here. It is heard at once, unless there will be one for each part.
-    pub(super) async fn begin(core: &Arc<Core>, audience: Audience, head: &UrlResponse) -> Result<Self> {
+    pub(super) async fn begin(
+        core: &Arc<Core>,
+        audience: Audience,
+        head: &UrlResponse,
+    ) -> Result<(Self, Option<Becomes>)> {
         let parts = Parts::of(head)?;
         let gathered = (!core.live().prefers_incremental_delivery).then(BytesMut::new);
         let mut this = Self { core: core.clone(), audience, parts, unheard: Some(head.clone()), gathered };
-        if this.parts.is_none() {
-            this.hear_of_whole().await?;
-        }
-        Ok(this)
+        let becomes = if this.parts.is_none() { this.hear_of_whole().await? } else { None };
+        Ok((this, becomes))
     }
 
     /// More of the body is here.
@@ -45,7 +48,8 @@ impl Delivery {
         parts.push(&chunk);
         while let Some(part) = self.parts.as_mut().map_or(Ok(None), Parts::next)? {
             match part {
-                Part::Response(response) => self.response(response).await?,
+                // Only a whole response can become another task.
+                Part::Response(response) => drop(self.response(response).await?),
                 Part::Data(data) => self.data(data).await,
             }
         }
@@ -56,7 +60,7 @@ impl Delivery {
     pub(super) async fn end(mut self) -> Result<()> {
         if self.unheard.is_some() {
             // No body, no parts: the answer to a HEAD, for one.
-            return self.hear_of_whole().await;
+            return self.hear_of_whole().await.map(drop);
         }
         if let Some(rest) = self.parts.as_mut().map_or(Ok(None), Parts::finish)? {
             self.data(rest).await;
@@ -65,14 +69,14 @@ impl Delivery {
         Ok(())
     }
 
-    async fn hear_of_whole(&mut self) -> Result<()> {
+    async fn hear_of_whole(&mut self) -> Result<Option<Becomes>> {
         match self.unheard.take() {
             Some(head) => self.response(head).await,
-            None => Ok(()),
+            None => Ok(None),
         }
     }
 
-    async fn response(&mut self, response: UrlResponse) -> Result<()> {
+    async fn response(&mut self, response: UrlResponse) -> Result<Option<Becomes>> {
         self.deliver_gathered().await;
         let disposition = {
             let _excuse = self.core.meter.excuse();
@@ -86,7 +90,9 @@ impl Delivery {
                 self.core.cancel();
                 Err(UrlError::cancelled())
             }
-            ResponseDisposition::Allow => Ok(()),
+            ResponseDisposition::Allow => Ok(None),
+            ResponseDisposition::BecomeDownload => Ok(Some(Becomes::Download)),
+            ResponseDisposition::BecomeStream => Ok(Some(Becomes::Stream)),
         }
     }
 

@@ -1,9 +1,8 @@
-//! `Task` and `DataTask`: cheap handles. A clone is the same task.
+//! `Task`: a cheap handle of any task. A clone is the same task. What the kinds add is in rooms of their own.
 //!
-//! Apple: *URLSessionTask*, *URLSessionDataTask*.
+//! Apple: *URLSessionTask*.
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
@@ -15,7 +14,7 @@ use super::observe::{Changes, StateChanges};
 use super::progress::Progress;
 use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::WaitReason;
+use crate::load::{Priority, WaitReason};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// A task of a session. Created suspended: [`resume`](Self::resume) starts it.
@@ -40,6 +39,10 @@ impl Task {
 
     pub(crate) fn of(core: Arc<Core>) -> Self {
         Self { core, passes_on: false }
+    }
+
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.core
     }
 
     pub(super) fn passing_on(core: Arc<Core>) -> Self {
@@ -157,13 +160,18 @@ impl Task {
         known(&self.core.bytes.to_send)
     }
 
-    /// From 0 to 1: who gets a connection first when they are scarce.
+    /// From 0 to 1: who gets a connection first when they are scarce, and, on HTTP/2, whose response the server is
+    /// to send first (RFC 9218).
     pub fn priority(&self) -> f32 {
         self.core.priority()
     }
 
-    /// Changes the priority; values outside 0 to 1 are clamped, NaN is ignored. It has no effect on a task that
-    /// already has a connection or already waits for one.
+    /// Changes the priority; values outside 0 to 1 are clamped, NaN is ignored.
+    ///
+    /// At any time: a task that waits for a connection moves to its new place in the queue, behind those that
+    /// already have that priority; one whose response is awaited or read over HTTP/2 tells the server in a
+    /// PRIORITY_UPDATE frame (RFC 9218 §7.1), a suspended one when it is resumed. HTTP/1.1 has no way to tell a server
+    /// that has the request.
     pub fn set_priority(&self, priority: f32) {
         self.core.set_priority(priority);
     }
@@ -281,30 +289,5 @@ impl fmt::Debug for Task {
             .field("state", &self.state())
             .field("request", &self.current_request())
             .finish_non_exhaustive()
-    }
-}
-
-/// A task that delivers its response to memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[doc(alias = "URLSessionDataTask")]
-pub struct DataTask(Task);
-
-impl DataTask {
-    pub(crate) fn of(task: Task) -> Self {
-        Self(task)
-    }
-}
-
-impl Deref for DataTask {
-    type Target = Task;
-
-    fn deref(&self) -> &Task {
-        &self.0
-    }
-}
-
-impl From<DataTask> for Task {
-    fn from(task: DataTask) -> Self {
-        task.0
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::core::Core;
 use super::delegate::TaskDelegate;
-use super::handle::{DataTask, Task};
+use super::handle::Task;
 use super::run;
 use crate::env::{Place, block_on};
 use crate::error::{Result, UrlError};
@@ -27,8 +27,8 @@ impl<T> Loading<T> {
         Self { core, start, load: None, is_done: false }
     }
 
-    pub(super) fn task(&self) -> DataTask {
-        DataTask::of(Task::of(self.core.clone()))
+    pub(super) fn task(&self) -> Task {
+        Task::of(self.core.clone())
     }
 
     pub(super) fn set_delegate(&self, delegate: impl TaskDelegate + 'static) {
@@ -70,7 +70,7 @@ impl<T> Drop for Loading<T> {
         if !self.is_done {
             self.load = None;
             self.core.cancel();
-            run::finish(&self.core, Err(UrlError::cancelled()), &mut Log::new(), None);
+            run::finish(&self.core, Some(UrlError::cancelled()), &mut Log::new());
         }
     }
 }

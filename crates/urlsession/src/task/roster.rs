@@ -63,6 +63,13 @@ impl Roster {
         (identifier, seat, tasks.delegate.clone())
     }
 
+    /// Another task takes the seat of one.
+    pub(super) fn reseat(&self, seat: Seat, task: &Arc<Core>) {
+        if let Some(place) = self.lock().list.get_mut(seat.0) {
+            *place = Arc::downgrade(task);
+        }
+    }
+
     /// A task is over, or was dropped before it began.
     pub(super) fn leave(&self, seat: Seat) {
         let mut tasks = self.lock();

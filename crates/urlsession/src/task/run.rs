@@ -1,68 +1,100 @@
 //! The run of a task, from its request to its end. Who is called in between is the courier's business.
 
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::asking::Asking;
+use super::convert;
 use super::core::{Core, Style};
-use super::delivery::Delivery;
+use super::courier::Audience;
+use super::download;
 use super::governor::Governor;
+use super::kind::Kind;
 use super::observe::TaskChange;
+use super::reading;
+use super::temporary_file::TemporaryFile;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Log, Response};
 use crate::message::UrlResponse;
 
-/// Called once with what a data task got.
-pub(crate) type Handler = Box<dyn FnOnce(Result<(Bytes, UrlResponse)>) + Send>;
+/// Called once with what a task got.
+pub(crate) enum Handler {
+    Data(HandlerOf<(Bytes, UrlResponse)>),
+    File(HandlerOf<(TemporaryFile, UrlResponse)>),
+}
+
+type HandlerOf<T> = Box<dyn FnOnce(Result<T>) + Send>;
 
 /// Runs a resumed task on the library's own runtime.
 pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
     let place = Place::own();
     place.clone().spawn(async move {
-        let mut log = Log::new();
-        let result = governed(&core, &place, work(&core, &place, &mut log)).await;
-        finish(&core, result, &mut log, handler);
+        match handler {
+            Some(Handler::Data(handler)) => {
+                let mut log = Log::new();
+                let result = governed(&core, &place, reading::collect(&core, &place, &mut log)).await;
+                finish_with(&core, result, &mut log, handler);
+            }
+            // In boxes of their own: what few tasks need is not carried by all.
+            Some(Handler::File(handler)) => {
+                let mut log = Log::new();
+                let load = Box::pin(download::save(&core, &place, &mut log, None));
+                let result = governed(&core, &place, load).await;
+                finish_with(&core, result, &mut log, handler);
+            }
+            None => Box::pin(run(core, place)).await,
+        }
     });
 }
 
-/// Runs a task in place and collects its body.
-pub(super) async fn collect(core: Arc<Core>, place: Place) -> Result<(Bytes, UrlResponse)> {
+/// A task that talks to its delegate.
+async fn run(core: Arc<Core>, place: Place) {
+    let mut log = Log::new();
+    if let Kind::Download = core.kind {
+        return download::run(core, place, log, None).await;
+    }
+    match governed(&core, &place, reading::deliver(&core, &place, &mut log)).await {
+        Ok(Some(conversion)) => convert::go_on(core, place, log, conversion).await,
+        Ok(None) => finish(&core, None, &mut log),
+        Err(error) => finish(&core, Some(error), &mut log),
+    }
+}
+
+/// Runs a task in place.
+pub(super) async fn in_place<T>(
+    core: Arc<Core>,
+    place: Place,
+    load: impl AsyncFnOnce(&Arc<Core>, &Place, &mut Log) -> Result<T>,
+) -> Result<T> {
     let mut notes = Notes::new(&core);
-    let result = governed(&core, &place, work(&core, &place, &mut notes.log)).await;
+    let result = governed(&core, &place, load(&core, &place, &mut notes.log)).await;
     let answer = result.map_err(|error| core.name_url(error));
+    let error = answer.as_ref().err().cloned();
     if core.audience().is_none() {
-        measure(&core, &mut notes.log, answer.as_ref().err());
-        core.complete(answer.as_ref().err().cloned());
+        measure(&core, &mut notes.log, error.as_ref());
+        core.complete(error);
         return answer;
     }
-    finish(&core, answer.clone(), &mut notes.log, None);
+    finish(&core, error, &mut notes.log);
     core.heard().await;
     answer
 }
 
 /// Polls `load` as the governor allows.
-async fn governed<T>(core: &Arc<Core>, place: &Place, load: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn governed<T>(
+    core: &Arc<Core>,
+    place: &Place,
+    load: impl Future<Output = Result<T>>,
+) -> Result<T> {
     let mut governor = pin!(Governor::new(core.clone(), place.clone()));
     let mut load = pin!(load);
     poll_fn(|cx| governor.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
-}
-
-/// Loads the head and reads the body to its end, in the task's style.
-async fn work(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<(Bytes, UrlResponse)> {
-    let Response { head, mut body } = load(core, place, log).await?;
-    let mut reading = Reading { core, log, body: &mut body };
-    let data = match core.style {
-        // In a box of its own: what only a delegate needs is not carried by the loads of all others.
-        Style::Delegate => Box::pin(reading.deliver(&head)).await,
-        Style::Handler | Style::Future => reading.collect(&head).await,
-    };
-    drop(reading);
-    Ok((data.map_err(|error| error.with_url(head.url()))?, head))
 }
 
 /// Loads the head.
@@ -103,95 +135,6 @@ fn unsupported(request: &crate::message::UrlRequest) -> UrlError {
         None => "the request has no URL".into(),
     };
     UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Request, detail).with_url(request.url())
-}
-
-/// A response body being read.
-struct Reading<'a> {
-    core: &'a Arc<Core>,
-    log: &'a mut Log,
-    body: &'a mut Body,
-}
-
-impl Reading<'_> {
-    async fn next(&mut self) -> Option<Result<Bytes>> {
-        poll_fn(|cx| poll_chunk(self.core, self.body, cx)).await
-    }
-
-    /// In one piece; if the body comes in one, without a copy.
-    async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
-        let audience = if self.core.style == Style::Future { self.core.own_audience() } else { None };
-        let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
-        let (pieces, whole) = match self.core.live().prefers_incremental_delivery {
-            true => (audience, None),
-            false => (None, audience),
-        };
-        let mut all: Option<BytesMut> = None;
-        loop {
-            if let Some(audience) = &pieces {
-                // To clone the only handle costs an allocation: not for nobody.
-                self.core.deliver(audience.clone(), chunk.clone()).await;
-            }
-            let Some(next) = self.next().await.transpose()? else { break };
-            let all = all.get_or_insert_with(|| {
-                let announced = head.expected_content_length().unwrap_or(0).min(TRUSTED_LENGTH) as usize;
-                let mut all = BytesMut::with_capacity(announced.max(chunk.len() + next.len()));
-                all.extend_from_slice(&chunk);
-                all
-            });
-            all.extend_from_slice(&next);
-            chunk = next;
-        }
-        let all = all.map_or(chunk, BytesMut::freeze);
-        if let Some(audience) = whole {
-            self.core.deliver(audience, all.clone()).await;
-        }
-        Ok(all)
-    }
-
-    async fn deliver(&mut self, head: &UrlResponse) -> Result<Bytes> {
-        let Some(audience) = self.core.audience() else {
-            // Nobody listens; the body is read all the same, for its errors and for the connection.
-            while self.next().await.transpose()?.is_some() {}
-            return Ok(Bytes::new());
-        };
-        let mut delivery = Delivery::begin(self.core, audience, head).await?;
-        while let Some(chunk) = self.next().await.transpose()? {
-            delivery.chunk(chunk).await?;
-        }
-        delivery.end().await?;
-        Ok(Bytes::new())
-    }
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        // Also when the load is dropped in the middle.
-        seal(self.core, self.log, self.body);
-    }
-}
-
-/// The next chunk, counted.
-pub(super) fn poll_chunk(
-    core: &Core,
-    body: &mut Body,
-    cx: &mut std::task::Context<'_>,
-) -> std::task::Poll<Option<Result<Bytes>>> {
-    let (before, sent_before) = (body.wire_bytes(), body.sent_late());
-    let chunk = body.poll_chunk(cx);
-    let moved = body.wire_bytes().saturating_sub(before);
-    if moved > 0 {
-        core.meter.moved(moved as usize);
-    }
-    let sent = body.sent_late().saturating_sub(sent_before);
-    if sent > 0 {
-        core.meter.moved(sent as usize);
-        core.bytes.sent.fetch_add(sent, AcqRel);
-    }
-    if let std::task::Poll::Ready(Some(Ok(chunk))) = &chunk {
-        core.bytes.received.fetch_add(chunk.len() as u64, Relaxed);
-        core.tell_watchers(TaskChange::Bytes);
-    }
-    chunk
 }
 
 /// Writes down how the last transaction ended.
@@ -241,39 +184,41 @@ fn measure(core: &Core, log: &mut Log, error: Option<&UrlError>) {
 }
 
 /// Tells how it ended: metrics, then completion, once.
-pub(super) fn finish(
-    core: &Arc<Core>,
-    result: Result<(Bytes, UrlResponse)>,
-    log: &mut Log,
-    handler: Option<Handler>,
-) {
-    let result = result.map_err(|error| core.name_url(error));
-    let error = result.as_ref().err().cloned();
+pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
+    let error = error.map(|error| core.name_url(error));
     measure(core, log, error.as_ref());
-    let audience = core.audience();
-    if audience.is_none() && handler.is_none() {
-        core.complete(error);
-        return;
-    }
-    let metrics = audience.is_some().then(|| core.live().measured.metrics(core.created)).flatten();
-    if let Some((audience, metrics)) = audience.clone().zip(metrics) {
-        core.tell(audience, "did_finish_collecting_metrics", move |delegate, task| {
-            delegate.did_finish_collecting_metrics(task, &metrics);
-        });
-    }
+    let Some(audience) = core.audience() else { return core.complete(error) };
+    tell_metrics(core, &audience);
     let last = core.clone();
-    let style = core.style;
     core.roster.queue.add(move || {
         // The properties are final when the application hears of the end.
         let completed = last.begin_completion(error.clone());
-        if let Some(handler) = handler {
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || handler(result)));
-        } else if let (Style::Delegate, Some(audience)) = (style, audience) {
+        if last.style == Style::Delegate {
             last.call(audience, "did_complete", |delegate, task| delegate.did_complete(task, error.as_ref()));
         }
         completed.leave();
     });
 }
 
-/// What a server announces is believed up to this length; beyond it memory is taken as bytes come.
-const TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
+/// As `finish`, with a handler in the place of the delegate's last call.
+fn finish_with<T: Send + 'static>(core: &Arc<Core>, result: Result<T>, log: &mut Log, handler: HandlerOf<T>) {
+    let result = result.map_err(|error| core.name_url(error));
+    let error = result.as_ref().err().cloned();
+    measure(core, log, error.as_ref());
+    if let Some(audience) = core.audience() {
+        tell_metrics(core, &audience);
+    }
+    let last = core.clone();
+    core.roster.queue.add(move || {
+        let completed = last.begin_completion(error);
+        let _ = catch_unwind(AssertUnwindSafe(move || handler(result)));
+        completed.leave();
+    });
+}
+
+fn tell_metrics(core: &Arc<Core>, audience: &Audience) {
+    let Some(metrics) = core.live().measured.metrics(core.created) else { return };
+    core.tell(audience.clone(), "did_finish_collecting_metrics", move |delegate, task| {
+        delegate.did_finish_collecting_metrics(task, &metrics);
+    });
+}

@@ -6,6 +6,7 @@
 mod fault;
 mod receive;
 mod send;
+mod upgraded;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,12 +20,13 @@ use urlsession_proto::http1::{
 
 use self::fault::framing_error;
 use self::receive::Received;
+use self::upgraded::Upgraded;
 use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Facts, Flow, Hold};
+use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold};
 use crate::message::{HttpHead, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
@@ -59,6 +61,10 @@ pub(crate) struct Connection {
     decoder: BodyDecoder,
     body_bytes: u64,
     may_persist: bool,
+    /// The request asks for another protocol (RFC 9110 §7.8).
+    wants_upgrade: bool,
+    /// The server agreed.
+    has_switched: bool,
     /// Who wants it after this exchange, before the pool.
     hold: Option<Hold>,
 }
@@ -87,6 +93,8 @@ impl Connection {
             decoder: BodyDecoder::new(Framing::Empty),
             body_bytes: 0,
             may_persist: true,
+            wants_upgrade: false,
+            has_switched: false,
             hold: None,
         }
     }
@@ -196,6 +204,7 @@ impl Connection {
         self.written_before = self.stream.wire().written();
         self.body_bytes = 0;
         self.may_persist = !head.wants_close();
+        self.wants_upgrade = head.request.value("upgrade").is_some();
     }
 
     /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
@@ -217,6 +226,14 @@ impl Connection {
     fn begin_body(&mut self, head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
         if head.status.is_informational() {
             if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                if self.wants_upgrade {
+                    self.has_switched = true;
+                    self.may_persist = false;
+                    self.input.extend_from_slice(rest);
+                    // To who reads it as a body, what follows has no end but the connection's.
+                    self.decoder = BodyDecoder::new(Framing::UntilClose);
+                    return Ok(Received::Final { head, whole: None });
+                }
                 let detail = "the server switched protocols without being asked (RFC 9110 §15.2.2)";
                 return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
             }
@@ -280,6 +297,14 @@ impl Flow for Connection {
 
     fn finish(self: Box<Self>) {
         Self::finish(self);
+    }
+
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+        match self.has_switched {
+            // The pool hears that the connection is gone.
+            true => Ok(Box::new(Upgraded { stream: self.stream, input: self.input })),
+            false => Err(self),
+        }
     }
 }
 

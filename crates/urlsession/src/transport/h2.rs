@@ -6,8 +6,10 @@
 mod fault;
 mod flow;
 mod tap;
+mod urgency;
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
@@ -17,9 +19,12 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 
+use urlsession_proto::priority::Urgency;
+
 use self::fault::{connection_error, not_sent, stream_error};
 use self::flow::Incoming;
 use self::tap::{Counts, Tap};
+use self::urgency::{Updates, Urgent};
 use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::pool::{Origin, Shared};
@@ -41,6 +46,7 @@ struct Link {
     /// Of the origin, parsed once.
     authority: Option<Authority>,
     counts: Arc<Counts>,
+    updates: Arc<Updates>,
     is_open: AtomicBool,
     is_used: AtomicBool,
 }
@@ -58,7 +64,7 @@ pub(super) async fn handshake(
     origin: &Origin,
     place: &Place,
 ) -> Result<Handle> {
-    let counts = Arc::new(Counts::default());
+    let (counts, updates) = (Arc::new(Counts::default()), Arc::new(Updates::default()));
     let (send, connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -66,7 +72,7 @@ pub(super) async fn handshake(
         .max_header_list_size(HEADER_LIST)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_push(false)
-        .handshake::<_, Bytes>(Tap::new(stream, counts.clone()))
+        .handshake::<_, Bytes>(Tap::new(stream, counts.clone(), updates.clone()))
         .await
         .map_err(connection_error)?;
     let authority = match origin.port {
@@ -74,11 +80,16 @@ pub(super) async fn handshake(
         port => format!("{}:{port}", origin.host).parse().ok(),
     };
     let (is_open, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
-    let link = Arc::new(Link { facts, authority, counts, is_open, is_used });
+    let link = Arc::new(Link { facts, authority, counts, updates, is_open, is_used });
     let driven = Driven(link.clone());
     place.spawn(async move {
+        let mut connection = pin!(connection);
         // Every exchange hears of the error by itself.
-        let _ = connection.await;
+        let _ = poll_fn(|cx| {
+            driven.0.updates.watch(cx.waker());
+            connection.as_mut().poll(cx)
+        })
+        .await;
         drop(driven);
     });
     Ok(Handle { send, link })
@@ -105,6 +116,8 @@ impl Handle {
         let clock = attempt.clock;
         let link = self.link.clone();
         let reused = link.is_used.swap(true, Relaxed);
+        // What the head that is about to be sent says.
+        let told = Urgency::of_priority(attempt.ask.priority());
         let request = request(head, &outgoing, link.authority.as_ref())?;
         {
             // Other requests of this connection are before us in the queue, as on a busy pool.
@@ -124,11 +137,14 @@ impl Handle {
         });
         let ((mut response, stream), counted) = sent.map_err(|error| self.closing(not_sent(error)))?;
         let (meter, ask) = (attempt.meter, attempt.ask);
+        let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
+        let mut urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let mut sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
         let mut request_end = ends.then_some(start);
         let (mut informational, mut body_sent) = (0, 0);
         let result = loop {
             let event = poll_fn(|cx| {
+                urgent.tell_changes();
                 if request_end.is_none() {
                     let moved = |n: usize| {
                         meter.moved(n);
@@ -177,7 +193,7 @@ impl Handle {
         if body.is_end_stream() && sending.done {
             return Ok((response, Body::empty()));
         }
-        Ok((response, Body::flow(Box::new(Incoming::new(body, sending)))))
+        Ok((response, Body::flow(Box::new(Incoming::new(body, sending, urgent)))))
     }
 
     /// The connection takes no more requests.

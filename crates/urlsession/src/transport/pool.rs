@@ -21,7 +21,7 @@ use super::{h1, h2};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Meter, WaitReason};
+use crate::load::{Ask, Meter, WaitReason};
 
 type Exclusive = Box<h1::Connection>;
 type Pooled = State<Exclusive, h2::Handle, Place, UrlError>;
@@ -74,7 +74,7 @@ impl Pool {
         &self,
         key: Key<'_>,
         place: &Place,
-        priority: f32,
+        ask: &dyn Ask,
         meter: &Meter,
         certain: bool,
         fresh: bool,
@@ -82,12 +82,12 @@ impl Pool {
         loop {
             let now = self.config.environment.clock.now();
             let mut actions = Actions::new();
-            let want = self.lock().want(key, place, now, priority, fresh, &mut actions);
+            let want = self.lock().want(key, place, now, ask.priority(), fresh, &mut actions);
             self.perform(actions);
             let checkout = match want {
                 Want::Exclusive(connection) => Checkout::Http1(connection),
                 Want::Shared(handle) => Checkout::Http2(handle),
-                Want::Wait(waiting) => self.wait(waiting, meter).await?,
+                Want::Wait(waiting) => self.wait(waiting, ask, meter).await?,
             };
             match checkout {
                 Checkout::Http1(mut connection) => {
@@ -116,11 +116,13 @@ impl Pool {
         self.tls.forget_sessions();
     }
 
-    async fn wait(&self, waiting: Waiting, meter: &Meter) -> Result<Checkout> {
+    async fn wait(&self, waiting: Waiting, ask: &dyn Ask, meter: &Meter) -> Result<Checkout> {
         let mut waiter = Waiter { pool: self, waiting: Some(waiting) };
         let mut excuse = None;
         let grant = poll_fn(|cx| {
             let mut state = self.lock();
+            // Whoever changes its priority polls this.
+            state.prioritise(waiting, ask.priority());
             match state.take(waiting, cx.waker()) {
                 Some(grant) => Poll::Ready(grant),
                 None => {

@@ -283,6 +283,21 @@ fn a_wrong_password_in_a_url_is_refused_and_then_asked_for() {
 }
 
 #[test]
+fn a_url_that_names_a_user_is_not_loaded_as_another() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let url = |user: &str| origin.url("/basic/ann/pw").replace("://", &format!("://{user}@"));
+        assert_eq!(text(&load(&session, &*url("ann:pw")).unwrap().0), "in");
+        assert_eq!(text(&load(&session, &*url("bob:pw")).unwrap().0), "need basic");
+        assert_eq!(
+            text(&load(&session, &*url("ann:old")).unwrap().0),
+            "in",
+            "the store knows ann's newer password"
+        );
+    });
+}
+
+#[test]
 fn a_stored_credential_is_proposed_and_used_by_default() {
     on_every_wire(|origin| {
         let config = configuration(origin);

@@ -308,16 +308,3 @@ fn test_basic_auth_challenge_when_no_credentials_available_completes_with_respon
         assert_eq!(response.status_code(), Some(401));
     });
 }
-
-#[test]
-fn a_priority_other_than_the_default_is_told_to_the_server() {
-    on_every_wire(|origin| {
-        let session = session(origin);
-        for (priority, sent) in [(1.0, Some("u=0")), (0.5, None), (0.25, Some("u=5"))] {
-            let load = session.data(origin.url("/Peru"));
-            load.task().set_priority(priority);
-            load.wait().unwrap();
-            assert_eq!(origin.requests().last().unwrap().header("priority"), sent);
-        }
-    });
-}

@@ -318,28 +318,3 @@ fn a_waiter_that_leaves_does_not_keep_its_place() {
         assert!(origin.requests().iter().all(|request| request.path() != "/never"));
     });
 }
-
-#[test]
-fn higher_priorities_get_the_next_connection() {
-    on(Wire::H1, |origin| {
-        let mut configuration = configuration(origin);
-        configuration.http_maximum_connections_per_host = 1;
-        let (session, recorder) = with_recorder(configuration, Recorder::new());
-        let gate = origin.hold();
-        origin.enqueue("/held", Reply::new(200).after(gate.clone()));
-        session.data_task(origin.url("/held")).resume();
-        assert!(gate.wait_reached(PATIENCE));
-        for (path, priority) in [("/Nepal", 0.1), ("/Peru", 0.5), ("/UK", 0.9), ("/Italy", 0.5)] {
-            let task = session.data_task(origin.url(path));
-            task.set_priority(priority);
-            task.resume();
-        }
-        // The queue of the pool is filled by the library's thread: wait until it has come that far.
-        session.data(origin.url("/x").replace("127.0.0.1", "localhost")).wait().ok();
-        gate.release();
-        recorder.completed(5);
-        let order = origin.requests().iter().map(|request| request.path().to_owned()).collect::<Vec<_>>();
-        let order = order.iter().filter(|path| *path != "/x" && *path != "/held").collect::<Vec<_>>();
-        assert_eq!(order, ["/UK", "/Peru", "/Italy", "/Nepal"]);
-    });
-}

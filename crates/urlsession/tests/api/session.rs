@@ -207,3 +207,29 @@ fn a_reset_forgets_tls_sessions() {
         assert!(!resumed());
     });
 }
+
+#[test]
+fn test_get_tasks_with_completion() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let count = || {
+            let tasks = session.tasks();
+            (tasks.data.len(), tasks.upload.len(), tasks.download.len())
+        };
+        let data = (0..3).map(|_| session.data_task(origin.url("/delay/60"))).collect::<Vec<_>>();
+        let put = || request(&origin.url("/delay/60"), "PUT", None);
+        let uploads = [session.upload_task(put(), "x"), session.upload_task(put(), "x")];
+        let download = session.download_task(origin.url("/delay/60"));
+        assert_eq!(count(), (0, 0, 0));
+        data[0].cancel();
+        data[1].resume();
+        data[2].resume();
+        data[2].suspend();
+        uploads[0].suspend();
+        uploads[1].resume();
+        download.cancel();
+        assert_eq!(count(), (2, 1, 0));
+        assert_eq!(session.tasks().upload[0], uploads[1]);
+        session.invalidate_and_cancel();
+    });
+}

@@ -1,13 +1,16 @@
 //! One reference to each item that `docs/api-map.tsv` names: if it compiles, they are there.
 
+use std::time::Duration;
+
 use urlsession::{
     AppTransportSecurity, AsyncBytes, Attribution, AuthChallengeDisposition, AuthenticationMethod,
     CachePolicy, Characters, Configuration, DataTask, DataTaskPublisher, DomainResolutionProtocol,
-    ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, NetworkUnavailableReason, Phase, Progress,
-    ResourceFetchType, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics, TaskState,
-    TlsVersion, TransactionMetrics, UnicodeScalars, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence, UrlCredentialStorage, UrlError, UrlErrorCode, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse, UrlSession,
+    DownloadTask, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, NetworkUnavailableReason,
+    Phase, Progress, ResourceFetchType, ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate,
+    TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UploadTask,
+    UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlError,
+    UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlRequest,
+    UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -100,6 +103,50 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(ResponseDisposition::Cancel),
         value!(ResponseDisposition::Allow),
         kind!(AsyncBytes),
+        kind!(UploadTask),
+        kind!(DownloadTask),
+        kind!(StreamTask),
+        value!(ResponseDisposition::BecomeDownload),
+        value!(ResponseDisposition::BecomeStream),
+        value!(StreamTask::close_read),
+        value!(StreamTask::close_write),
+        value!(StreamTask::read_data),
+        call!(StreamTask::read_data_with_handler, |s: &StreamTask| s.read_data_with_handler(
+            1,
+            1,
+            Duration::ZERO,
+            |_| {}
+        )),
+        call!(StreamTask::write, |s: &StreamTask| s.write("", Duration::ZERO)),
+        call!(StreamTask::write_with_handler, |s: &StreamTask| s.write_with_handler(
+            "",
+            Duration::ZERO,
+            |_| {}
+        )),
+        method!(TaskDelegate::did_become_download_task),
+        method!(TaskDelegate::did_become_stream_task),
+        method!(TaskDelegate::did_finish_downloading),
+        method!(TaskDelegate::did_write_data),
+        method!(TaskDelegate::read_closed),
+        method!(TaskDelegate::write_closed),
+        call!(UrlSession::download, |s: &UrlSession| s.download("")),
+        call!(UrlSession::download_task, |s: &UrlSession| s.download_task("")),
+        call!(UrlSession::download_task_with_handler, |s: &UrlSession| s
+            .download_task_with_handler("", |_| {})),
+        value!(UrlSession::tasks),
+        call!(UrlSession::upload, |s: &UrlSession| s.upload("", "")),
+        call!(UrlSession::upload_from_file, |s: &UrlSession| s.upload_from_file("", "")),
+        call!(UrlSession::upload_task, |s: &UrlSession| s.upload_task("", "")),
+        call!(UrlSession::upload_task_from_file, |s: &UrlSession| s.upload_task_from_file("", "")),
+        call!(UrlSession::upload_task_from_file_with_handler, |s: &UrlSession| s
+            .upload_task_from_file_with_handler("", "", |_| {})),
+        call!(UrlSession::upload_task_with_handler, |s: &UrlSession| s.upload_task_with_handler(
+            "",
+            "",
+            |_| {}
+        )),
+        call!(UrlSession::upload_task_with_streamed_request, |s: &UrlSession| s
+            .upload_task_with_streamed_request("")),
         value!(AsyncBytes::task),
         value!(AsyncBytes::lines),
         value!(AsyncBytes::characters),

@@ -154,7 +154,7 @@ fn a_user_proves_the_password_by_digest() {
         for url in [&ann, &url, &url, &url, &url, &url, &ann] {
             assert_eq!(session.data(&**url).wait().unwrap().0, "hello, servers\n");
         }
-        let wrong = url.replace("://", "://ann:wrong@");
-        assert_eq!(session.data(&*wrong).wait().unwrap().1.status_code(), Some(401));
+        let bob = url.replace("://", "://bob:pw@");
+        assert_eq!(session.data(&*bob).wait().unwrap().1.status_code(), Some(401));
     }
 }

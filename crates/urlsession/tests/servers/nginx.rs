@@ -155,7 +155,7 @@ fn a_user_is_let_in_and_stays_logged_in() {
         for url in [&ann, &url, &ann] {
             assert_eq!(session.data(&**url).wait().unwrap().0, "hello, servers\n");
         }
-        let wrong = url.replace("://", "://ann:red@");
-        assert_eq!(session.data(&*wrong).wait().unwrap().1.status_code(), Some(401));
+        let bob = url.replace("://", "://bob:red@");
+        assert_eq!(session.data(&*bob).wait().unwrap().1.status_code(), Some(401));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 use urlsession_proto::method::is_idempotent;
+use urlsession_proto::priority::Urgency;
 
 use super::defaults::defaults;
 use crate::configuration::{Configuration, HttpVersions};
@@ -34,16 +35,14 @@ impl Layer for Exchange {
         // A request that must not be repeated is worth a system call that tells whether the connection lives.
         let certain = !is_idempotent(request.http_method());
         let (place, meter) = (attempt.place, attempt.meter);
-        let priority = attempt.ask.priority();
+        let ask = attempt.ask;
         let checkout = match held(attempt) {
             Some(connection) => Checkout::Http1(connection),
-            None => {
-                self.pool.checkout(key, place, priority, meter, certain, attempt.wants_new_connection).await?
-            }
+            None => self.pool.checkout(key, place, ask, meter, certain, attempt.wants_new_connection).await?,
         };
         let outgoing = outgoing(attempt).await?;
         let mut added = std::mem::take(&mut attempt.added);
-        added.extend(urgency(priority).map(|urgency| ("priority", urgency)));
+        added.extend(priority_field(attempt.ask.priority()));
         let head = RequestHead {
             request: &request,
             url,
@@ -124,35 +123,14 @@ fn length(request: &UrlRequest, stream: Option<u64>) -> Option<u64> {
     stream.or_else(|| request.value("content-length")?.trim().parse().ok())
 }
 
-/// RFC 9218 §4.1: urgency 0 is the most urgent, 3 the default, which is not sent.
-fn urgency(priority: f32) -> Option<HeaderValue> {
-    const URGENCIES: [&str; 8] = ["u=0", "u=1", "u=2", "u=3", "u=4", "u=5", "u=6", "u=7"];
-    let urgency = match priority {
-        high if high >= 0.5 => ((1.0 - high) * 6.0).round(),
-        low => (3.0 + (0.5 - low) * 8.0).round(),
-    };
-    // From 0 to 7 for priorities from 1 to 0.
-    Some(urgency as usize)
-        .filter(|urgency| *urgency != 3)
-        .map(|urgency| HeaderValue::from_static(URGENCIES[urgency.min(7)]))
+/// RFC 9218 §5; the default is not sent.
+fn priority_field(priority: f32) -> Option<(&'static str, HeaderValue)> {
+    let urgency = Urgency::of_priority(priority);
+    (urgency != Urgency::DEFAULT).then(|| ("priority", HeaderValue::from_static(urgency.field_value())))
 }
 
 /// Apple sends a POST body without a type as a form.
 fn implied_content_type(request: &UrlRequest) -> Option<&'static str> {
     let is_untyped_post = *request.http_method() == Method::POST && !request.body().is_empty();
     is_untyped_post.then_some("application/x-www-form-urlencoded")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::urgency;
-
-    #[test]
-    fn priorities_are_urgencies_and_the_default_is_not_sent() {
-        let cases = [(1.0, "u=0"), (0.75, "u=2"), (0.25, "u=5"), (0.0, "u=7")];
-        for (priority, expected) in cases {
-            assert_eq!(urgency(priority).unwrap(), expected, "{priority}");
-        }
-        assert_eq!(urgency(0.5), None);
-    }
 }

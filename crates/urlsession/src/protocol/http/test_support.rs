@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Response};
+use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Priority, Response};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -100,6 +100,16 @@ impl Ask for Yes {
 
     fn waiting_for_connectivity(&self) {}
 
+    fn priority(&self) -> f32 {
+        0.5
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        Arc::new(Self)
+    }
+}
+
+impl Priority for Yes {
     fn priority(&self) -> f32 {
         0.5
     }

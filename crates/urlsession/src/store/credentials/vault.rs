@@ -157,7 +157,7 @@ impl Open {
         key_path.push(".key");
         let bad = |cause: Box<dyn std::error::Error + Send + Sync>| {
             let detail = format!("the key of {} can neither be read nor made", path.display());
-            UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Store, detail).with_source(cause)
+            UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(cause)
         };
         let key = read_or_make_key(Path::new(&key_path)).map_err(|error| bad(error.into()))?;
         let (seal, tag) = key.split_at(KEY / 2);

@@ -7,12 +7,14 @@ use h2::RecvStream;
 
 use super::Sending;
 use super::fault::stream_error;
+use super::urgency::Urgent;
 use crate::error::{Phase, Result};
-use crate::load::Flow;
+use crate::load::{Duplex, Flow};
 
 pub(super) struct Incoming {
     body: RecvStream,
     sending: Sending,
+    urgent: Urgent,
     /// Bytes the reader has, for which the window is not yet open again.
     taken: usize,
     wire_bytes: u64,
@@ -20,13 +22,14 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(body: RecvStream, sending: Sending) -> Self {
-        Self { body, sending, taken: 0, wire_bytes: 0, sent_late: 0 }
+    pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent) -> Self {
+        Self { body, sending, urgent, taken: 0, wire_bytes: 0, sent_late: 0 }
     }
 }
 
 impl Flow for Incoming {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        self.urgent.tell_changes();
         let mut sent = 0;
         let sending = self.sending.poll_send(cx, |n| sent += n as u64);
         self.sent_late += sent;
@@ -72,6 +75,11 @@ impl Flow for Incoming {
     }
 
     fn finish(self: Box<Self>) {}
+
+    /// RFC 9113 §8.6: there is no 101 on HTTP/2.
+    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
+        Err(self)
+    }
 }
 
 /// RFC 9113 §4.1.

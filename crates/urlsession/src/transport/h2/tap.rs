@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::urgency::Updates;
 use crate::transport::stream::Stream;
 
 /// Header bytes of the streams that someone counts: sent and received.
@@ -78,13 +79,32 @@ impl Drop for Counted {
 pub(super) struct Tap {
     stream: Stream,
     counts: Arc<Counts>,
+    updates: Arc<Updates>,
+    /// Frames of ours on their way, which go out whole before anything else does.
+    update: Vec<u8>,
     sent: Frames,
     received: Frames,
 }
 
 impl Tap {
-    pub(super) fn new(stream: Stream, counts: Arc<Counts>) -> Self {
-        Self { stream, counts, sent: Frames::after(PREFACE), received: Frames::after(0) }
+    pub(super) fn new(stream: Stream, counts: Arc<Counts>, updates: Arc<Updates>) -> Self {
+        let (sent, received) = (Frames::after(PREFACE), Frames::after(0));
+        Self { stream, counts, updates, update: Vec::new(), sent, received }
+    }
+
+    /// Writes what there is to tell of urgencies, where a frame may begin.
+    fn poll_update(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.update.is_empty() && self.sent.may_begin() {
+            self.update = self.updates.take();
+        }
+        while !self.update.is_empty() {
+            let n = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.update))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.update.drain(..n);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn saw_sent(&mut self, bytes: &[u8]) {
@@ -107,6 +127,7 @@ impl AsyncRead for Tap {
 impl AsyncWrite for Tap {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_update(cx))?;
         let n = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
         this.saw_sent(&buf[..n]);
         Poll::Ready(Ok(n))
@@ -118,6 +139,7 @@ impl AsyncWrite for Tap {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_update(cx))?;
         let n = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
         let mut left = n;
         for buf in bufs {
@@ -133,7 +155,9 @@ impl AsyncWrite for Tap {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        ready!(this.poll_update(cx))?;
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -146,11 +170,18 @@ struct Frames {
     skip: usize,
     head: [u8; FRAME_HEAD],
     have: usize,
+    /// Inside a block of header frames, which nothing may interrupt (RFC 9113 §4.3).
+    in_block: bool,
 }
 
 impl Frames {
     fn after(skip: usize) -> Self {
-        Self { skip, head: [0; FRAME_HEAD], have: 0 }
+        Self { skip, head: [0; FRAME_HEAD], have: 0, in_block: false }
+    }
+
+    /// May a frame of another stream begin here?
+    fn may_begin(&self) -> bool {
+        self.skip == 0 && self.have == 0 && !self.in_block
     }
 
     /// Calls `header` with stream and length, head included, of every HEADERS and CONTINUATION frame.
@@ -167,9 +198,10 @@ impl Frames {
                 return;
             }
             self.have = 0;
-            let [l0, l1, l2, kind, _, s0, s1, s2, s3] = self.head;
+            let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.head;
             self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
             if kind == HEADERS || kind == CONTINUATION {
+                self.in_block = flags & END_HEADERS == 0;
                 header(u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]), (FRAME_HEAD + self.skip) as u64);
             }
         }
@@ -181,6 +213,7 @@ const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
+const END_HEADERS: u8 = 0x4;
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +232,23 @@ mod tests {
                 frames.feed(piece, |stream, length| seen.push((stream, length)));
             }
             assert_eq!(seen, [(1, 14), (3, 10)], "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn a_frame_may_begin_after_another_but_not_inside_one_or_a_block_of_headers() {
+        let pieces: [(&[u8], bool); 6] = [
+            (b"xx", false),
+            (b"x", true),
+            (&[0, 0, 2, 0, 0, 0, 0, 0, 1, 9], false),
+            (&[9], true),
+            (&[0, 0, 0, HEADERS, 0, 0, 0, 0, 1], false),
+            (&[0, 0, 1, CONTINUATION, END_HEADERS, 0, 0, 0, 1, 7], true),
+        ];
+        let mut frames = Frames::after(3);
+        for (piece, may_begin) in pieces {
+            frames.feed(piece, |_, _| {});
+            assert_eq!(frames.may_begin(), may_begin, "{piece:?}");
         }
     }
 

@@ -167,10 +167,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             grant: None,
         };
         let waiting = self.waiters.insert(waiter);
-        let waiters = &self.waiters;
-        let before = |other: &Waiting| waiters[*other].priority >= priority;
-        let at = host.queue.iter().rposition(before).map_or(0, |at| at + 1);
-        host.queue.insert(at, waiting);
+        host.enqueue(waiting, priority, &self.waiters);
         self.dial_for(&origin, waiting, actions);
         Want::Wait(waiting)
     }
@@ -182,6 +179,20 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         let place = waiter.place.id();
         waiter.promised
             || (host.known != Known::Exclusive && host.dials.iter().any(|dial| dial.place.id() == place))
+    }
+
+    /// The waiter has become more or less urgent: it goes behind those as urgent as it is now.
+    pub(super) fn prioritise(&mut self, waiting: Waiting, priority: f32) {
+        let Some(waiter) = self.waiters.get_mut(waiting) else { return };
+        if waiter.priority == priority {
+            return;
+        }
+        waiter.priority = priority;
+        let Some(host) = self.hosts.get_mut(&waiter.origin) else { return };
+        if let Some(at) = host.queue.iter().position(|other| *other == waiting) {
+            host.queue.remove(at);
+            host.enqueue(waiting, priority, &self.waiters);
+        }
     }
 
     /// The waiter's answer, if there is one; else `waker` will be woken.
@@ -457,6 +468,13 @@ impl<E, S: Shared, P: Place> Host<E, S, P> {
     fn new(origin: Arc<Origin>, known: Known) -> Self {
         let (idle, shared, dials) = (Vec::new(), Vec::new(), Vec::new());
         Self { origin, known, idle, shared, dials, open: 0, queue: VecDeque::new() }
+    }
+
+    /// Puts a waiter behind those at least as urgent.
+    fn enqueue<X>(&mut self, waiting: Waiting, priority: f32, waiters: &Slab<Waiter<E, S, P, X>>) {
+        let before = |other: &Waiting| waiters[*other].priority >= priority;
+        let at = self.queue.iter().rposition(before).map_or(0, |at| at + 1);
+        self.queue.insert(at, waiting);
     }
 
     fn end_dial(&mut self, ticket: Ticket) -> Option<DialInProgress<P>> {

@@ -1,11 +1,12 @@
 //! A delegate that writes down what it is told and decides as it was told to.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, BodyStream, Bytes, DataTask, HttpUrlResponse, ResponseDisposition,
-    SessionDelegate, Task, TaskDelegate, TaskMetrics, UrlAuthenticationChallenge, UrlError, UrlRequest,
-    UrlResponse, UrlSession,
+    Answer, AuthChallengeDisposition, BodyStream, Bytes, DataTask, DownloadTask, HttpUrlResponse,
+    ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate, TaskMetrics,
+    UrlAuthenticationChallenge, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
@@ -30,7 +31,7 @@ struct Inner {
 
 #[derive(Default, Clone)]
 pub struct Log {
-    /// The calls by the peer's short names; consecutive `didReceiveData` and `didSendBody` are one, metrics are
+    /// The calls by the peer's short names; consecutive ones of bytes are one, metrics are
     /// left out.
     pub calls: Vec<&'static str>,
     pub data: Vec<u8>,
@@ -40,8 +41,21 @@ pub struct Log {
     pub informational: Vec<HttpUrlResponse>,
     pub metrics: Vec<TaskMetrics>,
     pub sent: Vec<(u64, u64, Option<u64>)>,
+    pub written: Vec<(u64, u64, Option<u64>)>,
+    /// Where the last download was.
+    pub location: Option<PathBuf>,
+    /// What a data task became.
+    pub became: Option<Task>,
     pub completions: Vec<Option<UrlError>>,
     pub invalid: usize,
+}
+
+impl Log {
+    /// The one task is over and had no error.
+    #[track_caller]
+    pub fn succeeded(&self) {
+        assert!(matches!(self.completions[..], [None]), "{:?}", self.completions);
+    }
 }
 
 impl Recorder {
@@ -107,7 +121,8 @@ impl Recorder {
 
     fn write(&self, call: &'static str, change: impl FnOnce(&mut Log)) {
         let mut log = self.0.log.lock().unwrap();
-        let repeats = matches!(call, "didReceiveData" | "didSendBody") && log.calls.last() == Some(&call);
+        let repeats = matches!(call, "didReceiveData" | "didSendBody" | "didWriteData")
+            && log.calls.last() == Some(&call);
         if !repeats && !call.is_empty() {
             log.calls.push(call);
         }
@@ -174,6 +189,34 @@ impl TaskDelegate for Recorder {
 
     fn did_receive_data(&self, _: &DataTask, data: Bytes) {
         self.write("didReceiveData", |log| log.data.extend_from_slice(&data));
+    }
+
+    fn did_become_download_task(&self, _: &DataTask, download: &DownloadTask) {
+        self.write("didBecomeDownload", |log| log.became = Some(download.clone().into()));
+    }
+
+    fn did_become_stream_task(&self, _: &DataTask, stream: &StreamTask) {
+        self.write("didBecomeStream", |log| log.became = Some(stream.clone().into()));
+    }
+
+    fn did_write_data(&self, _: &DownloadTask, bytes: u64, total: u64, expected: Option<u64>) {
+        self.write("didWriteData", |log| log.written.push((bytes, total, expected)));
+    }
+
+    fn did_finish_downloading(&self, _: &DownloadTask, location: &Path) {
+        let data = std::fs::read(location).unwrap();
+        self.write("didFinishDownloading", |log| {
+            log.data.extend_from_slice(&data);
+            log.location = Some(location.to_owned());
+        });
+    }
+
+    fn read_closed(&self, _: &StreamTask) {
+        self.write("readClosed", |_| {});
+    }
+
+    fn write_closed(&self, _: &StreamTask) {
+        self.write("writeClosed", |_| {});
     }
 
     fn did_finish_collecting_metrics(&self, _: &Task, metrics: &TaskMetrics) {

@@ -9,6 +9,8 @@ use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpa
 pub(super) struct Trial {
     /// Of the URL, until it was used.
     of_url: Option<UrlCredential>,
+    /// The user of the URL.
+    named: Option<String>,
     used: Option<Used>,
     rejected: Vec<UrlProtectionSpace>,
     refused: Vec<UrlCredential>,
@@ -39,7 +41,9 @@ pub(super) enum Asked {
 
 impl Trial {
     pub(super) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
-        Self { of_url, used, ..Self::default() }
+        let named =
+            of_url.as_ref().and_then(UrlCredential::user).filter(|user| !user.is_empty()).map(Into::into);
+        Self { of_url, named, used, ..Self::default() }
     }
 
     /// A credential was sent.
@@ -77,8 +81,9 @@ impl Trial {
         }
     }
 
-    /// A stored credential, unless it was refused already.
+    /// A stored credential, unless it was refused already, or is another user's than the one the URL names.
     pub(super) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
+        let stored = stored.filter(|stored| self.named.is_none() || self.named.as_deref() == stored.user());
         stored.filter(|stored| !self.refused.iter().any(|refused| is_same(refused, stored)))
     }
 

@@ -1,0 +1,140 @@
+//! `FileBody`: a file to send, which must stay the file it was when the task was made.
+//!
+//! It says what to read; when and where it is read is the stream's business.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+pub(super) struct FileBody {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileBody {
+    /// The file as it is now.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        // Opened, not only looked at: whether it may be read is known now.
+        let metadata = File::open(path).and_then(|file| file.metadata());
+        let metadata = metadata.map_err(|error| unreadable(path, error))?;
+        if metadata.is_dir() {
+            let detail = format!("{} is a directory and cannot be sent", path.display());
+            return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Request, detail));
+        }
+        Ok(Self { path: path.into(), length: metadata.len(), modified: metadata.modified().ok() })
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// From its beginning.
+    pub(super) fn reader(&self) -> impl Read + Send + 'static {
+        let Self { path, length, modified } = self;
+        Reader { path: path.clone(), length: *length, modified: *modified, left: *length, file: None }
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> UrlError {
+    let (code, what) = match error.kind() {
+        io::ErrorKind::NotFound => (UrlErrorCode::FileDoesNotExist, "does not exist"),
+        io::ErrorKind::PermissionDenied => (UrlErrorCode::NoPermissionsToReadFile, "may not be read"),
+        _ => (UrlErrorCode::CannotOpenFile, "cannot be opened"),
+    };
+    UrlError::new(code, Phase::Request, format!("{} {what}", path.display())).with_source(error)
+}
+
+/// Opens the file with its first read, and looks at it again with its last.
+struct Reader {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+    left: u64,
+    file: Option<File>,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = File::open(&self.path)?;
+                is_unchanged(&file.metadata()?, self.length, self.modified)?;
+                self.file.insert(file)
+            }
+        };
+        let n = file.take(self.left).read(buf)?;
+        self.left -= n as u64;
+        // Before the last bytes are handed over: without them the body is visibly incomplete.
+        if n == 0 || self.left == 0 {
+            is_unchanged(&fs::metadata(&self.path)?, self.length, self.modified)?;
+        }
+        Ok(n)
+    }
+}
+
+fn is_unchanged(now: &Metadata, length: u64, modified: Option<SystemTime>) -> io::Result<()> {
+    match now.len() == length && now.modified().ok() == modified {
+        true => Ok(()),
+        false => Err(io::Error::other("the file has changed since the task was made")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(body: &FileBody) -> io::Result<Vec<u8>> {
+        let mut data = Vec::new();
+        body.reader().read_to_end(&mut data).map(|_| data)
+    }
+
+    #[test]
+    fn a_file_is_read_as_often_as_needed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        fs::write(&path, "some bytes").unwrap();
+        let body = FileBody::of(&path).unwrap();
+        assert_eq!(body.length(), 10);
+        assert_eq!(read(&body).unwrap(), b"some bytes");
+        assert_eq!(read(&body).unwrap(), b"some bytes");
+    }
+
+    #[test]
+    fn a_file_that_changed_or_went_away_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        fs::write(&path, "some bytes").unwrap();
+        let body = FileBody::of(&path).unwrap();
+        fs::write(&path, "fewer").unwrap();
+        assert!(read(&body).is_err());
+        fs::remove_file(&path).unwrap();
+        assert!(read(&body).is_err());
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_fails_at_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        fs::write(&path, "some bytes").unwrap();
+        let body = FileBody::of(&path).unwrap();
+        let mut reader = body.reader();
+        let mut buf = [0; 9];
+        assert_eq!(reader.read(&mut buf).unwrap(), 9);
+        // Of the same length: only its time tells.
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(reader.read(&mut buf).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let code = |path: &Path| FileBody::of(path).err().unwrap().code();
+        assert_eq!(code(&folder.path().join("missing")), UrlErrorCode::FileDoesNotExist);
+        assert_eq!(code(folder.path()), UrlErrorCode::FileIsDirectory);
+    }
+}

@@ -1,0 +1,143 @@
+//! `Reading`: a response body being read by its task, in the task's style: collected, or delivered as it comes.
+//!
+//! Counting is done here; who is called, and how, is the delivery's and the courier's business.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+
+use super::convert::{Becomes, Conversion};
+use super::core::{Core, Style};
+use super::delivery::Delivery;
+use super::observe::TaskChange;
+use super::run;
+use crate::env::Place;
+use crate::error::Result;
+use crate::load::{Body, Log, Response};
+use crate::message::UrlResponse;
+
+/// Loads, and collects the body in one piece.
+pub(super) async fn collect(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<(Bytes, UrlResponse)> {
+    let Response { head, mut body } = run::load(core, place, log).await?;
+    let data = Reading::new(core, log, &mut body).collect(&head).await;
+    Ok((data.map_err(|error| error.with_url(head.url()))?, head))
+}
+
+/// Loads, and delivers to the delegate what comes; up to the end, or to where the delegate wants another kind of task
+/// to go on.
+pub(super) async fn deliver(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Option<Conversion>> {
+    let Response { head, mut body } = run::load(core, place, log).await?;
+    let delivered = Reading::new(core, log, &mut body).deliver(&head).await;
+    match delivered.map_err(|error| error.with_url(head.url()))? {
+        Some(becomes) => Ok(Some(Conversion { becomes, response: Response { head, body } })),
+        None => Ok(None),
+    }
+}
+
+/// A response body being read.
+pub(super) struct Reading<'a> {
+    core: &'a Arc<Core>,
+    log: &'a mut Log,
+    body: &'a mut Body,
+    /// Another task will read on.
+    goes_on: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(core: &'a Arc<Core>, log: &'a mut Log, body: &'a mut Body) -> Self {
+        Self { core, log, body, goes_on: false }
+    }
+
+    /// The next chunk, counted.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        poll_chunk(self.core, self.body, cx)
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// In one piece; if the body comes in one, without a copy.
+    async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
+        let audience = if self.core.style == Style::Future { self.core.own_audience() } else { None };
+        let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
+        let (pieces, whole) = match self.core.live().prefers_incremental_delivery {
+            true => (audience, None),
+            false => (None, audience),
+        };
+        let mut all: Option<BytesMut> = None;
+        loop {
+            if let Some(audience) = &pieces {
+                // To clone the only handle costs an allocation: not for nobody.
+                self.core.deliver(audience.clone(), chunk.clone()).await;
+            }
+            let Some(next) = self.next().await.transpose()? else { break };
+            let all = all.get_or_insert_with(|| {
+                let announced = head.expected_content_length().unwrap_or(0).min(TRUSTED_LENGTH) as usize;
+                let mut all = BytesMut::with_capacity(announced.max(chunk.len() + next.len()));
+                all.extend_from_slice(&chunk);
+                all
+            });
+            all.extend_from_slice(&next);
+            chunk = next;
+        }
+        let all = all.map_or(chunk, BytesMut::freeze);
+        if let Some(audience) = whole {
+            self.core.deliver(audience, all.clone()).await;
+        }
+        Ok(all)
+    }
+
+    async fn deliver(&mut self, head: &UrlResponse) -> Result<Option<Becomes>> {
+        let Some(audience) = self.core.audience() else {
+            // Nobody listens; the body is read all the same, for its errors and for the connection.
+            while self.next().await.transpose()?.is_some() {}
+            return Ok(None);
+        };
+        let (mut delivery, becomes) = Delivery::begin(self.core, audience, head).await?;
+        if becomes.is_some() {
+            self.goes_on = true;
+            return Ok(becomes);
+        }
+        while let Some(chunk) = self.next().await.transpose()? {
+            delivery.chunk(chunk).await?;
+        }
+        delivery.end().await?;
+        Ok(None)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        // Also when the load is dropped in the middle.
+        if !self.goes_on {
+            run::seal(self.core, self.log, self.body);
+        }
+    }
+}
+
+/// The next chunk, counted.
+pub(super) fn poll_chunk(core: &Core, body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    let (before, sent_before) = (body.wire_bytes(), body.sent_late());
+    let chunk = body.poll_chunk(cx);
+    let moved = body.wire_bytes().saturating_sub(before);
+    if moved > 0 {
+        core.meter.moved(moved as usize);
+    }
+    let sent = body.sent_late().saturating_sub(sent_before);
+    if sent > 0 {
+        core.meter.moved(sent as usize);
+        core.bytes.sent.fetch_add(sent, AcqRel);
+    }
+    if let Poll::Ready(Some(Ok(chunk))) = &chunk {
+        core.bytes.received.fetch_add(chunk.len() as u64, Relaxed);
+        core.tell_watchers(TaskChange::Bytes);
+    }
+    chunk
+}
+
+/// What a server announces is believed up to this length; beyond it memory is taken as bytes come.
+const TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;

@@ -1,0 +1,178 @@
+//! `TemporaryFile`: what was downloaded, until it is kept or dropped. It knows nothing of how it was written.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// A file in the system's folder for temporary files, readable by this user alone. It is removed when this is
+/// dropped, unless it is [persisted](Self::persist) or moved away before.
+pub struct TemporaryFile {
+    path: tempfile::TempPath,
+    length: u64,
+}
+
+impl TemporaryFile {
+    /// An empty file. Blocks.
+    pub(super) fn create() -> Result<(Self, File)> {
+        let file = tempfile::Builder::new().prefix("urlsession-").suffix(".tmp").tempfile();
+        let (file, path) =
+            file.map_err(|error| failed(UrlErrorCode::CannotCreateFile, "created", error))?.into_parts();
+        Ok((Self { path, length: 0 }, file))
+    }
+
+    pub(super) fn set_length(&mut self, length: u64) {
+        self.length = length;
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How long it is, in bytes.
+    pub fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Is it empty?
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Moves it to `path`, over a file that is there; to another file system it is copied. Blocks while it is.
+    ///
+    /// # Errors
+    /// With the file, which is still there: nothing is lost.
+    pub fn persist(self, path: impl AsRef<Path>) -> Result<(), PersistError> {
+        let (to, length) = (path.as_ref(), self.length);
+        match self.path.persist(to) {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.error.kind() == io::ErrorKind::CrossesDevices => {
+                // The copy is made whole beside its place, so that nobody sees half of it.
+                copy(&failure.path, to).map_err(|error| {
+                    let file = Self { path: failure.path, length };
+                    PersistError { error: failed(UrlErrorCode::CannotMoveFile, "copied", error), file }
+                })
+            }
+            Err(failure) => {
+                let error = failed(UrlErrorCode::CannotMoveFile, "moved", failure.error);
+                Err(PersistError { error, file: Self { path: failure.path, length } })
+            }
+        }
+    }
+
+    /// Leaves it where it is, for good.
+    ///
+    /// # Errors
+    /// If the system cannot mark it as kept.
+    pub fn keep(self) -> Result<PathBuf> {
+        self.path.keep().map_err(|failure| failed(UrlErrorCode::CannotMoveFile, "kept", failure.error))
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (mut copy, beside) =
+        tempfile::Builder::new().prefix(".urlsession-").tempfile_in(folder)?.into_parts();
+    io::copy(&mut File::open(from)?, &mut copy)?;
+    copy.set_permissions(fs::metadata(from)?.permissions())?;
+    beside.persist(to).map_err(|failure| failure.error)
+}
+
+fn failed(code: UrlErrorCode, what: &str, error: io::Error) -> UrlError {
+    UrlError::new(code, Phase::Disk, format!("the downloaded file could not be {what}")).with_source(error)
+}
+
+impl AsRef<Path> for TemporaryFile {
+    fn as_ref(&self) -> &Path {
+        self.path()
+    }
+}
+
+impl fmt::Debug for TemporaryFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TemporaryFile").field("path", &self.path()).field("len", &self.length).finish()
+    }
+}
+
+/// Why a [`TemporaryFile`] could not be moved, and the file.
+#[derive(Debug)]
+pub struct PersistError {
+    /// What failed.
+    pub error: UrlError,
+    /// Still there.
+    pub file: TemporaryFile,
+}
+
+impl fmt::Display for PersistError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for PersistError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.error)
+    }
+}
+
+impl From<PersistError> for UrlError {
+    fn from(error: PersistError) -> Self {
+        error.error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(content: &str) -> TemporaryFile {
+        let (mut file, _) = TemporaryFile::create().unwrap();
+        fs::write(file.path(), content).unwrap();
+        file.set_length(content.len() as u64);
+        file
+    }
+
+    #[test]
+    fn it_is_removed_when_it_is_dropped() {
+        let file = file("x");
+        let path = file.path().to_owned();
+        assert!(path.exists());
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn it_is_moved_over_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("kept");
+        fs::write(&to, "old").unwrap();
+        let file = file("new");
+        let from = file.path().to_owned();
+        file.persist(&to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "new");
+        assert!(!from.exists());
+    }
+
+    #[test]
+    fn a_move_that_fails_gives_the_file_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let failure = file("safe").persist(folder.path().join("no/such/folder/file")).unwrap_err();
+        assert_eq!(failure.error.code(), UrlErrorCode::CannotMoveFile);
+        assert_eq!(fs::read_to_string(failure.file.path()).unwrap(), "safe");
+        assert_eq!(failure.file.len(), 4);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn it_is_copied_to_another_file_system() {
+        let folder = tempfile::tempdir_in("/dev/shm").unwrap();
+        let to = folder.path().join("kept");
+        file("far").persist(&to).unwrap();
+        assert_eq!(fs::read_to_string(&to).unwrap(), "far");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,84 @@
+//! `Upload`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
+//! wire's business. Apple: *URLSessionUploadTask*.
+
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::core::Core;
+use super::data::Data;
+use super::delegate::TaskDelegate;
+use super::handle::Task;
+use super::kind::UploadTask;
+use crate::error::Result;
+use crate::message::{BodyStream, UrlRequest, UrlResponse};
+
+/// What is to be uploaded. A body of the request itself is replaced by it (Apple: *uploadTask(with:from:)*).
+pub(crate) enum Payload<'a> {
+    Data(Bytes),
+    File(&'a Path),
+    /// A stream the delegate is asked for.
+    Stream,
+}
+
+/// The request with its payload.
+pub(crate) fn to_upload(mut request: UrlRequest, payload: Payload<'_>) -> Result<UrlRequest> {
+    match payload {
+        Payload::Data(data) => request.set_http_body(data),
+        Payload::File(path) => {
+            let file = BodyStream::from_file(path).map_err(|error| error.with_url(request.url()))?;
+            request.set_http_body_stream(file);
+        }
+        Payload::Stream => request.set_http_body_stream(BodyStream::of_delegate()),
+    }
+    Ok(request)
+}
+
+/// Body and response of an upload. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
+///
+/// Nothing is sent before it is first polled. Dropping it cancels the task.
+#[must_use = "a load does nothing unless it is awaited or waited for"]
+pub struct Upload(Data);
+
+impl Upload {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self(Data::new(core))
+    }
+
+    /// The task behind it, to observe, suspend or cancel it.
+    pub fn task(&self) -> UploadTask {
+        UploadTask::of(Task::from(self.0.task()))
+    }
+
+    /// A delegate of this task's own: it hears of what is sent, beside the result.
+    pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
+        Self(self.0.delegate(delegate))
+    }
+
+    /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
+    ///
+    /// # Errors
+    /// As awaiting it.
+    pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
+        self.0.wait()
+    }
+}
+
+impl Future for Upload {
+    type Output = Result<(Bytes, UrlResponse)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload").field("task", &**self.task()).finish()
+    }
+}

@@ -1,0 +1,85 @@
+//! Tells the server that a response has become more or less urgent (RFC 9218 §7.1), which the `h2` crate cannot: the
+//! frames go out between its own. What the urgency of a task is, its priority says.
+
+use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use urlsession_proto::priority::Urgency;
+
+use crate::load::Priority;
+
+/// The urgency of one response, for as long as it is awaited or read.
+pub(super) struct Urgent {
+    source: Arc<dyn Priority>,
+    told: Urgency,
+    stream: u32,
+    updates: Arc<Updates>,
+}
+
+impl Urgent {
+    pub(super) fn new(source: Arc<dyn Priority>, told: Urgency, stream: u32, updates: Arc<Updates>) -> Self {
+        Self { source, told, stream, updates }
+    }
+
+    /// To be called whenever the load is polled.
+    pub(super) fn tell_changes(&mut self) {
+        let urgency = Urgency::of_priority(self.source.priority());
+        if urgency != self.told {
+            self.told = urgency;
+            self.updates.push(self.stream, urgency);
+        }
+    }
+}
+
+/// What a connection has yet to tell.
+#[derive(Default)]
+pub(super) struct Updates {
+    any: AtomicBool,
+    pending: Mutex<Pending>,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// At most one a stream: the last.
+    urgencies: Vec<(u32, Urgency)>,
+    driver: Option<Waker>,
+}
+
+impl Updates {
+    /// Wakes this when there is something to write.
+    pub(super) fn watch(&self, driver: &Waker) {
+        let mut pending = self.lock();
+        match &mut pending.driver {
+            Some(known) => known.clone_from(driver),
+            None => pending.driver = Some(driver.clone()),
+        }
+    }
+
+    fn push(&self, stream: u32, urgency: Urgency) {
+        let mut pending = self.lock();
+        match pending.urgencies.iter_mut().find(|(other, _)| *other == stream) {
+            Some((_, known)) => *known = urgency,
+            None => pending.urgencies.push((stream, urgency)),
+        }
+        self.any.store(true, Release);
+        let driver = pending.driver.take();
+        drop(pending);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+    }
+
+    /// The frames to write, most often none.
+    pub(super) fn take(&self) -> Vec<u8> {
+        if !self.any.load(Acquire) || !self.any.swap(false, AcqRel) {
+            return Vec::new();
+        }
+        let urgencies = std::mem::take(&mut self.lock().urgencies);
+        urgencies.into_iter().flat_map(|(stream, urgency)| urgency.update_frame(stream)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,222 @@
+//! Download tasks: a response in a file, which is gone when nobody took it.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use urlsession::{
+    DelegateQueue, DownloadTask, SessionDelegate, TaskDelegate, TaskState, TemporaryFile, UrlErrorCode,
+    UrlResponse, UrlSession,
+};
+use urlsession_testkit::{Origin, Reply, Wire};
+
+use crate::support::*;
+
+fn by_handler(
+    session: &UrlSession,
+    request: impl urlsession::IntoUrlRequest,
+) -> Result<(TemporaryFile, UrlResponse), urlsession::UrlError> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    session.download_task_with_handler(request, move |result| sender.send(result).unwrap()).resume();
+    receiver.recv_timeout(PATIENCE).unwrap()
+}
+
+#[test]
+fn test_download_task_with_url() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        origin.enqueue("/file", Reply::new(200).pattern(0, 600_000));
+        session.download_task(origin.url("/file")).resume();
+        let log = recorder.completed(1);
+        log.succeeded();
+        assert_eq!(log.calls, ["didWriteData", "didFinishDownloading", "didComplete"]);
+        assert_eq!(log.data.len(), 600_000);
+        assert_eq!(log.written.last().unwrap().1, 600_000);
+        assert!(log.written.iter().all(|(_, _, expected)| *expected == Some(600_000)));
+        assert_eq!(log.written.iter().map(|(new, ..)| new).sum::<u64>(), 600_000);
+        assert!(!log.location.unwrap().exists(), "the file is removed after the call");
+        assert_eq!(log.metrics[0].transaction_metrics.len(), 1);
+    });
+}
+
+#[test]
+fn test_download_task_with_url_request() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        session.download_task(request(&origin.url("/Peru"), "GET", None)).resume();
+        let log = recorder.completed(1);
+        log.succeeded();
+        assert_eq!((log.data.as_slice(), log.written.last().unwrap().1), (&b"Lima"[..], 4));
+    });
+}
+
+#[test]
+fn test_download_task_with_request_and_handler() {
+    on(Wire::H1, |origin| {
+        for session in [UrlSession::shared(), session(origin)] {
+            let (file, _) = by_handler(&session, request(&origin.url("/Peru"), "GET", None)).unwrap();
+            assert_eq!(file.len(), 4);
+        }
+    });
+}
+
+#[test]
+fn test_download_task_with_url_and_handler() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, response) = by_handler(&session(origin), origin.url("/Peru")).unwrap();
+        assert_eq!((fs::read_to_string(file.path()).unwrap().as_str(), file.len()), ("Lima", 4));
+        assert_eq!(response.status_code(), Some(200));
+        let kept = folder.path().join("kept");
+        file.persist(&kept).unwrap();
+        assert_eq!(fs::read_to_string(kept).unwrap(), "Lima");
+    });
+}
+
+#[test]
+fn test_async_download_from_url() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let path = in_tokio(async {
+            let (file, _) = session.download(origin.url("/Peru")).await.unwrap();
+            assert_eq!(fs::read_to_string(file.path()).unwrap(), "Lima");
+            file.path().to_owned()
+        });
+        assert!(!path.exists());
+        assert_eq!(session.download(origin.url("/Peru")).wait().unwrap().0.len(), 4);
+    });
+}
+
+#[test]
+fn test_async_download_from_url_with_delegate() {
+    struct Count(Arc<AtomicU64>);
+    impl TaskDelegate for Count {
+        fn did_write_data(&self, _: &DownloadTask, _: u64, total: u64, _: Option<u64>) {
+            self.0.store(total, Ordering::SeqCst);
+        }
+    }
+    on_every_wire(|origin| {
+        let count = Arc::new(AtomicU64::new(0));
+        origin.enqueue("/file", Reply::new(200).pattern(0, 100_000));
+        let download = session(origin).download(origin.url("/file")).delegate(Count(count.clone()));
+        assert_eq!(download.wait().unwrap().0.len(), 100_000);
+        assert_eq!(count.load(Ordering::SeqCst), 100_000);
+    });
+}
+
+#[test]
+fn test_download_task_with_ipv6_url_request() {
+    on(Wire::H1, |origin| {
+        let (session, recorder) = recorded(origin);
+        let url = format!("http://[::1]:{}/country.txt", origin.closed_port());
+        session.download_task(url).resume();
+        let log = recorder.completed(1);
+        assert_eq!(log.completions[0].as_ref().unwrap().code(), UrlErrorCode::CannotConnectToHost);
+        assert_eq!(log.calls, ["didComplete"]);
+    });
+}
+
+#[test]
+fn test_gzipped_download_task() {
+    on_every_wire(|origin| {
+        let (file, _) = session(origin).download(origin.url("/gzipped-response")).wait().unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), "Hello World!");
+    });
+}
+
+#[test]
+fn an_empty_response_is_an_empty_file_and_an_error_status_is_no_error() {
+    on_every_wire(|origin| {
+        origin.enqueue("/empty", Reply::new(200));
+        let (file, _) = session(origin).download(origin.url("/empty")).wait().unwrap();
+        assert!(file.is_empty() && fs::metadata(file.path()).unwrap().len() == 0);
+        origin.enqueue("/missing", Reply::new(404).body("nothing here"));
+        let (file, response) = session(origin).download(origin.url("/missing")).wait().unwrap();
+        assert_eq!((response.status_code(), file.len()), (Some(404), 12));
+    });
+}
+
+#[test]
+fn a_download_that_fails_or_is_cancelled_half_way_leaves_no_file() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        origin.enqueue("/cut", Reply::new(200).pattern(0, 1000).truncate_at(500));
+        session.download_task(origin.url("/cut")).resume();
+        let log = recorder.completed(1);
+        assert_eq!(log.completions[0].as_ref().unwrap().code(), UrlErrorCode::NetworkConnectionLost);
+        assert_eq!(log.calls, ["didWriteData", "didComplete"]);
+
+        let gate = origin.hold();
+        origin.enqueue("/half", Reply::new(200).pattern(0, 1000).body_gate(500, gate.clone()));
+        let task = session.download_task(origin.url("/half"));
+        task.resume();
+        recorder.wait_for(|log| log.written.iter().filter(|(_, total, _)| *total == 500).count() == 2);
+        task.cancel();
+        let log = recorder.completed(2);
+        assert_eq!(log.completions[1].as_ref().unwrap().code(), UrlErrorCode::Cancelled);
+        assert!(!log.calls.contains(&"didFinishDownloading"));
+        assert_eq!(task.state(), TaskState::Completed);
+        gate.release();
+    });
+}
+
+#[test]
+fn coded_bodies_that_break_have_the_codes_of_downloads() {
+    on_every_wire(|origin| {
+        origin.enqueue("/broken", Reply::new(200).header("Content-Encoding", "gzip").body("not gzip at all"));
+        let error = session(origin).download(origin.url("/broken")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::DownloadDecodingFailedMidStream);
+    });
+}
+
+#[test]
+fn a_suspended_download_stops_reading_and_goes_on_without_another_request() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let gate = origin.hold();
+        origin.enqueue("/file", Reply::new(200).pattern(0, 1000).body_gate(500, gate.clone()));
+        let task = session.download_task(origin.url("/file"));
+        task.resume();
+        recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == 500));
+        task.suspend();
+        gate.release();
+        assert_eq!(task.state(), TaskState::Suspended);
+        task.resume();
+        assert_eq!(recorder.completed(1).data.len(), 1000);
+        assert_eq!(origin.requests().len(), 1);
+    });
+}
+
+#[test]
+fn a_delegate_that_panics_over_its_file_fails_the_task() {
+    #[derive(Clone)]
+    struct Clumsy(Recorder);
+    impl TaskDelegate for Clumsy {
+        fn did_finish_downloading(&self, _: &DownloadTask, _: &std::path::Path) {
+            panic!("dropped it");
+        }
+        fn did_complete(&self, task: &urlsession::Task, error: Option<&urlsession::UrlError>) {
+            self.0.did_complete(task, error);
+        }
+    }
+    impl SessionDelegate for Clumsy {}
+    on_every_wire(|origin| {
+        let clumsy = Clumsy(Recorder::new());
+        let session = UrlSession::with_delegate(
+            configuration(origin),
+            Arc::new(clumsy.clone()),
+            DelegateQueue::serial(),
+        );
+        session.download_task(origin.url("/Peru")).resume();
+        let error = clumsy.0.completed(1).completions[0].clone().unwrap();
+        assert!(error.to_string().contains("dropped it"), "{error}");
+    });
+}
+
+#[test]
+fn a_body_of_64_mebibytes_is_saved_with_bounded_memory() {
+    let origin = Origin::start(Wire::H1);
+    origin.enqueue("/big", Reply::new(200).pattern(0, 64 << 20));
+    let (file, _) = session(&origin).download(origin.url("/big")).wait().unwrap();
+    assert_eq!(fs::metadata(file.path()).unwrap().len(), 64 << 20);
+}
