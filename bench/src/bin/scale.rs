@@ -1,14 +1,14 @@
-//! Many tasks at once: ten thousand on six connections, and a hundred thousand that nobody starts.
+//! Many tasks at once: ten thousand on six connections, a hundred thousand that nobody starts, a thousand that wait.
 //!
-//! They must end in the order of their creation, give or take the connections, and cost a bounded amount of memory.
-//! Each case is a process of its own, judged by its `VmHWM`.
+//! The first must end in the order of their creation, give or take the connections, and cost a bounded amount of memory,
+//! judged by `VmHWM`; the last must wait at the same time. Each case is a process of its own.
 
 use std::process::{Command, ExitCode};
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use urlsession::{Url, UrlSession};
-use urlsession_bench::loads::{die, or_die};
+use urlsession_bench::loads::{Loads, die, or_die};
 use urlsession_bench::options::Options;
 use urlsession_bench::remote::{Remote, serve_if_asked};
 use urlsession_bench::usage::peak_rss_kib;
@@ -19,6 +19,13 @@ const UNSTARTED: usize = 100_000;
 const LIMIT_KIB: u64 = 60 * 1024;
 const CONNECTIONS: usize = 6;
 
+const SLOW: usize = 1_000;
+/// How long the server thinks about each slow answer.
+const DELAY: Duration = Duration::from_millis(200);
+/// Multiples of the delay in which all of them should be there, and must be on a machine that has other work.
+const GOAL: f64 = 1.3;
+const LIMIT: f64 = 2.0;
+
 fn main() -> ExitCode {
     serve_if_asked();
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -26,7 +33,9 @@ fn main() -> ExitCode {
         [] => check(),
         [case, url] if case == "queue" => queue(&Options::get(or_die(Url::parse(url), "the URL"))),
         [case, url] if case == "unstarted" => unstarted(or_die(Url::parse(url), "the URL")),
-        _ => die("scale"),
+        [case] if case == "slow" => check_slow(),
+        [case, http, url, ca] if case == "slow" => slow(http, or_die(Url::parse(url), "the URL"), ca),
+        _ => die("scale [slow]"),
     }
 }
 
@@ -37,8 +46,21 @@ fn check() -> ExitCode {
         let status = Command::new(&program).args([case, origin.body_url(1024).as_str()]).status();
         or_die(status, "starting a case").success()
     };
-    // Both are run, whatever the first says.
-    if run("queue") & run("unstarted") { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // All are run, whatever the first says.
+    let good = run("queue") & run("unstarted");
+    drop(origin);
+    if good & (check_slow() == ExitCode::SUCCESS) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn check_slow() -> ExitCode {
+    let program = or_die(std::env::current_exe(), "the program's own path");
+    let run = |wire: Wire, http: &str| {
+        let origin = Remote::start(wire);
+        let arguments = ["slow", http, origin.delayed_url(DELAY).as_str()];
+        let status = Command::new(&program).args(arguments).arg(origin.ca()).status();
+        or_die(status, "starting a case").success()
+    };
+    if run(Wire::H1, "1") & run(Wire::TlsH2, "2") { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Resumes all tasks at once and sees in which order they end.
@@ -71,6 +93,36 @@ fn queue(options: &Options) -> ExitCode {
     );
     let good = failed == 0 && displaced < 2 * CONNECTIONS && (1..=LIMIT_KIB).contains(&peak);
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Loads slow answers at the same time, first over connections that have to be made, then over those that are there.
+fn slow(http: &str, url: Url, ca: &str) -> ExitCode {
+    let options = Options {
+        http: if http == "2" { 2 } else { 1 },
+        ca: Some(ca.into()),
+        connections: SLOW,
+        concurrency: SLOW,
+        ..Options::get(url)
+    };
+    let loads = or_die(Loads::new(options), "the session");
+    let runtime = loads.runtime();
+    let times = [(); 2].map(|()| {
+        let start = Instant::now();
+        let samples = runtime.block_on(loads.run_async(SLOW));
+        assert_eq!(samples.bytes(), 4 * SLOW as u64, "every body is there");
+        start.elapsed()
+    });
+    let in_delays = |time: Duration| time.as_secs_f64() / DELAY.as_secs_f64();
+    let [cold, warm] = times.map(in_delays);
+    let verdict = if cold.max(warm) < GOAL { "good" } else { "slower than it should be" };
+    println!(
+        "slow: {SLOW} answers of {DELAY:?} each at once over HTTP/{http}: {:.0?} ({cold:.2} times the delay) with new \
+         connections, {:.0?} ({warm:.2}) with kept ones; {} KiB: {verdict}",
+        times[0],
+        times[1],
+        peak_rss_kib()
+    );
+    if cold.max(warm) < LIMIT { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Creates and drops tasks that nobody resumes.

@@ -5,6 +5,7 @@
 
 mod auth;
 mod closed;
+mod custom;
 mod errors;
 mod gzip;
 mod har;
@@ -37,6 +38,7 @@ const STOPS: &[Stop] = &[
     lines::STOP,
     suspend::STOP,
     network::STOP,
+    custom::STOP,
     har::STOP,
     errors::STOP,
 ];

@@ -11,6 +11,7 @@
 //! | [`auth`] | Challenges and credentials of HTTP: Basic, Digest, NTLM (RFC 9110 §11, RFC 7617, RFC 7616, MS-NLMP) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
+//! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
 //! | [`utf8`] | A byte stream as text |
@@ -37,6 +38,7 @@
 pub mod auth;
 pub mod clusters;
 pub mod coding;
+pub mod data_url;
 pub mod disposition;
 pub mod field;
 pub mod http1;

@@ -55,6 +55,28 @@ pub fn extension_for(mime: &str) -> Option<&'static str> {
     EXTENSIONS.iter().find(|(known, _)| mime.eq_ignore_ascii_case(known)).map(|&(_, extension)| extension)
 }
 
+/// The media type that a file extension, in any case, usually stands for.
+pub fn for_extension(extension: &str) -> Option<&'static str> {
+    let is = |known: &str| known.eq_ignore_ascii_case(extension);
+    let other = OTHER_EXTENSIONS.iter().find(|(known, _)| is(known)).map(|&(_, mime)| mime);
+    other.or_else(|| EXTENSIONS.iter().find(|(_, known)| is(known)).map(|&(mime, _)| mime))
+}
+
+/// Extensions that are not the usual one of their type, and those of two types.
+const OTHER_EXTENSIONS: [(&str, &str); 10] = [
+    ("htm", "text/html"),
+    ("jpg", "image/jpeg"),
+    // RFC 9239 §6
+    ("js", "text/javascript"),
+    ("log", "text/plain"),
+    ("markdown", "text/markdown"),
+    ("mjs", "text/javascript"),
+    ("mpg", "video/mpeg"),
+    ("oga", "audio/ogg"),
+    ("text", "text/plain"),
+    ("tif", "image/tiff"),
+];
+
 const EXTENSIONS: [(&str, &str); 72] = [
     ("application/atom+xml", "atom"),
     ("application/epub+zip", "epub"),
@@ -175,6 +197,21 @@ mod tests {
         assert_eq!(extension_for("image/JPEG"), Some("jpeg"));
         assert_eq!(extension_for("text/plain"), Some("txt"));
         assert_eq!(extension_for("application/octet-stream"), None);
+    }
+
+    #[test]
+    fn extensions_have_a_type() {
+        for (extension, mime) in [
+            ("txt", "text/plain"),
+            ("JPG", "image/jpeg"),
+            ("jpeg", "image/jpeg"),
+            ("js", "text/javascript"),
+            ("xml", "application/xml"),
+        ] {
+            assert_eq!(for_extension(extension), Some(mime), "{extension}");
+        }
+        assert_eq!(for_extension("unheard-of"), None);
+        assert!(OTHER_EXTENSIONS.iter().all(|(_, mime)| extension_for(mime).is_some()));
     }
 
     #[test]

@@ -2,12 +2,17 @@
 //!
 //! It decides nothing. Apple: *URLSessionConfiguration*.
 
+mod multipath;
+
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::multipath::MultipathServiceType;
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::HeaderFields;
+use crate::load::UrlProtocolClass;
+use crate::message::{HeaderFields, NetworkServiceType};
 use crate::store::UrlCredentialStorage;
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
@@ -44,6 +49,21 @@ pub struct Configuration {
     /// May interfaces as slow as a satellite be used (true)? As above.
     #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
     pub allows_ultra_constrained_network_access: bool,
+    /// What the traffic is for (default), unless a request says so itself. Every packet carries the
+    /// code point of differentiated services that RFC 4594 gives such traffic, for networks that heed it; a system
+    /// that refuses to set it costs nothing. Requests of different types do not share connections, and
+    /// [`http_maximum_connections_per_host`](Self::http_maximum_connections_per_host) counts those of each type.
+    #[doc(alias = "networkServiceType")]
+    pub network_service_type: NetworkServiceType,
+    /// May a connection use several networks at once (none)? On Linux, with servers that speak multipath TCP.
+    #[doc(alias = "multipathServiceType")]
+    pub multipath_service_type: MultipathServiceType,
+    /// Must names be validated by DNSSEC (false)? The system's resolver does not tell whether it has validated an
+    /// answer: a name that has to be looked up fails with [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless
+    /// the environment's resolver [validates](crate::environment::Resolve::validates_dnssec). Addresses and
+    /// `localhost` need no names. Connections are not shared with loads that do not require it.
+    #[doc(alias = "requiresDNSSECValidation")]
+    pub requires_dnssec_validation: bool,
     /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
     /// `Content-Length`, `Transfer-Encoding`, `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and
     /// `WWW-Authenticate` are reserved and not sent from here.
@@ -52,6 +72,11 @@ pub struct Configuration {
     /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
     #[doc(alias = "httpMaximumConnectionsPerHost")]
     pub http_maximum_connections_per_host: usize,
+    /// Stored only (false): requests are never pipelined, as in Apple's loader since it left its classic one. One slow
+    /// answer holds up all behind it, many servers and proxies answer pipelined requests wrongly, and HTTP/2 does
+    /// better.
+    #[doc(alias = "httpShouldUsePipelining")]
+    pub http_should_use_pipelining: bool,
     /// Where credentials are looked up and kept (the [shared](UrlCredentialStorage::shared) storage; that of
     /// [`ephemeral`](Self::ephemeral) is of its own and writes nothing). Without one they are neither looked up nor kept,
     /// and nobody is logged in for longer than a task.
@@ -72,6 +97,29 @@ pub struct Configuration {
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
     pub app_transport_security: AppTransportSecurity,
+    /// Protocols of the application's own (none), which load what they claim. They are asked in their order, before
+    /// the library's own: one that claims `https` URLs wins over the network.
+    #[doc(alias = "protocolClasses")]
+    pub protocol_classes: Vec<UrlProtocolClass>,
+    /// Stored only (true, as Apple's): there is one loader, and no other to choose.
+    #[doc(alias = "usesClassicLoadingMode")]
+    pub uses_classic_loading_mode: bool,
+    /// May safe requests be sent before the TLS handshake is complete (false)? Of HTTP/3 only, as Apple documents
+    /// it: without effect until this library speaks that.
+    #[doc(alias = "enablesEarlyData")]
+    pub enables_early_data: bool,
+    /// The name of a background session (none). Stored only until this library has those: no other session has one.
+    pub identifier: Option<Arc<str>>,
+    /// May the system choose the time of transfers (false)? Of background sessions only, as Apple documents it:
+    /// without effect until this library has them. So are the next two.
+    #[doc(alias = "isDiscretionary")]
+    pub is_discretionary: bool,
+    /// Is the application started when its transfers need it (true)?
+    #[doc(alias = "sessionSendsLaunchEvents")]
+    pub session_sends_launch_events: bool,
+    /// The folder shared with an application's extensions, by its identifier (none).
+    #[doc(alias = "sharedContainerIdentifier")]
+    pub shared_container_identifier: Option<Arc<str>>,
     /// Clock, resolver and network of the session; the real ones by default. Not of Apple's.
     pub environment: Environment,
 }
@@ -90,8 +138,12 @@ impl Default for Configuration {
             allows_expensive_network_access: true,
             allows_constrained_network_access: true,
             allows_ultra_constrained_network_access: true,
+            network_service_type: NetworkServiceType::Default,
+            multipath_service_type: MultipathServiceType::None,
+            requires_dnssec_validation: false,
             http_additional_headers: HeaderFields::new(),
             http_maximum_connections_per_host: 6,
+            http_should_use_pipelining: false,
             url_credential_storage: Some(UrlCredentialStorage::shared()),
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
@@ -99,6 +151,13 @@ impl Default for Configuration {
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
             additional_trust_anchors: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
+            protocol_classes: Vec::new(),
+            uses_classic_loading_mode: true,
+            enables_early_data: false,
+            identifier: None,
+            is_discretionary: false,
+            session_sends_launch_events: true,
+            shared_container_identifier: None,
             environment: Environment::default(),
         }
     }

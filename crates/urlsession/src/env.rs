@@ -20,7 +20,7 @@ pub use clock::{Clock, SystemClock};
 pub(crate) use folders::{cache_folder, data_folder};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
-pub(crate) use net::{Wire, system_dial, system_resolve};
+pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub use place::block_on;
 pub(crate) use place::{Place, PlaceId};

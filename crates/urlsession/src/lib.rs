@@ -37,10 +37,12 @@ pub use http::{HeaderMap, Method, StatusCode, Version};
 pub use url::Url;
 
 pub use crate::configuration::{
-    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, TlsVersion,
+    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
-pub use crate::load::WaitReason;
+pub use crate::load::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
+};
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, HeaderFields, HttpBody, HttpUrlResponse, IntoUrlRequest,
     InvalidHeaderField, NetworkServiceType, UrlRequest, UrlResponse,

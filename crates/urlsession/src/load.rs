@@ -3,6 +3,8 @@
 //!
 //! No decisions and no IO here.
 
+mod custom;
+
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
@@ -16,6 +18,10 @@ use http::HeaderValue;
 use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use self::custom::{Head, Line};
+pub use self::custom::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
+};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{
@@ -51,6 +57,9 @@ pub(crate) trait Ask: Send + Sync {
 
     /// Another copy of the request's body stream; `None` if the application has none.
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;
+
+    /// The task as custom protocols see it, about to load `current`.
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
 
     /// The request now being loaded.
     fn requesting(&self, request: &Arc<UrlRequest>);
@@ -295,8 +304,15 @@ pub(crate) trait Flow: Send {
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
 
-    /// The connection itself, after a response that switched protocols.
-    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>>;
+    /// Did the response switch protocols (RFC 9110 §15.2.2)?
+    fn has_switched(&self) -> bool {
+        false
+    }
+
+    /// The connection itself, if it did.
+    fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
+        None
+    }
 }
 
 /// A connection that no longer carries HTTP.
@@ -366,14 +382,13 @@ impl Body {
 
     /// The connection itself, if the response switched protocols; the body is empty then.
     pub(crate) fn upgrade(&mut self) -> Option<Box<dyn Duplex>> {
-        match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Flow(flow) if self.decoder.is_none() => match flow.upgrade() {
-                Ok(connection) => return Some(connection),
-                Err(flow) => self.source = Source::Flow(flow),
-            },
-            source => self.source = source,
+        if !matches!(&self.source, Source::Flow(flow) if flow.has_switched()) {
+            return None;
         }
-        None
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Flow(flow) => flow.into_connection(),
+            _ => None,
+        }
     }
 
     /// Is there nothing left to read?
@@ -504,10 +519,6 @@ impl Flow for Body {
     }
 
     fn finish(self: Box<Self>) {}
-
-    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
-        Err(self)
-    }
 }
 
 /// Chunks of a body given in one go.
@@ -535,10 +546,6 @@ mod tests {
         }
 
         fn finish(self: Box<Self>) {}
-
-        fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
-            Err(self)
-        }
     }
 
     #[test]

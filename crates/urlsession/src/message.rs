@@ -5,6 +5,7 @@ mod challenge;
 mod credential;
 mod fields;
 mod file_body;
+mod property;
 mod protection_space;
 mod request;
 mod response;

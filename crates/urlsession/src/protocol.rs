@@ -1,20 +1,29 @@
-//! From a URL's scheme to who loads it.
+//! From a request to who loads it: the application's protocols first, then the library's by the URL's scheme.
 //!
 //! It knows schemes only; the policies of HTTP are in `protocol::http`.
 
+mod custom;
+mod data;
+mod file;
 mod http;
 
+use std::future::ready;
 use std::sync::Arc;
 
+use self::custom::{Custom, Loaded};
+use self::data::DataUrls;
+use self::file::Files;
 use self::http::Http;
 use crate::configuration::Configuration;
-use crate::load::Protocol;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, BoxFuture, Protocol, Response, UrlProtocolClass};
 use crate::message::UrlRequest;
 use crate::transport::Pool;
 
 /// The protocols of a session.
 pub(crate) struct Protocols {
     pool: Arc<Pool>,
+    custom: Custom,
     http: Http,
 }
 
@@ -22,14 +31,46 @@ impl Protocols {
     pub(crate) fn new(config: &Arc<Configuration>) -> Self {
         let pool = Pool::new(config.clone());
         let http = Http::new(config.clone(), pool.clone());
-        Self { pool, http }
+        Self { pool, custom: Custom::new(config.clone()), http }
     }
 
-    /// Who loads this request; `None` if nobody knows the scheme. The `url` crate has made it lower case.
-    pub(crate) fn of(&self, request: &UrlRequest) -> Option<&dyn Protocol> {
-        match request.url()?.scheme() {
-            "http" | "https" => Some(&self.http),
-            _ => None,
+    /// Loads with whoever loads this request.
+    pub(crate) fn load<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+        let classes = self.custom.classes();
+        match classes.is_empty() {
+            true => self.load_built_in(attempt),
+            false => Box::pin(self.load_custom(classes, attempt)),
+        }
+    }
+
+    /// Asks the protocols registered for the shared session, too.
+    pub(crate) fn ask_registered(&self) {
+        self.custom.ask_registered();
+    }
+
+    async fn load_custom(
+        &self,
+        classes: Vec<UrlProtocolClass>,
+        mut attempt: Attempt<'_>,
+    ) -> Result<Response> {
+        let mut hops = 0;
+        while let Some(class) = custom::claim(&classes, &attempt)? {
+            match custom::load(class, &mut attempt, hops).await {
+                Ok(Loaded::Response(response)) => return Ok(response),
+                Ok(Loaded::Redirected) => hops += 1,
+                Err(error) => return Err(error.with_url(attempt.request.url())),
+            }
+        }
+        self.load_built_in(attempt).await
+    }
+
+    /// By the scheme, which the `url` crate has made lower case.
+    fn load_built_in<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+        match attempt.request.url().map(|url| url.scheme()) {
+            Some("http" | "https") => self.http.load(attempt),
+            Some("data") => DataUrls.load(attempt),
+            Some("file") => Files.load(attempt),
+            _ => Box::pin(ready(Err(unsupported(&attempt.request)))),
         }
     }
 
@@ -44,4 +85,12 @@ impl Protocols {
         self.pool.forget_tls_sessions();
         self.pool.give_up_connections();
     }
+}
+
+fn unsupported(request: &UrlRequest) -> UrlError {
+    let detail = match request.url() {
+        Some(url) => format!("nothing loads the scheme {:?}", url.scheme()),
+        None => "the request has no URL".into(),
+    };
+    UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Request, detail).with_url(request.url())
 }

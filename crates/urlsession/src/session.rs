@@ -35,8 +35,11 @@ impl UrlSession {
     /// The session of the process, with the default configuration and without a delegate. Invalidating it has no
     /// effect.
     pub fn shared() -> Self {
-        static SHARED: LazyLock<UrlSession> =
-            LazyLock::new(|| UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true));
+        static SHARED: LazyLock<UrlSession> = LazyLock::new(|| {
+            let session = UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true);
+            session.0.roster.protocols.ask_registered();
+            session
+        });
         SHARED.clone()
     }
 

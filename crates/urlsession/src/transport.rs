@@ -10,9 +10,10 @@ pub(crate) mod h2;
 mod head;
 mod outgoing;
 pub(crate) mod pool;
+mod service;
 mod stream;
 mod tls;
 
 pub(crate) use head::{DefaultFields, RequestHead};
 pub(crate) use outgoing::Outgoing;
-pub(crate) use pool::{Checkout, Key, Pool};
+pub(crate) use pool::{Checkout, Pool};

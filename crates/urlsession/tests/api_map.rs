@@ -9,13 +9,12 @@ const MAP: &str = include_str!("../../../docs/api-map.tsv");
 const SYMBOLS: &str = include_str!("data/symbols.tsv");
 
 /// What a `later` row waits for.
-const AREAS: [&str; 13] = [
+const AREAS: [&str; 12] = [
     "authentication",
     "background",
     "cache",
     "connectivity",
     "cookies",
-    "custom protocols",
     "data tasks",
     "downloads",
     "proxies",

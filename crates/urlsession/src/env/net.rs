@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::Place;
 
@@ -26,11 +27,18 @@ pub trait Resolve: Send + Sync {
     /// The addresses of `host` with `port`, best first; `None` says that the system's resolver serves.
     /// An empty list means that the host does not exist.
     fn resolve(&self, host: &str, port: u16) -> Option<Answer<Vec<SocketAddr>>>;
+
+    /// Does it answer only with what DNSSEC has validated (RFC 4033), or with an error (false)? Loads that require
+    /// validation look names up only with a resolver that says so.
+    fn validates_dnssec(&self) -> bool {
+        false
+    }
 }
 
 /// Opens connections.
 pub trait Dial: Send + Sync {
-    /// A connection to `address`; `None` says that the system's TCP serves.
+    /// A connection to `address`; `None` says that the system's TCP serves. Service type and multipath TCP are not
+    /// asked of an application's own.
     fn dial(&self, address: SocketAddr) -> Option<Answer<Box<dyn Socket>>>;
 }
 
@@ -59,12 +67,63 @@ pub(crate) async fn system_resolve(place: &Place, host: &str, port: u16) -> io::
     lookup.await.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")))
 }
 
+/// What is asked of a socket before it connects. The system may refuse each without an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SocketOptions {
+    /// The octet of differentiated services (RFC 2474) in every packet.
+    pub(crate) traffic_class: u8,
+    /// Multipath TCP (RFC 8684) if the system has it.
+    pub(crate) is_multipath: bool,
+}
+
 /// A connection without Nagle's delay: requests are written whole.
 #[allow(clippy::disallowed_methods)] // this is the one place
-pub(crate) async fn system_dial(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
+pub(crate) async fn system_dial(address: SocketAddr, options: SocketOptions) -> io::Result<TcpStream> {
+    let stream = match options == SocketOptions::default() {
+        true => TcpStream::connect(address).await?,
+        false => socket(address, options)?.connect(address).await?,
+    };
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+fn socket(address: SocketAddr, options: SocketOptions) -> io::Result<TcpSocket> {
+    let multipath = if options.is_multipath { multipath_socket(address) } else { None };
+    let socket = match (multipath, address) {
+        (Some(socket), _) => socket,
+        (None, SocketAddr::V4(_)) => TcpSocket::new_v4()?,
+        (None, SocketAddr::V6(_)) => TcpSocket::new_v6()?,
+    };
+    mark(&SockRef::from(&socket), address, options.traffic_class);
+    Ok(socket)
+}
+
+/// `None` where the kernel has no multipath TCP. A server that has none is spoken to in plain TCP (RFC 8684 §3.7).
+#[cfg(target_os = "linux")]
+fn multipath_socket(address: SocketAddr) -> Option<TcpSocket> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::MPTCP)).ok()?;
+    socket.set_nonblocking(true).ok()?;
+    Some(TcpSocket::from_std_stream(socket.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn multipath_socket(_: SocketAddr) -> Option<TcpSocket> {
+    None
+}
+
+/// A hint: a system that refuses it sends unmarked packets.
+fn mark(socket: &SockRef<'_>, address: SocketAddr, traffic_class: u8) {
+    if traffic_class == 0 {
+        return;
+    }
+    let _ = match address {
+        SocketAddr::V4(_) => socket.set_tos_v4(traffic_class.into()),
+        #[cfg(unix)]
+        SocketAddr::V6(_) => socket.set_tclass_v6(traffic_class.into()),
+        #[cfg(not(unix))]
+        SocketAddr::V6(_) => Ok(()),
+    };
 }
 
 /// The bytes below HTTP and TLS: the system's TCP, or what an application handed in.
@@ -108,7 +167,7 @@ impl Wire {
         if !readable && !ask_system {
             return true;
         }
-        let peeked = socket2::SockRef::from(stream).peek(&mut byte);
+        let peeked = SockRef::from(stream).peek(&mut byte);
         matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 }

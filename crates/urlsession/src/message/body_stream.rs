@@ -82,8 +82,8 @@ impl BodyStream {
         self.length
     }
 
-    /// The chunks; `None` if those of a stream were taken before.
-    pub(crate) fn take(&self) -> Option<Chunks> {
+    /// The chunks, for a custom protocol that sends them; `None` if those of a stream were taken before.
+    pub fn take(&self) -> Option<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>> {
         match &*self.source {
             Source::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
             Source::File(file) => {

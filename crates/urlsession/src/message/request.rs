@@ -2,15 +2,18 @@
 //!
 //! Apple: *URLRequest*. Nothing here edits a request on the way to the server; rooms add fields beside it.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 use url::Url;
 
+use super::property::Properties;
 use super::{BodyStream, HeaderFields, InvalidHeaderField};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -35,6 +38,7 @@ pub struct UrlRequest {
     attribution: Attribution,
     #[doc(alias = "cookiePartitionIdentifier")]
     cookie_partition_identifier: Option<Box<str>>,
+    properties: Properties,
     flags: u16,
 }
 
@@ -86,6 +90,7 @@ impl UrlRequest {
             network_service_type: NetworkServiceType::default(),
             attribution: Attribution::default(),
             cookie_partition_identifier: None,
+            properties: Properties::default(),
             flags: HANDLES_COOKIES | CELLULAR | EXPENSIVE | CONSTRAINED | ULTRA_CONSTRAINED,
         }
     }
@@ -240,7 +245,8 @@ impl UrlRequest {
         self.main_document_url = url.map(Box::new);
     }
 
-    /// A hint to the system what the traffic is for; without effect until sockets are marked by it.
+    /// A hint to the network what the traffic is for; the default is the configuration's. See
+    /// [`Configuration::network_service_type`](crate::Configuration::network_service_type).
     pub fn network_service_type(&self) -> NetworkServiceType {
         self.network_service_type
     }
@@ -271,6 +277,25 @@ impl UrlRequest {
     #[doc(alias = "cookiePartitionIdentifier")]
     pub fn set_cookie_partition_identifier(&mut self, partition: Option<&str>) {
         self.cookie_partition_identifier = partition.map(Into::into);
+    }
+
+    /// What a custom protocol has noted on the request under this name, if it is a `T`.
+    #[doc(alias = "property(forKey:in:)")]
+    pub fn property<T: Any>(&self, key: &str) -> Option<&T> {
+        self.properties.get(key)
+    }
+
+    /// Notes something on the request, for custom protocols to know it again. Nothing of it is sent; the requests of
+    /// redirects have it too.
+    #[doc(alias = "setProperty(_:forKey:in:)")]
+    pub fn set_property(&mut self, key: &str, value: impl Any + Send + Sync) {
+        self.properties.set(key, Arc::new(value));
+    }
+
+    /// Removes a note; true if it was there.
+    #[doc(alias = "removeProperty(forKey:in:)")]
+    pub fn remove_property(&mut self, key: &str) -> bool {
+        self.properties.remove(key)
     }
 
     pub(crate) fn set_method(&mut self, method: Method) {
@@ -311,7 +336,7 @@ flags! {
     HANDLES_COOKIES, http_should_handle_cookies, set_http_should_handle_cookies, "httpShouldHandleCookies":
         "Are cookies of this load sent and stored (true)? Without effect until this library has cookies.";
     PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
-        "Stored only (false): requests are never pipelined, a connection carries one HTTP/1.1 exchange at a time.";
+        "Stored only (false): requests are never pipelined, as [`Configuration::http_should_use_pipelining`](crate::Configuration::http_should_use_pipelining) explains.";
     CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":
         "May cellular interfaces be used (true)? Only if the configuration allows it too.";
     EXPENSIVE, allows_expensive_network_access, set_allows_expensive_network_access, "allowsExpensiveNetworkAccess":
@@ -323,7 +348,7 @@ flags! {
     HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
         "Is the server expected to speak HTTP/3 (false)? Without effect until this library does.";
     DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":
-        "Must names be validated by DNSSEC (false)? Without effect until this library validates.";
+        "Must names be validated by DNSSEC (false)? Also if the configuration says so; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
     PERSISTENT_DNS, allows_persistent_dns, set_allows_persistent_dns, "allowsPersistentDNS":
         "May names be resolved from records of earlier runs (false)? Stored only: names are never cached.";
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::Core;
 use super::observe::TaskChange;
-use crate::load::{Ask, BoxFuture, Priority};
+use crate::load::{Ask, BoxFuture, Priority, UrlProtocolTask};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -45,6 +45,17 @@ impl Ask for Asking<'_> {
                 .ask(audience, "need_new_body_stream", |delegate, task| delegate.need_new_body_stream(task))
                 .await?
         })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        let live = self.0.live();
+        UrlProtocolTask {
+            identifier: self.0.identifier(),
+            description: live.description.clone(),
+            priority: self.0.priority(),
+            original: live.original.clone().unwrap_or_else(|| current.clone()),
+            current: current.clone(),
+        }
     }
 
     fn requesting(&self, request: &Arc<UrlRequest>) {

@@ -71,7 +71,7 @@ pub struct TransactionMetrics {
     /// The last byte of the response was read.
     #[doc(alias = "responseEndDate")]
     pub response_end_date: Option<SystemTime>,
-    /// The ALPN name of the protocol: `http/1.1`, `h2`.
+    /// The ALPN name of the protocol: `http/1.1`, `h2`. `None` without a connection.
     #[doc(alias = "networkProtocolName")]
     pub network_protocol_name: Option<&'static str>,
     /// Did a proxy stand between? Always false: this library does not use proxies yet.
@@ -130,7 +130,7 @@ pub struct TransactionMetrics {
     /// Was the interface constrained?
     #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
-    /// Were several paths used? Always false: multipath TCP is not used.
+    /// Were several paths used? Always false: whether the server agreed to multipath TCP is not looked at.
     #[doc(alias = "isMultipath")]
     pub is_multipath: bool,
     /// How the name was resolved: unknown, since the system's resolver does not say.
@@ -142,7 +142,7 @@ pub struct TransactionMetrics {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "URLSessionTaskMetrics.ResourceFetchType")]
 pub enum ResourceFetchType {
-    /// Not known: no response came.
+    /// Not known: no response came, or none over a connection (`data:`, `file:`, custom protocols).
     #[doc(alias = "unknown")]
     Unknown = 0,
     /// The network.
@@ -268,9 +268,9 @@ impl TransactionMetrics {
             network_protocol_name: connection.map(|facts| facts.protocol),
             is_proxy_connection: false,
             is_reused_connection: stamps.reused,
-            resource_fetch_type: match stamps.response {
-                Some(_) => ResourceFetchType::NetworkLoad,
-                None => ResourceFetchType::Unknown,
+            resource_fetch_type: match (&stamps.response, connection) {
+                (Some(_), Some(_)) => ResourceFetchType::NetworkLoad,
+                _ => ResourceFetchType::Unknown,
             },
             count_of_request_header_bytes_sent: stamps.request_head_bytes,
             count_of_request_body_bytes_sent: stamps.request_body_bytes,

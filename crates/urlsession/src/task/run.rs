@@ -107,7 +107,6 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
             "a task without a request was started",
         ));
     };
-    let Some(protocol) = core.roster.protocols.of(&request) else { return Err(unsupported(&request)) };
     let asking = Asking(core);
     let attempt = Attempt {
         request,
@@ -120,21 +119,13 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
         place,
         clock: &*core.roster.config.environment.clock,
     };
-    let response = protocol.load(attempt).await?;
+    let response = core.roster.protocols.load(attempt).await?;
     if let Some(length) = response.head.expected_content_length() {
         core.bytes.to_receive.store(length, Relaxed);
     }
     core.live().response = Some(response.head.clone());
     core.tell_watchers(TaskChange::Response);
     Ok(response)
-}
-
-fn unsupported(request: &crate::message::UrlRequest) -> UrlError {
-    let detail = match request.url() {
-        Some(url) => format!("nothing loads the scheme {:?}", url.scheme()),
-        None => "the request has no URL".into(),
-    };
-    UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Request, detail).with_url(request.url())
 }
 
 /// Writes down how the last transaction ended.

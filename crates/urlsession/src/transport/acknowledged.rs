@@ -12,6 +12,10 @@ use tokio::net::TcpStream;
 pub(super) fn acknowledged(stream: &TcpStream) -> Option<u64> {
     use std::os::fd::AsRawFd;
 
+    // Multipath TCP counts those of one path, which prove nothing of the others.
+    if !matches!(socket2::SockRef::from(stream).protocol(), Ok(Some(socket2::Protocol::TCP))) {
+        return None;
+    }
     // struct tcp_info of linux/tcp.h: 8 bytes of flags, 24 fields of 4 bytes, two rates of 8, then tcpi_bytes_acked.
     const BYTES_ACKED: usize = 8 + 24 * 4 + 2 * 8;
     let mut info = [0u8; 256];

@@ -9,11 +9,12 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::dns;
+use super::pool::Origin;
 use super::stream::Stream;
 use super::tls::Tls;
-use crate::configuration::{Configuration, HttpVersions};
-use crate::env::{Clock, Dial, Interface, Place, Timer, Wire, system_dial};
+use super::{dns, service};
+use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
+use crate::env::{Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, system_dial};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, Facts};
 
@@ -24,22 +25,27 @@ pub(super) struct Connected {
     pub(super) is_h2: bool,
 }
 
-/// Connects to `host`, which is an IPv6 literal only in brackets.
+/// Connects to an origin, whose host is an IPv6 literal only in brackets.
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
     place: &Place,
-    host: &str,
-    port: u16,
-    secure: bool,
+    origin: &Origin,
 ) -> Result<Connected> {
     let env = &config.environment;
+    let Origin { secure, port, lane, .. } = *origin;
+    let host = &*origin.host;
     let clock = &*env.clock;
     let lookup_start = clock.now();
-    let (addresses, looked_up) = dns::resolve(env, place, host, port).await?;
+    let (addresses, looked_up) = dns::resolve(env, place, host, port, lane.is_validated).await?;
     let connect_start = clock.now();
-    let (wire, remote) =
-        race(clock, &*env.dialler, place, &addresses).await.map_err(|error| refused(host, port, error))?;
+    let options = SocketOptions {
+        traffic_class: service::traffic_class(lane.service),
+        is_multipath: config.multipath_service_type != MultipathServiceType::None,
+    };
+    let (wire, remote) = race(clock, &*env.dialler, options, place, &addresses)
+        .await
+        .map_err(|error| refused(host, port, error))?;
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     let mut facts = Facts {
         domain_lookup: looked_up.then_some((lookup_start, connect_start)),
@@ -100,6 +106,7 @@ fn refused(host: &str, port: u16, error: io::Error) -> UrlError {
 async fn race(
     clock: &dyn Clock,
     dialler: &dyn Dial,
+    options: SocketOptions,
     place: &Place,
     addresses: &[SocketAddr],
 ) -> io::Result<(Wire, SocketAddr)> {
@@ -108,7 +115,7 @@ async fn race(
     loop {
         let next = rest.next();
         match next {
-            Some(address) => race.running.push((address, dial(dialler, address))),
+            Some(address) => race.running.push((address, dial(dialler, address, options))),
             None if race.running.is_empty() => {
                 return Err(race.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
             }
@@ -169,10 +176,14 @@ impl Race {
     }
 }
 
-fn dial(dialler: &dyn Dial, address: SocketAddr) -> BoxFuture<'static, io::Result<Wire>> {
+fn dial(
+    dialler: &dyn Dial,
+    address: SocketAddr,
+    options: SocketOptions,
+) -> BoxFuture<'static, io::Result<Wire>> {
     match dialler.dial(address) {
         Some(dialling) => Box::pin(async move { Ok(Wire::custom(dialling.await?)) }),
-        None => Box::pin(async move { Ok(Wire::tcp(system_dial(address).await?)) }),
+        None => Box::pin(async move { Ok(Wire::tcp(system_dial(address, options).await?)) }),
     }
 }
 
@@ -182,3 +193,74 @@ fn is_unrouted(error: &io::Error) -> bool {
 
 /// RFC 8305 §8, "Connection Attempt Delay".
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+#[cfg(all(test, target_os = "linux"))]
+#[allow(clippy::disallowed_types, clippy::disallowed_methods)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::super::pool::Lane;
+    use super::*;
+    use crate::env::Environment;
+    use crate::message::NetworkServiceType;
+
+    /// Connects to a listener on this machine and looks at the socket.
+    fn socket(config: &Configuration, ip: &str, service: NetworkServiceType) -> Option<socket2::Socket> {
+        let listener = TcpListener::bind((ip, 0)).ok()?;
+        let host = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+        let origin = Origin {
+            secure: false,
+            host: host.into(),
+            port: listener.local_addr().unwrap().port(),
+            lane: Lane { service, is_validated: true },
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connected = runtime.block_on(async {
+            connect(config, &Tls::default(), &Place::current(), &origin)
+                .await
+                .unwrap_or_else(|e| panic!("{e}"))
+        });
+        let Stream::Plain(wire) = connected.stream else { panic!("cleartext was asked for") };
+        let stream = socket2::SockRef::from(wire.as_tcp().unwrap()).try_clone().unwrap();
+        Some(stream)
+    }
+
+    #[test]
+    fn packets_carry_the_mark_of_their_service_type() {
+        let config = Configuration { environment: Environment::default(), ..Configuration::ephemeral() };
+        for (service, mark) in [
+            (NetworkServiceType::Default, 0),
+            (NetworkServiceType::Background, 8 << 2),
+            (NetworkServiceType::Voice, 46 << 2),
+        ] {
+            assert_eq!(socket(&config, "127.0.0.1", service).unwrap().tos_v4().unwrap(), mark, "{service:?}");
+            // A machine without IPv6 has nothing to mark.
+            if let Some(socket) = socket(&config, "::1", service) {
+                assert_eq!(socket.tclass_v6().unwrap(), mark, "{service:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn multipath_tcp_is_spoken_only_if_asked_for_and_where_the_system_has_it() {
+        let has_it = socket2::Socket::new(
+            socket2::Domain::IPV4,
+            socket2::Type::STREAM,
+            Some(socket2::Protocol::MPTCP),
+        )
+        .is_ok();
+        for (kind, expected) in [
+            (MultipathServiceType::None, socket2::Protocol::TCP),
+            (MultipathServiceType::Handover, socket2::Protocol::MPTCP),
+            (MultipathServiceType::Interactive, socket2::Protocol::MPTCP),
+            (MultipathServiceType::Aggregate, socket2::Protocol::MPTCP),
+        ] {
+            let expected = if has_it { expected } else { socket2::Protocol::TCP };
+            let config = Configuration { multipath_service_type: kind, ..Configuration::ephemeral() };
+            let socket = socket(&config, "127.0.0.1", NetworkServiceType::Voice).unwrap();
+            assert_eq!(socket.protocol().unwrap(), Some(expected), "{kind:?}");
+            assert_eq!(socket.tos_v4().unwrap(), 46 << 2, "{kind:?}");
+            assert!(socket.tcp_nodelay().unwrap(), "{kind:?}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Host names to addresses, in the order in which they are to be tried (RFC 8305 §4).
+//! Host names to addresses, in the order in which they are to be tried (RFC 8305 §4); whether they may be looked up
+//! at all if they must be validated (DNSSEC, RFC 4033).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -6,17 +7,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::env::{Environment, Place, system_resolve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The addresses of a host, families interleaved; `true` if a name had to be looked up.
+/// The addresses of a host, families interleaved; `true` if a name had to be looked up. `validated` accepts only a
+/// resolver that validates, unless nobody has to be asked.
 pub(super) async fn resolve(
     env: &Environment,
     place: &Place,
     host: &str,
     port: u16,
+    validated: bool,
 ) -> Result<(Vec<SocketAddr>, bool)> {
     if let Some(address) = literal(host) {
         return Ok((vec![SocketAddr::new(address, port)], false));
     }
-    let found = match env.resolver.resolve(host, port) {
+    let own = env.resolver.resolve(host, port);
+    // The system's resolver does not say whether it has validated an answer.
+    if validated && !is_localhost(host) && (own.is_none() || !env.resolver.validates_dnssec()) {
+        return Err(not_validated(host));
+    }
+    let found = match own {
         Some(lookup) => lookup.await,
         None => system_resolve(place, host, port).await,
     };
@@ -34,6 +42,20 @@ fn not_found(host: &str, error: Option<io::Error>) -> UrlError {
         Some(error) => failure.with_source(error),
         None => failure,
     }
+}
+
+fn not_validated(host: &str) -> UrlError {
+    let detail = format!(
+        "the name {host:?} must be validated by DNSSEC, which the system's resolver does not prove; give the \
+         environment a resolver that validates, or do not set requires_dnssec_validation"
+    );
+    UrlError::new(UrlErrorCode::CannotFindHost, Phase::Policy, detail)
+}
+
+/// RFC 6761 §6.3: no server is asked for it.
+fn is_localhost(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// An IP address written as a host: IPv6 stands in brackets (RFC 3986 §3.2.2).

@@ -299,12 +299,13 @@ impl Flow for Connection {
         Self::finish(self);
     }
 
-    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
-        match self.has_switched {
-            // The pool hears that the connection is gone.
-            true => Ok(Box::new(Upgraded { stream: self.stream, input: self.input })),
-            false => Err(self),
-        }
+    fn has_switched(&self) -> bool {
+        self.has_switched
+    }
+
+    /// The pool hears that the connection is gone.
+    fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
+        Some(Box::new(Upgraded { stream: self.stream, input: self.input }))
     }
 }
 

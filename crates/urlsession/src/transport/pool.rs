@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Instant;
 
-pub(crate) use self::key::{Key, Origin};
+use url::Url;
+
+pub(crate) use self::key::{Key, Lane, Origin};
 pub(super) use self::state::Shared;
 use self::state::{Action, Actions, Grant, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
@@ -22,6 +24,7 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Ask, Meter, WaitReason};
+use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
 type Pooled = State<Exclusive, h2::Handle, Place, UrlError>;
@@ -66,6 +69,11 @@ impl Pool {
         let weak = Arc::downgrade(&pool);
         pool.weak.get_or_init(|| weak);
         pool
+    }
+
+    /// What the connections for this request are pooled by; `None` for a URL without a host.
+    pub(crate) fn key<'a>(&self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
+        Key::of(url, Lane::of(&self.config, request))
     }
 
     /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open;
@@ -161,7 +169,7 @@ impl Pool {
         place.clone().spawn(async move {
             let (config, tls) = (pool.config.clone(), &pool.tls);
             let origin = &dialling.origin.clone();
-            let result = connect(&config, tls, &place, &origin.host, origin.port, origin.secure).await;
+            let result = connect(&config, tls, &place, origin).await;
             let result = match result {
                 Ok(connected) => pool.settle(connected, origin, &place).await,
                 Err(error) => Err(error),

@@ -5,12 +5,13 @@ use std::time::Duration;
 use urlsession::{
     AppTransportSecurity, AsyncBytes, Attribution, AuthChallengeDisposition, AuthenticationMethod,
     CachePolicy, Characters, Configuration, DataTask, DataTaskPublisher, DomainResolutionProtocol,
-    DownloadTask, ExceptionDomain, HttpUrlResponse, Lines, NetworkServiceType, NetworkUnavailableReason,
-    Phase, Progress, ResourceFetchType, ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate,
-    TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UploadTask,
-    UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlError,
-    UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlRequest,
-    UrlResponse, UrlSession,
+    DownloadTask, ExceptionDomain, HttpUrlResponse, Lines, MultipathServiceType, NetworkServiceType,
+    NetworkUnavailableReason, Phase, Progress, ResourceFetchType, ResponseDisposition, SessionDelegate,
+    StreamTask, Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UnicodeScalars,
+    UploadTask, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage,
+    UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse,
+    UrlSession,
 };
 
 /// A type.
@@ -70,6 +71,15 @@ macro_rules! named {
 struct Silent;
 impl TaskDelegate for Silent {}
 impl SessionDelegate for Silent {}
+impl UrlProtocol for Silent {
+    fn can_init(&self, _: &UrlRequest) -> bool {
+        false
+    }
+
+    fn start_loading(&self, _: UrlProtocolClient) -> UrlProtocolLoading {
+        Box::pin(std::future::pending())
+    }
+}
 
 /// The names of the items, as the map spells them.
 pub(super) fn names() -> Vec<&'static str> {
@@ -179,6 +189,43 @@ pub(super) fn names() -> Vec<&'static str> {
         field!(Configuration::tls_minimum_supported_protocol_version),
         field!(Configuration::tls_maximum_supported_protocol_version),
         field!(Configuration::http_maximum_connections_per_host),
+        field!(Configuration::identifier),
+        field!(Configuration::protocol_classes),
+        role!(UrlProtocol),
+        method!(UrlProtocol::can_init),
+        method!(UrlProtocol::can_init_with_task),
+        method!(UrlProtocol::canonical_request),
+        method!(UrlProtocol::start_loading),
+        method!(UrlProtocol::stop_loading),
+        value!(UrlProtocolClass::register_class),
+        value!(UrlProtocolClass::unregister_class),
+        kind!(UrlProtocolClient),
+        value!(UrlProtocolClient::request),
+        value!(UrlProtocolClient::task),
+        call!(UrlProtocolClient::did_receive_response, |it: &UrlProtocolClient, response: UrlResponse| {
+            it.did_receive_response(response);
+        }),
+        call!(UrlProtocolClient::did_load, |it: UrlProtocolClient| async move { it.did_load("").await }),
+        value!(UrlProtocolClient::did_finish_loading),
+        value!(UrlProtocolClient::did_fail),
+        value!(UrlProtocolClient::was_redirected),
+        call!(UrlRequest::property, UrlRequest::property::<bool>),
+        call!(UrlRequest::set_property, |it: &mut UrlRequest| it.set_property("", true)),
+        value!(UrlRequest::remove_property),
+        field!(Configuration::network_service_type),
+        field!(Configuration::requires_dnssec_validation),
+        field!(Configuration::shared_container_identifier),
+        field!(Configuration::session_sends_launch_events),
+        field!(Configuration::is_discretionary),
+        field!(Configuration::multipath_service_type),
+        field!(Configuration::http_should_use_pipelining),
+        field!(Configuration::uses_classic_loading_mode),
+        field!(Configuration::enables_early_data),
+        kind!(MultipathServiceType),
+        value!(MultipathServiceType::None),
+        value!(MultipathServiceType::Handover),
+        value!(MultipathServiceType::Interactive),
+        value!(MultipathServiceType::Aggregate),
         kind!(TlsVersion),
         value!(TlsVersion::Tls12),
         value!(TlsVersion::Tls13),

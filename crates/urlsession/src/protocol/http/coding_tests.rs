@@ -10,7 +10,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::env::block_on;
-use crate::load::{Duplex, Flow};
+use crate::load::Flow;
 use crate::message::UrlRequest;
 
 /// A coded body that comes in pieces of `size` bytes.
@@ -37,10 +37,6 @@ impl Flow for Pieces {
     }
 
     fn finish(self: Box<Self>) {}
-
-    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
-        Err(self)
-    }
 }
 
 fn read(mut body: Body) -> Result<Vec<u8>> {

@@ -11,7 +11,7 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
-use crate::transport::{Checkout, DefaultFields, Key, Outgoing, Pool, RequestHead, h1};
+use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, h1};
 
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
@@ -29,7 +29,7 @@ impl Layer for Exchange {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
         let url = sendable(&request, self.versions)?;
-        let Some(key) = Key::of(url) else {
+        let Some(key) = self.pool.key(&request, url) else {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
         };
         // A request that must not be repeated is worth a system call that tells whether the connection lives.

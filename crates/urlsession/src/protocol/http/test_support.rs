@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Priority, Response};
+use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Priority, Response, UrlProtocolTask};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -86,6 +86,16 @@ impl Ask for Yes {
 
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async { None })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        UrlProtocolTask {
+            identifier: 1,
+            description: None,
+            priority: 0.5,
+            original: current.clone(),
+            current: current.clone(),
+        }
     }
 
     fn requesting(&self, _: &Arc<UrlRequest>) {}

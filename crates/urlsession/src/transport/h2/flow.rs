@@ -9,7 +9,7 @@ use super::Sending;
 use super::fault::stream_error;
 use super::urgency::Urgent;
 use crate::error::{Phase, Result};
-use crate::load::{Duplex, Flow};
+use crate::load::Flow;
 
 pub(super) struct Incoming {
     body: RecvStream,
@@ -75,11 +75,6 @@ impl Flow for Incoming {
     }
 
     fn finish(self: Box<Self>) {}
-
-    /// RFC 9113 §8.6: there is no 101 on HTTP/2.
-    fn upgrade(self: Box<Self>) -> Result<Box<dyn Duplex>, Box<dyn Flow>> {
-        Err(self)
-    }
 }
 
 /// RFC 9113 §4.1.

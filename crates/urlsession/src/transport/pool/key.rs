@@ -1,4 +1,4 @@
-//! What connections are pooled by: scheme, host and port (RFC 6454 §4).
+//! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the lane.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -6,12 +6,24 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::configuration::Configuration;
+use crate::message::{NetworkServiceType, UrlRequest};
+
 /// An origin, kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) secure: bool,
     pub(crate) host: Box<str>,
     pub(crate) port: u16,
+    pub(crate) lane: Lane,
+}
+
+/// What keeps traffic to one origin apart: a connection is marked for one service type, and one whose name was not
+/// validated serves nobody who requires that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lane {
+    pub(crate) service: NetworkServiceType,
+    pub(crate) is_validated: bool,
 }
 
 /// An origin, to look for: a lookup allocates nothing.
@@ -20,18 +32,38 @@ pub(crate) struct Key<'a> {
     secure: bool,
     host: &'a str,
     port: u16,
+    lane: Lane,
+}
+
+impl Lane {
+    /// The request's service type wins unless it is the default; of the two demands of validation the stricter.
+    pub(crate) fn of(config: &Configuration, request: &UrlRequest) -> Self {
+        let service = match request.network_service_type() {
+            NetworkServiceType::Default => config.network_service_type,
+            own => own,
+        };
+        let is_validated = config.requires_dnssec_validation || request.requires_dnssec_validation();
+        Self { service, is_validated }
+    }
+}
+
+/// One byte, for the speed of lookups.
+impl Hash for Lane {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u8((self.service as u8) << 1 | u8::from(self.is_validated));
+    }
 }
 
 impl<'a> Key<'a> {
     /// `None` for a URL without a host.
-    pub(crate) fn of(url: &'a Url) -> Option<Self> {
+    pub(crate) fn of(url: &'a Url, lane: Lane) -> Option<Self> {
         let secure = url.scheme() == "https";
         let host = url.host_str().filter(|host| !host.is_empty())?;
-        Some(Self { secure, host, port: url.port().unwrap_or(if secure { 443 } else { 80 }) })
+        Some(Self { secure, host, port: url.port().unwrap_or(if secure { 443 } else { 80 }), lane })
     }
 
     pub(crate) fn to_owned(self) -> Origin {
-        Origin { secure: self.secure, host: self.host.into(), port: self.port }
+        Origin { secure: self.secure, host: self.host.into(), port: self.port, lane: self.lane }
     }
 }
 
@@ -46,9 +78,15 @@ impl AsKey for Key<'_> {
     }
 }
 
+impl AsKey for Origin {
+    fn as_key(&self) -> Key<'_> {
+        Key { secure: self.secure, host: &self.host, port: self.port, lane: self.lane }
+    }
+}
+
 impl AsKey for Arc<Origin> {
     fn as_key(&self) -> Key<'_> {
-        Key { secure: self.secure, host: &self.host, port: self.port }
+        (**self).as_key()
     }
 }
 
@@ -74,6 +112,6 @@ impl Hash for dyn AsKey + '_ {
 
 impl Hash for Origin {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        Key { secure: self.secure, host: &self.host, port: self.port }.hash(state);
+        self.as_key().hash(state);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Wake;
 use std::time::Duration;
 
+use super::super::key::Lane;
 use super::*;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +78,14 @@ impl Pool {
     fn want_at(&mut self, url: &str, place: u8, priority: f32) -> Want<u32, Many> {
         let mut actions = Actions::new();
         let url = url.parse().unwrap();
-        let want =
-            self.state.want(Key::of(&url).unwrap(), &Here(place), self.now, priority, false, &mut actions);
+        let want = self.state.want(
+            Key::of(&url, Lane::default()).unwrap(),
+            &Here(place),
+            self.now,
+            priority,
+            false,
+            &mut actions,
+        );
         self.perform(actions);
         want
     }
@@ -153,7 +160,7 @@ impl Pool {
 }
 
 fn origin(url: &str) -> Arc<Origin> {
-    Arc::new(Key::of(&url.parse().unwrap()).unwrap().to_owned())
+    Arc::new(Key::of(&url.parse().unwrap(), Lane::default()).unwrap().to_owned())
 }
 
 const A: &str = "http://a/";

@@ -1,0 +1,29 @@
+//! `MultipathServiceType`: what an application wants of several networks at once.
+//!
+//! Apple: *URLSessionConfiguration.MultipathServiceType*.
+
+/// May a connection use several networks at once? Numbers are Apple's.
+///
+/// On Linux every type but [`None`](Self::None) asks the kernel for multipath TCP (RFC 8684); a kernel or a server
+/// without it falls back to TCP, and so does every other system. How the networks are used is for the kernel's path
+/// manager and packet scheduler, which an application cannot choose: the three differ only in name. Apple demands an
+/// entitlement, and fails without one; here there is nothing of that kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[doc(alias = "URLSessionConfiguration.MultipathServiceType")]
+#[doc(alias = "NSURLSessionMultipathServiceType")]
+pub enum MultipathServiceType {
+    /// One network.
+    #[default]
+    #[doc(alias = "none")]
+    None = 0,
+    /// Another network when the first is lost.
+    #[doc(alias = "handover")]
+    Handover = 1,
+    /// The network that answers sooner.
+    #[doc(alias = "interactive")]
+    Interactive = 2,
+    /// All networks together.
+    #[doc(alias = "aggregate")]
+    Aggregate = 3,
+}

@@ -1,0 +1,220 @@
+//! Custom protocols: what an application implements to load URLs itself, and the list of those of the whole process.
+//!
+//! Who is chosen, started and stopped is decided in `protocol::custom`. Apple: *URLProtocol*.
+
+mod client;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use self::client::UrlProtocolClient;
+pub(crate) use self::client::{Head, Line};
+use crate::error::Result;
+use crate::message::UrlRequest;
+
+/// Loads URLs in place of the library: those of schemes of its own, or any others that it claims.
+///
+/// One value serves many loads, at the same time and from several threads; what belongs to one load lives in the
+/// future that [`start_loading`](Self::start_loading) returns. It is set in
+/// [`Configuration::protocol_classes`](crate::Configuration::protocol_classes), or
+/// [registered](UrlProtocolClass::register_class) for the shared session.
+///
+/// It is asked about the request of a task, and about the one that a redirect of a custom protocol leads to; redirects
+/// that HTTP follows itself stay with HTTP. Its responses are not cached, and it raises no authentication challenges.
+///
+/// A method that panics fails the task.
+///
+/// ```
+/// use urlsession::{
+///     Configuration, UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlRequest,
+///     UrlResponse, UrlSession,
+/// };
+///
+/// struct Greeting;
+///
+/// impl UrlProtocol for Greeting {
+///     fn can_init(&self, request: &UrlRequest) -> bool {
+///         request.url().is_some_and(|url| url.scheme() == "greeting")
+///     }
+///
+///     fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {
+///         Box::pin(async move {
+///             let Some(url) = client.request().url().cloned() else { return Ok(()) };
+///             client.did_receive_response(UrlResponse::new(url, Some("text/plain"), None, None));
+///             client.did_load("hello, ").await?;
+///             client.did_load("world").await?;
+///             client.did_finish_loading();
+///             Ok(())
+///         })
+///     }
+/// }
+///
+/// let mut configuration = Configuration::ephemeral();
+/// configuration.protocol_classes.push(UrlProtocolClass::new(Greeting));
+/// let (data, _) = UrlSession::new(configuration).data("greeting:").wait()?;
+/// assert_eq!(data, "hello, world");
+/// # Ok::<(), urlsession::UrlError>(())
+/// ```
+///
+/// One that only watches or changes what goes over the network loads through another session, of which it is not a
+/// protocol. Where it is (the shared session, if it is registered), it marks the requests it has handled with
+/// [`UrlRequest::set_property`] and does not claim them again.
+#[doc(alias = "URLProtocol")]
+pub trait UrlProtocol: Send + Sync {
+    /// Does it load this request? It must not block.
+    #[doc(alias = "canInit(with:)")]
+    fn can_init(&self, request: &UrlRequest) -> bool;
+
+    /// Does it load the [current request](UrlProtocolTask::current_request) of this task? This is what is asked; by
+    /// default it asks [`can_init`](Self::can_init).
+    #[doc(alias = "canInit(with:)")]
+    fn can_init_with_task(&self, task: &UrlProtocolTask) -> bool {
+        self.can_init(task.current_request())
+    }
+
+    /// The form of a request that stands for all that mean the same; by default the request itself. What is given
+    /// here is loaded, and becomes the task's current request.
+    #[doc(alias = "canonicalRequest(for:)")]
+    fn canonical_request(&self, request: UrlRequest) -> UrlRequest {
+        request
+    }
+
+    /// Loads, by telling the client: of the response, of its data piece by piece, and of the end.
+    ///
+    /// The future is polled where the task is, on the application's runtime or the library's I/O thread, so it must
+    /// not block. While the task is suspended it is not polled. It is dropped when the load is over, has failed or
+    /// is cancelled. An error it ends with fails the load as [`did_fail`](UrlProtocolClient::did_fail) does. It may
+    /// end before the load does, if it has given a clone of the client to somebody else: to a thread, for example,
+    /// which waits with [`block_on`](crate::environment::block_on) where it has to.
+    ///
+    /// A load whose last client is dropped before [`did_finish_loading`](UrlProtocolClient::did_finish_loading) has
+    /// failed.
+    #[doc(alias = "startLoading()")]
+    #[doc(alias = "init(task:cachedResponse:client:)")]
+    #[doc(alias = "init(request:cachedResponse:client:)")]
+    fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading;
+
+    /// The load of this task is over, for whatever reason: called once for every
+    /// [`start_loading`](Self::start_loading), after its future has been dropped. Nothing the client says any more
+    /// is heard. Does nothing by default: most have nothing to do that dropping their future does not do.
+    #[doc(alias = "stopLoading()")]
+    fn stop_loading(&self, task: &UrlProtocolTask) {
+        let _ = task;
+    }
+}
+
+/// A load of a custom protocol, under way.
+pub type UrlProtocolLoading = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// A [`UrlProtocol`] to hand around; what the class is at Apple's. A clone is the same, and only a clone is equal.
+#[derive(Clone)]
+pub struct UrlProtocolClass(Arc<dyn UrlProtocol>);
+
+impl UrlProtocolClass {
+    /// A protocol to set in a configuration or to register.
+    pub fn new(protocol: impl UrlProtocol + 'static) -> Self {
+        Self(Arc::new(protocol))
+    }
+
+    /// Lets it load requests of the shared session; the last one registered is asked first. Returns false, changing
+    /// nothing, if it is registered. Other sessions have
+    /// [`protocol_classes`](crate::Configuration::protocol_classes).
+    #[doc(alias = "registerClass(_:)")]
+    pub fn register_class(&self) -> bool {
+        let mut registered = registered();
+        if registered.contains(self) {
+            return false;
+        }
+        registered.push(self.clone());
+        COUNT.store(registered.len(), Relaxed);
+        true
+    }
+
+    /// Undoes [`register_class`](Self::register_class); loads under way go on. Returns whether it was registered.
+    #[doc(alias = "unregisterClass(_:)")]
+    pub fn unregister_class(&self) -> bool {
+        let mut registered = registered();
+        let before = registered.len();
+        registered.retain(|known| known != self);
+        COUNT.store(registered.len(), Relaxed);
+        registered.len() < before
+    }
+
+    /// Those registered, the last one first. Without any it costs no lock.
+    pub(crate) fn all_registered() -> Vec<Self> {
+        match COUNT.load(Relaxed) {
+            0 => Vec::new(),
+            _ => registered().iter().rev().cloned().collect(),
+        }
+    }
+
+    pub(crate) fn protocol(&self) -> &dyn UrlProtocol {
+        &*self.0
+    }
+}
+
+impl PartialEq for UrlProtocolClass {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for UrlProtocolClass {}
+
+impl fmt::Debug for UrlProtocolClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UrlProtocolClass")
+    }
+}
+
+/// The task a custom protocol is asked to load for: its properties at that time.
+#[derive(Clone, Debug)]
+pub struct UrlProtocolTask {
+    pub(crate) identifier: u64,
+    pub(crate) description: Option<Arc<str>>,
+    pub(crate) priority: f32,
+    pub(crate) original: Arc<UrlRequest>,
+    pub(crate) current: Arc<UrlRequest>,
+}
+
+impl UrlProtocolTask {
+    /// The task's number in its session.
+    #[doc(alias = "taskIdentifier")]
+    pub fn task_identifier(&self) -> u64 {
+        self.identifier
+    }
+
+    /// The application's own label.
+    #[doc(alias = "taskDescription")]
+    pub fn task_description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// How urgent the task is, 0 to 1.
+    pub fn priority(&self) -> f32 {
+        self.priority
+    }
+
+    /// The request the task was created with.
+    #[doc(alias = "originalRequest")]
+    pub fn original_request(&self) -> &UrlRequest {
+        &self.original
+    }
+
+    /// The request to load now.
+    #[doc(alias = "currentRequest")]
+    pub fn current_request(&self) -> &UrlRequest {
+        &self.current
+    }
+}
+
+fn registered() -> MutexGuard<'static, Vec<UrlProtocolClass>> {
+    static REGISTERED: Mutex<Vec<UrlProtocolClass>> = Mutex::new(Vec::new());
+    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many are registered.
+static COUNT: AtomicUsize = AtomicUsize::new(0);

@@ -1,0 +1,382 @@
+//! `UrlProtocolClient`: what a custom protocol tells its task, and the line between the two.
+//!
+//! The line holds one chunk at most: who has more waits until the task has read it. Misuse fails the load, it does
+//! not panic. Apple: *URLProtocolClient*.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::UrlProtocolTask;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
+
+/// The task of a custom protocol's load, as the protocol sees it.
+///
+/// A clone is the same client. Once the load is over or has been stopped, nothing it says is heard.
+#[doc(alias = "URLProtocolClient")]
+pub struct UrlProtocolClient {
+    line: Arc<Line>,
+    task: Arc<UrlProtocolTask>,
+}
+
+impl UrlProtocolClient {
+    pub(crate) fn new(line: Arc<Line>, task: Arc<UrlProtocolTask>) -> Self {
+        line.lock().clients += 1;
+        Self { line, task }
+    }
+
+    /// The request to load: the canonical one.
+    pub fn request(&self) -> &UrlRequest {
+        self.task.current_request()
+    }
+
+    /// The task to load for.
+    pub fn task(&self) -> &UrlProtocolTask {
+        &self.task
+    }
+
+    /// The response, once, before any data. It is not cached.
+    #[doc(alias = "urlProtocol(_:didReceive:cacheStoragePolicy:)")]
+    pub fn did_receive_response(&self, response: impl Into<UrlResponse>) {
+        self.head(Head::Response(response.into()));
+    }
+
+    /// The request leads elsewhere: the delegate is asked, and the new request is loaded by whoever claims it. This
+    /// load is over. If the redirect is not followed, `response` is the task's, with an empty body.
+    #[doc(alias = "urlProtocol(_:wasRedirectedTo:redirectResponse:)")]
+    pub fn was_redirected(&self, request: UrlRequest, response: HttpUrlResponse) {
+        self.head(Head::Redirect(Box::new(request), response.into()));
+    }
+
+    /// More data of the body, only what is new. Waits while earlier data has not been read, so that a task that is
+    /// suspended or whose delegate is slow holds the protocol back. Nothing is delivered unless it is awaited.
+    ///
+    /// # Errors
+    /// The load is over: stop.
+    #[doc(alias = "urlProtocol(_:didLoad:)")]
+    pub async fn did_load(&self, data: impl Into<Bytes>) -> Result<()> {
+        let mut data = data.into();
+        poll_fn(|cx| self.line.poll_put(&mut data, cx)).await
+    }
+
+    /// The body is complete.
+    #[doc(alias = "urlProtocolDidFinishLoading(_:)")]
+    pub fn did_finish_loading(&self) {
+        self.line.change(|state| match state.stage {
+            Stage::Head => state.fail(misuse("it finished without a response")),
+            Stage::Body => state.end(Ok(())),
+            Stage::Over => {}
+        });
+    }
+
+    /// The load has failed. What it has loaded before is delivered first.
+    #[doc(alias = "urlProtocol(_:didFailWithError:)")]
+    pub fn did_fail(&self, error: UrlError) {
+        self.line.change(|state| state.fail(error));
+    }
+
+    /// Waits until the load is over, for a protocol that has given the client to somebody else.
+    pub async fn stopped(&self) {
+        poll_fn(|cx| {
+            let mut state = self.line.lock();
+            if state.is_stopped {
+                return Poll::Ready(());
+            }
+            state.wait(cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Is the load over?
+    pub fn is_stopped(&self) -> bool {
+        self.line.lock().is_stopped
+    }
+
+    fn head(&self, head: Head) {
+        self.line.change(|state| match state.stage {
+            Stage::Head => {
+                state.stage = if matches!(head, Head::Redirect(..)) { Stage::Over } else { Stage::Body };
+                state.head = Some(head);
+            }
+            Stage::Body => state.fail(misuse("it gave a second response")),
+            Stage::Over => {}
+        });
+    }
+}
+
+impl Clone for UrlProtocolClient {
+    fn clone(&self) -> Self {
+        Self::new(self.line.clone(), self.task.clone())
+    }
+}
+
+impl Drop for UrlProtocolClient {
+    fn drop(&mut self) {
+        self.line.change(|state| state.clients -= 1);
+    }
+}
+
+impl fmt::Debug for UrlProtocolClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UrlProtocolClient").field("task", &self.task).finish()
+    }
+}
+
+/// What comes before a body.
+pub(crate) enum Head {
+    Response(UrlResponse),
+    Redirect(Box<UrlRequest>, UrlResponse),
+}
+
+/// Between a protocol and its task.
+#[derive(Default)]
+pub(crate) struct Line(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    stage: Stage,
+    head: Option<Head>,
+    chunk: Option<Bytes>,
+    failure: Option<UrlError>,
+    is_stopped: bool,
+    clients: usize,
+    reader: Option<Waker>,
+    /// Those who wait to write, or for the end.
+    writers: Vec<Waker>,
+}
+
+/// What the protocol may say next.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Head,
+    Body,
+    Over,
+}
+
+impl Line {
+    /// The response or redirect, once it is there.
+    pub(crate) fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<Head>> {
+        let mut state = self.lock();
+        state.end_if_abandoned();
+        match (state.head.take(), state.stage) {
+            (Some(head), _) => Poll::Ready(Ok(head)),
+            (None, Stage::Over) => Poll::Ready(Err(state.failure.take().unwrap_or_else(UrlError::cancelled))),
+            (None, _) => {
+                state.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next chunk; `None` at the end.
+    pub(crate) fn poll_chunk(&self, cx: &Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let mut state = self.lock();
+        if let Some(chunk) = state.chunk.take() {
+            let writers = std::mem::take(&mut state.writers);
+            drop(state);
+            writers.into_iter().for_each(Waker::wake);
+            return Poll::Ready(Some(Ok(chunk)));
+        }
+        state.end_if_abandoned();
+        if state.stage == Stage::Over {
+            return Poll::Ready(state.failure.take().map(Err));
+        }
+        state.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Fails the load, unless it is over.
+    pub(crate) fn fail(&self, error: UrlError) {
+        self.change(|state| state.fail(error));
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn stop(&self) {
+        self.change(|state| {
+            state.is_stopped = true;
+            state.stage = Stage::Over;
+            state.chunk = None;
+        });
+    }
+
+    fn poll_put(&self, data: &mut Bytes, cx: &Context<'_>) -> Poll<Result<()>> {
+        let mut state = self.lock();
+        match state.stage {
+            Stage::Over => return Poll::Ready(Err(UrlError::cancelled())),
+            Stage::Head => {
+                drop(state);
+                self.fail(misuse("it gave data before a response"));
+                return Poll::Ready(Err(UrlError::cancelled()));
+            }
+            Stage::Body if data.is_empty() => return Poll::Ready(Ok(())),
+            Stage::Body => {}
+        }
+        if state.chunk.is_some() {
+            state.wait(cx);
+            return Poll::Pending;
+        }
+        state.chunk = Some(std::mem::take(data));
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Changes the state and wakes everybody whom that may concern.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let reader = state.reader.take();
+        let writers = match state.stage {
+            Stage::Over => std::mem::take(&mut state.writers),
+            Stage::Head | Stage::Body => Vec::new(),
+        };
+        drop(state);
+        reader.into_iter().chain(writers).for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn end(&mut self, result: Result<()>) {
+        if self.stage != Stage::Over {
+            self.stage = Stage::Over;
+            self.failure = result.err();
+        }
+    }
+
+    fn fail(&mut self, error: UrlError) {
+        self.end(Err(error));
+    }
+
+    /// Looked at by the reader, not when the last client goes: that of a future goes before its error comes out.
+    fn end_if_abandoned(&mut self) {
+        if self.clients == 0 {
+            self.fail(misuse("it let go of its client before it said that it has finished or failed"));
+        }
+    }
+
+    fn wait(&mut self, cx: &Context<'_>) {
+        if !self.writers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.writers.push(cx.waker().clone());
+        }
+    }
+}
+
+fn misuse(what: &str) -> UrlError {
+    let detail = format!("the custom protocol broke its contract: {what}");
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Delegate, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    fn start() -> (Arc<Line>, UrlProtocolClient) {
+        let request = Arc::new(UrlRequest::new("made:up".parse().unwrap()));
+        let task = UrlProtocolTask {
+            identifier: 1,
+            description: None,
+            priority: 0.5,
+            original: request.clone(),
+            current: request,
+        };
+        let line = Arc::new(Line::default());
+        (line.clone(), UrlProtocolClient::new(line, Arc::new(task)))
+    }
+
+    fn response() -> UrlResponse {
+        UrlResponse::new("made:up".parse().unwrap(), None, None, None)
+    }
+
+    fn poll<T>(future: impl Future<Output = T>) -> Poll<T> {
+        std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn read(line: &Line) -> Poll<Option<Result<Bytes>>> {
+        line.poll_chunk(&Context::from_waker(Waker::noop()))
+    }
+
+    fn head(line: &Line) -> Poll<Result<Head>> {
+        line.poll_head(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn the_line_holds_one_chunk() {
+        let (line, client) = start();
+        client.did_receive_response(response());
+        assert!(poll(client.did_load("a")).is_ready());
+        let mut second = std::pin::pin!(client.did_load("b"));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert!(second.as_mut().poll(&mut cx).is_pending());
+        assert!(matches!(read(&line), Poll::Ready(Some(Ok(chunk))) if chunk == "a"));
+        assert!(matches!(second.poll(&mut cx), Poll::Ready(Ok(()))));
+        client.did_finish_loading();
+        assert!(matches!(read(&line), Poll::Ready(Some(Ok(chunk))) if chunk == "b"));
+        assert!(matches!(read(&line), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn what_is_said_after_the_end_or_a_stop_is_not_heard() {
+        let (line, client) = start();
+        client.did_receive_response(response());
+        client.did_fail(UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, "gone"));
+        client.did_finish_loading();
+        client.did_receive_response(response());
+        assert!(matches!(poll(client.did_load("late")), Poll::Ready(Err(_))));
+        assert!(head(&line).is_ready());
+        let Poll::Ready(Some(Err(error))) = read(&line) else { panic!("it failed") };
+        assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
+        assert!(matches!(read(&line), Poll::Ready(None)));
+
+        let (line, client) = start();
+        line.stop();
+        client.did_receive_response(response());
+        assert!(client.is_stopped() && poll(client.stopped()).is_ready());
+        assert!(matches!(poll(client.did_load("late")), Poll::Ready(Err(_))));
+        assert!(line.lock().head.is_none() && line.lock().chunk.is_none());
+    }
+
+    #[test]
+    fn misuse_is_a_failure_that_says_what_was_wrong() {
+        type Misuse = fn(UrlProtocolClient);
+        let misuses: [(Misuse, &str); 3] = [
+            (|client| client.did_finish_loading(), "without a response"),
+            (|client| assert!(poll(client.did_load("x")).is_ready()), "before a response"),
+            (drop, "let go of its client"),
+        ];
+        for (misuse, what) in misuses {
+            let (line, client) = start();
+            misuse(client);
+            let Poll::Ready(Err(error)) = head(&line) else { panic!("{what}") };
+            assert!(error.to_string().contains(what), "{error}");
+        }
+        let (line, client) = start();
+        client.did_receive_response(response());
+        client.did_receive_response(response());
+        assert!(head(&line).is_ready());
+        assert!(matches!(read(&line), Poll::Ready(Some(Err(_)))));
+    }
+
+    #[test]
+    fn a_clone_keeps_the_load_alive() {
+        let (line, client) = start();
+        let clone = client.clone();
+        drop(client);
+        assert!(head(&line).is_pending());
+        drop(clone);
+        assert!(matches!(head(&line), Poll::Ready(Err(_))));
+    }
+}

@@ -1,0 +1,39 @@
+//! `data:` URLs: the response is in the request.
+//!
+//! What they look like is in `urlsession_proto::data_url`. The method does not matter, and nothing is sent.
+
+use bytes::Bytes;
+use urlsession_proto::data_url;
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Body, BoxFuture, Protocol, Response};
+use crate::message::{UrlRequest, UrlResponse};
+
+/// The loader of `data`.
+pub(super) struct DataUrls;
+
+impl Protocol for DataUrls {
+    fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+        Box::pin(async move {
+            attempt.begin_transaction();
+            attempt.ask.requesting(&attempt.request);
+            let response = read(&attempt.request).map_err(|error| error.with_url(attempt.request.url()))?;
+            let now = attempt.clock.now();
+            let stamps = attempt.stamps();
+            stamps.response = Some(response.head.clone());
+            (stamps.request_start, stamps.request_end) = (Some(stamps.fetch_start), Some(stamps.fetch_start));
+            stamps.response_start = Some(now);
+            Ok(response)
+        })
+    }
+}
+
+fn read(request: &UrlRequest) -> Result<Response> {
+    let bad = |detail| UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail);
+    let Some(url) = request.url() else { return Err(bad("the request has no URL")) };
+    let data = data_url::parse(url.as_str())
+        .map_err(|error| bad("the data: URL cannot be read").with_source(error))?;
+    let length = data.body.len() as u64;
+    let head = UrlResponse::new(url.clone(), Some(&data.mime), Some(length), data.charset.as_deref());
+    Ok(Response { head, body: Body::whole(Bytes::from(data.body), length) })
+}

@@ -1,0 +1,141 @@
+//! `file:` URLs: a regular file of this machine, read as it is asked for.
+//!
+//! One chunk is in memory at a time, and no async worker waits for the disk. Folders are not listed, nothing is
+//! written, and no host but this one is known. HTTP's redirects do not lead here.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use urlsession_proto::mime;
+
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Body, BoxFuture, Flow, Protocol, Response};
+use crate::message::{BodyStream, Chunks, UrlRequest, UrlResponse};
+
+/// The loader of `file`.
+pub(super) struct Files;
+
+impl Protocol for Files {
+    fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+        Box::pin(async move {
+            attempt.begin_transaction();
+            attempt.ask.requesting(&attempt.request);
+            let response = load(&mut attempt).await.map_err(|error| error.with_url(attempt.request.url()))?;
+            attempt.meter.moved(1);
+            let now = attempt.clock.now();
+            let stamps = attempt.stamps();
+            stamps.response = Some(response.head.clone());
+            (stamps.request_start, stamps.request_end) = (Some(stamps.fetch_start), Some(stamps.fetch_start));
+            stamps.response_start = Some(now);
+            Ok(response)
+        })
+    }
+}
+
+async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
+    let path = path(&attempt.request)?;
+    let kind = path.extension().and_then(|extension| mime::for_extension(extension.to_str()?));
+    let kind = kind.unwrap_or("application/octet-stream");
+    let opened = attempt.place.blocking(move || open(&path)).await;
+    let (file, length) = opened.unwrap_or_else(|| {
+        Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, "the runtime is shutting down"))
+    })?;
+    let url = attempt.request.url().cloned();
+    let Some(url) = url else { return Err(no_path("the request has no URL")) };
+    let head = UrlResponse::new(url, Some(kind), Some(length), None);
+    let Some(chunks) = BodyStream::from_reader(file).take() else {
+        return Ok(Response { head, body: Body::empty() });
+    };
+    Ok(Response { head, body: Body::flow(Box::new(Reading { chunks, read: 0 })) })
+}
+
+/// The path of the URL, which may name this machine only (RFC 8089 §2).
+fn path(request: &UrlRequest) -> Result<std::path::PathBuf> {
+    let Some(url) = request.url() else { return Err(no_path("the request has no URL")) };
+    url.to_file_path().map_err(|()| no_path("the URL names no file of this machine"))
+}
+
+fn no_path(why: &'static str) -> UrlError {
+    UrlError::new(UrlErrorCode::BadUrl, Phase::Request, why)
+}
+
+/// Opens a regular file; its length too. To open anything else, such as a pipe, may block for ever.
+fn open(path: &Path) -> Result<(File, u64)> {
+    let about = std::fs::metadata(path).map_err(unopened)?;
+    if about.is_dir() {
+        let detail = "the path is a folder, which is not listed";
+        return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Head, detail));
+    }
+    if !about.is_file() {
+        let detail = "the path is neither a file nor a folder";
+        return Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, detail));
+    }
+    let file = File::open(path).map_err(unopened)?;
+    Ok((file, about.len()))
+}
+
+fn unopened(error: io::Error) -> UrlError {
+    let (code, detail) = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            (UrlErrorCode::FileDoesNotExist, "there is no such file")
+        }
+        io::ErrorKind::PermissionDenied => {
+            (UrlErrorCode::NoPermissionsToReadFile, "this process may not read the file")
+        }
+        _ => (UrlErrorCode::CannotOpenFile, "the file cannot be opened"),
+    };
+    UrlError::new(code, Phase::Head, detail).with_source(error)
+}
+
+/// A file being read.
+struct Reading {
+    chunks: Chunks,
+    read: u64,
+}
+
+impl Flow for Reading {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        self.chunks.as_mut().poll_next(cx).map(|chunk| match chunk {
+            Some(Ok(chunk)) => {
+                self.read += chunk.len() as u64;
+                Some(Ok(chunk))
+            }
+            Some(Err(error)) => {
+                let failure =
+                    UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Body, "the file cannot be read");
+                Some(Err(failure.with_source(error)))
+            }
+            None => None,
+        })
+    }
+
+    fn wire_bytes(&self) -> u64 {
+        self.read
+    }
+
+    fn sent_late(&self) -> u64 {
+        0
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_says_has_apples_code() {
+        for (kind, code) in [
+            (io::ErrorKind::NotFound, -1100),
+            (io::ErrorKind::NotADirectory, -1100),
+            (io::ErrorKind::PermissionDenied, -1102),
+            (io::ErrorKind::InvalidInput, -3001),
+        ] {
+            assert_eq!(unopened(kind.into()).code().number(), code, "{kind:?}");
+        }
+    }
+}

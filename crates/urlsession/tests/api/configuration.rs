@@ -1,0 +1,152 @@
+//! Properties of a configuration that are not the business of one room alone.
+
+use std::future::{Future, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use urlsession::environment::Resolve;
+use urlsession::{
+    Configuration, MultipathServiceType, NetworkServiceType, UrlErrorCode, UrlRequest, UrlSession,
+};
+use urlsession_testkit::Wire;
+
+use crate::support::*;
+
+#[test]
+fn the_defaults_are_apples() {
+    for configuration in [Configuration::default(), Configuration::ephemeral()] {
+        assert_eq!(configuration.network_service_type, NetworkServiceType::Default);
+        assert_eq!(configuration.multipath_service_type, MultipathServiceType::None);
+        assert!(!configuration.requires_dnssec_validation);
+        assert!(!configuration.http_should_use_pipelining);
+        assert!(configuration.uses_classic_loading_mode && !configuration.enables_early_data);
+        assert!(configuration.session_sends_launch_events && !configuration.is_discretionary);
+        assert_eq!((configuration.identifier, configuration.shared_container_identifier), (None, None));
+    }
+}
+
+#[test]
+fn reserved_fields_are_not_sent_from_a_configuration() {
+    const RESERVED: [&str; 8] = [
+        "Authorization",
+        "connection",
+        "HOST",
+        "Proxy-Authenticate",
+        "proxy-authorization",
+        "WWW-Authenticate",
+        "Content-Length",
+        "Transfer-Encoding",
+    ];
+    on_every_wire(|origin| {
+        for name in RESERVED {
+            let mut configuration = configuration(origin);
+            configuration.http_additional_headers.set(name, "reserved").unwrap();
+            configuration.http_additional_headers.set("X-Free", "free").unwrap();
+            load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
+            let sent = origin.requests().pop().unwrap();
+            assert_eq!(sent.header("x-free"), Some("free"));
+            assert_ne!(sent.header(name), Some("reserved"), "{name}");
+        }
+    });
+}
+
+#[test]
+fn requests_of_different_service_types_do_not_share_connections() {
+    on_every_wire(|origin| {
+        let configuration =
+            Configuration { network_service_type: NetworkServiceType::Background, ..configuration(origin) };
+        let session = UrlSession::new(configuration);
+        let get = |service, connections| {
+            let mut request = request(&origin.url("/Peru"), "GET", None);
+            request.set_network_service_type(service);
+            let (data, _) = load(&session, request).unwrap();
+            assert_eq!((text(&data), origin.connection_count()), ("Lima", connections), "{service:?}");
+        };
+        // The configuration's type is the default's; a request that names it goes the same way.
+        get(NetworkServiceType::Default, 1);
+        get(NetworkServiceType::Background, 1);
+        get(NetworkServiceType::Voice, 2);
+        get(NetworkServiceType::Voice, 2);
+        get(NetworkServiceType::Default, 2);
+    });
+}
+
+#[test]
+fn every_multipath_type_loads_whether_or_not_the_system_has_it() {
+    on_every_wire(|origin| {
+        for kind in [
+            MultipathServiceType::None,
+            MultipathServiceType::Handover,
+            MultipathServiceType::Interactive,
+            MultipathServiceType::Aggregate,
+        ] {
+            let configuration = Configuration { multipath_service_type: kind, ..configuration(origin) };
+            let request = request(&origin.url("/upload"), "POST", Some(&[7; 100_000]));
+            let (_, response) = load(&UrlSession::new(configuration), request).unwrap();
+            assert_eq!(response.status_code(), Some(200), "{kind:?}");
+        }
+    });
+}
+
+/// Every name is the origin's.
+struct Names {
+    address: SocketAddr,
+    validates: bool,
+}
+
+impl Resolve for Names {
+    fn resolve(
+        &self,
+        _: &str,
+        _: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+        Some(Box::pin(ready(Ok(vec![self.address]))))
+    }
+
+    fn validates_dnssec(&self) -> bool {
+        self.validates
+    }
+}
+
+fn validating(origin: &urlsession_testkit::Origin, validates: bool) -> Configuration {
+    let mut configuration = configuration(origin);
+    configuration.environment.resolver = Arc::new(Names { address: origin.addr(), validates });
+    configuration
+}
+
+#[test]
+fn a_name_that_nobody_validates_is_not_found_if_it_must_be_validated() {
+    on(Wire::H1, |origin| {
+        let url = format!("http://validated.local:{}/Peru", origin.port());
+        let mut required = UrlRequest::new(url.parse().unwrap());
+        required.set_requires_dnssec_validation(true);
+        let session = UrlSession::new(validating(origin, false));
+        // Neither a new connection nor one that was made without validation.
+        for _ in 0..2 {
+            let error = load(&session, &required).unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::CannotFindHost);
+            assert!(error.to_string().contains("requires_dnssec_validation"), "{error}");
+            assert_eq!(text(&load(&session, &url).unwrap().0), "Lima");
+        }
+        let strict = Configuration { requires_dnssec_validation: true, ..validating(origin, false) };
+        assert_eq!(load(&UrlSession::new(strict), &url).unwrap_err().code(), UrlErrorCode::CannotFindHost);
+
+        let session = UrlSession::new(validating(origin, true));
+        assert_eq!(text(&load(&session, &required).unwrap().0), "Lima");
+    });
+}
+
+#[test]
+fn the_systems_resolver_does_not_validate_and_addresses_and_localhost_need_it_not() {
+    on_every_wire(|origin| {
+        let strict = Configuration { requires_dnssec_validation: true, ..configuration(origin) };
+        let session = UrlSession::new(strict);
+        // The origin's URL has an address in cleartext and localhost in TLS.
+        assert_eq!(text(&load(&session, origin.url("/Peru")).unwrap().0), "Lima");
+        let error = load(&session, "https://name.invalid/").unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotFindHost);
+        assert!(error.to_string().contains("DNSSEC"), "{error}");
+    });
+}
