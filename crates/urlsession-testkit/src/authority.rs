@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -31,6 +31,11 @@ impl Certificate {
     /// The chain in PEM, leaf first, without the root.
     pub fn chain_pem(&self) -> &str {
         &self.chain_pem
+    }
+
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub fn public_key_sha256(&self) -> [u8; 32] {
+        sha256(&self.key)
     }
 
     /// The key in PKCS #8 DER.
@@ -94,6 +99,11 @@ impl TestAuthority {
     /// The root certificate in DER.
     pub fn der(&self) -> Vec<u8> {
         self.inner.der.clone()
+    }
+
+    /// SHA-256 of the root's SubjectPublicKeyInfo.
+    pub fn public_key_sha256(&self) -> [u8; 32] {
+        sha256(self.inner.issuer.key())
     }
 
     /// A valid server certificate for these names and addresses.
@@ -172,6 +182,13 @@ impl fmt::Debug for TestAuthority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestAuthority").field("name", &self.inner.name).finish_non_exhaustive()
     }
+}
+
+fn sha256(key: &KeyPair) -> [u8; 32] {
+    let hash = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let rustls::SupportedCipherSuite::Tls13(suite) = hash else { unreachable!("a suite of TLS 1.3") };
+    let digest = suite.common.hash_provider.hash(&key.subject_public_key_info());
+    digest.as_ref().try_into().expect("32 bytes")
 }
 
 fn certificate(leaf: &rcgen::Certificate, key: KeyPair) -> Certificate {

@@ -3,12 +3,15 @@
 //! It decides nothing. Apple: *URLSessionConfiguration*.
 
 mod multipath;
+mod transport_security;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::multipath::MultipathServiceType;
+pub(crate) use self::transport_security::is_loopback;
+pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
@@ -231,36 +234,4 @@ impl fmt::Display for TlsVersion {
             Self::Tls13 => "TLS 1.3",
         })
     }
-}
-
-/// App Transport Security: what Apple reads from the application's `Info.plist`, with its keys.
-///
-/// By default cleartext `http` is refused, except to loopback addresses, `localhost`, unqualified names and
-/// names below `.local`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[doc(alias = "NSAppTransportSecurity")]
-pub struct AppTransportSecurity {
-    /// Cleartext to every host that has no exception of its own (false).
-    #[doc(alias = "NSAllowsArbitraryLoads")]
-    pub allows_arbitrary_loads: bool,
-    /// Cleartext to unqualified names, names below `.local` and private IP addresses. Loopback is always
-    /// allowed; names are allowed and private addresses refused when this is `None` (default).
-    #[doc(alias = "NSAllowsLocalNetworking")]
-    pub allows_local_networking: Option<bool>,
-    /// Rules for single domains; a domain with a rule is not subject to the general ones.
-    #[doc(alias = "NSExceptionDomains")]
-    pub exception_domains: Vec<ExceptionDomain>,
-}
-
-/// A rule of [`AppTransportSecurity`] for one domain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExceptionDomain {
-    /// The domain in lower case, without a dot at either end, or an IP address.
-    pub domain: String,
-    /// Does the rule hold for its subdomains too (false)?
-    #[doc(alias = "NSIncludesSubdomains")]
-    pub includes_subdomains: bool,
-    /// May it be loaded in cleartext (false)?
-    #[doc(alias = "NSExceptionAllowsInsecureHTTPLoads")]
-    pub allows_insecure_http_loads: bool,
 }

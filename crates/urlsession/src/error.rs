@@ -3,6 +3,7 @@
 //! It does not decide anything: rooms read the data and decide. Codes and numbers are those of
 //! Apple's *URLError.Code* page.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -30,6 +31,8 @@ struct Inner {
     unavailable: Option<NetworkUnavailableReason>,
     url: Option<Url>,
     detail: Cow<'static, str>,
+    /// What the rooms above know more of it: values of types this room does not know.
+    attached: Option<Arc<dyn Any + Send + Sync>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -46,6 +49,7 @@ impl UrlError {
             unavailable: None,
             url: None,
             detail,
+            attached: None,
             source: None,
         }))
     }
@@ -119,6 +123,16 @@ impl UrlError {
         self.edit(|inner| inner.unavailable = Some(reason))
     }
 
+    /// Keeps a value with the error; one of each error.
+    pub(crate) fn attach(self, value: impl Any + Send + Sync) -> Self {
+        self.edit(|inner| inner.attached = Some(Arc::new(value)))
+    }
+
+    /// The value kept with the error, if it is one of these.
+    pub(crate) fn attached<T: Any>(&self) -> Option<&T> {
+        self.0.attached.as_deref()?.downcast_ref()
+    }
+
     pub(crate) fn replay(&self) -> Replay {
         self.0.replay
     }
@@ -154,7 +168,7 @@ impl fmt::Display for UrlError {
 
 impl fmt::Debug for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, phase, replay, unavailable, url, detail, source } = &*self.0;
+        let Inner { code, phase, replay, unavailable, url, detail, attached: _, source } = &*self.0;
         f.debug_struct("UrlError")
             .field("code", code)
             .field("phase", phase)

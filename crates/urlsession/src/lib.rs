@@ -37,7 +37,8 @@ pub use http::{HeaderMap, Method, StatusCode, Version};
 pub use url::Url;
 
 pub use crate::configuration::{
-    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, TlsVersion,
+    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, PinnedDomain,
+    TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{

@@ -76,11 +76,22 @@ pub(crate) trait Ask: Send + Sync {
     /// No network may be used, and the load waits for one.
     fn waiting_for_connectivity(&self);
 
+    /// Who answers the challenges of a connection; `None` if nobody does.
+    fn challenger(&self) -> Option<Arc<dyn Challenger>>;
+
     /// 0 to 1. The load is polled again when it changes.
     fn priority(&self) -> f32;
 
     /// The same for as long as the response is read.
     fn lasting_priority(&self) -> Arc<dyn Priority>;
+}
+
+/// Who answers challenges of a connection that outlives, or serves others beside, the load it was begun for.
+pub(crate) trait Challenger: Send + Sync {
+    fn challenge(
+        self: Arc<Self>,
+        challenge: UrlAuthenticationChallenge,
+    ) -> BoxFuture<'static, AuthChallengeDisposition>;
 }
 
 /// Who knows how urgent a response is, at any time.

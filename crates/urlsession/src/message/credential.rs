@@ -115,7 +115,6 @@ impl UrlCredential {
     }
 
     /// The key of the certificate, in PKCS#8 DER.
-    #[allow(dead_code)] // for the challenges of TLS
     pub(crate) fn private_key(&self) -> Option<&[u8]> {
         match &self.kind {
             Kind::Identity(identity) => Some(&identity.private_key),

@@ -78,14 +78,12 @@ impl UrlProtectionSpace {
     }
 
     /// The same space, of a server that accepts certificates of these issuers: DER-encoded names.
-    #[allow(dead_code)] // for the challenges of TLS
     pub(crate) fn with_distinguished_names(mut self, names: Vec<Vec<u8>>) -> Self {
         Arc::make_mut(&mut self.0).distinguished_names = Some(names);
         self
     }
 
     /// The same space, of a server that showed these certificates.
-    #[allow(dead_code)] // for the challenges of TLS
     pub(crate) fn with_server_trust(mut self, trust: ServerTrust) -> Self {
         Arc::make_mut(&mut self.0).server_trust = Some(trust);
         self

@@ -6,7 +6,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Result, UrlError};
 
 /// A server's certificates as a challenge of [`AuthenticationMethod::ServerTrust`](super::AuthenticationMethod) shows
 /// them. Cheap to clone; equal if host and certificates are.
@@ -23,7 +23,6 @@ struct Inner {
 impl ServerTrust {
     /// What `host` showed, leaf first, in DER, and what came of the check against the platform's and the
     /// configuration's anchors.
-    #[allow(dead_code)] // for the challenges of TLS
     pub(crate) fn new(host: &str, certificates: Vec<Vec<u8>>, verdict: Result<()>) -> Self {
         Self(Arc::new(Inner { host: host.into(), certificates, verdict }))
     }
@@ -47,6 +46,19 @@ impl ServerTrust {
     #[doc(alias = "SecTrustEvaluateWithError")]
     pub fn evaluate(&self) -> Result<()> {
         self.0.verdict.clone()
+    }
+}
+
+impl UrlError {
+    /// The certificates of the server that was not trusted, if that is why a load failed.
+    #[doc(alias = "failureURLPeerTrust")]
+    #[doc(alias = "NSURLErrorFailingURLPeerTrustErrorKey")]
+    pub fn peer_trust(&self) -> Option<&ServerTrust> {
+        self.attached()
+    }
+
+    pub(crate) fn with_peer_trust(self, trust: ServerTrust) -> Self {
+        self.attach(trust)
     }
 }
 
@@ -78,7 +90,7 @@ impl fmt::Debug for ServerTrust {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{Phase, UrlError, UrlErrorCode};
+    use crate::error::{Phase, UrlErrorCode};
 
     #[test]
     fn it_keeps_the_verdict_and_shows_the_chain() {

@@ -8,7 +8,6 @@ mod connectivity;
 mod defaults;
 mod discard;
 mod exchange;
-mod local;
 mod redirect;
 mod retry;
 mod security;

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::Core;
 use super::observe::TaskChange;
-use crate::load::{Ask, BoxFuture, Priority, UrlProtocolTask};
+use crate::load::{Ask, BoxFuture, Challenger, Priority, UrlProtocolTask};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -96,6 +96,10 @@ impl Ask for Asking<'_> {
                 delegate.task_is_waiting_for_connectivity(task);
             });
         }
+    }
+
+    fn challenger(&self) -> Option<Arc<dyn Challenger>> {
+        self.wants_informational().then(|| self.0.clone() as _)
     }
 
     fn priority(&self) -> f32 {

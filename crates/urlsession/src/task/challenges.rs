@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::answer::Answer;
 use super::core::Core;
 use super::roster::Roster;
+use crate::load::{BoxFuture, Challenger};
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 
 /// The session's delegate as such: what `task` may know of it.
@@ -18,6 +19,19 @@ pub(crate) trait SessionChallenge: Send + Sync {
         roster: &Arc<Roster>,
         challenge: &UrlAuthenticationChallenge,
     ) -> Answer<AuthChallengeDisposition>;
+}
+
+impl Challenger for Core {
+    fn challenge(
+        self: Arc<Self>,
+        challenge: UrlAuthenticationChallenge,
+    ) -> BoxFuture<'static, AuthChallengeDisposition> {
+        Box::pin(async move {
+            // The delegate's time is not the server's.
+            let _excuse = self.meter.excuse();
+            self.challenged(&challenge).await.unwrap_or_default()
+        })
+    }
 }
 
 impl Core {

@@ -6,17 +6,18 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::pool::Origin;
 use super::stream::Stream;
-use super::tls::Tls;
+use super::tls::{Handshaken, Peer, Tls};
 use super::{dns, service};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, system_dial};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BoxFuture, Facts};
+use crate::load::{BoxFuture, Challenger, Facts};
 
 /// A new connection and what is known of it.
 pub(super) struct Connected {
@@ -25,12 +26,13 @@ pub(super) struct Connected {
     pub(super) is_h2: bool,
 }
 
-/// Connects to an origin, whose host is an IPv6 literal only in brackets.
+/// Connects to an origin, whose host is an IPv6 literal only in brackets; `challenger` is asked in its TLS handshake.
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
     place: &Place,
     origin: &Origin,
+    challenger: Option<&Arc<dyn Challenger>>,
 ) -> Result<Connected> {
     let env = &config.environment;
     let Origin { secure, port, lane, .. } = *origin;
@@ -60,13 +62,26 @@ pub(super) async fn connect(
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
-        let stream = tls.handshake(config, host, wire).await?;
+        let peer = Peer { host, port };
+        let (mut wire, mut identity) = (wire, None);
+        let stream = loop {
+            match tls.handshake(config, peer, wire, challenger, identity.take()).await? {
+                Handshaken::Done(stream) => break stream,
+                // Once: with an identity there is nothing more to ask for.
+                Handshaken::WantsIdentity(wanted) => {
+                    identity = Some(wanted);
+                    (wire, _) = race(clock, &*env.dialler, options, place, &[remote])
+                        .await
+                        .map_err(|error| refused(host, port, error))?;
+                }
+            }
+        };
         facts.secure = Some((secure_start, clock.now()));
         let session = stream.get_ref().1;
         facts.tls_version = session.protocol_version().map(u16::from);
         facts.tls_cipher_suite = session.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
         let is_h2 = session.alpn_protocol() == Some(b"h2");
-        (Stream::Tls(Box::new(stream)), is_h2)
+        (Stream::Tls(stream), is_h2)
     } else {
         (Stream::Plain(wire), false)
     };
@@ -216,7 +231,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connected = runtime.block_on(async {
-            connect(config, &Tls::default(), &Place::current(), &origin)
+            connect(config, &Tls::default(), &Place::current(), &origin, None)
                 .await
                 .unwrap_or_else(|e| panic!("{e}"))
         });

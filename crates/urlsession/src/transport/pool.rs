@@ -23,11 +23,11 @@ use super::{h1, h2};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Ask, Meter, WaitReason};
+use crate::load::{Ask, Challenger, Meter, WaitReason};
 use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
-type Pooled = State<Exclusive, h2::Handle, Place, UrlError>;
+type Pooled = State<Exclusive, h2::Handle, Caller, UrlError>;
 
 /// The connections of one session.
 pub(crate) struct Pool {
@@ -46,11 +46,18 @@ pub(crate) enum Checkout {
     Http2(h2::Handle),
 }
 
-impl state::Place for Place {
+/// Where a connection is wanted, and who answers for it while it is made.
+#[derive(Clone)]
+struct Caller {
+    place: Place,
+    challenger: Option<Arc<dyn Challenger>>,
+}
+
+impl state::Place for Caller {
     type Id = PlaceId;
 
     fn id(&self) -> PlaceId {
-        Self::id(self)
+        self.place.id()
     }
 }
 
@@ -87,10 +94,13 @@ impl Pool {
         certain: bool,
         fresh: bool,
     ) -> Result<Checkout> {
+        // Only a handshake has anything to ask.
+        let challenger = if key.is_secure() { ask.challenger() } else { None };
+        let caller = Caller { place: place.clone(), challenger };
         loop {
             let now = self.config.environment.clock.now();
             let mut actions = Actions::new();
-            let want = self.lock().want(key, place, now, ask.priority(), fresh, &mut actions);
+            let want = self.lock().want(key, &caller, now, ask.priority(), fresh, &mut actions);
             self.perform(actions);
             let checkout = match want {
                 Want::Exclusive(connection) => Checkout::Http1(connection),
@@ -153,7 +163,7 @@ impl Pool {
         }
     }
 
-    fn perform(&self, actions: Actions<Exclusive, Place>) {
+    fn perform(&self, actions: Actions<Exclusive, Caller>) {
         for action in actions {
             match action {
                 Action::Wake(waker) => waker.wake(),
@@ -163,13 +173,14 @@ impl Pool {
         }
     }
 
-    fn dial(&self, origin: Arc<Origin>, place: Place, ticket: Ticket) {
+    fn dial(&self, origin: Arc<Origin>, caller: Caller, ticket: Ticket) {
+        let Caller { place, challenger } = caller;
         let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
         let mut dialling = Dialling { pool: self.weak(), origin, ticket, reported: false };
         place.clone().spawn(async move {
             let (config, tls) = (pool.config.clone(), &pool.tls);
             let origin = &dialling.origin.clone();
-            let result = connect(&config, tls, &place, origin).await;
+            let result = connect(&config, tls, &place, origin, challenger.as_ref()).await;
             let result = match result {
                 Ok(connected) => pool.settle(connected, origin, &place).await,
                 Err(error) => Err(error),
@@ -220,7 +231,8 @@ impl Pool {
             connection.server_keeps_for().and_then(|time| now.checked_add(time.saturating_sub(MARGIN)));
         let until = theirs.map_or(ours, |theirs| theirs.min(ours));
         let mut actions = Actions::new();
-        self.lock().released(origin, place, connection, now, until, &mut actions);
+        let caller = Caller { place: place.clone(), challenger: None };
+        self.lock().released(origin, &caller, connection, now, until, &mut actions);
         self.perform(actions);
         self.watch(place, until);
     }

@@ -7,18 +7,19 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+use super::tls::Held;
 use crate::env::Wire;
 
 pub(super) enum Stream {
     Plain(Wire),
-    Tls(Box<TlsStream<Wire>>),
+    Tls(Box<TlsStream<Held>>),
 }
 
 impl Stream {
     pub(super) fn wire(&self) -> &Wire {
         match self {
             Self::Plain(wire) => wire,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.get_ref().0.wire(),
         }
     }
 
@@ -36,7 +37,7 @@ impl Stream {
                 let mut cx = Context::from_waker(Waker::noop());
                 let quiet =
                     Pin::new(&mut **stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending();
-                quiet && stream.get_ref().0.is_quiet(certain)
+                quiet && stream.get_ref().0.wire().is_quiet(certain)
             }
         }
     }

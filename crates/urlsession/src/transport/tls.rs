@@ -2,61 +2,178 @@
 //!
 //! Platform roots are loaded only when the configuration's own anchors do not already vouch for the server.
 
+mod hold;
+mod identity;
+mod pins;
+mod trust;
 mod verify;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocolVersion, version};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, SupportedProtocolVersion, version,
+};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub(super) use self::hold::Held;
+use self::hold::{Hold, Shown};
+use self::identity::OfHandshake;
 use self::verify::Verifier;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Challenger;
+use crate::message::{UrlCredential, UrlCredentialPersistence};
 
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(super) struct Tls {
-    config: Mutex<Option<Result<Arc<ClientConfig>>>>,
+    kinds: Mutex<Vec<(TlsVersion, Result<Kind>)>>,
+    /// The client's certificates by server, as delegates gave them for more than once.
+    identities: Mutex<HashMap<(Box<str>, u16), UrlCredential>>,
+}
+
+/// What is offered and who judges, for one oldest version.
+#[derive(Clone)]
+struct Kind {
+    config: Arc<ClientConfig>,
+    verifier: Arc<Verifier>,
+}
+
+/// Whom a handshake is with: a host as URLs spell it, and a port.
+#[derive(Clone, Copy)]
+pub(super) struct Peer<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+}
+
+impl Peer<'_> {
+    /// Without the brackets of an IPv6 literal.
+    fn name(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+/// How a handshake ended.
+pub(super) enum Handshaken {
+    Done(Box<TlsStream<Held>>),
+    /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
+    /// but a ClientHello was sent on this one.
+    WantsIdentity(UrlCredential),
 }
 
 impl Tls {
+    /// Shakes hands. `challenger` is asked about the server, and for the client's certificate unless `identity` is
+    /// it; nobody is asked about what was remembered.
     pub(super) async fn handshake(
         &self,
         config: &Configuration,
-        host: &str,
+        peer: Peer<'_>,
         wire: Wire,
-    ) -> Result<TlsStream<Wire>> {
-        let tls = {
-            let mut known = self.config.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get_or_insert_with(|| client_config(config).map(Arc::new)).clone()?
-        };
-        let name = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(name.to_owned()).map_err(|error| {
-            let detail = format!("{name:?} cannot be the name in a certificate");
+        challenger: Option<&Arc<dyn Challenger>>,
+        identity: Option<UrlCredential>,
+    ) -> Result<Handshaken> {
+        let Kind { config: tls, verifier } = self.kind(config, peer)?;
+        let name = ServerName::try_from(peer.name().to_owned()).map_err(|error| {
+            let detail = format!("{:?} cannot be the name in a certificate", peer.name());
             UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
         })?;
-        TlsConnector::from(tls).connect(name, wire).await.map_err(handshake_error)
+        let identity = identity.or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned());
+        let key = identity.as_ref().map(identity::certified_key).transpose()?;
+        let hold = Hold::new(challenger.is_some(), key);
+        let mut connecting = TlsConnector::from(tls).connect(name.clone(), Held::new(wire, hold.clone()));
+        let mut was_judged = false;
+        let mut stream = loop {
+            let step = poll_fn(|cx| {
+                if let Poll::Ready(result) = hold.during(|| Pin::new(&mut connecting).poll(cx)) {
+                    return Poll::Ready(Step::Done(result.map(Box::new)));
+                }
+                hold.take_shown().map_or(Poll::Pending, |shown| Poll::Ready(Step::Judge(shown)))
+            });
+            match step.await {
+                Step::Done(result) => break result.map_err(handshake_error)?,
+                Step::Judge(shown) => {
+                    let Some(challenger) = challenger else { continue };
+                    trust::judge(config, peer, shown, challenger).await?;
+                    was_judged = true;
+                    if let Some(issuers) = hold.unanswered_issuers()
+                        && let Some(identity) = trust::identity(peer, issuers, challenger).await?
+                    {
+                        self.remember(peer, &identity);
+                        return Ok(Handshaken::WantsIdentity(identity));
+                    }
+                    hold.release();
+                }
+            }
+        };
+        if let Some(challenger) = challenger.filter(|_| !was_judged) {
+            // A resumed session shows no certificates: those of its first handshake are judged again.
+            let shown = shown_before(stream.get_ref().1, &verifier, &name);
+            trust::judge(config, peer, shown, challenger).await?;
+        }
+        stream.get_mut().0.forget();
+        Ok(Handshaken::Done(stream))
     }
-}
 
-impl Tls {
-    /// The next handshake with any server is a full one.
+    /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
     pub(super) fn forget_sessions(&self) {
-        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.identities().clear();
+    }
+
+    fn kind(&self, config: &Configuration, peer: Peer<'_>) -> Result<Kind> {
+        let rule = config.app_transport_security.minimum_tls_version(peer.name());
+        let configured = config.tls_minimum_supported_protocol_version;
+        let oldest = rule.map_or(configured, |rule| rule.max(configured));
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == oldest) {
+            return kind.clone();
+        }
+        let kind = client_config(config, oldest);
+        kinds.push((oldest, kind.clone()));
+        kind
+    }
+
+    fn remember(&self, peer: Peer<'_>, identity: &UrlCredential) {
+        if identity.persistence() != UrlCredentialPersistence::None {
+            self.identities().insert((peer.host.into(), peer.port), identity.clone());
+        }
+    }
+
+    fn identities(&self) -> MutexGuard<'_, HashMap<(Box<str>, u16), UrlCredential>> {
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn client_config(config: &Configuration) -> Result<ClientConfig> {
+enum Step {
+    Done(std::io::Result<Box<TlsStream<Held>>>),
+    Judge(Shown),
+}
+
+fn shown_before(session: &ClientConnection, verifier: &Verifier, name: &ServerName<'_>) -> Shown {
+    let chain = session.peer_certificates().unwrap_or_default();
+    let verdict = match chain.split_first() {
+        Some((end_entity, intermediates)) => {
+            verifier.judge(end_entity, intermediates, name, &[], UnixTime::now()).map(|_| ()).map_err(failed)
+        }
+        None => Err(failed(rustls::Error::NoCertificatesPresented)),
+    };
+    Shown { chain: chain.iter().map(|der| der.to_vec()).collect(), verdict }
+}
+
+fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
     let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Verifier::new(&config.additional_trust_anchors, provider.clone())?;
-    let (oldest, newest) =
-        (config.tls_minimum_supported_protocol_version, config.tls_maximum_supported_protocol_version);
+    let verifier = Arc::new(Verifier::new(config, provider.clone())?);
+    let newest = config.tls_maximum_supported_protocol_version;
     let versions: Vec<&'static SupportedProtocolVersion> =
         [(TlsVersion::Tls13, &version::TLS13), (TlsVersion::Tls12, &version::TLS12)]
             .into_iter()
@@ -69,15 +186,15 @@ fn client_config(config: &Configuration) -> Result<ClientConfig> {
             bad("the configuration's oldest TLS version is newer than its newest").with_source(error)
         })?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier.clone())
+        .with_client_cert_resolver(Arc::new(OfHandshake));
     tls.alpn_protocols = match config.http_versions {
         HttpVersions::Automatic => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
         HttpVersions::Http2 => vec![b"h2".to_vec()],
     };
     tls.resumption = Resumption::in_memory_sessions(TICKETS);
-    Ok(tls)
+    Ok(Kind { config: Arc::new(tls), verifier })
 }
 
 /// Session tickets kept, over all servers.
@@ -101,7 +218,12 @@ fn handshake_error(error: std::io::Error) -> UrlError {
         let detail = "the connection broke during the TLS handshake";
         return UrlError::new(C::SecureConnectionFailed, Phase::Tls, detail).with_source(error);
     };
-    let (code, detail) = match cause {
+    failed(cause.clone())
+}
+
+fn failed(cause: rustls::Error) -> UrlError {
+    use UrlErrorCode as C;
+    let (code, detail) = match &cause {
         rustls::Error::InvalidCertificate(why) => certificate_code(why),
         rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
             (C::ClientCertificateRequired, "the server wants a client certificate and got none")
@@ -125,7 +247,7 @@ fn handshake_error(error: std::io::Error) -> UrlError {
         ),
         _ => (C::SecureConnectionFailed, "the TLS handshake failed"),
     };
-    UrlError::new(code, Phase::Tls, detail).with_source(error)
+    UrlError::new(code, Phase::Tls, detail).with_source(cause)
 }
 
 fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
@@ -149,6 +271,10 @@ fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
         CertificateError::Other(other) if other.0.is::<verify::SelfSigned>() => (
             C::ServerCertificateUntrusted,
             "the server's certificate is signed by itself; add it to the trust anchors if that is right",
+        ),
+        CertificateError::Other(other) if other.0.is::<verify::NotPinned>() => (
+            C::ServerCertificateUntrusted,
+            "the server's certificates show none of the keys that pinned_domains of app_transport_security names",
         ),
         CertificateError::Revoked => (C::ServerCertificateUntrusted, "the server's certificate was revoked"),
         _ => (C::ServerCertificateUntrusted, "the server's certificate is not acceptable"),

@@ -36,4 +36,5 @@ mod state;
 mod streams;
 mod timeouts;
 mod tls;
+mod trust;
 mod uploads;

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::local::is_loopback;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, is_loopback};
 use crate::env::{Interface, InterfaceKind, PathStatus, Timer};
 use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response, WaitReason};

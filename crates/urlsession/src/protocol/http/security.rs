@@ -5,11 +5,10 @@
 
 use std::sync::Arc;
 
-use url::{Host, Url};
+use url::Url;
 
-use super::local::is_loopback;
 use crate::configuration::{AppTransportSecurity, Configuration};
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::Result;
 use crate::load::{Attempt, Layer, Response};
 
 pub(super) struct Security<N> {
@@ -34,56 +33,10 @@ impl<N: Layer> Layer for Security<N> {
 
 /// May this URL be loaded?
 fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
-    if url.scheme() == "https" {
-        return Ok(());
+    match url.host() {
+        Some(host) if url.scheme() != "https" => rules.allows_insecure(&host),
+        _ => Ok(()),
     }
-    let Some(host) = url.host() else { return Ok(()) };
-    if is_loopback(&host) {
-        return Ok(());
-    }
-    let name = host.to_string();
-    let exception =
-        rules.exception_domains.iter().find(|rule| covers(&rule.domain, rule.includes_subdomains, &name));
-    if let Some(rule) = exception {
-        return match rule.allows_insecure_http_loads {
-            true => Ok(()),
-            false => Err(refusal(format!(
-                "the rule for {:?} does not allow cleartext; set its allows_insecure_http_loads, or use https",
-                rule.domain
-            ))),
-        };
-    }
-    if rules.allows_arbitrary_loads {
-        return Ok(());
-    }
-    let is_local = match &host {
-        Host::Domain(name) => is_local_name(name) && rules.allows_local_networking != Some(false),
-        Host::Ipv4(address) => address.is_private() && rules.allows_local_networking == Some(true),
-        Host::Ipv6(address) => address.is_unique_local() && rules.allows_local_networking == Some(true),
-    };
-    match is_local {
-        true => Ok(()),
-        false => Err(refusal(
-            "cleartext http is refused by default; use https, or allow it in app_transport_security \
-             (exception_domains for one domain, allows_arbitrary_loads for all)"
-                .into(),
-        )),
-    }
-}
-
-fn refusal(detail: String) -> UrlError {
-    UrlError::new(UrlErrorCode::AppTransportSecurityRequiresSecureConnection, Phase::Policy, detail)
-}
-
-/// Unqualified, or below `.local` (RFC 6762 §3).
-fn is_local_name(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    !name.contains('.') || name.ends_with(".local")
-}
-
-fn covers(domain: &str, subdomains: bool, host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    host == domain || (subdomains && host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
 }
 
 #[cfg(test)]
@@ -136,9 +89,9 @@ mod tests {
     #[test]
     fn a_domain_with_a_rule_is_not_subject_to_the_general_ones() {
         let rule = |domain: &str, sub, allows| ExceptionDomain {
-            domain: domain.into(),
             includes_subdomains: sub,
             allows_insecure_http_loads: allows,
+            ..ExceptionDomain::new(domain)
         };
         let rules = AppTransportSecurity {
             allows_arbitrary_loads: true,

@@ -8,7 +8,9 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Ask, Attempt, Body, BoxFuture, Layer, Log, Meter, Priority, Response, UrlProtocolTask};
+use crate::load::{
+    Ask, Attempt, Body, BoxFuture, Challenger, Layer, Log, Meter, Priority, Response, UrlProtocolTask,
+};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -109,6 +111,10 @@ impl Ask for Yes {
     fn informational(&self, _: UrlResponse) {}
 
     fn waiting_for_connectivity(&self) {}
+
+    fn challenger(&self) -> Option<Arc<dyn Challenger>> {
+        None
+    }
 
     fn priority(&self) -> f32 {
         0.5

@@ -62,6 +62,10 @@ impl<'a> Key<'a> {
         Some(Self { secure, host, port: url.port().unwrap_or(if secure { 443 } else { 80 }), lane })
     }
 
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     pub(crate) fn to_owned(self) -> Origin {
         Origin { secure: self.secure, host: self.host.into(), port: self.port, lane: self.lane }
     }

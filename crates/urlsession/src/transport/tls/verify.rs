@@ -1,4 +1,4 @@
-//! Whom to trust: the configuration's own anchors first, then the platform's trust.
+//! Whom to trust: the configuration's own anchors first, then the platform's trust; then pinned keys.
 
 use std::error::Error;
 use std::fmt;
@@ -11,16 +11,22 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier as Platform;
 
+use super::hold::{Hold, Shown};
+use super::{failed, pins};
+use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 pub(super) struct Verifier {
+    rules: AppTransportSecurity,
+    anchors: Vec<Vec<u8>>,
     provider: Arc<CryptoProvider>,
     own: Option<Arc<WebPkiServerVerifier>>,
     platform: OnceLock<Result<Platform, rustls::Error>>,
 }
 
 impl Verifier {
-    pub(super) fn new(anchors: &[Vec<u8>], provider: Arc<CryptoProvider>) -> Result<Self> {
+    pub(super) fn new(config: &Configuration, provider: Arc<CryptoProvider>) -> Result<Self> {
+        let anchors = &config.additional_trust_anchors;
         let bad = |error: Box<dyn Error + Send + Sync>| {
             let detail = "a trust anchor of the configuration is not a certificate in DER";
             UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail).with_source(error)
@@ -37,17 +43,12 @@ impl Verifier {
                     .map_err(|error| bad(error.into()))?,
             ),
         };
-        Ok(Self { provider, own, platform: OnceLock::new() })
+        let (rules, anchors) = (config.app_transport_security.clone(), anchors.clone());
+        Ok(Self { rules, anchors, provider, own, platform: OnceLock::new() })
     }
 
-    fn platform(&self) -> Result<&Platform, rustls::Error> {
-        let platform = self.platform.get_or_init(|| Platform::new(self.provider.clone()));
-        platform.as_ref().map_err(Clone::clone)
-    }
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
+    /// What the configuration's anchors, the platform and the pins say.
+    pub(super) fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -75,7 +76,49 @@ impl ServerCertVerifier for Verifier {
             }
             verdict => verdict,
         };
-        verdict.map_err(|error| name_self_signed(error, end_entity))
+        let verified = verdict.map_err(|error| name_self_signed(error, end_entity))?;
+        match self.rules.pins(&server_name.to_str()) {
+            Some(rule)
+                if !pins::satisfied(
+                    rule,
+                    end_entity,
+                    intermediates,
+                    &self.anchors,
+                    &self.provider.signature_verification_algorithms,
+                    now,
+                ) =>
+            {
+                Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into())
+            }
+            _ => Ok(verified),
+        }
+    }
+
+    fn platform(&self) -> Result<&Platform, rustls::Error> {
+        let platform = self.platform.get_or_init(|| Platform::new(self.provider.clone()));
+        platform.as_ref().map_err(Clone::clone)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verdict = self.judge(end_entity, intermediates, server_name, ocsp_response, now);
+        let Some(hold) = Hold::current() else { return verdict };
+        let shown = || Shown {
+            chain: chain(end_entity, intermediates),
+            verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
+        };
+        match hold.show(shown) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => verdict,
+        }
     }
 
     fn verify_tls12_signature(
@@ -99,6 +142,11 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// The certificates as they were sent, the server's own first.
+fn chain(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+    std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect()
 }
 
 /// Apple tells a self-signed certificate (-1202) from one of an unknown authority (-1203).
@@ -136,6 +184,18 @@ impl fmt::Display for SelfSigned {
 }
 
 impl Error for SelfSigned {}
+
+/// Trusted, but none of the keys the configuration names.
+#[derive(Debug)]
+pub(super) struct NotPinned;
+
+impl fmt::Display for NotPinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the certificates show none of the keys pinned for this domain")
+    }
+}
+
+impl Error for NotPinned {}
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

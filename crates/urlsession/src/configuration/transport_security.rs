@@ -1,0 +1,256 @@
+//! App Transport Security: what may be loaded without, or with weaker, protection. The rules, and what they say of a
+//! host; who asks is the security room, and TLS.
+//!
+//! Apple: *NSAppTransportSecurity*, whose keys these are; Apple reads them from the application's `Info.plist`.
+
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use url::Host;
+
+use super::TlsVersion;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// Rules for cleartext, TLS and pinned keys.
+///
+/// By default cleartext `http` is refused, except to loopback addresses, `localhost`, unqualified names and names below
+/// `.local`. TLS is 1.2 or newer with forward secrecy, keys of 2048 bits (RSA) or 256 (elliptic curves) and SHA-256:
+/// that cannot be weakened, since the TLS implementation has nothing weaker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[doc(alias = "NSAppTransportSecurity")]
+pub struct AppTransportSecurity {
+    /// Cleartext to every host that has no exception of its own (false).
+    #[doc(alias = "NSAllowsArbitraryLoads")]
+    pub allows_arbitrary_loads: bool,
+    /// Cleartext to unqualified names, names below `.local` and private IP addresses. Loopback is always
+    /// allowed; names are allowed and private addresses refused when this is `None` (default).
+    #[doc(alias = "NSAllowsLocalNetworking")]
+    pub allows_local_networking: Option<bool>,
+    /// Rules for single domains; a domain with a rule is not subject to the general ones.
+    #[doc(alias = "NSExceptionDomains")]
+    pub exception_domains: Vec<ExceptionDomain>,
+    /// Domains whose servers must show certain keys, beside being trusted.
+    #[doc(alias = "NSPinnedDomains")]
+    pub pinned_domains: Vec<PinnedDomain>,
+}
+
+/// A rule of [`AppTransportSecurity`] for one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExceptionDomain {
+    /// The domain in lower case, without a dot at either end, or an IP address, or a range of them such as
+    /// `10.1.0.0/16`.
+    pub domain: String,
+    /// Does the rule hold for its subdomains too (false)?
+    #[doc(alias = "NSIncludesSubdomains")]
+    pub includes_subdomains: bool,
+    /// May it be loaded in cleartext, and may a delegate trust a server there that the platform does not (false)?
+    #[doc(alias = "NSExceptionAllowsInsecureHTTPLoads")]
+    pub allows_insecure_http_loads: bool,
+    /// The oldest TLS version accepted there (`None`: the configuration's). The newer of the two holds: 1.0 and 1.1,
+    /// which Apple's key can name, do not exist here.
+    #[doc(alias = "NSExceptionMinimumTLSVersion")]
+    pub minimum_tls_version: Option<TlsVersion>,
+    /// Must keys be ephemeral (true)? They always are: `false`, which Apple's key allows for old servers, changes
+    /// nothing, because no other cipher suites are implemented.
+    #[doc(alias = "NSExceptionRequiresForwardSecrecy")]
+    pub requires_forward_secrecy: bool,
+}
+
+/// Keys that the servers of one domain must show. Apple: *NSPinnedDomains*.
+///
+/// If both lists hold keys, both must match.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PinnedDomain {
+    /// The domain in lower case, without a dot at either end.
+    pub domain: String,
+    /// Does the rule hold for its subdomains too (false)?
+    #[doc(alias = "NSIncludesSubdomains")]
+    pub includes_subdomains: bool,
+    /// SHA-256 of the SubjectPublicKeyInfo, in DER, of authorities of which one must have vouched for the server. Of
+    /// those that the server does not send only the configuration's own anchors are known.
+    #[doc(alias = "NSPinnedCAIdentities")]
+    pub ca_identities: Vec<[u8; 32]>,
+    /// SHA-256 of the SubjectPublicKeyInfo, in DER, of the server's own certificate: one of them.
+    #[doc(alias = "NSPinnedLeafIdentities")]
+    pub leaf_identities: Vec<[u8; 32]>,
+}
+
+impl ExceptionDomain {
+    /// A rule that allows nothing yet.
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self {
+            domain: domain.into(),
+            includes_subdomains: false,
+            allows_insecure_http_loads: false,
+            minimum_tls_version: None,
+            requires_forward_secrecy: true,
+        }
+    }
+
+    fn covers(&self, host: &str) -> bool {
+        covers(&self.domain, self.includes_subdomains, host) || covers_address(&self.domain, host)
+    }
+}
+
+impl AppTransportSecurity {
+    /// May the host be talked to in cleartext?
+    ///
+    /// # Errors
+    /// [`AppTransportSecurityRequiresSecureConnection`](UrlErrorCode::AppTransportSecurityRequiresSecureConnection),
+    /// with the rule that refuses and the setting that would allow.
+    pub(crate) fn allows_insecure<S: AsRef<str> + Display>(&self, host: &Host<S>) -> Result<()> {
+        if is_loopback(host) {
+            return Ok(());
+        }
+        if let Some(rule) = self.exception(&host.to_string()) {
+            return match rule.allows_insecure_http_loads {
+                true => Ok(()),
+                false => Err(refusal(format!(
+                    "the rule for {:?} does not allow cleartext; set its allows_insecure_http_loads, or use https",
+                    rule.domain
+                ))),
+            };
+        }
+        if self.allows_arbitrary_loads {
+            return Ok(());
+        }
+        let is_local = match host {
+            Host::Domain(name) => is_local_name(name.as_ref()) && self.allows_local_networking != Some(false),
+            Host::Ipv4(address) => address.is_private() && self.allows_local_networking == Some(true),
+            Host::Ipv6(address) => address.is_unique_local() && self.allows_local_networking == Some(true),
+        };
+        match is_local {
+            true => Ok(()),
+            false => Err(refusal(
+                "cleartext http is refused by default; use https, or allow it in app_transport_security \
+                 (exception_domains for one domain, allows_arbitrary_loads for all)"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The oldest TLS version the host's rule wants, if it has one.
+    pub(crate) fn minimum_tls_version(&self, host: &str) -> Option<TlsVersion> {
+        self.exception(host)?.minimum_tls_version
+    }
+
+    /// The keys a host must show, if any; the longest domain has the say.
+    pub(crate) fn pins(&self, host: &str) -> Option<&PinnedDomain> {
+        let covering =
+            self.pinned_domains.iter().filter(|rule| covers(&rule.domain, rule.includes_subdomains, host));
+        covering.max_by_key(|rule| rule.domain.len())
+    }
+
+    /// The rule of a host; the longest domain has the say.
+    fn exception(&self, host: &str) -> Option<&ExceptionDomain> {
+        self.exception_domains.iter().filter(|rule| rule.covers(host)).max_by_key(|rule| rule.domain.len())
+    }
+}
+
+/// Does the host never lead out of this machine?
+pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.as_ref().trim_end_matches('.');
+            // RFC 6761 §6.3
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
+        Host::Ipv6(address) => {
+            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
+        }
+    }
+}
+
+fn refusal(detail: String) -> UrlError {
+    UrlError::new(UrlErrorCode::AppTransportSecurityRequiresSecureConnection, Phase::Policy, detail)
+}
+
+/// Unqualified, or below `.local` (RFC 6762 §3).
+fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    !name.contains('.') || name.ends_with(".local")
+}
+
+fn covers(domain: &str, subdomains: bool, host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    host == domain || (subdomains && host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+}
+
+/// Is `host` an address in the range, or the address, that `rule` names (RFC 4632 §3.1, RFC 4291 §2.3)?
+fn covers_address(rule: &str, host: &str) -> bool {
+    let (base, bits) = match rule.split_once('/') {
+        Some((base, bits)) => (base, bits.parse::<u32>().ok()),
+        None => (rule, Some(u32::MAX)),
+    };
+    let plain = |text: &str| text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+    let (Some(base), Some(host), Some(bits)) = (plain(base), plain(host), bits) else { return false };
+    let same = |base: u128, host: u128, width: u32| {
+        let ignored = width.saturating_sub(bits);
+        ignored >= width || (base >> ignored) == (host >> ignored)
+    };
+    match (base, host) {
+        (IpAddr::V4(base), IpAddr::V4(host)) => same(base.to_bits().into(), host.to_bits().into(), 32),
+        (IpAddr::V6(base), IpAddr::V6(host)) => same(base.to_bits(), host.to_bits(), 128),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(host: &str, rules: &AppTransportSecurity) -> bool {
+        match rules.allows_insecure(&Host::parse(host).unwrap()) {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(error.code().number(), -1022);
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_of_addresses_are_rules_too() {
+        let rule = |domain: &str| AppTransportSecurity {
+            exception_domains: vec![ExceptionDomain {
+                allows_insecure_http_loads: true,
+                ..ExceptionDomain::new(domain)
+            }],
+            ..AppTransportSecurity::default()
+        };
+        for (domain, host, is_allowed) in [
+            ("10.1.0.0/16", "10.1.200.3", true),
+            ("10.1.0.0/16", "10.2.0.1", false),
+            ("0.0.0.0/0", "8.8.8.8", true),
+            ("8.8.8.8", "8.8.8.8", true),
+            ("8.8.8.8/32", "8.8.8.9", false),
+            ("2001:db8::/32", "[2001:db8:1::1]", true),
+            ("2001:db8::/32", "[2001:db9::1]", false),
+            ("10.1.0.0/nonsense", "10.1.0.1", false),
+            ("10.1.0.0/16", "example.com", false),
+        ] {
+            assert_eq!(allowed(host, &rule(domain)), is_allowed, "{domain} {host}");
+        }
+    }
+
+    #[test]
+    fn the_rule_of_the_longest_domain_has_the_say() {
+        let mut rules = AppTransportSecurity::default();
+        rules.exception_domains = vec![
+            ExceptionDomain {
+                includes_subdomains: true,
+                allows_insecure_http_loads: true,
+                ..ExceptionDomain::new("example.com")
+            },
+            ExceptionDomain {
+                minimum_tls_version: Some(TlsVersion::Tls13),
+                ..ExceptionDomain::new("a.example.com")
+            },
+        ];
+        assert!(allowed("b.example.com", &rules));
+        assert!(!allowed("a.example.com", &rules));
+        assert_eq!(rules.minimum_tls_version("a.example.com"), Some(TlsVersion::Tls13));
+        assert_eq!(rules.minimum_tls_version("b.example.com"), None);
+    }
+}

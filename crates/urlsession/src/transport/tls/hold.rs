@@ -1,0 +1,186 @@
+//! `Hold`: one TLS handshake, held back until somebody has judged the server.
+//!
+//! rustls judges in the middle of its work and cannot wait. So its verifier and its client-certificate resolver only
+//! write down what they were shown, and the wire takes nothing more until the judgement is there: the server has seen
+//! a ClientHello and nothing else.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::env::Wire;
+use crate::error::Result;
+
+/// A handshake in progress.
+pub(super) struct Hold {
+    /// Is anybody to be asked? If not, rustls fails the handshake by itself.
+    asks: bool,
+    /// The client's certificate, if it is known already.
+    identity: Option<Arc<CertifiedKey>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    shown: Option<Shown>,
+    /// The issuers of which the server wants a client certificate, if it wants one.
+    issuers: Option<Vec<Vec<u8>>>,
+    is_held: bool,
+    waker: Option<Waker>,
+}
+
+/// What a server showed, and what the platform and the pins say of it.
+pub(super) struct Shown {
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) verdict: Result<()>,
+}
+
+thread_local! {
+    /// The handshake being polled on this thread.
+    static CURRENT: RefCell<Option<Arc<Hold>>> = const { RefCell::new(None) };
+}
+
+impl Hold {
+    pub(super) fn new(asks: bool, identity: Option<Arc<CertifiedKey>>) -> Arc<Self> {
+        Arc::new(Self { asks, identity, state: Mutex::default() })
+    }
+
+    /// Polls the handshake, so that rustls' callbacks find it.
+    pub(super) fn during<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
+        struct Restore(Option<Arc<Hold>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.replace(self.0.take());
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        poll()
+    }
+
+    /// The handshake whose callback this is.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Called by the verifier. True if the judgement is somebody else's: the handshake is held from here on.
+    pub(super) fn show(&self, shown: impl FnOnce() -> Shown) -> bool {
+        if self.asks {
+            let shown = shown();
+            let mut state = self.lock();
+            state.shown = Some(shown);
+            state.is_held = true;
+        }
+        self.asks
+    }
+
+    /// Called by the resolver: who may have issued the client's certificate, and that certificate.
+    pub(super) fn resolve(&self, issuers: &[&[u8]]) -> Option<Arc<CertifiedKey>> {
+        self.lock().issuers = Some(issuers.iter().map(|name| name.to_vec()).collect());
+        self.identity.clone()
+    }
+
+    /// What is to be judged, once.
+    pub(super) fn take_shown(&self) -> Option<Shown> {
+        self.lock().shown.take()
+    }
+
+    /// The issuers of which the server wants a certificate, if it wants one and there was none to give.
+    pub(super) fn unanswered_issuers(&self) -> Option<Vec<Vec<u8>>> {
+        if self.identity.is_some() {
+            return None;
+        }
+        self.lock().issuers.take()
+    }
+
+    /// The server may be talked to.
+    pub(super) fn release(&self) {
+        let mut state = self.lock();
+        state.is_held = false;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.is_held {
+            return Poll::Ready(());
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The wire below TLS, which takes nothing while its handshake is held.
+pub(crate) struct Held {
+    wire: Wire,
+    hold: Option<Arc<Hold>>,
+}
+
+impl Held {
+    pub(super) fn new(wire: Wire, hold: Arc<Hold>) -> Self {
+        Self { wire, hold: Some(hold) }
+    }
+
+    /// The handshake is over.
+    pub(super) fn forget(&mut self) {
+        self.hold = None;
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.hold.as_ref().map_or(Poll::Ready(()), |hold| hold.poll_free(cx))
+    }
+}
+
+impl AsyncRead for Held {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Held {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.poll_free(cx));
+        Pin::new(&mut self.wire).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        std::task::ready!(self.poll_free(cx));
+        Pin::new(&mut self.wire).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.wire.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.wire).poll_shutdown(cx)
+    }
+}

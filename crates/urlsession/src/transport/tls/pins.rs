@@ -1,0 +1,55 @@
+//! Pinned keys: is a certificate's key, or that of an authority above it, one of those the configuration names?
+//!
+//! Checked beside ordinary trust, never in its place. Apple: *NSPinnedDomains*.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use crate::configuration::PinnedDomain;
+
+/// Does the chain satisfy every kind of pin the rule has? `anchors` are roots a server need not send.
+pub(super) fn satisfied(
+    rule: &PinnedDomain,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    anchors: &[Vec<u8>],
+    algorithms: &WebPkiSupportedAlgorithms,
+    now: UnixTime,
+) -> bool {
+    let is_pinned =
+        |der: &CertificateDer<'_>, pins: &[[u8; 32]]| key_hash(der).is_some_and(|hash| pins.contains(&hash));
+    let leaf = || is_pinned(end_entity, &rule.leaf_identities);
+    // A certificate in the bag proves nothing: the server's own must really lead to it.
+    let leads_to = |authority: &CertificateDer<'_>| {
+        let (Ok(leaf), Ok(anchor)) =
+            (EndEntityCert::try_from(end_entity), anchor_from_trusted_cert(authority))
+        else {
+            return false;
+        };
+        leaf.verify_for_usage(
+            algorithms.all,
+            &[anchor],
+            intermediates,
+            now,
+            KeyUsage::server_auth(),
+            None,
+            None,
+        )
+        .is_ok()
+    };
+    let authority = || {
+        let sent = intermediates.iter().cloned();
+        let own = anchors.iter().map(|der| CertificateDer::from(der.as_slice()));
+        sent.chain(own).any(|der| is_pinned(&der, &rule.ca_identities) && leads_to(&der))
+    };
+    (rule.leaf_identities.is_empty() || leaf()) && (rule.ca_identities.is_empty() || authority())
+}
+
+/// SHA-256 of the certificate's SubjectPublicKeyInfo (RFC 7469 §2.4 has the same).
+fn key_hash(der: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let certificate = EndEntityCert::try_from(der).ok()?;
+    let key = certificate.subject_public_key_info();
+    digest(&SHA256, key.as_ref()).as_ref().try_into().ok()
+}

@@ -1,0 +1,434 @@
+//! Challenges of TLS: whom a delegate trusts, and what it shows of itself, before anything else is said.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+
+use urlsession::{
+    Answer, AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
+    Configuration, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate, Task,
+    TaskDelegate, TlsVersion, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence as Persistence, UrlErrorCode, UrlSession,
+};
+use urlsession_testkit::{After, Certificate, Origin, Reply, TestAuthority, Wire};
+
+use crate::support::*;
+
+type Decide = dyn Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync;
+
+/// Decides challenges at the session's level, and remembers them.
+#[derive(Clone)]
+struct Judge {
+    decide: Arc<Decide>,
+    seen: Arc<Mutex<Vec<UrlAuthenticationChallenge>>>,
+}
+
+impl TaskDelegate for Judge {}
+
+impl SessionDelegate for Judge {
+    fn did_receive_challenge(
+        &self,
+        _: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<Disposition> {
+        self.seen.lock().unwrap().push(challenge.clone());
+        (self.decide)(challenge)
+    }
+}
+
+impl Judge {
+    fn new(
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
+    ) -> Self {
+        Self { decide: Arc::new(decide), seen: Arc::default() }
+    }
+
+    fn always(disposition: Disposition) -> Self {
+        Self::new(move |_| Answer::now(disposition.clone()))
+    }
+
+    /// Trusts everybody.
+    fn trusting() -> Self {
+        Self::new(|challenge| match challenge.protection_space().server_trust() {
+            Some(trust) => Disposition::UseCredential(Some(UrlCredential::for_trust(trust.clone()))).into(),
+            None => Answer::default_handling(),
+        })
+    }
+
+    fn session(&self, configuration: Configuration) -> UrlSession {
+        UrlSession::with_delegate(configuration, Arc::new(self.clone()), DelegateQueue::serial())
+    }
+
+    fn methods(&self) -> Vec<Method> {
+        self.seen.lock().unwrap().iter().map(|seen| seen.protection_space().authentication_method()).collect()
+    }
+}
+
+fn origin(wire: Wire, certificate: Certificate) -> Origin {
+    Origin::builder().wire(wire).certificate(certificate).start()
+}
+
+const TLS: [Wire; 2] = [Wire::TlsH1, Wire::TlsH2];
+
+#[test]
+fn a_delegate_sees_the_servers_certificates_once_a_connection_and_default_handling_is_the_platforms() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let judge = Judge::always(Disposition::PerformDefaultHandling);
+        let session = judge.session(configuration(&origin));
+        (0..3).for_each(|_| assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima"));
+        assert_eq!(judge.methods(), [Method::ServerTrust]);
+        let seen = judge.seen.lock().unwrap();
+        let space = seen[0].protection_space();
+        assert_eq!((space.host(), space.port()), ("localhost", origin.port()));
+        let trust = space.server_trust().unwrap();
+        assert_eq!(trust.certificates(), origin.authority().local().chain_der());
+        assert!(trust.evaluate().is_ok());
+    }
+}
+
+#[test]
+fn a_server_the_platform_does_not_trust_is_loaded_if_the_delegate_does() {
+    let authority = TestAuthority::new();
+    for wire in TLS {
+        for bad in [
+            authority.self_signed(),
+            authority.expired(),
+            authority.wrong_host(),
+            authority.unknown_authority(),
+        ] {
+            let origin = origin(wire, bad);
+            let judge = Judge::trusting();
+            let session = judge.session(configuration(&origin));
+            assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+            assert!(
+                judge.seen.lock().unwrap()[0].protection_space().server_trust().unwrap().evaluate().is_err()
+            );
+            let doubtful = Judge::always(Disposition::PerformDefaultHandling);
+            let error =
+                doubtful.session(configuration(&origin)).data(origin.url("/Peru")).wait().unwrap_err();
+            assert_eq!(error.peer_trust().unwrap().certificates().len(), 1, "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_server_the_platform_trusts_is_refused_if_the_delegate_does_not() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        for (disposition, code) in [
+            (Disposition::CancelAuthenticationChallenge, UrlErrorCode::Cancelled),
+            (Disposition::RejectProtectionSpace, UrlErrorCode::ServerCertificateUntrusted),
+        ] {
+            let session = Judge::always(disposition).session(configuration(&origin));
+            assert_eq!(session.data(origin.url("/Peru")).wait().unwrap_err().code(), code);
+        }
+        assert!(origin.requests().is_empty());
+    }
+}
+
+/// Passes bytes on to an origin and keeps what the client sent, a vector a connection.
+fn relay(origin: &Origin) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, to) = (listener.local_addr().unwrap().port(), origin.addr());
+    let heard = Arc::new(Mutex::new(Vec::<Vec<u8>>::new()));
+    let all = heard.clone();
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(to).unwrap());
+            all.lock().unwrap().push(Vec::new());
+            let (mut from, mut into, all) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap(), all.clone());
+            std::thread::spawn(move || {
+                let mut buf = [0; 4096];
+                while let Ok(n @ 1..) = from.read(&mut buf) {
+                    all.lock().unwrap()[number].extend_from_slice(&buf[..n]);
+                    let _ = into.write_all(&buf[..n]);
+                }
+                let _ = into.shutdown(std::net::Shutdown::Write);
+            });
+            let (mut from, mut into) = (server, client);
+            std::thread::spawn(move || drop(std::io::copy(&mut from, &mut into)));
+        }
+    });
+    (port, heard)
+}
+
+fn is_a_client_hello_and_nothing_else(bytes: &[u8]) -> bool {
+    let [22, _, _, high, low, 1, ..] = *bytes else { return false };
+    bytes.len() == 5 + usize::from(u16::from_be_bytes([high, low]))
+}
+
+fn deferring() -> (Judge, Receiver<(Method, Responder<Disposition>)>) {
+    let (sender, asked) = mpsc::channel();
+    let judge = Judge::new(move |challenge| {
+        let (answer, responder) = Answer::deferred();
+        sender.send((challenge.protection_space().authentication_method(), responder)).unwrap();
+        answer
+    });
+    (judge, asked)
+}
+
+#[test]
+fn before_the_verdict_the_server_has_a_client_hello_and_nothing_else() {
+    for tls12_only in [false, true] {
+        for wire in TLS {
+            let origin = Origin::builder().wire(wire).tls12_only(tls12_only).start();
+            let (port, heard) = relay(&origin);
+            let (judge, asked) = deferring();
+            let session = judge.session(configuration(&origin));
+            let task = session.data_task(format!("https://localhost:{port}/Peru"));
+            task.resume();
+            let (method, responder) = asked.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(method, Method::ServerTrust);
+            assert!(is_a_client_hello_and_nothing_else(&heard.lock().unwrap()[0]));
+            responder.answer(Disposition::RejectProtectionSpace);
+            assert!(origin.wait_for(|journal| journal.closed == 1, PATIENCE));
+            assert!(is_a_client_hello_and_nothing_else(&heard.lock().unwrap()[0]), "after a refusal too");
+        }
+    }
+}
+
+#[test]
+fn a_late_answer_is_waited_for_and_the_request_then_goes_out() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let (judge, asked) = deferring();
+        let session = judge.session(configuration(&origin));
+        let (sender, done) = mpsc::channel();
+        session
+            .data_task_with_handler(origin.url("/Peru"), move |result| sender.send(result).unwrap())
+            .resume();
+        let (_, responder) = asked.recv_timeout(PATIENCE).unwrap();
+        assert!(origin.requests().is_empty());
+        responder.answer(Disposition::PerformDefaultHandling);
+        assert_eq!(done.recv_timeout(PATIENCE).unwrap().unwrap().0, "Lima");
+    }
+}
+
+#[test]
+fn a_responder_that_is_dropped_is_the_default_and_a_panic_fails_the_task() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let (judge, asked) = deferring();
+        let session = judge.session(configuration(&origin));
+        let (sender, done) = mpsc::channel();
+        session
+            .data_task_with_handler(origin.url("/Peru"), move |result| sender.send(result).unwrap())
+            .resume();
+        drop(asked.recv_timeout(PATIENCE).unwrap());
+        assert!(done.recv_timeout(PATIENCE).unwrap().is_ok());
+
+        let session = Judge::new(|_| panic!("no judge")).session(configuration(&origin));
+        let error = load(&session, origin.url("/Peru")).unwrap_err();
+        assert!(error.to_string().contains("no judge"), "{error}");
+    }
+}
+
+#[test]
+fn a_task_cancelled_while_the_delegate_thinks_is_over_at_once() {
+    let origin = Origin::start(Wire::TlsH1);
+    let (judge, asked) = deferring();
+    let session = judge.session(configuration(&origin));
+    let (sender, done) = mpsc::channel();
+    let task =
+        session.data_task_with_handler(origin.url("/Peru"), move |result| sender.send(result).unwrap());
+    task.resume();
+    let (_, responder) = asked.recv_timeout(PATIENCE).unwrap();
+    task.cancel();
+    assert_eq!(done.recv_timeout(PATIENCE).unwrap().unwrap_err().code(), UrlErrorCode::Cancelled);
+    responder.answer(Disposition::PerformDefaultHandling);
+}
+
+#[test]
+fn a_resumed_session_is_judged_again() {
+    let authority = TestAuthority::new();
+    let origin = origin(Wire::TlsH1, authority.self_signed());
+    let judge = Judge::trusting();
+    let session = judge.session(configuration(&origin));
+    for _ in 0..2 {
+        origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+        session.data(origin.url("/a")).wait().unwrap();
+    }
+    assert!(origin.requests()[1].tls.as_ref().unwrap().resumed);
+    assert_eq!(judge.methods(), [Method::ServerTrust, Method::ServerTrust]);
+    let seen = judge.seen.lock().unwrap();
+    let trust = |at: usize| seen[at].protection_space().server_trust().unwrap().clone();
+    assert_eq!(trust(0), trust(1));
+    assert_eq!(trust(1).evaluate().unwrap_err().code(), UrlErrorCode::ServerCertificateUntrusted);
+}
+
+/// An origin under a name that is not this machine's.
+fn elsewhere(certificate: Certificate) -> (Origin, Configuration, String) {
+    let origin = origin(Wire::TlsH1, certificate);
+    let mut configuration = configuration(&origin);
+    configuration.environment.resolver = Arc::new(Everywhere(origin.addr()));
+    let url = format!("https://elsewhere.test:{}/Peru", origin.port());
+    (origin, configuration, url)
+}
+
+struct Everywhere(std::net::SocketAddr);
+
+impl urlsession::environment::Resolve for Everywhere {
+    fn resolve(
+        &self,
+        _: &str,
+        _: u16,
+    ) -> Option<std::pin::Pin<Box<dyn Future<Output = std::io::Result<Vec<std::net::SocketAddr>>> + Send>>>
+    {
+        Some(Box::pin(std::future::ready(Ok(vec![self.0]))))
+    }
+}
+
+#[test]
+fn app_transport_security_says_where_a_delegate_may_loosen_trust() {
+    let strangers = TestAuthority::separate("strangers");
+    let (origin, mut configuration, url) = elsewhere(strangers.leaf(&["elsewhere.test"]));
+    let error = Judge::trusting().session(configuration.clone()).data(&*url).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::ServerCertificateHasUnknownRoot);
+    assert!(error.to_string().contains("allows_insecure_http_loads"), "{error}");
+    configuration.app_transport_security.exception_domains =
+        vec![ExceptionDomain { allows_insecure_http_loads: true, ..ExceptionDomain::new("elsewhere.test") }];
+    assert_eq!(Judge::trusting().session(configuration).data(&*url).wait().unwrap().0, "Lima");
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn pinned_domains_must_show_their_keys_beside_being_trusted() {
+    let authority = TestAuthority::new();
+    let leaf = authority.leaf(&["elsewhere.test"]);
+    let (_origin, configuration, url) = elsewhere(leaf.clone());
+    let load = |ca: &[[u8; 32]], leaf: &[[u8; 32]]| {
+        let pinned = PinnedDomain {
+            domain: "elsewhere.test".into(),
+            ca_identities: ca.to_vec(),
+            leaf_identities: leaf.to_vec(),
+            ..PinnedDomain::default()
+        };
+        let app_transport_security =
+            AppTransportSecurity { pinned_domains: vec![pinned], ..AppTransportSecurity::default() };
+        let configuration = Configuration { app_transport_security, ..configuration.clone() };
+        UrlSession::new(configuration).data(&*url).wait().map(|(data, _)| data)
+    };
+    let (right, other) = (leaf.public_key_sha256(), authority.leaf(&["elsewhere.test"]).public_key_sha256());
+    let root = authority.public_key_sha256();
+    assert_eq!(load(&[], &[other, right]).unwrap(), "Lima");
+    assert_eq!(load(&[root], &[]).unwrap(), "Lima");
+    assert_eq!(load(&[root], &[right]).unwrap(), "Lima");
+    for (ca, leaf) in
+        [(vec![], vec![other]), (vec![other], vec![]), (vec![root], vec![other]), (vec![right], vec![])]
+    {
+        let error = load(&ca, &leaf).unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::ServerCertificateUntrusted);
+        assert!(error.to_string().contains("pinned_domains"), "{error}");
+    }
+}
+
+#[test]
+fn a_domain_may_want_a_newer_tls_than_the_rest() {
+    let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(true).start();
+    let mut configuration = configuration(&origin);
+    configuration.app_transport_security.exception_domains = vec![ExceptionDomain {
+        minimum_tls_version: Some(TlsVersion::Tls13),
+        ..ExceptionDomain::new("localhost")
+    }];
+    let session = UrlSession::new(configuration);
+    let addressed = origin.url("/Peru").replace("localhost", "127.0.0.1");
+    assert_eq!(session.data(addressed).wait().unwrap().0, "Lima");
+    let error = session.data(origin.url("/Peru")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::SecureConnectionFailed);
+}
+
+fn identity(certificate: &Certificate, persistence: Persistence) -> UrlCredential {
+    UrlCredential::with_identity(certificate.chain_der().to_vec(), certificate.key_der(), persistence)
+}
+
+/// Trusts by default, and shows `identity`.
+fn showing(identity: UrlCredential) -> Judge {
+    Judge::new(move |challenge| match challenge.protection_space().authentication_method() {
+        Method::ClientCertificate => Disposition::UseCredential(Some(identity.clone())).into(),
+        _ => Answer::default_handling(),
+    })
+}
+
+#[test]
+fn a_client_certificate_is_asked_for_after_the_server_is_trusted_and_shown_to_it_alone() {
+    for tls12_only in [false, true] {
+        let origin = Origin::builder()
+            .wire(Wire::TlsH1)
+            .require_client_certificate(true)
+            .tls12_only(tls12_only)
+            .start();
+        let (port, heard) = relay(&origin);
+        let certificate = origin.authority().client("ann");
+        let judge = showing(identity(&certificate, Persistence::None));
+        let session = judge.session(configuration(&origin));
+        let url = format!("https://localhost:{port}/Peru");
+        assert_eq!(session.data(&*url).wait().unwrap().0, "Lima");
+        assert_eq!(judge.methods()[..2], [Method::ServerTrust, Method::ClientCertificate]);
+        let seen = judge.seen.lock().unwrap()[1].clone();
+        let issuers = seen.protection_space().distinguished_names().unwrap();
+        assert!(!issuers.is_empty() && issuers.iter().all(|name| name[0] == 0x30), "names in DER");
+        assert_eq!(origin.requests()[0].tls.as_ref().unwrap().client_certificates, certificate.chain_der());
+        assert!(
+            is_a_client_hello_and_nothing_else(&heard.lock().unwrap()[0]),
+            "the first connection was given up"
+        );
+    }
+}
+
+#[test]
+fn a_client_certificate_for_the_session_is_asked_for_once() {
+    let origin = Origin::builder().wire(Wire::TlsH1).require_client_certificate(true).start();
+    let judge = showing(identity(&origin.authority().client("ann"), Persistence::ForSession));
+    let session = judge.session(configuration(&origin));
+    for _ in 0..3 {
+        origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+        session.data(origin.url("/a")).wait().unwrap();
+    }
+    let asked = judge.methods().into_iter().filter(|method| *method == Method::ClientCertificate).count();
+    assert_eq!(asked, 1);
+}
+
+#[test]
+fn without_a_client_certificate_the_server_decides_and_a_wrong_one_is_rejected() {
+    let origin = Origin::builder().wire(Wire::TlsH1).require_client_certificate(true).start();
+    let none = Judge::always(Disposition::PerformDefaultHandling).session(configuration(&origin));
+    let error = none.data(origin.url("/Peru")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::ClientCertificateRequired, "{error}");
+    let stranger = TestAuthority::separate("strangers").client("eve");
+    let wrong = showing(identity(&stranger, Persistence::None)).session(configuration(&origin));
+    let error = wrong.data(origin.url("/Peru")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::ClientCertificateRejected, "{error}");
+    let broken = UrlCredential::with_identity(vec![vec![1]], vec![2], Persistence::None);
+    let error = showing(broken).session(configuration(&origin)).data(origin.url("/Peru")).wait().unwrap_err();
+    assert!(error.to_string().contains("PKCS#8"), "{error}");
+    let cancelling = Judge::new(|challenge| match challenge.protection_space().authentication_method() {
+        Method::ClientCertificate => Disposition::CancelAuthenticationChallenge.into(),
+        _ => Answer::default_handling(),
+    });
+    let error = cancelling.session(configuration(&origin)).data(origin.url("/Peru")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::Cancelled);
+}
+
+#[test]
+fn a_tasks_own_delegate_is_asked_about_trust_first() {
+    struct Own;
+    impl TaskDelegate for Own {
+        fn did_receive_challenge(
+            &self,
+            _: &Task,
+            challenge: &UrlAuthenticationChallenge,
+        ) -> Answer<Disposition> {
+            let trust = challenge.protection_space().server_trust().unwrap().clone();
+            Disposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
+        }
+    }
+    let origin = origin(Wire::TlsH1, TestAuthority::new().self_signed());
+    let judge = Judge::always(Disposition::RejectProtectionSpace);
+    let session = judge.session(configuration(&origin));
+    let load = session.data(origin.url("/Peru")).delegate(Own);
+    assert_eq!(load.wait().unwrap().0, "Lima");
+    assert!(judge.methods().is_empty());
+}
