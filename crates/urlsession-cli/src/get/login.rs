@@ -31,6 +31,9 @@ impl Login {
     /// Once: a password that was refused is not tried again.
     pub(super) fn answer(&self, challenge: &UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         let asked = challenge.protection_space().authentication_method();
+        if matches!(asked, AuthenticationMethod::ServerTrust | AuthenticationMethod::ClientCertificate) {
+            return AuthChallengeDisposition::PerformDefaultHandling;
+        }
         match self.method {
             Some(method) if method != asked => AuthChallengeDisposition::RejectProtectionSpace,
             _ if challenge.previous_failure_count() > 0 => AuthChallengeDisposition::PerformDefaultHandling,

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, BodyStream, Bytes, DataTask, DownloadTask, HttpUrlResponse,
-    ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate, TaskMetrics,
+    Answer, AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, DataTask, DownloadTask,
+    HttpUrlResponse, ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate, TaskMetrics,
     UrlAuthenticationChallenge, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 
@@ -158,6 +158,10 @@ impl TaskDelegate for Recorder {
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
     ) -> Answer<AuthChallengeDisposition> {
+        if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
+            // Of every TLS connection; who cares has a delegate of its own.
+            return Answer::default_handling();
+        }
         self.write("didReceiveChallenge", |log| log.challenges.push(challenge.clone()));
         match self.0.challenges.lock().unwrap().clone() {
             Some(decide) => decide(challenge),
@@ -234,6 +238,10 @@ impl SessionDelegate for Recorder {
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
     ) -> Answer<AuthChallengeDisposition> {
+        if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
+            // Of every TLS connection; who cares has a delegate of its own.
+            return Answer::default_handling();
+        }
         let Some(decide) = self.0.session_challenges.lock().unwrap().clone() else {
             return Answer::default_handling();
         };
