@@ -84,9 +84,25 @@ pub(crate) struct GetArgs {
     #[arg(short = 'c', long, value_name = "FILE")]
     pub(crate) cookie_jar: Option<PathBuf>,
 
-    /// Authorize with Basic; without a password it is empty
+    /// Log in; without a password it is empty. By Basic and unasked, unless one of the next flags says else
     #[arg(short, long, value_name = "USER[:PASSWORD]", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,
+
+    /// Log in by Basic: the default
+    #[arg(long, requires = "user", group = "scheme")]
+    pub(crate) basic: bool,
+
+    /// Log in by Digest, when the server asks
+    #[arg(long, requires = "user", group = "scheme")]
+    pub(crate) digest: bool,
+
+    /// Log in by NTLM, when the server asks
+    #[arg(long, requires = "user", group = "scheme")]
+    pub(crate) ntlm: bool,
+
+    /// Log in by the strongest scheme the server offers, when it asks
+    #[arg(long, requires = "user", group = "scheme")]
+    pub(crate) anyauth: bool,
 
     /// Trust the certificates of a PEM file beside the platform's
     #[arg(long, value_name = "FILE")]

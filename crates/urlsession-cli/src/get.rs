@@ -5,6 +5,7 @@ mod cookies;
 mod failure;
 mod har;
 mod header;
+mod login;
 mod output;
 mod report;
 mod request;
@@ -62,7 +63,8 @@ fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
         tell(&show::request_head(&request, "> "));
     }
     let seen = Seen::default();
-    let watch = Watch { seen: seen.clone(), follows: !args.no_location, is_verbose: args.verbose };
+    let login = login::when_asked(args);
+    let watch = Watch { seen: seen.clone(), follows: !args.no_location, is_verbose: args.verbose, login };
 
     let bytes = session.bytes(request).delegate(watch);
     let task = bytes.task();

@@ -3,6 +3,7 @@
 //! A stop is a file that says what it shows, why that matters, and checks that it is so. A new capability is a
 //! new file and a line in [`STOPS`].
 
+mod auth;
 mod cache;
 mod closed;
 mod cookies;
@@ -32,6 +33,7 @@ use self::page::Page;
 const STOPS: &[Stop] = &[
     styles::STOP,
     redirects::STOP,
+    auth::STOP,
     gzip::STOP,
     cache::STOP,
     closed::STOP,

@@ -8,6 +8,7 @@
 //! | [`http1`] | HTTP/1.1 heads, body framings, persistence (RFC 9112) |
 //! | [`method`] | What a method promises, and how Apple spells it (RFC 9110 §9) |
 //! | [`field`] | Field names, values and lists (RFC 9110 §5) |
+//! | [`auth`] | Challenges and credentials of HTTP: Basic, Digest, NTLM (RFC 9110 §11, RFC 7617, RFC 7616, MS-NLMP) |
 //! | [`caching`] | What may be kept, for how long and for whom (RFC 9111) |
 //! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
@@ -37,6 +38,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod caching;
 pub mod clusters;
 pub mod coding;

@@ -2,6 +2,10 @@
 //! panic, and what is read may not depend on how the bytes were cut on their way.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use urlsession_proto::auth::base64;
+use urlsession_proto::auth::challenge::challenges;
+use urlsession_proto::auth::digest::{AuthenticationInfo, DigestChallenge, DigestRequest, DigestSession};
+use urlsession_proto::auth::ntlm::NtlmChallenge;
 use urlsession_proto::http1::{
     BodyDecoder, BodyError, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, parse_response,
     response_framing,
@@ -27,12 +31,13 @@ const BODIES: [&[u8]; 5] = [
     b"7fffffffffffffff\r\nendless",
 ];
 
-const VALUES: [&str; 11] = [
+const VALUES: [&str; 12] = [
     "attachment; filename=\"fname.ext\"; filename*=UTF-8''na%C3%AFve%2f..%5c.txt",
     "aa=bb\\; filename=\"wrong.ext\"; filename=\"fname.ext\"; cc=dd",
     "filename=\"../..\\\\CON.txt . . \u{202e}\"",
     "text/HTML; charset=\"ISO-8859-4\"; boundary=\"a\\\"b;c\"",
     "Digest realm=\"a, b\", qop=\"auth,auth-int\", nonce=x",
+    "NTLM TlRMTVNTUAAC=, Digest realm=\"a \\\" b\", nonce=x, qop=\"auth\", algorithm=SHA-256-sess, Basic realm=ü",
     "timeout=5, max=100, close, keep-alive",
     "gzip, x-gzip, deflate, br, zstd, identity",
     "chunked, gzip;q=0.5, identity",
@@ -169,6 +174,20 @@ fn a_damaged_value_is_read_or_refused() {
             assert!(!name.contains(['/', '\\', ':', '\0', '\r', '\n']), "{value:?}");
             assert!(!name.ends_with(['.', ' ']), "{value:?}");
         }
+        for challenge in challenges(&value) {
+            if let Some(digest) = DigestChallenge::of(&challenge) {
+                let request = DigestRequest { method: "GET", uri: "/", body: Some(b"") };
+                let (answer, _) =
+                    DigestSession::begin(digest.clone(), "u", "p", "c").authorize(request).unwrap();
+                let said = challenges(&answer);
+                assert_eq!(said.len(), 1, "{value:?}: {answer:?}");
+                assert_eq!(said[0].parameter("realm"), Some(digest.realm()), "{value:?}");
+                assert_eq!(said[0].parameter("nonce"), Some(digest.nonce()), "{value:?}");
+            }
+            let message = challenge.token68().and_then(base64::decode);
+            message.and_then(|message| NtlmChallenge::parse(&message));
+        }
+        AuthenticationInfo::parse(&value);
         if let Some(content_type) = mime::parse(&value) {
             assert!(!content_type.mime.bytes().any(|b| b.is_ascii_uppercase()), "{value:?}");
             mime::extension_for(&content_type.mime);

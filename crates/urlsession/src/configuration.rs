@@ -16,7 +16,7 @@ use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
 use crate::message::{CachePolicy, HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
-use crate::store::{HttpCookieStorage, UrlCache};
+use crate::store::{HttpCookieStorage, UrlCache, UrlCredentialStorage};
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -93,6 +93,11 @@ pub struct Configuration {
     /// better.
     #[doc(alias = "httpShouldUsePipelining")]
     pub http_should_use_pipelining: bool,
+    /// Where credentials are looked up and kept (the [shared](UrlCredentialStorage::shared) storage; that of
+    /// [`ephemeral`](Self::ephemeral) is of its own and writes nothing). Without one they are neither looked up nor kept,
+    /// and nobody is logged in for longer than a task.
+    #[doc(alias = "urlCredentialStorage")]
+    pub url_credential_storage: Option<UrlCredentialStorage>,
     /// Which versions of HTTP may be used (automatic). Not of Apple's.
     pub http_versions: HttpVersions,
     /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
@@ -149,8 +154,7 @@ pub struct Configuration {
 impl Default for Configuration {
     /// The configuration of ordinary sessions.
     ///
-    /// Its cookies are those of the application and outlive the process. Cache and credentials will be too, when this
-    /// library has them.
+    /// Cookies, cache and credentials are those of the application: the shared stores, which outlive the process.
     fn default() -> Self {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
@@ -169,6 +173,7 @@ impl Default for Configuration {
             http_should_set_cookies: true,
             http_maximum_connections_per_host: 6,
             http_should_use_pipelining: false,
+            url_credential_storage: Some(UrlCredentialStorage::shared()),
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
             tls_minimum_supported_protocol_version: TlsVersion::Tls12,
@@ -192,11 +197,12 @@ impl Default for Configuration {
 
 impl Configuration {
     /// The configuration of sessions that write nothing to disk. Sessions made with the same value, or a clone of it,
-    /// share its cookies.
+    /// share its cookies, its cache and its credentials.
     pub fn ephemeral() -> Self {
         Self {
             http_cookie_storage: Some(HttpCookieStorage::ephemeral()),
             url_cache: Some(UrlCache::private()),
+            url_credential_storage: Some(UrlCredentialStorage::ephemeral()),
             ..Self::default()
         }
     }

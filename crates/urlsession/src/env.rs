@@ -9,6 +9,7 @@ mod language;
 mod net;
 mod path;
 mod place;
+mod random;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub use place::block_on;
 pub(crate) use place::{Place, PlaceId};
+pub(crate) use random::random;
 
 /// What a session takes from the outside world. The default is the real one.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub use self::delegate::SessionDelegate;
 pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
+use crate::env::Place;
 use crate::task::{DataTask, DelegateQueue, DownloadTask, Roster, Task, TaskDelegate, TaskKind, UploadTask};
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
@@ -147,15 +148,14 @@ impl UrlSession {
     /// Who shares a store with this session finds it empty too.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
-        self.0.reset();
+        self.0.reset(&Place::current()).await;
         self.0.flush_stores().await;
     }
 
     /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "reset(completionHandler:)")]
     pub fn reset_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
-        self.0.reset();
-        self.0.clone().then(handler);
+        self.0.clone().reset_then(handler);
     }
 
     /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is

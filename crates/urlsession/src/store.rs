@@ -4,7 +4,9 @@
 
 pub(crate) mod cache;
 mod cookies;
+mod credentials;
 mod database;
 pub use cache::UrlCache;
 pub(crate) use cookies::Visit;
 pub use cookies::{HttpCookieChanges, HttpCookieStorage};
+pub use credentials::UrlCredentialStorage;

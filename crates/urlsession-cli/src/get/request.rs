@@ -7,6 +7,7 @@ use urlsession::{AppTransportSecurity, Configuration, HttpVersions, IntoUrlReque
 use super::body;
 use super::failure::Failure;
 use super::header::{self, Header};
+use super::login;
 use crate::args::GetArgs;
 
 /// What the session is to do.
@@ -45,7 +46,7 @@ pub(super) fn request(args: &GetArgs) -> Result<UrlRequest, Failure> {
     request
         .set_http_method(method)
         .map_err(|_| Failure::Usage(format!("the method {method:?} is not a token (RFC 9110 §9.1)")))?;
-    if let Some(user) = &args.user {
+    if let Some(user) = args.user.as_ref().filter(|_| login::when_asked(args).is_none()) {
         header::set(&mut request, "Authorization", &basic(user))?;
     }
     if let Some(body) = body {

@@ -1,9 +1,13 @@
-//! The delegate of the load: decides redirects and shows heads as they come.
+//! The delegate of the load: decides redirects, logs in, and shows heads as they come.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use urlsession::{Answer, HttpUrlResponse, Task, TaskDelegate, UrlRequest, UrlResponse};
+use urlsession::{
+    Answer, AuthChallengeDisposition, HttpUrlResponse, Task, TaskDelegate, UrlAuthenticationChallenge,
+    UrlRequest, UrlResponse,
+};
 
+use super::login::Login;
 use super::tell;
 use crate::show;
 
@@ -12,6 +16,7 @@ pub(super) struct Watch {
     pub(super) seen: Seen,
     pub(super) follows: bool,
     pub(super) is_verbose: bool,
+    pub(super) login: Option<Login>,
 }
 
 /// The responses before the final one: informational ones and redirects, in order.
@@ -50,6 +55,20 @@ impl TaskDelegate for Watch {
             tell(&show::request_head(&new_request, "> "));
         }
         Answer::now(Some(new_request))
+    }
+
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose) {
+            tell(&show::response_head(response, "< "));
+        }
+        match &self.login {
+            Some(login) => Answer::now(login.answer(challenge)),
+            None => Answer::default_handling(),
+        }
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {

@@ -118,3 +118,29 @@ fn cleartext_to_other_hosts_must_be_allowed() {
     let allowed = get(&["--allow-cleartext", "http://nowhere.invalid/"]);
     assert!(allowed.stderr.contains("(-1003)"), "{}", allowed.stderr);
 }
+
+#[test]
+fn digest_ntlm_and_any_scheme_answer_the_server_that_asks() {
+    let origin = Origin::start(Wire::H1);
+    for (flag, path, expected) in [
+        ("--digest", "/digest/ann/pw/SHA-256/auth", "in"),
+        ("--ntlm", "/ntlm/ann/pw", "in"),
+        ("--anyauth", "/basic/ann/pw", "in"),
+        ("--anyauth", "/digest/ann/pw/MD5/auth", "in"),
+        ("--basic", "/basic/ann/pw", "in"),
+        ("--digest", "/basic/ann/pw", "need basic"),
+        ("--digest", "/digest/ann/other/MD5/auth", "need digest"),
+    ] {
+        assert_eq!(get(&[flag, "-u", "ann:pw", &origin.url(path)]).ok(), expected, "{flag} {path}");
+    }
+}
+
+#[test]
+fn only_basic_is_sent_unasked() {
+    for (flags, is_sent) in
+        [(&[][..], true), (&["--basic"], true), (&["--digest"], false), (&["--anyauth"], false)]
+    {
+        let request = sent(&[&["-u", "me:pw"], flags].concat());
+        assert_eq!(request.header("authorization").is_some(), is_sent, "{flags:?}");
+    }
+}

@@ -7,7 +7,7 @@ use crate::support::*;
 #[test]
 fn the_tour_finds_everything_as_it_should_be() {
     let run = run(&mut command(&["tour"]));
-    assert!(run.ok().contains("13 stops, all as they should be"), "{}", run.text());
+    assert!(run.ok().contains("14 stops, all as they should be"), "{}", run.text());
     assert!(!run.text().contains("WRONG"));
     for what in [
         "1. Three styles",

@@ -1,6 +1,7 @@
 //! Owns the default routes: the paths the URL loading tests of other implementations rely on, and generated
 //! bodies. A route only chooses a [`Reply`]; unknown paths get an empty 404.
 
+mod auth;
 mod bodies;
 mod broken;
 mod echo;
@@ -32,6 +33,7 @@ pub(crate) fn answer(request: &Request, place: &Place) -> Reply {
         .or_else(|| redirects::route(request, path, place))
         .or_else(|| bodies::route(request, path))
         .or_else(|| broken::route(path))
+        .or_else(|| auth::route(request, path))
         .unwrap_or_else(|| Reply::new(404))
 }
 

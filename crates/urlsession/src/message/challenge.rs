@@ -44,7 +44,8 @@ impl UrlAuthenticationChallenge {
         self.proposed_credential.as_ref()
     }
 
-    /// How many credentials were refused in this task before, over all spaces; 0 the first time.
+    /// How many credentials this request was refused with before, over all spaces; 0 the first time. After a redirect it
+    /// counts anew.
     #[doc(alias = "previousFailureCount")]
     pub fn previous_failure_count(&self) -> usize {
         self.previous_failure_count

@@ -173,23 +173,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn test_construction() {
-        let credential = UrlCredential::new("swiftUser", "swiftPassword", Persistence::ForSession);
-        assert_eq!(credential.user(), Some("swiftUser"));
-        assert_eq!(credential.password(), Some("swiftPassword"));
-        assert_eq!(credential.persistence(), Persistence::ForSession);
-        assert!(credential.has_password());
-    }
-
-    #[test]
-    fn test_copy() {
-        let credential = UrlCredential::new("user", "password", Persistence::ForSession);
-        assert_eq!(credential.clone(), credential);
-        assert_ne!(UrlCredential::new("user", "other", Persistence::ForSession), credential);
-        assert_ne!(UrlCredential::new("user", "password", Persistence::None), credential);
-    }
-
-    #[test]
     fn secrets_are_not_shown() {
         let password = UrlCredential::new("ann", "s3cret", Persistence::None);
         let identity = UrlCredential::with_identity(vec![vec![7]], b"s3cret".to_vec(), Persistence::None);

@@ -2,11 +2,13 @@
 //!
 //! The first listed sees the request first and the response last. A policy knows nothing of the others.
 
+mod auth;
 mod caching;
 mod coding;
 mod connectivity;
 mod cookies;
 mod defaults;
+mod discard;
 mod exchange;
 mod redirect;
 mod retry;
@@ -16,6 +18,7 @@ mod test_support;
 
 use std::sync::Arc;
 
+use self::auth::{Auth, Known};
 use self::caching::Caching;
 use self::coding::Coding;
 use self::connectivity::Connectivity;
@@ -32,7 +35,7 @@ use crate::transport::Pool;
 /// The order of the policies:
 ///
 /// 1. `Redirect`: every hop starts afresh
-/// 2. (authentication takes its place here: it repeats a hop with credentials)
+/// 2. `Auth`: repeats a hop with credentials
 /// 3. `Security`: sees the URL of every hop
 /// 4. `Cookies`: below authentication, since 401s set cookies too
 /// 5. `Coding`: above the cache, which keeps coded bytes
@@ -40,10 +43,13 @@ use crate::transport::Pool;
 /// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
 /// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>;
+type HttpLoader<W = Exchange> = Redirect<Auth<Security<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>;
 
 /// The loader of `http` and `https`.
-pub(super) struct Http(HttpLoader);
+pub(super) struct Http {
+    loader: HttpLoader,
+    logins: Arc<Known>,
+}
 
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
@@ -51,12 +57,20 @@ impl Http {
         let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
-        Self(Redirect::new(Security::new(config, cookies)))
+        let logins = Arc::new(Known::default());
+        let storage = config.url_credential_storage.clone();
+        let auth = Auth::new(storage, logins.clone(), Security::new(config, cookies));
+        Self { loader: Redirect::new(auth), logins }
+    }
+
+    /// Nobody is logged in any more.
+    pub(super) fn forget_logins(&self) {
+        self.logins.clear();
     }
 }
 
 impl Protocol for Http {
     fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
-        Box::pin(async move { self.0.load(&mut attempt).await })
+        Box::pin(async move { self.loader.load(&mut attempt).await })
     }
 }

@@ -1,4 +1,4 @@
-//! What a session does with its stores as a whole: cookies and cache. Each keeps itself; which load uses it is a
+//! What a session does with its stores as a whole: cookies, cache and credentials. Each keeps itself; which load uses it is a
 //! policy's business.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::env::Place;
 
 impl Inner {
     /// Empties the stores and forgets the servers.
-    pub(super) fn reset(&self) {
+    pub(super) async fn reset(&self, place: &Place) {
         self.roster.protocols.reset();
         let config = &self.roster.config;
         if let Some(cookies) = &config.http_cookie_storage {
@@ -17,9 +17,12 @@ impl Inner {
         if let Some(cache) = &config.url_cache {
             cache.remove_all_cached_responses();
         }
+        if let Some(credentials) = config.url_credential_storage.clone() {
+            place.blocking(move || credentials.empty()).await;
+        }
     }
 
-    /// Writes to disk what is only in memory.
+    /// Writes to disk what is only in memory; credentials always are.
     pub(super) async fn flush_stores(&self) {
         let config = &self.roster.config;
         if let Some(cookies) = &config.http_cookie_storage {
@@ -33,6 +36,16 @@ impl Inner {
     /// Calls `handler` on the delegate queue when the stores are flushed.
     pub(super) fn then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
         Place::own().spawn(async move {
+            self.flush_stores().await;
+            self.roster.queue.add(handler);
+        });
+    }
+
+    /// The same once they are empty.
+    pub(super) fn reset_then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
+        let place = Place::own();
+        place.clone().spawn(async move {
+            self.reset(&place).await;
             self.flush_stores().await;
             self.roster.queue.add(handler);
         });

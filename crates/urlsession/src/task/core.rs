@@ -231,6 +231,11 @@ impl Core {
         self.cancel();
     }
 
+    /// Why it is being cancelled, if not by its owner and not told to the load yet.
+    pub(super) fn take_failure(&self) -> Option<UrlError> {
+        self.live().failure.take()
+    }
+
     /// The state has changed to one in which the task must be polled: starts it if nobody does so yet.
     fn go(self: &Arc<Self>, mut live: MutexGuard<'_, Live>, state: TaskState) {
         let starts = !std::mem::replace(&mut live.has_started, true) && self.style != Style::Future;

@@ -82,8 +82,6 @@ pub(super) async fn run(core: Arc<Core>, place: Place, mut log: Log, response: O
             core.tell(audience, "did_finish_downloading", move |delegate, task| {
                 delegate.did_finish_downloading(&DownloadTask::of(task.clone()), file.path());
             });
-            // A panic in there fails the task, which is over only then.
-            core.heard().await;
         }
         Ok(())
     };

@@ -225,7 +225,9 @@ impl Measured {
 impl TaskMetrics {
     /// `log` is what the rooms wrote down between the creation of the task (`epoch`) and `end`.
     pub(super) fn new(log: &[Stamps], epoch: Epoch, end: Instant) -> Self {
-        let is_redirect = |pair: &&[Stamps]| pair[0].response.is_some();
+        // Tried again with a credential, it is the same request.
+        let is_redirect =
+            |pair: &&[Stamps]| pair[0].response.is_some() && !Arc::ptr_eq(&pair[0].request, &pair[1].request);
         Self {
             transaction_metrics: log.iter().map(|stamps| TransactionMetrics::new(stamps, epoch)).collect(),
             task_interval: (epoch.wall, epoch.date(end)),

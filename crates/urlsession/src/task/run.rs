@@ -112,6 +112,7 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
         request,
         added: Default::default(),
         wants_new_connection: false,
+        hold: None,
         ask: &asking,
         meter: &core.meter,
         log,
@@ -181,6 +182,8 @@ pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
     tell_metrics(core, &audience);
     let last = core.clone();
     core.roster.queue.add(move || {
+        // A delegate may have panicked in a call the load no longer waited for.
+        let error = error.or_else(|| last.take_failure());
         // The properties are final when the application hears of the end.
         let completed = last.begin_completion(error.clone());
         if last.style == Style::Delegate {

@@ -26,7 +26,7 @@ use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Duplex, Facts, Flow};
+use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold};
 use crate::message::{HttpHead, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
@@ -65,6 +65,8 @@ pub(crate) struct Connection {
     wants_upgrade: bool,
     /// The server agreed.
     has_switched: bool,
+    /// Who wants it after this exchange, before the pool.
+    hold: Option<Hold>,
 }
 
 impl Connection {
@@ -93,6 +95,7 @@ impl Connection {
             may_persist: true,
             wants_upgrade: false,
             has_switched: false,
+            hold: None,
         }
     }
 
@@ -124,6 +127,7 @@ impl Connection {
     ) -> Result<(UrlResponse, Body)> {
         let clock = attempt.clock;
         let reused = self.is_reused();
+        self.hold = attempt.hold.clone();
         self.begin(head, outgoing);
         let head_bytes = self.out.len() as u64;
         let start = clock.now();
@@ -270,7 +274,10 @@ impl Connection {
                 self.out = Vec::new();
                 self.out_at = 0;
             }
-            Home::release(self);
+            match self.hold.take() {
+                Some(hold) => hold.put(self),
+                None => Home::release(self),
+            }
         }
     }
 }

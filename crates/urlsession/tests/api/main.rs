@@ -5,6 +5,7 @@
 #[allow(unreachable_pub)] // shared by the modules of this one crate
 mod support;
 
+mod auth;
 mod bad_input;
 mod bytes;
 mod cache;
@@ -14,6 +15,7 @@ mod convert;
 mod cookie_storage;
 mod cookie_values;
 mod cookies;
+mod credentials;
 mod custom_protocol;
 mod data;
 mod data_url;

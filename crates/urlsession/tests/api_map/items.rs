@@ -10,9 +10,9 @@ use urlsession::{
     MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, Progress, ResourceFetchType,
     ResponseDisposition, SessionDelegate, StoragePolicy, StreamTask, Task, TaskDelegate, TaskMetrics,
     TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UploadTask, UrlAuthenticationChallenge,
-    UrlCache, UrlCredential, UrlCredentialPersistence, UrlError, UrlErrorCode, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlProtocol, UrlProtocolClass,
-    UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession,
+    UrlCache, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlError, UrlErrorCode,
+    UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlProtocol,
+    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession,
 };
 
 /// A type.
@@ -628,5 +628,15 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlAuthenticationChallenge::previous_failure_count),
         value!(UrlAuthenticationChallenge::failure_response),
         value!(UrlAuthenticationChallenge::error),
+        kind!(UrlCredentialStorage),
+        value!(UrlCredentialStorage::shared),
+        value!(UrlCredentialStorage::all_credentials),
+        value!(UrlCredentialStorage::credentials),
+        value!(UrlCredentialStorage::set),
+        value!(UrlCredentialStorage::remove),
+        value!(UrlCredentialStorage::remove_with_options),
+        value!(UrlCredentialStorage::default_credential),
+        value!(UrlCredentialStorage::set_default_credential),
+        field!(Configuration::url_credential_storage),
     ]
 }

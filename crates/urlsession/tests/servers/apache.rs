@@ -35,6 +35,9 @@ fn apache() -> Server {
             "alias",
             "headers",
             "authn_core",
+            "authn_file",
+            "authz_user",
+            "auth_digest",
         ]);
         let configuration = format!(
             r#"
@@ -61,6 +64,15 @@ DAVLockDB {d}/davlock
 <Location /dav>
   Dav On
 </Location>
+<Location /private>
+  AuthType Digest
+  AuthName private
+  AuthDigestProvider file
+  AuthUserFile {d}/users
+  Require valid-user
+</Location>
+DefaultRuntimeDir {d}
+Alias /private {d}/www/index.html
 Redirect 307 /moved /dav
 Header always set X-Served apache
 <VirtualHost 127.0.0.1:{plain}>
@@ -74,6 +86,9 @@ Header always set X-Served apache
 </VirtualHost>
 "#
         );
+        // ann, realm private, password pw
+        let users = "ann:private:3acc0a064bf7ad4b19bb9e724f1a66ee\n";
+        fs::write(directory.join("users"), users).unwrap();
         fs::write(directory.join("apache.conf"), configuration).unwrap();
         let mut command = Command::new("apache2");
         command.arg("-f").arg(directory.join("apache.conf")).arg("-D").arg("FOREGROUND");
@@ -125,5 +140,21 @@ fn a_redirected_put_keeps_its_body_and_a_streamed_one_is_stored_whole() {
         for name in ["file", "streamed"] {
             assert!(fs::read(server.directory.join("www/dav").join(name)).unwrap() == pattern, "{name}");
         }
+    }
+}
+
+#[test]
+fn a_user_proves_the_password_by_digest() {
+    let server = apache();
+    for base in server.bases() {
+        let (session, url) = (session(), format!("{base}/private?a=b&c=%20"));
+        assert_eq!(session.data(&*url).wait().unwrap().1.status_code(), Some(401));
+        let ann = url.replace("://", "://ann:pw@");
+        // More than one connection carries: the count of the nonce goes on over all of them.
+        for url in [&ann, &url, &url, &url, &url, &url, &ann] {
+            assert_eq!(session.data(&**url).wait().unwrap().0, "hello, servers\n");
+        }
+        let bob = url.replace("://", "://bob:pw@");
+        assert_eq!(session.data(&*bob).wait().unwrap().1.status_code(), Some(401));
     }
 }

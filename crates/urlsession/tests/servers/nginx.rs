@@ -32,11 +32,13 @@ http {{
     location = /404 {{ return 404 "not here"; }}
     location = /empty {{ return 444; }}
     location = /204 {{ return 204; }}
+    location /private {{ auth_basic "private"; auth_basic_user_file {d}/users; alias {d}/www/index.html; }}
     location /dav/ {{ dav_methods PUT DELETE; create_full_put_path on; root {d}/www; }}
   }}
 }}
 "#
         );
+        fs::write(directory.join("users"), "ann:{PLAIN}gr\u{20ac}en\n").unwrap();
         fs::write(directory.join("nginx.conf"), configuration).unwrap();
         let mut command = Command::new("nginx");
         command.arg("-e").arg(directory.join("error")).arg("-c").arg(directory.join("nginx.conf"));
@@ -140,5 +142,20 @@ fn statuses_are_answers_and_no_answer_is_an_error() {
         // On HTTP/2 nginx resets the stream with PROTOCOL_ERROR.
         let expected = [UrlErrorCode::NetworkConnectionLost, UrlErrorCode::BadServerResponse];
         assert!(expected.contains(&error.code()), "{error}");
+    }
+}
+
+#[test]
+fn a_user_is_let_in_and_stays_logged_in() {
+    let server = nginx();
+    for base in server.bases() {
+        let (session, url) = (session(), format!("{base}/private"));
+        assert_eq!(session.data(&*url).wait().unwrap().1.status_code(), Some(401));
+        let ann = url.replace("://", "://ann:gr%E2%82%ACen@");
+        for url in [&ann, &url, &ann] {
+            assert_eq!(session.data(&**url).wait().unwrap().0, "hello, servers\n");
+        }
+        let bob = url.replace("://", "://bob:red@");
+        assert_eq!(session.data(&*bob).wait().unwrap().1.status_code(), Some(401));
     }
 }

@@ -11,7 +11,7 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
-use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead};
+use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, h1};
 
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
@@ -36,8 +36,10 @@ impl Layer for Exchange {
         let certain = !is_idempotent(request.http_method());
         let (place, meter) = (attempt.place, attempt.meter);
         let ask = attempt.ask;
-        let checkout =
-            self.pool.checkout(key, place, ask, meter, certain, attempt.wants_new_connection).await?;
+        let checkout = match held(attempt) {
+            Some(connection) => Checkout::Http1(connection),
+            None => self.pool.checkout(key, place, ask, meter, certain, attempt.wants_new_connection).await?,
+        };
         let outgoing = outgoing(attempt).await?;
         let mut added = std::mem::take(&mut attempt.added);
         added.extend(priority_field(attempt.ask.priority()));
@@ -58,6 +60,13 @@ impl Layer for Exchange {
         let (head, body) = result?;
         Ok(Response { head, body })
     }
+}
+
+/// The connection that was kept for this exchange.
+fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
+    let held = attempt.hold.as_ref()?.take()?;
+    attempt.hold = None;
+    held.downcast().ok()
 }
 
 /// The URL to send to, if the request can be sent at all.

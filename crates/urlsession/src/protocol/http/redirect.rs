@@ -3,13 +3,12 @@
 //! RFC 9110 §15.4, RFC 3986 §5 and Apple's *willPerformHTTPRedirection*. It does not judge the new URL: the next
 //! hop passes the security room like the first.
 
-use std::future::poll_fn;
-
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
+use super::discard::discard;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Layer, Response};
+use crate::load::{Attempt, Layer, Response};
 use crate::message::UrlRequest;
 
 pub(super) struct Redirect<N> {
@@ -125,29 +124,8 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
     next
 }
 
-/// Reads a short body to its end, so that the connection can be used again; a long one is not worth it.
-async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
-    let meter = attempt.meter;
-    while body.wire_bytes() < WORTH_READING {
-        let before = body.wire_bytes();
-        let chunk = poll_fn(|cx| body.poll_chunk(cx)).await;
-        meter.moved((body.wire_bytes() - before) as usize);
-        if !matches!(chunk, Some(Ok(_))) {
-            break;
-        }
-    }
-    let now = attempt.clock.now();
-    let stamps = attempt.stamps();
-    stamps.response_end = Some(now);
-    stamps.response_body_bytes = body.wire_bytes();
-    stamps.response_body_bytes_after_decoding = body.delivered();
-}
-
 /// Apple's page: "currently 16".
 const LIMIT: usize = 16;
-
-/// A redirect's body up to this length is read for the connection's sake.
-const WORTH_READING: u64 = 64 * 1024;
 
 #[cfg(test)]
 #[path = "redirect_tests.rs"]

@@ -156,6 +156,7 @@ pub(super) fn run_request(room: &impl Layer, request: UrlRequest) -> (Result<Res
         request: Arc::new(request),
         added: Default::default(),
         wants_new_connection: false,
+        hold: None,
         ask: &Yes,
         meter: &meter,
         log: &mut log,

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, BodyStream, Bytes, CachedUrlResponse, DataTask, DownloadTask, HttpUrlResponse,
-    ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate, TaskMetrics, UrlError, UrlRequest,
-    UrlResponse, UrlSession,
+    Answer, AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask,
+    DownloadTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate,
+    TaskMetrics, UrlAuthenticationChallenge, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
 
+type Challenges = dyn Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync;
 type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync;
 
 type Caching = dyn Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync;
@@ -27,6 +28,8 @@ struct Inner {
     disposition: Mutex<Option<ResponseDisposition>>,
     caching: Mutex<Option<Arc<Caching>>>,
     bodies: Mutex<Vec<BodyStream>>,
+    challenges: Mutex<Option<Arc<Challenges>>>,
+    session_challenges: Mutex<Option<Arc<Challenges>>>,
 }
 
 #[derive(Default, Clone)]
@@ -37,6 +40,7 @@ pub struct Log {
     pub data: Vec<u8>,
     pub response: Option<UrlResponse>,
     pub redirects: Vec<(HttpUrlResponse, UrlRequest)>,
+    pub challenges: Vec<UrlAuthenticationChallenge>,
     pub informational: Vec<HttpUrlResponse>,
     pub metrics: Vec<TaskMetrics>,
     pub proposed: Vec<CachedUrlResponse>,
@@ -69,6 +73,24 @@ impl Recorder {
         decide: impl Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync + 'static,
     ) -> Self {
         *self.0.redirects.lock().unwrap() = Some(Arc::new(decide));
+        self
+    }
+
+    /// Answers challenges of tasks.
+    pub fn answering(
+        self,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.challenges.lock().unwrap() = Some(Arc::new(decide));
+        self
+    }
+
+    /// Answers challenges of the session.
+    pub fn answering_for_session(
+        self,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync + 'static,
+    ) -> Self {
+        *self.0.session_challenges.lock().unwrap() = Some(Arc::new(decide));
         self
     }
 
@@ -140,6 +162,22 @@ impl TaskDelegate for Recorder {
         self.write("willRedirect", |log| log.redirects.push((response.clone(), new_request.clone())));
         match self.0.redirects.lock().unwrap().clone() {
             Some(decide) => decide(response, new_request),
+            None => Answer::default_handling(),
+        }
+    }
+
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
+            // Of every TLS connection; who cares has a delegate of its own.
+            return Answer::default_handling();
+        }
+        self.write("didReceiveChallenge", |log| log.challenges.push(challenge.clone()));
+        match self.0.challenges.lock().unwrap().clone() {
+            Some(decide) => decide(challenge),
             None => Answer::default_handling(),
         }
     }
@@ -218,6 +256,22 @@ impl TaskDelegate for Recorder {
 }
 
 impl SessionDelegate for Recorder {
+    fn did_receive_challenge(
+        &self,
+        _: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
+            // Of every TLS connection; who cares has a delegate of its own.
+            return Answer::default_handling();
+        }
+        let Some(decide) = self.0.session_challenges.lock().unwrap().clone() else {
+            return Answer::default_handling();
+        };
+        self.write("didReceiveSessionChallenge", |log| log.challenges.push(challenge.clone()));
+        decide(challenge)
+    }
+
     fn did_become_invalid(&self, _: &UrlSession, error: Option<&UrlError>) {
         assert!(error.is_none());
         self.write("didBecomeInvalid", |log| log.invalid += 1);

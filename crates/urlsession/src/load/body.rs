@@ -1,0 +1,354 @@
+//! `Body`: a response body, pulled chunk by chunk by its reader, and what stands on its way: where it comes from, a tap
+//! beside it, what decodes it.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::error::Result;
+use crate::message::CachedUrlResponse;
+
+/// A response body, pulled chunk by chunk by its reader: what is not pulled stays with the sender.
+pub(crate) struct Body {
+    source: Source,
+    tap: Option<Box<dyn Tap>>,
+    /// It is content already, whatever its head says.
+    is_plain: bool,
+    decoder: Option<Box<dyn Decode>>,
+    coded_rest: Bytes,
+    wire_bytes: u64,
+    sent_late: u64,
+    delivered: u64,
+    /// Chunks given without a pause.
+    turns: u32,
+}
+
+enum Source {
+    Empty,
+    Data(Bytes),
+    Flow(Box<dyn Flow>),
+}
+
+/// A body arriving over a connection.
+pub(crate) trait Flow: Send {
+    /// The next bytes, as they came, never empty.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
+
+    /// Bytes read of the wire for this body so far: framing, trailers and coded content.
+    fn wire_bytes(&self) -> u64;
+
+    /// Request body bytes written since the response began: a server may answer before it has read everything.
+    fn sent_late(&self) -> u64;
+
+    /// The body has been read to its end.
+    fn finish(self: Box<Self>);
+
+    /// Did the response switch protocols (RFC 9110 §15.2.2)?
+    fn has_switched(&self) -> bool {
+        false
+    }
+
+    /// The connection itself, if it did.
+    fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
+        None
+    }
+}
+
+/// Sees a body go by, as it came. One that is dropped before the end has seen a part.
+pub(crate) trait Tap: Send {
+    /// The next bytes.
+    fn chunk(&mut self, chunk: &Bytes);
+
+    /// The body has been read to its end.
+    fn end(&mut self);
+
+    /// After the end: what the application may decide about.
+    fn proposal(&mut self) -> Option<CachedUrlResponse>;
+
+    /// What the application decided.
+    fn decide(self: Box<Self>, decision: Option<CachedUrlResponse>);
+}
+
+/// A connection that no longer carries HTTP.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Undoes a content coding on the fly.
+pub(crate) trait Decode: Send {
+    /// Decoded bytes out of `input`, as much as fits a chunk; an empty answer means that more input is needed.
+    fn decode(&mut self, input: &mut Bytes) -> Result<Bytes>;
+
+    /// Is there decoded data that did not fit the last chunk?
+    fn has_more(&self) -> bool;
+
+    /// The coded body has ended: what is left, an empty answer once nothing is.
+    fn end(&mut self) -> Result<Bytes>;
+}
+
+impl Body {
+    pub(crate) fn empty() -> Self {
+        Self {
+            source: Source::Empty,
+            tap: None,
+            is_plain: false,
+            decoder: None,
+            coded_rest: Bytes::new(),
+            wire_bytes: 0,
+            sent_late: 0,
+            delivered: 0,
+            turns: 0,
+        }
+    }
+
+    /// A body that came whole, `wire_bytes` long on the wire.
+    pub(crate) fn whole(data: Bytes, wire_bytes: u64) -> Self {
+        let source = if data.is_empty() { Source::Empty } else { Source::Data(data) };
+        Self {
+            source,
+            tap: None,
+            is_plain: false,
+            decoder: None,
+            coded_rest: Bytes::new(),
+            wire_bytes,
+            sent_late: 0,
+            delivered: 0,
+            turns: 0,
+        }
+    }
+
+    pub(crate) fn flow(flow: Box<dyn Flow>) -> Self {
+        Self {
+            source: Source::Flow(flow),
+            tap: None,
+            is_plain: false,
+            decoder: None,
+            coded_rest: Bytes::new(),
+            wire_bytes: 0,
+            sent_late: 0,
+            delivered: 0,
+            turns: 0,
+        }
+    }
+
+    /// The same, seen by `tap` as it is read.
+    pub(crate) fn tapped_by(mut self, tap: Box<dyn Tap>) -> Self {
+        self.tap = Some(tap);
+        self
+    }
+
+    /// The same, which is not to be decoded.
+    pub(crate) fn plain(mut self) -> Self {
+        self.is_plain = true;
+        self
+    }
+
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
+    /// The tap, once the body has been read to its end.
+    pub(crate) fn take_tap(&mut self) -> Option<Box<dyn Tap>> {
+        self.tap.take().filter(|_| matches!(self.source, Source::Empty))
+    }
+
+    pub(crate) fn decoded_by(mut self, decoder: Box<dyn Decode>) -> Self {
+        if self.decoder.is_some() {
+            // Coded twice, which is rare: the inner decoding is the flow of the outer.
+            self = Self::flow(Box::new(self));
+        }
+        self.decoder = Some(decoder);
+        self
+    }
+
+    /// The connection itself, if the response switched protocols; the body is empty then.
+    pub(crate) fn upgrade(&mut self) -> Option<Box<dyn Duplex>> {
+        if !matches!(&self.source, Source::Flow(flow) if flow.has_switched()) {
+            return None;
+        }
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Flow(flow) => flow.into_connection(),
+            _ => None,
+        }
+    }
+
+    /// Is there nothing left to read?
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.source, Source::Empty) && self.decoder.is_none()
+    }
+
+    /// Bytes read of the wire so far.
+    pub(crate) fn wire_bytes(&self) -> u64 {
+        match &self.source {
+            Source::Flow(flow) => flow.wire_bytes(),
+            _ => self.wire_bytes,
+        }
+    }
+
+    /// Request body bytes written since the response began.
+    pub(crate) fn sent_late(&self) -> u64 {
+        match &self.source {
+            Source::Flow(flow) => flow.sent_late(),
+            _ => self.sent_late,
+        }
+    }
+
+    /// Bytes handed to the reader so far.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// The next decoded bytes, never empty; `None` once at the end.
+    ///
+    /// A body that always has more, such as a decompression bomb, pauses now and then: its task can be cancelled and
+    /// others on the same thread have their turn.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.turns >= TURNS {
+            self.turns = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let poll = match self.decoder {
+            None => self.poll_coded(cx),
+            Some(_) => self.poll_decoded(cx),
+        };
+        if let Poll::Ready(Some(Ok(chunk))) = &poll {
+            self.delivered += chunk.len() as u64;
+            self.turns += 1;
+        } else {
+            self.turns = 0;
+        }
+        poll
+    }
+
+    fn poll_coded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let poll = self.poll_source(cx);
+        if let (Some(tap), Poll::Ready(chunk)) = (&mut self.tap, &poll) {
+            match chunk {
+                Some(Ok(chunk)) => tap.chunk(chunk),
+                Some(Err(_)) => self.tap = None,
+                None => tap.end(),
+            }
+        }
+        poll
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        match std::mem::replace(&mut self.source, Source::Empty) {
+            Source::Empty => Poll::Ready(None),
+            Source::Data(data) => Poll::Ready(Some(Ok(data))),
+            Source::Flow(mut flow) => match flow.poll_chunk(cx) {
+                Poll::Ready(Some(Ok(chunk))) => {
+                    self.source = Source::Flow(flow);
+                    Poll::Ready(Some(Ok(chunk)))
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
+                    Poll::Ready(Some(Err(error)))
+                }
+                Poll::Ready(None) => {
+                    (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
+                    flow.finish();
+                    Poll::Ready(None)
+                }
+                Poll::Pending => {
+                    self.source = Source::Flow(flow);
+                    Poll::Pending
+                }
+            },
+        }
+    }
+
+    fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        loop {
+            let coded = match &self.decoder {
+                Some(decoder) if !self.coded_rest.is_empty() || decoder.has_more() => {
+                    Some(Ok(std::mem::take(&mut self.coded_rest)))
+                }
+                _ => ready!(self.poll_coded(cx)),
+            };
+            let Some(decoder) = &mut self.decoder else { return Poll::Ready(coded) };
+            let decoded = match coded {
+                Some(Ok(mut input)) => {
+                    let decoded = decoder.decode(&mut input);
+                    // A chunk that expands is decoded piece by piece: its coded rest waits here.
+                    self.coded_rest = input;
+                    decoded
+                }
+                Some(Err(error)) => Err(error),
+                None => {
+                    let rest = decoder.end();
+                    if !matches!(&rest, Ok(rest) if !rest.is_empty()) {
+                        self.decoder = None;
+                        return Poll::Ready(rest.err().map(Err));
+                    }
+                    rest
+                }
+            };
+            match decoded {
+                Ok(chunk) if chunk.is_empty() => {}
+                Ok(chunk) => return Poll::Ready(Some(Ok(chunk))),
+                Err(error) => {
+                    self.decoder = None;
+                    self.source = Source::Empty;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+}
+
+impl Flow for Body {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        Self::poll_chunk(self, cx)
+    }
+
+    fn wire_bytes(&self) -> u64 {
+        Self::wire_bytes(self)
+    }
+
+    fn sent_late(&self) -> u64 {
+        Self::sent_late(self)
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+/// Chunks of a body given in one go.
+const TURNS: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    struct Endless;
+
+    impl Flow for Endless {
+        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+            Poll::Ready(Some(Ok(Bytes::from_static(b"more"))))
+        }
+
+        fn wire_bytes(&self) -> u64 {
+            0
+        }
+
+        fn sent_late(&self) -> u64 {
+            0
+        }
+
+        fn finish(self: Box<Self>) {}
+    }
+
+    #[test]
+    fn a_body_that_always_has_more_pauses_and_goes_on() {
+        let mut body = Body::flow(Box::new(Endless));
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let given = (0..).take_while(|_| body.poll_chunk(&mut cx).is_ready()).count();
+            assert_eq!(given as u32, TURNS);
+        }
+    }
+}

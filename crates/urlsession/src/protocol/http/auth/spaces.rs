@@ -1,0 +1,164 @@
+//! From a response that asks to the protection spaces it offers, the strongest first.
+
+use http::{HeaderMap, header};
+use url::Url;
+use urlsession_proto::auth::base64;
+use urlsession_proto::auth::challenge::{Challenge, challenges};
+use urlsession_proto::auth::digest::{DigestChallenge, Hash};
+use urlsession_proto::auth::ntlm::NtlmChallenge;
+
+use crate::message::{AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol};
+
+/// A way in.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    pub(super) space: UrlProtectionSpace,
+    pub(super) scheme: Scheme,
+}
+
+/// How to prove who one is.
+#[derive(Clone, Debug)]
+pub(super) enum Scheme {
+    Ntlm,
+    Digest(Box<DigestChallenge>),
+    Basic,
+}
+
+/// Every offer that can be taken up, the strongest first. NTLM is about a connection, and so not for HTTP/2.
+pub(super) fn offers(url: &Url, fields: &HeaderMap, is_http1: bool) -> Vec<Offer> {
+    let mut offers = Vec::new();
+    each(fields, |challenge| {
+        let offer = match () {
+            () if challenge.is("NTLM") && is_http1 => offer(url, Scheme::Ntlm, None),
+            () if challenge.is("Basic") => {
+                // RFC 7617 §2: the realm is required.
+                challenge.parameter("realm").and_then(|realm| offer(url, Scheme::Basic, Some(realm)))
+            }
+            () => DigestChallenge::of(&challenge).and_then(|digest| {
+                let realm = digest.realm().to_owned();
+                offer(url, Scheme::Digest(Box::new(digest)), Some(&realm))
+            }),
+        };
+        offers.extend(offer);
+    });
+    // Stable: of equals the server's first counts.
+    offers.sort_by_key(|offer| std::cmp::Reverse(offer.scheme.strength()));
+    offers
+}
+
+/// What a server says in the middle of its NTLM handshake.
+pub(super) fn ntlm_challenge(fields: &HeaderMap) -> Option<NtlmChallenge> {
+    let mut found = None;
+    each(fields, |challenge| {
+        if challenge.is("NTLM") && found.is_none() {
+            found = challenge
+                .token68()
+                .and_then(base64::decode)
+                .and_then(|message| NtlmChallenge::parse(&message));
+        }
+    });
+    found
+}
+
+fn each(fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
+    for value in fields.get_all(header::WWW_AUTHENTICATE) {
+        // Values are bytes: UTF-8, or what servers of old sent.
+        let text = match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => text.into(),
+            Err(_) => value.as_bytes().iter().copied().map(char::from).collect::<String>(),
+        };
+        challenges(&text).into_iter().for_each(&mut see);
+    }
+}
+
+fn offer(url: &Url, scheme: Scheme, realm: Option<&str>) -> Option<Offer> {
+    let protocol = match url.scheme() {
+        "https" => UrlProtectionSpaceProtocol::Https,
+        _ => UrlProtectionSpaceProtocol::Http,
+    };
+    let port = url.port_or_known_default()?;
+    let space = UrlProtectionSpace::new(url.host_str()?, port, protocol, realm, scheme.method());
+    Some(Offer { space, scheme })
+}
+
+impl Scheme {
+    fn method(&self) -> AuthenticationMethod {
+        match self {
+            Self::Ntlm => AuthenticationMethod::Ntlm,
+            Self::Digest(_) => AuthenticationMethod::HttpDigest,
+            Self::Basic => AuthenticationMethod::HttpBasic,
+        }
+    }
+
+    fn strength(&self) -> u8 {
+        match self {
+            Self::Ntlm => 4,
+            Self::Digest(digest) => match digest.hash() {
+                Hash::Sha512_256 => 3,
+                Hash::Sha256 => 2,
+                Hash::Md5 => 1,
+            },
+            Self::Basic => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_on(url: &str, values: &[&'static str], is_http1: bool) -> Vec<UrlProtectionSpace> {
+        let mut fields = HeaderMap::new();
+        for value in values {
+            fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
+        }
+        offers(&url.parse().unwrap(), &fields, is_http1).into_iter().map(|offer| offer.space).collect()
+    }
+
+    fn read(values: &[&'static str]) -> Vec<(AuthenticationMethod, Option<String>)> {
+        let spaces = read_on("https://a/", values, true);
+        spaces.iter().map(|space| (space.authentication_method(), space.realm().map(Into::into))).collect()
+    }
+
+    use AuthenticationMethod as M;
+
+    #[test]
+    fn a_response_makes_spaces_of_its_url_and_its_challenges() {
+        let spaces =
+            read_on("https://outlook.office365.com/Microsoft-Server-ActiveSync", &["Basic Realm=\"\""], true);
+        assert_eq!(spaces[0].authentication_method(), M::HttpBasic);
+        assert_eq!(spaces[0].protocol(), Some(UrlProtectionSpaceProtocol::Https));
+        assert_eq!(
+            (spaces[0].port(), spaces[0].realm(), spaces[0].host()),
+            (443, Some(""), "outlook.office365.com")
+        );
+        assert_eq!(read(&["Basic realm=\"test\""]), [(M::HttpBasic, Some("test".into()))]);
+        assert_eq!(read(&["Digest realm=\"test\", nonce=\"n\""]), [(M::HttpDigest, Some("test".into()))]);
+        assert_eq!(read(&["NTLM"]), [(M::Ntlm, None)]);
+        assert_eq!(read(&["NT LM realm=\"test\""]), []);
+        assert_eq!(read(&["fdsfds"]), []);
+        assert_eq!(read(&[]), []);
+    }
+
+    #[test]
+    fn the_strongest_comes_first_whatever_the_order_and_the_number_of_fields() {
+        let strongest_last = [
+            "Basic realm=b",
+            "Digest realm=d5, nonce=n, Digest realm=d2, nonce=n, algorithm=SHA-256",
+            "Digest realm=d512, nonce=n, algorithm=SHA-512-256, NTLM, Negotiate, Bearer realm=x",
+        ];
+        let expected = [
+            (M::Ntlm, None),
+            (M::HttpDigest, Some("d512".to_owned())),
+            (M::HttpDigest, Some("d2".into())),
+            (M::HttpDigest, Some("d5".into())),
+            (M::HttpBasic, Some("b".into())),
+        ];
+        assert_eq!(read(&strongest_last), expected);
+    }
+
+    #[test]
+    fn ntlm_is_not_for_connections_that_many_share() {
+        assert_eq!(read_on("https://a/", &["NTLM"], false), []);
+    }
+}

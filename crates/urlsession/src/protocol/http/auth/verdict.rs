@@ -1,0 +1,141 @@
+//! What a request has tried to be let in, and what is left to try. Pure: no clock, no store, nobody is asked here.
+
+use super::spaces::{Offer, Scheme};
+use crate::error::UrlError;
+use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpace, UrlResponse};
+
+/// The tries of one request.
+#[derive(Default)]
+pub(super) struct Trial {
+    /// Of the URL, until it was used.
+    of_url: Option<UrlCredential>,
+    /// The user of the URL.
+    named: Option<String>,
+    used: Option<Used>,
+    rejected: Vec<UrlProtectionSpace>,
+    refused: Vec<UrlCredential>,
+    failures: usize,
+    tries: usize,
+    error: Option<UrlError>,
+}
+
+/// A credential that was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Used {
+    pub(super) space: UrlProtectionSpace,
+    pub(super) credential: UrlCredential,
+    /// Of Digest.
+    pub(super) nonce: Option<String>,
+}
+
+/// What to do about a response that asks.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Nothing: it is the answer.
+    Deliver,
+    /// Try this.
+    Use(Box<Offer>, UrlCredential),
+    /// One of these, if there is a credential for it.
+    Consider(Vec<Offer>),
+}
+
+impl Trial {
+    pub(super) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
+        let named =
+            of_url.as_ref().and_then(UrlCredential::user).filter(|user| !user.is_empty()).map(Into::into);
+        Self { of_url, named, used, ..Self::default() }
+    }
+
+    /// A credential was sent.
+    pub(super) fn use_up(&mut self, used: Used) {
+        self.used = Some(used);
+    }
+
+    /// The server asks, or asks again.
+    pub(super) fn asked(
+        &mut self,
+        mut offers: Vec<Offer>,
+        is_usable: impl Fn(&Offer, &UrlCredential) -> bool,
+    ) -> Asked {
+        self.tries += 1;
+        if self.tries > LIMIT {
+            return Asked::Deliver;
+        }
+        if let Some(used) = self.used.take() {
+            if let Some(at) = offers.iter().position(|offer| renews(offer, &used)) {
+                return Asked::Use(Box::new(offers.swap_remove(at)), used.credential);
+            }
+            // Of another space than it was sent for, the credential says nothing.
+            if offers.iter().any(|offer| offer.space == used.space) {
+                self.failures += 1;
+                self.refused.push(used.credential);
+            }
+        }
+        offers.retain(|offer| !self.has_rejected(&offer.space));
+        if offers.is_empty() {
+            return Asked::Deliver;
+        }
+        match self.of_url.take().filter(|credential| is_usable(&offers[0], credential)) {
+            Some(credential) => Asked::Use(Box::new(offers.swap_remove(0)), credential),
+            None => Asked::Consider(offers),
+        }
+    }
+
+    /// A stored credential, unless it was refused already, or is another user's than the one the URL names.
+    pub(super) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
+        let stored = stored.filter(|stored| self.named.is_none() || self.named.as_deref() == stored.user());
+        stored.filter(|stored| !self.refused.iter().any(|refused| is_same(refused, stored)))
+    }
+
+    /// The question as others see it.
+    pub(super) fn challenge(
+        &mut self,
+        space: &UrlProtectionSpace,
+        stored: Option<&UrlCredential>,
+        response: &UrlResponse,
+    ) -> UrlAuthenticationChallenge {
+        let proposed = stored.or(self.refused.last()).cloned();
+        UrlAuthenticationChallenge::new(
+            space.clone(),
+            proposed,
+            self.failures,
+            Some(response.clone()),
+            self.error.take(),
+        )
+    }
+
+    pub(super) fn reject(&mut self, space: UrlProtectionSpace) {
+        self.rejected.push(space);
+    }
+
+    pub(super) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
+        self.rejected.contains(space)
+    }
+
+    /// A credential that cannot be sent counts as refused. False if there were too many.
+    pub(super) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
+        self.tries += 1;
+        self.failures += 1;
+        self.refused.push(credential);
+        self.error = Some(error);
+        self.tries <= LIMIT
+    }
+}
+
+/// Is it only the nonce that was too old (RFC 7616 §3.3)?
+fn renews(offer: &Offer, used: &Used) -> bool {
+    match &offer.scheme {
+        Scheme::Digest(digest) => {
+            digest.is_stale() && offer.space == used.space && used.nonce.as_deref() != Some(digest.nonce())
+        }
+        Scheme::Ntlm | Scheme::Basic => false,
+    }
+}
+
+/// The same user with the same password, however long it is to be kept.
+pub(super) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
+    one.user() == other.user() && one.password() == other.password()
+}
+
+/// How often one request is tried again, whoever has credentials left.
+pub(super) const LIMIT: usize = 20;

@@ -1,0 +1,238 @@
+//! `UrlCredentialStorage`: credentials by protection space, in memory and, if they are permanent, on disk.
+//!
+//! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed.
+
+mod vault;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use self::vault::Vault;
+use crate::env::data_folder;
+use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
+
+/// Where credentials are kept between challenges. A clone is the same storage; usable from any thread.
+///
+/// A space may have credentials of several users; one of them is its default, at first the one that was set first.
+/// Credentials with a persistence of the session are kept in memory as long as the storage lives, permanent ones on disk,
+/// sealed with a key that is kept beside them; both files are for this user alone. Certificates are never written, trust
+/// is never kept. What cannot be written or read is kept in memory only, and a warning is logged.
+///
+/// Methods of a storage with a file read or write it and may so block for some milliseconds. There is no connection to the
+/// keyring of a desktop.
+#[derive(Clone)]
+#[doc(alias = "URLCredentialStorage")]
+pub struct UrlCredentialStorage(Arc<Inner>);
+
+struct Inner {
+    memory: Mutex<Spaces>,
+    vault: Option<Vault>,
+    /// Raised when a credential that sessions may remember is gone or another.
+    revision: AtomicU64,
+}
+
+type Spaces = HashMap<UrlProtectionSpace, Vec<Entry>>;
+
+#[derive(Clone)]
+struct Entry {
+    credential: UrlCredential,
+    is_default: bool,
+}
+
+impl UrlCredentialStorage {
+    /// The storage of the process, with its file in the folder of this application's data (`credentials.db` below
+    /// `$XDG_DATA_HOME` or `~/.local/share`, `%LOCALAPPDATA%`, `~/Library/Application Support`), which is opened on first use.
+    pub fn shared() -> Self {
+        static SHARED: LazyLock<UrlCredentialStorage> = LazyLock::new(|| {
+            UrlCredentialStorage::with(data_folder().map(|folder| Vault::new(folder.join("credentials.db"))))
+        });
+        SHARED.clone()
+    }
+
+    /// A storage that writes nothing to disk: permanent credentials last as long as itself.
+    pub fn ephemeral() -> Self {
+        Self::with(None)
+    }
+
+    /// A storage with its file at `path`, which is opened on first use and made if it is missing. The key is beside it,
+    /// with `.key` after its name.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self::with(Some(Vault::new(path.into())))
+    }
+
+    fn with(vault: Option<Vault>) -> Self {
+        Self(Arc::new(Inner { memory: Mutex::default(), vault, revision: AtomicU64::new(0) }))
+    }
+
+    /// The credentials of a space, one of each user; empty if there are none.
+    #[doc(alias = "credentials(for:)")]
+    pub fn credentials(&self, space: &UrlProtectionSpace) -> Vec<UrlCredential> {
+        self.entries(space).into_iter().map(|entry| entry.credential).collect()
+    }
+
+    /// The credentials of every space.
+    #[doc(alias = "allCredentials")]
+    pub fn all_credentials(&self) -> HashMap<UrlProtectionSpace, Vec<UrlCredential>> {
+        let mut all: HashMap<_, Vec<_>> = HashMap::new();
+        let kept = self.0.vault.as_ref().map(Vault::all).unwrap_or_default();
+        let in_memory = self.lock();
+        let in_memory =
+            in_memory.iter().flat_map(|(space, entries)| entries.iter().map(move |entry| (space, entry)));
+        for (space, entry) in kept.iter().map(|(space, entry)| (space, entry)).chain(in_memory) {
+            all.entry(space.clone()).or_default().push(entry.credential.clone());
+        }
+        all
+    }
+
+    /// Keeps a credential, in place of one of the same user. The first of a space becomes its default. One without
+    /// persistence, and trust in a server, are not kept.
+    #[doc(alias = "set(_:for:)")]
+    pub fn set(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
+        self.put(credential, space, false);
+    }
+
+    /// Keeps a credential, as [`set`](Self::set), and makes it the default of its space.
+    #[doc(alias = "setDefaultCredential(_:for:)")]
+    pub fn set_default_credential(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
+        self.put(credential, space, true);
+    }
+
+    /// The credential to try first.
+    #[doc(alias = "defaultCredential(for:)")]
+    pub fn default_credential(&self, space: &UrlProtectionSpace) -> Option<UrlCredential> {
+        self.entries(space).into_iter().find(|entry| entry.is_default).map(|entry| entry.credential)
+    }
+
+    /// Forgets the credential of this user, in memory and on disk, except a
+    /// [`Synchronizable`](UrlCredentialPersistence::Synchronizable) one. Nothing happens if there is none.
+    #[doc(alias = "remove(_:for:)")]
+    pub fn remove(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
+        self.remove_with_options(credential, space, false);
+    }
+
+    /// Forgets the credential of this user; a synchronizable one only if `removes_synchronizable`.
+    #[doc(alias = "remove(_:for:options:)")]
+    #[doc(alias = "NSURLCredentialStorageRemoveSynchronizableCredentials")]
+    pub fn remove_with_options(
+        &self,
+        credential: &UrlCredential,
+        space: &UrlProtectionSpace,
+        removes_synchronizable: bool,
+    ) {
+        let Some(known) = self.entries(space).into_iter().find(|entry| entry.is_of(credential)) else {
+            return;
+        };
+        if known.credential.persistence() == UrlCredentialPersistence::Synchronizable
+            && !removes_synchronizable
+        {
+            return;
+        }
+        self.take(credential, space);
+        self.0.revision.fetch_add(1, Relaxed);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn empty(&self) {
+        self.lock().clear();
+        if let Some(vault) = &self.0.vault {
+            vault.empty();
+        }
+        self.0.revision.fetch_add(1, Relaxed);
+    }
+
+    /// May its methods block?
+    pub(crate) fn has_file(&self) -> bool {
+        self.0.vault.is_some()
+    }
+
+    /// Another number once a credential is gone or another.
+    pub(crate) fn revision(&self) -> u64 {
+        self.0.revision.load(Relaxed)
+    }
+
+    fn entries(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
+        let mut entries = self.0.vault.as_ref().map(|vault| vault.of(space)).unwrap_or_default();
+        entries.extend(self.lock().get(space).into_iter().flatten().cloned());
+        entries
+    }
+
+    fn put(&self, credential: &UrlCredential, space: &UrlProtectionSpace, is_default: bool) {
+        use UrlCredentialPersistence as P;
+        if credential.persistence() == P::None || credential.server_trust().is_some() {
+            return;
+        }
+        let entries = self.entries(space);
+        let known = entries.iter().find(|entry| entry.is_of(credential));
+        let entry = Entry {
+            credential: credential.clone(),
+            is_default: is_default || entries.is_empty() || known.is_some_and(|known| known.is_default),
+        };
+        if known.is_some_and(|known| known.credential == *credential && known.is_default == entry.is_default)
+        {
+            return;
+        }
+        if known.is_some_and(|known| known.credential.password() != credential.password()) {
+            self.0.revision.fetch_add(1, Relaxed);
+        }
+        self.take(credential, space);
+        if entry.is_default {
+            self.demote(space);
+        }
+        let is_permanent = matches!(credential.persistence(), P::Permanent | P::Synchronizable);
+        let is_written = is_permanent
+            && credential.has_password()
+            && self.0.vault.as_ref().is_some_and(|vault| vault.put(space, &entry));
+        if !is_written {
+            self.lock().entry(space.clone()).or_default().push(entry);
+        }
+    }
+
+    /// No credential of the space is its default any more.
+    fn demote(&self, space: &UrlProtectionSpace) {
+        for entry in self.lock().get_mut(space).into_iter().flatten() {
+            entry.is_default = false;
+        }
+        if let Some(vault) = &self.0.vault {
+            vault.demote(space);
+        }
+    }
+
+    fn take(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
+        let mut spaces = self.lock();
+        if let Some(entries) = spaces.get_mut(space) {
+            entries.retain(|entry| !entry.is_of(credential));
+            if entries.is_empty() {
+                spaces.remove(space);
+            }
+        }
+        drop(spaces);
+        if let Some((vault, user)) = self.0.vault.as_ref().zip(credential.user()) {
+            vault.remove(space, user);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Spaces> {
+        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Is it the same user's, or the same certificate's?
+    fn is_of(&self, credential: &UrlCredential) -> bool {
+        self.credential.user() == credential.user() && self.credential.identity() == credential.identity()
+    }
+}
+
+/// What it holds is not shown.
+impl fmt::Debug for UrlCredentialStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UrlCredentialStorage").field("has_file", &self.has_file()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "credentials_tests.rs"]
+mod tests;
