@@ -26,6 +26,7 @@ use tokio_rustls::client::TlsStream;
 pub(super) use self::hold::Held;
 use self::hold::{Hold, Shown};
 use self::identity::OfHandshake;
+pub(super) use self::trust::Standing;
 use self::verify::Verifier;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
@@ -64,7 +65,7 @@ impl Peer<'_> {
 
 /// How a handshake ended.
 pub(super) enum Handshaken {
-    Done(Box<TlsStream<Held>>),
+    Done(Box<TlsStream<Held>>, Standing),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
     WantsIdentity(UrlCredential),
@@ -90,7 +91,7 @@ impl Tls {
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
         let mut connecting = TlsConnector::from(tls).connect(name.clone(), Held::new(wire, hold.clone()));
-        let mut was_judged = false;
+        let mut standing = None;
         let mut stream = loop {
             let step = poll_fn(|cx| {
                 if let Poll::Ready(result) = hold.during(|| Pin::new(&mut connecting).poll(cx)) {
@@ -102,8 +103,7 @@ impl Tls {
                 Step::Done(result) => break result.map_err(handshake_error)?,
                 Step::Judge(shown) => {
                     let Some(challenger) = challenger else { continue };
-                    trust::judge(config, peer, shown, challenger).await?;
-                    was_judged = true;
+                    standing = Some(trust::judge(config, peer, shown, challenger).await?);
                     if let Some(issuers) = hold.unanswered_issuers()
                         && let Some(identity) = trust::identity(peer, issuers, challenger).await?
                     {
@@ -114,13 +114,13 @@ impl Tls {
                 }
             }
         };
-        if let Some(challenger) = challenger.filter(|_| !was_judged) {
+        if let Some(challenger) = challenger.filter(|_| standing.is_none()) {
             // A resumed session shows no certificates: those of its first handshake are judged again.
             let shown = shown_before(stream.get_ref().1, &verifier, &name);
-            trust::judge(config, peer, shown, challenger).await?;
+            standing = Some(trust::judge(config, peer, shown, challenger).await?);
         }
         stream.get_mut().0.forget();
-        Ok(Handshaken::Done(stream))
+        Ok(Handshaken::Done(stream, standing.unwrap_or(Standing::Good)))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
@@ -276,7 +276,21 @@ fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
             C::ServerCertificateUntrusted,
             "the server's certificates show none of the keys that pinned_domains of app_transport_security names",
         ),
-        CertificateError::Revoked => (C::ServerCertificateUntrusted, "the server's certificate was revoked"),
+        CertificateError::Revoked => (
+            C::ServerCertificateUntrusted,
+            "the server's certificate was revoked, by one of certificate_revocation_lists or as the platform knows",
+        ),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            C::ServerCertificateUntrusted,
+            "the server's certificate, or one that vouches for it, is signed by an algorithm that is not accepted, \
+             such as SHA-1; it must be SHA-256 or better",
+        ),
+        CertificateError::BadSignature => (
+            C::ServerCertificateUntrusted,
+            "a signature of the server, or of one that vouches for it, does not hold: it is forged, or its key is too \
+             short (RSA keys have 2048 bits or more)",
+        ),
         _ => (C::ServerCertificateUntrusted, "the server's certificate is not acceptable"),
     }
 }
