@@ -100,7 +100,9 @@ impl Tls {
                 hold.take_shown().map_or(Poll::Pending, |shown| Poll::Ready(Step::Judge(shown)))
             });
             match step.await {
-                Step::Done(result) => break result.map_err(handshake_error)?,
+                Step::Done(result) => {
+                    break result.map_err(|error| handshake_error(name_missing_identity(error, &hold)))?;
+                }
                 Step::Judge(shown) => {
                     let Some(challenger) = challenger else { continue };
                     standing = Some(trust::judge(config, peer, shown, challenger).await?);
@@ -208,6 +210,16 @@ pub(super) fn late_refusal(error: &std::io::Error) -> Option<UrlError> {
             Some(handshake_error(std::io::Error::other(cause.clone())))
         }
         _ => None,
+    }
+}
+
+/// Before TLS 1.3 there is no alert of its own for a client's certificate that is missing (RFC 5246 §7.4.6).
+fn name_missing_identity(error: std::io::Error, hold: &Hold) -> std::io::Error {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) if hold.lacks_identity() => {
+            std::io::Error::other(rustls::Error::AlertReceived(AlertDescription::CertificateRequired))
+        }
+        _ => error,
     }
 }
 

@@ -57,6 +57,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A server that is asked to end ends its workers too; one that is killed leaves them behind.
+        let _ = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(15) {
+            std::thread::yield_now();
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.directory);
