@@ -72,7 +72,8 @@ pub(super) enum Handshaken {
 
 impl Tls {
     /// Shakes hands. `challenger` is asked about the server, and for the client's certificate unless `identity` is
-    /// it; nobody is asked about what was remembered.
+    /// it; nobody is asked about what was remembered. Without anybody to ask a stored certificate is shown to a server
+    /// that wants one.
     pub(super) async fn handshake(
         &self,
         config: &Configuration,
@@ -86,7 +87,12 @@ impl Tls {
             let detail = format!("{:?} cannot be the name in a certificate", peer.name());
             UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
         })?;
-        let identity = identity.or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned());
+        let stored = config.url_credential_storage.as_ref();
+        let stored = stored.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
+        let identity = identity
+            .or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned())
+            // A delegate that is there is asked before.
+            .or_else(|| stored.clone().filter(|_| challenger.is_none()));
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
         let mut connecting = TlsConnector::from(tls).connect(name.clone(), Held::new(wire, hold.clone()));
@@ -105,7 +111,8 @@ impl Tls {
                     trust::judge(config, peer, shown, challenger).await?;
                     was_judged = true;
                     if let Some(issuers) = hold.unanswered_issuers()
-                        && let Some(identity) = trust::identity(peer, issuers, challenger).await?
+                        && let Some(identity) =
+                            trust::identity(peer, issuers, stored.clone(), challenger).await?
                     {
                         self.remember(peer, &identity);
                         return Ok(Handshaken::WantsIdentity(identity));
