@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, SupportedProtocolVersion, version,
@@ -178,7 +178,13 @@ fn shown_before(session: &ClientConnection, verifier: &Verifier, name: &ServerNa
 
 fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
-    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
+    let mut provider = aws_lc_rs::default_provider();
+    if !config.tls_cipher_suites.is_empty() {
+        let all = std::mem::take(&mut provider.cipher_suites);
+        let named = |number: &u16| all.iter().find(|suite| u16::from(suite.suite()) == *number).copied();
+        provider.cipher_suites = config.tls_cipher_suites.iter().filter_map(named).collect();
+    }
+    let provider = Arc::new(provider);
     let verifier = Arc::new(Verifier::new(config, provider.clone())?);
     let newest = config.tls_maximum_supported_protocol_version;
     let versions: Vec<&'static SupportedProtocolVersion> =
@@ -190,7 +196,9 @@ fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| {
-            bad("the configuration's oldest TLS version is newer than its newest").with_source(error)
+            bad("the configuration's TLS versions and cipher suites leave nothing to offer: is the oldest TLS version \
+                 newer than the newest, or no cipher suite one of theirs?")
+            .with_source(error)
         })?
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
