@@ -99,6 +99,7 @@ mod tests {
     use super::super::test_support::{Reply, Script, run};
     use super::*;
     use crate::configuration::ExceptionDomain;
+    use crate::env::{Clock, SystemClock};
 
     fn allowed(url: &str, rules: &AppTransportSecurity) -> bool {
         match verdict(&url.parse().unwrap(), rules) {
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(asked(&config, "http://known.example/"), [""; 0], "refused");
         let said = StrictTransportSecurity { max_age: 60, includes_subdomains: false };
         let hosts = config.hsts_storage.clone().unwrap();
-        hosts.note(&url::Host::Domain("known.example"), said, std::time::SystemTime::now());
+        hosts.note(&url::Host::Domain("known.example"), said, SystemClock.wall());
         assert_eq!(asked(&config, "http://known.example:81/"), ["GET https://known.example:81/"]);
         assert_eq!(asked(&config, "http://127.0.0.1/"), ["GET http://127.0.0.1/"]);
         let without = Configuration { hsts_storage: None, ..config };
