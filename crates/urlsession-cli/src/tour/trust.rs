@@ -39,7 +39,7 @@ impl TaskDelegate for Judge {
             }
             _ => {
                 let count = space.distinguished_names().map_or(0, <[_]>::len);
-                (format!("client certificate: from one of {count} issuers"), self.mine.clone())
+                (format!("client certificate: authorities the server names: {count}"), self.mine.clone())
             }
         };
         if let Ok(mut all) = self.asked.lock() {

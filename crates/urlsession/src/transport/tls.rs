@@ -46,6 +46,8 @@ pub(super) struct Tls {
 #[derive(Clone)]
 struct Kind {
     config: Arc<ClientConfig>,
+    /// The same with other session tickets: what a delegate trusted is not resumed by who did not ask one.
+    judged: Arc<ClientConfig>,
     verifier: Arc<Verifier>,
 }
 
@@ -83,7 +85,8 @@ impl Tls {
         challenger: Option<&Arc<dyn Challenger>>,
         identity: Option<UrlCredential>,
     ) -> Result<Handshaken> {
-        let Kind { config: tls, verifier } = self.kind(config, peer)?;
+        let Kind { config: unjudged, judged, verifier } = self.kind(config, peer)?;
+        let tls = if challenger.is_some() { judged } else { unjudged };
         let name = ServerName::try_from(peer.name().to_owned()).map_err(|error| {
             let detail = format!("{:?} cannot be the name in a certificate", peer.name());
             UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
@@ -211,7 +214,9 @@ fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
         HttpVersions::Http2 => vec![b"h2".to_vec()],
     };
     tls.resumption = Resumption::in_memory_sessions(TICKETS);
-    Ok(Kind { config: Arc::new(tls), verifier })
+    let mut judged = tls.clone();
+    judged.resumption = Resumption::in_memory_sessions(TICKETS);
+    Ok(Kind { config: Arc::new(tls), judged: Arc::new(judged), verifier })
 }
 
 /// Session tickets kept, over all servers.

@@ -1,8 +1,9 @@
 //! App Transport Security: which URLs may be loaded at all; and before that HSTS (RFC 6797): which are loaded over TLS
 //! though they do not say so.
 //!
-//! Which hosts those are is the store's business. TLS versions, trust and pinned keys are enforced where the handshake
-//! is (`transport::tls`). Apple: *NSAppTransportSecurity*.
+//! Which hosts those are is the store's business. Of answers that a login was made to, only the last is heeded. TLS
+//! versions, trust and pinned keys are enforced where the handshake is (`transport::tls`). Apple:
+//! *NSAppTransportSecurity*.
 
 use std::sync::Arc;
 
@@ -77,13 +78,16 @@ fn upgraded(url: &Url) -> Option<Url> {
 
 /// What the host wants for the future (RFC 6797 §8.1): told over TLS that was good by itself, in this very response.
 fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
+    let stamps = attempt.stamps();
+    let facts = stamps.connection.as_ref()?;
+    let is_safe = facts.secure.is_some() && !facts.is_loosened;
+    let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
+    if !is_safe || is_kept {
+        return None;
+    }
     // Only the first field counts.
     let field = response.head.http_head()?.fields.get(STRICT_TRANSPORT_SECURITY)?;
-    let stamps = attempt.stamps();
-    let is_safe =
-        stamps.connection.as_ref().is_some_and(|facts| facts.secure.is_some() && !facts.is_loosened);
-    let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
-    if is_safe && !is_kept { hsts::parse(field.as_bytes()) } else { None }
+    hsts::parse(field.as_bytes())
 }
 
 /// May this URL be loaded?
