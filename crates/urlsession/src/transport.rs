@@ -10,10 +10,13 @@ pub(crate) mod h2;
 mod head;
 mod outgoing;
 pub(crate) mod pool;
+mod route;
 mod service;
 mod stream;
 mod tls;
+mod tunnel;
 
-pub(crate) use head::{DefaultFields, RequestHead};
+pub(crate) use head::{DefaultFields, RequestHead, USER_AGENT};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use pool::{Checkout, Pool};
+pub(crate) use route::{Proxy, Route};

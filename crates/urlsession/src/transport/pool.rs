@@ -79,8 +79,8 @@ impl Pool {
     }
 
     /// What the connections for this request are pooled by; `None` for a URL without a host.
-    pub(crate) fn key<'a>(&self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
-        Key::of(url, Lane::of(&self.config, request))
+    pub(crate) fn key<'a>(&'a self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
+        Some(Key::of(url, Lane::of(&self.config, request))?.routed(&self.config))
     }
 
     /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open;
@@ -94,8 +94,7 @@ impl Pool {
         certain: bool,
         fresh: bool,
     ) -> Result<Checkout> {
-        // Only a handshake has anything to ask.
-        let challenger = if key.is_secure() { ask.challenger() } else { None };
+        let challenger = if key.has_questions() { ask.challenger() } else { None };
         let caller = Caller { place: place.clone(), challenger };
         loop {
             let now = self.config.environment.clock.now();
