@@ -3,6 +3,7 @@
 //! It knows no policy: redirects, coding and retries are decided in `protocol`.
 
 mod acknowledged;
+pub(crate) mod auth;
 mod connect;
 mod dns;
 pub(crate) mod h1;
@@ -16,7 +17,7 @@ mod stream;
 mod tls;
 mod tunnel;
 
-pub(crate) use head::{DefaultFields, RequestHead, USER_AGENT};
+pub(crate) use head::{DefaultFields, RequestHead, USER_AGENT, absolute_form};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use pool::{Checkout, Pool};
-pub(crate) use route::{Proxy, Route};
+pub(crate) use route::Route;

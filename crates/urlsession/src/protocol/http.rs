@@ -48,7 +48,7 @@ type HttpLoader<W = Exchange> = Redirect<Auth<Security<Cookies<Coding<Caching<Co
 /// The loader of `http` and `https`.
 pub(super) struct Http {
     loader: HttpLoader,
-    logins: Arc<Known>,
+    logins: [Arc<Known>; 2],
 }
 
 impl Http {
@@ -57,15 +57,16 @@ impl Http {
         let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
-        let logins = Arc::new(Known::default());
+        let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, logins.clone(), Security::new(config, cookies));
+        let auth = Auth::new(storage, logins[0].clone(), Security::new(config.clone(), cookies))
+            .behind_proxy(&config, logins[1].clone());
         Self { loader: Redirect::new(auth), logins }
     }
 
-    /// Nobody is logged in any more.
+    /// Nobody is logged in any more, with servers or with the proxy.
     pub(super) fn forget_logins(&self) {
-        self.logins.clear();
+        self.logins.iter().for_each(|known| known.clear());
     }
 }
 

@@ -15,6 +15,7 @@ use super::pool::Origin;
 use super::route::{Proxy, Route};
 use super::stream::Stream;
 use super::tls::{Handshaken, Peer, Tls};
+use super::tunnel::{Step, Tunnel};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, system_dial};
@@ -33,6 +34,7 @@ pub(super) struct Connected {
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
+    logins: &tunnel::Logins,
     place: &Place,
     origin: &Origin,
     challenger: Option<&Arc<dyn Challenger>>,
@@ -40,7 +42,7 @@ pub(super) async fn connect(
     let clock = &*config.environment.clock;
     let Origin { secure, port, .. } = *origin;
     let host = &*origin.host;
-    let (leg, reached) = reach(config, place, origin, challenger).await?;
+    let (leg, reached) = reach(config, logins, place, origin, challenger).await?;
     let Reached { wire, remote, lookup, start } = reached;
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     let mut facts = Facts {
@@ -93,13 +95,14 @@ pub(super) async fn connect(
 /// A wire that leads to the origin, by the first way that does.
 async fn reach<'a>(
     config: &'a Configuration,
+    logins: &'a tunnel::Logins,
     place: &'a Place,
     origin: &'a Origin,
     challenger: Option<&'a Arc<dyn Challenger>>,
 ) -> Result<(Leg<'a>, Reached)> {
     let mut route = origin.lane.route;
     loop {
-        let leg = Leg { config, place, origin, challenger, route };
+        let leg = Leg { config, logins, place, origin, challenger, route };
         let error = match leg.reach().await {
             Ok(reached) => return Ok((leg, reached)),
             Err(error) => error,
@@ -114,6 +117,7 @@ async fn reach<'a>(
 /// A way to an origin, as far as TLS.
 struct Leg<'a> {
     config: &'a Configuration,
+    logins: &'a tunnel::Logins,
     place: &'a Place,
     origin: &'a Origin,
     challenger: Option<&'a Arc<dyn Challenger>>,
@@ -141,10 +145,20 @@ impl Leg<'_> {
 
     /// A connection to one of the addresses, and through the tunnel if there is one.
     async fn wire(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr)> {
-        let (wire, remote) = self.dial(addresses).await?;
-        match self.tunnel() {
-            Some(proxy) => Ok((tunnel::open(self.config, proxy, self.origin, wire).await?, remote)),
-            None => Ok((wire, remote)),
+        let (mut wire, mut remote) = self.dial(addresses).await?;
+        let Some(proxy) = self.tunnel() else { return Ok((wire, remote)) };
+        let Self { config, logins, place, origin, challenger, .. } = *self;
+        let target = tunnel::target(origin);
+        let mut tunnel = Tunnel::new(config, place, proxy, &target, logins, challenger);
+        loop {
+            match tunnel.step(wire).await? {
+                Step::Open(open) => return Ok((open, remote)),
+                Step::Again(again, Some(same)) => (tunnel, wire) = (again, same),
+                Step::Again(again, None) => {
+                    tunnel = again;
+                    (wire, remote) = self.dial(&[remote]).await?;
+                }
+            }
         }
     }
 
@@ -318,7 +332,7 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connected = runtime.block_on(async {
-            connect(config, &Tls::default(), &Place::current(), &origin, None)
+            connect(config, &Tls::default(), &tunnel::Logins::default(), &Place::current(), &origin, None)
                 .await
                 .unwrap_or_else(|e| panic!("{e}"))
         });

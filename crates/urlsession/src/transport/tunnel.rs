@@ -2,52 +2,146 @@
 //!
 //! It is pooled and secured as a connection to the origin; which proxy makes it is `route`'s to say.
 
-use std::io;
+mod login;
 
-use bytes::BytesMut;
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderValue, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use urlsession_proto::field::unfold;
-use urlsession_proto::http1::{self, HeadLimits, HeadScanner, ResponseHead};
+use urlsession_proto::http1::{
+    self, BodyDecoder, HeadLimits, HeadScanner, KeepAlive, ResponseHead, keep_alive, response_framing,
+};
 
+pub(super) use self::login::Logins;
+use self::login::Passport;
+use super::auth::{Asker, Keeper};
 use super::head::USER_AGENT;
 use super::pool::Origin;
 use super::route::Proxy;
 use crate::configuration::Configuration;
-use crate::env::Wire;
+use crate::env::{Place, Wire};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Challenger;
+use crate::message::{HttpHead, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse};
 
-/// Makes of a connection to a proxy one to the origin.
-pub(super) async fn open(
-    config: &Configuration,
-    proxy: Proxy<'_>,
-    origin: &Origin,
-    mut wire: Wire,
-) -> Result<Wire> {
-    let target = format!("{}:{}", origin.host, origin.port);
-    let out = request(config, &target);
-    let broken = |error| closed(proxy, Some(error));
-    wire.write_all(&out).await.map_err(broken)?;
-    wire.flush().await.map_err(broken)?;
-    let (head, rest) = read_head(&mut wire, proxy).await?;
-    if !head.status.is_success() {
-        return Err(refusal(proxy, &target, &head));
-    }
-    // RFC 9110 §9.3.6: what follows is the origin's, who waits for the client to speak.
-    if !rest.is_empty() {
-        let detail = format!("the proxy {} sent something of its own into the tunnel", name(proxy));
-        return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
-    }
-    Ok(wire)
+/// A tunnel in the making.
+pub(super) struct Tunnel<'a> {
+    config: &'a Configuration,
+    proxy: Proxy<'a>,
+    target: &'a str,
+    passport: Passport<'a>,
 }
 
-fn request(config: &Configuration, target: &str) -> Vec<u8> {
+/// What came of one request.
+pub(super) enum Step<'a> {
+    /// The other end is the origin's.
+    Open(Wire),
+    /// The proxy asked, and there is an answer; over the same connection if it is still open.
+    Again(Tunnel<'a>, Option<Wire>),
+}
+
+/// The target of the request for a tunnel to the origin.
+pub(super) fn target(origin: &Origin) -> String {
+    format!("{}:{}", origin.host, origin.port)
+}
+
+impl<'a> Tunnel<'a> {
+    pub(super) fn new(
+        config: &'a Configuration,
+        place: &'a Place,
+        proxy: Proxy<'a>,
+        target: &'a str,
+        logins: &'a Logins,
+        challenger: Option<&'a Arc<dyn Challenger>>,
+    ) -> Self {
+        let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
+        let keeper = Keeper { storage: config.url_credential_storage.as_ref(), place };
+        let passport = Passport::new(asker, target, proxy.credential, keeper, logins, challenger);
+        Self { config, proxy, target, passport }
+    }
+
+    /// Asks the proxy at the other end once.
+    pub(super) async fn step(mut self, mut wire: Wire) -> Result<Step<'a>> {
+        let Self { config, proxy, target, .. } = self;
+        let out = request(config, target, self.passport.value());
+        let broken = |error| closed(proxy, Some(error));
+        wire.write_all(&out).await.map_err(broken)?;
+        wire.flush().await.map_err(broken)?;
+        let (head, rest) = read_head(&mut wire, proxy).await?;
+        if head.status.is_success() {
+            // RFC 9110 §9.3.6: what follows is the origin's, who waits for the client to speak.
+            if !rest.is_empty() {
+                let detail = format!("the proxy {} sent something of its own into the tunnel", name(proxy));
+                return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
+            }
+            self.passport.accepted(&whole(head)).await;
+            return Ok(Step::Open(wire));
+        }
+        if head.status != http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(refusal(proxy, target, &said(&head)));
+        }
+        let (said, wire) = (said(&head), reusable(wire, &head, rest).await);
+        let now = config.environment.clock.wall();
+        let is_answered = match format!("https://{target}/").parse() {
+            Ok(url) => {
+                let response = UrlResponse::from_http(Arc::new(UrlRequest::new(url)), whole(head));
+                self.passport.refused(&response, wire.is_some(), now).await?
+            }
+            Err(_) => false,
+        };
+        if is_answered {
+            return Ok(Step::Again(self, wire));
+        }
+        let detail = refusal(proxy, target, &said).detail().to_owned();
+        Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Connect, detail))
+    }
+}
+
+fn request(config: &Configuration, target: &str, authorization: Option<HeaderValue>) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
-    http1::write_request_line(&mut out, &http::Method::CONNECT, target);
+    http1::write_request_line(&mut out, &Method::CONNECT, target);
     http1::write_field(&mut out, b"Host", target.as_bytes());
     let agent = config.http_additional_headers.bytes("user-agent").unwrap_or(USER_AGENT.as_bytes());
     http1::write_field(&mut out, b"User-Agent", &unfold(agent));
+    if let Some(value) = authorization {
+        http1::write_field(&mut out, b"Proxy-Authorization", value.as_bytes());
+    }
     http1::end_head(&mut out);
     out
+}
+
+fn whole(head: ResponseHead) -> HttpHead {
+    HttpHead { version: head.version, status: head.status, fields: head.headers, raw: head.raw }
+}
+
+/// The connection after a refusal, read to the end of what the proxy says of it; `None` if it cannot be used again, or is
+/// not worth the reading.
+async fn reusable(mut wire: Wire, head: &ResponseHead, mut rest: BytesMut) -> Option<Wire> {
+    let framing = response_framing(&Method::CONNECT, head.status, head.version, &head.headers).ok()?;
+    if matches!(keep_alive(head.version, &head.headers, &framing), KeepAlive::Close(_)) {
+        return None;
+    }
+    let (mut decoder, mut read) = (BodyDecoder::new(framing), rest.len());
+    loop {
+        while !rest.is_empty() && !decoder.is_finished() {
+            let step = decoder.decode(&rest).ok()?;
+            if step.consumed == 0 {
+                break;
+            }
+            rest.advance(step.consumed);
+        }
+        if decoder.is_finished() {
+            return Some(wire).filter(|_| rest.is_empty());
+        }
+        if read > MAX_REFUSAL {
+            return None;
+        }
+        rest.reserve(READ);
+        read += wire.read_buf(&mut rest).await.ok().filter(|n| *n > 0)?;
+    }
 }
 
 /// The head of the proxy's final answer, and what came with it.
@@ -93,8 +187,8 @@ fn closed(proxy: Proxy<'_>, error: Option<io::Error>) -> UrlError {
     }
 }
 
-fn refusal(proxy: Proxy<'_>, target: &str, head: &ResponseHead) -> UrlError {
-    let detail = format!("the proxy {} makes no tunnel to {target}: it says {}", name(proxy), said(head));
+fn refusal(proxy: Proxy<'_>, target: &str, said: &str) -> UrlError {
+    let detail = format!("the proxy {} makes no tunnel to {target}: it says {said}", name(proxy));
     UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail)
 }
 
@@ -109,12 +203,15 @@ fn name(proxy: Proxy<'_>) -> String {
     format!("{}:{}", proxy.host, proxy.port)
 }
 
-/// The answer of a proxy is small; what it says in a body is not read from here.
+/// The answer of a proxy is small.
 const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
 
 const MAX_INFORMATIONAL: usize = 10;
 
 const READ: usize = 4 * 1024;
+
+/// The longest body of a refusal that is read for the connection's sake.
+const MAX_REFUSAL: usize = 64 * 1024;
 
 /// Characters of a reason phrase that an error tells.
 const MAX_REASON: usize = 100;

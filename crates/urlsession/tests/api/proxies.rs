@@ -1,10 +1,11 @@
 //! Proxies as applications see them: which way a load takes, what the proxy gets to see, and what it never does.
 
 use urlsession::{
-    AuthChallengeDisposition as Disposition, Configuration, ProxyConfiguration, ProxyDictionary,
-    UrlErrorCode, UrlSession,
+    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    ProxyConfiguration, ProxyDictionary, UrlCredential, UrlCredentialPersistence as Persistence,
+    UrlErrorCode, UrlProtectionSpaceProxyType as ProxyType, UrlSession,
 };
-use urlsession_testkit::{Origin, Proxy, ProxyFault, Reply, Wire};
+use urlsession_testkit::{Origin, Proxy, ProxyFault, ProxyLogin, Reply, Wire};
 
 use crate::support::*;
 
@@ -267,12 +268,240 @@ fn what_is_for_the_proxy_stays_there_and_what_is_for_the_origin_passes_it_by() {
 fn a_server_is_judged_through_the_tunnel_as_it_is_without() {
     let (origin, proxy) = (Origin::start(Wire::TlsH2), Proxy::start());
     let untrusting = Configuration { additional_trust_anchors: Vec::new(), ..through(&origin, &proxy) };
-    let error = load(&UrlSession::new(untrusting.clone()), origin.url("/Peru")).unwrap_err();
+    let error = load(&UrlSession::new(untrusting), origin.url("/Peru")).unwrap_err();
     assert_eq!(error.code(), UrlErrorCode::ServerCertificateHasUnknownRoot);
-    let recorder = Recorder::new().answering(|_| Disposition::CancelAuthenticationChallenge.into());
-    let (session, _) = with_recorder(untrusting, recorder);
-    assert_eq!(
-        load(&session, origin.url("/Peru")).unwrap_err().code(),
-        UrlErrorCode::ServerCertificateHasUnknownRoot
-    );
+}
+
+/// Gives this password, at most once a load.
+fn as_ann(password: &'static str) -> Recorder {
+    Recorder::new().answering(move |challenge| match challenge.previous_failure_count() {
+        0 => {
+            let ann = UrlCredential::new("ann", password, Persistence::ForSession);
+            Disposition::UseCredential(Some(ann)).into()
+        }
+        _ => Answer::default_handling(),
+    })
+}
+
+const LOGINS: [(ProxyLogin, Method); 2] = [
+    (ProxyLogin::Basic("ann", "pw"), Method::HttpBasic),
+    (ProxyLogin::Digest("ann", "pw"), Method::HttpDigest),
+];
+
+/// Statuses are those the proxy gave: 407 to requests without a login.
+fn refused(proxy: &Proxy) -> usize {
+    proxy.requests().iter().filter(|request| request.header("proxy-authorization").is_none()).count()
+}
+
+#[test]
+fn a_delegate_logs_in_to_a_proxy_once_and_is_not_asked_again() {
+    for (login, method) in LOGINS {
+        on_every_wire(|origin| {
+            for proxy in [Proxy::with_login(login), Proxy::closing_when_it_asks(login)] {
+                let (session, recorder) = with_recorder(through(origin, &proxy), as_ann("pw"));
+                for _ in 0..3 {
+                    assert_eq!(load(&session, origin.url("/Peru")).unwrap().0, "Lima");
+                }
+                let log = recorder.log();
+                assert_eq!(log.challenges.len(), 1);
+                let (challenge, is_tunnel) = (&log.challenges[0], origin.url("").starts_with("https"));
+                let space = challenge.protection_space();
+                assert_eq!((space.host(), space.port()), ("127.0.0.1", proxy.port()));
+                assert_eq!((space.authentication_method(), space.realm()), (method, Some("of ann")));
+                let kind = if is_tunnel { ProxyType::Https } else { ProxyType::Http };
+                assert_eq!(space.proxy_type(), Some(kind));
+                assert_eq!(challenge.failure_response().unwrap().status_code(), Some(407));
+                assert_eq!(refused(&proxy), 1, "the login is sent unasked afterwards");
+                assert!(origin.requests().iter().all(|it| it.header("proxy-authorization").is_none()));
+            }
+        });
+    }
+}
+
+#[test]
+fn a_login_with_a_tunnels_proxy_serves_other_origins_unasked() {
+    for (login, _) in LOGINS {
+        let (one, other) = (Origin::start(Wire::TlsH2), Origin::start(Wire::TlsH1));
+        let proxy = Proxy::with_login(login);
+        let (session, recorder) = with_recorder(through(&one, &proxy), as_ann("pw"));
+        load(&session, one.url("/Peru")).unwrap();
+        load(&session, other.url("/Peru")).unwrap();
+        assert_eq!((recorder.log().challenges.len(), refused(&proxy)), (1, 1));
+        // Whoever is forgotten has to log in again.
+        in_tokio(session.reset());
+        load(&session, one.url("/Peru")).unwrap();
+        assert_eq!(refused(&proxy), 2);
+    }
+}
+
+#[test]
+fn a_configured_credential_is_used_before_anybody_is_asked() {
+    for (login, _) in LOGINS {
+        on_every_wire(|origin| {
+            let proxy = Proxy::with_login(login);
+            let mut tunnel = tunnel(proxy.port());
+            tunnel.apply_credential("ann", "pw");
+            assert!(!format!("{tunnel:?}").contains("pw"));
+            let (session, recorder) = with_recorder(with_tunnels(origin, vec![tunnel]), Recorder::new());
+            assert_eq!(load(&session, origin.url("/Peru")).unwrap().0, "Lima");
+            assert!(recorder.log().challenges.is_empty());
+        });
+    }
+}
+
+#[test]
+fn a_stored_credential_is_used_without_a_delegate_and_one_that_worked_is_stored() {
+    on_every_wire(|origin| {
+        let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
+        let configuration = through(origin, &proxy);
+        let (first, _) = with_recorder(configuration.clone(), as_ann("pw"));
+        load(&first, origin.url("/Peru")).unwrap();
+        load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
+        assert_eq!(refused(&proxy), 2, "another session has to be asked");
+    });
+}
+
+#[test]
+fn a_wrong_password_for_a_forwarding_proxy_ends_in_its_refusal() {
+    for (login, _) in LOGINS {
+        on(Wire::H1, |origin| {
+            let proxy = Proxy::with_login(login);
+            let (session, recorder) = with_recorder(through(origin, &proxy), as_ann("wrong"));
+            let (data, response) = load(&session, origin.url("/Peru")).unwrap();
+            assert_eq!((response.status_code(), text(&data)), (Some(407), "log in!\r\n"));
+            let counts: Vec<_> =
+                recorder.log().challenges.iter().map(|asked| asked.previous_failure_count()).collect();
+            assert_eq!(counts, [0, 1]);
+            assert!(origin.requests().is_empty());
+        });
+    }
+}
+
+#[test]
+fn a_wrong_password_for_a_tunnel_fails_the_load_and_says_so() {
+    for (login, _) in LOGINS {
+        for wire in [Wire::TlsH1, Wire::TlsH2] {
+            on(wire, |origin| {
+                let proxy = Proxy::with_login(login);
+                let (session, recorder) = with_recorder(through(origin, &proxy), as_ann("wrong"));
+                let error = load(&session, origin.url("/Peru")).unwrap_err();
+                assert_eq!(error.code(), UrlErrorCode::UserAuthenticationRequired);
+                let expected = format!(
+                    "the proxy 127.0.0.1:{} makes no tunnel to {}: it says 407 Proxy Authentication Required",
+                    proxy.port(),
+                    authority(origin)
+                );
+                assert!(error.to_string().contains(&expected), "{error}");
+                assert!(!error.to_string().contains("wrong"), "{error}");
+                let counts: Vec<_> =
+                    recorder.log().challenges.iter().map(|asked| asked.previous_failure_count()).collect();
+                assert_eq!(counts, [0, 1]);
+                assert_eq!(origin.connection_count(), 0);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_delegate_that_cancels_or_rejects_ends_it() {
+    on_every_wire(|origin| {
+        let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
+        for disposition in [Disposition::CancelAuthenticationChallenge, Disposition::RejectProtectionSpace] {
+            let answer = disposition.clone();
+            let recorder = Recorder::new().answering(move |_| Answer::now(answer.clone()));
+            let (session, _) = with_recorder(through(origin, &proxy), recorder);
+            let result = load(&session, origin.url("/Peru"));
+            let is_tunnel = origin.url("").starts_with("https");
+            match (disposition, result) {
+                (Disposition::CancelAuthenticationChallenge, Err(error)) => {
+                    assert_eq!(error.code(), UrlErrorCode::Cancelled);
+                }
+                (_, Err(error)) if is_tunnel => {
+                    assert_eq!(error.code(), UrlErrorCode::UserAuthenticationRequired);
+                }
+                (_, Ok((_, response))) => assert_eq!(response.status_code(), Some(407)),
+                (_, Err(error)) => panic!("{error}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn ntlm_logs_in_the_connection_to_a_proxy() {
+    on_every_wire(|origin| {
+        let proxy = Proxy::with_login(ProxyLogin::Ntlm("ann", "pw"));
+        let ann = UrlCredential::new("ann", "pw", Persistence::ForSession);
+        let give = move |_: &_| Answer::now(Disposition::UseCredential(Some(ann.clone())));
+        let (session, _) =
+            with_recorder(through(origin, &proxy), Recorder::new().answering_for_session(give));
+        for _ in 0..2 {
+            assert_eq!(load(&session, origin.url("/Peru")).unwrap().0, "Lima");
+        }
+        assert_eq!(proxy.connection_count(), 1);
+    });
+}
+
+#[test]
+fn a_server_and_a_proxy_that_both_ask_get_each_its_own() {
+    for (login, _) in LOGINS {
+        on_every_wire(|origin| {
+            let proxy = Proxy::with_login(login);
+            let recorder = Recorder::new().answering(|challenge| {
+                let user = if challenge.protection_space().is_proxy() { "ann" } else { "bob" };
+                let credential = UrlCredential::new(user, "pw", Persistence::ForSession);
+                Disposition::UseCredential(Some(credential)).into()
+            });
+            let (session, recorder) = with_recorder(through(origin, &proxy), recorder);
+            for path in ["/basic/bob/pw", "/digest/bob/pw/SHA-256/auth"] {
+                for _ in 0..2 {
+                    assert_eq!(load(&session, origin.url(path)).unwrap().0, "in");
+                }
+            }
+            assert_eq!(recorder.log().challenges.len(), 3);
+            let basic = |request: &urlsession_testkit::Recorded| {
+                request.header("authorization").is_some_and(|value| value == "Basic Ym9iOnB3")
+            };
+            assert!(origin.requests().iter().any(basic));
+            for request in proxy.requests().iter().filter(|request| request.method == "CONNECT") {
+                assert_eq!(request.header("authorization"), None);
+            }
+            for request in origin.requests() {
+                assert_eq!(request.header("proxy-authorization"), None);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_proxy_is_not_logged_in_to_as_the_user_of_the_url() {
+    on(Wire::H1, |origin| {
+        let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
+        let session = UrlSession::new(through(origin, &proxy));
+        let url = origin.url("/Peru").replace("://", "://ann:pw@");
+        assert_eq!(load(&session, &*url).unwrap().1.status_code(), Some(407));
+    });
+}
+
+#[test]
+fn a_client_certificate_is_shown_through_a_new_tunnel() {
+    for wire in [Wire::TlsH1, Wire::TlsH2] {
+        let origin = Origin::builder().wire(wire).require_client_certificate(true).start();
+        let proxy = Proxy::with_login(ProxyLogin::Digest("ann", "pw"));
+        let certificate = origin.authority().client("ann");
+        let identity = UrlCredential::with_identity(
+            certificate.chain_der().to_vec(),
+            certificate.key_der(),
+            Persistence::None,
+        );
+        let recorder = as_ann("pw").answering_for_session(move |challenge| {
+            match challenge.protection_space().authentication_method() {
+                Method::ClientCertificate => Disposition::UseCredential(Some(identity.clone())).into(),
+                _ => Answer::default_handling(),
+            }
+        });
+        let (session, _) = with_recorder(through(&origin, &proxy), recorder);
+        assert_eq!(load(&session, origin.url("/Peru")).unwrap().0, "Lima");
+        assert_eq!(origin.requests()[0].tls.as_ref().unwrap().client_certificates.len(), 1);
+        assert_eq!(refused(&proxy), 1, "the second tunnel is asked for with a login");
+    }
 }
