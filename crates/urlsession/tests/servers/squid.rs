@@ -9,9 +9,27 @@ use urlsession_testkit::{Origin, Wire};
 
 use crate::server::Server;
 
+/// A running squid. Its shared memory has a name, under which it would stay.
+struct Squid(Server);
+
+impl Drop for Squid {
+    fn drop(&mut self) {
+        let name = format!("{}-", service(self.0.plain));
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&name) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+fn service(port: u16) -> String {
+    format!("t{}x{port}", std::process::id())
+}
+
 /// A proxy for ann with the password pw, in the realm sq.
-fn squid(scheme: &str) -> Server {
-    Server::start("squid", |directory: &Path, plain, _| {
+fn squid(scheme: &str) -> Squid {
+    Squid(Server::start("squid", |directory: &Path, plain, _| {
         let d = directory.display();
         fs::write(directory.join("users.basic"), "ann:$1$urlsess$gv1JjG1DYoJUDnFSfeytF1\n").unwrap();
         fs::write(directory.join("users.digest"), "ann:sq:4182df6cd85fad71abb22612463178ae\n").unwrap();
@@ -43,10 +61,10 @@ fn squid(scheme: &str) -> Server {
         let _ = Command::new("chown").args(["-R", "proxy"]).arg(directory).status();
         let mut command = Command::new("squid");
         // One process, but for the helpers that check passwords; the name keeps its shared memory apart.
-        command.arg("-N").arg("-n").arg(format!("t{}x{plain}", std::process::id()));
+        command.arg("-N").arg("-n").arg(service(plain));
         command.arg("-f").arg(directory.join("squid.conf"));
         command
-    })
+    }))
 }
 
 fn configuration(origin: &Origin) -> Configuration {
@@ -59,7 +77,7 @@ fn tunnels_are_made_for_who_proves_the_password() {
         let server = squid(scheme);
         for wire in [Wire::H1, Wire::TlsH1, Wire::TlsH2] {
             let origin = Origin::start(wire);
-            let mut proxy = ProxyConfiguration::with_http_connect_proxy("127.0.0.1", server.plain);
+            let mut proxy = ProxyConfiguration::with_http_connect_proxy("127.0.0.1", server.0.plain);
             let without =
                 Configuration { proxy_configurations: vec![proxy.clone()], ..configuration(&origin) };
             let error = UrlSession::new(without).data(origin.url("/Peru")).wait().unwrap_err();
@@ -86,12 +104,13 @@ fn urls_are_fetched_for_who_proves_the_password() {
     };
     for (scheme, method) in [("basic", Method::HttpBasic), ("digest", Method::HttpDigest)] {
         let (server, origin) = (squid(scheme), Origin::start(Wire::H1));
-        let dictionary = ProxyDictionary::with_proxy("127.0.0.1", server.plain);
+        let dictionary = ProxyDictionary::with_proxy("127.0.0.1", server.0.plain);
         let configuration =
             Configuration { connection_proxy_dictionary: Some(dictionary), ..configuration(&origin) };
         let session = UrlSession::new(configuration.clone());
         assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().1.status_code(), Some(407));
-        let space = UrlProtectionSpace::proxy("127.0.0.1", server.plain, ProxyType::Http, Some("sq"), method);
+        let space =
+            UrlProtectionSpace::proxy("127.0.0.1", server.0.plain, ProxyType::Http, Some("sq"), method);
         for (password, status) in [("wrong", 407), ("pw", 200)] {
             let ann = UrlCredential::new("ann", password, Persistence::ForSession);
             configuration.url_credential_storage.as_ref().unwrap().set_default_credential(&ann, &space);
