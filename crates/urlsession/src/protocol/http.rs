@@ -28,6 +28,7 @@ use self::redirect::Redirect;
 use self::retry::Retry;
 use self::security::Security;
 use crate::configuration::Configuration;
+use crate::env::SystemGssapi;
 use crate::error::Result;
 use crate::load::{Attempt, BoxFuture, Layer, Protocol, Response};
 use crate::transport::Pool;
@@ -59,7 +60,7 @@ impl Http {
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
         let logins = Arc::new(Known::default());
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, logins.clone(), Security::new(config, cookies));
+        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins.clone(), Security::new(config, cookies));
         Self { loader: Redirect::new(auth), logins }
     }
 

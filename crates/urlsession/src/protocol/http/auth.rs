@@ -1,11 +1,12 @@
 //! Authentication: a 401 is answered with a credential, and the request sent again.
 //!
 //! RFC 9110 §11, and Apple's *Handling an authentication challenge*. Schemes are chosen from the strongest to the
-//! weakest: NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic; Negotiate is not spoken here. Credentials come from
-//! the URL, then from the store or whoever the task asks. It does not judge whether a connection is safe enough for
+//! weakest: Negotiate, NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic. Credentials come from the URL, then from the
+//! store or whoever the task asks, and for Negotiate from the tickets of the machine's user. It does not judge whether a connection is safe enough for
 //! them; where they are kept is the store's business.
 
 mod known;
+mod negotiate;
 mod schemes;
 mod spaces;
 mod verdict;
@@ -18,11 +19,12 @@ use urlsession_proto::auth::ntlm::{self, NtlmUser};
 
 pub(super) use self::known::Known;
 use self::known::Preemption;
+use self::negotiate::Ticket;
 use self::schemes::{Login, unusable};
-use self::spaces::{Offer, offers};
+use self::spaces::{Offer, Scheme, offers};
 use self::verdict::{Asked, Trial, Used};
 use super::discard::discard;
-use crate::env::random;
+use crate::env::{Gssapi, random};
 use crate::error::{Result, UrlError};
 use crate::load::{Attempt, Hold, Layer, Response};
 use crate::message::{
@@ -32,13 +34,19 @@ use crate::store::UrlCredentialStorage;
 
 pub(super) struct Auth<N> {
     storage: Option<UrlCredentialStorage>,
+    gssapi: Arc<dyn Gssapi>,
     known: Arc<Known>,
     next: N,
 }
 
 impl<N> Auth<N> {
-    pub(super) fn new(storage: Option<UrlCredentialStorage>, known: Arc<Known>, next: N) -> Self {
-        Self { storage, known, next }
+    pub(super) fn new(
+        storage: Option<UrlCredentialStorage>,
+        gssapi: Arc<dyn Gssapi>,
+        known: Arc<Known>,
+        next: N,
+    ) -> Self {
+        Self { storage, gssapi, known, next }
     }
 }
 
@@ -87,8 +95,27 @@ impl<N: Layer> Auth<N> {
             else {
                 return Ok(response);
             };
-            discard(response.body, attempt).await;
-            response = self.log_in(attempt, url, &offer, &credential, &mut trial).await?;
+            response = match (&offer.scheme, credential) {
+                (Scheme::Negotiate, credential) => {
+                    // Before the response is given up: without a ticket there may be a weaker offer.
+                    match Ticket::get(attempt, &self.gssapi, &offer.space, credential.as_ref()).await {
+                        Ok(ticket) => {
+                            discard(response.body, attempt).await;
+                            self.show(attempt, ticket, &offer, credential, &mut trial).await?
+                        }
+                        Err(error) => {
+                            tracing::debug!("Negotiate is skipped: {error}");
+                            trial.skip(offer.space, credential.as_ref(), error);
+                            continue;
+                        }
+                    }
+                }
+                (_, Some(credential)) => {
+                    discard(response.body, attempt).await;
+                    self.log_in(attempt, url, &offer, &credential, &mut trial).await?
+                }
+                (_, None) => return Ok(response),
+            };
             if response.head.status_code() != Some(401) {
                 return Ok(response);
             }
@@ -96,22 +123,30 @@ impl<N: Layer> Auth<N> {
         }
     }
 
-    /// With which credential to send the request again, and how; `None` delivers the response.
+    /// With which credential to send the request again, and how; `None` delivers the response. An offer without a
+    /// credential is for the ticket of the machine's user.
     async fn decide(
         &self,
         attempt: &mut Attempt<'_>,
         url: &Url,
         trial: &mut Trial,
         response: &UrlResponse,
-    ) -> Result<Option<(Offer, UrlCredential)>> {
+    ) -> Result<Option<(Offer, Option<UrlCredential>)>> {
         let Some(head) = response.http_head() else { return Ok(None) };
         let is_http1 = head.version < http::Version::HTTP_2;
         let is_usable = |offer: &Offer, credential: &UrlCredential| {
             unusable(&offer.scheme, credential, &attempt.request).is_none()
         };
-        let offers = match trial.asked(offers(url, &head.fields, is_http1), is_usable) {
+        let mut offers = offers(url, &head.fields, is_http1);
+        if offers.iter().any(Offer::is_negotiate)
+            && let Err(error) = negotiate::find(attempt, &self.gssapi).await
+        {
+            offers.retain(|offer| !offer.is_negotiate());
+            trial.note(error);
+        }
+        let offers = match trial.asked(offers, is_usable) {
             Asked::Deliver => return Ok(None),
-            Asked::Use(offer, credential) => return Ok(Some((*offer, credential))),
+            Asked::Use(offer, credential) => return Ok(Some((*offer, Some(credential)))),
             Asked::Consider(offers) => offers,
         };
         let mut is_left_to_default = false;
@@ -127,11 +162,17 @@ impl<N: Layer> Auth<N> {
                 };
                 let credential = match disposition {
                     AuthChallengeDisposition::UseCredential(Some(credential)) => credential,
-                    AuthChallengeDisposition::UseCredential(None) => return Ok(None),
+                    AuthChallengeDisposition::UseCredential(None) => {
+                        let is_for_ticket = offer.is_negotiate() && trial.may_show_ticket();
+                        return Ok(is_for_ticket.then_some((offer, None)));
+                    }
                     AuthChallengeDisposition::PerformDefaultHandling => {
                         is_left_to_default = true;
                         match stored {
                             Some(credential) => credential,
+                            None if offer.is_negotiate() && trial.may_show_ticket() => {
+                                return Ok(Some((offer, None)));
+                            }
                             // There may be one for a weaker offer.
                             None => break,
                         }
@@ -145,7 +186,7 @@ impl<N: Layer> Auth<N> {
                     }
                 };
                 match unusable(&offer.scheme, &credential, &attempt.request) {
-                    None => return Ok(Some((offer, credential))),
+                    None => return Ok(Some((offer, Some(credential)))),
                     Some(error) => {
                         if !trial.could_not_use(credential, error) {
                             return Ok(None);

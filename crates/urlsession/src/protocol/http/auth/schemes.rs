@@ -23,7 +23,7 @@ impl Login {
         let (user, password) =
             (credential.user().unwrap_or_default(), credential.password().unwrap_or_default());
         match scheme {
-            Scheme::Ntlm => None,
+            Scheme::Negotiate | Scheme::Ntlm => None,
             Scheme::Basic => {
                 basic::authorization(user, password).and_then(|value| secret(&value)).map(Self::Basic)
             }

@@ -19,6 +19,7 @@ pub(super) struct Offer {
 /// How to prove who one is.
 #[derive(Clone, Debug)]
 pub(super) enum Scheme {
+    Negotiate,
     Ntlm,
     Digest(Box<DigestChallenge>),
     Basic,
@@ -29,6 +30,7 @@ pub(super) fn offers(url: &Url, fields: &HeaderMap, is_http1: bool) -> Vec<Offer
     let mut offers = Vec::new();
     each(fields, |challenge| {
         let offer = match () {
+            () if challenge.is("Negotiate") => offer(url, Scheme::Negotiate, None),
             () if challenge.is("NTLM") && is_http1 => offer(url, Scheme::Ntlm, None),
             () if challenge.is("Basic") => {
                 // RFC 7617 §2: the realm is required.
@@ -60,6 +62,18 @@ pub(super) fn ntlm_challenge(fields: &HeaderMap) -> Option<NtlmChallenge> {
     found
 }
 
+/// What a server says in the middle or at the end of Negotiate (RFC 4559 §4.1, §5).
+pub(super) fn negotiate_token(fields: &HeaderMap) -> Option<Vec<u8>> {
+    let mut found = None;
+    each(fields, |challenge| {
+        if challenge.is("Negotiate") && found.is_none() {
+            // What is no base64 is no proof either.
+            found = challenge.token68().map(|token| base64::decode(token).unwrap_or_default());
+        }
+    });
+    found
+}
+
 fn each(fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
     for value in fields.get_all(header::WWW_AUTHENTICATE) {
         // Values are bytes: UTF-8, or what servers of old sent.
@@ -81,9 +95,16 @@ fn offer(url: &Url, scheme: Scheme, realm: Option<&str>) -> Option<Offer> {
     Some(Offer { space, scheme })
 }
 
+impl Offer {
+    pub(super) fn is_negotiate(&self) -> bool {
+        matches!(self.scheme, Scheme::Negotiate)
+    }
+}
+
 impl Scheme {
     fn method(&self) -> AuthenticationMethod {
         match self {
+            Self::Negotiate => AuthenticationMethod::Negotiate,
             Self::Ntlm => AuthenticationMethod::Ntlm,
             Self::Digest(_) => AuthenticationMethod::HttpDigest,
             Self::Basic => AuthenticationMethod::HttpBasic,
@@ -92,6 +113,7 @@ impl Scheme {
 
     fn strength(&self) -> u8 {
         match self {
+            Self::Negotiate => 5,
             Self::Ntlm => 4,
             Self::Digest(digest) => match digest.hash() {
                 Hash::Sha512_256 => 3,
@@ -148,6 +170,7 @@ mod tests {
             "Digest realm=d512, nonce=n, algorithm=SHA-512-256, NTLM, Negotiate, Bearer realm=x",
         ];
         let expected = [
+            (M::Negotiate, None),
             (M::Ntlm, None),
             (M::HttpDigest, Some("d512".to_owned())),
             (M::HttpDigest, Some("d2".into())),
@@ -160,5 +183,21 @@ mod tests {
     #[test]
     fn ntlm_is_not_for_connections_that_many_share() {
         assert_eq!(read_on("https://a/", &["NTLM"], false), []);
+        assert_eq!(read_on("https://a/", &["Negotiate"], false).len(), 1, "a ticket is for a request");
+    }
+
+    #[test]
+    fn tokens_of_negotiate_are_found_beside_other_schemes() {
+        let token = |values: &[&'static str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
+            }
+            negotiate_token(&fields)
+        };
+        assert_eq!(token(&["Basic realm=x", "negotiate YWJj"]), Some(b"abc".to_vec()));
+        assert_eq!(token(&["Negotiate YWJj, Basic realm=x"]), Some(b"abc".to_vec()));
+        assert_eq!(token(&["Negotiate a"]), Some(Vec::new()), "not base64");
+        assert_eq!(token(&["Negotiate", "Basic realm=x"]), None);
     }
 }
