@@ -12,6 +12,7 @@ mod errors;
 mod gzip;
 mod har;
 mod hints;
+mod kinds;
 mod lines;
 mod network;
 mod page;
@@ -41,6 +42,7 @@ const STOPS: &[Stop] = &[
     hints::STOP,
     lines::STOP,
     suspend::STOP,
+    kinds::STOP,
     network::STOP,
     custom::STOP,
     har::STOP,

@@ -109,6 +109,11 @@ pub struct Configuration {
     /// The newest TLS version offered (1.3).
     #[doc(alias = "tlsMaximumSupportedProtocolVersion")]
     pub tls_maximum_supported_protocol_version: TlsVersion,
+    /// The cipher suites offered, by their IANA numbers and in this order, such as `[0x1301, 0xC02F]`; empty, the
+    /// default, is all there are, which are those of TLS 1.3 (0x1301–0x1303) and those of TLS 1.2 with ephemeral keys
+    /// and authenticated encryption (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9). Numbers of others are passed over;
+    /// if none is left, loads fail with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Not of Apple's.
+    pub tls_cipher_suites: Vec<u16>,
     /// Certificates, in DER, trusted beside those of the platform. Not of Apple's.
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
@@ -178,6 +183,7 @@ impl Default for Configuration {
             connection_idle_timeout: Duration::from_secs(60),
             tls_minimum_supported_protocol_version: TlsVersion::Tls12,
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
+            tls_cipher_suites: Vec::new(),
             additional_trust_anchors: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
             url_cache: Some(UrlCache::shared()),

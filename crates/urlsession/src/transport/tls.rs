@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, SupportedProtocolVersion, version,
@@ -72,7 +72,8 @@ pub(super) enum Handshaken {
 
 impl Tls {
     /// Shakes hands. `challenger` is asked about the server, and for the client's certificate unless `identity` is
-    /// it; nobody is asked about what was remembered.
+    /// it; nobody is asked about what was remembered. Without anybody to ask a stored certificate is shown to a server
+    /// that wants one.
     pub(super) async fn handshake(
         &self,
         config: &Configuration,
@@ -86,7 +87,12 @@ impl Tls {
             let detail = format!("{:?} cannot be the name in a certificate", peer.name());
             UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
         })?;
-        let identity = identity.or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned());
+        let stored = config.url_credential_storage.as_ref();
+        let stored = stored.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
+        let identity = identity
+            .or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned())
+            // A delegate that is there is asked before.
+            .or_else(|| stored.clone().filter(|_| challenger.is_none()));
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
         let mut connecting = TlsConnector::from(tls).connect(name.clone(), Held::new(wire, hold.clone()));
@@ -105,7 +111,8 @@ impl Tls {
                     trust::judge(config, peer, shown, challenger).await?;
                     was_judged = true;
                     if let Some(issuers) = hold.unanswered_issuers()
-                        && let Some(identity) = trust::identity(peer, issuers, challenger).await?
+                        && let Some(identity) =
+                            trust::identity(peer, issuers, stored.clone(), challenger).await?
                     {
                         self.remember(peer, &identity);
                         return Ok(Handshaken::WantsIdentity(identity));
@@ -171,7 +178,13 @@ fn shown_before(session: &ClientConnection, verifier: &Verifier, name: &ServerNa
 
 fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
-    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
+    let mut provider = aws_lc_rs::default_provider();
+    if !config.tls_cipher_suites.is_empty() {
+        let all = std::mem::take(&mut provider.cipher_suites);
+        let named = |number: &u16| all.iter().find(|suite| u16::from(suite.suite()) == *number).copied();
+        provider.cipher_suites = config.tls_cipher_suites.iter().filter_map(named).collect();
+    }
+    let provider = Arc::new(provider);
     let verifier = Arc::new(Verifier::new(config, provider.clone())?);
     let newest = config.tls_maximum_supported_protocol_version;
     let versions: Vec<&'static SupportedProtocolVersion> =
@@ -183,7 +196,9 @@ fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| {
-            bad("the configuration's oldest TLS version is newer than its newest").with_source(error)
+            bad("the configuration's TLS versions and cipher suites leave nothing to offer: is the oldest TLS version \
+                 newer than the newest, or no cipher suite one of theirs?")
+            .with_source(error)
         })?
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())

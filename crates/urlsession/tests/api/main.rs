@@ -19,6 +19,7 @@ mod credentials;
 mod custom_protocol;
 mod data;
 mod data_url;
+mod decisions;
 mod delegates;
 mod downloads;
 mod execution;

@@ -58,21 +58,29 @@ fn may_loosen(config: &Configuration, peer: Peer<'_>) -> bool {
     host.is_ok_and(|host| config.app_transport_security.allows_insecure(&host).is_ok())
 }
 
-/// The client's certificate for a server that wants one; `None` to go on without.
+/// The client's certificate for a server that wants one; `None` to go on without. Default handling is to show the one
+/// that is stored.
 pub(super) async fn identity(
     peer: Peer<'_>,
     issuers: Vec<Vec<u8>>,
+    stored: Option<UrlCredential>,
     challenger: &Arc<dyn Challenger>,
 ) -> Result<Option<UrlCredential>> {
-    let space = space(peer, AuthenticationMethod::ClientCertificate).with_distinguished_names(issuers);
-    let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
+    let space = identity_space(peer).with_distinguished_names(issuers);
+    let challenge = UrlAuthenticationChallenge::new(space, stored.clone(), 0, None, None);
     match challenger.clone().challenge(challenge).await {
         Disposition::UseCredential(credential) => {
             Ok(credential.filter(|credential| credential.identity().is_some()))
         }
         Disposition::CancelAuthenticationChallenge => Err(UrlError::cancelled()),
-        _ => Ok(None),
+        Disposition::RejectProtectionSpace => Ok(None),
+        _ => Ok(stored),
     }
+}
+
+/// Where certificates for this server are stored.
+pub(super) fn identity_space(peer: Peer<'_>) -> UrlProtectionSpace {
+    space(peer, AuthenticationMethod::ClientCertificate)
 }
 
 fn space(peer: Peer<'_>, method: AuthenticationMethod) -> UrlProtectionSpace {
