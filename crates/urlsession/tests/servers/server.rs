@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -38,7 +39,10 @@ impl Server {
         let mut command = configure(&directory, plain, secure);
         let log = fs::File::create(directory.join("output")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        let mut process = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        let mut process = command
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", plain)).is_err() {
             let output = || fs::read_to_string(directory.join("output")).unwrap_or_default();
@@ -57,14 +61,28 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        stop(&mut self.process);
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
+/// Ends a process that leads a group, and those it has started: in order if it does so soon.
+pub(crate) fn stop(process: &mut Child) {
+    let kill = |signal, whom: String| {
+        let _ = Command::new("kill").args([signal, "--", &whom]).stderr(Stdio::null()).status();
+    };
+    kill("-TERM", process.id().to_string());
+    let start = Instant::now();
+    while matches!(process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(3) {
+        std::thread::yield_now();
+    }
+    kill("-KILL", format!("-{}", process.id()));
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
 /// Free a moment ago; nothing else here takes ports at random from this range at the same time.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
