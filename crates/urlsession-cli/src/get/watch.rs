@@ -7,7 +7,7 @@ use urlsession::{
     UrlRequest, UrlResponse,
 };
 
-use super::login::Login;
+use super::login::{self, Login};
 use super::tell;
 use crate::show;
 
@@ -65,10 +65,7 @@ impl TaskDelegate for Watch {
         if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose) {
             tell(&show::response_head(response, "< "));
         }
-        match &self.login {
-            Some(login) => Answer::now(login.answer(challenge)),
-            None => Answer::default_handling(),
-        }
+        Answer::now(login::answer(self.login.as_ref(), challenge))
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {
