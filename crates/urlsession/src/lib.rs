@@ -58,10 +58,10 @@ pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tas
 pub use crate::store::{HttpCookieChanges, HttpCookieStorage, UrlCache, UrlCredentialStorage};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, Download, DownloadTask, HarEntry, HarLog, Job, Lines, PersistError, Progress,
-    ProgressChanges, ResourceFetchType, Responder, ResponseDisposition, StateChanges, StreamTask, Task,
-    TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState, TemporaryFile, TransactionMetrics,
-    UnicodeScalars, Upload, UploadTask,
+    DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,
+    Job, Lines, PersistError, Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition,
+    StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
+    TransactionMetrics, UnicodeScalars, Upload, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

@@ -84,6 +84,9 @@ pub(crate) trait Ask: Send + Sync {
     /// Who answers the challenges of a connection; `None` if nobody does.
     fn challenger(&self) -> Option<Arc<dyn Challenger>>;
 
+    /// Is the body saved in a file, and so nothing for a cache?
+    fn goes_to_file(&self) -> bool;
+
     /// Does anyone want to decide what is cached?
     fn wants_will_cache(&self) -> bool;
 

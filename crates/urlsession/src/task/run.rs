@@ -13,11 +13,11 @@ use super::convert;
 use super::core::{Core, Style};
 use super::courier::Audience;
 use super::download;
+use super::downloaded_file::DownloadedFile;
 use super::governor::Governor;
 use super::kind::Kind;
 use super::observe::TaskChange;
 use super::reading;
-use super::temporary_file::TemporaryFile;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Log, Response};
@@ -26,7 +26,7 @@ use crate::message::UrlResponse;
 /// Called once with what a task got.
 pub(crate) enum Handler {
     Data(HandlerOf<(Bytes, UrlResponse)>),
-    File(HandlerOf<(TemporaryFile, UrlResponse)>),
+    File(HandlerOf<(DownloadedFile, UrlResponse)>),
 }
 
 type HandlerOf<T> = Box<dyn FnOnce(Result<T>) + Send>;

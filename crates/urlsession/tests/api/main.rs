@@ -41,6 +41,7 @@ mod state;
 mod streams;
 mod timeouts;
 mod tls;
+mod together;
 mod trust;
 mod uploads;
 mod url_cache;
