@@ -100,6 +100,12 @@ pub(crate) struct GetArgs {
     #[arg(long, requires = "user", group = "scheme")]
     pub(crate) ntlm: bool,
 
+    /// Log in by Negotiate, when the server asks: with `-u :` by the Kerberos ticket of whoever is logged in here
+    ///
+    /// Without this, or --anyauth, no ticket is shown.
+    #[arg(long, requires = "user", group = "scheme")]
+    pub(crate) negotiate: bool,
+
     /// Log in by the strongest scheme the server offers, when it asks
     #[arg(long, requires = "user", group = "scheme")]
     pub(crate) anyauth: bool,

@@ -5,6 +5,7 @@
 
 mod clock;
 mod folders;
+mod gssapi;
 mod language;
 mod net;
 mod path;
@@ -18,6 +19,9 @@ pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
 #[allow(unused_imports)] // the cache follows
 pub(crate) use folders::{cache_folder, data_folder};
+#[cfg(test)]
+pub(crate) use gssapi::GssapiStep;
+pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
 pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};

@@ -11,7 +11,7 @@ mod meter;
 use std::any::Any;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use http::HeaderValue;
@@ -131,17 +131,62 @@ pub(crate) struct Attempt<'a> {
 /// Keeps the connection of one exchange for the next one of the same attempt. What is in it only the wire knows.
 ///
 /// An empty one takes the connection once the response has been read to its end; a full one gives it back to the next
-/// exchange, and does not get it again.
+/// exchange, and does not get it again unless it is a lasting one.
 #[derive(Clone, Default)]
-pub(crate) struct Hold(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+pub(crate) struct Hold(Arc<Mutex<Held>>);
+
+#[derive(Default)]
+struct Held {
+    connection: Option<Box<dyn Kept>>,
+    is_lasting: bool,
+    is_let_go: bool,
+}
+
+/// A connection that can be kept.
+pub(crate) trait Kept: Any + Send {
+    /// Gives it to others.
+    fn release(self: Box<Self>);
+}
 
 impl Hold {
-    pub(crate) fn put(&self, connection: Box<dyn Any + Send>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
+    /// For as many exchanges as follow each other, until it is [let go](Self::let_go).
+    pub(crate) fn lasting() -> Self {
+        Self(Arc::new(Mutex::new(Held { is_lasting: true, ..Held::default() })))
+    }
+
+    /// Keeps a connection, or releases it if nobody waits for it any more.
+    pub(crate) fn put(&self, connection: Box<dyn Kept>) {
+        let mut held = self.lock();
+        if held.is_let_go {
+            drop(held);
+            connection.release();
+        } else {
+            held.connection = Some(connection);
+        }
     }
 
     pub(crate) fn take(&self) -> Option<Box<dyn Any + Send>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let connection = self.lock().connection.take()?;
+        Some(connection)
+    }
+
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.lock().is_lasting
+    }
+
+    /// No exchange follows: the connection is for others, now or once the response has been read.
+    pub(crate) fn let_go(&self) {
+        let mut held = self.lock();
+        held.is_let_go = true;
+        let connection = held.connection.take();
+        drop(held);
+        if let Some(connection) = connection {
+            connection.release();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@ use urlsession::{
     UrlRequest, UrlResponse,
 };
 
-use super::login::Login;
+use super::login::{self, Login};
 use super::tell;
 use crate::show;
 
@@ -67,10 +67,8 @@ impl TaskDelegate for Watch {
             tell(&show::response_head(response, "< "));
         }
         let is_proxy = challenge.protection_space().is_proxy();
-        match if is_proxy { &self.proxy_login } else { &self.login } {
-            Some(login) => Answer::now(login.answer(challenge)),
-            None => Answer::default_handling(),
-        }
+        let login = if is_proxy { &self.proxy_login } else { &self.login };
+        Answer::now(login::answer(login.as_ref(), challenge))
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use urlsession_testkit::{Origin, Wire};
+use urlsession_testkit::{Origin, Reply, Wire};
 
 use crate::support::*;
 
@@ -132,6 +132,31 @@ fn digest_ntlm_and_any_scheme_answer_the_server_that_asks() {
         ("--digest", "/digest/ann/other/MD5/auth", "need digest"),
     ] {
         assert_eq!(get(&[flag, "-u", "ann:pw", &origin.url(path)]).ok(), expected, "{flag} {path}");
+    }
+}
+
+#[test]
+fn without_a_ticket_negotiate_is_passed_over_and_only_any_scheme_tries_another() {
+    // Nothing of whoever runs this is found, and nobody is asked over the network.
+    let directory = directory();
+    let config = directory.join("krb5.conf");
+    fs::write(&config, "[libdefaults]\n dns_lookup_kdc = false\n").unwrap();
+    for (flags, expected) in [
+        (&["--negotiate", "-u", ":"][..], &[None][..]),
+        (&["--negotiate", "-u", "ann@NOWHERE.INVALID:pw"], &[None]),
+        (&["--anyauth", "-u", "ann:pw"], &[None, Some("Basic YW5uOnB3")]),
+        (&[], &[None]),
+    ] {
+        let origin = Origin::start(Wire::H1);
+        origin.enqueue("/asks", Reply::new(401).header("WWW-Authenticate", "Negotiate, Basic realm=r"));
+        origin.enqueue("/asks", Reply::new(200));
+        let url = origin.url("/asks");
+        let mut command = command(&["get"]);
+        command.args(flags).arg(&url).env("KRB5_CONFIG", &config);
+        run(command.env("KRB5CCNAME", directory.join("none"))).ok();
+        let requests = origin.requests();
+        let sent: Vec<_> = requests.iter().map(|request| request.header("authorization")).collect();
+        assert_eq!(sent, expected, "{flags:?}");
     }
 }
 

@@ -62,7 +62,8 @@ impl UrlAuthenticationChallenge {
         self.protection_space.authentication_method().is_session_level()
     }
 
-    /// What went wrong with the last credential, if it was more than a refusal.
+    /// What went wrong with the last credential, if it was more than a refusal; or why there is no ticket for a stronger
+    /// offer of the same response.
     pub fn error(&self) -> Option<&UrlError> {
         self.error.as_ref()
     }
@@ -73,10 +74,12 @@ impl UrlAuthenticationChallenge {
 #[non_exhaustive]
 #[doc(alias = "URLSession.AuthChallengeDisposition")]
 pub enum AuthChallengeDisposition {
-    /// Use this credential; without one, go on without: the response that asks is then delivered as it is.
+    /// Use this credential; without one, go on without: the response that asks is then delivered as it is. For
+    /// [`Negotiate`](super::AuthenticationMethod::Negotiate) none is the ticket of whoever is logged in on this machine.
     #[doc(alias = "useCredential")]
     UseCredential(Option<UrlCredential>),
-    /// As if there were no delegate: a credential of the URL or the store is used if there is one.
+    /// As if there were no delegate: a credential of the URL or the store is used if there is one, and for
+    /// [`Negotiate`](super::AuthenticationMethod::Negotiate) the ticket of whoever is logged in on this machine.
     #[default]
     #[doc(alias = "performDefaultHandling")]
     PerformDefaultHandling,

@@ -53,7 +53,8 @@ impl Hash for Identity {
 }
 
 impl UrlCredential {
-    /// A user and a password: for Basic, Digest and NTLM. For NTLM the user may be `DOMAIN\user` or `user@domain`.
+    /// A user and a password: for Basic, Digest, NTLM and Negotiate. For NTLM the user may be `DOMAIN\user` or
+    /// `user@domain`, for Negotiate `user@REALM`.
     #[doc(alias = "init(user:password:persistence:)")]
     pub fn new(user: &str, password: &str, persistence: UrlCredentialPersistence) -> Self {
         let password = Password { user: user.into(), password: Zeroizing::new(password.into()) };

@@ -259,7 +259,16 @@ pub enum AuthenticationMethod {
     /// NTLM, version 2 (MS-NLMP).
     #[doc(alias = "NSURLAuthenticationMethodNTLM")]
     Ntlm,
-    /// SPNEGO (RFC 4559).
+    /// SPNEGO (RFC 4559), with Kerberos, on Linux, where `libgssapi_krb5.so.2` is installed; elsewhere such an offer is
+    /// passed over.
+    ///
+    /// Default handling shows the ticket of whoever is logged in on this machine, if there is one for the host that asks;
+    /// a credential of the URL or the store, or of a delegate (a user, or `user@REALM`, with a password), gets a ticket of
+    /// its own. Without a ticket the next scheme the response offers is tried, and its challenge's
+    /// [`error`](crate::UrlAuthenticationChallenge::error) says why. Tickets are never shown unasked, and never delegated.
+    /// A server that sends a proof of its own and fails it fails the load with
+    /// [`BadServerResponse`](crate::UrlErrorCode::BadServerResponse); one that sends none is believed, as RFC 4559 leaves
+    /// it free to.
     #[doc(alias = "NSURLAuthenticationMethodNegotiate")]
     Negotiate,
     /// A certificate of the client's own, in the TLS handshake.

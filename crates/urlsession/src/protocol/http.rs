@@ -28,6 +28,7 @@ use self::redirect::Redirect;
 use self::retry::Retry;
 use self::security::Security;
 use crate::configuration::Configuration;
+use crate::env::SystemGssapi;
 use crate::error::Result;
 use crate::load::{Attempt, BoxFuture, Layer, Protocol, Response};
 use crate::transport::Pool;
@@ -60,7 +61,8 @@ impl Http {
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, logins[0].clone(), cookies).behind_proxy(&config, logins[1].clone());
+        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), cookies)
+            .behind_proxy(&config, logins[1].clone());
         Self { loader: Redirect::new(Security::new(config, auth)), logins }
     }
 

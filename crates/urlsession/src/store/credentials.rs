@@ -2,6 +2,9 @@
 //!
 //! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed.
 
+mod key;
+#[cfg(feature = "keyring")]
+mod keyring;
 mod vault;
 
 use std::collections::HashMap;
@@ -10,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use self::key::Keyring;
 use self::vault::Vault;
 use crate::env::data_folder;
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
@@ -21,8 +25,14 @@ use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace
 /// sealed with a key that is kept beside them; both files are for this user alone. Certificates are never written, trust
 /// is never kept. What cannot be written or read is kept in memory only, and a warning is logged.
 ///
-/// Methods of a storage with a file read or write it and may so block for some milliseconds. There is no connection to the
-/// keyring of a desktop.
+/// With the cargo feature `keyring` the key of the [shared](Self::shared) storage is in the platform's keyring (the Secret
+/// Service of desktops, the Keychain, the Credential Manager), if there is one that can be reached; a key that stood beside
+/// the file before is moved there. It does not come back: while the keyring is locked or gone, or in a program without the
+/// feature, credentials are kept in memory only. Only the key is in the keyring, as one item; the credentials stay in the
+/// file, so that several processes share them and a user is asked once.
+///
+/// Methods of a storage with a file read or write it and may so block for some milliseconds, with the keyring for as long as
+/// a user takes to unlock it.
 #[derive(Clone)]
 #[doc(alias = "URLCredentialStorage")]
 pub struct UrlCredentialStorage(Arc<Inner>);
@@ -47,7 +57,8 @@ impl UrlCredentialStorage {
     /// `$XDG_DATA_HOME` or `~/.local/share`, `%LOCALAPPDATA%`, `~/Library/Application Support`), which is opened on first use.
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlCredentialStorage> = LazyLock::new(|| {
-            UrlCredentialStorage::with(data_folder().map(|folder| Vault::new(folder.join("credentials.db"))))
+            let vault = data_folder().map(|folder| Vault::new(folder.join("credentials.db")));
+            UrlCredentialStorage::with(vault.map(|vault| vault.with_keyring(platform_keyring())))
         });
         SHARED.clone()
     }
@@ -224,6 +235,16 @@ impl UrlCredentialStorage {
     fn lock(&self) -> MutexGuard<'_, Spaces> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+#[cfg(feature = "keyring")]
+fn platform_keyring() -> Option<Box<dyn Keyring>> {
+    Some(Box::new(keyring::PlatformKeyring))
+}
+
+#[cfg(not(feature = "keyring"))]
+fn platform_keyring() -> Option<Box<dyn Keyring>> {
+    None
 }
 
 impl Entry {

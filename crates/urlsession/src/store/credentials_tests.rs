@@ -159,3 +159,63 @@ fn trust_in_a_server_is_not_kept() {
         assert_eq!(count(storage), 0);
     });
 }
+
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+#[test]
+fn without_a_secret_service_the_key_is_beside_the_file() {
+    const NAME: &str = "store::credentials::tests::without_a_secret_service_the_key_is_beside_the_file";
+    const FOLDER: &str = "URLSESSION_TEST_FOLDER";
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        // Again, in a process that reaches no keyring of whoever runs this.
+        let folder = tempfile::tempdir().unwrap();
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", NAME]).env(FOLDER, folder.path());
+        let output = again.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    };
+    let path = std::path::Path::new(&folder).join("credentials.db");
+    let storage =
+        || UrlCredentialStorage::with(Some(Vault::new(path.clone()).with_keyring(platform_keyring())));
+    storage().set(&permanent("ann", "one"), &space("a"));
+    assert_eq!(storage().credentials(&space("a")), [permanent("ann", "one")]);
+    let key = std::fs::read(path.with_extension("db.key")).unwrap();
+    assert_eq!(key.len(), key::LENGTH);
+}
+
+#[test]
+fn credentials_outlive_the_storage_with_their_key_in_a_keyring_and_rest_while_it_is_gone() {
+    use std::sync::Arc;
+
+    /// A keyring of one key.
+    #[derive(Clone, Default)]
+    struct Ring(Arc<Mutex<Option<key::Key>>>);
+
+    impl Keyring for Ring {
+        fn key(&self, _: &str) -> std::io::Result<Option<key::Key>> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+
+        fn set_key(&self, _: &str, key: &[u8]) -> std::io::Result<()> {
+            *self.0.lock().unwrap() = Some(key.to_vec().into());
+            Ok(())
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("credentials.db");
+    let ring = Ring::default();
+    let with_ring = || {
+        let ring = Some(Box::new(ring.clone()) as Box<dyn Keyring>);
+        UrlCredentialStorage::with(Some(Vault::new(path.clone()).with_keyring(ring)))
+    };
+    with_ring().set(&permanent("ann", "one"), &space("a"));
+    assert_eq!(with_ring().credentials(&space("a")), [permanent("ann", "one")]);
+    assert!(ring.0.lock().unwrap().is_some());
+
+    let without = UrlCredentialStorage::at(&path);
+    without.set(&permanent("bob", "two"), &space("a"));
+    assert_eq!(without.credentials(&space("a")), [permanent("bob", "two")], "in memory");
+    assert_eq!(with_ring().credentials(&space("a")), [permanent("ann", "one")]);
+}

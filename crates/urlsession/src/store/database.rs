@@ -126,7 +126,7 @@ fn make_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn lock(path: &Path) -> io::Result<File> {
+pub(crate) fn lock(path: &Path) -> io::Result<File> {
     let file = make_file(path)?;
     file.lock()?;
     Ok(file)

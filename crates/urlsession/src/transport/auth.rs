@@ -8,9 +8,9 @@ mod spaces;
 mod verdict;
 
 pub(crate) use self::counsel::{Counsel, Keeper, decide};
-pub(crate) use self::schemes::{Login, ntlm_proof, ntlm_start};
+pub(crate) use self::schemes::{Login, ntlm_proof, ntlm_start, secret};
 use self::spaces::offers;
-pub(crate) use self::spaces::{Asker, Offer, ntlm_challenge};
+pub(crate) use self::spaces::{Asker, Offer, Scheme, negotiate_token, ntlm_challenge};
 #[cfg(test)]
 pub(crate) use self::verdict::LIMIT;
 pub(crate) use self::verdict::{Trial, Used, is_same};

@@ -26,7 +26,7 @@ use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold};
+use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold, Kept};
 use crate::message::{HttpHead, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
@@ -279,6 +279,12 @@ impl Connection {
                 None => Home::release(self),
             }
         }
+    }
+}
+
+impl Kept for Connection {
+    fn release(self: Box<Self>) {
+        Home::release(self);
     }
 }
 

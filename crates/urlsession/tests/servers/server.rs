@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,23 +60,28 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // With what it has started: the process leads a group of its own. A server that is asked to end tidies up.
-        let group = format!("-{}", self.process.id());
-        let signal = |name| Command::new("kill").args([name, "--", &group]).stderr(Stdio::null()).status();
-        let _ = signal("-TERM");
-        let start = Instant::now();
-        while matches!(self.process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(15) {
-            std::thread::yield_now();
-        }
-        let _ = signal("-KILL");
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        stop(&mut self.process);
         let _ = fs::remove_dir_all(&self.directory);
     }
 }
 
+/// Ends a process that leads a group, and those it has started: in order if it does so soon.
+pub(crate) fn stop(process: &mut Child) {
+    let kill = |signal, whom: String| {
+        let _ = Command::new("kill").args([signal, "--", &whom]).stderr(Stdio::null()).status();
+    };
+    kill("-TERM", process.id().to_string());
+    let start = Instant::now();
+    while matches!(process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(3) {
+        std::thread::yield_now();
+    }
+    kill("-KILL", format!("-{}", process.id()));
+    let _ = process.kill();
+    let _ = process.wait();
+}
+
 /// Free a moment ago; nothing else here takes ports at random from this range at the same time.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

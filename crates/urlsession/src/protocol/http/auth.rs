@@ -2,11 +2,13 @@
 //! asked for `http` URLs.
 //!
 //! RFC 9110 §11, and Apple's *Handling an authentication challenge*. Schemes are chosen from the strongest to the
-//! weakest: NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic; Negotiate is not spoken here. Credentials come from
-//! the URL, then from the store or whoever the task asks. It does not judge whether a connection is safe enough for
-//! them; where they are kept is the store's business. The proxies of tunnels are answered where tunnels are made.
+//! weakest: Negotiate, NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic. Credentials come from the URL, then from the
+//! store or whoever the task asks, and for Negotiate from the tickets of the machine's user. It does not judge whether a
+//! connection is safe enough for them; where they are kept is the store's business. The proxies of tunnels are answered
+//! where tunnels are made.
 
 mod known;
+mod negotiate;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -16,8 +18,10 @@ use urlsession_proto::auth::digest::DigestRequest;
 
 pub(super) use self::known::Known;
 use self::known::Preemption;
+use self::negotiate::Ticket;
 use super::discard::discard;
 use crate::configuration::Configuration;
+use crate::env::{Gssapi, Place};
 use crate::error::Result;
 use crate::load::{Ask, Attempt, Hold, Layer, Meter, Response};
 use crate::message::{
@@ -26,7 +30,7 @@ use crate::message::{
 };
 use crate::store::UrlCredentialStorage;
 use crate::transport::auth::{
-    Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, ntlm_challenge, ntlm_proof, ntlm_start,
+    Asker, Counsel, Keeper, Login, Offer, Scheme, Trial, Used, decide, ntlm_challenge, ntlm_proof, ntlm_start,
 };
 use crate::transport::{Route, absolute_form};
 
@@ -37,8 +41,13 @@ pub(super) struct Auth<N> {
 }
 
 impl<N> Auth<N> {
-    pub(super) fn new(storage: Option<UrlCredentialStorage>, known: Arc<Known>, next: N) -> Self {
-        Self { server: Desk { storage, known, proxy: None }, proxy: None, next }
+    pub(super) fn new(
+        storage: Option<UrlCredentialStorage>,
+        gssapi: Arc<dyn Gssapi>,
+        known: Arc<Known>,
+        next: N,
+    ) -> Self {
+        Self { server: Desk { storage, known, gssapi: Some(gssapi), proxy: None }, proxy: None, next }
     }
 
     /// The same behind the HTTP proxy of the configuration, if it has one.
@@ -49,7 +58,12 @@ impl<N> Auth<N> {
             Url::parse(&format!("http://{host}:{}/", proxy.port)).ok()
         });
         let config = config.clone();
-        self.proxy = place.map(|place| Desk { storage, known, proxy: Some(ForwardProxy { config, place }) });
+        self.proxy = place.map(|place| Desk {
+            storage,
+            known,
+            gssapi: None,
+            proxy: Some(ForwardProxy { config, place }),
+        });
         self
     }
 }
@@ -83,6 +97,8 @@ impl<N: Layer> Layer for Behind<'_, N> {
 struct Desk {
     storage: Option<UrlCredentialStorage>,
     known: Arc<Known>,
+    /// Where tickets come from, for servers.
+    gssapi: Option<Arc<dyn Gssapi>>,
     /// `None`: of servers.
     proxy: Option<ForwardProxy>,
 }
@@ -190,12 +206,32 @@ impl Desk {
         }
         let mut trial = Trial::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
         loop {
-            let (counsel, keeper) = (OfTask { ask: attempt.ask, meter: attempt.meter }, self.keeper(attempt));
-            let body = body(&request);
+            let gssapi = self.gssapi.as_ref();
+            let counsel = OfTask { ask: attempt.ask, meter: attempt.meter, place: attempt.place, gssapi };
+            let (keeper, body) = (self.keeper(attempt), body(&request));
             let decided = decide(&mut trial, visit.asker, &response.head, body, keeper, &counsel).await?;
             let Some((offer, credential)) = decided else { return Ok(response) };
-            discard(response.body, attempt).await;
-            response = self.log_in(attempt, next, &visit, &offer, &credential, &mut trial).await?;
+            response = match (&offer.scheme, credential) {
+                (Scheme::Negotiate, credential) => {
+                    // Before the response is given up: without a ticket there may be a weaker offer.
+                    match Ticket::get(attempt, &self.gssapi, &offer.space, credential.as_ref()).await {
+                        Ok(ticket) => {
+                            discard(response.body, attempt).await;
+                            self.show(attempt, next, &visit, ticket, &offer, credential, &mut trial).await?
+                        }
+                        Err(error) => {
+                            tracing::debug!("Negotiate is skipped: {error}");
+                            trial.skip(offer.space, credential.as_ref(), error);
+                            continue;
+                        }
+                    }
+                }
+                (_, Some(credential)) => {
+                    discard(response.body, attempt).await;
+                    self.log_in(attempt, next, &visit, &offer, &credential, &mut trial).await?
+                }
+                (_, None) => return Ok(response),
+            };
             if response.head.status_code() != Some(self.status()) {
                 return Ok(response);
             }
@@ -298,12 +334,18 @@ impl Desk {
 struct OfTask<'a> {
     ask: &'a dyn Ask,
     meter: &'a Meter,
+    place: &'a Place,
+    gssapi: Option<&'a Arc<dyn Gssapi>>,
 }
 
 impl Counsel for OfTask<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         let _excuse = self.meter.excuse();
         self.ask.challenge(&challenge).await
+    }
+
+    async fn find_tickets(&self) -> Result<()> {
+        negotiate::find(self.place, self.gssapi).await
     }
 }
 

@@ -65,8 +65,11 @@ impl Layer for Exchange {
 
 /// The connection that was kept for this exchange.
 fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
-    let held = attempt.hold.as_ref()?.take()?;
-    attempt.hold = None;
+    let hold = attempt.hold.as_ref()?;
+    let held = hold.take()?;
+    if !hold.is_lasting() {
+        attempt.hold = None;
+    }
     held.downcast().ok()
 }
 

@@ -82,15 +82,25 @@ impl Layer for Arc<Script> {
     }
 }
 
-struct Yes;
+#[derive(Default)]
+struct Yes {
+    /// What challenges are answered with, in order; then the default.
+    answers: Mutex<VecDeque<AuthChallengeDisposition>>,
+    challenges: Mutex<Vec<UrlAuthenticationChallenge>>,
+}
 
 impl Ask for Yes {
     fn redirect<'a>(&'a self, _: &'a UrlResponse, next: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
         Box::pin(async { Some(next) })
     }
 
-    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
-        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+        self.challenges.lock().unwrap().push(challenge.clone());
+        let answer = self.answers.lock().unwrap().pop_front().unwrap_or_default();
+        Box::pin(async { answer })
     }
 
     fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
@@ -136,7 +146,7 @@ impl Ask for Yes {
     }
 
     fn lasting_priority(&self) -> Arc<dyn Priority> {
-        Arc::new(Self)
+        Arc::<Self>::default()
     }
 }
 
@@ -155,18 +165,29 @@ pub(super) fn run(room: &impl Layer, method: &str, url: &str) -> (Result<Respons
 
 /// Loads a request through a room.
 pub(super) fn run_request(room: &impl Layer, request: UrlRequest) -> (Result<Response, UrlError>, Log) {
+    let (result, log, _) = run_answered(room, request, []);
+    (result, log)
+}
+
+/// Loads a request through a room; challenges get these answers, and are what is given last.
+pub(super) fn run_answered(
+    room: &impl Layer,
+    request: UrlRequest,
+    answers: impl IntoIterator<Item = AuthChallengeDisposition>,
+) -> (Result<Response, UrlError>, Log, Vec<UrlAuthenticationChallenge>) {
+    let ask = Yes { answers: Mutex::new(answers.into_iter().collect()), ..Yes::default() };
     let (meter, mut log, place) = (Meter::default(), Log::new(), Place::own());
     let mut attempt = Attempt {
         request: Arc::new(request),
         added: Default::default(),
         wants_new_connection: false,
         hold: None,
-        ask: &Yes,
+        ask: &ask,
         meter: &meter,
         log: &mut log,
         place: &place,
         clock: &SystemClock,
     };
     let result = block_on(room.load(&mut attempt));
-    (result, log)
+    (result, log, ask.challenges.into_inner().unwrap())
 }

@@ -1,9 +1,7 @@
-//! `Vault`: permanent credentials in a SQLite file, sealed by a key in a file beside it.
+//! `Vault`: permanent credentials in a SQLite file, sealed by a key that is kept beside it or in a keyring.
 //!
 //! Neither hosts nor users nor passwords stand there in clear: rows are found by keyed hashes. All of it blocks.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +11,7 @@ use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
 use super::Entry;
+use super::key::{self, Keyring};
 use crate::env::random;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{
@@ -23,6 +22,7 @@ use crate::store::database::{self, Schema};
 
 pub(super) struct Vault {
     path: PathBuf,
+    keyring: Option<Box<dyn Keyring>>,
     open: Mutex<State>,
 }
 
@@ -42,7 +42,12 @@ struct Open {
 impl Vault {
     /// Nothing is opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, open: Mutex::new(State::Closed) }
+        Self { path, keyring: None, open: Mutex::new(State::Closed) }
+    }
+
+    /// With its key in a keyring, if that can be reached.
+    pub(super) fn with_keyring(self, keyring: Option<Box<dyn Keyring>>) -> Self {
+        Self { keyring, ..self }
     }
 
     pub(super) fn of(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
@@ -130,7 +135,7 @@ impl Vault {
     fn with<T>(&self, work: impl FnOnce(&Open) -> rusqlite::Result<T>) -> Option<T> {
         let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Closed) {
-            *state = match Open::at(&self.path) {
+            *state = match Open::at(&self.path, self.keyring.as_deref()) {
                 Ok(open) => State::Open(Box::new(open)),
                 Err(error) => {
                     tracing::warn!(
@@ -151,16 +156,15 @@ impl Vault {
 }
 
 impl Open {
-    fn at(path: &Path) -> Result<Self> {
+    fn at(path: &Path, keyring: Option<&dyn Keyring>) -> Result<Self> {
         let connection = database::open(path, &SCHEMA)?;
-        let mut key_path = path.as_os_str().to_owned();
-        key_path.push(".key");
         let bad = |cause: Box<dyn std::error::Error + Send + Sync>| {
             let detail = format!("the key of {} can neither be read nor made", path.display());
             UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(cause)
         };
-        let key = read_or_make_key(Path::new(&key_path)).map_err(|error| bad(error.into()))?;
-        let (seal, tag) = key.split_at(KEY / 2);
+        let key = key::read_or_make(path, keyring).map_err(|error| bad(error.into()))?;
+        // Half of it seals, half of it hashes.
+        let (seal, tag) = key.split_at(key::LENGTH / 2);
         let seal =
             UnboundKey::new(&AES_256_GCM, seal).map_err(|_| bad("the key has a wrong length".into()))?;
         Ok(Self { connection, seal: LessSafeKey::new(seal), tag: hmac::Key::new(hmac::HMAC_SHA256, tag) })
@@ -195,51 +199,6 @@ impl Open {
         zeroize::Zeroize::zeroize(&mut sealed);
         Some((space, Entry { credential, is_default }))
     }
-}
-
-/// The key, made by whoever comes first: it appears whole or not at all.
-fn read_or_make_key(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    match read_key(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            tracing::warn!(
-                store = SCHEMA.name,
-                "{} is no key; it is replaced and what it sealed is lost",
-                path.display()
-            );
-            fs::remove_file(path)?;
-        }
-        result => return result,
-    }
-    let mut key = Zeroizing::new(vec![0; KEY]);
-    random(&mut key);
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let whole = PathBuf::from(name);
-    // Left by a process of this number that did not get to its end.
-    let _ = fs::remove_file(&whole);
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&whole)?.write_all(&key)?;
-    let linked = fs::hard_link(&whole, path);
-    let result = match linked {
-        // Another process was faster.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // Not every file system has links.
-        Err(_) => fs::rename(&whole, path),
-        Ok(()) => Ok(()),
-    };
-    let _ = fs::remove_file(&whole);
-    result?;
-    read_key(path)
-}
-
-fn read_key(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut key = Zeroizing::new(Vec::with_capacity(KEY + 1));
-    File::open(path)?.take(KEY as u64 + 1).read_to_end(&mut key)?;
-    if key.len() == KEY { Ok(key) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
 /// A space as it is hashed: the same bytes for equal spaces.
@@ -338,6 +297,3 @@ const SCHEMA: Schema = Schema {
         space BLOB NOT NULL, user BLOB NOT NULL, is_default INTEGER NOT NULL, sealed BLOB NOT NULL,
         UNIQUE (space, user)) STRICT",
 };
-
-/// Half of it seals, half of it hashes.
-const KEY: usize = 64;

@@ -18,6 +18,9 @@ pub(crate) trait Counsel: Sync {
         &self,
         challenge: UrlAuthenticationChallenge,
     ) -> impl Future<Output = AuthChallengeDisposition> + Send;
+
+    /// Can there be tickets for Negotiate at all? An error says why not.
+    fn find_tickets(&self) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Where credentials are kept, as seen from a place that must not be blocked.
@@ -27,7 +30,8 @@ pub(crate) struct Keeper<'a> {
     pub(crate) place: &'a Place,
 }
 
-/// With which credential to try again, and how; `None` to leave it at that. `body` is that of the request, if it is known.
+/// With which credential to try again, and how; `None` to leave it at that. An offer without a credential is for the ticket
+/// of the machine's user. `body` is that of the request, if it is known.
 pub(crate) async fn decide(
     trial: &mut Trial,
     asker: Asker<'_>,
@@ -35,14 +39,21 @@ pub(crate) async fn decide(
     body: Option<&[u8]>,
     keeper: Keeper<'_>,
     counsel: &impl Counsel,
-) -> Result<Option<(Offer, UrlCredential)>> {
+) -> Result<Option<(Offer, Option<UrlCredential>)>> {
     let Some(head) = response.http_head() else { return Ok(None) };
     let is_http1 = head.version < http::Version::HTTP_2;
     let is_usable =
         |offer: &Offer, credential: &UrlCredential| unusable(&offer.scheme, credential, body).is_none();
-    let offers = match trial.asked(super::offers(asker, &head.fields, is_http1), is_usable) {
+    let mut offers = super::offers(asker, &head.fields, is_http1);
+    if offers.iter().any(Offer::is_negotiate)
+        && let Err(error) = counsel.find_tickets().await
+    {
+        offers.retain(|offer| !offer.is_negotiate());
+        trial.note(error);
+    }
+    let offers = match trial.asked(offers, is_usable) {
         Asked::Deliver => return Ok(None),
-        Asked::Use(offer, credential) => return Ok(Some((*offer, credential))),
+        Asked::Use(offer, credential) => return Ok(Some((*offer, Some(credential)))),
         Asked::Consider(offers) => offers,
     };
     let mut is_left_to_default = false;
@@ -56,11 +67,17 @@ pub(crate) async fn decide(
             };
             let credential = match disposition {
                 AuthChallengeDisposition::UseCredential(Some(credential)) => credential,
-                AuthChallengeDisposition::UseCredential(None) => return Ok(None),
+                AuthChallengeDisposition::UseCredential(None) => {
+                    let is_for_ticket = offer.is_negotiate() && trial.may_show_ticket();
+                    return Ok(is_for_ticket.then_some((offer, None)));
+                }
                 AuthChallengeDisposition::PerformDefaultHandling => {
                     is_left_to_default = true;
                     match stored {
                         Some(credential) => credential,
+                        None if offer.is_negotiate() && trial.may_show_ticket() => {
+                            return Ok(Some((offer, None)));
+                        }
                         // There may be one for a weaker offer.
                         None => break,
                     }
@@ -74,7 +91,7 @@ pub(crate) async fn decide(
                 }
             };
             match unusable(&offer.scheme, &credential, body) {
-                None => return Ok(Some((offer, credential))),
+                None => return Ok(Some((offer, Some(credential)))),
                 Some(error) => {
                     if !trial.could_not_use(credential, error) {
                         return Ok(None);

@@ -26,7 +26,7 @@ impl Login {
         let (user, password) =
             (credential.user().unwrap_or_default(), credential.password().unwrap_or_default());
         match scheme {
-            Scheme::Ntlm => None,
+            Scheme::Negotiate | Scheme::Ntlm => None,
             Scheme::Basic => {
                 basic::authorization(user, password).and_then(|value| secret(&value)).map(Self::Basic)
             }
@@ -105,7 +105,7 @@ pub(crate) fn unusable(scheme: &Scheme, credential: &UrlCredential, body: Option
 }
 
 /// A value that HPACK never puts into its table, and `Debug` does not show.
-fn secret(value: &str) -> Option<HeaderValue> {
+pub(crate) fn secret(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
     value.set_sensitive(true);
     Some(value)

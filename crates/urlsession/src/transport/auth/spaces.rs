@@ -31,6 +31,7 @@ pub(crate) struct Offer {
 /// How to prove who one is.
 #[derive(Clone, Debug)]
 pub(crate) enum Scheme {
+    Negotiate,
     Ntlm,
     Digest(Box<DigestChallenge>),
     Basic,
@@ -41,6 +42,8 @@ pub(crate) fn offers(asker: Asker<'_>, fields: &HeaderMap, is_http1: bool) -> Ve
     let mut offers = Vec::new();
     each(asker, fields, |challenge| {
         let offer = match () {
+            // A proxy is not shown tickets: there is nobody yet who needs that.
+            () if challenge.is("Negotiate") && !asker.is_proxy() => asker.offer(Scheme::Negotiate, None),
             () if challenge.is("NTLM") && is_http1 => asker.offer(Scheme::Ntlm, None),
             () if challenge.is("Basic") => {
                 // RFC 7617 §2: the realm is required.
@@ -72,6 +75,18 @@ pub(crate) fn ntlm_challenge(asker: Asker<'_>, fields: &HeaderMap) -> Option<Ntl
     found
 }
 
+/// What a server says in the middle or at the end of Negotiate (RFC 4559 §4.1, §5).
+pub(crate) fn negotiate_token(asker: Asker<'_>, fields: &HeaderMap) -> Option<Vec<u8>> {
+    let mut found = None;
+    each(asker, fields, |challenge| {
+        if challenge.is("Negotiate") && found.is_none() {
+            // What is no base64 is no proof either.
+            found = challenge.token68().map(|token| base64::decode(token).unwrap_or_default());
+        }
+    });
+    found
+}
+
 fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
     for value in fields.get_all(asker.challenge_field()) {
         // Values are bytes: UTF-8, or what servers of old sent.
@@ -84,6 +99,10 @@ fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)
 }
 
 impl Asker<'_> {
+    fn is_proxy(self) -> bool {
+        matches!(self, Self::Proxy(..))
+    }
+
     /// The field of the answer.
     pub(crate) fn answer_field(self) -> &'static str {
         match self {
@@ -143,9 +162,16 @@ impl Asker<'_> {
     }
 }
 
+impl Offer {
+    pub(crate) fn is_negotiate(&self) -> bool {
+        matches!(self.scheme, Scheme::Negotiate)
+    }
+}
+
 impl Scheme {
     fn method(&self) -> AuthenticationMethod {
         match self {
+            Self::Negotiate => AuthenticationMethod::Negotiate,
             Self::Ntlm => AuthenticationMethod::Ntlm,
             Self::Digest(_) => AuthenticationMethod::HttpDigest,
             Self::Basic => AuthenticationMethod::HttpBasic,
@@ -154,6 +180,7 @@ impl Scheme {
 
     fn strength(&self) -> u8 {
         match self {
+            Self::Negotiate => 5,
             Self::Ntlm => 4,
             Self::Digest(digest) => match digest.hash() {
                 Hash::Sha512_256 => 3,
@@ -213,6 +240,7 @@ mod tests {
             "Digest realm=d512, nonce=n, algorithm=SHA-512-256, NTLM, Negotiate, Bearer realm=x",
         ];
         let expected = [
+            (M::Negotiate, None),
             (M::Ntlm, None),
             (M::HttpDigest, Some("d512".to_owned())),
             (M::HttpDigest, Some("d2".into())),
@@ -225,5 +253,21 @@ mod tests {
     #[test]
     fn ntlm_is_not_for_connections_that_many_share() {
         assert_eq!(read_on("https://a/", &["NTLM"], false), []);
+        assert_eq!(read_on("https://a/", &["Negotiate"], false).len(), 1, "a ticket is for a request");
+    }
+
+    #[test]
+    fn tokens_of_negotiate_are_found_beside_other_schemes() {
+        let token = |values: &[&'static str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
+            }
+            negotiate_token(Asker::Server(&"https://a/".parse().unwrap()), &fields)
+        };
+        assert_eq!(token(&["Basic realm=x", "negotiate YWJj"]), Some(b"abc".to_vec()));
+        assert_eq!(token(&["Negotiate YWJj, Basic realm=x"]), Some(b"abc".to_vec()));
+        assert_eq!(token(&["Negotiate a"]), Some(Vec::new()), "not base64");
+        assert_eq!(token(&["Negotiate", "Basic realm=x"]), None);
     }
 }

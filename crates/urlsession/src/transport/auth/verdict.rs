@@ -9,14 +9,15 @@ use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpa
 pub(crate) struct Trial {
     /// Of the URL, until it was used.
     of_url: Option<UrlCredential>,
-    /// The user of the URL.
-    named: Option<String>,
+    /// The same for as long as the request lasts.
+    named: Option<UrlCredential>,
     used: Option<Used>,
     rejected: Vec<UrlProtectionSpace>,
     refused: Vec<UrlCredential>,
     failures: usize,
     tries: usize,
     error: Option<UrlError>,
+    has_shown_ticket: bool,
 }
 
 /// A credential that was sent.
@@ -41,8 +42,8 @@ pub(crate) enum Asked {
 
 impl Trial {
     pub(crate) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
-        let named =
-            of_url.as_ref().and_then(UrlCredential::user).filter(|user| !user.is_empty()).map(Into::into);
+        let is_named = |credential: &UrlCredential| credential.user().is_some_and(|user| !user.is_empty());
+        let named = of_url.clone().filter(is_named);
         Self { of_url, named, used, ..Self::default() }
     }
 
@@ -83,7 +84,8 @@ impl Trial {
 
     /// A stored credential, unless it was refused already, or is another user's than the one the URL names.
     pub(crate) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
-        let stored = stored.filter(|stored| self.named.is_none() || self.named.as_deref() == stored.user());
+        let named = self.named.as_ref();
+        let stored = stored.filter(|stored| named.is_none_or(|named| named.user() == stored.user()));
         stored.filter(|stored| !self.refused.iter().any(|refused| is_same(refused, stored)))
     }
 
@@ -112,6 +114,35 @@ impl Trial {
         self.rejected.contains(space)
     }
 
+    /// May the ticket of the machine's user be shown? Once, and not in place of somebody who was named.
+    pub(crate) fn may_show_ticket(&self) -> bool {
+        !self.has_shown_ticket && self.named.is_none() && self.refused.is_empty()
+    }
+
+    /// The ticket of the machine's user was refused.
+    pub(crate) fn ticket_was_refused(&mut self) {
+        self.has_shown_ticket = true;
+        self.failures += 1;
+    }
+
+    /// The last refusal was more than that.
+    pub(crate) fn note(&mut self, error: UrlError) {
+        self.error = Some(error);
+    }
+
+    /// There is no ticket for a space: nothing was sent, and what the URL says is good for a weaker offer.
+    pub(crate) fn skip(
+        &mut self,
+        space: UrlProtectionSpace,
+        credential: Option<&UrlCredential>,
+        error: UrlError,
+    ) {
+        self.reject(space);
+        self.note(error);
+        let of_url = self.named.as_ref().filter(|named| credential.is_some_and(|used| is_same(named, used)));
+        self.of_url = of_url.cloned();
+    }
+
     /// A credential that cannot be sent counts as refused. False if there were too many.
     pub(crate) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
         self.tries += 1;
@@ -128,7 +159,7 @@ fn renews(offer: &Offer, used: &Used) -> bool {
         Scheme::Digest(digest) => {
             digest.is_stale() && offer.space == used.space && used.nonce.as_deref() != Some(digest.nonce())
         }
-        Scheme::Ntlm | Scheme::Basic => false,
+        Scheme::Negotiate | Scheme::Ntlm | Scheme::Basic => false,
     }
 }
 

@@ -12,7 +12,7 @@ use super::super::auth::{
     Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, is_same, ntlm_challenge, ntlm_proof,
     ntlm_start,
 };
-use crate::error::Result;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Challenger;
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
@@ -152,7 +152,7 @@ impl<'a> Passport<'a> {
         }
         let counsel = OfConnection(self.challenger);
         let decided = decide(&mut self.trial, self.asker, response, Some(&[]), self.keeper, &counsel).await?;
-        let Some((Offer { space, scheme }, credential)) = decided else { return Ok(false) };
+        let Some((Offer { space, scheme }, Some(credential))) = decided else { return Ok(false) };
         let login = Login::begin(&scheme, &credential);
         let nonce = login.as_ref().and_then(Login::nonce).map(Into::into);
         let used = Used { space, credential, nonce };
@@ -182,6 +182,12 @@ impl Counsel for OfConnection<'_> {
             Some(challenger) => challenger.clone().challenge(challenge).await,
             None => AuthChallengeDisposition::PerformDefaultHandling,
         }
+    }
+
+    /// Proxies are not shown tickets.
+    async fn find_tickets(&self) -> Result<()> {
+        let detail = "tickets are not shown to proxies";
+        Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Connect, detail))
     }
 }
 

@@ -1,0 +1,166 @@
+//! Negotiate (RFC 4559): a ticket is shown, and the server proves in return that it could read it.
+//!
+//! One exchange with Kerberos; where there are more, they stay on one connection. Nothing is shown unasked, nor to
+//! another origin than the one that asks, whose host the ticket names. It does not decide whose ticket it is.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use urlsession_proto::auth::base64;
+
+use super::{Desk, Visit, discard};
+use crate::env::{Gssapi, GssapiContext, GssapiUser, Place};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Attempt, Hold, Layer, Response};
+use crate::message::{UrlCredential, UrlProtectionSpace};
+use crate::transport::auth::{Offer, Trial, Used, negotiate_token, secret};
+
+/// Can there be tickets at all? An error says why not.
+pub(super) async fn find(place: &Place, gssapi: Option<&Arc<dyn Gssapi>>) -> Result<()> {
+    let Some(gssapi) = gssapi.cloned() else { return Err(interrupted()) };
+    place.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
+}
+
+/// A ticket and what is said of it next.
+pub(super) struct Ticket {
+    context: Box<dyn GssapiContext>,
+    token: Vec<u8>,
+    is_done: bool,
+}
+
+impl Ticket {
+    /// Gets the ticket for the host that asks: of the credential's user, or of the machine's. An error says why there is
+    /// none; nothing was sent then.
+    pub(super) async fn get(
+        attempt: &Attempt<'_>,
+        gssapi: &Option<Arc<dyn Gssapi>>,
+        space: &UrlProtectionSpace,
+        credential: Option<&UrlCredential>,
+    ) -> Result<Self> {
+        let Some(gssapi) = gssapi.clone() else { return Err(interrupted()) };
+        let (space, credential) = (space.clone(), credential.cloned());
+        let work = move || {
+            let user = credential.as_ref().and_then(|credential| {
+                Some(GssapiUser { name: credential.user()?, password: credential.password()? })
+            });
+            let mut context = gssapi.begin(space.host(), user)?;
+            let step = context.step(None)?;
+            Ok(Self { context, token: step.token, is_done: step.is_done })
+        };
+        attempt.place.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
+    }
+
+    /// Goes on with what the server says. After its end there is nothing to be said.
+    async fn hear(mut self, attempt: &Attempt<'_>, heard: Vec<u8>) -> Result<Self> {
+        if self.is_done {
+            return Ok(Self { token: Vec::new(), ..self });
+        }
+        let work = move || {
+            let step = self.context.step(Some(&heard))?;
+            Ok(Self { token: step.token, is_done: step.is_done, ..self })
+        };
+        attempt.place.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
+    }
+
+    fn value(&self) -> Option<HeaderValue> {
+        secret(&format!("Negotiate {}", base64::encode(&self.token)))
+    }
+}
+
+impl Desk {
+    /// Sends the request with the ticket, as often as the server wants to hear more of it.
+    #[allow(clippy::too_many_arguments)] // each is another's
+    pub(super) async fn show<N: Layer>(
+        &self,
+        attempt: &mut Attempt<'_>,
+        next: &N,
+        visit: &Visit<'_>,
+        ticket: Ticket,
+        offer: &Offer,
+        credential: Option<UrlCredential>,
+        trial: &mut Trial,
+    ) -> Result<Response> {
+        let hold = Hold::lasting();
+        let result = self.exchange(attempt, next, visit, ticket, &hold, trial).await;
+        attempt.hold = None;
+        hold.let_go();
+        let response = result?;
+        let is_accepted = self.is_success(&response);
+        match credential {
+            Some(credential) => {
+                if is_accepted {
+                    self.keeper(attempt).keep(&offer.space, &credential).await;
+                }
+                trial.use_up(Used { space: offer.space.clone(), credential, nonce: None });
+            }
+            None if is_accepted => {}
+            None => trial.ticket_was_refused(),
+        }
+        Ok(response)
+    }
+
+    async fn exchange<N: Layer>(
+        &self,
+        attempt: &mut Attempt<'_>,
+        next: &N,
+        visit: &Visit<'_>,
+        mut ticket: Ticket,
+        hold: &Hold,
+        trial: &mut Trial,
+    ) -> Result<Response> {
+        let mut first = None;
+        for _ in 0..MOST_LEGS {
+            attempt.hold = Some(hold.clone());
+            visit.repeat(attempt, ticket.value());
+            let response = next.load(attempt).await?;
+            let connection = attempt.stamps().connection.clone();
+            let heard = response.head.http_head().and_then(|head| negotiate_token(visit.asker, &head.fields));
+            if response.head.status_code() != Some(401) {
+                // RFC 4559 §5: a server that sends a proof and fails it is not the one the ticket is for. It need not
+                // send one.
+                if let Some(heard) = heard {
+                    let ticket = ticket.hear(attempt, heard).await.map_err(|error| unproved(error.into()))?;
+                    if !ticket.is_done {
+                        return Err(unproved("the proof is not complete".into()));
+                    }
+                }
+                return Ok(response);
+            }
+            let first = first.get_or_insert_with(|| connection.clone());
+            let is_same = match (first, &connection) {
+                (Some(first), Some(now)) => Arc::ptr_eq(first, now),
+                (first, now) => first.is_none() && now.is_none(),
+            };
+            // Another connection knows nothing of what was said on this one.
+            let (Some(heard), true) = (heard, is_same) else { return Ok(response) };
+            ticket = match ticket.hear(attempt, heard).await {
+                Ok(ticket) if !ticket.token.is_empty() => ticket,
+                Ok(_) => return Ok(response),
+                Err(error) => {
+                    trial.note(error);
+                    return Ok(response);
+                }
+            };
+            discard(response.body, attempt).await;
+        }
+        let detail = format!("{} wants to negotiate without end", attempt.request);
+        Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail))
+    }
+}
+
+fn unproved(cause: Box<dyn std::error::Error + Send + Sync>) -> UrlError {
+    let detail = "the server accepted a ticket but does not prove that it is the one the ticket is for";
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail).with_source(cause)
+}
+
+fn interrupted() -> UrlError {
+    let detail = "tickets could not be looked for: the runtime is shutting down";
+    UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail)
+}
+
+/// Kerberos needs one or two; SPNEGO may choose another mechanism first.
+const MOST_LEGS: usize = 8;
+
+#[cfg(test)]
+#[path = "negotiate_tests.rs"]
+mod tests;

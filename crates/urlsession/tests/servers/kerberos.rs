@@ -1,0 +1,340 @@
+//! Kerberos: a realm of the test's own (MIT krb5kdc), and Apache httpd with mod_auth_gssapi that asks for its tickets.
+//!
+//! The system's library reads from the environment where tickets are: the client is this test program again, in a process
+//! of its own.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use urlsession::{
+    Answer, AuthChallengeDisposition, AuthenticationMethod, Configuration, DelegateQueue, SessionDelegate,
+    Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlRequest,
+    UrlSession,
+};
+use urlsession_testkit::TestAuthority;
+
+use crate::server::{Server, free_port, stop};
+
+/// Where the client finds the server.
+const BASES: &str = "URLSESSION_TEST_BASES";
+/// And the file with the authority of its certificate.
+const ANCHOR: &str = "URLSESSION_TEST_ANCHOR";
+const HELLO: &str = "hello, servers\n";
+
+#[test]
+fn a_ticket_opens_the_door_on_both_versions_and_the_server_proves_itself() {
+    run("a_ticket_opens_the_door_on_both_versions_and_the_server_proves_itself", "tickets", |base| {
+        let session = session();
+        for _ in 0..3 {
+            let (data, response) = session.data(format!("{base}/ticket")).wait().unwrap();
+            assert_eq!(data, HELLO);
+            let response = response.http().unwrap();
+            assert_eq!(response.value("x-user"), Some("ann@URLSESSION.TEST"));
+            let proof = response.value("www-authenticate").unwrap();
+            assert!(proof.starts_with("Negotiate ") && proof.len() > 60, "{proof}");
+        }
+        let mut post = UrlRequest::new(format!("{base}/ticket").parse().unwrap());
+        post.set_http_method("POST").unwrap();
+        post.set_http_body(vec![b'x'; 100_000]);
+        assert_eq!(session.data(&post).wait().unwrap().1.status_code(), Some(200));
+    });
+}
+
+#[test]
+fn a_connection_that_is_logged_in_is_used_again() {
+    let realm = run("a_connection_that_is_logged_in_is_used_again", "tickets", |base| {
+        let session = session();
+        for number in 0..3 {
+            assert_eq!(session.data(format!("{base}/bound?{number}")).wait().unwrap().0, HELLO);
+        }
+    });
+    let Some(realm) = realm else { return };
+    // Status, and how many requests the connection had carried before.
+    let log = fs::read_to_string(realm.apache.directory.join("access")).unwrap();
+    let on_http1: Vec<_> = log.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 ")).collect();
+    assert_eq!(on_http1, ["401 0", "200 1", "200 2", "200 3"]);
+}
+
+#[test]
+fn a_user_with_a_password_needs_no_ticket() {
+    run("a_user_with_a_password_needs_no_ticket", "none", |base| {
+        let ann = UrlCredential::new("ann", "pw", UrlCredentialPersistence::ForSession);
+        let (own, asked) = answering(AuthChallengeDisposition::UseCredential(Some(ann)));
+        for _ in 0..2 {
+            assert_eq!(own.data(format!("{base}/ticket")).wait().unwrap().0, HELLO);
+        }
+        let methods = methods(&asked);
+        assert!(methods.iter().all(|method| *method == AuthenticationMethod::Negotiate), "{methods:?}");
+
+        let of_url = base.replace("://", "://ann:pw@");
+        assert_eq!(session().data(format!("{of_url}/ticket")).wait().unwrap().0, HELLO);
+    });
+}
+
+#[test]
+fn without_a_ticket_the_next_scheme_is_asked_for_and_told_why() {
+    run("without_a_ticket_the_next_scheme_is_asked_for_and_told_why", "none", |base| {
+        let response = session().data(format!("{base}/ticket")).wait().unwrap().1;
+        assert_eq!(response.status_code(), Some(401));
+        let wrong = UrlCredential::new("ann", "wrong", UrlCredentialPersistence::ForSession);
+        let (session, asked) = answering(AuthChallengeDisposition::UseCredential(Some(wrong)));
+        let response = session.data(format!("{base}/either")).wait().unwrap().1;
+        assert_eq!(response.status_code(), Some(401));
+        let methods = methods(&asked);
+        assert_eq!(methods[..2], [AuthenticationMethod::Negotiate, AuthenticationMethod::HttpBasic]);
+        let why = asked.lock().unwrap()[1].error().unwrap().to_string();
+        assert!(why.contains("Decrypt integrity check failed"), "{why}");
+    });
+}
+
+/// Runs `client` against both versions, in a process whose tickets are in the realm's file of that name. What comes back is
+/// the realm, to look at; `None` in the client's process.
+fn run(test: &str, tickets: &str, client: impl Fn(&str)) -> Option<Realm> {
+    if let Ok(bases) = std::env::var(BASES) {
+        bases.split(' ').for_each(client);
+        return None;
+    }
+    let realm = Realm::start();
+    let directory = &realm.apache.directory;
+    let mut again = Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", &format!("kerberos::{test}"), "--nocapture"]);
+    again.env("KRB5_CONFIG", directory.join("krb5.conf"));
+    again.env("KRB5CCNAME", format!("FILE:{}", directory.join(tickets).display()));
+    fs::write(directory.join("anchor"), TestAuthority::new().der()).unwrap();
+    again.env(ANCHOR, directory.join("anchor"));
+    let bases = realm.apache.bases();
+    again.env(BASES, bases.map(|base| base.replace("127.0.0.1", "localhost")).join(" "));
+    let output = again.output().unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let log = || fs::read_to_string(directory.join("error")).unwrap_or_default();
+    assert!(output.status.success(), "{}{}{}", said(&output.stdout), said(&output.stderr), log());
+    assert!(said(&output.stdout).contains("1 passed"), "the test was not found by its name");
+    Some(realm)
+}
+
+fn configuration() -> Configuration {
+    let anchors = vec![fs::read(std::env::var_os(ANCHOR).unwrap()).unwrap()];
+    Configuration { additional_trust_anchors: anchors, ..Configuration::ephemeral() }
+}
+
+fn session() -> UrlSession {
+    UrlSession::new(configuration())
+}
+
+/// A session whose delegate gives one answer to all who ask for a user, and what it was asked.
+fn answering(answer: AuthChallengeDisposition) -> (UrlSession, Arc<Mutex<Vec<UrlAuthenticationChallenge>>>) {
+    let asked = Arc::<Mutex<Vec<_>>>::default();
+    let delegate = Arc::new(Answering { answer, asked: asked.clone() });
+    (UrlSession::with_delegate(configuration(), delegate, DelegateQueue::serial()), asked)
+}
+
+fn methods(asked: &Mutex<Vec<UrlAuthenticationChallenge>>) -> Vec<AuthenticationMethod> {
+    let asked = asked.lock().unwrap();
+    asked.iter().map(|challenge| challenge.protection_space().authentication_method()).collect()
+}
+
+struct Answering {
+    answer: AuthChallengeDisposition,
+    asked: Arc<Mutex<Vec<UrlAuthenticationChallenge>>>,
+}
+
+impl TaskDelegate for Answering {
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
+            return Answer::default_handling();
+        }
+        self.asked.lock().unwrap().push(challenge.clone());
+        // Once: what was refused is not given again.
+        match challenge.previous_failure_count() {
+            0 => self.answer.clone().into(),
+            _ => Answer::default_handling(),
+        }
+    }
+}
+
+impl SessionDelegate for Answering {}
+
+/// A realm with the user `ann`, whose password is `pw`, and the service `HTTP/localhost`. Ann's ticket is in the file
+/// `tickets`.
+struct Realm {
+    // Before the directory goes.
+    _kdc: Kdc,
+    apache: Server,
+}
+
+struct Kdc(Child);
+
+impl Drop for Kdc {
+    fn drop(&mut self) {
+        stop(&mut self.0);
+    }
+}
+
+impl Realm {
+    fn start() -> Self {
+        let port = free_port();
+        let apache = Server::start("kerberos", |directory, plain, secure| {
+            make_realm(directory, port);
+            make_apache(directory, plain, secure)
+        });
+        let directory = &apache.directory;
+        let mut kdc = within(directory, "krb5kdc");
+        let kdc = kdc.arg("-n").stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap();
+        let kdc = Kdc(kdc);
+        let start = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(start.elapsed() < Duration::from_secs(20), "the KDC does not listen");
+            std::thread::yield_now();
+        }
+        let tickets = format!("FILE:{}", directory.join("tickets").display());
+        say(within(directory, "kinit").args(["-c", &tickets, "ann"]), "pw\n");
+        Self { _kdc: kdc, apache }
+    }
+}
+
+fn make_realm(directory: &Path, port: u16) {
+    let d = directory.display();
+    let client = format!(
+        "[libdefaults]
+ default_realm = URLSESSION.TEST
+ dns_lookup_kdc = false
+ dns_lookup_realm = false
+ dns_canonicalize_hostname = false
+ rdns = false
+ udp_preference_limit = 1
+[realms]
+ URLSESSION.TEST = {{
+  kdc = 127.0.0.1:{port}
+ }}
+[domain_realm]
+ localhost = URLSESSION.TEST
+"
+    );
+    let kdc = format!(
+        "[kdcdefaults]
+ kdc_listen = 127.0.0.1:{port}
+ kdc_tcp_listen = 127.0.0.1:{port}
+[realms]
+ URLSESSION.TEST = {{
+  database_name = {d}/principal
+  key_stash_file = {d}/stash
+  acl_file = {d}/acl
+ }}
+[logging]
+ kdc = FILE:{d}/kdc.log
+"
+    );
+    fs::write(directory.join("krb5.conf"), client).unwrap();
+    fs::write(directory.join("kdc.conf"), kdc).unwrap();
+    say(within(directory, "kdb5_util").args(["create", "-s"]), "master\nmaster\n");
+    for query in [
+        "addprinc -pw pw ann".to_owned(),
+        "addprinc -randkey HTTP/localhost".into(),
+        format!("ktadd -k {d}/keytab HTTP/localhost"),
+    ] {
+        say(within(directory, "kadmin.local").args(["-q", &query]), "");
+    }
+}
+
+fn make_apache(directory: &Path, plain: u16, secure: u16) -> Command {
+    let d = directory.display();
+    let modules: String = [
+        "mpm_event",
+        "authz_core",
+        "authz_user",
+        "authn_core",
+        "authn_file",
+        "auth_basic",
+        "auth_gssapi",
+        "alias",
+        "headers",
+        "ssl",
+        "http2",
+    ]
+    .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+    .concat();
+    // Nothing of one is handed on to another.
+    let doors: String =
+        [("/ticket", ""), ("/bound", "GssapiConnectionBound On"), ("/either", "GssapiBasicAuth On")]
+            .map(|(path, more)| {
+                format!(
+                    "Alias {path} {d}/www/index.html
+<Location {path}>
+  AuthType GSSAPI
+  AuthName tickets
+  GssapiCredStore keytab:{d}/keytab
+  GssapiAllowedMech krb5
+  {more}
+  Require valid-user
+  Header always set X-User %{{REMOTE_USER}}s
+</Location>
+"
+                )
+            })
+            .concat();
+    let configuration = format!(
+        r#"
+ServerRoot {d}
+ServerName localhost
+{modules}
+PidFile {d}/pid
+ErrorLog {d}/error
+LogFormat "%H %>s %k" short
+CustomLog {d}/access short
+Listen 127.0.0.1:{plain}
+Listen 127.0.0.1:{secure}
+User www-data
+Group www-data
+DocumentRoot {d}/www
+DefaultRuntimeDir {d}
+<Directory {d}/www>
+  Require all granted
+</Directory>
+{doors}
+<VirtualHost 127.0.0.1:{plain}>
+  Protocols http/1.1
+</VirtualHost>
+<VirtualHost 127.0.0.1:{secure}>
+  Protocols h2 http/1.1
+  SSLEngine on
+  SSLCertificateFile {d}/server.pem
+  SSLCertificateKeyFile {d}/server.key
+</VirtualHost>
+"#
+    );
+    fs::write(directory.join("apache.conf"), configuration).unwrap();
+    // The server gives up root for www-data.
+    let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
+    let mut command = within(directory, "apache2");
+    command.arg("-f").arg(directory.join("apache.conf")).args(["-D", "FOREGROUND"]);
+    command
+}
+
+/// A program that knows this realm only, and leaves nothing elsewhere.
+fn within(directory: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("KRB5_CONFIG", directory.join("krb5.conf"));
+    command.env("KRB5_KDC_PROFILE", directory.join("kdc.conf"));
+    command.env("KRB5RCACHENAME", "none:");
+    command
+}
+
+/// Runs a program to its end with this input.
+fn say(command: &mut Command, input: &str) {
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut process =
+        command.spawn().unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
