@@ -3,6 +3,7 @@
 //! It decides nothing. Apple: *URLSessionConfiguration*.
 
 mod multipath;
+mod proxy;
 mod transport_security;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::multipath::MultipathServiceType;
+pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub(crate) use self::transport_security::is_loopback;
 pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
 use crate::env::Environment;
@@ -64,7 +66,8 @@ pub struct Configuration {
     /// Must names be validated by DNSSEC (false)? The system's resolver does not tell whether it has validated an
     /// answer: a name that has to be looked up fails with [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless
     /// the environment's resolver [validates](crate::environment::Resolve::validates_dnssec). Addresses and
-    /// `localhost` need no names. Connections are not shared with loads that do not require it.
+    /// `localhost` need no names. A proxy looks names up by itself: only its own is validated here. Connections are
+    /// not shared with loads that do not require it.
     #[doc(alias = "requiresDNSSECValidation")]
     pub requires_dnssec_validation: bool,
     /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
@@ -88,6 +91,14 @@ pub struct Configuration {
     /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
     #[doc(alias = "httpMaximumConnectionsPerHost")]
     pub http_maximum_connections_per_host: usize,
+    /// The proxies of the session (none). `None` will mean those of the system's settings once this library reads them,
+    /// and is no proxy until then; an empty dictionary is no proxy for good.
+    #[doc(alias = "connectionProxyDictionary")]
+    pub connection_proxy_dictionary: Option<ProxyDictionary>,
+    /// Proxies by domain (none). The first that is for a host is used, and wins over the dictionary; a host that none is
+    /// for goes the dictionary's way. The first 255 count.
+    #[doc(alias = "proxyConfigurations")]
+    pub proxy_configurations: Vec<ProxyConfiguration>,
     /// Stored only (false): requests are never pipelined, as in Apple's loader since it left its classic one. One slow
     /// answer holds up all behind it, many servers and proxies answer pipelined requests wrongly, and HTTP/2 does
     /// better.
@@ -192,6 +203,8 @@ impl Default for Configuration {
             http_cookie_accept_policy: HttpCookieAcceptPolicy::OnlyFromMainDocumentDomain,
             http_should_set_cookies: true,
             http_maximum_connections_per_host: 6,
+            connection_proxy_dictionary: None,
+            proxy_configurations: Vec::new(),
             http_should_use_pipelining: false,
             url_credential_storage: Some(UrlCredentialStorage::shared()),
             http_versions: HttpVersions::Automatic,

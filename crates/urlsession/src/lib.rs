@@ -38,7 +38,7 @@ pub use url::Url;
 
 pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, PinnedDomain,
-    TlsVersion,
+    ProxyConfiguration, ProxyDictionary, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{

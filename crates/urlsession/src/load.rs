@@ -220,6 +220,8 @@ pub(crate) struct Facts {
     pub(crate) secure: Option<(Instant, Instant)>,
     pub(crate) local: Option<std::net::SocketAddr>,
     pub(crate) remote: Option<std::net::SocketAddr>,
+    /// Is `remote` a proxy?
+    pub(crate) is_proxy: bool,
     /// The interface of `local`, if somebody wants to know.
     pub(crate) interface: Option<Interface>,
     /// The ALPN name of the protocol spoken.

@@ -33,6 +33,7 @@ mod order_by_kind;
 mod parts;
 mod priority;
 mod progress;
+mod proxies;
 mod publisher;
 mod redirects;
 mod requests;

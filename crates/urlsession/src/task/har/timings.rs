@@ -122,6 +122,7 @@ mod tests {
             secure: Some((at(60), at(100))),
             local: None,
             remote: None,
+            is_proxy: false,
             protocol: "h2",
             tls_version: None,
             tls_cipher_suite: None,
