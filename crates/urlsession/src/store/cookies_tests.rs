@@ -145,10 +145,9 @@ fn a_file_that_cannot_be_used_costs_its_contents_and_nothing_more() {
                 storage.set_cookie(cookie("a", "b", &format!("site{number}.com"), Some("600")));
             });
             flush(&storage);
-            let open = Arc::downgrade(&storage.0);
             drop(storage);
-            // A writer may still hold it; only when it is closed is everything in the one file.
-            while open.strong_count() > 0 {
+            // A writer may still hold it; only when it is closed, and the log gone, is everything in the one file.
+            while path.with_extension("db-wal").exists() {
                 std::thread::yield_now();
             }
             let length = fs::metadata(path).unwrap().len();

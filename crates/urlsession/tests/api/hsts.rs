@@ -212,3 +212,22 @@ fn a_session_flushes_and_resets_its_store() {
     block_on(session.reset());
     assert!(!storage.is_known_host("site.test"));
 }
+
+#[test]
+fn the_first_cleartext_url_of_a_run_is_upgraded_if_an_earlier_run_learned_of_its_host() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("below")).unwrap();
+    for wire in TLS {
+        let web = Web::on(wire);
+        let with = |path: &str| Configuration {
+            hsts_storage: Some(HstsStorage::at(folder.path().join(path))),
+            ..web.configuration.clone()
+        };
+        let session = UrlSession::new(with("hsts.db"));
+        web.visit(&session, "site.test", "max-age=100000");
+        block_on(session.flush());
+        // The same file by another path: a store of its own, as in another process.
+        let later = UrlSession::new(with("below/../hsts.db"));
+        assert!(web.is_upgraded(&later, "site.test") && !web.is_upgraded(&later, "other.test"));
+    }
+}

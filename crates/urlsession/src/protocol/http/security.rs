@@ -78,9 +78,11 @@ fn upgraded(url: &Url) -> Option<Url> {
 
 /// What the host wants for the future (RFC 6797 §8.1): told over TLS that was good by itself, in this very response.
 fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
+    // A proxy may be spoken to over TLS about what is not.
+    let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
     let stamps = attempt.stamps();
     let facts = stamps.connection.as_ref()?;
-    let is_safe = facts.secure.is_some() && !facts.is_loosened;
+    let is_safe = is_https && facts.secure.is_some() && !facts.is_loosened;
     let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
     if !is_safe || is_kept {
         return None;
