@@ -14,7 +14,12 @@ fn loads_go_through_the_proxy() {
     let (url, anchor) = (secure.url("/Peru"), authority(&secure));
     let run = get(&["--proxy", &format!("http://{at}"), "--cacert", &anchor, "--json", &url]);
     assert_eq!(run.ok(), "Lima");
-    assert_eq!(run.json()["metrics"]["transaction_metrics"][0]["is_proxy_connection"], true, "{}", run.stderr);
+    assert_eq!(
+        run.json()["metrics"]["transaction_metrics"][0]["is_proxy_connection"],
+        true,
+        "{}",
+        run.stderr
+    );
     let tunnel = format!("CONNECT localhost:{}", secure.port());
     assert_eq!(proxy.lines(), [format!("GET {}", plain.url("/Peru")), tunnel]);
 }

@@ -77,7 +77,7 @@ fn bodies_pass_through_proxies() {
     on_every_wire(|origin| {
         let proxy = Proxy::start();
         let session = UrlSession::new(through(origin, &proxy));
-        load(&session, &request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
+        load(&session, request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
         let sent = origin.requests().remove(0);
         assert_eq!((&*sent.method, &*sent.text()), ("POST", "hello"));
     });

@@ -7,12 +7,13 @@ use urlsession::{
     CachePolicy, CachedUrlResponse, Characters, Configuration, DataTask, DataTaskPublisher,
     DomainResolutionProtocol, DownloadTask, ExceptionDomain, HttpCookie, HttpCookieAcceptPolicy,
     HttpCookiePropertyKey, HttpCookieStorage, HttpCookieStringPolicy, HttpUrlResponse, Lines,
-    MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, Progress, ProxyConfiguration, ProxyDictionary, ResourceFetchType,
-    ResponseDisposition, SessionDelegate, StoragePolicy, StreamTask, Task, TaskDelegate, TaskMetrics,
-    TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UploadTask, UrlAuthenticationChallenge,
-    UrlCache, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlError, UrlErrorCode,
-    UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlProtocol,
-    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession,
+    MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, Progress, ProxyConfiguration,
+    ProxyDictionary, ResourceFetchType, ResponseDisposition, SessionDelegate, StoragePolicy, StreamTask,
+    Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion, TransactionMetrics, UnicodeScalars, UploadTask,
+    UrlAuthenticationChallenge, UrlCache, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage,
+    UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse,
+    UrlSession,
 };
 
 /// A type.
