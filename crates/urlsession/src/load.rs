@@ -228,6 +228,8 @@ pub(crate) struct Facts {
     pub(crate) protocol: &'static str,
     pub(crate) tls_version: Option<u16>,
     pub(crate) tls_cipher_suite: Option<u16>,
+    /// The server is trusted by its delegate's word alone.
+    pub(crate) is_loosened: bool,
 }
 
 /// What a load answers.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use super::pool::Origin;
 use super::route::{Proxy, Route};
 use super::stream::Stream;
-use super::tls::{Handshaken, Peer, Tls};
+use super::tls::{Handshaken, Peer, Standing, Tls};
 use super::tunnel::{Step, Tunnel};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
@@ -56,6 +56,7 @@ pub(super) async fn connect(
         protocol: "http/1.1",
         tls_version: None,
         tls_cipher_suite: None,
+        is_loosened: false,
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
@@ -63,7 +64,10 @@ pub(super) async fn connect(
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
             match tls.handshake(config, peer, wire, challenger, identity.take()).await? {
-                Handshaken::Done(stream) => break stream,
+                Handshaken::Done(stream, standing) => {
+                    facts.is_loosened = standing == Standing::Loosened;
+                    break stream;
+                }
                 // Once: with an identity there is nothing more to ask for.
                 Handshaken::WantsIdentity(wanted) => {
                     identity = Some(wanted);

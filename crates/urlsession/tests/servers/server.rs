@@ -59,9 +59,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // With what it has started: the process leads a group of its own.
+        // With what it has started: the process leads a group of its own. A server that is asked to end tidies up.
         let group = format!("-{}", self.process.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let signal = |name| Command::new("kill").args([name, "--", &group]).stderr(Stdio::null()).status();
+        let _ = signal("-TERM");
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(15) {
+            std::thread::yield_now();
+        }
+        let _ = signal("-KILL");
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.directory);

@@ -126,6 +126,7 @@ mod tests {
             protocol: "h2",
             tls_version: None,
             tls_cipher_suite: None,
+            is_loosened: false,
         })
     }
 
