@@ -9,6 +9,12 @@ use crate::message::{UrlCredential, UrlCredentialPersistence};
 /// (RFC 9110 §9.3.6), which is itself spoken to in cleartext. A scheme without a proxy that is enabled and has a host is
 /// loaded directly. Proxies are used for this machine too, unless `exceptions_list` names it. A proxy that cannot be
 /// reached fails the load: nothing goes around it.
+///
+/// A proxy that wants to know who one is, by Basic, Digest or NTLM, is answered as servers are: with a stored credential
+/// for its [protection space](crate::UrlProtectionSpace::proxy), or what the delegate says. Refused in the end, it is the
+/// response of an `http` URL; a load through a tunnel fails with
+/// [`UserAuthenticationRequired`](crate::UrlErrorCode::UserAuthenticationRequired). A `Proxy-Authorization` of the request's
+/// own goes to the proxy that is asked for its URL, in place of any other, and is not sent through tunnels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyDictionary {
     /// Is there a proxy of `http` URLs (false)?

@@ -157,11 +157,8 @@ impl Leg<'_> {
         loop {
             match tunnel.step(wire).await? {
                 Step::Open(open) => return Ok((open, remote)),
-                Step::Again(again, Some(same)) => (tunnel, wire) = (again, same),
-                Step::Again(again, None) => {
-                    tunnel = again;
-                    (wire, remote) = self.dial(&[remote]).await?;
-                }
+                Step::Again(Some(same)) => wire = same,
+                Step::Again(None) => (wire, remote) = self.dial(&[remote]).await?,
             }
         }
     }

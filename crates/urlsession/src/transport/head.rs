@@ -146,7 +146,7 @@ impl RequestHead<'_> {
     /// What is for the proxy is not sent through its tunnel (RFC 9110 §11.7.2).
     fn may_send(&self, name: &str) -> bool {
         let is_for_proxy = || name.eq_ignore_ascii_case("proxy-authorization");
-        !is_framing(name) && !(matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
+        !(is_framing(name) || matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
     }
 
     fn implied(&self, mut field: impl FnMut(&str, &str)) {

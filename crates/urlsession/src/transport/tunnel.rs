@@ -36,11 +36,11 @@ pub(super) struct Tunnel<'a> {
 }
 
 /// What came of one request.
-pub(super) enum Step<'a> {
+pub(super) enum Step {
     /// The other end is the origin's.
     Open(Wire),
     /// The proxy asked, and there is an answer; over the same connection if it is still open.
-    Again(Tunnel<'a>, Option<Wire>),
+    Again(Option<Wire>),
 }
 
 /// The target of the request for a tunnel to the origin.
@@ -64,8 +64,8 @@ impl<'a> Tunnel<'a> {
     }
 
     /// Asks the proxy at the other end once.
-    pub(super) async fn step(mut self, mut wire: Wire) -> Result<Step<'a>> {
-        let Self { config, proxy, target, .. } = self;
+    pub(super) async fn step(&mut self, mut wire: Wire) -> Result<Step> {
+        let Self { config, proxy, target, .. } = *self;
         let out = request(config, target, self.passport.value());
         let broken = |error| closed(proxy, Some(error));
         wire.write_all(&out).await.map_err(broken)?;
@@ -93,7 +93,7 @@ impl<'a> Tunnel<'a> {
             Err(_) => false,
         };
         if is_answered {
-            return Ok(Step::Again(self, wire));
+            return Ok(Step::Again(wire));
         }
         let detail = refusal(proxy, target, &said).detail().to_owned();
         Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Connect, detail))

@@ -1,11 +1,14 @@
 //! Proxies as applications see them: which way a load takes, what the proxy gets to see, and what it never does.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use urlsession::{
     Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
     ProxyConfiguration, ProxyDictionary, UrlCredential, UrlCredentialPersistence as Persistence,
     UrlErrorCode, UrlProtectionSpaceProxyType as ProxyType, UrlSession,
 };
-use urlsession_testkit::{Origin, Proxy, ProxyFault, ProxyLogin, Reply, Wire};
+use urlsession_testkit::{Accept, Origin, Proxy, ProxyFault, ProxyLogin, Reply, Wire};
 
 use crate::support::*;
 
@@ -77,7 +80,7 @@ fn bodies_pass_through_proxies() {
     on_every_wire(|origin| {
         let proxy = Proxy::start();
         let session = UrlSession::new(through(origin, &proxy));
-        load(&session, &request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
+        load(&session, request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
         let sent = origin.requests().remove(0);
         assert_eq!((&*sent.method, &*sent.text()), ("POST", "hello"));
     });
@@ -503,5 +506,50 @@ fn a_client_certificate_is_shown_through_a_new_tunnel() {
         assert_eq!(load(&session, origin.url("/Peru")).unwrap().0, "Lima");
         assert_eq!(origin.requests()[0].tls.as_ref().unwrap().client_certificates.len(), 1);
         assert_eq!(refused(&proxy), 1, "the second tunnel is asked for with a login");
+    }
+}
+
+#[test]
+fn a_proxy_that_never_makes_the_tunnel_runs_into_the_timeout() {
+    let (origin, silent) = (Origin::start(Wire::TlsH2), Origin::builder().accept(Accept::Stall).start());
+    let clock = HandClock::new();
+    let mut configuration = with_tunnels(&origin, vec![tunnel(silent.port())]);
+    configuration.environment.clock = Arc::new(clock.clone());
+    let (session, recorder) = with_recorder(configuration, Recorder::new());
+    let mut asked = request(&origin.url("/Peru"), "GET", None);
+    asked.set_timeout_interval(Duration::from_secs(1));
+    session.data_task(asked).resume();
+    clock.advance_until(Duration::from_secs(1), || !recorder.log().completions.is_empty());
+    let error = recorder.completed(1).completions[0].clone().unwrap();
+    assert_eq!(error.code(), UrlErrorCode::TimedOut);
+    assert_eq!(origin.connection_count(), 0);
+}
+
+#[test]
+fn no_login_with_a_proxy_follows_a_redirect_to_where_there_is_none() {
+    let (through_proxy, direct) = (Origin::start(Wire::H1), Origin::start(Wire::TlsH1));
+    let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
+    let mut configuration = through(&direct, &proxy);
+    configuration.connection_proxy_dictionary.as_mut().unwrap().https_enable = false;
+    let (session, _) = with_recorder(configuration, as_ann("pw"));
+    for _ in 0..2 {
+        through_proxy.enqueue("/there", Reply::new(302).header("Location", direct.url("/Peru")));
+        assert_eq!(load(&session, through_proxy.url("/there")).unwrap().0, "Lima");
+    }
+    let at_origins: Vec<_> = through_proxy.requests().into_iter().chain(direct.requests()).collect();
+    assert_eq!(at_origins.len(), 4);
+    assert!(at_origins.iter().all(|it| it.header("proxy-authorization").is_none()));
+}
+
+#[test]
+fn a_body_is_sent_again_to_a_proxy_that_asked_for_a_login() {
+    for (login, _) in LOGINS {
+        on_every_wire(|origin| {
+            let proxy = Proxy::with_login(login);
+            let (session, _) = with_recorder(through(origin, &proxy), as_ann("pw"));
+            load(&session, request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
+            let sent = origin.requests();
+            assert_eq!((sent.len(), &*sent[0].text()), (1, "hello"));
+        });
     }
 }

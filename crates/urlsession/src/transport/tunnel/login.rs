@@ -94,8 +94,8 @@ impl<'a> Passport<'a> {
     }
 
     /// The proxy has made the tunnel: what was shown is good.
-    pub(super) async fn accepted(self, head: &HttpHead) {
-        let (used, mut login, expectation) = match self.shown {
+    pub(super) async fn accepted(&mut self, head: &HttpHead) {
+        let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, Shown::Nothing) {
             Shown::Nothing => return,
             Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => {
                 return self.keeper.keep(&used.space, &used.credential).await;
