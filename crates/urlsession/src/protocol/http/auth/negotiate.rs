@@ -38,6 +38,11 @@ impl Ticket {
         space: &UrlProtectionSpace,
         credential: Option<&UrlCredential>,
     ) -> Result<Self> {
+        // A name without a realm is not asked for at whatever realm this machine knows of: it is meant for another scheme.
+        if credential.is_some_and(|credential| !credential.user().is_some_and(|user| user.contains('@'))) {
+            let detail = "a user of Negotiate is named with a realm: user@REALM";
+            return Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
+        }
         let (gssapi, space, credential) = (gssapi.clone(), space.clone(), credential.cloned());
         let work = move || {
             let user = credential.as_ref().and_then(|credential| {
