@@ -123,7 +123,7 @@ fn run(test: &str, tickets: &str, client: impl Fn(&str)) -> Option<Realm> {
     fs::write(directory.join("anchor"), TestAuthority::new().der()).unwrap();
     again.env(ANCHOR, directory.join("anchor"));
     match tickets {
-        "ntlm" => again.env("NTLM_USER_FILE", directory.join("ntlm")),
+        "ntlm" => again.env("NTLM_USER_FILE", directory.join("users")),
         // What other mechanisms are installed here is of no importance.
         _ => again.env("GSS_MECH_CONFIG", "/dev/null"),
     };
@@ -341,12 +341,12 @@ DefaultRuntimeDir {d}
 </VirtualHost>
 "#
     );
-    fs::write(directory.join("ntlm"), "DOMAIN:ann:pw\n").unwrap();
+    fs::write(directory.join("users"), "DOMAIN:ann:pw\n").unwrap();
     fs::write(directory.join("apache.conf"), configuration).unwrap();
     // The server gives up root for www-data.
     let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
     let mut command = within(directory, "apache2");
-    command.env("NTLM_USER_FILE", directory.join("ntlm"));
+    command.env("NTLM_USER_FILE", directory.join("users"));
     command.arg("-f").arg(directory.join("apache.conf")).args(["-D", "FOREGROUND"]);
     command
 }
