@@ -17,8 +17,10 @@ mod lines;
 mod network;
 mod page;
 mod redirects;
+mod security;
 mod styles;
 mod suspend;
+mod trust;
 mod witness;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,6 +37,8 @@ const STOPS: &[Stop] = &[
     styles::STOP,
     redirects::STOP,
     auth::STOP,
+    security::STOP,
+    trust::STOP,
     gzip::STOP,
     cache::STOP,
     closed::STOP,

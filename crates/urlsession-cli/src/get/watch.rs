@@ -17,6 +17,7 @@ pub(super) struct Watch {
     pub(super) follows: bool,
     pub(super) is_verbose: bool,
     pub(super) login: Option<Login>,
+    pub(super) proxy_login: Option<Login>,
 }
 
 /// The responses before the final one: informational ones and redirects, in order.
@@ -65,7 +66,9 @@ impl TaskDelegate for Watch {
         if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose) {
             tell(&show::response_head(response, "< "));
         }
-        Answer::now(login::answer(self.login.as_ref(), challenge))
+        let is_proxy = challenge.protection_space().is_proxy();
+        let login = if is_proxy { &self.proxy_login } else { &self.login };
+        Answer::now(login::answer(login.as_ref(), challenge))
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {

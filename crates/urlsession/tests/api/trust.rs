@@ -260,6 +260,28 @@ fn a_resumed_session_is_judged_again() {
     assert_eq!(trust(1).evaluate().unwrap_err().code(), UrlErrorCode::ServerCertificateUntrusted);
 }
 
+#[test]
+fn what_one_tasks_delegate_trusted_is_not_resumed_by_a_task_without_one() {
+    let origin = origin(Wire::TlsH1, TestAuthority::new().self_signed());
+    let session = UrlSession::new(configuration(&origin));
+    struct Trusting;
+    impl TaskDelegate for Trusting {
+        fn did_receive_challenge(
+            &self,
+            _: &Task,
+            challenge: &UrlAuthenticationChallenge,
+        ) -> Answer<Disposition> {
+            let trust = challenge.protection_space().server_trust().unwrap().clone();
+            Disposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
+        }
+    }
+    origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+    session.data(origin.url("/a")).delegate(Trusting).wait().unwrap();
+    let error = session.data(origin.url("/a")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::ServerCertificateUntrusted, "{error}");
+    assert_eq!(origin.requests().len(), 1);
+}
+
 /// An origin under a name that is not this machine's.
 fn elsewhere(certificate: Certificate) -> (Origin, Configuration, String) {
     let origin = origin(Wire::TlsH1, certificate);

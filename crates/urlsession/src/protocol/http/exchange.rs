@@ -46,6 +46,7 @@ impl Layer for Exchange {
         let head = RequestHead {
             request: &request,
             url,
+            route: key.route(),
             defaults: &self.defaults,
             added: &added,
             content_type: implied_content_type(&request),

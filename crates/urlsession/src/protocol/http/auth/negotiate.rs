@@ -8,16 +8,15 @@ use std::sync::Arc;
 use http::HeaderValue;
 use urlsession_proto::auth::base64;
 
-use super::spaces::{Offer, negotiate_token};
-use super::verdict::{Trial, Used};
-use super::{Auth, discard, is_success, repeat, schemes};
+use super::{Desk, Visit, discard};
 use crate::env::{Gssapi, GssapiContext, GssapiUser};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Hold, Layer, Response};
-use crate::message::{UrlCredential, UrlProtectionSpace};
+use crate::message::{UrlCredential, UrlProtectionSpace, UrlResponse};
+use crate::transport::auth::{Offer, Trial, Used, negotiate_token, offers, secret};
 
 /// Can there be tickets at all? An error says why not.
-pub(super) async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
+async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
     let gssapi = gssapi.clone();
     attempt.place.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
 }
@@ -68,30 +67,49 @@ impl Ticket {
     }
 
     fn value(&self) -> Option<HeaderValue> {
-        schemes::secret(&format!("Negotiate {}", base64::encode(&self.token)))
+        secret(&format!("Negotiate {}", base64::encode(&self.token)))
     }
 }
 
-impl<N: Layer> Auth<N> {
+impl Desk {
+    /// Nobody is asked for a ticket where none can be had.
+    pub(super) async fn look_for_tickets(
+        &self,
+        attempt: &Attempt<'_>,
+        visit: &Visit<'_>,
+        response: &UrlResponse,
+        trial: &mut Trial,
+    ) {
+        let Some((gssapi, head)) = self.gssapi.as_ref().zip(response.http_head()) else { return };
+        if offers(visit.asker, &head.fields, true).iter().any(Offer::is_negotiate)
+            && let Err(error) = find(attempt, gssapi).await
+        {
+            trial.without_tickets(error);
+        }
+    }
+
     /// Sends the request with the ticket, as often as the server wants to hear more of it.
-    pub(super) async fn show(
+    #[allow(clippy::too_many_arguments)] // what one try is made of
+    pub(super) async fn show<N: Layer>(
         &self,
         attempt: &mut Attempt<'_>,
+        next: &N,
+        visit: &Visit<'_>,
         ticket: Ticket,
         offer: &Offer,
         credential: Option<UrlCredential>,
         trial: &mut Trial,
     ) -> Result<Response> {
         let hold = Hold::lasting();
-        let result = self.exchange(attempt, ticket, &hold, trial).await;
+        let result = self.exchange(attempt, next, visit, ticket, &hold, trial).await;
         attempt.hold = None;
         hold.let_go();
         let response = result?;
-        let is_accepted = is_success(response.head.status_code());
+        let is_accepted = self.is_success(&response);
         match credential {
             Some(credential) => {
                 if is_accepted {
-                    self.keep(attempt, &offer.space, &credential).await;
+                    self.keeper(attempt).keep(&offer.space, &credential).await;
                 }
                 trial.use_up(Used { space: offer.space.clone(), credential, nonce: None });
             }
@@ -101,9 +119,11 @@ impl<N: Layer> Auth<N> {
         Ok(response)
     }
 
-    async fn exchange(
+    async fn exchange<N: Layer>(
         &self,
         attempt: &mut Attempt<'_>,
+        next: &N,
+        visit: &Visit<'_>,
         mut ticket: Ticket,
         hold: &Hold,
         trial: &mut Trial,
@@ -111,10 +131,10 @@ impl<N: Layer> Auth<N> {
         let mut first = None;
         for _ in 0..MOST_LEGS {
             attempt.hold = Some(hold.clone());
-            repeat(attempt, ticket.value());
-            let response = self.next.load(attempt).await?;
+            visit.repeat(attempt, ticket.value());
+            let response = next.load(attempt).await?;
             let connection = attempt.stamps().connection.clone();
-            let heard = response.head.http_head().and_then(|head| negotiate_token(&head.fields));
+            let heard = response.head.http_head().and_then(|head| negotiate_token(visit.asker, &head.fields));
             if response.head.status_code() != Some(401) {
                 // RFC 4559 §5: a server that sends a proof and fails it is not the one the ticket is for. It need not
                 // send one.

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::super::super::test_support::{Reply, Script, run, run_answered};
+use super::super::Auth;
 use super::*;
 use crate::env::GssapiStep;
 use crate::message::AuthChallengeDisposition as Disposition;
@@ -155,7 +156,7 @@ fn a_server_that_proves_to_be_another_fails_the_load() {
             run_answered(&room, request("http://a/"), [Disposition::UseCredential(Some(ann_of_realm()))]);
         let error = result.err().unwrap();
         assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
-        assert!(room.storage.unwrap().all_credentials().is_empty(), "nothing is kept");
+        assert!(room.server.storage.unwrap().all_credentials().is_empty(), "nothing is kept");
     }
 }
 
@@ -212,7 +213,7 @@ fn a_delegate_may_give_a_user_with_a_password_who_is_kept_if_it_worked() {
     let room = room(&script, &tickets);
     assert!(run_answered(&room, request("http://a/"), [answer]).0.is_ok());
     assert_eq!(*tickets.log.lock().unwrap(), ["ann@REALM:pw to a"]);
-    let kept = room.storage.unwrap().all_credentials();
+    let kept = room.server.storage.unwrap().all_credentials();
     let (space, credentials) = kept.iter().next().unwrap();
     assert_eq!(space.authentication_method(), AuthenticationMethod::Negotiate);
     assert_eq!(credentials[0].user(), Some("ann@REALM"));

@@ -6,7 +6,7 @@ use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpa
 
 /// The tries of one request.
 #[derive(Default)]
-pub(super) struct Trial {
+pub(crate) struct Trial {
     /// Of the URL, until it was used.
     of_url: Option<UrlCredential>,
     /// The same for as long as the request lasts.
@@ -18,20 +18,21 @@ pub(super) struct Trial {
     tries: usize,
     error: Option<UrlError>,
     has_shown_ticket: bool,
+    has_no_tickets: bool,
 }
 
 /// A credential that was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Used {
-    pub(super) space: UrlProtectionSpace,
-    pub(super) credential: UrlCredential,
+pub(crate) struct Used {
+    pub(crate) space: UrlProtectionSpace,
+    pub(crate) credential: UrlCredential,
     /// Of Digest.
-    pub(super) nonce: Option<String>,
+    pub(crate) nonce: Option<String>,
 }
 
 /// What to do about a response that asks.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// Nothing: it is the answer.
     Deliver,
     /// Try this.
@@ -41,19 +42,19 @@ pub(super) enum Asked {
 }
 
 impl Trial {
-    pub(super) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
+    pub(crate) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
         let is_named = |credential: &UrlCredential| credential.user().is_some_and(|user| !user.is_empty());
         let named = of_url.clone().filter(is_named);
         Self { of_url, named, used, ..Self::default() }
     }
 
     /// A credential was sent.
-    pub(super) fn use_up(&mut self, used: Used) {
+    pub(crate) fn use_up(&mut self, used: Used) {
         self.used = Some(used);
     }
 
     /// The server asks, or asks again.
-    pub(super) fn asked(
+    pub(crate) fn asked(
         &mut self,
         mut offers: Vec<Offer>,
         is_usable: impl Fn(&Offer, &UrlCredential) -> bool,
@@ -72,7 +73,9 @@ impl Trial {
                 self.refused.push(used.credential);
             }
         }
-        offers.retain(|offer| !self.has_rejected(&offer.space));
+        offers.retain(|offer| {
+            !self.has_rejected(&offer.space) && !(self.has_no_tickets && offer.is_negotiate())
+        });
         if offers.is_empty() {
             return Asked::Deliver;
         }
@@ -83,14 +86,14 @@ impl Trial {
     }
 
     /// A stored credential, unless it was refused already, or is another user's than the one the URL names.
-    pub(super) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
+    pub(crate) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
         let named = self.named.as_ref();
         let stored = stored.filter(|stored| named.is_none_or(|named| named.user() == stored.user()));
         stored.filter(|stored| !self.refused.iter().any(|refused| is_same(refused, stored)))
     }
 
     /// The question as others see it.
-    pub(super) fn challenge(
+    pub(crate) fn challenge(
         &mut self,
         space: &UrlProtectionSpace,
         stored: Option<&UrlCredential>,
@@ -106,12 +109,18 @@ impl Trial {
         )
     }
 
-    pub(super) fn reject(&mut self, space: UrlProtectionSpace) {
+    pub(crate) fn reject(&mut self, space: UrlProtectionSpace) {
         self.rejected.push(space);
     }
 
-    pub(super) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
+    pub(crate) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
         self.rejected.contains(space)
+    }
+
+    /// There are no tickets on this machine, and why.
+    pub(crate) fn without_tickets(&mut self, error: UrlError) {
+        self.has_no_tickets = true;
+        self.note(error);
     }
 
     /// May the ticket of the machine's user be shown? Once, and not in place of somebody who was named.
@@ -120,18 +129,18 @@ impl Trial {
     }
 
     /// The ticket of the machine's user was refused.
-    pub(super) fn ticket_was_refused(&mut self) {
+    pub(crate) fn ticket_was_refused(&mut self) {
         self.has_shown_ticket = true;
         self.failures += 1;
     }
 
     /// The last refusal was more than that.
-    pub(super) fn note(&mut self, error: UrlError) {
+    pub(crate) fn note(&mut self, error: UrlError) {
         self.error = Some(error);
     }
 
     /// There is no ticket for a space: nothing was sent, and what the URL says is good for a weaker offer.
-    pub(super) fn skip(
+    pub(crate) fn skip(
         &mut self,
         space: UrlProtectionSpace,
         credential: Option<&UrlCredential>,
@@ -144,7 +153,7 @@ impl Trial {
     }
 
     /// A credential that cannot be sent counts as refused. False if there were too many.
-    pub(super) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
+    pub(crate) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
         self.tries += 1;
         self.failures += 1;
         self.refused.push(credential);
@@ -164,9 +173,9 @@ fn renews(offer: &Offer, used: &Used) -> bool {
 }
 
 /// The same user with the same password, however long it is to be kept.
-pub(super) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
+pub(crate) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
     one.user() == other.user() && one.password() == other.password()
 }
 
 /// How often one request is tried again, whoever has credentials left.
-pub(super) const LIMIT: usize = 20;
+pub(crate) const LIMIT: usize = 20;
