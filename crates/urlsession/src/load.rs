@@ -282,3 +282,34 @@ pub(crate) struct Response {
     pub(crate) head: UrlResponse,
     pub(crate) body: Body,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+
+    struct Connection(Arc<AtomicUsize>);
+
+    impl Kept for Connection {
+        fn release(self: Box<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_kept_connection_is_for_others_once_it_is_let_go_whichever_comes_first() {
+        let released = Arc::new(AtomicUsize::new(0));
+        let hold = Hold::lasting();
+        hold.put(Box::new(Connection(released.clone())));
+        assert!(hold.take().is_some_and(|connection| connection.is::<Connection>()));
+        assert!(hold.take().is_none());
+        hold.put(Box::new(Connection(released.clone())));
+        assert_eq!(released.load(Relaxed), 0);
+        hold.let_go();
+        assert_eq!(released.load(Relaxed), 1);
+        hold.put(Box::new(Connection(released.clone())));
+        assert_eq!(released.load(Relaxed), 2);
+        assert!(hold.take().is_none());
+    }
+}

@@ -263,8 +263,8 @@ pub enum AuthenticationMethod {
     /// passed over.
     ///
     /// Default handling shows the ticket of whoever is logged in on this machine, if there is one for the host that asks;
-    /// a credential of the URL or the store, or of a delegate (a user, or `user@REALM`, with a password), gets a ticket of
-    /// its own. Without a ticket the next scheme the response offers is tried, and its challenge's
+    /// a credential of the URL or the store, or of a delegate (`user@REALM` with a password) gets a ticket of its own;
+    /// a user without a realm is none of Kerberos. Without a ticket the next scheme the response offers is tried, and its challenge's
     /// [`error`](crate::UrlAuthenticationChallenge::error) says why. Tickets are never shown unasked, and never delegated.
     /// A server that sends a proof of its own and fails it fails the load with
     /// [`BadServerResponse`](crate::UrlErrorCode::BadServerResponse); one that sends none is believed, as RFC 4559 leaves

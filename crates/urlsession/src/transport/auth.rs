@@ -9,8 +9,7 @@ mod verdict;
 
 pub(crate) use self::counsel::{Counsel, Keeper, decide};
 pub(crate) use self::schemes::{Login, ntlm_proof, ntlm_start, secret};
-use self::spaces::offers;
-pub(crate) use self::spaces::{Asker, Offer, Scheme, negotiate_token, ntlm_challenge};
+pub(crate) use self::spaces::{Asker, Offer, negotiate_token, ntlm_challenge, offers};
 #[cfg(test)]
 pub(crate) use self::verdict::LIMIT;
 pub(crate) use self::verdict::{Trial, Used, is_same};

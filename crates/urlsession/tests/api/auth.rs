@@ -669,3 +669,16 @@ fn part(value: Option<&str>, name: &str) -> Option<String> {
     let after = value?.split(&format!(", {name}=")).nth(1)?;
     Some(after.split(',').next()?.trim_matches('"').to_owned())
 }
+
+#[test]
+fn a_user_without_a_realm_is_passed_over_by_negotiate_and_let_in_by_basic() {
+    on_every_wire(|origin| {
+        let asks = Reply::new(401).header("WWW-Authenticate", "Negotiate, Basic realm=\"r\"");
+        origin.enqueue("/either", asks);
+        origin.enqueue("/either", Reply::new(200).body("in"));
+        let (session, _) = with_recorder(configuration(origin), with(ann()));
+        let (data, _) = load(&session, origin.url("/either")).unwrap();
+        assert_eq!(text(&data), "in");
+        assert_eq!(sent(origin), [None, Some("Basic YW5uOnB3".to_owned())]);
+    });
+}

@@ -55,16 +55,30 @@ fn a_connection_that_is_logged_in_is_used_again() {
         }
     });
     let Some(realm) = realm else { return };
-    // Status, and how many requests the connection had carried before.
-    let log = fs::read_to_string(realm.apache.directory.join("access")).unwrap();
-    let on_http1: Vec<_> = log.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 ")).collect();
-    assert_eq!(on_http1, ["401 0", "200 1", "200 2", "200 3"]);
+    assert_eq!(realm.on_http1(), ["401 0", "200 1", "200 2", "200 3"]);
+}
+
+/// NTLM within SPNEGO: three messages, of which the server must see the first and the last on one connection.
+#[test]
+fn a_proof_of_several_legs_stays_on_its_connection() {
+    let realm = run("a_proof_of_several_legs_stays_on_its_connection", "ntlm", |base| {
+        let session = session();
+        for number in 0..2 {
+            let url = format!("{base}/legs?{number}");
+            // Many requests share a connection of the other version: nothing can be bound to it.
+            if base.starts_with("http:") {
+                assert_eq!(session.data(url).wait().unwrap().0, HELLO);
+            }
+        }
+    });
+    let Some(realm) = realm else { return };
+    assert_eq!(realm.on_http1(), ["401 0", "401 1", "200 2", "200 3"]);
 }
 
 #[test]
 fn a_user_with_a_password_needs_no_ticket() {
     run("a_user_with_a_password_needs_no_ticket", "none", |base| {
-        let ann = UrlCredential::new("ann", "pw", UrlCredentialPersistence::ForSession);
+        let ann = UrlCredential::new("ann@URLSESSION.TEST", "pw", UrlCredentialPersistence::ForSession);
         let (own, asked) = answering(AuthChallengeDisposition::UseCredential(Some(ann)));
         for _ in 0..2 {
             assert_eq!(own.data(format!("{base}/ticket")).wait().unwrap().0, HELLO);
@@ -72,7 +86,7 @@ fn a_user_with_a_password_needs_no_ticket() {
         let methods = methods(&asked);
         assert!(methods.iter().all(|method| *method == AuthenticationMethod::Negotiate), "{methods:?}");
 
-        let of_url = base.replace("://", "://ann:pw@");
+        let of_url = base.replace("://", "://ann%40URLSESSION.TEST:pw@");
         assert_eq!(session().data(format!("{of_url}/ticket")).wait().unwrap().0, HELLO);
     });
 }
@@ -82,7 +96,7 @@ fn without_a_ticket_the_next_scheme_is_asked_for_and_told_why() {
     run("without_a_ticket_the_next_scheme_is_asked_for_and_told_why", "none", |base| {
         let response = session().data(format!("{base}/ticket")).wait().unwrap().1;
         assert_eq!(response.status_code(), Some(401));
-        let wrong = UrlCredential::new("ann", "wrong", UrlCredentialPersistence::ForSession);
+        let wrong = UrlCredential::new("ann@URLSESSION.TEST", "wrong", UrlCredentialPersistence::ForSession);
         let (session, asked) = answering(AuthChallengeDisposition::UseCredential(Some(wrong)));
         let response = session.data(format!("{base}/either")).wait().unwrap().1;
         assert_eq!(response.status_code(), Some(401));
@@ -108,6 +122,11 @@ fn run(test: &str, tickets: &str, client: impl Fn(&str)) -> Option<Realm> {
     again.env("KRB5CCNAME", format!("FILE:{}", directory.join(tickets).display()));
     fs::write(directory.join("anchor"), TestAuthority::new().der()).unwrap();
     again.env(ANCHOR, directory.join("anchor"));
+    match tickets {
+        "ntlm" => again.env("NTLM_USER_FILE", directory.join("users")),
+        // What other mechanisms are installed here is of no importance.
+        _ => again.env("GSS_MECH_CONFIG", "/dev/null"),
+    };
     let bases = realm.apache.bases();
     again.env(BASES, bases.map(|base| base.replace("127.0.0.1", "localhost")).join(" "));
     let output = again.output().unwrap();
@@ -200,6 +219,12 @@ impl Realm {
         say(within(directory, "kinit").args(["-c", &tickets, "ann"]), "pw\n");
         Self { _kdc: kdc, apache }
     }
+
+    /// Of each request the status, and how many its connection had carried before.
+    fn on_http1(&self) -> Vec<String> {
+        let log = fs::read_to_string(self.apache.directory.join("access")).unwrap();
+        log.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 ")).map(Into::into).collect()
+    }
 }
 
 fn make_realm(directory: &Path, port: u16) {
@@ -263,25 +288,29 @@ fn make_apache(directory: &Path, plain: u16, secure: u16) -> Command {
     ]
     .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
     .concat();
+    let keytab = format!("GssapiCredStore keytab:{d}/keytab");
     // Nothing of one is handed on to another.
-    let doors: String =
-        [("/ticket", ""), ("/bound", "GssapiConnectionBound On"), ("/either", "GssapiBasicAuth On")]
-            .map(|(path, more)| {
-                format!(
-                    "Alias {path} {d}/www/index.html
+    let doors: String = [
+        ("/ticket", "krb5", &*keytab),
+        ("/bound", "krb5", &format!("{keytab}\nGssapiConnectionBound On")),
+        ("/either", "krb5", &format!("{keytab}\nGssapiBasicAuth On")),
+        ("/legs", "ntlmssp", "GssapiConnectionBound On"),
+    ]
+    .map(|(path, mechanism, more)| {
+        format!(
+            "Alias {path} {d}/www/index.html
 <Location {path}>
   AuthType GSSAPI
   AuthName tickets
-  GssapiCredStore keytab:{d}/keytab
-  GssapiAllowedMech krb5
+  GssapiAllowedMech {mechanism}
   {more}
   Require valid-user
   Header always set X-User %{{REMOTE_USER}}s
 </Location>
 "
-                )
-            })
-            .concat();
+        )
+    })
+    .concat();
     let configuration = format!(
         r#"
 ServerRoot {d}
@@ -312,10 +341,12 @@ DefaultRuntimeDir {d}
 </VirtualHost>
 "#
     );
+    fs::write(directory.join("users"), "DOMAIN:ann:pw\n").unwrap();
     fs::write(directory.join("apache.conf"), configuration).unwrap();
     // The server gives up root for www-data.
     let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
     let mut command = within(directory, "apache2");
+    command.env("NTLM_USER_FILE", directory.join("users"));
     command.arg("-f").arg(directory.join("apache.conf")).args(["-D", "FOREGROUND"]);
     command
 }

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -65,17 +64,17 @@ impl Drop for Server {
     }
 }
 
-/// Ends a process that leads a group, and those it has started: in order if it does so soon.
+/// Ends a server.
 pub(crate) fn stop(process: &mut Child) {
-    let kill = |signal, whom: String| {
-        let _ = Command::new("kill").args([signal, "--", &whom]).stderr(Stdio::null()).status();
-    };
-    kill("-TERM", process.id().to_string());
+    // With what it has started: the process leads a group of its own. A server that is asked to end tidies up.
+    let group = format!("-{}", process.id());
+    let signal = |name| Command::new("kill").args([name, "--", &group]).stderr(Stdio::null()).status();
+    let _ = signal("-TERM");
     let start = Instant::now();
-    while matches!(process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(3) {
+    while matches!(process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(15) {
         std::thread::yield_now();
     }
-    kill("-KILL", format!("-{}", process.id()));
+    let _ = signal("-KILL");
     let _ = process.kill();
     let _ = process.wait();
 }

@@ -3,9 +3,8 @@
 //!
 //! RFC 9110 §11, and Apple's *Handling an authentication challenge*. Schemes are chosen from the strongest to the
 //! weakest: Negotiate, NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic. Credentials come from the URL, then from the
-//! store or whoever the task asks, and for Negotiate from the tickets of the machine's user. It does not judge whether a
-//! connection is safe enough for them; where they are kept is the store's business. The proxies of tunnels are answered
-//! where tunnels are made.
+//! store or whoever the task asks, and for Negotiate from the tickets of the machine's user. It does not judge whether a connection is safe enough for
+//! them; where they are kept is the store's business. The proxies of tunnels are answered where tunnels are made.
 
 mod known;
 mod negotiate;
@@ -21,7 +20,7 @@ use self::known::Preemption;
 use self::negotiate::Ticket;
 use super::discard::discard;
 use crate::configuration::Configuration;
-use crate::env::{Gssapi, Place};
+use crate::env::Gssapi;
 use crate::error::Result;
 use crate::load::{Ask, Attempt, Hold, Layer, Meter, Response};
 use crate::message::{
@@ -47,7 +46,7 @@ impl<N> Auth<N> {
         known: Arc<Known>,
         next: N,
     ) -> Self {
-        Self { server: Desk { storage, known, gssapi: Some(gssapi), proxy: None }, proxy: None, next }
+        Self { server: Desk { storage, gssapi: Some(gssapi), known, proxy: None }, proxy: None, next }
     }
 
     /// The same behind the HTTP proxy of the configuration, if it has one.
@@ -60,8 +59,8 @@ impl<N> Auth<N> {
         let config = config.clone();
         self.proxy = place.map(|place| Desk {
             storage,
-            known,
             gssapi: None,
+            known,
             proxy: Some(ForwardProxy { config, place }),
         });
         self
@@ -96,6 +95,8 @@ impl<N: Layer> Layer for Behind<'_, N> {
 /// Where the questions of servers, or those of the proxy, are answered.
 struct Desk {
     storage: Option<UrlCredentialStorage>,
+    /// Tickets are for servers.
+    gssapi: Option<Arc<dyn Gssapi>>,
     known: Arc<Known>,
     /// Where tickets come from, for servers.
     gssapi: Option<Arc<dyn Gssapi>>,
@@ -205,16 +206,16 @@ impl Desk {
             return Ok(response);
         }
         let mut trial = Trial::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
+        self.look_for_tickets(attempt, &visit, &response.head, &mut trial).await;
         loop {
-            let gssapi = self.gssapi.as_ref();
-            let counsel = OfTask { ask: attempt.ask, meter: attempt.meter, place: attempt.place, gssapi };
-            let (keeper, body) = (self.keeper(attempt), body(&request));
+            let (counsel, keeper) = (OfTask { ask: attempt.ask, meter: attempt.meter }, self.keeper(attempt));
+            let body = body(&request);
             let decided = decide(&mut trial, visit.asker, &response.head, body, keeper, &counsel).await?;
             let Some((offer, credential)) = decided else { return Ok(response) };
-            response = match (&offer.scheme, credential) {
-                (Scheme::Negotiate, credential) => {
+            response = match (&self.gssapi, credential) {
+                (Some(gssapi), credential) if offer.is_negotiate() => {
                     // Before the response is given up: without a ticket there may be a weaker offer.
-                    match Ticket::get(attempt, &self.gssapi, &offer.space, credential.as_ref()).await {
+                    match Ticket::get(attempt, gssapi, &offer.space, credential.as_ref()).await {
                         Ok(ticket) => {
                             discard(response.body, attempt).await;
                             self.show(attempt, next, &visit, ticket, &offer, credential, &mut trial).await?

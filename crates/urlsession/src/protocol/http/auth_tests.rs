@@ -3,6 +3,7 @@
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::env::{GssapiContext, GssapiUser};
+use crate::error::UrlError;
 use crate::message::UrlRequest;
 use crate::transport::auth::LIMIT;
 

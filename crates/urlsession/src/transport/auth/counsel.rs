@@ -30,8 +30,8 @@ pub(crate) struct Keeper<'a> {
     pub(crate) place: &'a Place,
 }
 
-/// With which credential to try again, and how; `None` to leave it at that. An offer without a credential is for the ticket
-/// of the machine's user. `body` is that of the request, if it is known.
+/// With which credential to try again, and how; `None` to leave it at that. An offer of Negotiate without a credential is
+/// for the ticket of the machine's user. `body` is that of the request, if it is known.
 pub(crate) async fn decide(
     trial: &mut Trial,
     asker: Asker<'_>,

@@ -18,6 +18,7 @@ pub(crate) struct Trial {
     tries: usize,
     error: Option<UrlError>,
     has_shown_ticket: bool,
+    has_no_tickets: bool,
 }
 
 /// A credential that was sent.
@@ -72,7 +73,9 @@ impl Trial {
                 self.refused.push(used.credential);
             }
         }
-        offers.retain(|offer| !self.has_rejected(&offer.space));
+        offers.retain(|offer| {
+            !self.has_rejected(&offer.space) && !(self.has_no_tickets && offer.is_negotiate())
+        });
         if offers.is_empty() {
             return Asked::Deliver;
         }
@@ -112,6 +115,12 @@ impl Trial {
 
     pub(crate) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
         self.rejected.contains(space)
+    }
+
+    /// There are no tickets on this machine, and why.
+    pub(crate) fn without_tickets(&mut self, error: UrlError) {
+        self.has_no_tickets = true;
+        self.note(error);
     }
 
     /// May the ticket of the machine's user be shown? Once, and not in place of somebody who was named.

@@ -9,16 +9,16 @@ use http::HeaderValue;
 use urlsession_proto::auth::base64;
 
 use super::{Desk, Visit, discard};
-use crate::env::{Gssapi, GssapiContext, GssapiUser, Place};
+use crate::env::{Gssapi, GssapiContext, GssapiUser};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Hold, Layer, Response};
-use crate::message::{UrlCredential, UrlProtectionSpace};
-use crate::transport::auth::{Offer, Trial, Used, negotiate_token, secret};
+use crate::message::{UrlCredential, UrlProtectionSpace, UrlResponse};
+use crate::transport::auth::{Offer, Trial, Used, negotiate_token, offers, secret};
 
 /// Can there be tickets at all? An error says why not.
-pub(super) async fn find(place: &Place, gssapi: Option<&Arc<dyn Gssapi>>) -> Result<()> {
-    let Some(gssapi) = gssapi.cloned() else { return Err(interrupted()) };
-    place.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
+async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
+    let gssapi = gssapi.clone();
+    attempt.place.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
 }
 
 /// A ticket and what is said of it next.
@@ -37,8 +37,12 @@ impl Ticket {
         space: &UrlProtectionSpace,
         credential: Option<&UrlCredential>,
     ) -> Result<Self> {
-        let Some(gssapi) = gssapi.clone() else { return Err(interrupted()) };
-        let (space, credential) = (space.clone(), credential.cloned());
+        // A name without a realm is not asked for at whatever realm this machine knows of: it is meant for another scheme.
+        if credential.is_some_and(|credential| !credential.user().is_some_and(|user| user.contains('@'))) {
+            let detail = "a user of Negotiate is named with a realm: user@REALM";
+            return Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
+        }
+        let (gssapi, space, credential) = (gssapi.clone(), space.clone(), credential.cloned());
         let work = move || {
             let user = credential.as_ref().and_then(|credential| {
                 Some(GssapiUser { name: credential.user()?, password: credential.password()? })
@@ -68,8 +72,24 @@ impl Ticket {
 }
 
 impl Desk {
+    /// Nobody is asked for a ticket where none can be had.
+    pub(super) async fn look_for_tickets(
+        &self,
+        attempt: &Attempt<'_>,
+        visit: &Visit<'_>,
+        response: &UrlResponse,
+        trial: &mut Trial,
+    ) {
+        let Some((gssapi, head)) = self.gssapi.as_ref().zip(response.http_head()) else { return };
+        if offers(visit.asker, &head.fields, true).iter().any(Offer::is_negotiate)
+            && let Err(error) = find(attempt, gssapi).await
+        {
+            trial.without_tickets(error);
+        }
+    }
+
     /// Sends the request with the ticket, as often as the server wants to hear more of it.
-    #[allow(clippy::too_many_arguments)] // each is another's
+    #[allow(clippy::too_many_arguments)] // what one try is made of
     pub(super) async fn show<N: Layer>(
         &self,
         attempt: &mut Attempt<'_>,

@@ -87,6 +87,11 @@ fn request(url: &str) -> UrlRequest {
     UrlRequest::new(url.parse().unwrap())
 }
 
+/// Ann as her realm knows her.
+fn ann_of_realm() -> UrlCredential {
+    UrlCredential::new("ann@REALM", "pw", UrlCredentialPersistence::ForSession)
+}
+
 fn ann() -> UrlCredential {
     UrlCredential::new("ann", "pw", UrlCredentialPersistence::ForSession)
 }
@@ -148,7 +153,7 @@ fn a_server_that_proves_to_be_another_fails_the_load() {
         let script = Script::new([says(401, &["Negotiate"]), says(200, &[proof])]);
         let room = room(&script, &tickets(plan));
         let (result, _, _) =
-            run_answered(&room, request("http://a/"), [Disposition::UseCredential(Some(ann()))]);
+            run_answered(&room, request("http://a/"), [Disposition::UseCredential(Some(ann_of_realm()))]);
         let error = result.err().unwrap();
         assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
         assert!(room.server.storage.unwrap().all_credentials().is_empty(), "nothing is kept");
@@ -186,22 +191,32 @@ fn without_a_ticket_the_next_scheme_is_tried_and_its_challenge_says_why() {
 fn a_user_of_the_url_for_whom_there_is_no_ticket_is_good_for_a_weaker_scheme() {
     let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
     let tickets = Arc::new(Tickets { is_ambient_only: true, ..Tickets::default() });
+    assert!(run(&room(&script, &tickets), "GET", "http://ann%40R:pw@a/").0.is_ok());
+    assert_eq!(shown(&script), ["Basic YW5uQFI6cHc="]);
+    assert_eq!(*tickets.log.lock().unwrap(), ["ann@R:pw to a"], "nobody else's ticket is shown for ann");
+}
+
+#[test]
+fn a_user_without_a_realm_is_not_asked_for_at_the_one_of_the_machine() {
+    let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
+    let tickets = tickets(&[]);
     assert!(run(&room(&script, &tickets), "GET", "http://ann:pw@a/").0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uOnB3"]);
-    assert_eq!(*tickets.log.lock().unwrap(), ["ann:pw to a"], "nobody else's ticket is shown for ann");
+    assert!(tickets.log.lock().unwrap().is_empty());
 }
 
 #[test]
 fn a_delegate_may_give_a_user_with_a_password_who_is_kept_if_it_worked() {
     let script = Script::new([says(401, &["Negotiate"]), says(200, &[])]);
-    let (tickets, answer) = (tickets(&[Ok(("hello", false))]), Disposition::UseCredential(Some(ann())));
+    let (tickets, answer) =
+        (tickets(&[Ok(("hello", false))]), Disposition::UseCredential(Some(ann_of_realm())));
     let room = room(&script, &tickets);
     assert!(run_answered(&room, request("http://a/"), [answer]).0.is_ok());
-    assert_eq!(*tickets.log.lock().unwrap(), ["ann:pw to a"]);
+    assert_eq!(*tickets.log.lock().unwrap(), ["ann@REALM:pw to a"]);
     let kept = room.server.storage.unwrap().all_credentials();
     let (space, credentials) = kept.iter().next().unwrap();
     assert_eq!(space.authentication_method(), AuthenticationMethod::Negotiate);
-    assert_eq!(credentials[0].user(), Some("ann"));
+    assert_eq!(credentials[0].user(), Some("ann@REALM"));
 }
 
 #[test]
