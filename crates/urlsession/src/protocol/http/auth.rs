@@ -29,7 +29,7 @@ use crate::message::{
 };
 use crate::store::UrlCredentialStorage;
 use crate::transport::auth::{
-    Asker, Counsel, Keeper, Login, Offer, Scheme, Trial, Used, decide, ntlm_challenge, ntlm_proof, ntlm_start,
+    Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, ntlm_challenge, ntlm_proof, ntlm_start,
 };
 use crate::transport::{Route, absolute_form};
 
@@ -98,8 +98,6 @@ struct Desk {
     /// Tickets are for servers.
     gssapi: Option<Arc<dyn Gssapi>>,
     known: Arc<Known>,
-    /// Where tickets come from, for servers.
-    gssapi: Option<Arc<dyn Gssapi>>,
     /// `None`: of servers.
     proxy: Option<ForwardProxy>,
 }
@@ -335,18 +333,12 @@ impl Desk {
 struct OfTask<'a> {
     ask: &'a dyn Ask,
     meter: &'a Meter,
-    place: &'a Place,
-    gssapi: Option<&'a Arc<dyn Gssapi>>,
 }
 
 impl Counsel for OfTask<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         let _excuse = self.meter.excuse();
         self.ask.challenge(&challenge).await
-    }
-
-    async fn find_tickets(&self) -> Result<()> {
-        negotiate::find(self.place, self.gssapi).await
     }
 }
 

@@ -20,7 +20,7 @@ struct NoTickets;
 
 impl Gssapi for NoTickets {
     fn find(&self) -> Result<()> {
-        Err(crate::error::UrlError::cancelled())
+        Err(UrlError::cancelled())
     }
 
     fn begin(&self, _: &str, _: Option<GssapiUser<'_>>) -> Result<Box<dyn GssapiContext>> {

@@ -18,9 +18,6 @@ pub(crate) trait Counsel: Sync {
         &self,
         challenge: UrlAuthenticationChallenge,
     ) -> impl Future<Output = AuthChallengeDisposition> + Send;
-
-    /// Can there be tickets for Negotiate at all? An error says why not.
-    fn find_tickets(&self) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// Where credentials are kept, as seen from a place that must not be blocked.
@@ -44,14 +41,7 @@ pub(crate) async fn decide(
     let is_http1 = head.version < http::Version::HTTP_2;
     let is_usable =
         |offer: &Offer, credential: &UrlCredential| unusable(&offer.scheme, credential, body).is_none();
-    let mut offers = super::offers(asker, &head.fields, is_http1);
-    if offers.iter().any(Offer::is_negotiate)
-        && let Err(error) = counsel.find_tickets().await
-    {
-        offers.retain(|offer| !offer.is_negotiate());
-        trial.note(error);
-    }
-    let offers = match trial.asked(offers, is_usable) {
+    let offers = match trial.asked(super::offers(asker, &head.fields, is_http1), is_usable) {
         Asked::Deliver => return Ok(None),
         Asked::Use(offer, credential) => return Ok(Some((*offer, Some(credential)))),
         Asked::Consider(offers) => offers,

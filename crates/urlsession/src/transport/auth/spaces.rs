@@ -101,10 +101,6 @@ fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)
 }
 
 impl Asker<'_> {
-    fn is_proxy(self) -> bool {
-        matches!(self, Self::Proxy(..))
-    }
-
     /// The field of the answer.
     pub(crate) fn answer_field(self) -> &'static str {
         match self {

@@ -124,7 +124,7 @@ impl Trial {
     }
 
     /// May the ticket of the machine's user be shown? Once, and not in place of somebody who was named.
-    pub(crate) fn may_show_ticket(&self) -> bool {
+    pub(super) fn may_show_ticket(&self) -> bool {
         !self.has_shown_ticket && self.named.is_none() && self.refused.is_empty()
     }
 

@@ -12,7 +12,7 @@ use super::super::auth::{
     Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, is_same, ntlm_challenge, ntlm_proof,
     ntlm_start,
 };
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::Result;
 use crate::load::Challenger;
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
@@ -182,12 +182,6 @@ impl Counsel for OfConnection<'_> {
             Some(challenger) => challenger.clone().challenge(challenge).await,
             None => AuthChallengeDisposition::PerformDefaultHandling,
         }
-    }
-
-    /// Proxies are not shown tickets.
-    async fn find_tickets(&self) -> Result<()> {
-        let detail = "tickets are not shown to proxies";
-        Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Connect, detail))
     }
 }
 

@@ -33,7 +33,7 @@ impl Ticket {
     /// none; nothing was sent then.
     pub(super) async fn get(
         attempt: &Attempt<'_>,
-        gssapi: &Option<Arc<dyn Gssapi>>,
+        gssapi: &Arc<dyn Gssapi>,
         space: &UrlProtectionSpace,
         credential: Option<&UrlCredential>,
     ) -> Result<Self> {
