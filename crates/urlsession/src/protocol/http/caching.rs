@@ -30,7 +30,7 @@ use crate::load::{
 };
 use crate::message::UrlRequest;
 use crate::store::UrlCache;
-use crate::store::cache::{Content, Entry, Found, Said, key};
+use crate::store::cache::{Content, Entry, Found, Known, Said, Variant, key};
 use crate::transport::DefaultFields;
 
 /// A clone is the same room.
@@ -121,11 +121,16 @@ impl<N: Layer + 'static> Caching<N> {
         attempt: &Attempt<'_>,
     ) -> Found {
         let defaults = &*self.0.defaults;
-        let found = cache.find_in_memory(key, |variant| {
-            variant.matches(|name| said(name, request, defaults, &attempt.added))
-        });
-        if matches!(found, Found::Entry(_)) || !cache.may_be_on_disk(key, || seconds(attempt.clock)) {
+        let wanted =
+            |variant: &Variant| variant.matches(|name| said(name, request, defaults, &attempt.added));
+        let found = cache.find_in_memory(key, wanted);
+        if matches!(found, Found::Entry(_)) {
             return found;
+        }
+        match cache.known_on_disk(key, wanted, || seconds(attempt.clock)) {
+            Known::Nothing => return found,
+            Known::Entry(entry) => return Found::Entry(entry),
+            Known::Unknown => {}
         }
         let (request, defaults, added) = (request.clone(), self.0.defaults.clone(), attempt.added.clone());
         let wanted = move |variant: &_| matches_owned(variant, &request, &defaults, &added);
@@ -148,9 +153,12 @@ impl<N: Layer + 'static> Caching<N> {
         }
         let body = match &entry.content {
             Content::Memory(data) => Body::whole(data.clone(), 0),
-            Content::File(_) => match Box::pin(body_of_file(&entry, attempt)).await {
-                Some(body) => body,
-                None => return Box::pin(self.load_instead(cache, &entry, attempt)).await,
+            Content::File(file) => match file.held() {
+                Some(data) => Body::whole(data, 0),
+                None => match Box::pin(file.body(attempt.place)).await {
+                    Some(body) => body,
+                    None => return Box::pin(self.load_instead(cache, &entry, attempt)).await,
+                },
             },
         };
         let head = entry.response.answering(&attempt.request);
@@ -227,7 +235,7 @@ impl<N: Layer + 'static> Caching<N> {
             Some(CacheDecision::new(CacheLookup::Confirmed(why), CacheStorage::NotConsidered));
         let body = match &entry.content {
             Content::Memory(data) => Some(Body::whole(data.clone(), 0)),
-            Content::File(_) => body_of_file(&entry, attempt).await,
+            Content::File(file) => file.body(attempt.place).await,
         };
         match body {
             Some(body) => {
@@ -239,14 +247,6 @@ impl<N: Layer + 'static> Caching<N> {
                 self.load_instead(cache, &entry, attempt).await
             }
         }
-    }
-}
-
-async fn body_of_file(entry: &Entry, attempt: &Attempt<'_>) -> Option<Body> {
-    let Content::File(file) = &entry.content else { return None };
-    match file.is_whole(attempt.place).await {
-        true => file.flow(attempt.place).map(Body::flow),
-        false => None,
     }
 }
 
@@ -278,7 +278,7 @@ fn said<'a>(
 }
 
 fn matches_owned(
-    variant: &crate::store::cache::Variant,
+    variant: &Variant,
     request: &UrlRequest,
     defaults: &DefaultFields,
     added: &SmallVec<[(&'static str, HeaderValue); 2]>,
