@@ -98,14 +98,9 @@ impl Pool {
         let challenger = if key.is_secure() { ask.challenger() } else { None };
         let caller = Caller { place: place.clone(), challenger };
         loop {
-            let now = self.config.environment.clock.now();
-            let mut actions = Actions::new();
-            let want = self.lock().want(key, &caller, now, ask.priority(), fresh, &mut actions);
-            self.perform(actions);
-            let checkout = match want {
-                Want::Exclusive(connection) => Checkout::Http1(connection),
-                Want::Shared(handle) => Checkout::Http2(handle),
-                Want::Wait(waiting) => self.wait(waiting, ask, meter).await?,
+            let checkout = match self.want(key, &caller, ask, fresh) {
+                Ok(checkout) => checkout,
+                Err(waiting) => self.wait(waiting, ask, meter).await?,
             };
             match checkout {
                 Checkout::Http1(mut connection) => {
@@ -118,6 +113,25 @@ impl Pool {
                 }
                 shared => return Ok(shared),
             }
+        }
+    }
+
+    /// A connection, or what to wait for.
+    fn want(
+        &self,
+        key: Key<'_>,
+        caller: &Caller,
+        ask: &dyn Ask,
+        fresh: bool,
+    ) -> std::result::Result<Checkout, Waiting> {
+        let now = self.config.environment.clock.now();
+        let mut actions = Actions::new();
+        let want = self.lock().want(key, caller, now, ask.priority(), fresh, &mut actions);
+        self.perform(actions);
+        match want {
+            Want::Exclusive(connection) => Ok(Checkout::Http1(connection)),
+            Want::Shared(handle) => Ok(Checkout::Http2(handle)),
+            Want::Wait(waiting) => Err(waiting),
         }
     }
 
