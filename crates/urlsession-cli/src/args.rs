@@ -104,6 +104,18 @@ pub(crate) struct GetArgs {
     #[arg(long, requires = "user", group = "scheme")]
     pub(crate) anyauth: bool,
 
+    /// Use an HTTP proxy: it fetches http URLs, and makes tunnels for https; without a port it is 1080
+    #[arg(short = 'x', long, value_name = "[http://][USER:PASSWORD@]HOST[:PORT]")]
+    pub(crate) proxy: Option<String>,
+
+    /// Log in to the proxy when it asks, by the strongest scheme it offers; without a password it is empty
+    #[arg(long, value_name = "USER[:PASSWORD]", requires = "proxy", allow_hyphen_values = true)]
+    pub(crate) proxy_user: Option<String>,
+
+    /// Hosts that need no proxy, with a comma between: domains with all below them, addresses, ranges like 10.0.0.0/8; `*` is all
+    #[arg(long, value_name = "HOSTS", requires = "proxy")]
+    pub(crate) noproxy: Option<String>,
+
     /// Trust the certificates of a PEM file beside the platform's
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,

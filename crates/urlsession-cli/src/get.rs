@@ -7,6 +7,7 @@ mod har;
 mod header;
 mod login;
 mod output;
+mod proxy;
 mod report;
 mod request;
 mod watch;
@@ -18,6 +19,7 @@ use std::sync::{Arc, mpsc};
 use urlsession::{AsyncBytes, HttpCookieStorage, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
 
 use self::failure::Failure;
+use self::login::Login;
 use self::output::Output;
 use self::watch::{Seen, Watch};
 use crate::args::GetArgs;
@@ -64,7 +66,13 @@ fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
     }
     let seen = Seen::default();
     let login = login::when_asked(args);
-    let watch = Watch { seen: seen.clone(), follows: !args.no_location, is_verbose: args.verbose, login };
+    let watch = Watch {
+        seen: seen.clone(),
+        follows: !args.no_location,
+        is_verbose: args.verbose,
+        login,
+        proxy_login: proxy::credential(args).map(Login::by_any),
+    };
 
     let bytes = session.bytes(request).delegate(watch);
     let task = bytes.task();

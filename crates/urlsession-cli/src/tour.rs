@@ -12,12 +12,15 @@ mod errors;
 mod gzip;
 mod har;
 mod hints;
+mod kinds;
 mod lines;
 mod network;
 mod page;
 mod redirects;
+mod security;
 mod styles;
 mod suspend;
+mod trust;
 mod witness;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +37,8 @@ const STOPS: &[Stop] = &[
     styles::STOP,
     redirects::STOP,
     auth::STOP,
+    security::STOP,
+    trust::STOP,
     gzip::STOP,
     cache::STOP,
     closed::STOP,
@@ -41,6 +46,7 @@ const STOPS: &[Stop] = &[
     hints::STOP,
     lines::STOP,
     suspend::STOP,
+    kinds::STOP,
     network::STOP,
     custom::STOP,
     har::STOP,

@@ -13,6 +13,7 @@
 //! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`cookie`] | `Set-Cookie`, its dates, and where a cookie goes (RFC 6265bis) |
+//! | [`hsts`] | `Strict-Transport-Security` (RFC 6797) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
@@ -47,6 +48,7 @@ pub mod data_url;
 pub mod date;
 pub mod disposition;
 pub mod field;
+pub mod hsts;
 pub mod http1;
 pub mod lines;
 pub mod method;

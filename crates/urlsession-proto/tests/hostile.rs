@@ -11,7 +11,7 @@ use urlsession_proto::http1::{
     response_framing,
 };
 use urlsession_proto::lines::LineSplitter;
-use urlsession_proto::{caching, coding, cookie, date, disposition, field, method, mime};
+use urlsession_proto::{caching, coding, cookie, date, disposition, field, hsts, method, mime};
 
 const HEADS: [&[u8]; 7] = [
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
@@ -267,6 +267,27 @@ fn a_long_cookie_field_takes_time_in_proportion() {
         cookie::parse(&field);
         cookie::parse_date(&field);
     }
+}
+
+#[test]
+fn a_damaged_wish_for_tls_is_read_or_refused_and_says_max_age() {
+    const WISHES: [&str; 3] = [
+        "max-age=31536000; includeSubDomains; preload",
+        " ; MAX-AGE = \"600\" ;x=\"a;\\\" b\";",
+        "includesubdomains;max-age=99999999999999999999",
+    ];
+    let mut random = Random(0x5eed_0006);
+    let mut read = 0;
+    for case in 0..30_000 {
+        let field = random.damaged(WISHES[case % WISHES.len()].as_bytes());
+        if hsts::parse(&field).is_some() {
+            assert!(field.to_ascii_lowercase().windows(7).any(|part| part == b"max-age"));
+            read += 1;
+        }
+        let host = String::from_utf8_lossy(&field);
+        assert!(hsts::domains_of(&host).all(|name| host.contains(name)));
+    }
+    assert!(read > 3000, "only {read} survived their damage");
 }
 
 #[test]

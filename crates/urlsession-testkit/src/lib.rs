@@ -24,6 +24,7 @@ mod hub;
 mod io;
 mod journal;
 mod origin;
+mod proxy;
 mod reply;
 mod request;
 mod routes;
@@ -35,6 +36,7 @@ pub use builder::{Accept, OriginBuilder};
 pub use gate::{Gate, Hold};
 pub use journal::{Journal, PriorityUpdate, Reset};
 pub use origin::Origin;
+pub use proxy::{Proxy, ProxyFault, ProxyLogin};
 pub use reply::{After, Flood, Reply};
 pub use request::{Recorded, Request, TlsFacts};
 

@@ -3,6 +3,7 @@
 //! It decides nothing. Apple: *URLSessionConfiguration*.
 
 mod multipath;
+mod proxy;
 mod transport_security;
 
 use std::fmt;
@@ -10,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::multipath::MultipathServiceType;
+pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub(crate) use self::transport_security::is_loopback;
 pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
 use crate::message::{CachePolicy, HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
-use crate::store::{HttpCookieStorage, UrlCache, UrlCredentialStorage};
+use crate::store::{HstsStorage, HttpCookieStorage, UrlCache, UrlCredentialStorage};
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -64,7 +66,8 @@ pub struct Configuration {
     /// Must names be validated by DNSSEC (false)? The system's resolver does not tell whether it has validated an
     /// answer: a name that has to be looked up fails with [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless
     /// the environment's resolver [validates](crate::environment::Resolve::validates_dnssec). Addresses and
-    /// `localhost` need no names. Connections are not shared with loads that do not require it.
+    /// `localhost` need no names. A proxy looks names up by itself: only its own is validated here. Connections are
+    /// not shared with loads that do not require it.
     #[doc(alias = "requiresDNSSECValidation")]
     pub requires_dnssec_validation: bool,
     /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
@@ -88,6 +91,14 @@ pub struct Configuration {
     /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
     #[doc(alias = "httpMaximumConnectionsPerHost")]
     pub http_maximum_connections_per_host: usize,
+    /// The proxies of the session (none). `None` will mean those of the system's settings once this library reads them,
+    /// and is no proxy until then; an empty dictionary is no proxy for good.
+    #[doc(alias = "connectionProxyDictionary")]
+    pub connection_proxy_dictionary: Option<ProxyDictionary>,
+    /// Proxies by domain (none). The first that is for a host is used, and wins over the dictionary; a host that none is
+    /// for goes the dictionary's way. The first 255 count.
+    #[doc(alias = "proxyConfigurations")]
+    pub proxy_configurations: Vec<ProxyConfiguration>,
     /// Stored only (false): requests are never pipelined, as in Apple's loader since it left its classic one. One slow
     /// answer holds up all behind it, many servers and proxies answer pipelined requests wrongly, and HTTP/2 does
     /// better.
@@ -109,10 +120,30 @@ pub struct Configuration {
     /// The newest TLS version offered (1.3).
     #[doc(alias = "tlsMaximumSupportedProtocolVersion")]
     pub tls_maximum_supported_protocol_version: TlsVersion,
+    /// The cipher suites offered, by their IANA numbers and in this order, such as `[0x1301, 0xC02F]`; empty, the
+    /// default, is all there are, which are those of TLS 1.3 (0x1301–0x1303) and those of TLS 1.2 with ephemeral keys
+    /// and authenticated encryption (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9). Numbers of others are passed over;
+    /// if none is left, loads fail with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Not of Apple's.
+    pub tls_cipher_suites: Vec<u16>,
     /// Certificates, in DER, trusted beside those of the platform. Not of Apple's.
     pub additional_trust_anchors: Vec<Vec<u8>>,
+    /// Revocation lists (CRLs, RFC 5280 §5), in DER, of the authorities in
+    /// [`additional_trust_anchors`](Self::additional_trust_anchors) and those below them (none). A server whose
+    /// certificate, or an issuer's, is on one fails with
+    /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted); authorities without a list here are
+    /// not asked about, and a list that is past its `nextUpdate` still counts. Servers that only the platform vouches
+    /// for are judged by the platform's own rules. Not of Apple's, whose system looks after revocation.
+    pub certificate_revocation_lists: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
     pub app_transport_security: AppTransportSecurity,
+    /// Hosts that are spoken to by TLS only ([`HstsStorage::shared`]; an ephemeral configuration has a store of its
+    /// own). An `http` URL of such a host is loaded as `https`, port 80 becoming 443 and any other staying, before
+    /// `app_transport_security` is looked at; the delegate is not asked,
+    /// [`Task::current_request`](crate::Task::current_request) and the metrics show the `https` request. A host enters
+    /// by a response over TLS whose certificates were good by themselves; there no delegate can make up for bad ones
+    /// (RFC 6797 §8.4). `None` knows nobody, not even the hosts known beforehand. Not of Apple's, whose store cannot
+    /// be seen or turned off.
+    pub hsts_storage: Option<HstsStorage>,
     /// Where responses are kept for later loads ([`UrlCache::shared`]; an ephemeral configuration has one of its own,
     /// in memory, each); `None` keeps none.
     #[doc(alias = "urlCache")]
@@ -154,7 +185,7 @@ pub struct Configuration {
 impl Default for Configuration {
     /// The configuration of ordinary sessions.
     ///
-    /// Cookies, cache and credentials are those of the application: the shared stores, which outlive the process.
+    /// Cookies, cache, credentials and the hosts that want TLS are those of the application: the shared stores, which outlive the process.
     fn default() -> Self {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
@@ -172,14 +203,19 @@ impl Default for Configuration {
             http_cookie_accept_policy: HttpCookieAcceptPolicy::OnlyFromMainDocumentDomain,
             http_should_set_cookies: true,
             http_maximum_connections_per_host: 6,
+            connection_proxy_dictionary: None,
+            proxy_configurations: Vec::new(),
             http_should_use_pipelining: false,
             url_credential_storage: Some(UrlCredentialStorage::shared()),
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
             tls_minimum_supported_protocol_version: TlsVersion::Tls12,
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
+            tls_cipher_suites: Vec::new(),
             additional_trust_anchors: Vec::new(),
+            certificate_revocation_lists: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
+            hsts_storage: Some(HstsStorage::shared()),
             url_cache: Some(UrlCache::shared()),
             request_cache_policy: CachePolicy::UseProtocolCachePolicy,
             shares_cacheable_loads: false,
@@ -197,12 +233,13 @@ impl Default for Configuration {
 
 impl Configuration {
     /// The configuration of sessions that write nothing to disk. Sessions made with the same value, or a clone of it,
-    /// share its cookies, its cache and its credentials.
+    /// share its cookies, its cache, its credentials and its [`hsts_storage`](Self::hsts_storage).
     pub fn ephemeral() -> Self {
         Self {
             http_cookie_storage: Some(HttpCookieStorage::ephemeral()),
             url_cache: Some(UrlCache::private()),
             url_credential_storage: Some(UrlCredentialStorage::ephemeral()),
+            hsts_storage: Some(HstsStorage::ephemeral()),
             ..Self::default()
         }
     }

@@ -38,7 +38,7 @@ pub use url::Url;
 
 pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, PinnedDomain,
-    TlsVersion,
+    ProxyConfiguration, ProxyDictionary, TlsVersion,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{
@@ -55,13 +55,13 @@ pub use crate::message::{
     UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
-pub use crate::store::{HttpCookieChanges, HttpCookieStorage, UrlCache, UrlCredentialStorage};
+pub use crate::store::{HstsStorage, HttpCookieChanges, HttpCookieStorage, UrlCache, UrlCredentialStorage};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, Download, DownloadTask, HarEntry, HarLog, Job, Lines, PersistError, Progress,
-    ProgressChanges, ResourceFetchType, Responder, ResponseDisposition, StateChanges, StreamTask, Task,
-    TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState, TemporaryFile, TransactionMetrics,
-    UnicodeScalars, Upload, UploadTask,
+    DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,
+    Job, Lines, PersistError, Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition,
+    StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
+    TransactionMetrics, UnicodeScalars, Upload, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

@@ -84,6 +84,9 @@ pub(crate) trait Ask: Send + Sync {
     /// Who answers the challenges of a connection; `None` if nobody does.
     fn challenger(&self) -> Option<Arc<dyn Challenger>>;
 
+    /// Is the body saved in a file, and so nothing for a cache?
+    fn goes_to_file(&self) -> bool;
+
     /// Does anyone want to decide what is cached?
     fn wants_will_cache(&self) -> bool;
 
@@ -217,12 +220,16 @@ pub(crate) struct Facts {
     pub(crate) secure: Option<(Instant, Instant)>,
     pub(crate) local: Option<std::net::SocketAddr>,
     pub(crate) remote: Option<std::net::SocketAddr>,
+    /// Is `remote` a proxy?
+    pub(crate) is_proxy: bool,
     /// The interface of `local`, if somebody wants to know.
     pub(crate) interface: Option<Interface>,
     /// The ALPN name of the protocol spoken.
     pub(crate) protocol: &'static str,
     pub(crate) tls_version: Option<u16>,
     pub(crate) tls_cipher_suite: Option<u16>,
+    /// The server is trusted by its delegate's word alone.
+    pub(crate) is_loosened: bool,
 }
 
 /// What a load answers.

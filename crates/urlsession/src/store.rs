@@ -2,11 +2,14 @@
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
+mod behind;
 pub(crate) mod cache;
 mod cookies;
 mod credentials;
 mod database;
+mod hsts;
 pub use cache::UrlCache;
 pub(crate) use cookies::Visit;
 pub use cookies::{HttpCookieChanges, HttpCookieStorage};
 pub use credentials::UrlCredentialStorage;
+pub use hsts::HstsStorage;

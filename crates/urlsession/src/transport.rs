@@ -3,6 +3,7 @@
 //! It knows no policy: redirects, coding and retries are decided in `protocol`.
 
 mod acknowledged;
+pub(crate) mod auth;
 mod connect;
 mod dns;
 pub(crate) mod h1;
@@ -10,10 +11,13 @@ pub(crate) mod h2;
 mod head;
 mod outgoing;
 pub(crate) mod pool;
+mod route;
 mod service;
 mod stream;
 mod tls;
+mod tunnel;
 
-pub(crate) use head::{DefaultFields, RequestHead};
+pub(crate) use head::{DefaultFields, RequestHead, USER_AGENT, absolute_form};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use pool::{Checkout, Pool};
+pub(crate) use route::Route;

@@ -1,4 +1,4 @@
-//! `-u` with a scheme: the answer to a server that asks who one is.
+//! The answer to a server, `-u` with a scheme, or to a proxy that asks who one is.
 
 use urlsession::{
     AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
@@ -28,6 +28,11 @@ pub(super) fn when_asked(args: &GetArgs) -> Option<Login> {
 }
 
 impl Login {
+    /// By whatever scheme is offered.
+    pub(super) fn by_any(credential: UrlCredential) -> Self {
+        Self { credential, method: None }
+    }
+
     /// Once: a password that was refused is not tried again.
     pub(super) fn answer(&self, challenge: &UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         let asked = challenge.protection_space().authentication_method();

@@ -8,6 +8,7 @@ use super::body;
 use super::failure::Failure;
 use super::header::{self, Header};
 use super::login;
+use super::proxy;
 use crate::args::GetArgs;
 
 /// What the session is to do.
@@ -23,6 +24,7 @@ pub(super) fn configuration(args: &GetArgs) -> Result<Configuration, Failure> {
     };
     configuration.app_transport_security =
         AppTransportSecurity { allows_arbitrary_loads: args.allow_cleartext, ..Default::default() };
+    configuration.connection_proxy_dictionary = proxy::dictionary(args)?;
     if let Some(path) = &args.cacert {
         let pem = fs::read(path)
             .map_err(|error| Failure::Local(format!("cannot read {}: {error}", path.display())))?;

@@ -17,6 +17,7 @@ pub(super) struct Watch {
     pub(super) follows: bool,
     pub(super) is_verbose: bool,
     pub(super) login: Option<Login>,
+    pub(super) proxy_login: Option<Login>,
 }
 
 /// The responses before the final one: informational ones and redirects, in order.
@@ -65,7 +66,8 @@ impl TaskDelegate for Watch {
         if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose) {
             tell(&show::response_head(response, "< "));
         }
-        match &self.login {
+        let is_proxy = challenge.protection_space().is_proxy();
+        match if is_proxy { &self.proxy_login } else { &self.login } {
             Some(login) => Answer::now(login.answer(challenge)),
             None => Answer::default_handling(),
         }

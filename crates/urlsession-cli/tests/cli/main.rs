@@ -4,6 +4,7 @@ mod cookies;
 mod failures;
 mod har;
 mod output;
+mod proxies;
 mod requests;
 mod show;
 mod support;

@@ -7,7 +7,7 @@ use crate::support::*;
 #[test]
 fn the_tour_finds_everything_as_it_should_be() {
     let run = run(&mut command(&["tour"]));
-    assert!(run.ok().contains("14 stops, all as they should be"), "{}", run.text());
+    assert!(run.ok().contains("17 stops, all as they should be"), "{}", run.text());
     assert!(!run.text().contains("WRONG"));
     for what in [
         "1. Three styles",
@@ -15,6 +15,9 @@ fn the_tour_finds_everything_as_it_should_be() {
         "334 bytes before decoding, 88000 after",
         "/account/page gets theme and __Host-id",
         "cache: fresh",
+        "http://blog.dev is loaded as https: every .dev wants TLS",
+        "the server has seen ann's certificate",
+        "became a download, 1000000 bytes",
         "(-1022)",
         "opens in any viewer",
         " ms  │",

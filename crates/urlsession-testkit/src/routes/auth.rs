@@ -26,7 +26,7 @@ pub(super) fn route(request: &Request, path: &str) -> Option<Reply> {
     }
 }
 
-fn basic(request: &Request, user: &str, password: &str) -> Reply {
+pub(crate) fn basic(request: &Request, user: &str, password: &str) -> Reply {
     let expected = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
     if request.header("authorization") == Some(&expected) {
         return text("in");
@@ -38,7 +38,7 @@ fn basic(request: &Request, user: &str, password: &str) -> Reply {
 
 /// With `?stale` the nonce of the first challenge is too old when it comes back; with `?next` another nonce is named for the
 /// next request; with `?lies` the server proves its knowledge wrongly.
-fn digest(request: &Request, user: &str, password: &str, algorithm: &str, qop: &str) -> Reply {
+pub(crate) fn digest(request: &Request, user: &str, password: &str, algorithm: &str, qop: &str) -> Reply {
     let says = |word: &str| request.query().is_some_and(|query| query.split('&').any(|part| part == word));
     let given =
         request.header("authorization").and_then(|value| value.strip_prefix("Digest ")).map(parameters);
@@ -93,7 +93,7 @@ fn digest(request: &Request, user: &str, password: &str, algorithm: &str, qop: &
 }
 
 /// MS-NLMP with a challenge that never changes; that both messages came on one connection is for the journal to show.
-fn ntlm(request: &Request, user: &str, password: &str) -> Reply {
+pub(crate) fn ntlm(request: &Request, user: &str, password: &str) -> Reply {
     let ask = |value: String| text("need ntlm").status(401).header("WWW-Authenticate", value);
     let message = request.header("authorization").and_then(|value| value.strip_prefix("NTLM ")).map(unbase64);
     let message = message.filter(|message| message.starts_with(b"NTLMSSP\0") && message.len() >= 32);

@@ -1,7 +1,7 @@
 //! Owns the default routes: the paths the URL loading tests of other implementations rely on, and generated
 //! bodies. A route only chooses a [`Reply`]; unknown paths get an empty 404.
 
-mod auth;
+pub(crate) mod auth;
 mod bodies;
 mod broken;
 mod echo;

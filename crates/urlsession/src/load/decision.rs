@@ -122,6 +122,8 @@ pub enum NotStored {
     VariesByEverything,
     /// It is announced as larger than a twentieth of the cache.
     TooLarge,
+    /// It is saved in a file: the application keeps it.
+    Downloaded,
 }
 
 impl CacheDecision {
@@ -210,6 +212,7 @@ reasons! {
         NoStore: "no-store",
         VariesByEverything: "Vary: *",
         TooLarge: "it is too large",
+        Downloaded: "it is saved in a file",
     }
 }
 

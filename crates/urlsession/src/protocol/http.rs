@@ -35,20 +35,21 @@ use crate::transport::Pool;
 /// The order of the policies:
 ///
 /// 1. `Redirect`: every hop starts afresh
-/// 2. `Auth`: repeats a hop with credentials
-/// 3. `Security`: sees the URL of every hop
+/// 2. `Security`: sees the URL of every hop, and may change it, which all below must know
+/// 3. `Auth`: repeats a hop with credentials, for the server or the proxy
 /// 4. `Cookies`: below authentication, since 401s set cookies too
 /// 5. `Coding`: above the cache, which keeps coded bytes
 /// 6. `Caching`: all below it costs network
 /// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
 /// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Auth<Security<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>;
+type HttpLoader<W = Exchange> = Redirect<Security<Auth<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
     loader: HttpLoader,
-    logins: Arc<Known>,
+    /// With servers, and with the proxy.
+    logins: [Arc<Known>; 2],
 }
 
 impl Http {
@@ -57,15 +58,15 @@ impl Http {
         let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
-        let logins = Arc::new(Known::default());
+        let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, logins.clone(), Security::new(config, cookies));
-        Self { loader: Redirect::new(auth), logins }
+        let auth = Auth::new(storage, logins[0].clone(), cookies).behind_proxy(&config, logins[1].clone());
+        Self { loader: Redirect::new(Security::new(config, auth)), logins }
     }
 
-    /// Nobody is logged in any more.
+    /// Nobody is logged in any more, with servers or with the proxy.
     pub(super) fn forget_logins(&self) {
-        self.logins.clear();
+        self.logins.iter().for_each(|known| known.clear());
     }
 }
 

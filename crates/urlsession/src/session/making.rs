@@ -10,8 +10,8 @@ use super::publisher::DataTaskPublisher;
 use crate::error::Result;
 use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
 use crate::task::{
-    BytesRequest, Core, Data, DataTask, Download, DownloadTask, Handler, Kind, Payload, Style, Task,
-    TemporaryFile, Upload, UploadTask, to_upload,
+    BytesRequest, Core, Data, DataTask, Download, DownloadTask, DownloadedFile, Handler, Kind, Payload,
+    Style, Task, Upload, UploadTask, to_upload,
 };
 
 /// Data tasks.
@@ -138,14 +138,14 @@ impl UrlSession {
     }
 
     /// A download that calls `handler` once, on the delegate queue, with file and response or with an error. Created
-    /// suspended. The file is removed when it is dropped: [persist](TemporaryFile::persist) it.
+    /// suspended. The file is removed when it is dropped: [persist](DownloadedFile::persist) it.
     ///
     /// Of the delegate's methods those of progress, file and completion are not called for it.
     #[doc(alias = "downloadTask(with:completionHandler:)")]
     pub fn download_task_with_handler(
         &self,
         request: impl IntoUrlRequest,
-        handler: impl FnOnce(Result<(TemporaryFile, UrlResponse)>) + Send + 'static,
+        handler: impl FnOnce(Result<(DownloadedFile, UrlResponse)>) + Send + 'static,
     ) -> DownloadTask {
         let handler = Handler::File(Box::new(handler));
         DownloadTask::of(self.task(request.into_url_request(), Kind::Download, Some(handler)))

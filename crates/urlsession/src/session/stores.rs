@@ -1,5 +1,5 @@
-//! What a session does with its stores as a whole: cookies, cache and credentials. Each keeps itself; which load uses it is a
-//! policy's business.
+//! What a session does with its stores as a whole: cookies, cache, credentials and the hosts that want TLS.
+//! Each keeps itself; which load uses it is a policy's business.
 
 use std::sync::Arc;
 
@@ -17,6 +17,9 @@ impl Inner {
         if let Some(cache) = &config.url_cache {
             cache.remove_all_cached_responses();
         }
+        if let Some(hosts) = &config.hsts_storage {
+            hosts.remove_all();
+        }
         if let Some(credentials) = config.url_credential_storage.clone() {
             place.blocking(move || credentials.empty()).await;
         }
@@ -30,6 +33,9 @@ impl Inner {
         }
         if let Some(cache) = &config.url_cache {
             cache.flush().await;
+        }
+        if let Some(hosts) = &config.hsts_storage {
+            hosts.flush().await;
         }
     }
 

@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use url::Url;
@@ -20,11 +20,11 @@ use urlsession_proto::cookie::SetCookie;
 
 pub use self::changes::HttpCookieChanges;
 use self::changes::Watchers;
-use self::disk::Disk;
 use self::jar::Jar;
 pub(crate) use self::rules::Visit;
 use crate::env::{Clock, Place, SystemClock, data_folder};
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
+use crate::store::behind::{self, Disk, Opened};
 
 /// A store of cookies. A clone is the same store; usable from any thread.
 ///
@@ -69,18 +69,8 @@ impl HttpCookieStorage {
 
     /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        static OPEN: Mutex<Vec<(PathBuf, Weak<Store>)>> = Mutex::new(Vec::new());
-        let path = path.into();
-        let path = std::path::absolute(&path).unwrap_or(path);
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(_, store)| store.strong_count() > 0);
-        let known = open.iter().find(|(known, _)| *known == path).and_then(|(_, store)| store.upgrade());
-        if let Some(store) = known {
-            return Self(store);
-        }
-        let new = Self::make(Some(path.clone()));
-        open.push((path, Arc::downgrade(&new.0)));
-        new
+        static OPENED: Opened<Store> = Opened::none();
+        Self(OPENED.at(path.into(), |path| Self::make(Some(path)).0))
     }
 
     /// The store of a group of this user's applications, whatever their names, below the user's data folder.
@@ -179,11 +169,7 @@ impl HttpCookieStorage {
     /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
     /// here. Not of Apple's, where `UrlSession::flush` does this.
     pub async fn flush(&self) {
-        if self.0.disk.is_some() {
-            let store = self.0.clone();
-            // The library's own runtime does not shut down.
-            Place::own().blocking(move || store.write()).await;
-        }
+        behind::flush(&self.0).await;
     }
 
     /// Removes every cookie.
@@ -203,9 +189,7 @@ impl HttpCookieStorage {
 
     /// Looks for what other processes have written, beside the reactor.
     pub(crate) async fn refresh(&self, place: &Place) {
-        let store = self.0.clone();
-        // If the runtime shuts down, so does the load that asks.
-        place.blocking(move || store.read()).await;
+        behind::refresh(&self.0, place).await;
     }
 
     /// The value of the `Cookie` field of a load.
@@ -246,7 +230,7 @@ impl HttpCookieStorage {
 
     /// Waits for the disk.
     pub(crate) fn read_disk(&self) {
-        self.0.read();
+        behind::read(&*self.0);
     }
 
     fn admit(
@@ -300,17 +284,8 @@ impl HttpCookieStorage {
 
     /// Changes the jar; if it says that it changed, that is told and written.
     fn change(&self, change: impl FnOnce(&mut Jar) -> bool) {
-        if !self.0.change(change) {
-            return;
-        }
-        if let Some(disk) = &self.0.disk
-            && disk.wants_writer()
-        {
-            let (place, store) = (Place::own(), self.0.clone());
-            place.clone().spawn(async move {
-                // The library's own runtime does not shut down.
-                place.blocking(move || store.write()).await;
-            });
+        if self.0.change(change) {
+            behind::write_soon(&self.0);
         }
     }
 }
@@ -329,20 +304,6 @@ impl Store {
             self.watchers.tell();
         }
         has_changed
-    }
-
-    /// Takes in what others have written. Blocks.
-    fn read(&self) {
-        if let Some(disk) = &self.disk {
-            disk.read(self);
-        }
-    }
-
-    /// Writes what is not written, and takes in what others have. Blocks.
-    fn write(&self) {
-        if let Some(disk) = &self.disk {
-            disk.write(self);
-        }
     }
 }
 

@@ -262,8 +262,8 @@ fn that_a_file_cannot_be_used_is_told_once() {
         for name in ["a", "b", "c"] {
             // As a writer does it, but on this thread.
             storage.0.change(|jar| jar.set(lasting(name, "1"), None, SystemClock.wall()));
-            storage.0.write();
-            storage.0.read();
+            behind::write(&*storage.0);
+            storage.read_disk();
         }
     });
     assert_eq!((warnings.0.load(Relaxed), pairs(&storage).len()), (1, 3));

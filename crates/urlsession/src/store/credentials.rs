@@ -134,6 +134,13 @@ impl UrlCredentialStorage {
         self.0.revision.fetch_add(1, Relaxed);
     }
 
+    /// The certificate to try first, found without the disk, where certificates never are.
+    pub(crate) fn default_identity(&self, space: &UrlProtectionSpace) -> Option<UrlCredential> {
+        let spaces = self.lock();
+        let entry = spaces.get(space)?.iter().find(|entry| entry.is_default)?;
+        Some(entry.credential.clone()).filter(|credential| credential.identity().is_some())
+    }
+
     /// Forgets everything.
     pub(crate) fn empty(&self) {
         self.lock().clear();

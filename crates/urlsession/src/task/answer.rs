@@ -79,7 +79,13 @@ struct Slot<T> {
     waker: Option<Waker>,
 }
 
-/// Gives a deferred [`Answer`], once.
+/// Gives a deferred [`Answer`], once: a second answer does not compile.
+///
+/// ```compile_fail,E0382
+/// let (_, responder) = urlsession::Answer::deferred();
+/// responder.answer(1);
+/// responder.answer(2);
+/// ```
 pub struct Responder<T> {
     slot: Arc<Mutex<Slot<T>>>,
 }

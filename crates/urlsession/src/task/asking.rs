@@ -103,6 +103,11 @@ impl Ask for Asking<'_> {
         self.wants_informational().then(|| self.0.clone() as _)
     }
 
+    /// Apple caches nothing that goes to a file (*Accessing cached data*).
+    fn goes_to_file(&self) -> bool {
+        matches!(self.0.kind, Kind::Download)
+    }
+
     fn wants_will_cache(&self) -> bool {
         // Apple: of data and upload tasks.
         if self.0.style != Style::Delegate || !matches!(self.0.kind, Kind::Data | Kind::Upload) {

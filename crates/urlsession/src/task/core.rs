@@ -10,6 +10,7 @@ use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use super::delegate::TaskDelegate;
+use super::destination::DownloadDestination;
 use super::kind::Kind;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
@@ -99,6 +100,8 @@ pub(super) struct Live {
     pub(super) description: Option<Arc<str>>,
     pub(super) prefers_incremental_delivery: bool,
     pub(super) hints: Hints,
+    /// Of a download.
+    pub(super) destination: Option<Box<DownloadDestination>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
     pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
     handler: Option<Handler>,
@@ -170,6 +173,7 @@ impl Core {
                     description: None,
                     prefers_incremental_delivery,
                     hints: Hints::default(),
+                    destination: None,
                     delegate: None,
                     session_delegate,
                     handler,
@@ -277,6 +281,7 @@ impl Core {
                 description: live.description.clone(),
                 prefers_incremental_delivery: false,
                 hints: live.hints,
+                destination: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
                 handler: None,

@@ -198,8 +198,9 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
-    /// The download is complete, in the file at `location`. Open it or move it away in this call: it is removed when
-    /// the call returns. [`did_complete`](Self::did_complete) follows.
+    /// The download is complete, in the file at `location`. Unless it has a
+    /// [destination](DownloadTask::set_destination), open it or move it away in this call: it is removed when the call
+    /// returns. [`did_complete`](Self::did_complete) follows.
     ///
     /// Not called for tasks with a completion handler and for async calls.
     #[doc(alias = "urlSession(_:downloadTask:didFinishDownloadingTo:)")]

@@ -17,11 +17,12 @@ use bytes::Bytes;
 use super::core::{Core, Style};
 use super::courier::Audience;
 use super::delegate::TaskDelegate;
+use super::destination::{DownloadDestination, Draft};
+use super::downloaded_file::DownloadedFile;
 use super::kind::DownloadTask;
 use super::loading::Loading;
 use super::reading::Reading;
 use super::run;
-use super::temporary_file::TemporaryFile;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Log, Response};
@@ -31,7 +32,7 @@ use crate::message::UrlResponse;
 ///
 /// Nothing is sent before it is first polled. Dropping it cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
-pub struct Download(Loading<(TemporaryFile, UrlResponse)>);
+pub struct Download(Loading<(DownloadedFile, UrlResponse)>);
 
 impl Download {
     pub(crate) fn new(core: Arc<Core>) -> Self {
@@ -45,6 +46,23 @@ impl Download {
         DownloadTask::of(self.0.task())
     }
 
+    /// Names where the file is to be. It is written beside that place and appears there when it is whole.
+    ///
+    /// ```no_run
+    /// # use urlsession::{DownloadDestination, UrlSession};
+    /// # async fn load() -> Result<(), urlsession::UrlError> {
+    /// UrlSession::shared().download("https://example.com/a.iso").to("a.iso").await?;
+    /// let anew = DownloadDestination::file("a.iso").overwriting();
+    /// UrlSession::shared().download("https://example.com/a.iso").to(anew).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn to(self, destination: impl Into<DownloadDestination>) -> Self {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_destination(Some(destination.into()));
+        self
+    }
+
     /// A delegate of this task's own: it is asked about redirects and hears of what is written, beside the result.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         self.0.set_delegate(delegate);
@@ -55,13 +73,13 @@ impl Download {
     ///
     /// # Errors
     /// As awaiting it.
-    pub fn wait(self) -> Result<(TemporaryFile, UrlResponse)> {
+    pub fn wait(self) -> Result<(DownloadedFile, UrlResponse)> {
         self.0.wait()
     }
 }
 
 impl Future for Download {
-    type Output = Result<(TemporaryFile, UrlResponse)>;
+    type Output = Result<(DownloadedFile, UrlResponse)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Pin::new(&mut self.0).poll(cx)
@@ -71,6 +89,27 @@ impl Future for Download {
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Download").field("task", &*self.task()).finish()
+    }
+}
+
+impl DownloadTask {
+    /// Where the file is to be; `None` is a temporary file.
+    pub fn destination(&self) -> Option<DownloadDestination> {
+        self.core().live().destination.as_deref().cloned()
+    }
+
+    /// Names where the file is to be. Not of Apple's.
+    ///
+    /// # Errors
+    /// After the first `resume`.
+    pub fn set_destination(&self, destination: Option<DownloadDestination>) -> Result<()> {
+        let mut live = self.core().live();
+        if live.has_run || live.error.is_some() {
+            let detail = "a download's destination is set before the task is resumed";
+            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+        }
+        live.destination = destination.map(Box::new);
+        Ok(())
     }
 }
 
@@ -95,7 +134,7 @@ pub(super) async fn save(
     place: &Place,
     log: &mut Log,
     response: Option<Response>,
-) -> Result<(TemporaryFile, UrlResponse)> {
+) -> Result<(DownloadedFile, UrlResponse)> {
     let Response { head, mut body } = match response {
         Some(response) => response,
         None => run::load(core, place, log).await?,
@@ -106,7 +145,7 @@ pub(super) async fn save(
         Style::Handler => None,
     };
     let mut reading = Reading::new(core, log, &mut body);
-    let file = write_all(core, place, &mut reading, audience).await;
+    let file = write_all(core, place, &mut reading, &head, audience).await;
     drop(reading);
     Ok((file.map_err(|error| error.with_url(head.url()))?, head))
 }
@@ -115,9 +154,18 @@ async fn write_all(
     core: &Arc<Core>,
     place: &Place,
     reading: &mut Reading<'_>,
+    head: &UrlResponse,
     audience: Option<Audience>,
-) -> Result<TemporaryFile> {
-    let (mut target, mut file) = beside(core, place, TemporaryFile::create).await?;
+) -> Result<DownloadedFile> {
+    let destination =
+        core.live().destination.clone().map(|destination| (destination, head.suggested_filename()));
+    let create = move || match destination {
+        None => DownloadedFile::create().map(|(target, file)| (Target::Temporary(target), file)),
+        Some((destination, suggested)) => {
+            Draft::create(&destination, &suggested).map(|(draft, file)| (Target::Draft(draft), file))
+        }
+    };
+    let (target, mut file) = beside(core, place, create).await?;
     let (mut batch, mut length, mut total) = (Vec::new(), 0, 0);
     loop {
         let next = poll_fn(|cx| match reading.poll_next(cx) {
@@ -153,10 +201,22 @@ async fn write_all(
             }
         }
         if let Some(end) = end {
-            target.set_length(total);
-            return end.map(|()| target);
+            end?;
+            return match target {
+                Target::Temporary(mut target) => {
+                    target.set_length(total);
+                    Ok(target)
+                }
+                Target::Draft(draft) => beside(core, place, move || draft.publish(&file, total)).await,
+            };
         }
     }
+}
+
+/// What is written to.
+enum Target {
+    Temporary(DownloadedFile),
+    Draft(Draft),
 }
 
 enum Next {

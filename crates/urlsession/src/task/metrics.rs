@@ -74,7 +74,7 @@ pub struct TransactionMetrics {
     /// The ALPN name of the protocol: `http/1.1`, `h2`. `None` without a connection.
     #[doc(alias = "networkProtocolName")]
     pub network_protocol_name: Option<&'static str>,
-    /// Did a proxy stand between? Always false: this library does not use proxies yet.
+    /// Did a proxy stand between? `remote_address` is then the proxy's, and so are the name lookup and the connection.
     #[doc(alias = "isProxyConnection")]
     pub is_proxy_connection: bool,
     /// Was the connection used before?
@@ -111,10 +111,10 @@ pub struct TransactionMetrics {
     /// Our port.
     #[doc(alias = "localPort")]
     pub local_port: Option<u16>,
-    /// The server's address.
+    /// The server's address, or the proxy's.
     #[doc(alias = "remoteAddress")]
     pub remote_address: Option<IpAddr>,
-    /// The server's port.
+    /// The server's port, or the proxy's.
     #[doc(alias = "remotePort")]
     pub remote_port: Option<u16>,
     /// The version of TLS agreed on.
@@ -269,7 +269,7 @@ impl TransactionMetrics {
             response_start_date: date(stamps.response_start),
             response_end_date: date(stamps.response_end),
             network_protocol_name: connection.map(|facts| facts.protocol),
-            is_proxy_connection: false,
+            is_proxy_connection: connection.is_some_and(|facts| facts.is_proxy),
             is_reused_connection: stamps.reused,
             resource_fetch_type: match (&stamps.response, stamps.cache, connection) {
                 (Some(_), Some(cache), _) if cache.is_hit() => ResourceFetchType::LocalCache,

@@ -13,11 +13,11 @@ use super::convert;
 use super::core::{Core, Style};
 use super::courier::Audience;
 use super::download;
+use super::downloaded_file::DownloadedFile;
 use super::governor::Governor;
 use super::kind::Kind;
 use super::observe::TaskChange;
 use super::reading;
-use super::temporary_file::TemporaryFile;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Log, Response};
@@ -26,7 +26,7 @@ use crate::message::UrlResponse;
 /// Called once with what a task got.
 pub(crate) enum Handler {
     Data(HandlerOf<(Bytes, UrlResponse)>),
-    File(HandlerOf<(TemporaryFile, UrlResponse)>),
+    File(HandlerOf<(DownloadedFile, UrlResponse)>),
 }
 
 type HandlerOf<T> = Box<dyn FnOnce(Result<T>) + Send>;
@@ -182,8 +182,8 @@ pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
     tell_metrics(core, &audience);
     let last = core.clone();
     core.roster.queue.add(move || {
-        // A delegate may have panicked in a call the load no longer waited for.
-        let error = error.or_else(|| last.take_failure());
+        // A delegate that panicked comes first: the load may have failed for want of its answer, or not have waited for it.
+        let error = last.take_failure().or(error);
         // The properties are final when the application hears of the end.
         let completed = last.begin_completion(error.clone());
         if last.style == Style::Delegate {
@@ -203,7 +203,8 @@ fn finish_with<T: Send + 'static>(core: &Arc<Core>, result: Result<T>, log: &mut
     }
     let last = core.clone();
     core.roster.queue.add(move || {
-        let completed = last.begin_completion(error);
+        let result = last.take_failure().map_or(result, Err);
+        let completed = last.begin_completion(result.as_ref().err().cloned());
         let _ = catch_unwind(AssertUnwindSafe(move || handler(result)));
         completed.leave();
     });

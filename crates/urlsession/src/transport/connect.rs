@@ -1,4 +1,5 @@
-//! From an origin to a connection that can carry requests: addresses raced (RFC 8305), then TLS.
+//! From an origin to a connection that can carry requests: addresses raced (RFC 8305), a proxy's tunnel if that is the
+//! way, then TLS.
 //!
 //! It does not decide when to connect or how often; the pool does.
 
@@ -11,9 +12,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::pool::Origin;
+use super::route::{Proxy, Route};
 use super::stream::Stream;
-use super::tls::{Handshaken, Peer, Tls};
-use super::{dns, service};
+use super::tls::{Handshaken, Peer, Standing, Tls};
+use super::tunnel::{Step, Tunnel};
+use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, system_dial};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -26,39 +29,34 @@ pub(super) struct Connected {
     pub(super) is_h2: bool,
 }
 
-/// Connects to an origin, whose host is an IPv6 literal only in brackets; `challenger` is asked in its TLS handshake.
+/// Connects to an origin, whose host is an IPv6 literal only in brackets; `challenger` is asked in its TLS handshake, and
+/// when a proxy wants to know who one is.
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
+    logins: &tunnel::Logins,
     place: &Place,
     origin: &Origin,
     challenger: Option<&Arc<dyn Challenger>>,
 ) -> Result<Connected> {
-    let env = &config.environment;
-    let Origin { secure, port, lane, .. } = *origin;
+    let clock = &*config.environment.clock;
+    let Origin { secure, port, .. } = *origin;
     let host = &*origin.host;
-    let clock = &*env.clock;
-    let lookup_start = clock.now();
-    let (addresses, looked_up) = dns::resolve(env, place, host, port, lane.is_validated).await?;
-    let connect_start = clock.now();
-    let options = SocketOptions {
-        traffic_class: service::traffic_class(lane.service),
-        is_multipath: config.multipath_service_type != MultipathServiceType::None,
-    };
-    let (wire, remote) = race(clock, &*env.dialler, options, place, &addresses)
-        .await
-        .map_err(|error| refused(host, port, error))?;
+    let (leg, reached) = reach(config, logins, place, origin, challenger).await?;
+    let Reached { wire, remote, lookup, start } = reached;
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     let mut facts = Facts {
-        domain_lookup: looked_up.then_some((lookup_start, connect_start)),
-        connect: (connect_start, connect_start),
+        domain_lookup: lookup,
+        connect: (start, start),
         secure: None,
         local,
         remote: Some(remote),
+        is_proxy: leg.route != Route::Direct,
         interface: local.and_then(|local| interface(config, local)),
         protocol: "http/1.1",
         tls_version: None,
         tls_cipher_suite: None,
+        is_loosened: false,
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
@@ -66,13 +64,14 @@ pub(super) async fn connect(
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
             match tls.handshake(config, peer, wire, challenger, identity.take()).await? {
-                Handshaken::Done(stream) => break stream,
+                Handshaken::Done(stream, standing) => {
+                    facts.is_loosened = standing == Standing::Loosened;
+                    break stream;
+                }
                 // Once: with an identity there is nothing more to ask for.
                 Handshaken::WantsIdentity(wanted) => {
                     identity = Some(wanted);
-                    (wire, _) = race(clock, &*env.dialler, options, place, &[remote])
-                        .await
-                        .map_err(|error| refused(host, port, error))?;
+                    wire = leg.wire(&[remote]).await?.0;
                 }
             }
         };
@@ -95,6 +94,112 @@ pub(super) async fn connect(
     }
     facts.connect.1 = clock.now();
     Ok(Connected { stream, facts, is_h2 })
+}
+
+/// A wire that leads to the origin, by the first way that does.
+async fn reach<'a>(
+    config: &'a Configuration,
+    logins: &'a tunnel::Logins,
+    place: &'a Place,
+    origin: &'a Origin,
+    challenger: Option<&'a Arc<dyn Challenger>>,
+) -> Result<(Leg<'a>, Reached)> {
+    let mut route = origin.lane.route;
+    loop {
+        let leg = Leg { config, logins, place, origin, challenger, route };
+        let error = match leg.reach().await {
+            Ok(reached) => return Ok((leg, reached)),
+            Err(error) => error,
+        };
+        match route.after(config, origin.secure, &origin.host) {
+            Some(next) if error.code() != UrlErrorCode::Cancelled => route = next,
+            _ => return Err(error),
+        }
+    }
+}
+
+/// A way to an origin, as far as TLS.
+struct Leg<'a> {
+    config: &'a Configuration,
+    logins: &'a tunnel::Logins,
+    place: &'a Place,
+    origin: &'a Origin,
+    challenger: Option<&'a Arc<dyn Challenger>>,
+    route: Route,
+}
+
+struct Reached {
+    wire: Wire,
+    remote: SocketAddr,
+    lookup: Option<(Instant, Instant)>,
+    start: Instant,
+}
+
+impl Leg<'_> {
+    async fn reach(&self) -> Result<Reached> {
+        let env = &self.config.environment;
+        let (host, port) = self.end();
+        let lookup_start = env.clock.now();
+        let resolved = dns::resolve(env, self.place, host, port, self.origin.lane.is_validated).await;
+        let (addresses, looked_up) = resolved.map_err(|error| self.blame(error))?;
+        let start = env.clock.now();
+        let (wire, remote) = self.wire(&addresses).await?;
+        Ok(Reached { wire, remote, lookup: looked_up.then_some((lookup_start, start)), start })
+    }
+
+    /// A connection to one of the addresses, and through the tunnel if there is one.
+    async fn wire(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr)> {
+        let (mut wire, mut remote) = self.dial(addresses).await?;
+        let Some(proxy) = self.tunnel() else { return Ok((wire, remote)) };
+        let Self { config, logins, place, origin, challenger, .. } = *self;
+        let target = tunnel::target(origin);
+        let mut tunnel = Tunnel::new(config, place, proxy, &target, logins, challenger);
+        loop {
+            match tunnel.step(wire).await? {
+                Step::Open(open) => return Ok((open, remote)),
+                Step::Again(again, Some(same)) => (tunnel, wire) = (again, same),
+                Step::Again(again, None) => {
+                    tunnel = again;
+                    (wire, remote) = self.dial(&[remote]).await?;
+                }
+            }
+        }
+    }
+
+    async fn dial(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr)> {
+        let options = SocketOptions {
+            traffic_class: service::traffic_class(self.origin.lane.service),
+            is_multipath: self.config.multipath_service_type != MultipathServiceType::None,
+        };
+        let env = &self.config.environment;
+        let (host, port) = self.end();
+        let raced = race(&*env.clock, &*env.dialler, options, self.place, addresses).await;
+        raced.map_err(|error| self.blame(refused(host, port, error)))
+    }
+
+    /// The other end of the wire: the proxy, or the origin, which for a forward proxy is the proxy.
+    fn end(&self) -> (&str, u16) {
+        match self.tunnel() {
+            Some(proxy) => (proxy.host, proxy.port),
+            None => (&self.origin.host, self.origin.port),
+        }
+    }
+
+    fn tunnel(&self) -> Option<Proxy<'_>> {
+        match self.route {
+            Route::Tunnel(_) => self.route.proxy(self.config),
+            Route::Direct | Route::Forward => None,
+        }
+    }
+
+    /// An error on the way to a proxy says so.
+    fn blame(&self, error: UrlError) -> UrlError {
+        if self.route == Route::Direct {
+            return error;
+        }
+        let detail = format!("the proxy cannot be reached: {}", error.detail());
+        UrlError::new(error.code(), error.phase(), detail).with_source(error)
+    }
 }
 
 /// The interface of a connection that leaves this machine, in sessions to which it matters: the system's list of
@@ -227,11 +332,11 @@ mod tests {
             secure: false,
             host: host.into(),
             port: listener.local_addr().unwrap().port(),
-            lane: Lane { service, is_validated: true },
+            lane: Lane { service, is_validated: true, ..Lane::default() },
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connected = runtime.block_on(async {
-            connect(config, &Tls::default(), &Place::current(), &origin, None)
+            connect(config, &Tls::default(), &tunnel::Logins::default(), &Place::current(), &origin, None)
                 .await
                 .unwrap_or_else(|e| panic!("{e}"))
         });

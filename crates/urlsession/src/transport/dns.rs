@@ -2,7 +2,7 @@
 //! at all if they must be validated (DNSSEC, RFC 4033).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::env::{Environment, Place, system_resolve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -64,7 +64,8 @@ fn is_localhost(host: &str) -> bool {
 fn literal(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
-        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+        // Names of proxies are not those of URLs, and may be IPv6 without brackets.
+        None => host.parse().ok(),
     }
 }
 
@@ -84,6 +85,8 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     fn addresses(list: &[&str]) -> Vec<SocketAddr> {

@@ -11,12 +11,14 @@ use url::{Position, Url};
 use urlsession_proto::field::unfold as unfolded;
 use urlsession_proto::http1;
 
+use super::route::Route;
 use crate::message::UrlRequest;
 
 /// What goes before the body.
 pub(crate) struct RequestHead<'a> {
     pub(crate) request: &'a UrlRequest,
     pub(crate) url: &'a Url,
+    pub(crate) route: Route,
     pub(crate) defaults: &'a DefaultFields,
     pub(crate) added: &'a [(&'static str, HeaderValue)],
     /// The media type of a POST body that has none.
@@ -53,9 +55,13 @@ impl DefaultFields {
 }
 
 impl RequestHead<'_> {
-    /// The origin form of the target (RFC 9112 §3.2.1).
-    pub(crate) fn target(&self) -> &str {
-        &self.url[Position::BeforePath..Position::AfterQuery]
+    /// The origin form of the target (RFC 9112 §3.2.1), for a proxy the absolute form (RFC 9112 §3.2.2). HTTP/2 is spoken
+    /// with origins only.
+    pub(crate) fn target(&self) -> Cow<'_, str> {
+        match self.route {
+            Route::Forward => absolute_form(self.url).into(),
+            Route::Direct | Route::Tunnel(_) => self.url[Position::BeforePath..Position::AfterQuery].into(),
+        }
     }
 
     /// Host and, unless it is the scheme's own, port.
@@ -72,7 +78,7 @@ impl RequestHead<'_> {
 
     /// Writes line and fields for HTTP/1.1, but for the framing fields and the end.
     pub(crate) fn write_http1(&self, out: &mut Vec<u8>) {
-        http1::write_request_line(out, self.request.http_method(), self.target());
+        http1::write_request_line(out, self.request.http_method(), &self.target());
         if !self.request.all_http_header_fields().contains("host") {
             http1::write_field(out, b"Host", self.authority().as_bytes());
         }
@@ -95,7 +101,7 @@ impl RequestHead<'_> {
         let own = self.request.all_http_header_fields();
         let mut map =
             HeaderMap::with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 2);
-        for (name, value) in own.iter().filter(|(name, _)| !is_framing(name)) {
+        for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
             // Names and values were checked when they were set; what http refuses all the same is not sent.
             let name = HeaderName::from_bytes(name.as_bytes());
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&unfolded(value)))
@@ -126,7 +132,7 @@ impl RequestHead<'_> {
     /// Every field but the implied ones: the request's own, then defaults, then added ones it does not have.
     fn each(&self, mut field: impl FnMut(&str, &[u8])) {
         let own = self.request.all_http_header_fields();
-        for (name, value) in own.iter().filter(|(name, _)| !is_framing(name)) {
+        for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
             field(name, value);
         }
         for (name, value) in self.defaults.fields.iter().filter(|(name, _)| !own.contains(name)) {
@@ -137,6 +143,12 @@ impl RequestHead<'_> {
         }
     }
 
+    /// What is for the proxy is not sent through its tunnel (RFC 9110 §11.7.2).
+    fn may_send(&self, name: &str) -> bool {
+        let is_for_proxy = || name.eq_ignore_ascii_case("proxy-authorization");
+        !is_framing(name) && !(matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
+    }
+
     fn implied(&self, mut field: impl FnMut(&str, &str)) {
         if let Some(kind) =
             self.content_type.filter(|_| !self.request.all_http_header_fields().contains("content-type"))
@@ -145,6 +157,14 @@ impl RequestHead<'_> {
         }
     }
 }
+
+/// The URL without what is for the client only: user, password and fragment.
+pub(crate) fn absolute_form(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterQuery])
+}
+
+/// The value of `User-Agent`, unless the application has one.
+pub(crate) const USER_AGENT: &str = concat!("urlsession/", env!("CARGO_PKG_VERSION"));
 
 /// Fields only the wire may write.
 fn is_framing(name: &str) -> bool {

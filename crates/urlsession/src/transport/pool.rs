@@ -19,7 +19,7 @@ pub(super) use self::state::Shared;
 use self::state::{Action, Actions, Grant, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
 use super::tls::Tls;
-use super::{h1, h2};
+use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -33,6 +33,7 @@ type Pooled = State<Exclusive, h2::Handle, Caller, UrlError>;
 pub(crate) struct Pool {
     config: Arc<Configuration>,
     tls: Tls,
+    logins: tunnel::Logins,
     state: Mutex<Pooled>,
     reapers: Mutex<Vec<PlaceId>>,
     /// Raised when connections are to be given up: those of an older one are not kept when their exchange ends.
@@ -68,6 +69,7 @@ impl Pool {
         let pool = Arc::new(Self {
             config,
             tls: Tls::default(),
+            logins: tunnel::Logins::default(),
             state,
             reapers: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -79,8 +81,8 @@ impl Pool {
     }
 
     /// What the connections for this request are pooled by; `None` for a URL without a host.
-    pub(crate) fn key<'a>(&self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
-        Key::of(url, Lane::of(&self.config, request))
+    pub(crate) fn key<'a>(&'a self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
+        Some(Key::of(url, Lane::of(&self.config, request))?.routed(&self.config))
     }
 
     /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open.
@@ -90,8 +92,7 @@ impl Pool {
         attempt: &Attempt<'_>,
         certain: bool,
     ) -> Result<Checkout> {
-        // Only a handshake has anything to ask.
-        let challenger = if key.is_secure() { attempt.ask.challenger() } else { None };
+        let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
         let caller = Caller { place: attempt.place.clone(), challenger };
         loop {
             let checkout = match self.want(key, &caller, attempt) {
@@ -139,9 +140,10 @@ impl Pool {
         self.perform(actions);
     }
 
-    /// Forgets TLS sessions: the next handshake with any server is a full one.
-    pub(crate) fn forget_tls_sessions(&self) {
+    /// Forgets TLS sessions, so that the next handshake with any server is a full one, and logins with proxies of tunnels.
+    pub(crate) fn forget_sessions(&self) {
         self.tls.forget_sessions();
+        self.logins.clear();
     }
 
     async fn wait(&self, waiting: Waiting, ask: &dyn Ask, meter: &Meter) -> Result<Checkout> {
@@ -188,9 +190,9 @@ impl Pool {
         let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
         let mut dialling = Dialling { pool: self.weak(), origin, ticket, reported: false };
         place.clone().spawn(async move {
-            let (config, tls) = (pool.config.clone(), &pool.tls);
+            let (config, tls, logins) = (pool.config.clone(), &pool.tls, &pool.logins);
             let origin = &dialling.origin.clone();
-            let result = connect(&config, tls, &place, origin, challenger.as_ref()).await;
+            let result = connect(&config, tls, logins, &place, origin, challenger.as_ref()).await;
             let result = match result {
                 Ok(connected) => pool.settle(connected, origin, &place).await,
                 Err(error) => Err(error),

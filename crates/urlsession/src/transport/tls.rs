@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use rustls::client::Resumption;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, ClientConnection, SupportedProtocolVersion, version,
@@ -26,6 +26,7 @@ use tokio_rustls::client::TlsStream;
 pub(super) use self::hold::Held;
 use self::hold::{Hold, Shown};
 use self::identity::OfHandshake;
+pub(super) use self::trust::Standing;
 use self::verify::Verifier;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
@@ -45,6 +46,8 @@ pub(super) struct Tls {
 #[derive(Clone)]
 struct Kind {
     config: Arc<ClientConfig>,
+    /// The same with other session tickets: what a delegate trusted is not resumed by who did not ask one.
+    judged: Arc<ClientConfig>,
     verifier: Arc<Verifier>,
 }
 
@@ -64,7 +67,7 @@ impl Peer<'_> {
 
 /// How a handshake ended.
 pub(super) enum Handshaken {
-    Done(Box<TlsStream<Held>>),
+    Done(Box<TlsStream<Held>>, Standing),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
     WantsIdentity(UrlCredential),
@@ -72,7 +75,8 @@ pub(super) enum Handshaken {
 
 impl Tls {
     /// Shakes hands. `challenger` is asked about the server, and for the client's certificate unless `identity` is
-    /// it; nobody is asked about what was remembered.
+    /// it; nobody is asked about what was remembered. Without anybody to ask a stored certificate is shown to a server
+    /// that wants one.
     pub(super) async fn handshake(
         &self,
         config: &Configuration,
@@ -81,16 +85,22 @@ impl Tls {
         challenger: Option<&Arc<dyn Challenger>>,
         identity: Option<UrlCredential>,
     ) -> Result<Handshaken> {
-        let Kind { config: tls, verifier } = self.kind(config, peer)?;
+        let Kind { config: unjudged, judged, verifier } = self.kind(config, peer)?;
+        let tls = if challenger.is_some() { judged } else { unjudged };
         let name = ServerName::try_from(peer.name().to_owned()).map_err(|error| {
             let detail = format!("{:?} cannot be the name in a certificate", peer.name());
             UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
         })?;
-        let identity = identity.or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned());
+        let stored = config.url_credential_storage.as_ref();
+        let stored = stored.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
+        let identity = identity
+            .or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned())
+            // A delegate that is there is asked before.
+            .or_else(|| stored.clone().filter(|_| challenger.is_none()));
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
         let mut connecting = TlsConnector::from(tls).connect(name.clone(), Held::new(wire, hold.clone()));
-        let mut was_judged = false;
+        let mut standing = None;
         let mut stream = loop {
             let step = poll_fn(|cx| {
                 if let Poll::Ready(result) = hold.during(|| Pin::new(&mut connecting).poll(cx)) {
@@ -99,13 +109,15 @@ impl Tls {
                 hold.take_shown().map_or(Poll::Pending, |shown| Poll::Ready(Step::Judge(shown)))
             });
             match step.await {
-                Step::Done(result) => break result.map_err(handshake_error)?,
+                Step::Done(result) => {
+                    break result.map_err(|error| handshake_error(name_missing_identity(error, &hold)))?;
+                }
                 Step::Judge(shown) => {
                     let Some(challenger) = challenger else { continue };
-                    trust::judge(config, peer, shown, challenger).await?;
-                    was_judged = true;
+                    standing = Some(trust::judge(config, peer, shown, challenger).await?);
                     if let Some(issuers) = hold.unanswered_issuers()
-                        && let Some(identity) = trust::identity(peer, issuers, challenger).await?
+                        && let Some(identity) =
+                            trust::identity(peer, issuers, stored.clone(), challenger).await?
                     {
                         self.remember(peer, &identity);
                         return Ok(Handshaken::WantsIdentity(identity));
@@ -114,13 +126,13 @@ impl Tls {
                 }
             }
         };
-        if let Some(challenger) = challenger.filter(|_| !was_judged) {
+        if let Some(challenger) = challenger.filter(|_| standing.is_none()) {
             // A resumed session shows no certificates: those of its first handshake are judged again.
             let shown = shown_before(stream.get_ref().1, &verifier, &name);
-            trust::judge(config, peer, shown, challenger).await?;
+            standing = Some(trust::judge(config, peer, shown, challenger).await?);
         }
         stream.get_mut().0.forget();
-        Ok(Handshaken::Done(stream))
+        Ok(Handshaken::Done(stream, standing.unwrap_or(Standing::Good)))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
@@ -171,7 +183,13 @@ fn shown_before(session: &ClientConnection, verifier: &Verifier, name: &ServerNa
 
 fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
-    let provider: Arc<CryptoProvider> = Arc::new(aws_lc_rs::default_provider());
+    let mut provider = aws_lc_rs::default_provider();
+    if !config.tls_cipher_suites.is_empty() {
+        let all = std::mem::take(&mut provider.cipher_suites);
+        let named = |number: &u16| all.iter().find(|suite| u16::from(suite.suite()) == *number).copied();
+        provider.cipher_suites = config.tls_cipher_suites.iter().filter_map(named).collect();
+    }
+    let provider = Arc::new(provider);
     let verifier = Arc::new(Verifier::new(config, provider.clone())?);
     let newest = config.tls_maximum_supported_protocol_version;
     let versions: Vec<&'static SupportedProtocolVersion> =
@@ -183,7 +201,9 @@ fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| {
-            bad("the configuration's oldest TLS version is newer than its newest").with_source(error)
+            bad("the configuration's TLS versions and cipher suites leave nothing to offer: is the oldest TLS version \
+                 newer than the newest, or no cipher suite one of theirs?")
+            .with_source(error)
         })?
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
@@ -194,7 +214,9 @@ fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
         HttpVersions::Http2 => vec![b"h2".to_vec()],
     };
     tls.resumption = Resumption::in_memory_sessions(TICKETS);
-    Ok(Kind { config: Arc::new(tls), verifier })
+    let mut judged = tls.clone();
+    judged.resumption = Resumption::in_memory_sessions(TICKETS);
+    Ok(Kind { config: Arc::new(tls), judged: Arc::new(judged), verifier })
 }
 
 /// Session tickets kept, over all servers.
@@ -208,6 +230,16 @@ pub(super) fn late_refusal(error: &std::io::Error) -> Option<UrlError> {
             Some(handshake_error(std::io::Error::other(cause.clone())))
         }
         _ => None,
+    }
+}
+
+/// Before TLS 1.3 there is no alert of its own for a client's certificate that is missing (RFC 5246 §7.4.6).
+fn name_missing_identity(error: std::io::Error, hold: &Hold) -> std::io::Error {
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) if hold.lacks_identity() => {
+            std::io::Error::other(rustls::Error::AlertReceived(AlertDescription::CertificateRequired))
+        }
+        _ => error,
     }
 }
 
@@ -276,7 +308,21 @@ fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
             C::ServerCertificateUntrusted,
             "the server's certificates show none of the keys that pinned_domains of app_transport_security names",
         ),
-        CertificateError::Revoked => (C::ServerCertificateUntrusted, "the server's certificate was revoked"),
+        CertificateError::Revoked => (
+            C::ServerCertificateUntrusted,
+            "the server's certificate was revoked, by one of certificate_revocation_lists or as the platform knows",
+        ),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            C::ServerCertificateUntrusted,
+            "the server's certificate, or one that vouches for it, is signed by an algorithm that is not accepted, \
+             such as SHA-1; it must be SHA-256 or better",
+        ),
+        CertificateError::BadSignature => (
+            C::ServerCertificateUntrusted,
+            "a signature of the server, or of one that vouches for it, does not hold: it is forged, or its key is too \
+             short (RSA keys have 2048 bits or more)",
+        ),
         _ => (C::ServerCertificateUntrusted, "the server's certificate is not acceptable"),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use urlsession::{
-    DelegateQueue, DownloadTask, SessionDelegate, TaskDelegate, TaskState, TemporaryFile, UrlErrorCode,
-    UrlResponse, UrlSession,
+    DelegateQueue, DownloadDestination, DownloadTask, DownloadedFile, SessionDelegate, TaskDelegate,
+    TaskState, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 
@@ -15,7 +15,7 @@ use crate::support::*;
 fn by_handler(
     session: &UrlSession,
     request: impl urlsession::IntoUrlRequest,
-) -> Result<(TemporaryFile, UrlResponse), urlsession::UrlError> {
+) -> Result<(DownloadedFile, UrlResponse), urlsession::UrlError> {
     let (sender, receiver) = std::sync::mpsc::channel();
     session.download_task_with_handler(request, move |result| sender.send(result).unwrap()).resume();
     receiver.recv_timeout(PATIENCE).unwrap()
@@ -219,4 +219,66 @@ fn a_body_of_64_mebibytes_is_saved_with_bounded_memory() {
     origin.enqueue("/big", Reply::new(200).pattern(0, 64 << 20));
     let (file, _) = session(&origin).download(origin.url("/big")).wait().unwrap();
     assert_eq!(fs::metadata(file.path()).unwrap().len(), 64 << 20);
+}
+
+#[test]
+fn a_download_with_a_destination_is_there_when_it_is_whole_and_not_before() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.bin");
+        let (session, recorder) = recorded(origin);
+        let gate = origin.hold();
+        origin.enqueue("/file", Reply::new(200).pattern(0, 1000).body_gate(500, gate.clone()));
+        let task = session.download_task(origin.url("/file"));
+        task.set_destination(Some(path.clone().into())).unwrap();
+        task.resume();
+        recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == 500));
+        assert!(!path.exists());
+        assert!(task.set_destination(None).is_err());
+        gate.release();
+        let log = recorder.completed(1);
+        log.succeeded();
+        assert_eq!(log.location.as_deref(), Some(&*path));
+        assert_eq!(fs::read(&path).unwrap().len(), 1000);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+
+        let again = session.download(origin.url("/Peru")).to(&path).wait().unwrap_err();
+        assert_eq!(again.code(), UrlErrorCode::CannotCreateFile);
+        let anew = DownloadDestination::file(&path).overwriting();
+        let (file, _) = session.download(origin.url("/Peru")).to(anew).wait().unwrap();
+        drop(file);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "Lima");
+    });
+}
+
+#[test]
+fn a_response_names_its_file_in_a_folder_and_cannot_lead_out_of_it() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        for (field, name) in [
+            ("attachment; filename=\"report.txt\"", "report.txt"),
+            ("attachment; filename=\"report.txt\"", "report (2).txt"),
+            ("attachment; filename=\"../../evil.sh\"", "evil.sh"),
+        ] {
+            origin.enqueue("/d", Reply::new(200).header("Content-Disposition", field).body("x"));
+            let to = DownloadDestination::in_folder(folder.path()).with_unique_name();
+            let (file, _) = session(origin).download(origin.url("/d")).to(to).wait().unwrap();
+            assert_eq!(file.path().parent(), Some(folder.path()));
+            let found = file.path().file_name().unwrap().to_str().unwrap();
+            assert!(found == name || found.ends_with("evil.sh"), "{found}");
+        }
+    });
+}
+
+#[test]
+fn a_download_that_fails_leaves_nothing_at_its_destination() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        origin.enqueue("/cut", Reply::new(200).pattern(0, 1000).truncate_at(500));
+        let path = folder.path().join("cut");
+        assert!(session(origin).download(origin.url("/cut")).to(&path).wait().is_err());
+        let missing = session(origin).download(origin.url("/Peru")).to(folder.path().join("a/b")).wait();
+        assert_eq!(missing.unwrap_err().code(), UrlErrorCode::CannotCreateFile);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    });
 }

@@ -2,7 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use urlsession::{Configuration, DelegateQueue, TaskState, UrlErrorCode, UrlSession};
+use std::time::Duration;
+
+use urlsession::{
+    AuthenticationMethod, CachePolicy, Configuration, DelegateQueue, HttpCookieAcceptPolicy,
+    HttpCookieStorage, NetworkServiceType, TaskState, UrlCredential, UrlCredentialPersistence, UrlErrorCode,
+    UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlSession,
+};
 use urlsession_testkit::Reply;
 
 use crate::support::*;
@@ -231,5 +237,83 @@ fn test_get_tasks_with_completion() {
         assert_eq!(count(), (2, 1, 0));
         assert_eq!(session.tasks().upload[0], uploads[1]);
         session.invalidate_and_cancel();
+    });
+}
+
+#[test]
+fn test_init_url_session_configuration() {
+    let configuration = Configuration {
+        request_cache_policy: CachePolicy::UseProtocolCachePolicy,
+        timeout_interval_for_request: Duration::from_secs(30),
+        timeout_interval_for_resource: Duration::from_secs(604_800),
+        network_service_type: NetworkServiceType::Default,
+        allows_cellular_access: false,
+        is_discretionary: true,
+        http_should_use_pipelining: true,
+        http_should_set_cookies: true,
+        http_cookie_accept_policy: HttpCookieAcceptPolicy::Always,
+        http_maximum_connections_per_host: 2,
+        http_cookie_storage: Some(HttpCookieStorage::shared()),
+        url_credential_storage: None,
+        url_cache: None,
+        ..Configuration::default()
+    };
+    let session = UrlSession::new(configuration);
+    let copy = session.configuration();
+    assert_eq!(copy.request_cache_policy, CachePolicy::UseProtocolCachePolicy);
+    assert_eq!(copy.timeout_interval_for_request, Duration::from_secs(30));
+    assert_eq!(copy.timeout_interval_for_resource, Duration::from_secs(604_800));
+    assert_eq!(copy.network_service_type, NetworkServiceType::Default);
+    assert!(!copy.allows_cellular_access && copy.is_discretionary);
+    assert!(copy.http_should_use_pipelining && copy.http_should_set_cookies);
+    assert_eq!(copy.http_cookie_accept_policy, HttpCookieAcceptPolicy::Always);
+    assert_eq!(copy.http_maximum_connections_per_host, 2);
+    assert!(copy.http_cookie_storage.is_some());
+    assert!(copy.url_credential_storage.is_none() && copy.url_cache.is_none());
+}
+
+#[test]
+fn a_reset_empties_cookies_cache_and_credentials_and_gives_new_connections() {
+    on_every_wire(|origin| {
+        let (session, _) = recorded(origin);
+        let configuration = session.configuration();
+        let (cookies, cache, credentials) = (
+            configuration.http_cookie_storage.unwrap(),
+            configuration.url_cache.unwrap(),
+            configuration.url_credential_storage.unwrap(),
+        );
+        let fill = |round: usize| {
+            let reply = Reply::new(200).header("Cache-Control", "max-age=60").header("Set-Cookie", "a=b");
+            origin.enqueue("/kept", reply.body("kept"));
+            session.data(origin.url("/kept")).wait().unwrap();
+            let space = UrlProtectionSpace::new(
+                "example.com",
+                0,
+                UrlProtectionSpaceProtocol::Https,
+                Some("realm"),
+                AuthenticationMethod::HttpBasic,
+            );
+            credentials.set(&UrlCredential::new("ann", "x", UrlCredentialPersistence::ForSession), &space);
+            assert_eq!(cookies.cookies().len(), 1);
+            assert!(cache.cached_response(&request(&origin.url("/kept"), "GET", None)).is_some());
+            assert_eq!(credentials.all_credentials().len(), 1);
+            assert_eq!(origin.connection_count(), round);
+        };
+        let is_empty = || {
+            let kept = cache.cached_response(&request(&origin.url("/kept"), "GET", None));
+            cookies.cookies().is_empty() && kept.is_none() && credentials.all_credentials().is_empty()
+        };
+        fill(1);
+        in_tokio(session.reset());
+        assert!(is_empty());
+        fill(2);
+        let (sender, done) = std::sync::mpsc::channel();
+        session.reset_with_handler(move || sender.send(()).unwrap());
+        done.recv_timeout(PATIENCE).unwrap();
+        assert!(is_empty());
+        fill(3);
+        // A flush empties nothing.
+        in_tokio(session.flush());
+        assert!(!is_empty());
     });
 }

@@ -56,6 +56,28 @@ fn versions_are_those_configured() {
 }
 
 #[test]
+fn cipher_suites_are_those_configured() {
+    let agreed = |tls12_only, suites: &[u16]| {
+        let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(tls12_only).start();
+        let session =
+            UrlSession::new(Configuration { tls_cipher_suites: suites.to_vec(), ..configuration(&origin) });
+        let load = session.data(origin.url("/Peru"));
+        let task = load.task();
+        load.wait()
+            .map(|_| task.metrics().unwrap().transaction_metrics[0].negotiated_tls_cipher_suite.unwrap())
+    };
+    for suite in [0x1301, 0x1302, 0x1303] {
+        assert_eq!(agreed(false, &[suite]).unwrap(), suite);
+    }
+    assert_eq!(agreed(true, &[0x1301, 0xCCA9]).unwrap(), 0xCCA9);
+    // TLS 1.2 alone is left, and the other way round.
+    assert_eq!(agreed(false, &[0xC02B]).unwrap(), 0xC02B);
+    assert_eq!(agreed(true, &[0x1301]).unwrap_err().code(), Code::SecureConnectionFailed);
+    let error = agreed(false, &[0x000A]).unwrap_err();
+    assert!(error.to_string().contains("cipher suite"), "{error}");
+}
+
+#[test]
 fn http_versions_are_those_configured() {
     on(Wire::TlsH2, |origin| {
         let mut configuration = configuration(origin);

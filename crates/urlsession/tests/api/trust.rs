@@ -9,7 +9,8 @@ use urlsession::{
     Answer, AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
     Configuration, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate, Task,
     TaskDelegate, TlsVersion, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlErrorCode, UrlSession,
+    UrlCredentialPersistence as Persistence, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Reply, TestAuthority, Wire};
 
@@ -259,6 +260,28 @@ fn a_resumed_session_is_judged_again() {
     assert_eq!(trust(1).evaluate().unwrap_err().code(), UrlErrorCode::ServerCertificateUntrusted);
 }
 
+#[test]
+fn what_one_tasks_delegate_trusted_is_not_resumed_by_a_task_without_one() {
+    let origin = origin(Wire::TlsH1, TestAuthority::new().self_signed());
+    let session = UrlSession::new(configuration(&origin));
+    struct Trusting;
+    impl TaskDelegate for Trusting {
+        fn did_receive_challenge(
+            &self,
+            _: &Task,
+            challenge: &UrlAuthenticationChallenge,
+        ) -> Answer<Disposition> {
+            let trust = challenge.protection_space().server_trust().unwrap().clone();
+            Disposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
+        }
+    }
+    origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+    session.data(origin.url("/a")).delegate(Trusting).wait().unwrap();
+    let error = session.data(origin.url("/a")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::ServerCertificateUntrusted, "{error}");
+    assert_eq!(origin.requests().len(), 1);
+}
+
 /// An origin under a name that is not this machine's.
 fn elsewhere(certificate: Certificate) -> (Origin, Configuration, String) {
     let origin = origin(Wire::TlsH1, certificate);
@@ -389,6 +412,31 @@ fn a_client_certificate_for_the_session_is_asked_for_once() {
     }
     let asked = judge.methods().into_iter().filter(|method| *method == Method::ClientCertificate).count();
     assert_eq!(asked, 1);
+}
+
+#[test]
+fn a_stored_client_certificate_is_shown_without_a_delegate_and_proposed_to_one() {
+    let origin = Origin::builder().wire(Wire::TlsH1).require_client_certificate(true).start();
+    let configuration = configuration(&origin);
+    let space = UrlProtectionSpace::new(
+        "localhost",
+        origin.port(),
+        UrlProtectionSpaceProtocol::Https,
+        None,
+        Method::ClientCertificate,
+    );
+    let stored = identity(&origin.authority().client("ann"), Persistence::ForSession);
+    configuration.url_credential_storage.as_ref().unwrap().set(&stored, &space);
+    assert_eq!(UrlSession::new(configuration.clone()).data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+    let judge = Judge::always(Disposition::PerformDefaultHandling);
+    assert_eq!(judge.session(configuration.clone()).data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+    assert_eq!(judge.seen.lock().unwrap()[1].proposed_credential(), Some(&stored));
+    let judge = Judge::new(|challenge| match challenge.protection_space().authentication_method() {
+        Method::ClientCertificate => Disposition::RejectProtectionSpace.into(),
+        _ => Answer::default_handling(),
+    });
+    let error = judge.session(configuration).data(origin.url("/Peru")).wait().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::ClientCertificateRequired);
 }
 
 #[test]

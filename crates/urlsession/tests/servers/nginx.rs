@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use urlsession::{BodyStream, UrlErrorCode, UrlRequest};
+use urlsession::{BodyStream, CacheLookup, ResourceFetchType, UrlErrorCode, UrlRequest, WhyAsked};
 
 use crate::server::{Server, session};
 
@@ -32,6 +32,9 @@ http {{
     location = /404 {{ return 404 "not here"; }}
     location = /empty {{ return 444; }}
     location = /204 {{ return 204; }}
+    location = /hour {{ expires 1h; alias {d}/www/index.html; }}
+    location = /ask {{ add_header Cache-Control no-cache; alias {d}/www/index.html; }}
+    location = /never {{ add_header Cache-Control no-store; alias {d}/www/index.html; }}
     location /private {{ auth_basic "private"; auth_basic_user_file {d}/users; alias {d}/www/index.html; }}
     location /dav/ {{ dav_methods PUT DELETE; create_full_put_path on; root {d}/www; }}
   }}
@@ -157,5 +160,34 @@ fn a_user_is_let_in_and_stays_logged_in() {
         }
         let bob = url.replace("://", "://bob:red@");
         assert_eq!(session.data(&*bob).wait().unwrap().1.status_code(), Some(401));
+    }
+}
+
+/// What the cache had to do with the last of two loads of a path, and its answer's length.
+fn second(base: &str, path: &str) -> (CacheLookup, ResourceFetchType, usize) {
+    let session = session();
+    session.data(format!("{base}{path}")).wait().unwrap();
+    let load = session.data(format!("{base}{path}"));
+    let task = load.task();
+    let (data, response) = load.wait().unwrap();
+    assert_eq!(response.status_code(), Some(200));
+    let metrics = task.metrics().unwrap();
+    let last = metrics.transaction_metrics.last().unwrap();
+    (last.cache_decision.unwrap().lookup, last.resource_fetch_type, data.len())
+}
+
+#[test]
+fn what_nginx_says_of_caching_is_obeyed() {
+    let server = nginx();
+    for base in server.bases() {
+        let (lookup, fetched, length) = second(&base, "/hour");
+        assert!(matches!(lookup, CacheLookup::Fresh { is_heuristic: false, .. }), "{lookup:?}");
+        assert_eq!(fetched, ResourceFetchType::LocalCache);
+        // nginx has ETag and Last-Modified: the second load is a 304, and the body is the first's.
+        assert_eq!(
+            second(&base, "/ask"),
+            (CacheLookup::Confirmed(WhyAsked::NoCache), ResourceFetchType::NetworkLoad, length)
+        );
+        assert_eq!(second(&base, "/never"), (CacheLookup::Nothing, ResourceFetchType::NetworkLoad, length));
     }
 }

@@ -38,6 +38,8 @@ impl Server {
         let mut command = configure(&directory, plain, secure);
         let log = fs::File::create(directory.join("output")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", plain)).is_err() {
@@ -57,6 +59,15 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // With what it has started: the process leads a group of its own. A server that is asked to end tidies up.
+        let group = format!("-{}", self.process.id());
+        let signal = |name| Command::new("kill").args([name, "--", &group]).stderr(Stdio::null()).status();
+        let _ = signal("-TERM");
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(15) {
+            std::thread::yield_now();
+        }
+        let _ = signal("-KILL");
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = fs::remove_dir_all(&self.directory);

@@ -1,274 +1,310 @@
-//! Authentication: a 401 is answered with a credential, and the request sent again.
+//! Authentication: a 401 is answered with a credential, and the request sent again; so is the 407 of a proxy that is
+//! asked for `http` URLs.
 //!
 //! RFC 9110 §11, and Apple's *Handling an authentication challenge*. Schemes are chosen from the strongest to the
 //! weakest: NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic; Negotiate is not spoken here. Credentials come from
 //! the URL, then from the store or whoever the task asks. It does not judge whether a connection is safe enough for
-//! them; where they are kept is the store's business.
+//! them; where they are kept is the store's business. The proxies of tunnels are answered where tunnels are made.
 
 mod known;
-mod schemes;
-mod spaces;
-mod verdict;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use url::Url;
-use urlsession_proto::auth::base64;
-use urlsession_proto::auth::ntlm::{self, NtlmUser};
+use url::{Position, Url};
+use urlsession_proto::auth::digest::DigestRequest;
 
 pub(super) use self::known::Known;
 use self::known::Preemption;
-use self::schemes::{Login, unusable};
-use self::spaces::{Offer, offers};
-use self::verdict::{Asked, Trial, Used};
 use super::discard::discard;
-use crate::env::random;
-use crate::error::{Result, UrlError};
-use crate::load::{Attempt, Hold, Layer, Response};
+use crate::configuration::Configuration;
+use crate::error::Result;
+use crate::load::{Ask, Attempt, Hold, Layer, Meter, Response};
 use crate::message::{
-    AuthChallengeDisposition, UrlCredential, UrlCredentialPersistence, UrlProtectionSpace, UrlResponse,
+    AuthChallengeDisposition, HttpBody, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
+    UrlProtectionSpaceProxyType, UrlRequest,
 };
 use crate::store::UrlCredentialStorage;
+use crate::transport::auth::{
+    Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, ntlm_challenge, ntlm_proof, ntlm_start,
+};
+use crate::transport::{Route, absolute_form};
 
 pub(super) struct Auth<N> {
-    storage: Option<UrlCredentialStorage>,
-    known: Arc<Known>,
+    server: Desk,
+    proxy: Option<Desk>,
     next: N,
 }
 
 impl<N> Auth<N> {
     pub(super) fn new(storage: Option<UrlCredentialStorage>, known: Arc<Known>, next: N) -> Self {
-        Self { storage, known, next }
+        Self { server: Desk { storage, known, proxy: None }, proxy: None, next }
+    }
+
+    /// The same behind the HTTP proxy of the configuration, if it has one.
+    pub(super) fn behind_proxy(mut self, config: &Arc<Configuration>, known: Arc<Known>) -> Self {
+        let storage = self.server.storage.clone();
+        let place = Route::Forward.proxy(config).and_then(|proxy| {
+            let host = if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.into() };
+            Url::parse(&format!("http://{host}:{}/", proxy.port)).ok()
+        });
+        let config = config.clone();
+        self.proxy = place.map(|place| Desk { storage, known, proxy: Some(ForwardProxy { config, place }) });
+        self
     }
 }
 
 impl<N: Layer> Layer for Auth<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        let preemption = if self.known.is_empty() { None } else { self.preempt(attempt) };
-        let response = self.next.load(attempt).await?;
-        if preemption.is_none() && response.head.status_code() != Some(401) {
-            return Ok(response);
+        match &self.proxy {
+            None => self.server.load(attempt, &self.next).await,
+            Some(proxy) => {
+                // In a box of its own: loads without proxies do not carry it.
+                let next = Behind { proxy, next: &self.next };
+                Box::pin(self.server.load(attempt, &next)).await
+            }
         }
-        // In a box of its own: other loads do not carry it.
-        Box::pin(self.judge(attempt, response, preemption)).await
     }
 }
 
-impl<N: Layer> Auth<N> {
+/// The rooms below, behind the proxy.
+struct Behind<'a, N> {
+    proxy: &'a Desk,
+    next: &'a N,
+}
+
+impl<N: Layer> Layer for Behind<'_, N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        self.proxy.load(attempt, self.next).await
+    }
+}
+
+/// Where the questions of servers, or those of the proxy, are answered.
+struct Desk {
+    storage: Option<UrlCredentialStorage>,
+    known: Arc<Known>,
+    /// `None`: of servers.
+    proxy: Option<ForwardProxy>,
+}
+
+struct ForwardProxy {
+    config: Arc<Configuration>,
+    /// The proxy as a URL: the session is logged in to all of it.
+    place: Url,
+}
+
+/// What one request is to who asks.
+struct Visit<'a> {
+    asker: Asker<'a>,
+    place: &'a Url,
+    request: &'a UrlRequest,
+    target: Cow<'a, str>,
+    /// Of the fields added, the first that are not of this desk or those below.
+    kept: usize,
+}
+
+impl Visit<'_> {
+    /// The request as it is digested.
+    fn signed(&self) -> DigestRequest<'_> {
+        let method = self.request.http_method().as_str();
+        DigestRequest { method, uri: &self.target, body: body(self.request) }
+    }
+
+    /// A credential of the request's own is nobody else's business.
+    fn has_own_credentials(&self) -> bool {
+        self.request.all_http_header_fields().contains(self.asker.answer_field())
+    }
+
+    fn url_credential(&self) -> Option<UrlCredential> {
+        match self.asker {
+            Asker::Server(url) => url_credential(url),
+            Asker::Proxy(..) => None,
+        }
+    }
+
+    /// Prepares the request to be sent again: a transaction of its own, with this field in place of what was added here
+    /// and below, where theirs are added again.
+    fn repeat(&self, attempt: &mut Attempt<'_>, value: Option<http::HeaderValue>) {
+        attempt.begin_transaction();
+        attempt.added.truncate(self.kept);
+        attempt.added.extend(value.map(|value| (self.asker.answer_field(), value)));
+    }
+}
+
+impl Desk {
+    async fn load<N: Layer>(&self, attempt: &mut Attempt<'_>, next: &N) -> Result<Response> {
+        let kept = attempt.added.len();
+        let preemption = if self.known.is_empty() { None } else { self.preempt(attempt) };
+        let response = next.load(attempt).await?;
+        if preemption.is_none() && response.head.status_code() != Some(self.status()) {
+            return Ok(response);
+        }
+        // In a box of its own: other loads do not carry it.
+        Box::pin(self.judge(attempt, next, response, preemption, kept)).await
+    }
+
+    fn status(&self) -> u16 {
+        if self.proxy.is_some() { 407 } else { 401 }
+    }
+
+    /// `None` if a request has nothing to do with who asks here.
+    fn visit<'a>(&'a self, request: &'a UrlRequest, kept: usize) -> Option<Visit<'a>> {
+        let url = request.url()?;
+        let Some(ForwardProxy { config, place }) = &self.proxy else {
+            let target = url[Position::BeforePath..Position::AfterQuery].into();
+            return Some(Visit { asker: Asker::Server(url), place: url, request, target, kept });
+        };
+        let route = Route::of(config, url.scheme() == "https", url.host_str()?);
+        let proxy = route.proxy(config).filter(|_| route == Route::Forward)?;
+        let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Http);
+        Some(Visit { asker, place, request, target: absolute_form(url).into(), kept })
+    }
+
     /// Logs in before anybody asks, where the session has done so before (RFC 7617 §2.2, RFC 7616 §3.6).
     fn preempt(&self, attempt: &mut Attempt<'_>) -> Option<Box<Preemption>> {
-        if has_own_credentials(attempt) {
-            return None;
-        }
+        let request = attempt.request.clone();
+        let visit = self.visit(&request, 0).filter(|visit| !visit.has_own_credentials())?;
         let revision = self.storage.as_ref()?.revision();
-        let of_url = attempt.request.url().and_then(url_credential);
-        let (value, preemption) = self.known.authorize(&attempt.request, of_url.as_ref(), revision)?;
-        attempt.added.push((FIELD, value));
+        let of_url = visit.url_credential();
+        let (value, preemption) =
+            self.known.authorize(visit.place, visit.signed(), of_url.as_ref(), revision)?;
+        attempt.added.push((visit.asker.answer_field(), value));
         Some(Box::new(preemption))
     }
 
-    async fn judge(
+    async fn judge<N: Layer>(
         &self,
         attempt: &mut Attempt<'_>,
+        next: &N,
         mut response: Response,
         preemption: Option<Box<Preemption>>,
+        kept: usize,
     ) -> Result<Response> {
-        if let Some(preemption) = &preemption {
-            self.known.heard(preemption, &response.head);
+        let request = attempt.request.clone();
+        let Some(visit) = self.visit(&request, kept) else { return Ok(response) };
+        if let (Some(preemption), Some(head)) = (&preemption, response.head.http_head()) {
+            self.known.heard(preemption, head, visit.asker);
         }
-        if response.head.status_code() != Some(401) || has_own_credentials(attempt) {
+        if response.head.status_code() != Some(self.status()) || visit.has_own_credentials() {
             return Ok(response);
         }
-        let request = attempt.request.clone();
-        let Some(url) = request.url() else { return Ok(response) };
-        let mut trial = Trial::new(url_credential(url), preemption.map(|preemption| preemption.used));
+        let mut trial = Trial::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
         loop {
-            let Some((offer, credential)) = self.decide(attempt, url, &mut trial, &response.head).await?
-            else {
-                return Ok(response);
-            };
+            let (counsel, keeper) = (OfTask { ask: attempt.ask, meter: attempt.meter }, self.keeper(attempt));
+            let body = body(&request);
+            let decided = decide(&mut trial, visit.asker, &response.head, body, keeper, &counsel).await?;
+            let Some((offer, credential)) = decided else { return Ok(response) };
             discard(response.body, attempt).await;
-            response = self.log_in(attempt, url, &offer, &credential, &mut trial).await?;
-            if response.head.status_code() != Some(401) {
+            response = self.log_in(attempt, next, &visit, &offer, &credential, &mut trial).await?;
+            if response.head.status_code() != Some(self.status()) {
                 return Ok(response);
             }
-            self.known.forget(url, &offer.space);
+            self.known.forget(visit.place, &offer.space);
         }
-    }
-
-    /// With which credential to send the request again, and how; `None` delivers the response.
-    async fn decide(
-        &self,
-        attempt: &mut Attempt<'_>,
-        url: &Url,
-        trial: &mut Trial,
-        response: &UrlResponse,
-    ) -> Result<Option<(Offer, UrlCredential)>> {
-        let Some(head) = response.http_head() else { return Ok(None) };
-        let is_http1 = head.version < http::Version::HTTP_2;
-        let is_usable = |offer: &Offer, credential: &UrlCredential| {
-            unusable(&offer.scheme, credential, &attempt.request).is_none()
-        };
-        let offers = match trial.asked(offers(url, &head.fields, is_http1), is_usable) {
-            Asked::Deliver => return Ok(None),
-            Asked::Use(offer, credential) => return Ok(Some((*offer, credential))),
-            Asked::Consider(offers) => offers,
-        };
-        let mut is_left_to_default = false;
-        for offer in offers {
-            while !trial.has_rejected(&offer.space) {
-                let stored = trial.untried(self.stored(attempt, &offer.space).await);
-                let disposition = if is_left_to_default {
-                    AuthChallengeDisposition::PerformDefaultHandling
-                } else {
-                    let challenge = trial.challenge(&offer.space, stored.as_ref(), response);
-                    let _excuse = attempt.meter.excuse();
-                    attempt.ask.challenge(&challenge).await
-                };
-                let credential = match disposition {
-                    AuthChallengeDisposition::UseCredential(Some(credential)) => credential,
-                    AuthChallengeDisposition::UseCredential(None) => return Ok(None),
-                    AuthChallengeDisposition::PerformDefaultHandling => {
-                        is_left_to_default = true;
-                        match stored {
-                            Some(credential) => credential,
-                            // There may be one for a weaker offer.
-                            None => break,
-                        }
-                    }
-                    AuthChallengeDisposition::CancelAuthenticationChallenge => {
-                        return Err(UrlError::cancelled());
-                    }
-                    AuthChallengeDisposition::RejectProtectionSpace => {
-                        trial.reject(offer.space.clone());
-                        break;
-                    }
-                };
-                match unusable(&offer.scheme, &credential, &attempt.request) {
-                    None => return Ok(Some((offer, credential))),
-                    Some(error) => {
-                        if !trial.could_not_use(credential, error) {
-                            return Ok(None);
-                        }
-                    }
-                }
-            }
-        }
-        Ok(None)
     }
 
     /// Sends the request with the credential, and keeps one that worked.
-    async fn log_in(
+    async fn log_in<N: Layer>(
         &self,
         attempt: &mut Attempt<'_>,
-        url: &Url,
+        next: &N,
+        visit: &Visit<'_>,
         offer: &Offer,
         credential: &UrlCredential,
         trial: &mut Trial,
     ) -> Result<Response> {
         let Some(mut login) = Login::begin(&offer.scheme, credential) else {
-            let response = self.shake_hands(attempt, credential).await?;
+            let response = self.shake_hands(attempt, next, visit, credential).await?;
             trial.use_up(Used { space: offer.space.clone(), credential: credential.clone(), nonce: None });
-            if is_success(response.head.status_code()) {
-                self.keep(attempt, &offer.space, credential).await;
+            if self.is_success(&response) {
+                self.keeper(attempt).keep(&offer.space, credential).await;
             }
             return Ok(response);
         };
-        let authorization = login.authorization(&attempt.request, url);
-        let (value, expectation) = authorization.unzip();
-        repeat(attempt, value);
-        let response = self.next.load(attempt).await?;
+        let (value, expectation) = login.authorization(visit.signed()).unzip();
+        visit.repeat(attempt, value);
+        let response = next.load(attempt).await?;
         trial.use_up(Used {
             space: offer.space.clone(),
             credential: credential.clone(),
             nonce: login.nonce().map(Into::into),
         });
-        if is_success(response.head.status_code()) {
-            self.keep(attempt, &offer.space, credential).await;
-            if let Some(storage) = &self.storage
+        if self.is_success(&response) {
+            self.keeper(attempt).keep(&offer.space, credential).await;
+            if let (Some(storage), Some(head)) = (&self.storage, response.head.http_head())
                 && credential.persistence() != UrlCredentialPersistence::None
-                && login.heard(&response.head, expectation.flatten().as_ref(), &offer.space)
+                && login.heard(head, expectation.flatten().as_ref(), visit.asker)
             {
-                self.known.learn(url, offer.space.clone(), credential.clone(), login, storage.revision());
+                let (space, credential) = (offer.space.clone(), credential.clone());
+                self.known.learn(visit.place, space, credential, login, storage.revision());
             }
         }
         Ok(response)
     }
 
     /// NTLM: two exchanges over one connection, which is then logged in for all that follow.
-    async fn shake_hands(&self, attempt: &mut Attempt<'_>, credential: &UrlCredential) -> Result<Response> {
+    async fn shake_hands<N: Layer>(
+        &self,
+        attempt: &mut Attempt<'_>,
+        next: &N,
+        visit: &Visit<'_>,
+        credential: &UrlCredential,
+    ) -> Result<Response> {
+        let status = Some(self.status());
         let mut tries = 0;
         loop {
             tries += 1;
             let hold = Hold::default();
             attempt.hold = Some(hold.clone());
-            repeat(attempt, ntlm_value(&ntlm::negotiate()));
-            let response = self.next.load(attempt).await;
+            visit.repeat(attempt, ntlm_start());
+            let response = next.load(attempt).await;
             attempt.hold = None;
             let response = response?;
-            let challenge = response.head.http_head().and_then(|head| spaces::ntlm_challenge(&head.fields));
-            let (Some(challenge), Some(401)) = (challenge, response.head.status_code()) else {
+            let challenge =
+                response.head.http_head().and_then(|head| ntlm_challenge(visit.asker, &head.fields));
+            let Some(challenge) = challenge.filter(|_| response.head.status_code() == status) else {
                 return Ok(response);
             };
             let first = attempt.stamps().connection.clone();
             discard(response.body, attempt).await;
             attempt.hold = Some(hold);
-            let mut nonce = [0; 8];
-            random(&mut nonce);
-            let user = NtlmUser::parse(
-                credential.user().unwrap_or_default(),
-                credential.password().unwrap_or_default(),
-            );
-            let proof = ntlm::authenticate(&challenge, user, nonce, file_time(attempt.clock.wall()));
-            repeat(attempt, ntlm_value(&proof));
-            let response = self.next.load(attempt).await;
+            visit.repeat(attempt, ntlm_proof(&challenge, credential, attempt.clock.wall()));
+            let response = next.load(attempt).await;
             attempt.hold = None;
             let response = response?;
             let second = attempt.stamps().connection.clone();
             let is_same = first.zip(second).is_some_and(|(first, second)| Arc::ptr_eq(&first, &second));
             // A proof on another connection proves nothing: the first was closed.
-            if is_same || response.head.status_code() != Some(401) || tries == 2 {
+            if is_same || response.head.status_code() != status || tries == 2 {
                 return Ok(response);
             }
             discard(response.body, attempt).await;
         }
     }
 
-    async fn stored(&self, attempt: &Attempt<'_>, space: &UrlProtectionSpace) -> Option<UrlCredential> {
-        let storage = self.storage.as_ref()?;
-        if !storage.has_file() {
-            return storage.default_credential(space);
-        }
-        let (storage, space) = (storage.clone(), space.clone());
-        attempt.place.blocking(move || storage.default_credential(&space)).await.flatten()
+    /// Was the credential accepted? Who fails may not have looked at it, and behind a proxy that refuses nobody has.
+    fn is_success(&self, response: &Response) -> bool {
+        let status = response.head.status_code();
+        let is_of_server = self.proxy.is_none();
+        status.is_some_and(|status| status < 500 && status != 407 && !(is_of_server && status == 401))
     }
 
-    async fn keep(&self, attempt: &Attempt<'_>, space: &UrlProtectionSpace, credential: &UrlCredential) {
-        let Some(storage) = &self.storage else { return };
-        if !storage.has_file() {
-            return storage.set_default_credential(credential, space);
-        }
-        let (storage, space, credential) = (storage.clone(), space.clone(), credential.clone());
-        attempt.place.blocking(move || storage.set_default_credential(&credential, &space)).await;
+    fn keeper<'a>(&'a self, attempt: &Attempt<'a>) -> Keeper<'a> {
+        Keeper { storage: self.storage.as_ref(), place: attempt.place }
     }
 }
 
-/// A credential of the request's own is nobody else's business.
-fn has_own_credentials(attempt: &Attempt<'_>) -> bool {
-    attempt.request.all_http_header_fields().contains(FIELD)
+/// The task decides; its time is not the server's.
+struct OfTask<'a> {
+    ask: &'a dyn Ask,
+    meter: &'a Meter,
 }
 
-/// Prepares the request to be sent again: a transaction of its own, with this field in place of what was added before.
-fn repeat(attempt: &mut Attempt<'_>, value: Option<http::HeaderValue>) {
-    attempt.begin_transaction();
-    // The rooms below add theirs again.
-    attempt.added.clear();
-    attempt.added.extend(value.map(|value| (FIELD, value)));
-}
-
-/// Was the credential accepted? A server that fails may not have looked at it.
-fn is_success(status: Option<u16>) -> bool {
-    status.is_some_and(|status| status < 500 && !matches!(status, 401 | 407))
+impl Counsel for OfTask<'_> {
+    async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
+        let _excuse = self.meter.excuse();
+        self.ask.challenge(&challenge).await
+    }
 }
 
 /// The user and password of a URL.
@@ -281,18 +317,14 @@ fn url_credential(url: &Url) -> Option<UrlCredential> {
     Some(UrlCredential::new(&decoded(url.username()), &password, UrlCredentialPersistence::ForSession))
 }
 
-fn ntlm_value(message: &[u8]) -> Option<http::HeaderValue> {
-    schemes::secret(&format!("NTLM {}", base64::encode(message)))
+/// A stream is not known before it is sent.
+fn body(request: &UrlRequest) -> Option<&[u8]> {
+    match request.body() {
+        HttpBody::None => Some(&[]),
+        HttpBody::Data(data) => Some(data),
+        HttpBody::Stream(_) => None,
+    }
 }
-
-/// In 100 ns since 1601 (MS-DTYP §2.3.3).
-fn file_time(time: std::time::SystemTime) -> u64 {
-    const SECONDS_TO_1970: u64 = 11_644_473_600;
-    let since_1970 = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    (since_1970.as_secs() + SECONDS_TO_1970) * 10_000_000 + u64::from(since_1970.subsec_nanos()) / 100
-}
-
-const FIELD: &str = "authorization";
 
 #[cfg(test)]
 #[path = "auth_tests.rs"]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::configuration::Configuration;
 use crate::env::preferred_languages;
-use crate::transport::DefaultFields;
+use crate::transport::{DefaultFields, USER_AGENT};
 
 /// The configuration's additional fields (reserved ones left out), `Accept`, `Accept-Language` of the user and
 /// `User-Agent`.
@@ -24,7 +24,7 @@ pub(super) fn defaults(config: &Configuration) -> DefaultFields {
     if let Some(languages) = accept_language(&preferred_languages()) {
         add("Accept-Language", languages.into());
     }
-    add("User-Agent", Bytes::from_static(concat!("urlsession/", env!("CARGO_PKG_VERSION")).as_bytes()));
+    add("User-Agent", Bytes::from_static(USER_AGENT.as_bytes()));
     DefaultFields::new(fields)
 }
 

@@ -12,7 +12,7 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
-use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, h1, h2};
+use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, Route, h1, h2};
 
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
@@ -33,6 +33,7 @@ impl Layer for Exchange {
         let Some(key) = self.pool.key(&request, url) else {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
         };
+        let route = key.route();
         // A request that must not be repeated is worth a system call that tells whether the connection lives.
         let certain = !is_idempotent(request.http_method());
         let checkout = match held(attempt) {
@@ -43,11 +44,11 @@ impl Layer for Exchange {
         // The head is gathered and written in one go: what waits for the answer does not carry it.
         let (head, body) = match checkout {
             Checkout::Http1(mut connection) => {
-                self.with_head(url, attempt, |head| connection.begin(head, outgoing));
+                self.with_head((url, route), attempt, |head| connection.begin(head, outgoing));
                 connection.exchange(attempt).await?
             }
             Checkout::Http2(handle) => {
-                let mut sent = self.send(handle, url, outgoing, attempt).await?;
+                let mut sent = self.send(handle, (url, route), outgoing, attempt).await?;
                 let (head, received) = sent.head(attempt).await?;
                 (head, sent.body(received))
             }
@@ -60,19 +61,19 @@ impl Exchange {
     async fn send(
         &self,
         mut handle: h2::Handle,
-        url: &Url,
+        to: (&Url, Route),
         outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
     ) -> Result<h2::Sent> {
         handle.ready(attempt).await?;
         let ask = attempt.ask;
-        self.with_head(url, attempt, |head| handle.send(head, outgoing, ask))
+        self.with_head(to, attempt, |head| handle.send(head, outgoing, ask))
     }
 
-    /// Does `work` with the head of the request to `url`.
+    /// Does `work` with the head of the request to this URL by this way.
     fn with_head<T>(
         &self,
-        url: &Url,
+        to: (&Url, Route),
         attempt: &mut Attempt<'_>,
         work: impl FnOnce(&RequestHead<'_>) -> T,
     ) -> T {
@@ -81,7 +82,8 @@ impl Exchange {
         let request = &*attempt.request;
         let done = work(&RequestHead {
             request,
-            url,
+            url: to.0,
+            route: to.1,
             defaults: &self.defaults,
             added: &attempt.added,
             content_type: implied_content_type(request),

@@ -1,15 +1,21 @@
-//! App Transport Security: which URLs may be loaded at all.
+//! App Transport Security: which URLs may be loaded at all; and before that HSTS (RFC 6797): which are loaded over TLS
+//! though they do not say so.
 //!
-//! Today its cleartext rule; HSTS and pinning belong here too. TLS versions and trust are enforced where the
-//! handshake is (`transport::tls`). Apple: *NSAppTransportSecurity*.
+//! Which hosts those are is the store's business. Of answers that a login was made to, only the last is heeded. TLS
+//! versions, trust and pinned keys are enforced where the handshake is (`transport::tls`). Apple:
+//! *NSAppTransportSecurity*.
 
 use std::sync::Arc;
 
+use http::header::STRICT_TRANSPORT_SECURITY;
 use url::Url;
+use urlsession_proto::field::has;
+use urlsession_proto::hsts::{self, StrictTransportSecurity};
 
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::Result;
 use crate::load::{Attempt, Layer, Response};
+use crate::store::HstsStorage;
 
 pub(super) struct Security<N> {
     config: Arc<Configuration>,
@@ -24,11 +30,69 @@ impl<N> Security<N> {
 
 impl<N: Layer> Layer for Security<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let hosts = self.config.hsts_storage.as_ref();
+        if let Some(hosts) = hosts
+            && wants_tls(hosts, attempt).await
+        {
+            upgrade(attempt);
+        }
         if let Some(url) = attempt.request.url() {
             verdict(url, &self.config.app_transport_security)?;
         }
-        self.next.load(attempt).await
+        let response = self.next.load(attempt).await?;
+        if let Some(hosts) = hosts
+            && let Some(said) = said(attempt, &response)
+            && let Some(host) = attempt.request.url().and_then(Url::host)
+        {
+            hosts.note(&host, said, attempt.clock.wall());
+        }
+        Ok(response)
     }
+}
+
+/// Is it a cleartext URL of a host that is known?
+async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
+    let url = attempt.request.url().filter(|url| url.scheme() == "http");
+    let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
+    if hosts.is_stale(attempt.clock) {
+        // In a box of its own: most loads do not carry it.
+        Box::pin(hosts.refresh(attempt.place)).await;
+    }
+    hosts.knows(&host, attempt.clock.wall())
+}
+
+/// Goes on with the URL of the same host over TLS, as if it had been asked for: nobody is redirected.
+fn upgrade(attempt: &mut Attempt<'_>) {
+    let Some(url) = attempt.request.url().and_then(upgraded) else { return };
+    let mut request = (*attempt.request).clone();
+    request.set_url(Some(url));
+    attempt.request = Arc::new(request);
+    attempt.stamps().request = attempt.request.clone();
+    attempt.ask.requesting(&attempt.request);
+}
+
+/// RFC 6797 §8.3 step 5: port 80, which is never spelt out here, becomes 443, and any other stays.
+fn upgraded(url: &Url) -> Option<Url> {
+    let mut url = url.clone();
+    url.set_scheme("https").ok()?;
+    Some(url)
+}
+
+/// What the host wants for the future (RFC 6797 §8.1): told over TLS that was good by itself, in this very response.
+fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
+    let stamps = attempt.stamps();
+    let facts = stamps.connection.as_ref()?;
+    let is_safe = facts.secure.is_some() && !facts.is_loosened;
+    let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
+    if !is_safe || is_kept {
+        return None;
+    }
+    // Only the first field counts.
+    let fields = &response.head.http_head()?.fields;
+    if !has(fields, &STRICT_TRANSPORT_SECURITY) {
+        return None;
+    }
+    hsts::parse(fields.get(STRICT_TRANSPORT_SECURITY)?.as_bytes())
 }
 
 /// May this URL be loaded?
@@ -41,8 +105,10 @@ fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_support::{Reply, Script, run};
     use super::*;
     use crate::configuration::ExceptionDomain;
+    use crate::env::{Clock, SystemClock};
 
     fn allowed(url: &str, rules: &AppTransportSecurity) -> bool {
         match verdict(&url.parse().unwrap(), rules) {
@@ -104,6 +170,54 @@ mod tests {
         let strict = AppTransportSecurity { allows_arbitrary_loads: false, ..rules };
         assert!(allowed("http://old.example/", &strict));
         assert!(!allowed("http://www.old.example/", &strict));
+    }
+
+    #[test]
+    fn a_url_is_upgraded_with_its_port_unless_that_is_80() {
+        for (url, upgrade) in [
+            ("http://a.example/b?c#d", "https://a.example/b?c#d"),
+            ("http://a.example:80/", "https://a.example/"),
+            ("http://a.example:8080/", "https://a.example:8080/"),
+            ("http://a.example:443/", "https://a.example/"),
+            ("http://u:p@a.example/", "https://u:p@a.example/"),
+        ] {
+            assert_eq!(upgraded(&url.parse().unwrap()).unwrap().as_str(), upgrade);
+        }
+    }
+
+    /// What the room below is asked for.
+    fn asked(config: &Configuration, url: &str) -> Vec<String> {
+        let script = Script::new([Ok(Reply {
+            fields: vec![("strict-transport-security", "max-age=60")],
+            ..Reply::from(200)
+        })]);
+        let (result, log) = run(&Security::new(Arc::new(config.clone()), &script), "GET", url);
+        if result.is_ok() {
+            assert_eq!(*log[0].request, *script.requests.lock().unwrap()[0], "metrics show what is loaded");
+        }
+        script.seen()
+    }
+
+    #[test]
+    fn a_known_host_is_upgraded_before_cleartext_is_judged() {
+        let config = Configuration::ephemeral();
+        assert_eq!(asked(&config, "http://a.dev/x"), ["GET https://a.dev/x"]);
+        assert_eq!(asked(&config, "http://known.example/"), [""; 0], "refused");
+        let said = StrictTransportSecurity { max_age: 60, includes_subdomains: false };
+        let hosts = config.hsts_storage.clone().unwrap();
+        hosts.note(&url::Host::Domain("known.example"), said, SystemClock.wall());
+        assert_eq!(asked(&config, "http://known.example:81/"), ["GET https://known.example:81/"]);
+        assert_eq!(asked(&config, "http://127.0.0.1/"), ["GET http://127.0.0.1/"]);
+        let without = Configuration { hsts_storage: None, ..config };
+        assert_eq!(asked(&without, "http://a.dev/x"), [""; 0], "nobody is known");
+    }
+
+    #[test]
+    fn what_did_not_come_over_tls_is_not_heeded() {
+        let config = Configuration::ephemeral();
+        // The room below has no connection.
+        assert_eq!(asked(&config, "https://a.example/"), ["GET https://a.example/"]);
+        assert!(!config.hsts_storage.unwrap().is_known_host("a.example"));
     }
 
     #[test]

@@ -123,6 +123,10 @@ impl Ask for Yes {
         None
     }
 
+    fn goes_to_file(&self) -> bool {
+        false
+    }
+
     fn wants_will_cache(&self) -> bool {
         false
     }

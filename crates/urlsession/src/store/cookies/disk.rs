@@ -1,156 +1,61 @@
-//! `Disk`: the file of a cookie store. It reads and writes; what there is to write is the jar's to say.
-//!
-//! All of it blocks. The lock of the file is taken before that of the jar, never the other way round.
+//! The file of a cookie store: its tables, read and written. When that is done is `behind`'s to say, and what there is
+//! to write the jar's.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, ErrorCode, Row, TransactionBehavior, params};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::Store;
-use super::jar::{Batch, Entry, Jar, MOST, micros};
-use crate::env::{Clock, SystemClock};
+use super::jar::{Batch, Entry, MOST};
 use crate::message::{HttpCookie, HttpCookieStringPolicy, ports_text};
-use crate::store::database::{self, Schema};
+use crate::store::behind::{Contents, Disk};
+use crate::store::database::Schema;
 
-pub(super) struct Disk {
-    path: PathBuf,
-    link: Mutex<Link>,
-    /// Has it been looked at?
-    is_known: AtomicBool,
-    /// When to look for other processes' changes again, in microseconds since 1970.
-    due: AtomicI64,
-    /// Is somebody on the way to write?
-    has_writer: AtomicBool,
-    /// Cookies are kept in memory only.
-    is_broken: AtomicBool,
-}
+impl Contents for Store {
+    type Rows = Vec<Entry>;
+    type Batch = Batch;
+    const SCHEMA: Schema = SCHEMA;
 
-#[derive(Default)]
-struct Link {
-    connection: Option<Connection>,
-    /// SQLite's count of other connections' changes, at the last reading.
-    seen: i64,
-}
-
-impl Disk {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            link: Mutex::default(),
-            is_known: AtomicBool::new(false),
-            due: AtomicI64::new(0),
-            has_writer: AtomicBool::new(false),
-            is_broken: AtomicBool::new(false),
-        }
+    fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Is it time to look for other processes' changes? One of several who ask is told so, but at the first time all
-    /// must wait.
-    pub(super) fn is_due(&self, now: SystemTime) -> bool {
-        if !self.is_known.load(Relaxed) {
-            return true;
-        }
-        let (now, due) = (micros(now), self.due.load(Relaxed));
-        // A clock that was set back must not stop it.
-        let is_time = now >= due || due - now > 2 * INTERVAL;
-        is_time && self.due.compare_exchange(due, now + INTERVAL, Relaxed, Relaxed).is_ok()
-    }
-
-    /// Should the caller see to it that `write` is called? Only one of several is told so.
-    pub(super) fn wants_writer(&self) -> bool {
-        !self.is_broken.load(Relaxed) && !self.has_writer.swap(true, Relaxed)
-    }
-
-    pub(super) fn read(&self, store: &Store) {
-        let mut link = self.lock();
-        if !self.is_broken.load(Relaxed)
-            && self.is_there(&link)
-            && let Err(error) = self.take_in(&mut link, store)
-        {
-            self.give_up(&mut link, store, &*error);
-        }
-        self.is_known.store(true, Relaxed);
-    }
-
-    pub(super) fn write(&self, store: &Store) {
-        // Who changes something from here on must call again.
-        self.has_writer.store(false, Relaxed);
-        let mut link = self.lock();
-        self.is_known.store(true, Relaxed);
-        // A file is made when there is something to keep.
-        if self.is_broken.load(Relaxed) {
-            return;
-        }
-        let mut jar = store.jar();
-        if !self.is_there(&link) && !jar.has_lasting() {
-            // What differs from no file need not be remembered.
+    fn wants_file(&self) -> bool {
+        let mut jar = self.jar();
+        let wants = jar.has_lasting();
+        if !wants {
             jar.take_unwritten();
-            return;
         }
-        drop(jar);
-        // What others have written comes first: what is taken out of the jar to be written counts as being there.
-        if let Err(error) = self.take_in(&mut link, store) {
-            return self.give_up(&mut link, store, &*error);
-        }
-        let batch = store.jar().take_unwritten();
-        let Some(connection) = link.connection.as_mut().filter(|_| !batch.is_empty()) else { return };
-        let Err(error) = write(connection, &batch) else { return };
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                tracing::warn!("the cookie store at {} is busy: its changes wait", self.path.display());
-                store.jar().give_back(batch);
-            }
-            _ => self.give_up(&mut link, store, &error),
-        }
+        wants
     }
 
-    fn is_there(&self, link: &Link) -> bool {
-        link.connection.is_some() || self.path.exists()
-    }
-
-    /// Opens the file if it is not open, and reads it if another process has written it since.
-    fn take_in(&self, link: &mut Link, store: &Store) -> Result<(), Error> {
-        let (connection, is_new) = match &mut link.connection {
-            Some(connection) => (connection, false),
-            none => (none.insert(database::open(&self.path, &SCHEMA)?), true),
-        };
-        let version: i64 = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-        if !is_new && version == link.seen {
-            return Ok(());
-        }
-        let rows = read(connection)?;
-        link.seen = version;
-        store.change(|jar: &mut Jar| {
-            jar.take_in(rows, SystemClock.wall());
+    fn take_in(&self, rows: Vec<Entry>, now: SystemTime) {
+        self.change(|jar| {
+            jar.take_in(rows, now);
             true
         });
-        Ok(())
     }
 
-    /// From here on cookies are kept in memory only: that is no reason to fail a load.
-    fn give_up(&self, link: &mut Link, store: &Store, error: &(dyn std::error::Error + 'static)) {
-        self.is_broken.store(true, Relaxed);
-        link.connection = None;
-        store.jar().forget_disk();
-        tracing::warn!(
-            "cookies cannot be kept at {} and are in memory only from here on: {error}",
-            self.path.display()
-        );
+    fn take_unwritten(&self) -> Option<Batch> {
+        Some(self.jar().take_unwritten()).filter(|batch| !batch.is_empty())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    fn give_back(&self, batch: Batch) {
+        self.jar().give_back(batch);
+    }
+
+    fn forget_disk(&self) {
+        self.jar().forget_disk();
+    }
+
+    fn read(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
+        read(connection)
+    }
+
+    fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
+        write(connection, batch, now)
     }
 }
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
     let mut statement = connection.prepare(
@@ -190,12 +95,12 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry { cookie, partition, created: row.get(5)?, accessed: row.get(6)? })
 }
 
-fn write(connection: &mut Connection, batch: &Batch) -> rusqlite::Result<()> {
+fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if batch.clears {
         transaction.execute("DELETE FROM cookies", [])?;
     } else {
-        transaction.execute("DELETE FROM cookies WHERE expires <= ?", [nanos(SystemClock.wall())])?;
+        transaction.execute("DELETE FROM cookies WHERE expires <= ?", [nanos(now)])?;
     }
     {
         let mut delete = transaction
@@ -269,6 +174,3 @@ const SECURE: u8 = 1;
 const HTTP_ONLY: u8 = 2;
 const PARTITIONED: u8 = 4;
 const BY_SCRIPT: u8 = 8;
-
-/// How long loads may not see what another process has written: a second.
-const INTERVAL: i64 = 1_000_000;

@@ -2,13 +2,14 @@
 //! written to disk is noted, not written.
 
 use std::collections::{HashMap, HashSet};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use smallvec::SmallVec;
 use urlsession_proto::cookie::{domain_matches, path_matches};
 
 use super::rules::{Visit, site};
 use crate::message::HttpCookie;
+use crate::store::behind::micros;
 
 /// A cookie and what is known of it.
 #[derive(Clone)]
@@ -319,14 +320,6 @@ impl Jar {
 /// What was sent long ago comes first; two of the same age do not exist.
 fn age(entry: &Entry) -> (i64, i64) {
     (entry.accessed, entry.created)
-}
-
-/// Microseconds since 1970.
-pub(super) fn micros(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2),
-        Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX / 2),
-    }
 }
 
 /// Cookies of one site (RFC 6265bis §6.1 wants 50 at least).

@@ -122,9 +122,11 @@ mod tests {
             secure: Some((at(60), at(100))),
             local: None,
             remote: None,
+            is_proxy: false,
             protocol: "h2",
             tls_version: None,
             tls_cipher_suite: None,
+            is_loosened: false,
         })
     }
 

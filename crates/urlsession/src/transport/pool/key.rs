@@ -1,4 +1,5 @@
-//! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the lane.
+//! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the lane. Requests to a proxy are pooled by
+//! the proxy.
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
@@ -6,6 +7,7 @@ use std::sync::Arc;
 
 use url::Url;
 
+use super::super::route::Route;
 use crate::configuration::Configuration;
 use crate::message::{NetworkServiceType, UrlRequest};
 
@@ -19,11 +21,12 @@ pub(crate) struct Origin {
 }
 
 /// What keeps traffic to one origin apart: a connection is marked for one service type, and one whose name was not
-/// validated serves nobody who requires that.
+/// validated serves nobody who requires that. The way there is the same for all of one origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lane {
     pub(crate) service: NetworkServiceType,
     pub(crate) is_validated: bool,
+    pub(crate) route: Route,
 }
 
 /// An origin, to look for: a lookup allocates nothing.
@@ -43,11 +46,11 @@ impl Lane {
             own => own,
         };
         let is_validated = config.requires_dnssec_validation || request.requires_dnssec_validation();
-        Self { service, is_validated }
+        Self { service, is_validated, route: Route::Direct }
     }
 }
 
-/// All but the host in one word, for the speed of lookups.
+/// All but the host and the route in one word, for the speed of lookups.
 impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let lane = (self.lane.service as u32) << 1 | u32::from(self.lane.is_validated);
@@ -64,8 +67,27 @@ impl<'a> Key<'a> {
         Some(Self { secure, host, port: url.port().unwrap_or(if secure { 443 } else { 80 }), lane })
     }
 
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
+    /// The same by the way that leads there.
+    pub(crate) fn routed(mut self, config: &'a Configuration) -> Self {
+        let route = Route::of(config, self.secure, self.host);
+        if route == Route::Direct {
+            return self;
+        }
+        self.lane.route = route;
+        // A connection to the proxy carries requests for every origin.
+        if let (Route::Forward, Some(proxy)) = (route, route.proxy(config)) {
+            (self.host, self.port) = (proxy.host, proxy.port);
+        }
+        self
+    }
+
+    pub(crate) fn route(&self) -> Route {
+        self.lane.route
+    }
+
+    /// Does anybody on the way there ask questions: a server in its handshake, a proxy before it makes a tunnel?
+    pub(crate) fn has_questions(&self) -> bool {
+        self.secure || matches!(self.lane.route, Route::Tunnel(_))
     }
 
     pub(crate) fn to_owned(self) -> Origin {

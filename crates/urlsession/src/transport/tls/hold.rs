@@ -30,6 +30,7 @@ struct State {
     shown: Option<Shown>,
     /// The issuers of which the server wants a client certificate, if it wants one.
     issuers: Option<Vec<Vec<u8>>>,
+    is_identity_wanted: bool,
     is_held: bool,
     waker: Option<Waker>,
 }
@@ -80,7 +81,10 @@ impl Hold {
 
     /// Called by the resolver: who may have issued the client's certificate, and that certificate.
     pub(super) fn resolve(&self, issuers: &[&[u8]]) -> Option<Arc<CertifiedKey>> {
-        self.lock().issuers = Some(issuers.iter().map(|name| name.to_vec()).collect());
+        let mut state = self.lock();
+        state.issuers = Some(issuers.iter().map(|name| name.to_vec()).collect());
+        state.is_identity_wanted = true;
+        drop(state);
         self.identity.clone()
     }
 
@@ -95,6 +99,11 @@ impl Hold {
             return None;
         }
         self.lock().issuers.take()
+    }
+
+    /// Did the server want a certificate, and there was none to give?
+    pub(super) fn lacks_identity(&self) -> bool {
+        self.identity.is_none() && self.lock().is_identity_wanted
     }
 
     /// The server may be talked to.

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use url::Host;
+
 use super::Peer;
 use super::hold::Shown;
 use crate::configuration::Configuration;
@@ -14,28 +16,33 @@ use crate::message::{
     UrlCredential, UrlProtectionSpace, UrlProtectionSpaceProtocol,
 };
 
+/// On whose word a server is talked to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::transport) enum Standing {
+    /// Its certificates are good by themselves.
+    Good,
+    /// Only the delegate trusts it.
+    Loosened,
+}
+
 /// May the server be talked to?
 pub(super) async fn judge(
     config: &Configuration,
     peer: Peer<'_>,
     shown: Shown,
     challenger: &Arc<dyn Challenger>,
-) -> Result<()> {
+) -> Result<Standing> {
     let trust = ServerTrust::new(peer.name(), shown.chain, shown.verdict.clone());
     let space = space(peer, AuthenticationMethod::ServerTrust).with_server_trust(trust.clone());
     let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
     let verdict = match challenger.clone().challenge(challenge).await {
         Disposition::UseCredential(Some(credential)) if credential.server_trust().is_some() => {
             match shown.verdict {
-                Ok(()) => Ok(()),
-                Err(error) => match may_loosen(config, peer) {
-                    true => Ok(()),
-                    false => {
-                        let detail = format!(
-                            "{}; the delegate trusts it, but App Transport Security lets a delegate do so only \
-                             where allows_insecure_http_loads (exception_domains) or allows_arbitrary_loads is set",
-                            error.detail()
-                        );
+                Ok(()) => Ok(Standing::Good),
+                Err(error) => match refusal(config, peer) {
+                    None => Ok(Standing::Loosened),
+                    Some(why) => {
+                        let detail = format!("{}; the delegate trusts it, but {why}", error.detail());
                         Err(UrlError::new(error.code(), Phase::Tls, detail).with_source(error))
                     }
                 },
@@ -47,32 +54,49 @@ pub(super) async fn judge(
             Err(UrlError::new(UrlErrorCode::ServerCertificateUntrusted, Phase::Tls, detail))
         }
         // Without a credential of trust there is nothing to use but the default.
-        _ => shown.verdict,
+        _ => shown.verdict.map(|()| Standing::Good),
     };
     verdict.map_err(|error| error.with_peer_trust(trust))
 }
 
-/// Apple: a delegate may trust a server that the system does not where cleartext would be allowed too.
-fn may_loosen(config: &Configuration, peer: Peer<'_>) -> bool {
-    let host = url::Host::parse(peer.host);
-    host.is_ok_and(|host| config.app_transport_security.allows_insecure(&host).is_ok())
+/// Why a delegate may not trust a server that the system does not. Apple: it may where cleartext would be allowed too.
+fn refusal(config: &Configuration, peer: Peer<'_>) -> Option<&'static str> {
+    let is_allowed = |host: &Host| config.app_transport_security.allows_insecure(host).is_ok();
+    let Some(host) = Host::parse(peer.host).ok().filter(is_allowed) else {
+        return Some(
+            "App Transport Security lets a delegate do so only where allows_insecure_http_loads (exception_domains) \
+             or allows_arbitrary_loads is set",
+        );
+    };
+    // RFC 6797 §8.4: nobody may go on.
+    let now = config.environment.clock.wall();
+    let is_strict = config.hsts_storage.as_ref().is_some_and(|hosts| hosts.knows(&host, now));
+    is_strict.then_some("the host has asked by Strict-Transport-Security that nobody may")
 }
 
-/// The client's certificate for a server that wants one; `None` to go on without.
+/// The client's certificate for a server that wants one; `None` to go on without. Default handling is to show the one
+/// that is stored.
 pub(super) async fn identity(
     peer: Peer<'_>,
     issuers: Vec<Vec<u8>>,
+    stored: Option<UrlCredential>,
     challenger: &Arc<dyn Challenger>,
 ) -> Result<Option<UrlCredential>> {
-    let space = space(peer, AuthenticationMethod::ClientCertificate).with_distinguished_names(issuers);
-    let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
+    let space = identity_space(peer).with_distinguished_names(issuers);
+    let challenge = UrlAuthenticationChallenge::new(space, stored.clone(), 0, None, None);
     match challenger.clone().challenge(challenge).await {
         Disposition::UseCredential(credential) => {
             Ok(credential.filter(|credential| credential.identity().is_some()))
         }
         Disposition::CancelAuthenticationChallenge => Err(UrlError::cancelled()),
-        _ => Ok(None),
+        Disposition::RejectProtectionSpace => Ok(None),
+        _ => Ok(stored),
     }
+}
+
+/// Where certificates for this server are stored.
+pub(super) fn identity_space(peer: Peer<'_>) -> UrlProtectionSpace {
+    space(peer, AuthenticationMethod::ClientCertificate)
 }
 
 fn space(peer: Peer<'_>, method: AuthenticationMethod) -> UrlProtectionSpace {

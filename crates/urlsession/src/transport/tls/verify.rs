@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier as Platform;
 
@@ -26,7 +26,7 @@ pub(super) struct Verifier {
 
 impl Verifier {
     pub(super) fn new(config: &Configuration, provider: Arc<CryptoProvider>) -> Result<Self> {
-        let anchors = &config.additional_trust_anchors;
+        let (anchors, lists) = (&config.additional_trust_anchors, &config.certificate_revocation_lists);
         let bad = |error: Box<dyn Error + Send + Sync>| {
             let detail = "a trust anchor of the configuration is not a certificate in DER";
             UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail).with_source(error)
@@ -39,8 +39,17 @@ impl Verifier {
             true => None,
             false => Some(
                 WebPkiServerVerifier::builder_with_provider(roots.into(), provider.clone())
+                    .with_crls(lists.iter().map(|list| CertificateRevocationListDer::from(list.clone())))
+                    .allow_unknown_revocation_status()
                     .build()
-                    .map_err(|error| bad(error.into()))?,
+                    .map_err(|error| match error {
+                        VerifierBuilderError::InvalidCrl(error) => {
+                            let detail = "a revocation list of the configuration is not one in DER";
+                            UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail)
+                                .with_source(format!("{error:?}"))
+                        }
+                        error => bad(error.into()),
+                    })?,
             ),
         };
         let (rules, anchors) = (config.app_transport_security.clone(), anchors.clone());

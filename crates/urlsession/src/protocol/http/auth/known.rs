@@ -8,13 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::HeaderValue;
 use url::Url;
 use urlsession_proto::auth::basic::directory;
-use urlsession_proto::auth::digest::DigestExpectation;
+use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
 
-use super::schemes::Login;
-use super::verdict::{Used, is_same};
-use crate::message::{UrlCredential, UrlProtectionSpace, UrlRequest, UrlResponse};
+use crate::message::{HttpHead, UrlCredential, UrlProtectionSpace};
+use crate::transport::auth::{Asker, Login, Used, is_same};
 
-/// The logins of a session.
+/// The logins of a session, with servers or with its proxy.
 #[derive(Default)]
 pub(crate) struct Known {
     has_any: AtomicBool,
@@ -50,15 +49,15 @@ impl Known {
         self.has_any.store(false, Relaxed);
     }
 
-    /// The value for a request to where the session is logged in, as whom the URL names if it names anybody. What another
+    /// The value for a request to `url`, where the session is logged in, as whom the URL names if it names anybody. What another
     /// revision of the store vouched for is forgotten.
     pub(super) fn authorize(
         &self,
-        request: &UrlRequest,
+        url: &Url,
+        request: DigestRequest<'_>,
         of_url: Option<&UrlCredential>,
         revision: u64,
     ) -> Option<(HeaderValue, Preemption)> {
-        let url = request.url()?;
         let origin = url.origin();
         let mut entries = self.lock();
         entries.retain(|entry| entry.revision == revision);
@@ -73,7 +72,7 @@ impl Known {
             .iter_mut()
             .filter_map(|entry| Some((reach(entry)?, entry)))
             .max_by_key(|(length, _)| *length)?;
-        let (value, expectation) = entry.login.authorization(request, url)?;
+        let (value, expectation) = entry.login.authorization(request)?;
         let used = Used {
             space: entry.space.clone(),
             credential: entry.credential.clone(),
@@ -83,7 +82,7 @@ impl Known {
     }
 
     /// Takes note of what the server says of a login.
-    pub(super) fn heard(&self, preemption: &Preemption, response: &UrlResponse) {
+    pub(super) fn heard(&self, preemption: &Preemption, head: &HttpHead, asker: Asker<'_>) {
         let mut entries = self.lock();
         let is_it = |entry: &Entry| entry.origin == preemption.origin && entry.space == preemption.used.space;
         let Some(at) = entries.iter().position(is_it) else { return };
@@ -91,8 +90,7 @@ impl Known {
         if entries[at].login.nonce() != preemption.used.nonce.as_deref() {
             return;
         }
-        let space = &preemption.used.space;
-        if !entries[at].login.heard(response, preemption.expectation.as_ref(), space) {
+        if !entries[at].login.heard(head, preemption.expectation.as_ref(), asker) {
             entries.remove(at);
             self.has_any.store(!entries.is_empty(), Relaxed);
         }
@@ -107,7 +105,8 @@ impl Known {
         revision: u64,
     ) {
         let origin = url.origin();
-        let mut below = reach(url, &login);
+        // RFC 7616 §3.3: to a proxy `domain` has no meaning.
+        let mut below = if space.is_proxy() { vec!["/".into()] } else { reach(url, &login) };
         let mut entries = self.lock();
         if let Some(at) = entries.iter().position(|entry| entry.origin == origin && entry.space == space) {
             below.extend(entries.remove(at).below);
@@ -161,6 +160,8 @@ mod tests {
     use urlsession_proto::auth::challenge::challenges;
     use urlsession_proto::auth::digest::{DigestChallenge, DigestSession};
 
+    const SIGNED: DigestRequest<'static> = DigestRequest { method: "GET", uri: "/", body: None };
+
     fn space(realm: &str) -> UrlProtectionSpace {
         UrlProtectionSpace::new(
             "a",
@@ -178,8 +179,7 @@ mod tests {
     }
 
     fn sent(known: &Known, url: &str) -> Option<String> {
-        let request = UrlRequest::new(url.parse().unwrap());
-        let (value, _) = known.authorize(&request, None, 1)?;
+        let (value, _) = known.authorize(&url.parse().unwrap(), SIGNED, None, 1)?;
         Some(value.to_str().unwrap().into())
     }
 
@@ -232,8 +232,7 @@ mod tests {
     fn a_credential_the_store_has_lost_is_not_sent_again() {
         let known = Known::default();
         learn(&known, "http://a/", "r");
-        let request = UrlRequest::new("http://a/".parse().unwrap());
-        assert!(known.authorize(&request, None, 2).is_none());
+        assert!(known.authorize(&"http://a/".parse().unwrap(), SIGNED, None, 2).is_none());
         assert!(known.is_empty());
     }
 

@@ -29,7 +29,10 @@ impl<N: Layer + 'static> Caching<N> {
         attempt: &mut Attempt<'_>,
     ) {
         let storage = match response.head.http_head() {
-            Some(head) => may_keep(cache, head),
+            Some(head) => match may_keep(cache, head) {
+                Ok(_) if attempt.ask.goes_to_file() => Err(NotStored::Downloaded),
+                storage => storage,
+            },
             None => Err(NotStored::Status),
         };
         let decided = storage.as_ref().map_or_else(|why| CacheStorage::Refused(*why), |_| CacheStorage::Kept);

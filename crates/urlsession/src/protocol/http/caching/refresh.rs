@@ -73,6 +73,10 @@ impl Ask for Nobody {
 
     fn waiting_for_connectivity(&self) {}
 
+    fn goes_to_file(&self) -> bool {
+        false
+    }
+
     fn wants_will_cache(&self) -> bool {
         false
     }

@@ -1,25 +1,28 @@
-//! From a credential to the value of `Authorization`, by each scheme that needs one exchange only.
+//! From a credential to the value of `Authorization` or `Proxy-Authorization`.
+
+use std::time::SystemTime;
 
 use http::HeaderValue;
-use url::{Position, Url};
+use urlsession_proto::auth::base64;
 use urlsession_proto::auth::basic;
 use urlsession_proto::auth::digest::{AuthenticationInfo, DigestExpectation, DigestRequest, DigestSession};
+use urlsession_proto::auth::ntlm::{self, NtlmChallenge, NtlmUser};
 
-use super::spaces::Scheme;
+use super::spaces::{Asker, Scheme};
 use crate::env::random;
 use crate::error::{Phase, UrlError, UrlErrorCode};
-use crate::message::{HttpBody, UrlCredential, UrlProtectionSpace, UrlRequest, UrlResponse};
+use crate::message::{HttpHead, UrlCredential};
 
 /// A credential at work.
 #[derive(Clone)]
-pub(super) enum Login {
+pub(crate) enum Login {
     Basic(HeaderValue),
     Digest(Box<DigestSession>),
 }
 
 impl Login {
     /// `None` for a scheme that needs more than one exchange. The credential must be usable.
-    pub(super) fn begin(scheme: &Scheme, credential: &UrlCredential) -> Option<Self> {
+    pub(crate) fn begin(scheme: &Scheme, credential: &UrlCredential) -> Option<Self> {
         let (user, password) =
             (credential.user().unwrap_or_default(), credential.password().unwrap_or_default());
         match scheme {
@@ -35,26 +38,20 @@ impl Login {
     }
 
     /// The value for a request, and what the server will prove in return.
-    pub(super) fn authorization(
+    pub(crate) fn authorization(
         &mut self,
-        request: &UrlRequest,
-        url: &Url,
+        request: DigestRequest<'_>,
     ) -> Option<(HeaderValue, Option<DigestExpectation>)> {
         match self {
             Self::Basic(value) => Some((value.clone(), None)),
             Self::Digest(session) => {
-                let request = DigestRequest {
-                    method: request.http_method().as_str(),
-                    uri: &url[Position::BeforePath..Position::AfterQuery],
-                    body: body(request),
-                };
                 let (value, expectation) = session.authorize(request)?;
                 Some((secret(&value)?, Some(expectation)))
             }
         }
     }
 
-    pub(super) fn nonce(&self) -> Option<&str> {
+    pub(crate) fn nonce(&self) -> Option<&str> {
         match self {
             Self::Basic(_) => None,
             Self::Digest(session) => Some(session.challenge().nonce()),
@@ -63,19 +60,19 @@ impl Login {
 
     /// Takes note of what the server says of a login (RFC 7616 §3.5). False if it does not know the password itself: it is
     /// not trusted with another proof.
-    pub(super) fn heard(
+    pub(crate) fn heard(
         &mut self,
-        response: &UrlResponse,
+        head: &HttpHead,
         expectation: Option<&DigestExpectation>,
-        space: &UrlProtectionSpace,
+        asker: Asker<'_>,
     ) -> bool {
-        let (Self::Digest(session), Some(head)) = (self, response.http_head()) else { return true };
-        let field = head.fields.get("authentication-info").and_then(|value| value.to_str().ok());
+        let Self::Digest(session) = self else { return true };
+        let field = head.fields.get(asker.info_field()).and_then(|value| value.to_str().ok());
         let Some(info) = field.map(AuthenticationInfo::parse) else { return true };
         if expectation.and_then(|expectation| info.proves(expectation)) == Some(false) {
             tracing::warn!(
                 "{} accepted a digest but does not prove that it knows the password",
-                space.host()
+                asker.host()
             );
             return false;
         }
@@ -87,11 +84,7 @@ impl Login {
 }
 
 /// Why a credential cannot be used by a scheme for this request; `None` if it can.
-pub(super) fn unusable(
-    scheme: &Scheme,
-    credential: &UrlCredential,
-    request: &UrlRequest,
-) -> Option<UrlError> {
+pub(crate) fn unusable(scheme: &Scheme, credential: &UrlCredential, body: Option<&[u8]>) -> Option<UrlError> {
     let refuse =
         |detail| Some(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
     let (Some(user), Some(password)) = (credential.user(), credential.password()) else {
@@ -101,7 +94,7 @@ pub(super) fn unusable(
         Scheme::Basic if basic::authorization(user, password).is_none() => {
             refuse("a user with a colon, or control characters, cannot be sent by Basic authentication")
         }
-        Scheme::Digest(challenge) if challenge.covers_body() && body(request).is_none() => {
+        Scheme::Digest(challenge) if challenge.covers_body() && body.is_none() => {
             refuse("the server wants a digest of the body, which is a stream; use a body in memory")
         }
         Scheme::Digest(_) if user.chars().any(char::is_control) => {
@@ -112,23 +105,53 @@ pub(super) fn unusable(
 }
 
 /// A value that HPACK never puts into its table, and `Debug` does not show.
-pub(super) fn secret(value: &str) -> Option<HeaderValue> {
+fn secret(value: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
     value.set_sensitive(true);
     Some(value)
 }
 
-/// A stream is not known before it is sent.
-fn body(request: &UrlRequest) -> Option<&[u8]> {
-    match request.body() {
-        HttpBody::None => Some(&[]),
-        HttpBody::Data(data) => Some(data),
-        HttpBody::Stream(_) => None,
-    }
+/// The first message of NTLM.
+pub(crate) fn ntlm_start() -> Option<HeaderValue> {
+    ntlm_value(&ntlm::negotiate())
+}
+
+/// The last message of NTLM, of this moment.
+pub(crate) fn ntlm_proof(
+    challenge: &NtlmChallenge,
+    credential: &UrlCredential,
+    now: SystemTime,
+) -> Option<HeaderValue> {
+    let mut nonce = [0; 8];
+    random(&mut nonce);
+    let user =
+        NtlmUser::parse(credential.user().unwrap_or_default(), credential.password().unwrap_or_default());
+    ntlm_value(&ntlm::authenticate(challenge, user, nonce, file_time(now)))
+}
+
+fn ntlm_value(message: &[u8]) -> Option<HeaderValue> {
+    secret(&format!("NTLM {}", base64::encode(message)))
+}
+
+/// In 100 ns since 1601 (MS-DTYP §2.3.3).
+fn file_time(time: SystemTime) -> u64 {
+    const SECONDS_TO_1970: u64 = 11_644_473_600;
+    let since_1970 = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    (since_1970.as_secs() + SECONDS_TO_1970) * 10_000_000 + u64::from(since_1970.subsec_nanos()) / 100
 }
 
 fn client_nonce() -> String {
     let mut bytes = [0; 18];
     random(&mut bytes);
-    urlsession_proto::auth::base64::encode(&bytes)
+    base64::encode(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_told_in_file_time() {
+        assert_eq!(file_time(std::time::UNIX_EPOCH), 116_444_736_000_000_000);
+    }
 }

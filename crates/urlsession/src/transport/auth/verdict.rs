@@ -6,7 +6,7 @@ use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpa
 
 /// The tries of one request.
 #[derive(Default)]
-pub(super) struct Trial {
+pub(crate) struct Trial {
     /// Of the URL, until it was used.
     of_url: Option<UrlCredential>,
     /// The user of the URL.
@@ -21,16 +21,16 @@ pub(super) struct Trial {
 
 /// A credential that was sent.
 #[derive(Clone, Debug)]
-pub(super) struct Used {
-    pub(super) space: UrlProtectionSpace,
-    pub(super) credential: UrlCredential,
+pub(crate) struct Used {
+    pub(crate) space: UrlProtectionSpace,
+    pub(crate) credential: UrlCredential,
     /// Of Digest.
-    pub(super) nonce: Option<String>,
+    pub(crate) nonce: Option<String>,
 }
 
 /// What to do about a response that asks.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// Nothing: it is the answer.
     Deliver,
     /// Try this.
@@ -40,19 +40,19 @@ pub(super) enum Asked {
 }
 
 impl Trial {
-    pub(super) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
+    pub(crate) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
         let named =
             of_url.as_ref().and_then(UrlCredential::user).filter(|user| !user.is_empty()).map(Into::into);
         Self { of_url, named, used, ..Self::default() }
     }
 
     /// A credential was sent.
-    pub(super) fn use_up(&mut self, used: Used) {
+    pub(crate) fn use_up(&mut self, used: Used) {
         self.used = Some(used);
     }
 
     /// The server asks, or asks again.
-    pub(super) fn asked(
+    pub(crate) fn asked(
         &mut self,
         mut offers: Vec<Offer>,
         is_usable: impl Fn(&Offer, &UrlCredential) -> bool,
@@ -82,13 +82,13 @@ impl Trial {
     }
 
     /// A stored credential, unless it was refused already, or is another user's than the one the URL names.
-    pub(super) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
+    pub(crate) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
         let stored = stored.filter(|stored| self.named.is_none() || self.named.as_deref() == stored.user());
         stored.filter(|stored| !self.refused.iter().any(|refused| is_same(refused, stored)))
     }
 
     /// The question as others see it.
-    pub(super) fn challenge(
+    pub(crate) fn challenge(
         &mut self,
         space: &UrlProtectionSpace,
         stored: Option<&UrlCredential>,
@@ -104,16 +104,16 @@ impl Trial {
         )
     }
 
-    pub(super) fn reject(&mut self, space: UrlProtectionSpace) {
+    pub(crate) fn reject(&mut self, space: UrlProtectionSpace) {
         self.rejected.push(space);
     }
 
-    pub(super) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
+    pub(crate) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
         self.rejected.contains(space)
     }
 
     /// A credential that cannot be sent counts as refused. False if there were too many.
-    pub(super) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
+    pub(crate) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
         self.tries += 1;
         self.failures += 1;
         self.refused.push(credential);
@@ -133,9 +133,9 @@ fn renews(offer: &Offer, used: &Used) -> bool {
 }
 
 /// The same user with the same password, however long it is to be kept.
-pub(super) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
+pub(crate) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
     one.user() == other.user() && one.password() == other.password()
 }
 
 /// How often one request is tried again, whoever has credentials left.
-pub(super) const LIMIT: usize = 20;
+pub(crate) const LIMIT: usize = 20;

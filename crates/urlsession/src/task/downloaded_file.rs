@@ -1,4 +1,4 @@
-//! `TemporaryFile`: what was downloaded, until it is kept or dropped. It knows nothing of how it was written.
+//! `DownloadedFile`: what was downloaded, until it is kept or dropped. It knows nothing of how it was written.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -7,20 +7,30 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// A file in the system's folder for temporary files, readable by this user alone. It is removed when this is
-/// dropped, unless it is [persisted](Self::persist) or moved away before.
-pub struct TemporaryFile {
-    path: tempfile::TempPath,
+/// A file that was downloaded. Without a [destination](super::DownloadDestination) it is in the system's folder for
+/// temporary files, readable by this user alone, and is removed when this is dropped, unless it is
+/// [persisted](Self::persist) or moved away before. At its destination it stays.
+pub struct DownloadedFile {
+    place: Place,
     length: u64,
 }
 
-impl TemporaryFile {
+enum Place {
+    Temporary(tempfile::TempPath),
+    Published(PathBuf),
+}
+
+impl DownloadedFile {
     /// An empty file. Blocks.
     pub(super) fn create() -> Result<(Self, File)> {
         let file = tempfile::Builder::new().prefix("urlsession-").suffix(".tmp").tempfile();
         let (file, path) =
             file.map_err(|error| failed(UrlErrorCode::CannotCreateFile, "created", error))?.into_parts();
-        Ok((Self { path, length: 0 }, file))
+        Ok((Self { place: Place::Temporary(path), length: 0 }, file))
+    }
+
+    pub(super) fn published(path: PathBuf, length: u64) -> Self {
+        Self { place: Place::Published(path), length }
     }
 
     pub(super) fn set_length(&mut self, length: u64) {
@@ -29,7 +39,10 @@ impl TemporaryFile {
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.place {
+            Place::Temporary(path) => path,
+            Place::Published(path) => path,
+        }
     }
 
     /// How long it is, in bytes.
@@ -48,18 +61,32 @@ impl TemporaryFile {
     /// With the file, which is still there: nothing is lost.
     pub fn persist(self, path: impl AsRef<Path>) -> Result<(), PersistError> {
         let (to, length) = (path.as_ref(), self.length);
-        match self.path.persist(to) {
+        let temporary = |path| Self { place: Place::Temporary(path), length };
+        let path = match self.place {
+            Place::Temporary(path) => path,
+            Place::Published(path) => {
+                let moved = fs::rename(&path, to).or_else(|error| match error.kind() {
+                    io::ErrorKind::CrossesDevices => copy(&path, to).and_then(|()| fs::remove_file(&path)),
+                    _ => Err(error),
+                });
+                return moved.map_err(|error| PersistError {
+                    error: failed(UrlErrorCode::CannotMoveFile, "moved", error),
+                    file: Self::published(path, length),
+                });
+            }
+        };
+        match path.persist(to) {
             Ok(()) => Ok(()),
             Err(failure) if failure.error.kind() == io::ErrorKind::CrossesDevices => {
                 // The copy is made whole beside its place, so that nobody sees half of it.
                 copy(&failure.path, to).map_err(|error| {
-                    let file = Self { path: failure.path, length };
-                    PersistError { error: failed(UrlErrorCode::CannotMoveFile, "copied", error), file }
+                    let error = failed(UrlErrorCode::CannotMoveFile, "copied", error);
+                    PersistError { error, file: temporary(failure.path) }
                 })
             }
             Err(failure) => {
                 let error = failed(UrlErrorCode::CannotMoveFile, "moved", failure.error);
-                Err(PersistError { error, file: Self { path: failure.path, length } })
+                Err(PersistError { error, file: temporary(failure.path) })
             }
         }
     }
@@ -69,7 +96,12 @@ impl TemporaryFile {
     /// # Errors
     /// If the system cannot mark it as kept.
     pub fn keep(self) -> Result<PathBuf> {
-        self.path.keep().map_err(|failure| failed(UrlErrorCode::CannotMoveFile, "kept", failure.error))
+        match self.place {
+            Place::Temporary(path) => {
+                path.keep().map_err(|failure| failed(UrlErrorCode::CannotMoveFile, "kept", failure.error))
+            }
+            Place::Published(path) => Ok(path),
+        }
     }
 }
 
@@ -86,25 +118,25 @@ fn failed(code: UrlErrorCode, what: &str, error: io::Error) -> UrlError {
     UrlError::new(code, Phase::Disk, format!("the downloaded file could not be {what}")).with_source(error)
 }
 
-impl AsRef<Path> for TemporaryFile {
+impl AsRef<Path> for DownloadedFile {
     fn as_ref(&self) -> &Path {
         self.path()
     }
 }
 
-impl fmt::Debug for TemporaryFile {
+impl fmt::Debug for DownloadedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TemporaryFile").field("path", &self.path()).field("len", &self.length).finish()
+        f.debug_struct("DownloadedFile").field("path", &self.path()).field("len", &self.length).finish()
     }
 }
 
-/// Why a [`TemporaryFile`] could not be moved, and the file.
+/// Why a [`DownloadedFile`] could not be moved, and the file.
 #[derive(Debug)]
 pub struct PersistError {
     /// What failed.
     pub error: UrlError,
     /// Still there.
-    pub file: TemporaryFile,
+    pub file: DownloadedFile,
 }
 
 impl fmt::Display for PersistError {
@@ -129,8 +161,8 @@ impl From<PersistError> for UrlError {
 mod tests {
     use super::*;
 
-    fn file(content: &str) -> TemporaryFile {
-        let (mut file, _) = TemporaryFile::create().unwrap();
+    fn file(content: &str) -> DownloadedFile {
+        let (mut file, _) = DownloadedFile::create().unwrap();
         fs::write(file.path(), content).unwrap();
         file.set_length(content.len() as u64);
         file

@@ -1,42 +1,54 @@
 //! From a response that asks to the protection spaces it offers, the strongest first.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use url::Url;
 use urlsession_proto::auth::base64;
 use urlsession_proto::auth::challenge::{Challenge, challenges};
 use urlsession_proto::auth::digest::{DigestChallenge, Hash};
 use urlsession_proto::auth::ntlm::NtlmChallenge;
 
-use crate::message::{AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol};
+use super::super::route::Proxy;
+use crate::message::{
+    AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
+};
+
+/// Who wants to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asker<'a> {
+    /// The server of this URL, by 401.
+    Server(&'a Url),
+    /// A proxy, by 407.
+    Proxy(Proxy<'a>, UrlProtectionSpaceProxyType),
+}
 
 /// A way in.
 #[derive(Clone, Debug)]
-pub(super) struct Offer {
-    pub(super) space: UrlProtectionSpace,
-    pub(super) scheme: Scheme,
+pub(crate) struct Offer {
+    pub(crate) space: UrlProtectionSpace,
+    pub(crate) scheme: Scheme,
 }
 
 /// How to prove who one is.
 #[derive(Clone, Debug)]
-pub(super) enum Scheme {
+pub(crate) enum Scheme {
     Ntlm,
     Digest(Box<DigestChallenge>),
     Basic,
 }
 
 /// Every offer that can be taken up, the strongest first. NTLM is about a connection, and so not for HTTP/2.
-pub(super) fn offers(url: &Url, fields: &HeaderMap, is_http1: bool) -> Vec<Offer> {
+pub(crate) fn offers(asker: Asker<'_>, fields: &HeaderMap, is_http1: bool) -> Vec<Offer> {
     let mut offers = Vec::new();
-    each(fields, |challenge| {
+    each(asker, fields, |challenge| {
         let offer = match () {
-            () if challenge.is("NTLM") && is_http1 => offer(url, Scheme::Ntlm, None),
+            () if challenge.is("NTLM") && is_http1 => asker.offer(Scheme::Ntlm, None),
             () if challenge.is("Basic") => {
                 // RFC 7617 §2: the realm is required.
-                challenge.parameter("realm").and_then(|realm| offer(url, Scheme::Basic, Some(realm)))
+                challenge.parameter("realm").and_then(|realm| asker.offer(Scheme::Basic, Some(realm)))
             }
             () => DigestChallenge::of(&challenge).and_then(|digest| {
                 let realm = digest.realm().to_owned();
-                offer(url, Scheme::Digest(Box::new(digest)), Some(&realm))
+                asker.offer(Scheme::Digest(Box::new(digest)), Some(&realm))
             }),
         };
         offers.extend(offer);
@@ -46,10 +58,10 @@ pub(super) fn offers(url: &Url, fields: &HeaderMap, is_http1: bool) -> Vec<Offer
     offers
 }
 
-/// What a server says in the middle of its NTLM handshake.
-pub(super) fn ntlm_challenge(fields: &HeaderMap) -> Option<NtlmChallenge> {
+/// What a server or a proxy says in the middle of its NTLM handshake.
+pub(crate) fn ntlm_challenge(asker: Asker<'_>, fields: &HeaderMap) -> Option<NtlmChallenge> {
     let mut found = None;
-    each(fields, |challenge| {
+    each(asker, fields, |challenge| {
         if challenge.is("NTLM") && found.is_none() {
             found = challenge
                 .token68()
@@ -60,8 +72,8 @@ pub(super) fn ntlm_challenge(fields: &HeaderMap) -> Option<NtlmChallenge> {
     found
 }
 
-fn each(fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
-    for value in fields.get_all(header::WWW_AUTHENTICATE) {
+fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
+    for value in fields.get_all(asker.challenge_field()) {
         // Values are bytes: UTF-8, or what servers of old sent.
         let text = match std::str::from_utf8(value.as_bytes()) {
             Ok(text) => text.into(),
@@ -71,14 +83,64 @@ fn each(fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
     }
 }
 
-fn offer(url: &Url, scheme: Scheme, realm: Option<&str>) -> Option<Offer> {
-    let protocol = match url.scheme() {
-        "https" => UrlProtectionSpaceProtocol::Https,
-        _ => UrlProtectionSpaceProtocol::Http,
-    };
-    let port = url.port_or_known_default()?;
-    let space = UrlProtectionSpace::new(url.host_str()?, port, protocol, realm, scheme.method());
-    Some(Offer { space, scheme })
+impl Asker<'_> {
+    /// The field of the answer.
+    pub(crate) fn answer_field(self) -> &'static str {
+        match self {
+            Self::Server(_) => "authorization",
+            Self::Proxy(..) => "proxy-authorization",
+        }
+    }
+
+    /// The field in which it says more of a login (RFC 7615).
+    pub(crate) fn info_field(self) -> &'static str {
+        match self {
+            Self::Server(_) => "authentication-info",
+            Self::Proxy(..) => "proxy-authentication-info",
+        }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Server(url) => url.host_str().unwrap_or_default(),
+            Self::Proxy(proxy, _) => proxy.host,
+        }
+    }
+
+    /// Is it the proxy of this space?
+    pub(crate) fn is_of(&self, space: &UrlProtectionSpace) -> bool {
+        match self {
+            Self::Server(_) => false,
+            Self::Proxy(proxy, kind) => {
+                (space.host(), space.port(), space.proxy_type()) == (proxy.host, proxy.port, Some(*kind))
+            }
+        }
+    }
+
+    fn challenge_field(self) -> HeaderName {
+        match self {
+            Self::Server(_) => header::WWW_AUTHENTICATE,
+            Self::Proxy(..) => header::PROXY_AUTHENTICATE,
+        }
+    }
+
+    fn offer(self, scheme: Scheme, realm: Option<&str>) -> Option<Offer> {
+        let method = scheme.method();
+        let space = match self {
+            Self::Server(url) => {
+                let protocol = match url.scheme() {
+                    "https" => UrlProtectionSpaceProtocol::Https,
+                    _ => UrlProtectionSpaceProtocol::Http,
+                };
+                let port = url.port_or_known_default()?;
+                UrlProtectionSpace::new(url.host_str()?, port, protocol, realm, method)
+            }
+            Self::Proxy(proxy, kind) => {
+                UrlProtectionSpace::proxy(proxy.host, proxy.port, kind, realm, method)
+            }
+        };
+        Some(Offer { space, scheme })
+    }
 }
 
 impl Scheme {
@@ -112,7 +174,10 @@ mod tests {
         for value in values {
             fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
         }
-        offers(&url.parse().unwrap(), &fields, is_http1).into_iter().map(|offer| offer.space).collect()
+        offers(Asker::Server(&url.parse().unwrap()), &fields, is_http1)
+            .into_iter()
+            .map(|offer| offer.space)
+            .collect()
     }
 
     fn read(values: &[&'static str]) -> Vec<(AuthenticationMethod, Option<String>)> {

@@ -1,0 +1,60 @@
+//! `-x`, `--proxy-user` and `--noproxy`: which way a load takes, and who one is to the proxy.
+
+use urlsession::{ProxyDictionary, Url, UrlCredential, UrlCredentialPersistence};
+
+use super::failure::Failure;
+use crate::args::GetArgs;
+
+/// The proxy of both schemes; `None` if there is none.
+pub(super) fn dictionary(args: &GetArgs) -> Result<Option<ProxyDictionary>, Failure> {
+    let Some(url) = url(args)? else { return Ok(None) };
+    let host = url.host_str().unwrap_or_default();
+    // The port of the scheme itself is not in the URL.
+    let port = url.port().unwrap_or(if has_port_80(args) { 80 } else { 1080 });
+    let mut dictionary = ProxyDictionary::with_proxy(host, port);
+    for name in args.noproxy.as_deref().unwrap_or_default().split(',').map(str::trim) {
+        let name = name.trim_start_matches('.');
+        if name.is_empty() {
+            continue;
+        }
+        dictionary.exceptions_list.push(name.to_owned());
+        // Nothing is below an address.
+        if name.bytes().any(|byte| byte.is_ascii_alphabetic()) && !name.contains(':') {
+            dictionary.exceptions_list.push(format!("*.{name}"));
+        }
+    }
+    Ok(Some(dictionary))
+}
+
+/// Who to log in as.
+pub(super) fn credential(args: &GetArgs) -> Option<UrlCredential> {
+    let of =
+        |user: &str, password: &str| UrlCredential::new(user, password, UrlCredentialPersistence::ForSession);
+    if let Some(user) = &args.proxy_user {
+        let (user, password) = user.split_once(':').unwrap_or((user, ""));
+        return Some(of(user, password));
+    }
+    let url = url(args).ok().flatten()?;
+    let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
+    let user = Some(url.username()).filter(|user| !user.is_empty())?;
+    Some(of(&decoded(user), &decoded(url.password().unwrap_or_default())))
+}
+
+fn url(args: &GetArgs) -> Result<Option<Url>, Failure> {
+    let Some(text) = args.proxy.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    // What was given may hold a password: it is not repeated.
+    let usage = |why: &str| Failure::Usage(format!("the proxy {why}"));
+    let given = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let url: Url = given.parse().map_err(|error| usage(&format!("is not a URL: {error}")))?;
+    match url.scheme() {
+        "http" => Ok(Some(url)),
+        scheme => Err(usage(&format!("has the scheme {scheme:?}; only http proxies are spoken to so far"))),
+    }
+}
+
+/// Was the port of the scheme itself written out?
+fn has_port_80(args: &GetArgs) -> bool {
+    args.proxy.as_deref().is_some_and(|text| text.trim().trim_end_matches('/').ends_with(":80"))
+}

@@ -1,0 +1,89 @@
+//! The file of an HSTS store: its table, read and written. When that is done is `behind`'s to say.
+
+use std::time::SystemTime;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::Store;
+use super::list::{Batch, Entry, MOST};
+use crate::store::behind::{Contents, Disk, micros};
+use crate::store::database::Schema;
+
+impl Contents for Store {
+    type Rows = Vec<(Box<str>, Entry)>;
+    type Batch = Batch;
+    const SCHEMA: Schema = Schema {
+        name: "HSTS",
+        version: 1,
+        // Times are in microseconds since 1970.
+        create: "CREATE TABLE hosts (
+            host TEXT NOT NULL PRIMARY KEY,
+            expires INTEGER NOT NULL,
+            noted INTEGER NOT NULL,
+            subdomains INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID",
+    };
+
+    fn disk(&self) -> Option<&Disk> {
+        self.disk.as_ref()
+    }
+
+    fn wants_file(&self) -> bool {
+        let mut list = self.list();
+        if list.len() == 0 {
+            list.take_unwritten();
+        }
+        list.len() > 0
+    }
+
+    fn take_in(&self, rows: Self::Rows, now: SystemTime) {
+        self.change(|list| {
+            list.take_in(rows, now);
+            true
+        });
+    }
+
+    fn take_unwritten(&self) -> Option<Batch> {
+        Some(self.list().take_unwritten()).filter(|batch| batch.clears || !batch.hosts.is_empty())
+    }
+
+    fn give_back(&self, batch: Batch) {
+        self.list().give_back(batch);
+    }
+
+    fn forget_disk(&self) {
+        self.list().forget_disk();
+    }
+
+    fn read(connection: &Connection) -> rusqlite::Result<Self::Rows> {
+        let mut statement = connection
+            .prepare("SELECT host, expires, noted, subdomains FROM hosts ORDER BY noted DESC LIMIT ?")?;
+        let rows = statement.query_map([MOST as i64], |row| {
+            let entry = Entry { expires: row.get(1)?, noted: row.get(2)?, includes_subdomains: row.get(3)? };
+            Ok((row.get_ref(0)?.as_str()?.into(), entry))
+        })?;
+        rows.collect()
+    }
+
+    fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if batch.clears {
+            transaction.execute("DELETE FROM hosts", [])?;
+        } else {
+            transaction.execute("DELETE FROM hosts WHERE expires <= ?", [micros(now)])?;
+        }
+        {
+            let mut delete = transaction.prepare("DELETE FROM hosts WHERE host = ?")?;
+            let mut put = transaction.prepare("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)")?;
+            for (host, entry) in &batch.hosts {
+                match entry {
+                    Some(Entry { expires, noted, includes_subdomains }) => {
+                        put.execute(params![host, expires, noted, includes_subdomains])?
+                    }
+                    None => delete.execute([host])?,
+                };
+            }
+        }
+        transaction.commit()
+    }
+}

@@ -1,0 +1,217 @@
+//! The tunnel of a proxy: `CONNECT`, up to where the origin is spoken to (RFC 9110 §9.3.6).
+//!
+//! It is pooled and secured as a connection to the origin; which proxy makes it is `route`'s to say.
+
+mod login;
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderValue, Method};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use urlsession_proto::field::unfold;
+use urlsession_proto::http1::{
+    self, BodyDecoder, HeadLimits, HeadScanner, KeepAlive, ResponseHead, keep_alive, response_framing,
+};
+
+pub(super) use self::login::Logins;
+use self::login::Passport;
+use super::auth::{Asker, Keeper};
+use super::head::USER_AGENT;
+use super::pool::Origin;
+use super::route::Proxy;
+use crate::configuration::Configuration;
+use crate::env::{Place, Wire};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Challenger;
+use crate::message::{HttpHead, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse};
+
+/// A tunnel in the making.
+pub(super) struct Tunnel<'a> {
+    config: &'a Configuration,
+    proxy: Proxy<'a>,
+    target: &'a str,
+    passport: Passport<'a>,
+}
+
+/// What came of one request.
+pub(super) enum Step<'a> {
+    /// The other end is the origin's.
+    Open(Wire),
+    /// The proxy asked, and there is an answer; over the same connection if it is still open.
+    Again(Tunnel<'a>, Option<Wire>),
+}
+
+/// The target of the request for a tunnel to the origin.
+pub(super) fn target(origin: &Origin) -> String {
+    format!("{}:{}", origin.host, origin.port)
+}
+
+impl<'a> Tunnel<'a> {
+    pub(super) fn new(
+        config: &'a Configuration,
+        place: &'a Place,
+        proxy: Proxy<'a>,
+        target: &'a str,
+        logins: &'a Logins,
+        challenger: Option<&'a Arc<dyn Challenger>>,
+    ) -> Self {
+        let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
+        let keeper = Keeper { storage: config.url_credential_storage.as_ref(), place };
+        let passport = Passport::new(asker, target, proxy.credential, keeper, logins, challenger);
+        Self { config, proxy, target, passport }
+    }
+
+    /// Asks the proxy at the other end once.
+    pub(super) async fn step(mut self, mut wire: Wire) -> Result<Step<'a>> {
+        let Self { config, proxy, target, .. } = self;
+        let out = request(config, target, self.passport.value());
+        let broken = |error| closed(proxy, Some(error));
+        wire.write_all(&out).await.map_err(broken)?;
+        wire.flush().await.map_err(broken)?;
+        let (head, rest) = read_head(&mut wire, proxy).await?;
+        if head.status.is_success() {
+            // RFC 9110 §9.3.6: what follows is the origin's, who waits for the client to speak.
+            if !rest.is_empty() {
+                let detail = format!("the proxy {} sent something of its own into the tunnel", name(proxy));
+                return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
+            }
+            self.passport.accepted(&whole(head)).await;
+            return Ok(Step::Open(wire));
+        }
+        if head.status != http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(refusal(proxy, target, &said(&head)));
+        }
+        let (said, wire) = (said(&head), reusable(wire, &head, rest).await);
+        let now = config.environment.clock.wall();
+        let is_answered = match format!("https://{target}/").parse() {
+            Ok(url) => {
+                let response = UrlResponse::from_http(Arc::new(UrlRequest::new(url)), whole(head));
+                self.passport.refused(&response, wire.is_some(), now).await?
+            }
+            Err(_) => false,
+        };
+        if is_answered {
+            return Ok(Step::Again(self, wire));
+        }
+        let detail = refusal(proxy, target, &said).detail().to_owned();
+        Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Connect, detail))
+    }
+}
+
+fn request(config: &Configuration, target: &str, authorization: Option<HeaderValue>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    http1::write_request_line(&mut out, &Method::CONNECT, target);
+    http1::write_field(&mut out, b"Host", target.as_bytes());
+    let agent = config.http_additional_headers.bytes("user-agent").unwrap_or(USER_AGENT.as_bytes());
+    http1::write_field(&mut out, b"User-Agent", &unfold(agent));
+    if let Some(value) = authorization {
+        http1::write_field(&mut out, b"Proxy-Authorization", value.as_bytes());
+    }
+    http1::end_head(&mut out);
+    out
+}
+
+fn whole(head: ResponseHead) -> HttpHead {
+    HttpHead { version: head.version, status: head.status, fields: head.headers, raw: head.raw }
+}
+
+/// The connection after a refusal, read to the end of what the proxy says of it; `None` if it cannot be used again, or is
+/// not worth the reading.
+async fn reusable(mut wire: Wire, head: &ResponseHead, mut rest: BytesMut) -> Option<Wire> {
+    let framing = response_framing(&Method::CONNECT, head.status, head.version, &head.headers).ok()?;
+    if matches!(keep_alive(head.version, &head.headers, &framing), KeepAlive::Close(_)) {
+        return None;
+    }
+    let (mut decoder, mut read) = (BodyDecoder::new(framing), rest.len());
+    loop {
+        while !rest.is_empty() && !decoder.is_finished() {
+            let step = decoder.decode(&rest).ok()?;
+            if step.consumed == 0 {
+                break;
+            }
+            rest.advance(step.consumed);
+        }
+        if decoder.is_finished() {
+            return Some(wire).filter(|_| rest.is_empty());
+        }
+        if read > MAX_REFUSAL {
+            return None;
+        }
+        rest.reserve(READ);
+        read += wire.read_buf(&mut rest).await.ok().filter(|n| *n > 0)?;
+    }
+}
+
+/// The head of the proxy's final answer, and what came with it.
+async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, BytesMut)> {
+    let (mut input, mut scanner) = (BytesMut::with_capacity(READ), HeadScanner::new());
+    let mut informational = 0;
+    loop {
+        let parsed = scanner.parse(&input, &LIMITS).map_err(|error| {
+            let detail = format!("the proxy {} does not answer in HTTP: {error}", name(proxy));
+            UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail).with_source(error)
+        })?;
+        match parsed {
+            Some((head, consumed)) => {
+                let rest = input.split_off(consumed);
+                if !head.status.is_informational() {
+                    return Ok((head, rest));
+                }
+                informational += 1;
+                if informational > MAX_INFORMATIONAL {
+                    let detail = format!("the proxy {} sends informational responses only", name(proxy));
+                    return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
+                }
+                input = rest;
+            }
+            None => {
+                input.reserve(READ);
+                match wire.read_buf(&mut input).await {
+                    Ok(0) => return Err(closed(proxy, None)),
+                    Ok(_) => {}
+                    Err(error) => return Err(closed(proxy, Some(error))),
+                }
+            }
+        }
+    }
+}
+
+fn closed(proxy: Proxy<'_>, error: Option<io::Error>) -> UrlError {
+    let detail = format!("the proxy {} closed the connection before there was a tunnel", name(proxy));
+    let closed = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Connect, detail);
+    match error {
+        Some(error) => closed.with_source(error),
+        None => closed,
+    }
+}
+
+fn refusal(proxy: Proxy<'_>, target: &str, said: &str) -> UrlError {
+    let detail = format!("the proxy {} makes no tunnel to {target}: it says {said}", name(proxy));
+    UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail)
+}
+
+/// Status and reason, for a person to read.
+fn said(head: &ResponseHead) -> String {
+    let reason = String::from_utf8_lossy(head.reason()).into_owned();
+    let reason = reason.chars().filter(|c| !c.is_control()).take(MAX_REASON).collect::<String>();
+    format!("{} {reason}", head.status.as_u16()).trim_end().to_owned()
+}
+
+fn name(proxy: Proxy<'_>) -> String {
+    format!("{}:{}", proxy.host, proxy.port)
+}
+
+/// The answer of a proxy is small.
+const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
+
+const MAX_INFORMATIONAL: usize = 10;
+
+const READ: usize = 4 * 1024;
+
+/// The longest body of a refusal that is read for the connection's sake.
+const MAX_REFUSAL: usize = 64 * 1024;
+
+/// Characters of a reason phrase that an error tells.
+const MAX_REASON: usize = 100;

@@ -1,0 +1,188 @@
+//! Logging in to a proxy that makes tunnels: who one is there, asked once and remembered for the session.
+//!
+//! A credential is the configuration's, else the store's or that of whoever is asked, as for servers.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use http::{HeaderValue, Method};
+use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
+
+use super::super::auth::{
+    Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, is_same, ntlm_challenge, ntlm_proof,
+    ntlm_start,
+};
+use crate::error::Result;
+use crate::load::Challenger;
+use crate::message::{
+    AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
+    UrlResponse,
+};
+
+/// The logins of a session with the proxies of its tunnels.
+#[derive(Default)]
+pub(in crate::transport) struct Logins(Mutex<Vec<Known>>);
+
+struct Known {
+    used: Used,
+    login: Login,
+    revision: u64,
+}
+
+/// The login of one dial.
+pub(super) struct Passport<'a> {
+    asker: Asker<'a>,
+    target: &'a str,
+    keeper: Keeper<'a>,
+    logins: &'a Logins,
+    challenger: Option<&'a Arc<dyn Challenger>>,
+    trial: Trial,
+    shown: Shown,
+}
+
+/// What the next request proves.
+enum Shown {
+    Nothing,
+    Login { used: Used, login: Login, value: Option<HeaderValue>, expectation: Option<DigestExpectation> },
+    NtlmStart(Used),
+    NtlmProof(Used, Option<HeaderValue>),
+}
+
+impl Logins {
+    /// Nobody is logged in any more.
+    pub(in crate::transport) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Known>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Passport<'a> {
+    pub(super) fn new(
+        asker: Asker<'a>,
+        target: &'a str,
+        own: Option<&UrlCredential>,
+        keeper: Keeper<'a>,
+        logins: &'a Logins,
+        challenger: Option<&'a Arc<dyn Challenger>>,
+    ) -> Self {
+        let known = keeper.storage.and_then(|storage| {
+            let mut logins = logins.lock();
+            logins.retain(|known| known.revision == storage.revision());
+            let is_here = |known: &&mut Known| {
+                let is_own = own.is_none_or(|own| is_same(own, &known.used.credential));
+                asker.is_of(&known.used.space) && is_own
+            };
+            // Under the lock: no two dials show the same count of a nonce.
+            let known = logins.iter_mut().find(is_here)?;
+            let nonce = known.login.nonce().map(Into::into);
+            Some(Shown::login(Used { nonce, ..known.used.clone() }, &mut known.login, target))
+        });
+        let trial = Trial::new(own.cloned(), None);
+        Self { asker, target, keeper, logins, challenger, trial, shown: known.unwrap_or(Shown::Nothing) }
+    }
+
+    /// The value of `Proxy-Authorization` for the next request.
+    pub(super) fn value(&mut self) -> Option<HeaderValue> {
+        match &mut self.shown {
+            Shown::Nothing => None,
+            Shown::NtlmStart(_) => ntlm_start(),
+            Shown::NtlmProof(_, value) | Shown::Login { value, .. } => value.take(),
+        }
+    }
+
+    /// The proxy has made the tunnel: what was shown is good.
+    pub(super) async fn accepted(self, head: &HttpHead) {
+        let (used, mut login, expectation) = match self.shown {
+            Shown::Nothing => return,
+            Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => {
+                return self.keeper.keep(&used.space, &used.credential).await;
+            }
+            Shown::Login { used, login, expectation, .. } => (used, login, expectation),
+        };
+        {
+            let mut logins = self.logins.lock();
+            let is_it =
+                |known: &Known| known.used.space == used.space && known.login.nonce() == login.nonce();
+            if let Some(at) = logins.iter().position(is_it) {
+                if !logins[at].login.heard(head, expectation.as_ref(), self.asker) {
+                    logins.remove(at);
+                }
+                return;
+            }
+        }
+        self.keeper.keep(&used.space, &used.credential).await;
+        if let Some(storage) = self.keeper.storage
+            && used.credential.persistence() != UrlCredentialPersistence::None
+            && login.heard(head, expectation.as_ref(), self.asker)
+        {
+            let mut logins = self.logins.lock();
+            logins.retain(|known| known.used.space != used.space);
+            logins.truncate(MOST_LOGINS - 1);
+            logins.push(Known { used, login, revision: storage.revision() });
+        }
+    }
+
+    /// The proxy asks. Is there anything left to show? `is_same_connection` is true if the next request can go over the
+    /// connection of the last.
+    pub(super) async fn refused(
+        &mut self,
+        response: &UrlResponse,
+        is_same_connection: bool,
+        now: SystemTime,
+    ) -> Result<bool> {
+        let Some(head) = response.http_head() else { return Ok(false) };
+        match std::mem::replace(&mut self.shown, Shown::Nothing) {
+            Shown::Nothing => {}
+            Shown::NtlmStart(used) if is_same_connection => {
+                if let Some(challenge) = ntlm_challenge(self.asker, &head.fields) {
+                    let proof = ntlm_proof(&challenge, &used.credential, now);
+                    self.shown = Shown::NtlmProof(used, proof);
+                    return Ok(true);
+                }
+                self.trial.use_up(used);
+            }
+            Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => self.trial.use_up(used),
+            Shown::Login { used, .. } => {
+                self.logins.lock().retain(|known| known.used.space != used.space);
+                self.trial.use_up(used);
+            }
+        }
+        let counsel = OfConnection(self.challenger);
+        let decided = decide(&mut self.trial, self.asker, response, Some(&[]), self.keeper, &counsel).await?;
+        let Some((Offer { space, scheme }, credential)) = decided else { return Ok(false) };
+        let login = Login::begin(&scheme, &credential);
+        let nonce = login.as_ref().and_then(Login::nonce).map(Into::into);
+        let used = Used { space, credential, nonce };
+        self.shown = match login {
+            Some(mut login) => Shown::login(used, &mut login, self.target),
+            None => Shown::NtlmStart(used),
+        };
+        Ok(true)
+    }
+}
+
+impl Shown {
+    fn login(used: Used, login: &mut Login, target: &str) -> Self {
+        // RFC 9112 §3.2.3: the target is the authority.
+        let request = DigestRequest { method: Method::CONNECT.as_str(), uri: target, body: Some(&[]) };
+        let (value, expectation) = login.authorization(request).unzip();
+        Self::Login { used, login: login.clone(), value, expectation: expectation.flatten() }
+    }
+}
+
+/// Whoever answers for the connection decides; nobody leaves it to the default.
+struct OfConnection<'a>(Option<&'a Arc<dyn Challenger>>);
+
+impl Counsel for OfConnection<'_> {
+    async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
+        match self.0 {
+            Some(challenger) => challenger.clone().challenge(challenge).await,
+            None => AuthChallengeDisposition::PerformDefaultHandling,
+        }
+    }
+}
+
+const MOST_LOGINS: usize = 64;

@@ -1,0 +1,240 @@
+//! Every decision a delegate may take, answered late, not at all, never, or by a panic. A second answer does not
+//! compile: see the documentation of `Responder`.
+
+use std::any::Any;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use urlsession::{
+    Answer, AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask,
+    DelegateQueue, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
+    UrlAuthenticationChallenge, UrlCache, UrlCredential, UrlCredentialPersistence, UrlError, UrlErrorCode,
+    UrlRequest, UrlResponse, UrlSession,
+};
+use urlsession_testkit::{Origin, Reply};
+
+use crate::support::*;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Decision {
+    Redirect,
+    Body,
+    Response,
+    Challenge,
+    Trust,
+    Cache,
+}
+
+const DECISIONS: [Decision; 6] = [
+    Decision::Redirect,
+    Decision::Body,
+    Decision::Response,
+    Decision::Challenge,
+    Decision::Trust,
+    Decision::Cache,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Way {
+    Late,
+    Dropped,
+    Never,
+    Panics,
+    PanicsLate,
+}
+
+/// Takes one decision in one way, and all others by default.
+struct Decider {
+    decision: Decision,
+    way: Way,
+    asked: Sender<()>,
+    over: Sender<Option<UrlError>>,
+    kept: Mutex<Vec<Box<dyn Any + Send>>>,
+}
+
+impl Decider {
+    fn answer<T: Send + 'static>(&self, decision: Decision, good: impl FnOnce() -> T) -> Answer<T> {
+        if decision != self.decision {
+            return Answer::default_handling();
+        }
+        self.asked.send(()).unwrap();
+        let (answer, responder) = Answer::deferred();
+        match self.way {
+            Way::Late => {
+                let good = good();
+                drop(std::thread::spawn(move || responder.answer(good)));
+            }
+            Way::Dropped => drop(responder),
+            Way::Never => self.kept.lock().unwrap().push(Box::new(responder)),
+            Way::Panics => panic!("in the middle of a decision"),
+            Way::PanicsLate => return Answer::later(async { panic!("in the middle of a decision") }),
+        }
+        answer
+    }
+
+    fn challenged(&self, challenge: &UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> {
+        let space = challenge.protection_space();
+        match space.authentication_method() {
+            AuthenticationMethod::ServerTrust => {
+                self.answer(Decision::Trust, || AuthChallengeDisposition::PerformDefaultHandling)
+            }
+            _ => self.answer(Decision::Challenge, || {
+                let ann = UrlCredential::new("ann", "secret", UrlCredentialPersistence::None);
+                AuthChallengeDisposition::UseCredential(Some(ann))
+            }),
+        }
+    }
+}
+
+impl TaskDelegate for Decider {
+    fn will_perform_http_redirection(
+        &self,
+        _: &Task,
+        _: &HttpUrlResponse,
+        new_request: UrlRequest,
+    ) -> Answer<Option<UrlRequest>> {
+        self.answer(Decision::Redirect, || Some(new_request))
+    }
+
+    fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
+        self.answer(Decision::Body, || Some(BodyStream::from(Bytes::from_static(b"body"))))
+    }
+
+    fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
+        self.answer(Decision::Response, || ResponseDisposition::Allow)
+    }
+
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        self.challenged(challenge)
+    }
+
+    fn will_cache_response(
+        &self,
+        _: &DataTask,
+        proposed: CachedUrlResponse,
+    ) -> Answer<Option<CachedUrlResponse>> {
+        self.answer(Decision::Cache, || Some(proposed))
+    }
+
+    fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
+        self.over.send(error.cloned()).unwrap();
+    }
+}
+
+impl SessionDelegate for Decider {}
+
+struct Run {
+    task: Task,
+    clock: HandClock,
+    asked: Receiver<()>,
+    over: Receiver<Option<UrlError>>,
+    _session: UrlSession,
+}
+
+fn run(origin: &Origin, decision: Decision, way: Way) -> Run {
+    let ((asking, asked), (ending, over)) = (mpsc::channel(), mpsc::channel());
+    let clock = HandClock::new();
+    let mut configuration = configuration(origin);
+    configuration.environment.clock = Arc::new(clock.clone());
+    configuration.timeout_interval_for_resource = Duration::from_secs(10);
+    configuration.url_cache = Some(UrlCache::new(1 << 20, 0, None));
+    let delegate = Arc::new(Decider { decision, way, asked: asking, over: ending, kept: Mutex::default() });
+    let session = UrlSession::with_delegate(configuration, delegate, DelegateQueue::serial());
+    let task = match decision {
+        Decision::Redirect => session.data_task(origin.url("/redirect/1")).into(),
+        Decision::Body => {
+            let put = request(&origin.url("/echo"), "PUT", None);
+            session.upload_task_with_streamed_request(put).into()
+        }
+        Decision::Response | Decision::Trust => session.data_task(origin.url("/Peru")).into(),
+        Decision::Challenge => session.data_task(origin.url("/basic/ann/secret")).into(),
+        Decision::Cache => {
+            origin.enqueue("/kept", Reply::new(200).header("Cache-Control", "max-age=60").body("kept"));
+            session.data_task(origin.url("/kept")).into()
+        }
+    };
+    Run { task, clock, asked, over, _session: session }
+}
+
+fn for_each(test: impl Fn(&Origin, Decision)) {
+    on_every_wire(|origin| {
+        for decision in DECISIONS {
+            if decision != Decision::Trust || origin.url("/").starts_with("https") {
+                test(origin, decision);
+            }
+        }
+    });
+}
+
+#[test]
+fn answered_late_the_task_waits_and_goes_on() {
+    for_each(|origin, decision| {
+        let run = run(origin, decision, Way::Late);
+        run.task.resume();
+        run.asked.recv_timeout(PATIENCE).unwrap();
+        let error = run.over.recv_timeout(PATIENCE).unwrap();
+        assert!(error.is_none(), "{decision:?}: {error:?}");
+        assert_eq!(run.task.response().unwrap().status_code(), Some(200), "{decision:?}");
+    });
+}
+
+#[test]
+fn not_answered_because_the_responder_was_dropped_it_is_the_documented_default() {
+    for_each(|origin, decision| {
+        let run = run(origin, decision, Way::Dropped);
+        run.task.resume();
+        run.asked.recv_timeout(PATIENCE).unwrap();
+        let error = run.over.recv_timeout(PATIENCE).unwrap();
+        let status = run.task.response().and_then(|response| response.status_code());
+        match decision {
+            Decision::Body => assert_eq!(error.unwrap().code(), UrlErrorCode::RequestBodyStreamExhausted),
+            Decision::Challenge => assert_eq!((error.is_none(), status), (true, Some(401))),
+            _ => assert_eq!((error.is_none(), status), (true, Some(200)), "{decision:?}"),
+        }
+    });
+}
+
+#[test]
+fn never_answered_the_task_waits_until_its_resource_timeout() {
+    for_each(|origin, decision| {
+        let run = run(origin, decision, Way::Never);
+        run.task.resume();
+        run.asked.recv_timeout(PATIENCE).unwrap();
+        let over = std::cell::OnceCell::new();
+        run.clock.advance_until(Duration::from_secs(10), || {
+            run.over.try_recv().map(|error| over.set(error)).is_ok() || over.get().is_some()
+        });
+        let error = over.into_inner().flatten();
+        assert_eq!(error.map(|error| error.code()), Some(UrlErrorCode::TimedOut), "{decision:?}");
+    });
+}
+
+#[test]
+fn never_answered_the_task_can_still_be_cancelled() {
+    for_each(|origin, decision| {
+        let run = run(origin, decision, Way::Never);
+        run.task.resume();
+        run.asked.recv_timeout(PATIENCE).unwrap();
+        run.task.cancel();
+        let error = run.over.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(error.map(|error| error.code()), Some(UrlErrorCode::Cancelled), "{decision:?}");
+    });
+}
+
+#[test]
+fn answered_by_a_panic_the_task_fails_and_says_so() {
+    for_each(|origin, decision| {
+        for way in [Way::Panics, Way::PanicsLate] {
+            let run = run(origin, decision, way);
+            run.task.resume();
+            let error = run.over.recv_timeout(PATIENCE).unwrap();
+            let text = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(text.contains("in the middle of a decision"), "{decision:?} {way:?}: {text:?}");
+        }
+    });
+}
