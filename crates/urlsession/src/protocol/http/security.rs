@@ -30,8 +30,7 @@ impl<N> Security<N> {
 
 impl<N: Layer> Layer for Security<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        let hosts = self.config.hsts_storage.as_ref();
-        if let Some(hosts) = hosts
+        if let Some(hosts) = &self.config.hsts_storage
             && wants_tls(hosts, attempt).await
         {
             upgrade(attempt);
@@ -40,7 +39,7 @@ impl<N: Layer> Layer for Security<N> {
             verdict(url, &self.config.app_transport_security)?;
         }
         let response = self.next.load(attempt).await?;
-        if let Some(hosts) = hosts
+        if let Some(hosts) = &self.config.hsts_storage
             && let Some(said) = said(attempt, &response)
             && let Some(host) = attempt.request.url().and_then(Url::host)
         {
