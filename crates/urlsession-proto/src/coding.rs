@@ -2,7 +2,7 @@
 
 use http::header::{CONTENT_ENCODING, HeaderMap};
 
-use crate::field::list;
+use crate::field::{has, list};
 
 /// A content coding we can undo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,6 +25,9 @@ pub const ACCEPT_ENCODING: &str = "gzip, deflate, br, zstd";
 /// `None` if one is unknown, or if there are more than five: the body is then passed on as it is.
 pub fn content_codings(headers: &HeaderMap) -> Option<Vec<ContentCoding>> {
     let mut codings = Vec::new();
+    if !has(headers, &CONTENT_ENCODING) {
+        return Some(codings);
+    }
     for value in headers.get_all(CONTENT_ENCODING) {
         for name in list(value.to_str().ok()?) {
             let Some(coding) = coding(name)? else { continue };

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, HeaderName};
+
 /// Whether a value an app sets may be kept: nothing in it may end the field line it is sent on.
 ///
 /// NUL, a CR or LF alone, and a CRLF that is not a fold (RFC 9112 §5.2) are refused; a fold is accepted.
@@ -66,6 +68,14 @@ pub fn canonical_name(name: &str) -> Cow<'_, str> {
 /// without a name is skipped.
 pub fn raw_fields(raw: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     RawFields { rest: after_line(raw) }
+}
+
+/// Is there a field of this name? Heads are short: to compare their names is quicker than to look one up.
+pub fn has(fields: &HeaderMap, name: &HeaderName) -> bool {
+    match fields.keys_len() {
+        ..=FEW => fields.keys().any(|known| known == name),
+        _ => fields.contains_key(name),
+    }
 }
 
 /// The members of a comma-separated list (RFC 9110 §5.6.1): commas in quoted strings do not count, empty members are
@@ -219,6 +229,9 @@ fn unquote(value: &str) -> Cow<'_, str> {
 fn trim_ows(text: &str) -> &str {
     text.trim_matches([' ', '\t'])
 }
+
+/// Fields of a short head.
+const FEW: usize = 24;
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 //! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
 
 mod clock;
+mod file;
 mod folders;
 mod gssapi;
 mod language;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
-#[allow(unused_imports)] // the cache follows
+pub(crate) use file::{read_at, read_held};
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;

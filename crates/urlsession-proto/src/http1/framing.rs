@@ -6,7 +6,7 @@ use std::fmt;
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 
-use crate::field::list;
+use crate::field::{has, list};
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn response_framing(
     if bodiless {
         return Ok(Framing::Empty);
     }
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if has(headers, &TRANSFER_ENCODING) {
         return transfer_framing(version, headers);
     }
     Ok(match content_length(headers)? {

@@ -7,7 +7,7 @@ use http::Version;
 use http::header::{CONNECTION, HeaderMap, HeaderName};
 
 use super::Framing;
-use crate::field::list;
+use crate::field::{has, list};
 
 /// May the connection carry another exchange after this one?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub fn keep_alive(version: Version, headers: &HeaderMap, framing: &Framing) -> K
         return KeepAlive::Close(CloseReason::UntilClose);
     }
     let mut persists = version >= Version::HTTP_11;
-    for value in headers.get_all(CONNECTION) {
+    let connection = has(headers, &CONNECTION).then(|| headers.get_all(CONNECTION));
+    for value in connection.into_iter().flatten() {
         for option in value.to_str().into_iter().flat_map(list) {
             // RFC 9112 §9.3: close decides, whatever else is there.
             if option.eq_ignore_ascii_case("close") {
@@ -59,6 +60,9 @@ pub fn keep_alive(version: Version, headers: &HeaderMap, framing: &Framing) -> K
 
 /// The parameters of the Keep-Alive field (RFC 2068 §19.7.1.1), the smallest of each.
 fn granted(headers: &HeaderMap) -> KeepAlive {
+    if !has(headers, &KEEP_ALIVE) {
+        return KeepAlive::Persist { timeout: None, max: None };
+    }
     let mut timeout: Option<u32> = None;
     let mut max: Option<u32> = None;
     for value in headers.get_all(&KEEP_ALIVE) {

@@ -132,10 +132,9 @@ impl Body {
         }
     }
 
-    /// The same, seen by `tap` as it is read.
-    pub(crate) fn tapped_by(mut self, tap: Box<dyn Tap>) -> Self {
+    /// From now on it is seen by `tap` as it is read.
+    pub(crate) fn tap(&mut self, tap: Box<dyn Tap>) {
         self.tap = Some(tap);
-        self
     }
 
     /// The same, which is not to be decoded.

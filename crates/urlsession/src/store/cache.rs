@@ -9,6 +9,7 @@ mod file;
 mod format;
 mod intake;
 mod memory;
+mod opened;
 mod rows;
 mod shelf;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use urlsession_proto::caching::{Times, Vary, vary};
 
 use self::disk::Disk;
+pub(crate) use self::disk::Known;
 pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
 pub(crate) use self::intake::Intake;
 pub(crate) use self::memory::Found;
@@ -201,9 +203,14 @@ impl UrlCache {
         self.memory().find(key, wanted)
     }
 
-    /// Is it worth asking the disk? `now` is in seconds.
-    pub(crate) fn may_be_on_disk(&self, key: &str, now: impl FnOnce() -> i64) -> bool {
-        self.0.disk.as_ref().is_some_and(|disk| disk.may_hold(key, now()))
+    /// What is on disk, as far as is known without asking. `now` is in seconds.
+    pub(crate) fn known_on_disk(
+        &self,
+        key: &str,
+        wanted: impl Fn(&Variant) -> bool,
+        now: impl FnOnce() -> i64,
+    ) -> Known {
+        self.0.disk.as_ref().map_or(Known::Nothing, |disk| disk.look(key, wanted, now()))
     }
 
     /// Looks on disk; what is small is in memory from then on.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Write};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
@@ -124,7 +124,7 @@ pub(super) async fn run(core: Arc<Core>, place: Place, mut log: Log, response: O
         }
         Ok(())
     };
-    let result = run::governed(&core, &place, work).await;
+    let result = run::governed(&core, &place, pin!(work)).await;
     run::finish(&core, result.err(), &mut log);
 }
 

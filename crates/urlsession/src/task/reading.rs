@@ -73,7 +73,8 @@ impl<'a> Reading<'a> {
         loop {
             if let Some(audience) = &pieces {
                 // To clone the only handle costs an allocation: not for nobody.
-                self.core.deliver(audience.clone(), chunk.clone()).await;
+                // In a box, as below: most loads do not carry it.
+                Box::pin(self.core.deliver(audience.clone(), chunk.clone())).await;
             }
             let Some(next) = self.next().await.transpose()? else { break };
             let all = all.get_or_insert_with(|| {
@@ -87,7 +88,7 @@ impl<'a> Reading<'a> {
         }
         let all = all.map_or(chunk, BytesMut::freeze);
         if let Some(audience) = whole {
-            self.core.deliver(audience, all.clone()).await;
+            Box::pin(self.core.deliver(audience, all.clone())).await;
         }
         Ok(all)
     }

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -38,7 +38,7 @@ pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
         match handler {
             Some(Handler::Data(handler)) => {
                 let mut log = Log::new();
-                let result = governed(&core, &place, reading::collect(&core, &place, &mut log)).await;
+                let result = governed(&core, &place, pin!(reading::collect(&core, &place, &mut log))).await;
                 finish_with(&core, result, &mut log, handler);
             }
             // In boxes of their own: what few tasks need is not carried by all.
@@ -59,7 +59,8 @@ async fn run(core: Arc<Core>, place: Place) {
     if let Kind::Download = core.kind {
         return download::run(core, place, log, None).await;
     }
-    match governed(&core, &place, reading::deliver(&core, &place, &mut log)).await {
+    let result = governed(&core, &place, pin!(reading::deliver(&core, &place, &mut log))).await;
+    match result {
         Ok(Some(conversion)) => convert::go_on(core, place, log, conversion).await,
         Ok(None) => finish(&core, None, &mut log),
         Err(error) => finish(&core, Some(error), &mut log),
@@ -73,7 +74,7 @@ pub(super) async fn in_place<T>(
     load: impl AsyncFnOnce(&Arc<Core>, &Place, &mut Log) -> Result<T>,
 ) -> Result<T> {
     let mut notes = Notes::new(&core);
-    let result = governed(&core, &place, load(&core, &place, &mut notes.log)).await;
+    let result = governed(&core, &place, pin!(load(&core, &place, &mut notes.log))).await;
     let answer = result.map_err(|error| core.name_url(error));
     let error = answer.as_ref().err().cloned();
     if core.audience().is_none() {
@@ -86,15 +87,14 @@ pub(super) async fn in_place<T>(
     answer
 }
 
-/// Polls `load` as the governor allows.
+/// Polls `load` as the governor allows. It is pinned by the caller: to hand it over would take its room twice.
 pub(super) async fn governed<T>(
     core: &Arc<Core>,
     place: &Place,
-    load: impl Future<Output = Result<T>>,
+    mut load: impl Future<Output = Result<T>> + Unpin,
 ) -> Result<T> {
     let mut governor = pin!(Governor::new(core.clone(), place.clone()));
-    let mut load = pin!(load);
-    poll_fn(|cx| governor.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
+    poll_fn(|cx| governor.as_mut().poll(cx, |cx| Pin::new(&mut load).poll(cx))).await
 }
 
 /// Loads the head.

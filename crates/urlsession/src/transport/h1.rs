@@ -117,18 +117,15 @@ impl Connection {
         self.stream.is_alive(certain)
     }
 
-    /// Sends the request and reads up to the head of the final response. The body keeps sending what the server
-    /// has not waited for.
+    /// Sends the request it was given and reads up to the head of the final response. The body keeps sending what the
+    /// server has not waited for.
     pub(crate) async fn exchange(
         mut self: Box<Self>,
         attempt: &mut Attempt<'_>,
-        head: &RequestHead<'_>,
-        outgoing: Outgoing,
     ) -> Result<(UrlResponse, Body)> {
         let clock = attempt.clock;
-        let reused = self.is_reused();
+        let reused = self.uses > 1;
         self.hold = attempt.hold.clone();
-        self.begin(head, outgoing);
         let head_bytes = self.out.len() as u64;
         let start = clock.now();
         let stamps = attempt.stamps();
@@ -190,7 +187,8 @@ impl Connection {
         Ok((response, body))
     }
 
-    fn begin(&mut self, head: &RequestHead<'_>, outgoing: Outgoing) {
+    /// Takes a request, to be sent by `exchange`.
+    pub(crate) fn begin(&mut self, head: &RequestHead<'_>, outgoing: Outgoing) {
         self.uses += 1;
         self.out.clear();
         self.out_at = 0;

@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -23,15 +24,15 @@ use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, stream_error};
 use self::flow::Incoming;
-use self::tap::{Counts, Tap};
+use self::tap::{Counted, Counts, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::pool::{Origin, Shared};
 use super::stream::Stream;
-use crate::env::Place;
+use crate::env::{Clock, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Facts};
+use crate::load::{Ask, Attempt, Body, Facts, Meter};
 use crate::message::{HttpHead, UrlResponse};
 
 /// A connection that carries many exchanges at once.
@@ -105,59 +106,67 @@ impl Drop for Driven {
 }
 
 impl Handle {
-    /// Sends the request and reads up to the head of the final response. The body keeps sending what the server
-    /// has not waited for.
-    pub(crate) async fn exchange(
-        mut self,
-        attempt: &mut Attempt<'_>,
-        head: &RequestHead<'_>,
-        outgoing: Outgoing,
-    ) -> Result<(UrlResponse, Body)> {
-        let clock = attempt.clock;
-        let link = self.link.clone();
-        let reused = link.is_used.swap(true, Relaxed);
-        // What the head that is about to be sent says.
-        let told = Urgency::of_priority(attempt.ask.priority());
-        let request = request(head, &outgoing, link.authority.as_ref())?;
+    /// Waits for its turn: others' requests of this connection may be before it, as on a busy pool.
+    pub(crate) async fn ready(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
+        let reused = self.link.is_used.swap(true, Relaxed);
         {
-            // Other requests of this connection are before us in the queue, as on a busy pool.
             let _excuse = attempt.meter.excuse();
             poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| self.closing(not_sent(error)))?;
         }
-        let start = clock.now();
+        let start = attempt.clock.now();
         let stamps = attempt.stamps();
-        stamps.connection = Some(link.facts.clone());
+        stamps.connection = Some(self.link.facts.clone());
         stamps.reused = reused;
         stamps.request_start = Some(start);
+        Ok(())
+    }
+
+    /// Sends the head.
+    pub(crate) fn send(&mut self, head: &RequestHead<'_>, outgoing: Outgoing, ask: &dyn Ask) -> Result<Sent> {
+        let link = &self.link;
+        // What the head that is about to be sent says.
+        let told = Urgency::of_priority(ask.priority());
+        let request = request(head, &outgoing, link.authority.as_ref())?;
         let ends = outgoing.is_done();
         let sent = link.counts.count(|| {
             let sent = self.send.send_request(request, ends)?;
             let id = sent.0.stream_id().as_u32();
             Ok::<_, h2::Error>((sent, id))
         });
-        let ((mut response, stream), counted) = sent.map_err(|error| self.closing(not_sent(error)))?;
-        let (meter, ask) = (attempt.meter, attempt.ask);
+        let ((response, stream), counted) = sent.map_err(|error| self.closing(not_sent(error)))?;
         let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
-        let mut urgent = Urgent::new(lasting, told, id, link.updates.clone());
-        let mut sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
-        let mut request_end = ends.then_some(start);
-        let (mut informational, mut body_sent) = (0, 0);
+        let urgent = Urgent::new(lasting, told, id, link.updates.clone());
+        let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
+        Ok(Sent { response, sending, urgent, counted, body_sent: 0, request_end: None })
+    }
+
+    /// The connection takes no more requests.
+    fn closing(&self, error: UrlError) -> UrlError {
+        self.link.is_open.store(false, Relaxed);
+        error
+    }
+}
+
+/// A request on its way.
+pub(crate) struct Sent {
+    response: ResponseFuture,
+    sending: Sending,
+    urgent: Urgent,
+    counted: Counted,
+    body_sent: u64,
+    request_end: Option<Instant>,
+}
+
+impl Sent {
+    /// Sends what there is to send and reads up to the head of the final response.
+    pub(crate) async fn head(&mut self, attempt: &mut Attempt<'_>) -> Result<(UrlResponse, RecvStream)> {
+        let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
+        if self.sending.done {
+            self.request_end = attempt.stamps().request_start;
+        }
+        let mut informational = 0;
         let result = loop {
-            let event = poll_fn(|cx| {
-                urgent.tell_changes();
-                if request_end.is_none() {
-                    let moved = |n: usize| {
-                        meter.moved(n);
-                        body_sent += n as u64;
-                        ask.sent(n as u64);
-                    };
-                    if sending.poll_send(cx, moved)?.is_ready() {
-                        request_end = Some(clock.now());
-                    }
-                }
-                poll_response(&mut response, cx)
-            });
-            match event.await {
+            match poll_fn(|cx| self.poll(cx, clock, meter, ask)).await {
                 Ok(Event::Final(parts, body)) => break Ok((parts, body)),
                 Ok(Event::Informational(parts)) => {
                     meter.moved(1);
@@ -171,35 +180,56 @@ impl Handle {
                     }
                 }
                 Err(Failure::Stream(error)) => {
+                    let reused = attempt.stamps().reused;
                     break Err(stream_error(error, Phase::Head, reused && informational == 0));
                 }
                 Err(Failure::Own(error)) => break Err(error),
             }
         };
         let now = clock.now();
-        let (head_sent, head_received) = counted.bytes();
+        let (head_sent, head_received) = self.counted.bytes();
         let stamps = attempt.stamps();
         stamps.request_head_bytes = head_sent;
-        stamps.request_body_bytes = body_sent;
-        stamps.request_end = request_end;
+        stamps.request_body_bytes = self.body_sent;
+        stamps.request_end = self.request_end;
         let (parts, body) = result?;
         meter.moved(1);
         let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
         let stamps = attempt.stamps();
-        stamps.request_end = Some(request_end.unwrap_or(now));
+        stamps.request_end = Some(self.request_end.unwrap_or(now));
         stamps.response_start = Some(now);
         stamps.response_head_bytes = head_received;
         stamps.response = Some(response.clone());
-        if body.is_end_stream() && sending.done {
-            return Ok((response, Body::empty()));
-        }
-        Ok((response, Body::flow(Box::new(Incoming::new(body, sending, urgent)))))
+        Ok((response, body))
     }
 
-    /// The connection takes no more requests.
-    fn closing(&self, error: UrlError) -> UrlError {
-        self.link.is_open.store(false, Relaxed);
-        error
+    /// The body of the response, which keeps sending what the server has not waited for.
+    pub(crate) fn body(self, received: RecvStream) -> Body {
+        if received.is_end_stream() && self.sending.done {
+            return Body::empty();
+        }
+        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent)))
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        clock: &dyn Clock,
+        meter: &Meter,
+        ask: &dyn Ask,
+    ) -> Poll<Result<Event, Failure>> {
+        self.urgent.tell_changes();
+        if self.request_end.is_none() {
+            let moved = |n: usize| {
+                meter.moved(n);
+                self.body_sent += n as u64;
+                ask.sent(n as u64);
+            };
+            if self.sending.poll_send(cx, moved)?.is_ready() {
+                self.request_end = Some(clock.now());
+            }
+        }
+        poll_response(&mut self.response, cx)
     }
 }
 

@@ -23,7 +23,7 @@ use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Ask, Challenger, Meter, WaitReason};
+use crate::load::{Ask, Attempt, Challenger, Meter, WaitReason};
 use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
@@ -85,28 +85,19 @@ impl Pool {
         Some(Key::of(url, Lane::of(&self.config, request))?.routed(&self.config))
     }
 
-    /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open;
-    /// `fresh` refuses kept ones.
+    /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open.
     pub(crate) async fn checkout(
         &self,
         key: Key<'_>,
-        place: &Place,
-        ask: &dyn Ask,
-        meter: &Meter,
+        attempt: &Attempt<'_>,
         certain: bool,
-        fresh: bool,
     ) -> Result<Checkout> {
-        let challenger = if key.has_questions() { ask.challenger() } else { None };
-        let caller = Caller { place: place.clone(), challenger };
+        let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
+        let caller = Caller { place: attempt.place.clone(), challenger };
         loop {
-            let now = self.config.environment.clock.now();
-            let mut actions = Actions::new();
-            let want = self.lock().want(key, &caller, now, ask.priority(), fresh, &mut actions);
-            self.perform(actions);
-            let checkout = match want {
-                Want::Exclusive(connection) => Checkout::Http1(connection),
-                Want::Shared(handle) => Checkout::Http2(handle),
-                Want::Wait(waiting) => self.wait(waiting, ask, meter).await?,
+            let checkout = match self.want(key, &caller, attempt) {
+                Ok(checkout) => checkout,
+                Err(waiting) => self.wait(waiting, attempt.ask, attempt.meter).await?,
             };
             match checkout {
                 Checkout::Http1(mut connection) => {
@@ -119,6 +110,25 @@ impl Pool {
                 }
                 shared => return Ok(shared),
             }
+        }
+    }
+
+    /// A connection, or what to wait for.
+    fn want(
+        &self,
+        key: Key<'_>,
+        caller: &Caller,
+        attempt: &Attempt<'_>,
+    ) -> std::result::Result<Checkout, Waiting> {
+        let now = self.config.environment.clock.now();
+        let mut actions = Actions::new();
+        let (priority, fresh) = (attempt.ask.priority(), attempt.wants_new_connection);
+        let want = self.lock().want(key, caller, now, priority, fresh, &mut actions);
+        self.perform(actions);
+        match want {
+            Want::Exclusive(connection) => Ok(Checkout::Http1(connection)),
+            Want::Shared(handle) => Ok(Checkout::Http2(handle)),
+            Want::Wait(waiting) => Err(waiting),
         }
     }
 

@@ -60,6 +60,14 @@ impl House {
         (result, last.cache_decision)
     }
 
+    /// Gets a body as `Reply::endless` gives it.
+    fn get_length(&self, request: impl IntoUrlRequest, length: u64, is_hit: bool) {
+        let (result, decision) = self.try_get(request);
+        let (data, decision) = (result.unwrap().0, decision.unwrap());
+        assert_eq!((data.len() as u64, decision.is_hit()), (length, is_hit), "{decision}");
+        assert!(data.iter().enumerate().all(|(at, byte)| usize::from(*byte) == at % 251));
+    }
+
     /// Where it came from.
     fn lookup(&self, request: impl IntoUrlRequest) -> CacheLookup {
         self.get(request).1.lookup
@@ -837,6 +845,53 @@ fn a_large_body_goes_to_disk_as_it_comes_and_is_read_from_there_in_pieces() {
         std::fs::write(&body, data).unwrap();
         origin.enqueue("/x", reply("again", &[("Cache-Control", "max-age=60")]));
         assert_eq!(house.get(origin.url("/x")).0, "again");
+    });
+}
+
+#[test]
+fn a_body_that_was_found_before_is_checked_again_once_it_changes_and_missed_once_it_is_gone() {
+    type Change = fn(&std::path::Path, &UrlCache, &UrlRequest);
+    let flip: Change = |body, _, _| {
+        let mut data = std::fs::read(body).unwrap();
+        let middle = data.len() / 2;
+        data[middle] ^= 1;
+        std::fs::write(body, data).unwrap();
+    };
+    let truncate: Change = |body, _, _| {
+        let data = std::fs::read(body).unwrap();
+        std::fs::write(body, &data[1..]).unwrap();
+    };
+    let remove: Change = |_, cache, request| cache.remove_cached_response(request);
+    let remove_everything: Change = |_, cache, _| cache.remove_all_cached_responses();
+    let remove_from_outside: Change = |body, _, request| {
+        let folder = body.parent().unwrap().parent().unwrap();
+        let other = UrlCache::new(0, 200 << 20, Some(folder.to_owned()));
+        other.remove_cached_response(request);
+        assert_eq!(other.current_disk_usage(), 0);
+    };
+    on(Wire::H1, |origin| {
+        for (length, path) in [(100_000, "/short"), (3 << 20, "/long")] {
+            for change in [flip, truncate, remove, remove_everything, remove_from_outside] {
+                let folder = tempfile::tempdir().unwrap();
+                let cache = UrlCache::new(0, 200 << 20, Some(folder.path().to_owned()));
+                let house = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+                origin.enqueue(path, Reply::new(200).header("Cache-Control", "max-age=60").endless(length));
+                house.get_length(origin.url(path), length, false);
+                in_tokio(house.session.flush());
+                let body = std::fs::read_dir(folder.path().join("bodies")).unwrap().next().unwrap().unwrap();
+                // As if it had not been written just now.
+                let long_ago = std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
+                let file = std::fs::File::options().write(true).open(body.path()).unwrap();
+                file.set_modified(long_ago).unwrap();
+                for _ in 0..3 {
+                    house.get_length(origin.url(path), length, true);
+                }
+                change(&body.path(), &house.cache, &UrlRequest::new(origin.url(path).parse().unwrap()));
+                origin.enqueue(path, reply("again", &[("Cache-Control", "max-age=60")]));
+                let (body, decision) = house.get(origin.url(path));
+                assert_eq!((&*body, decision.is_hit()), ("again", false), "{decision}");
+            }
+        }
     });
 }
 

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use urlsession_proto::method::is_safe;
 
 use self::flights::Flights;
-use self::plan::{Next, Wish};
+use self::plan::{Missing, Next, Wish};
 use super::defaults::defaults;
 use crate::configuration::Configuration;
 use crate::env::Clock;
@@ -30,7 +30,7 @@ use crate::load::{
 };
 use crate::message::UrlRequest;
 use crate::store::UrlCache;
-use crate::store::cache::{Content, Entry, Found, Said, key};
+use crate::store::cache::{Entry, Found, Known, Said, Variant, key};
 use crate::transport::DefaultFields;
 
 /// A clone is the same room.
@@ -62,77 +62,150 @@ impl<N> Caching<N> {
 
 impl<N: Layer + 'static> Layer for Caching<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        let Some(cache) = &self.0.config.url_cache else {
+        let after = match self.begin(attempt) {
+            Begin::Answer(result) => return result,
+            Begin::Load(after) => Some(after),
+            Begin::Wait => None,
+        };
+        let Some(after) = after else {
+            // In a box of its own: what most loads do not need, they do not carry.
+            return Box::pin(self.consider(attempt)).await;
+        };
+        let mut response = self.0.next.load(attempt).await?;
+        if let Some(cache) = &self.0.config.url_cache {
+            match after {
+                After::Pass => {}
+                After::Invalidate => keep::invalidate(cache, &attempt.request, &response.head),
+                After::Keep(missing) => self.keep(cache, &mut response, missing.lookup(), None, attempt),
+            }
+        }
+        Ok(response)
+    }
+}
+
+/// How a load begins.
+enum Begin {
+    /// It is over.
+    Answer(Result<Response>),
+    /// With the server.
+    Load(After),
+    /// There may be something to wait for.
+    Wait,
+}
+
+/// What the cache has to do with the server's answer.
+#[derive(Clone, Copy)]
+enum After {
+    Pass,
+    Invalidate,
+    Keep(Missing),
+}
+
+impl<N: Layer + 'static> Caching<N> {
+    /// All that needs no waiting, and leaves next to nothing behind while the server answers.
+    fn begin(&self, attempt: &mut Attempt<'_>) -> Begin {
+        let config = &self.0.config;
+        let Some(cache) = &config.url_cache else {
             attempt.stamps().cache = Some(plan::NO_CACHE);
-            return self.0.next.load(attempt).await;
+            return Begin::Load(After::Pass);
         };
         if !is_safe(attempt.request.http_method()) {
             attempt.stamps().cache = Some(plan::UNCACHEABLE);
-            let response = self.0.next.load(attempt).await?;
-            keep::invalidate(cache, &attempt.request, &response.head);
-            return Ok(response);
+            return Begin::Load(After::Invalidate);
         }
-        let request = attempt.request.clone();
-        let wish = Wish::of(&request, self.0.config.request_cache_policy);
-        let Some(key) = key(&request).filter(|_| wish.bypass.is_none()) else {
+        let wish = Wish::of(&attempt.request, config.request_cache_policy);
+        let Some(key) = key(&attempt.request).filter(|_| wish.bypass.is_none()) else {
             attempt.stamps().cache = Some(plan::not_asked(wish.bypass));
             return match wish.only_from_cache {
-                true => Err(not_cached()),
-                false => self.0.next.load(attempt).await,
+                true => Begin::Answer(Err(not_cached())),
+                false => Begin::Load(After::Pass),
             };
         };
+        let found = match wish.looks {
+            true => self.find_at_once(cache, key, attempt),
+            false => Some(Found::Nothing),
+        };
+        let Some(found) = found else { return Begin::Wait };
+        if config.shares_cacheable_loads && wish.may_share() && !matches!(found, Found::Entry(_)) {
+            return Begin::Wait;
+        }
+        match plan::next(&found, &wish, || seconds(attempt.clock)) {
+            Next::Serve(entry, lookup) => match entry.content.at_once() {
+                Some(body) => Begin::Answer(Ok(self.answer(cache, &entry, lookup, body, attempt))),
+                None => Begin::Wait,
+            },
+            Next::Fail(missing) => Begin::Answer(Err(self.fail(missing, attempt))),
+            Next::Load(missing) if !wish.is_sent() => Begin::Load(After::Keep(missing)),
+            Next::Load(_) | Next::Ask(..) => Begin::Wait,
+        }
+    }
+
+    /// From the beginning, for a load that may have to wait: for the disk, for another load, for what the server says of
+    /// what is kept.
+    async fn consider(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let request = attempt.request.clone();
+        let (Some(cache), Some(key)) = (&self.0.config.url_cache, key(&request)) else {
+            return self.0.next.load(attempt).await;
+        };
+        let wish = Wish::of(&request, self.0.config.request_cache_policy);
         let mut found = match wish.looks {
-            true => self.find(cache, key, &request, attempt).await,
+            true => self.find(cache, key, attempt).await,
             false => Found::Nothing,
         };
         let mut flight = None;
         if self.0.config.shares_cacheable_loads && wish.may_share() && !matches!(found, Found::Entry(_)) {
-            // In a box of its own, as everything that most loads do not need.
-            (found, flight) = Box::pin(self.share(cache, key, &request, attempt)).await;
+            (found, flight) = self.share(cache, key, attempt).await;
         }
         match plan::next(&found, &wish, || seconds(attempt.clock)) {
             Next::Serve(entry, lookup) => self.serve(cache, entry, lookup, attempt).await,
             Next::Ask(entry, why) => Box::pin(self.ask(cache, entry, why, &wish, attempt)).await,
-            Next::Fail(lookup) => {
-                attempt.stamps().cache = Some(CacheDecision::new(lookup, CacheStorage::NotConsidered));
-                Err(not_cached())
-            }
-            Next::Load(lookup) => {
-                if !wish.is_sent() {
-                    let response = self.0.next.load(attempt).await?;
-                    return Ok(self.keep(cache, response, lookup, flight, attempt));
-                }
+            Next::Fail(missing) => Err(self.fail(missing, attempt)),
+            Next::Load(missing) => {
                 let added = attempt.added.len();
                 attempt.added.extend(wish.fields());
-                let response = Box::pin(self.0.next.load(attempt)).await;
+                let response = self.0.next.load(attempt).await;
                 attempt.added.truncate(added);
-                Ok(self.keep(cache, response?, lookup, flight, attempt))
+                let mut response = response?;
+                self.keep(cache, &mut response, missing.lookup(), flight, attempt);
+                Ok(response)
             }
         }
     }
-}
 
-impl<N: Layer + 'static> Caching<N> {
-    async fn find(
-        &self,
-        cache: &UrlCache,
-        key: &str,
-        request: &Arc<UrlRequest>,
-        attempt: &Attempt<'_>,
-    ) -> Found {
+    /// What is kept, as far as can be said without waiting.
+    fn find_at_once(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> Option<Found> {
         let defaults = &*self.0.defaults;
-        let found = cache.find_in_memory(key, |variant| {
-            variant.matches(|name| said(name, request, defaults, &attempt.added))
-        });
-        if matches!(found, Found::Entry(_)) || !cache.may_be_on_disk(key, || seconds(attempt.clock)) {
+        let wanted = |variant: &Variant| {
+            variant.matches(|name| said(name, &attempt.request, defaults, &attempt.added))
+        };
+        let found = cache.find_in_memory(key, wanted);
+        if matches!(found, Found::Entry(_)) {
+            return Some(found);
+        }
+        match cache.known_on_disk(key, wanted, || seconds(attempt.clock)) {
+            Known::Nothing => Some(found),
+            Known::Entry(entry) => Some(Found::Entry(entry)),
+            Known::Unknown => None,
+        }
+    }
+
+    async fn find(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> Found {
+        if let Some(found) = self.find_at_once(cache, key, attempt) {
             return found;
         }
-        let (request, defaults, added) = (request.clone(), self.0.defaults.clone(), attempt.added.clone());
+        let (request, defaults) = (attempt.request.clone(), self.0.defaults.clone());
+        let added = attempt.added.clone();
         let wanted = move |variant: &_| matches_owned(variant, &request, &defaults, &added);
-        match Box::pin(cache.find_on_disk(key, wanted)).await {
-            Found::Nothing => found,
+        match cache.find_on_disk(key, wanted).await {
+            // It may be in memory, for others.
+            Found::Nothing => cache.find_in_memory(key, |_| false),
             found => found,
         }
+    }
+
+    fn fail(&self, missing: Missing, attempt: &mut Attempt<'_>) -> UrlError {
+        attempt.stamps().cache = Some(CacheDecision::new(missing.lookup(), CacheStorage::NotConsidered));
+        not_cached()
     }
 
     /// Answers from the cache.
@@ -143,23 +216,30 @@ impl<N: Layer + 'static> Caching<N> {
         lookup: CacheLookup,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
-        if matches!(lookup, CacheLookup::Stale { by: StaleUse::WhileRevalidate, .. }) {
-            self.refresh(cache, &entry, attempt);
+        match entry.content.body(attempt.place).await {
+            Some(body) => Ok(self.answer(cache, &entry, lookup, body, attempt)),
+            None => self.load_instead(cache, &entry, attempt).await,
         }
-        let body = match &entry.content {
-            Content::Memory(data) => Body::whole(data.clone(), 0),
-            Content::File(_) => match Box::pin(body_of_file(&entry, attempt)).await {
-                Some(body) => body,
-                None => return Box::pin(self.load_instead(cache, &entry, attempt)).await,
-            },
-        };
+    }
+
+    fn answer(
+        &self,
+        cache: &UrlCache,
+        entry: &Arc<Entry>,
+        lookup: CacheLookup,
+        body: Body,
+        attempt: &mut Attempt<'_>,
+    ) -> Response {
+        if matches!(lookup, CacheLookup::Stale { by: StaleUse::WhileRevalidate, .. }) {
+            self.refresh(cache, entry, attempt);
+        }
         let head = entry.response.answering(&attempt.request);
         let now = attempt.clock.now();
         let stamps = attempt.stamps();
         stamps.cache = Some(CacheDecision::new(lookup, CacheStorage::NotConsidered));
         stamps.response_start = Some(now);
         stamps.response = Some(head.clone());
-        Ok(Response { head, body: if entry.is_coded { body } else { body.plain() } })
+        Response { head, body: if entry.is_coded { body } else { body.plain() } }
     }
 
     /// The body turned out to be damaged: as if it had never been there.
@@ -175,8 +255,9 @@ impl<N: Layer + 'static> Caching<N> {
         if wish.only_from_cache {
             return Err(not_cached());
         }
-        let response = self.0.next.load(attempt).await?;
-        Ok(self.keep(cache, response, CacheLookup::Nothing, None, attempt))
+        let mut response = self.0.next.load(attempt).await?;
+        self.keep(cache, &mut response, CacheLookup::Nothing, None, attempt);
+        Ok(response)
     }
 
     /// Asks the server whether what is kept may be used (RFC 9111 §4.3).
@@ -206,11 +287,12 @@ impl<N: Layer + 'static> Caching<N> {
             attempt.begin_transaction();
             return self.serve(cache, entry, lookup, attempt).await;
         }
-        let response = answer?;
+        let mut response = answer?;
         let is_confirmed =
             is_conditional && response.head.status_code() == Some(StatusCode::NOT_MODIFIED.as_u16());
         if !is_confirmed {
-            return Ok(self.keep(cache, response, CacheLookup::Changed(why), None, attempt));
+            self.keep(cache, &mut response, CacheLookup::Changed(why), None, attempt);
+            return Ok(response);
         }
         discard(response.body).await;
         let times = keep::times(attempt);
@@ -218,18 +300,15 @@ impl<N: Layer + 'static> Caching<N> {
             // RFC 9111 §4.3.4: it confirms another than ours, which is of no use then.
             cache.remove_entry(&entry);
             attempt.begin_transaction();
-            let response = self.0.next.load(attempt).await?;
-            return Ok(self.keep(cache, response, CacheLookup::Changed(why), None, attempt));
+            let mut response = self.0.next.load(attempt).await?;
+            self.keep(cache, &mut response, CacheLookup::Changed(why), None, attempt);
+            return Ok(response);
         };
         let entry = Arc::new(entry.confirmed(head, times));
         cache.confirm(&entry);
         attempt.stamps().cache =
             Some(CacheDecision::new(CacheLookup::Confirmed(why), CacheStorage::NotConsidered));
-        let body = match &entry.content {
-            Content::Memory(data) => Some(Body::whole(data.clone(), 0)),
-            Content::File(_) => body_of_file(&entry, attempt).await,
-        };
-        match body {
+        match entry.content.body(attempt.place).await {
             Some(body) => {
                 let head = entry.response.answering(&attempt.request);
                 Ok(Response { head, body: if entry.is_coded { body } else { body.plain() } })
@@ -239,14 +318,6 @@ impl<N: Layer + 'static> Caching<N> {
                 self.load_instead(cache, &entry, attempt).await
             }
         }
-    }
-}
-
-async fn body_of_file(entry: &Entry, attempt: &Attempt<'_>) -> Option<Body> {
-    let Content::File(file) = &entry.content else { return None };
-    match file.is_whole(attempt.place).await {
-        true => file.flow(attempt.place).map(Body::flow),
-        false => None,
     }
 }
 
@@ -278,7 +349,7 @@ fn said<'a>(
 }
 
 fn matches_owned(
-    variant: &crate::store::cache::Variant,
+    variant: &Variant,
     request: &UrlRequest,
     defaults: &DefaultFields,
     added: &SmallVec<[(&'static str, HeaderValue); 2]>,

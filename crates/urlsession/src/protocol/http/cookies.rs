@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, header};
 use urlsession_proto::cookie;
+use urlsession_proto::field::has;
 
 use crate::configuration::Configuration;
 use crate::error::Result;
@@ -36,18 +37,19 @@ impl<N> Cookies<N> {
 
 impl<N: Layer> Layer for Cookies<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        let Some(storage) = handled(&self.config, &attempt.request) else {
-            return self.next.load(attempt).await;
-        };
-        if storage.is_stale(attempt.clock) {
-            storage.refresh(attempt.place).await;
-        }
-        if !storage.is_empty() && self.sends(&attempt.request) {
-            add(storage, attempt);
+        if let Some(storage) = handled(&self.config, &attempt.request) {
+            if storage.is_stale(attempt.clock) {
+                // In a box of its own: most loads do not carry it.
+                Box::pin(storage.refresh(attempt.place)).await;
+            }
+            if !storage.is_empty() && self.sends(&attempt.request) {
+                add(storage, attempt);
+            }
         }
         let response = self.next.load(attempt).await?;
         if let Some(head) = response.head.http_head()
-            && head.fields.contains_key(header::SET_COOKIE)
+            && has(&head.fields, &header::SET_COOKIE)
+            && let Some(storage) = handled(&self.config, &attempt.request)
         {
             keep(storage, attempt, &head.fields, self.config.http_cookie_accept_policy);
         }

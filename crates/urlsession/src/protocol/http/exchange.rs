@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method};
+use url::Url;
 use urlsession_proto::method::is_idempotent;
 use urlsession_proto::priority::Urgency;
 
@@ -11,7 +12,7 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
-use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, h1};
+use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, Route, h1, h2};
 
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
@@ -32,34 +33,64 @@ impl Layer for Exchange {
         let Some(key) = self.pool.key(&request, url) else {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
         };
+        let route = key.route();
         // A request that must not be repeated is worth a system call that tells whether the connection lives.
         let certain = !is_idempotent(request.http_method());
-        let (place, meter) = (attempt.place, attempt.meter);
-        let ask = attempt.ask;
         let checkout = match held(attempt) {
             Some(connection) => Checkout::Http1(connection),
-            None => self.pool.checkout(key, place, ask, meter, certain, attempt.wants_new_connection).await?,
+            None => self.pool.checkout(key, attempt, certain).await?,
         };
         let outgoing = outgoing(attempt).await?;
-        let mut added = std::mem::take(&mut attempt.added);
-        added.extend(priority_field(attempt.ask.priority()));
-        let head = RequestHead {
-            request: &request,
-            url,
-            route: key.route(),
-            defaults: &self.defaults,
-            added: &added,
-            content_type: implied_content_type(&request),
+        // The head is gathered and written in one go: what waits for the answer does not carry it.
+        let (head, body) = match checkout {
+            Checkout::Http1(mut connection) => {
+                self.with_head((url, route), attempt, |head| connection.begin(head, outgoing));
+                connection.exchange(attempt).await?
+            }
+            Checkout::Http2(handle) => {
+                let mut sent = self.send(handle, (url, route), outgoing, attempt).await?;
+                let (head, received) = sent.head(attempt).await?;
+                (head, sent.body(received))
+            }
         };
-        let result = match checkout {
-            Checkout::Http1(connection) => connection.exchange(attempt, &head, outgoing).await,
-            Checkout::Http2(handle) => handle.exchange(attempt, &head, outgoing).await,
-        };
-        // A retry sends the fields of the rooms above again, and its own priority.
-        added.retain(|(name, _)| *name != "priority");
-        attempt.added = added;
-        let (head, body) = result?;
         Ok(Response { head, body })
+    }
+}
+
+impl Exchange {
+    async fn send(
+        &self,
+        mut handle: h2::Handle,
+        to: (&Url, Route),
+        outgoing: Outgoing,
+        attempt: &mut Attempt<'_>,
+    ) -> Result<h2::Sent> {
+        handle.ready(attempt).await?;
+        let ask = attempt.ask;
+        self.with_head(to, attempt, |head| handle.send(head, outgoing, ask))
+    }
+
+    /// Does `work` with the head of the request to this URL by this way.
+    fn with_head<T>(
+        &self,
+        to: (&Url, Route),
+        attempt: &mut Attempt<'_>,
+        work: impl FnOnce(&RequestHead<'_>) -> T,
+    ) -> T {
+        let added = attempt.added.len();
+        attempt.added.extend(priority_field(attempt.ask.priority()));
+        let request = &*attempt.request;
+        let done = work(&RequestHead {
+            request,
+            url: to.0,
+            route: to.1,
+            defaults: &self.defaults,
+            added: &attempt.added,
+            content_type: implied_content_type(request),
+        });
+        // A retry sends the fields of the rooms above again, and its own priority.
+        attempt.added.truncate(added);
+        done
     }
 }
 
@@ -74,7 +105,7 @@ fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
 }
 
 /// The URL to send to, if the request can be sent at all.
-fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&url::Url> {
+fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     let refuse = |code, detail| Err(UrlError::new(code, Phase::Request, detail));
     let Some(url) = request.url() else {
         return refuse(UrlErrorCode::UnsupportedUrl, "the request has no URL");

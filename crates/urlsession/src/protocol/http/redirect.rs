@@ -36,18 +36,27 @@ impl<N: Layer> Layer for Redirect<N> {
                 Verdict::Final => return Ok(response),
                 Verdict::Fail(error) => return Err(error.with_url(attempt.request.url())),
                 Verdict::Follow(next) => {
-                    let next = {
-                        let _excuse = attempt.meter.excuse();
-                        attempt.ask.redirect(&response.head, *next).await
-                    };
-                    let Some(next) = next else { return Ok(response) };
-                    discard(response.body, attempt).await;
-                    attempt.request = next.into();
+                    // In a box of its own: most loads do not carry it.
+                    if let Some(response) = Box::pin(follow(response, next, attempt)).await {
+                        return Ok(response);
+                    }
                     hops += 1;
                 }
             }
         }
     }
+}
+
+/// Makes `next` the request, if the task agrees; otherwise the response is the answer.
+async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt<'_>) -> Option<Response> {
+    let next = {
+        let _excuse = attempt.meter.excuse();
+        attempt.ask.redirect(&response.head, *next).await
+    };
+    let Some(next) = next else { return Some(response) };
+    discard(response.body, attempt).await;
+    attempt.request = next.into();
+    None
 }
 
 /// What to do with a response.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use http::header::STRICT_TRANSPORT_SECURITY;
 use url::Url;
+use urlsession_proto::field::has;
 use urlsession_proto::hsts::{self, StrictTransportSecurity};
 
 use crate::configuration::{AppTransportSecurity, Configuration};
@@ -29,8 +30,7 @@ impl<N> Security<N> {
 
 impl<N: Layer> Layer for Security<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        let hosts = self.config.hsts_storage.as_ref();
-        if let Some(hosts) = hosts
+        if let Some(hosts) = &self.config.hsts_storage
             && wants_tls(hosts, attempt).await
         {
             upgrade(attempt);
@@ -39,7 +39,7 @@ impl<N: Layer> Layer for Security<N> {
             verdict(url, &self.config.app_transport_security)?;
         }
         let response = self.next.load(attempt).await?;
-        if let Some(hosts) = hosts
+        if let Some(hosts) = &self.config.hsts_storage
             && let Some(said) = said(attempt, &response)
             && let Some(host) = attempt.request.url().and_then(Url::host)
         {
@@ -54,7 +54,8 @@ async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
     let url = attempt.request.url().filter(|url| url.scheme() == "http");
     let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
     if hosts.is_stale(attempt.clock) {
-        hosts.refresh(attempt.place).await;
+        // In a box of its own: most loads do not carry it.
+        Box::pin(hosts.refresh(attempt.place)).await;
     }
     hosts.knows(&host, attempt.clock.wall())
 }
@@ -88,8 +89,11 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
         return None;
     }
     // Only the first field counts.
-    let field = response.head.http_head()?.fields.get(STRICT_TRANSPORT_SECURITY)?;
-    hsts::parse(field.as_bytes())
+    let fields = &response.head.http_head()?.fields;
+    if !has(fields, &STRICT_TRANSPORT_SECURITY) {
+        return None;
+    }
+    hsts::parse(fields.get(STRICT_TRANSPORT_SECURITY)?.as_bytes())
 }
 
 /// May this URL be loaded?

@@ -1,20 +1,22 @@
 //! The way to the cache on disk: a thread of its own, started when there is something to find or to keep.
 //!
 //! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
-//! not there is known without asking.
+//! not there, and what was found lately, is known without asking.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
+use super::entry::{self, Variant};
 use super::memory::Memory;
+use super::opened::Opened;
 use super::shelf::{FILE, Shelf, changed, is_there};
 use crate::env::Place;
 
@@ -24,6 +26,8 @@ pub(super) struct Disk {
     memory: Arc<Mutex<Memory>>,
     index: Arc<Mutex<Index>>,
     thread: OnceLock<Sender<Job>>,
+    /// Jobs that are not done.
+    waiting: Arc<AtomicUsize>,
     /// The second in which there was no store.
     absent: AtomicI64,
     next_body: AtomicU64,
@@ -40,6 +44,15 @@ pub(super) struct Index {
     awaited: HashMap<u64, u32>,
     /// The store as it was when the hashes were right.
     pub(super) mark: Option<Mark>,
+    pub(super) opened: Opened,
+}
+
+/// What is known of a key without asking.
+pub(crate) enum Known {
+    Nothing,
+    Entry(Arc<entry::Entry>),
+    /// It is worth asking.
+    Unknown,
 }
 
 impl Index {
@@ -78,6 +91,7 @@ impl Disk {
             memory,
             index: Arc::default(),
             thread: OnceLock::new(),
+            waiting: Arc::default(),
             absent: AtomicI64::new(i64::MIN),
             next_body: AtomicU64::new(0),
         }
@@ -93,25 +107,35 @@ impl Disk {
     }
 
     /// Is it worth asking for this key? One look at the file system; `now` is in seconds.
-    pub(super) fn may_hold(&self, key: &str, now: i64) -> bool {
+    pub(super) fn look(&self, key: &str, wanted: impl Fn(&Variant) -> bool, now: i64) -> Known {
         if self.capacity() == 0 {
-            return false;
+            return Known::Nothing;
         }
         if self.thread.get().is_none() {
             if self.absent.load(Relaxed) == now {
-                return false;
+                return Known::Nothing;
             }
-            let is_there = is_there(&self.folder);
-            if !is_there {
-                self.absent.store(now, Relaxed);
+            if is_there(&self.folder) {
+                return Known::Unknown;
             }
-            return is_there;
+            self.absent.store(now, Relaxed);
+            return Known::Nothing;
         }
-        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = index.mark.as_ref() == Some(&Mark::of(&self.folder));
+        // What waits to be done may be a removal.
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            if !is_current {
+                index.opened.clear();
+            } else if let Some(entry) = index.opened.find(key, wanted) {
+                return Known::Entry(entry);
+            }
+        }
         let hash = Index::hash(key);
-        index.known.contains(&hash)
-            || index.awaited.contains_key(&hash)
-            || index.mark.as_ref() != Some(&Mark::of(&self.folder))
+        match is_current && !index.known.contains(&hash) && !index.awaited.contains_key(&hash) {
+            true => Known::Nothing,
+            false => Known::Unknown,
+        }
     }
 
     /// Something is about to be kept for this key.
@@ -134,14 +158,17 @@ impl Disk {
                 self.memory.clone(),
                 self.index.clone(),
             );
+            let waiting = self.waiting.clone();
             Place::thread("urlsession-cache", move || {
                 for job in jobs {
                     job(&mut shelf);
                     shelf.settle();
+                    waiting.fetch_sub(1, Ordering::Release);
                 }
             });
             sender
         });
+        self.waiting.fetch_add(1, Ordering::AcqRel);
         // Its thread is gone only if it panicked: then nothing is cached on disk.
         let _ = thread.send(Box::new(job));
     }

@@ -12,6 +12,8 @@ use url::{Position, Url};
 use urlsession_proto::caching::{CacheControl, Freshness, Times};
 
 use super::file::BodyFile;
+use crate::env::Place;
+use crate::load::Body;
 use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse};
 
 pub(crate) struct Entry {
@@ -40,6 +42,23 @@ pub(crate) enum Content {
 }
 
 impl Content {
+    /// The body, if nothing is to be waited for.
+    pub(crate) fn at_once(&self) -> Option<Body> {
+        let data = match self {
+            Self::Memory(data) => data.clone(),
+            Self::File(file) => file.held()?,
+        };
+        Some(Body::whole(data, 0))
+    }
+
+    /// The body; `None` if it is damaged.
+    pub(crate) async fn body(&self, place: &Place) -> Option<Body> {
+        match (self.at_once(), self) {
+            (None, Self::File(file)) => file.body(place).await,
+            (body, _) => body,
+        }
+    }
+
     pub(super) fn length(&self) -> u64 {
         match self {
             Self::Memory(data) => data.len() as u64,

@@ -1,78 +1,144 @@
 //! A body in a file: written to a temporary name and renamed when it is whole, checked before it is read, and read
-//! piece by piece beside the reactor.
+//! where it is wanted if the kernel has it in memory, else beside the reactor.
+//!
+//! A checksum that was right is not worked out again while length and time of change stay the same. What a disk spoils
+//! without a write, after that and in the life of this process, is therefore not noticed.
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flate2::Crc;
 
-use crate::env::Place;
+use crate::env::{Clock, Place, SystemClock, read_at, read_held};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BoxFuture, Flow};
+use crate::load::{Body, BoxFuture, Flow};
 
-/// A body that is too large to be held in memory, open: it stays readable when it is removed.
+/// A body on disk, open: it stays readable when it is removed.
 pub(crate) struct BodyFile {
-    file: Mutex<Option<File>>,
+    file: File,
     pub(super) length: u64,
-    pub(super) crc: u32,
-    /// Has its checksum been found right since it was last written?
-    pub(super) is_verified: Arc<AtomicBool>,
+    crc: u32,
+    /// When it was last written.
+    written: Option<SystemTime>,
+    /// Has its checksum been found right since then?
+    is_verified: Arc<AtomicBool>,
 }
 
 impl BodyFile {
-    pub(super) fn new(file: File, length: u64, crc: u32, is_verified: Arc<AtomicBool>) -> Self {
-        Self { file: Mutex::new(Some(file)), length, crc, is_verified }
+    pub(super) fn new(
+        file: File,
+        length: u64,
+        crc: u32,
+        written: Option<SystemTime>,
+        is_verified: Arc<AtomicBool>,
+    ) -> Self {
+        Self { file, length, crc, written, is_verified }
     }
 
-    /// Is every byte of it as it was written? Reads it all, the first time.
-    pub(crate) async fn is_whole(&self, place: &Place) -> bool {
-        if self.is_verified.load(Relaxed) {
-            return true;
+    /// All of it, if that takes no time: it is short, in the kernel's memory, and known to be as it was written.
+    pub(crate) fn held(&self) -> Option<Bytes> {
+        if self.length > WHOLE || !self.is_verified.load(Relaxed) {
+            return None;
         }
-        let Some(mut file) = self.take() else { return false };
-        let (length, crc) = (self.length, self.crc);
-        let checked = place.blocking(move || {
-            let is_right = checksum(&mut file, length).is_ok_and(|found| found == crc);
-            (is_right && file.rewind().is_ok(), file)
-        });
-        let Some((is_right, file)) = checked.await else { return false };
-        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
-        self.is_verified.store(is_right, Relaxed);
-        is_right
+        let data = read_held(&self.file, 0, usize::try_from(self.length).ok()?)?;
+        // Looked at afterwards: whoever had begun to write before would be seen.
+        self.is_unchanged().then(|| data.into())
     }
 
-    /// The body, read as it is pulled; once.
-    pub(crate) fn flow(&self, place: &Place) -> Option<Box<dyn Flow>> {
-        let file = self.take()?;
-        Some(Box::new(FileFlow { place: place.clone(), file: Some(file), reading: None, left: self.length }))
+    /// The body, checked; `None` if it is damaged. A long one is read as it is pulled.
+    pub(crate) async fn body(self: &Arc<Self>, place: &Place) -> Option<Body> {
+        let file = self.clone();
+        if self.length <= WHOLE {
+            return place.blocking(move || file.read()).await?.map(|data| Body::whole(data, 0));
+        }
+        if !self.is_verified.load(Relaxed) || !self.is_unchanged() {
+            let is_right = place.blocking(move || {
+                let is_right = file.checksum().is_ok_and(|crc| crc == file.crc);
+                file.settle(is_right);
+                is_right
+            });
+            is_right.await.filter(|is_right| *is_right)?;
+        }
+        Some(Body::flow(Box::new(FileFlow {
+            place: place.clone(),
+            file: self.clone(),
+            at: 0,
+            reading: None,
+        })))
     }
 
-    /// All of it, on this thread.
+    /// All of it, on this thread; `None` if it is damaged.
     pub(super) fn read(&self) -> Option<Bytes> {
-        let mut file = self.take()?;
-        file.rewind().ok()?;
-        read_whole(&mut file, self.length, self.crc)
+        if self.file.metadata().ok()?.len() != self.length {
+            return None;
+        }
+        let length = usize::try_from(self.length).ok()?;
+        let data = match read_held(&self.file, 0, length) {
+            Some(data) => data,
+            None => read_at(&self.file, 0, length).ok()?,
+        };
+        if !self.is_verified.load(Relaxed) || !self.is_unchanged() {
+            let is_right = checksum_of(&data) == self.crc;
+            self.settle(is_right);
+            if !is_right {
+                return None;
+            }
+        }
+        Some(data.into())
     }
 
-    fn take(&self) -> Option<File> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Was its checksum found right?
+    pub(super) fn is_verified(&self) -> bool {
+        self.is_verified.load(Relaxed)
     }
-}
 
-/// The whole of a file, if it has this length and checksum.
-pub(super) fn read_whole(file: &mut File, length: u64, crc: u32) -> Option<Bytes> {
-    if file.metadata().ok()?.len() != length {
-        return None;
+    /// Takes note of a checksum. What was written a moment ago may be written again at the same time, as far as the
+    /// file system can tell.
+    fn settle(&self, is_right: bool) {
+        let now = SystemClock.wall();
+        let is_old = self.written.is_some_and(|written| {
+            // A time in whole seconds is of a file system that knows no better.
+            let is_exact = written.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() != 0);
+            now.duration_since(written).is_ok_and(|age| age > if is_exact { TICK } else { COARSE_TICK })
+        });
+        self.is_verified.store(is_right && is_old && self.is_unchanged(), Relaxed);
     }
-    let mut data = Vec::with_capacity(usize::try_from(length).ok()?);
-    file.take(length).read_to_end(&mut data).ok()?;
-    (data.len() as u64 == length && checksum_of(&data) == crc).then(|| data.into())
+
+    fn is_unchanged(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| {
+            metadata.len() == self.length
+                && self.written.is_some()
+                && metadata.modified().ok() == self.written
+        })
+    }
+
+    fn checksum(&self) -> io::Result<u32> {
+        if self.file.metadata()?.len() != self.length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let (mut crc, mut at) = (Crc::new(), 0);
+        while at < self.length {
+            let piece = self.piece(at)?;
+            crc.update(&piece);
+            at += piece.len() as u64;
+        }
+        Ok(crc.sum())
+    }
+
+    fn piece_length(&self, at: u64) -> usize {
+        (self.length - at).min(PIECE) as usize
+    }
+
+    fn piece(&self, at: u64) -> io::Result<Vec<u8>> {
+        read_at(&self.file, at, self.piece_length(at))
+    }
 }
 
 pub(super) fn checksum_of(data: &[u8]) -> u32 {
@@ -81,61 +147,45 @@ pub(super) fn checksum_of(data: &[u8]) -> u32 {
     crc.sum()
 }
 
-fn checksum(file: &mut File, length: u64) -> io::Result<u32> {
-    let (mut crc, mut read, mut buffer) = (Crc::new(), 0, vec![0; PIECE]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            n => {
-                crc.update(&buffer[..n]);
-                read += n as u64;
-            }
-        }
-    }
-    if read == length { Ok(crc.sum()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
 struct FileFlow {
     place: Place,
-    file: Option<File>,
-    reading: Option<BoxFuture<'static, (io::Result<Bytes>, Option<File>)>>,
-    left: u64,
-}
-
-impl FileFlow {
-    fn begin(&mut self) {
-        if let Some(mut file) = self.file.take().filter(|_| self.left > 0) {
-            let (place, wanted) = (self.place.clone(), self.left.min(PIECE as u64));
-            self.reading = Some(Box::pin(async move {
-                let read = place.blocking(move || (read_piece(&mut file, wanted), Some(file)));
-                read.await.unwrap_or_else(|| (Err(io::Error::other("the runtime is shutting down")), None))
-            }));
-        }
-    }
+    file: Arc<BodyFile>,
+    at: u64,
+    reading: Option<BoxFuture<'static, Option<io::Result<Vec<u8>>>>>,
 }
 
 impl Flow for FileFlow {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        if self.reading.is_none() {
-            self.begin();
+        if self.at >= self.file.length {
+            return Poll::Ready(None);
         }
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let (piece, file) = ready!(reading.as_mut().poll(cx));
-        (self.reading, self.file) = (None, file);
+        let piece = match &mut self.reading {
+            Some(reading) => ready!(reading.as_mut().poll(cx)),
+            None => match read_held(&self.file.file, self.at, self.file.piece_length(self.at)) {
+                Some(piece) => Some(Ok(piece)),
+                None => {
+                    let reading = self.reading.insert(begin(&self.place, &self.file, self.at));
+                    ready!(reading.as_mut().poll(cx))
+                }
+            },
+        };
+        let was_waited_for = self.reading.take().is_some();
+        let piece = piece.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")));
         Poll::Ready(Some(match piece {
             Ok(piece) => {
-                self.left -= piece.len() as u64;
-                // The next piece is read while this one is used.
-                self.begin();
-                if let Some(ahead) = &mut self.reading
-                    && let Poll::Ready(done) = ahead.as_mut().poll(cx)
-                {
-                    self.reading = Some(Box::pin(std::future::ready(done)));
+                self.at += piece.len() as u64;
+                // Where the disk is waited for, the next piece is read while this one is used.
+                if was_waited_for && self.at < self.file.length {
+                    let mut ahead = begin(&self.place, &self.file, self.at);
+                    self.reading = Some(match ahead.as_mut().poll(cx) {
+                        Poll::Ready(done) => Box::pin(std::future::ready(done)),
+                        Poll::Pending => ahead,
+                    });
                 }
-                Ok(piece)
+                Ok(piece.into())
             }
             Err(error) => {
-                (self.left, self.file) = (0, None);
+                self.at = self.file.length;
                 let detail = "the cached body could not be read any more";
                 Err(UrlError::new(UrlErrorCode::ResourceUnavailable, Phase::Disk, detail).with_source(error))
             }
@@ -153,10 +203,10 @@ impl Flow for FileFlow {
     fn finish(self: Box<Self>) {}
 }
 
-fn read_piece(file: &mut File, wanted: u64) -> io::Result<Bytes> {
-    let mut piece = Vec::with_capacity(wanted as usize);
-    file.take(wanted).read_to_end(&mut piece)?;
-    if piece.len() as u64 == wanted { Ok(piece.into()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+/// Reads the piece at `at` beside the reactor.
+fn begin(place: &Place, file: &Arc<BodyFile>, at: u64) -> BoxFuture<'static, Option<io::Result<Vec<u8>>>> {
+    let (place, file) = (place.clone(), file.clone());
+    Box::pin(async move { place.blocking(move || file.piece(at)).await })
 }
 
 /// A body file being written. Dropped before it is finished, it is removed.
@@ -217,8 +267,15 @@ impl Drop for BodyWriter {
     }
 }
 
+/// Longer bodies are read piece by piece.
+pub(super) const WHOLE: u64 = 2 * 1024 * 1024;
+
 /// How much is read at a time.
-const PIECE: usize = 256 * 1024;
+const PIECE: u64 = 256 * 1024;
+
+/// Within this a file may change twice at the same time: two ticks of the slowest kernel.
+const TICK: Duration = Duration::from_millis(20);
+const COARSE_TICK: Duration = Duration::from_secs(2);
 
 /// Names are random: two of a kind do not happen twice.
 const TRIES: usize = 4;

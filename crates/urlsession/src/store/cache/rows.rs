@@ -11,13 +11,13 @@ use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
 use super::entry::Content;
-use super::file::{BodyFile, checksum_of, read_whole};
+use super::file::{BodyFile, checksum_of};
 use crate::store::database::Schema;
 
 /// Files whose checksum was right, and when they were last written.
 pub(super) type Verified = HashMap<String, (Option<SystemTime>, Arc<AtomicBool>)>;
 
-/// The body of a row; `None` if it is damaged or gone.
+/// The body of a row, a large one open; `None` if it is damaged or gone.
 pub(super) fn content(
     row: &Row<'_>,
     folder: &Path,
@@ -38,10 +38,7 @@ fn open_body(folder: &Path, name: &str, length: u64, crc: u32, verified: &mut Ve
     if !name.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    let mut file = File::open(bodies(folder).join(name)).ok()?;
-    if length <= WHOLE {
-        return read_whole(&mut file, length, crc).map(Content::Memory);
-    }
+    let file = File::open(bodies(folder).join(name)).ok()?;
     let metadata = file.metadata().ok().filter(|metadata| metadata.len() == length)?;
     if verified.len() > VERIFIED {
         verified.clear();
@@ -51,7 +48,7 @@ fn open_body(folder: &Path, name: &str, length: u64, crc: u32, verified: &mut Ve
     if known.0 != written {
         *known = (written, Arc::default());
     }
-    Some(Content::File(Arc::new(BodyFile::new(file, length, crc, known.1.clone()))))
+    Some(Content::File(Arc::new(BodyFile::new(file, length, crc, written, known.1.clone()))))
 }
 
 /// Deletes rows and says how much they took; their files are the caller's to remove once that is certain.
@@ -101,8 +98,5 @@ pub(super) const SCHEMA: Schema = Schema {
              CREATE INDEX by_use ON entries (used, size);
              CREATE INDEX by_file ON entries (file) WHERE file IS NOT NULL;",
 };
-
-/// Larger bodies are read piece by piece.
-const WHOLE: u64 = 2 * 1024 * 1024;
 
 const VERIFIED: usize = 1024;

@@ -8,15 +8,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::disk::{Index, Mark};
-use super::entry::{Entry, Variant};
-use super::file::{BodyWriter, checksum_of};
+use super::entry::{Content, Entry, Variant};
+use super::file::{BodyWriter, WHOLE, checksum_of};
 use super::format;
 use super::memory::{Found, Memory, VARIANTS};
 use super::rows::{SCHEMA, Verified, bodies, content, data_version, delete_rows};
@@ -84,7 +84,7 @@ impl Shelf {
         }
     }
 
-    /// The newest entry of `key` that is wanted. A large body is open, a small one read.
+    /// The newest entry of `key` that is wanted. A body of more than `WHOLE` is open, another read.
     pub(super) fn find(&mut self, key: &str, wanted: &dyn Fn(&Variant) -> bool) -> Found {
         self.attempt(false, |shelf| shelf.try_find(key, wanted)).unwrap_or(Found::Nothing)
     }
@@ -116,9 +116,11 @@ impl Shelf {
                 let content = content(row, &self.folder, &mut self.verified)?;
                 if let Some((mut entry, content)) = entry.zip(content) {
                     entry.content = content;
-                    self.touched.push(id);
-                    found = Found::Entry(Arc::new(entry));
-                    break;
+                    if let Some(entry) = self.ready(id, row.get(4)?, entry) {
+                        self.touched.push(id);
+                        found = Found::Entry(entry);
+                        break;
+                    }
                 }
                 bad.push(id);
             }
@@ -132,6 +134,21 @@ impl Shelf {
             self.remove_rows(&bad)?;
         }
         Ok(found)
+    }
+
+    /// The entry of a row with its body as `find` gives it; `None` if that is damaged. The body's file stays open.
+    fn ready(&self, row: i64, name: Option<String>, entry: Entry) -> Option<Arc<Entry>> {
+        let entry = Arc::new(entry);
+        let (Content::File(file), Some(name)) = (&entry.content, name) else { return Some(entry) };
+        if file.length > WHOLE {
+            self.index().opened.insert(row, name, entry.clone());
+            return Some(entry);
+        }
+        let read = entry.with_content(Content::Memory(file.read()?));
+        if file.is_verified() {
+            self.index().opened.insert(row, name, entry);
+        }
+        Some(Arc::new(read))
     }
 
     /// Keeps an entry with a body in memory, in place of one with the same key and variant.
@@ -154,7 +171,7 @@ impl Shelf {
 
     /// What was announced for this key has been dealt with.
     pub(super) fn has_come(&self, key: &str) {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).has_come(key);
+        self.index().has_come(key);
     }
 
     /// Begins a body that comes piece by piece.
@@ -198,6 +215,7 @@ impl Shelf {
 
     /// Another head for the same body.
     pub(super) fn update(&mut self, entry: &Entry) {
+        self.index().opened.remove(&entry.key);
         self.attempt(false, |shelf| {
             let open = shelf.open_now()?;
             open.connection
@@ -254,7 +272,7 @@ impl Shelf {
         if version != open.data_version {
             let _ = self.reload();
         }
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).mark = Some(mark);
+        self.index().mark = Some(mark);
     }
 
     /// Does `work` on the open index; `None` if there is none, or if it failed.
@@ -286,6 +304,7 @@ impl Shelf {
             && open.identity != identity
         {
             self.state = State::Closed;
+            self.index().opened.clear();
         }
         if !matches!(self.state, State::Closed) || (identity.is_none() && !makes) {
             return;
@@ -335,7 +354,9 @@ impl Shelf {
             .query_map([], |row| Ok(Index::hash(row.get_ref(0)?.as_str()?)))?
             .collect::<Result<_, _>>()?;
         drop(keys);
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).known = known;
+        let mut index = self.index();
+        index.known = known;
+        index.opened.clear();
         Ok(())
     }
 
@@ -375,7 +396,11 @@ impl Shelf {
             ])?;
         transaction.commit()?;
         open.total = open.total.saturating_sub(freed) + size;
-        self.index.lock().unwrap_or_else(PoisonError::into_inner).known.insert(Index::hash(&entry.key));
+        let mut index = self.index();
+        index.known.insert(Index::hash(&entry.key));
+        // What was found before may not be the newest any more.
+        index.opened.remove(&entry.key);
+        drop(index);
         let evicted = self.evict(&mut gone);
         self.unlink(gone);
         evicted
@@ -426,7 +451,8 @@ impl Shelf {
 
     /// What was used in memory or here is used: the index is told when it matters, not at every use.
     fn tell_uses(&mut self) -> rusqlite::Result<()> {
-        let ids = std::mem::take(&mut self.touched);
+        let mut ids = std::mem::take(&mut self.touched);
+        ids.extend(self.index().opened.touched());
         let in_memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).touched();
         if ids.is_empty() && in_memory.is_empty() {
             return Ok(());
@@ -448,6 +474,7 @@ impl Shelf {
     }
 
     fn unlink(&mut self, files: Vec<String>) {
+        self.index().opened.remove_files(&files);
         for name in files {
             self.verified.remove(&name);
             // Gone already is as good; whoever reads it has it open.
@@ -471,6 +498,10 @@ impl Shelf {
                 let _ = fs::remove_file(file.path());
             }
         }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Once: what is wrong with the disk is wrong for every entry.

@@ -10,7 +10,6 @@ use tokio::sync::futures::OwnedNotified;
 use super::{Caching, either};
 use crate::env::Timer;
 use crate::load::{Attempt, Layer};
-use crate::message::UrlRequest;
 use crate::store::UrlCache;
 use crate::store::cache::Found;
 
@@ -51,11 +50,10 @@ impl<N: Layer + 'static> Caching<N> {
         &self,
         cache: &UrlCache,
         key: &str,
-        request: &Arc<UrlRequest>,
         attempt: &Attempt<'_>,
     ) -> (Found, Option<Flight>) {
         let landed = match self.0.loading.enter(key) {
-            Ok(flight) => return (self.find(cache, key, request, attempt).await, Some(flight)),
+            Ok(flight) => return (self.find(cache, key, attempt).await, Some(flight)),
             Err(landed) => landed,
         };
         {
@@ -64,7 +62,7 @@ impl<N: Layer + 'static> Caching<N> {
             either(landed, Timer::at(attempt.clock, attempt.place, end)).await;
         }
         // Once: an answer that is not kept must not make the others go one by one.
-        (self.find(cache, key, request, attempt).await, None)
+        (self.find(cache, key, attempt).await, None)
     }
 }
 

@@ -19,15 +19,15 @@ use crate::store::UrlCache;
 use crate::store::cache::{Content, Entry, Intake, Variant, key, key_of_url};
 
 impl<N: Layer + 'static> Caching<N> {
-    /// Passes a response of the server on, and keeps it while it is read if it may be kept.
+    /// Keeps a response of the server while it is read, if it may be kept.
     pub(super) fn keep(
         &self,
         cache: &UrlCache,
-        response: Response,
+        response: &mut Response,
         lookup: CacheLookup,
         flight: Option<Flight>,
         attempt: &mut Attempt<'_>,
-    ) -> Response {
+    ) {
         let storage = match response.head.http_head() {
             Some(head) => match may_keep(cache, head) {
                 Ok(_) if attempt.ask.goes_to_file() => Err(NotStored::Downloaded),
@@ -45,7 +45,6 @@ impl<N: Layer + 'static> Caching<N> {
                 if is_void && !matches!(why, NotStored::Partial | NotStored::Status) {
                     key(&attempt.request).into_iter().for_each(|key| cache.remove(key));
                 }
-                response
             }
         }
     }
@@ -53,14 +52,14 @@ impl<N: Layer + 'static> Caching<N> {
     fn tapped(
         &self,
         cache: &UrlCache,
-        mut response: Response,
+        response: &mut Response,
         names: Vec<HeaderName>,
         flight: Option<Flight>,
         attempt: &mut Attempt<'_>,
-    ) -> Response {
+    ) {
         let request = attempt.request.clone();
-        let (Some(url), Some(head)) = (request.url(), response.head.http_head()) else { return response };
-        let Some(key) = key_of_url(url) else { return response };
+        let (Some(url), Some(head)) = (request.url(), response.head.http_head()) else { return };
+        let Some(key) = key_of_url(url) else { return };
         let variant = Variant::of(names, |name| said(name, &request, &self.0.defaults, &attempt.added));
         // Without the fragment, and without the request, whose fields may be secrets.
         let mut url = url.clone();
@@ -72,8 +71,7 @@ impl<N: Layer + 'static> Caching<N> {
         let draft = Entry::new(Arc::from(key), variant, &cached, times(attempt), content);
         let intake = Some(Intake::new(cache.clone(), draft, asks));
         let keeper = Keeper { intake, asks, is_whole: false, flight };
-        response.body = response.body.tapped_by(Box::new(keeper));
-        response
+        response.body.tap(Box::new(keeper));
     }
 }
 

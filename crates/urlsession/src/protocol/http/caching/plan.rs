@@ -97,17 +97,36 @@ pub(super) enum Next {
     /// Ask the server about what is kept.
     Ask(Arc<Entry>, WhyAsked),
     /// Load, and keep what may be kept.
-    Load(CacheLookup),
-    Fail(CacheLookup),
+    Load(Missing),
+    Fail(Missing),
+}
+
+/// Why nothing that is kept is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The policy ignores it.
+    Ignored,
+    OtherVariant,
+    Nothing,
+}
+
+impl Missing {
+    pub(super) fn lookup(self) -> CacheLookup {
+        match self {
+            Self::Ignored => CacheLookup::NotAsked(CacheBypass::Policy),
+            Self::OtherVariant => CacheLookup::OtherVariant,
+            Self::Nothing => CacheLookup::Nothing,
+        }
+    }
 }
 
 /// Decides; `now` is in seconds since 1970.
 pub(super) fn next(found: &Found, wish: &Wish, now: impl FnOnce() -> i64) -> Next {
     let missing = match found {
         Found::Entry(entry) => return of_entry(entry, wish, now()),
-        _ if !wish.looks => CacheLookup::NotAsked(CacheBypass::Policy),
-        Found::OtherVariant => CacheLookup::OtherVariant,
-        Found::Nothing => CacheLookup::Nothing,
+        _ if !wish.looks => Missing::Ignored,
+        Found::OtherVariant => Missing::OtherVariant,
+        Found::Nothing => Missing::Nothing,
     };
     if wish.only_from_cache { Next::Fail(missing) } else { Next::Load(missing) }
 }
@@ -126,7 +145,7 @@ fn of_entry(entry: &Arc<Entry>, wish: &Wish, now: i64) -> Next {
         Reuse::WhileRevalidate if !wish.only_from_cache => {
             serve(stale(entry, StaleUse::WhileRevalidate, now))
         }
-        _ if wish.only_from_cache => Next::Fail(CacheLookup::Nothing),
+        _ if wish.only_from_cache => Next::Fail(Missing::Nothing),
         Reuse::WhileRevalidate => Next::Ask(entry.clone(), WhyAsked::Stale),
         Reuse::Validate(why) => Next::Ask(entry.clone(), asked(why)),
     }

@@ -1,0 +1,94 @@
+//! One platform call: bytes of a file at a position, from wherever they are or only from the kernel's memory.
+//!
+//! What is in memory is read where it is wanted: to ask another thread takes longer than the copy. What is not may take
+//! the disk's time, and is read by a thread that may wait.
+
+use std::fs::File;
+use std::io;
+
+/// `length` bytes from `offset` on, if the kernel has them all in memory; `None` if not, or if it does not say.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[allow(unsafe_code)] // one preadv2 into memory that holds nothing yet, see the proof below
+pub(crate) fn read_held(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
+    use std::os::fd::AsRawFd;
+
+    let mut data = Vec::new();
+    data.try_reserve_exact(length).ok()?;
+    while data.len() < length {
+        let (at, left) = (data.len(), length - data.len());
+        let offset = libc::off_t::try_from(offset + at as u64).ok()?;
+        let room = &mut data.spare_capacity_mut()[..left];
+        let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; `part` is one buffer, which is `room`, and
+        // the kernel writes at most its length into it and says how much that was.
+        let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, offset, libc::RWF_NOWAIT) };
+        // An error is that it would wait, or that this file system does not know the question.
+        let read = usize::try_from(read).ok().filter(|read| *read > 0)?;
+        // SAFETY: these bytes of `room` have just been written, and they are within the capacity.
+        unsafe { data.set_len(at + read) };
+    }
+    Some(data)
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn read_held(_: &File, _: u64, _: usize) -> Option<Vec<u8>> {
+    None
+}
+
+/// `length` bytes from `offset` on. Waits for the disk.
+pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut data = vec![0; length];
+    let mut read = 0;
+    while read < length {
+        match read_some(file, &mut data[read..], offset + read as u64) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(data)
+}
+
+#[cfg(unix)]
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn file(data: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(data).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_part_is_read_from_its_place_whatever_was_read_before() {
+        let data: Vec<u8> = (0..100_000).map(|at| (at % 251) as u8).collect();
+        let file = file(&data);
+        for (from, length) in [(0, 100_000), (70_000, 30_000), (5, 0), (99_999, 1)] {
+            let wanted = &data[from..from + length];
+            assert_eq!(read_at(&file, from as u64, length).unwrap(), wanted);
+            if let Some(held) = read_held(&file, from as u64, length) {
+                assert_eq!(held, wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_too_soon_is_not_read() {
+        let file = file(b"short");
+        assert!(read_at(&file, 0, 6).is_err() && read_at(&file, 9, 1).is_err());
+        assert!(read_held(&file, 0, 6).is_none() && read_held(&file, 9, 1).is_none());
+    }
+}
