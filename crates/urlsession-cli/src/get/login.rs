@@ -48,7 +48,7 @@ pub(super) fn answer(
 impl Login {
     /// By whatever scheme is offered.
     pub(super) fn by_any(credential: UrlCredential) -> Self {
-        Self { credential, method: None }
+        Self { credential: Some(credential), method: None }
     }
 
     /// Once: a password that was refused is not tried again.

@@ -251,5 +251,22 @@ mod tests {
     #[test]
     fn ntlm_is_not_for_connections_that_many_share() {
         assert_eq!(read_on("https://a/", &["NTLM"], false), []);
+        assert_eq!(read_on("https://a/", &["Negotiate"], false).len(), 1, "a ticket is for a request");
+    }
+
+    #[test]
+    fn tokens_of_negotiate_are_found_beside_other_schemes() {
+        let url = "https://a/".parse().unwrap();
+        let token = |values: &[&'static str]| {
+            let mut fields = HeaderMap::new();
+            for value in values {
+                fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
+            }
+            negotiate_token(Asker::Server(&url), &fields)
+        };
+        assert_eq!(token(&["Basic realm=x", "negotiate YWJj"]), Some(b"abc".to_vec()));
+        assert_eq!(token(&["Negotiate YWJj, Basic realm=x"]), Some(b"abc".to_vec()));
+        assert_eq!(token(&["Negotiate a"]), Some(Vec::new()), "not base64");
+        assert_eq!(token(&["Negotiate", "Basic realm=x"]), None);
     }
 }

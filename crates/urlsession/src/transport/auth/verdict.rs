@@ -74,7 +74,8 @@ impl Trial {
             }
         }
         offers.retain(|offer| {
-            !self.has_rejected(&offer.space) && !(self.has_no_tickets && offer.is_negotiate())
+            let needs_ticket = self.has_no_tickets && offer.is_negotiate();
+            !needs_ticket && !self.has_rejected(&offer.space)
         });
         if offers.is_empty() {
             return Asked::Deliver;
