@@ -1,3 +1,5 @@
+//! The cookie store and its file.
+
 use std::fs;
 use std::time::{Duration, UNIX_EPOCH};
 

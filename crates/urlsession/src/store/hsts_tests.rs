@@ -1,3 +1,5 @@
+//! The HSTS store and its file.
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The caching room over a scripted room.
+
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::load::NotStored;

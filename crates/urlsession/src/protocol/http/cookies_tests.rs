@@ -1,3 +1,5 @@
+//! The cookies room over a scripted room.
+
 use url::Url;
 
 use super::super::redirect::Redirect;

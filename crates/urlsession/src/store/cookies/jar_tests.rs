@@ -1,3 +1,5 @@
+//! The jar alone, with the time passed in.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use url::Url;
