@@ -32,7 +32,7 @@ use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Challenger;
-use crate::message::{UrlCredential, UrlCredentialPersistence};
+use crate::message::{ServerTrust, UrlCredential, UrlCredentialPersistence};
 
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
@@ -110,7 +110,15 @@ impl Tls {
             });
             match step.await {
                 Step::Done(result) => {
-                    break result.map_err(|error| handshake_error(name_missing_identity(error, &hold)))?;
+                    break result.map_err(|error| {
+                        let error = handshake_error(name_missing_identity(error, &hold));
+                        match hold.take_shown() {
+                            Some(Shown { chain, verdict }) => {
+                                error.with_peer_trust(ServerTrust::new(peer.name(), chain, verdict))
+                            }
+                            None => error,
+                        }
+                    })?;
                 }
                 Step::Judge(shown) => {
                     let Some(challenger) = challenger else { continue };

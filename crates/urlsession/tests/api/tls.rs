@@ -23,6 +23,9 @@ fn certificates_that_are_not_good_have_their_own_codes() {
         let error = refused(certificate);
         assert_eq!(error.code(), code, "{error}");
         assert_eq!(error.phase(), urlsession::Phase::Tls);
+        let trust = error.peer_trust().unwrap();
+        assert_eq!((trust.host(), trust.certificates().len()), ("localhost", 1));
+        assert_eq!(trust.evaluate().unwrap_err().code(), code);
     }
 }
 

@@ -508,6 +508,7 @@ pub(super) fn names() -> Vec<&'static str> {
         call!(UrlError::new, || UrlError::new(UrlErrorCode::Unknown, Phase::Task, "")),
         value!(UrlError::code),
         value!(UrlError::failing_url),
+        value!(UrlError::peer_trust),
         value!(UrlError::network_unavailable_reason),
         kind!(NetworkUnavailableReason),
         value!(NetworkUnavailableReason::Cellular),

@@ -68,13 +68,14 @@ impl Hold {
         CURRENT.with_borrow(Clone::clone)
     }
 
-    /// Called by the verifier. True if the judgement is somebody else's: the handshake is held from here on.
-    pub(super) fn show(&self, shown: impl FnOnce() -> Shown) -> bool {
-        if self.asks {
+    /// Called by the verifier. True if the judgement is somebody else's: the handshake is held from here on. What fails
+    /// without anybody to ask is kept for the error.
+    pub(super) fn show(&self, is_trusted: bool, shown: impl FnOnce() -> Shown) -> bool {
+        if self.asks || !is_trusted {
             let shown = shown();
             let mut state = self.lock();
             state.shown = Some(shown);
-            state.is_held = true;
+            state.is_held = self.asks;
         }
         self.asks
     }

@@ -124,7 +124,7 @@ impl ServerCertVerifier for Verifier {
             chain: chain(end_entity, intermediates),
             verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
         };
-        match hold.show(shown) {
+        match hold.show(verdict.is_ok(), shown) {
             true => Ok(ServerCertVerified::assertion()),
             false => verdict,
         }
