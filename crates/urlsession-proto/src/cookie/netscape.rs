@@ -32,7 +32,7 @@ pub fn netscape_cookies(text: &str) -> impl Iterator<Item = NetscapeCookie<'_>> 
 /// Writes one line. A cookie whose text would break its line is left out.
 pub fn write_netscape_cookie(out: &mut impl Write, cookie: &NetscapeCookie<'_>) -> fmt::Result {
     let texts = [cookie.domain, cookie.path, cookie.name, cookie.value];
-    if texts.iter().any(|text| text.contains(['\t', '\r', '\n'])) {
+    if texts.iter().any(|text| text.contains(['\t', '\r', '\n'])) || !is_domain(cookie.domain) {
         return Ok(());
     }
     let yes = |is_so| if is_so { "TRUE" } else { "FALSE" };
@@ -66,7 +66,7 @@ fn cookie(line: &str) -> Option<NetscapeCookie<'_>> {
     let (name, value) = (next()?, next().unwrap_or_default());
     let domain = domain.strip_prefix('.').unwrap_or(domain);
     let expires: i64 = expires.trim().parse().ok()?;
-    let is_right = !domain.is_empty() && path.starts_with('/') && !(name.is_empty() && value.is_empty());
+    let is_right = is_domain(domain) && path.starts_with('/') && !(name.is_empty() && value.is_empty());
     is_right.then_some(NetscapeCookie {
         domain,
         includes_subdomains: tail.eq_ignore_ascii_case("TRUE"),
@@ -77,6 +77,11 @@ fn cookie(line: &str) -> Option<NetscapeCookie<'_>> {
         name,
         value,
     })
+}
+
+/// A line that begins with `#` is a comment, and one dot before the domain says that it includes the hosts below.
+fn is_domain(domain: &str) -> bool {
+    !domain.is_empty() && !domain.starts_with(['#', '.'])
 }
 
 const HTTP_ONLY: &str = "#HttpOnly_";
@@ -104,7 +109,8 @@ mod tests {
         let file = "# Netscape HTTP Cookie File\n\n#a\tTRUE\t/\tFALSE\t0\ta\tb\na b\n\
                     example.com\tTRUE\tx\tFALSE\t0\ta\tb\n\texample\t/\tTRUE\t0\ta\tb\n\
                     example.com\tTRUE\t/\tFALSE\tsoon\ta\tb\nexample.com\tTRUE\t/\tFALSE\t0\ta\tb\u{1}\n\
-                    example.com\tTRUE\t/\tFALSE\t0\r\n";
+                    example.com\tTRUE\t/\tFALSE\t0\r\n\
+                    #HttpOnly_.#HttpOnly_.example.com\tFALSE\t/\tTRUE\t0\ta\tb\n..example.com\tFALSE\t/\tTRUE\t0\ta\tb\n";
         assert_eq!(netscape_cookies(file).count(), 0);
         let short = "example.com\tFALSE\t/\tFALSE\t0\tname\r\n";
         assert_eq!(netscape_cookies(short).next().unwrap().name, "name");
