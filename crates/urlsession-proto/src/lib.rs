@@ -18,6 +18,7 @@
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
+//! | [`resumable_upload`] | Resumable uploads (draft-ietf-httpbis-resumable-upload) |
 //! | [`utf8`] | A byte stream as text |
 //! | [`lines`] | A byte stream cut into lines |
 //! | [`clusters`] | A byte stream cut into grapheme clusters (Unicode UAX #29) |
@@ -55,4 +56,5 @@ pub mod method;
 pub mod mime;
 pub mod multipart;
 pub mod priority;
+pub mod resumable_upload;
 pub mod utf8;
