@@ -48,7 +48,8 @@ pub use crate::load::{
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, CachedUrlResponse, HeaderFields, HttpBody, HttpCookie,
     HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, NetworkServiceType, StoragePolicy, UrlRequest, UrlResponse,
+    InvalidHeaderField, NetworkServiceType, ResumeData, ResumeFailure, StoragePolicy, UrlRequest,
+    UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,

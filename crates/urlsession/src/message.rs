@@ -12,6 +12,7 @@ mod property;
 mod protection_space;
 mod request;
 mod response;
+mod resume_data;
 mod server_trust;
 
 pub use body_stream::BodyStream;
@@ -28,4 +29,6 @@ pub use protection_space::{
 pub use request::{Attribution, CachePolicy, HttpBody, IntoUrlRequest, NetworkServiceType, UrlRequest};
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
+pub use resume_data::{ResumeData, ResumeFailure};
+pub(crate) use resume_data::{ResumeFields, ResumeKind, unusable};
 pub use server_trust::ServerTrust;
