@@ -86,7 +86,6 @@ impl State {
             (None, _) if dialect::completeness(&request).is_some() => UploadStep::Creation,
             (None, _) => return None,
         };
-        let faults = self.faults.get_mut(&step).and_then(VecDeque::pop_front).unwrap_or_default();
         let Some(version) = version(&request) else {
             self.violations.push(format!("{} {} names no version", head.method, head.target));
             return self.refused(head, Reply::new(400));
@@ -97,6 +96,7 @@ impl State {
             }
             return self.unspoken(head);
         }
+        let faults = self.faults.get_mut(&step).and_then(VecDeque::pop_front).unwrap_or_default();
         for fault in &faults {
             if let UploadFault::Limit(limits) = fault {
                 self.limits = Some(*limits);

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::file_body::FileBody;
+use super::file_body::{FileBody, FileIdentity};
 use crate::env::Place;
 use crate::error::Result;
 
@@ -58,6 +58,25 @@ impl BodyStream {
         let file = FileBody::of(path.as_ref())?;
         let length = Some(file.length());
         Ok(Self { source: Arc::new(Source::File(file)), length })
+    }
+
+    /// Is it a file, and can so be sent from anywhere?
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(*self.source, Source::File(_))
+    }
+
+    /// Where the file is, and which it was when the body was made.
+    pub(crate) fn file(&self) -> Option<(&Path, FileIdentity)> {
+        match &*self.source {
+            Source::File(file) => Some((file.path(), file.identity())),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// A part of a file; `None` if it is not within it.
+    pub(crate) fn part(&self, start: u64, length: u64) -> Option<Self> {
+        let Source::File(file) = &*self.source else { return None };
+        Some(Self { source: Arc::new(Source::File(file.part(start, length)?)), length: Some(length) })
     }
 
     /// A body the delegate is asked for when it is needed.

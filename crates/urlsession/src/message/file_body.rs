@@ -3,16 +3,44 @@
 //! It says what to read; when and where it is read is the stream's business.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
+#[derive(Clone)]
 pub(super) struct FileBody {
     path: PathBuf,
+    /// Of which file the body is.
+    file: FileIdentity,
+    /// The part of it that is the body.
+    start: u64,
     length: u64,
-    modified: Option<SystemTime>,
+}
+
+/// Which file it is, and in which state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileIdentity {
+    /// Device and inode, where there are such.
+    pub(crate) place: (u64, u64),
+    /// In bytes.
+    pub(crate) length: u64,
+    /// When it was changed last, to the nanosecond.
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl FileIdentity {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let place = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let place = (0, 0);
+        Self { place, length: metadata.len(), modified: metadata.modified().ok() }
+    }
 }
 
 impl FileBody {
@@ -25,7 +53,22 @@ impl FileBody {
             let detail = format!("{} is a directory and cannot be sent", path.display());
             return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Request, detail));
         }
-        Ok(Self { path: path.into(), length: metadata.len(), modified: metadata.modified().ok() })
+        let file = FileIdentity::of(&metadata);
+        Ok(Self { path: path.into(), file, start: 0, length: file.length })
+    }
+
+    /// A part of it; `None` if it is not within it.
+    pub(super) fn part(&self, start: u64, length: u64) -> Option<Self> {
+        let is_within = start.checked_add(length).is_some_and(|end| end <= self.length);
+        is_within.then(|| Self { start: self.start + start, length, ..self.clone() })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn identity(&self) -> FileIdentity {
+        self.file
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -34,8 +77,7 @@ impl FileBody {
 
     /// From its beginning.
     pub(super) fn reader(&self) -> impl Read + Send + 'static {
-        let Self { path, length, modified } = self;
-        Reader { path: path.clone(), length: *length, modified: *modified, left: *length, file: None }
+        Reader { path: self.path.clone(), was: self.file, start: self.start, left: self.length, file: None }
     }
 }
 
@@ -51,8 +93,8 @@ fn unreadable(path: &Path, error: io::Error) -> UrlError {
 /// Opens the file with its first read, and looks at it again with its last.
 struct Reader {
     path: PathBuf,
-    length: u64,
-    modified: Option<SystemTime>,
+    was: FileIdentity,
+    start: u64,
     left: u64,
     file: Option<File>,
 }
@@ -62,8 +104,11 @@ impl Read for Reader {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let file = File::open(&self.path)?;
-                is_unchanged(&file.metadata()?, self.length, self.modified)?;
+                let mut file = File::open(&self.path)?;
+                is_unchanged(&file.metadata()?, &self.was)?;
+                if self.start > 0 {
+                    file.seek(SeekFrom::Start(self.start))?;
+                }
                 self.file.insert(file)
             }
         };
@@ -71,14 +116,14 @@ impl Read for Reader {
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {
-            is_unchanged(&fs::metadata(&self.path)?, self.length, self.modified)?;
+            is_unchanged(&fs::metadata(&self.path)?, &self.was)?;
         }
         Ok(n)
     }
 }
 
-fn is_unchanged(now: &Metadata, length: u64, modified: Option<SystemTime>) -> io::Result<()> {
-    match now.len() == length && now.modified().ok() == modified {
+fn is_unchanged(now: &Metadata, was: &FileIdentity) -> io::Result<()> {
+    match FileIdentity::of(now) == *was {
         true => Ok(()),
         false => Err(io::Error::other("the file has changed since the task was made")),
     }
@@ -102,6 +147,21 @@ mod tests {
         assert_eq!(body.length(), 10);
         assert_eq!(read(&body).unwrap(), b"some bytes");
         assert_eq!(read(&body).unwrap(), b"some bytes");
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_read_from_where_it_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        fs::write(&path, "some bytes").unwrap();
+        let body = FileBody::of(&path).unwrap();
+        let part = body.part(5, 4).unwrap();
+        assert_eq!((part.length(), read(&part).unwrap()), (4, b"byte".to_vec()));
+        assert_eq!(read(&part.part(1, 2).unwrap()).unwrap(), b"yt");
+        assert!(body.part(5, 6).is_none() && part.part(u64::MAX, 1).is_none());
+        fs::write(&path, "same bytes").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(read(&part).is_err(), "another file");
     }
 
     #[test]

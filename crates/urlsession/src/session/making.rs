@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::UrlSession;
 use super::publisher::DataTaskPublisher;
-use crate::error::Result;
-use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
+use crate::error::{Result, UrlError};
+use crate::message::{IntoUrlRequest, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
     BytesRequest, Core, Data, DataTask, Download, DownloadTask, DownloadedFile, Handler, Kind, Payload,
-    Style, Task, Upload, UploadTask, to_upload,
+    Style, Task, Upload, UploadTask, open_resume_data, to_upload,
 };
 
 /// Data tasks.
@@ -126,6 +126,65 @@ impl UrlSession {
     #[doc(alias = "upload(for:fromFile:)")]
     pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> Upload {
         Upload::new(self.future(upload(request, Payload::File(file.as_ref())), Kind::Upload))
+    }
+}
+
+/// Uploads that go on. Nothing is sent twice that the server has: it is asked for that first.
+impl UrlSession {
+    /// An upload that goes on where an earlier one stopped, with its method, URL and header fields but for credentials.
+    /// Created suspended. Bytes of it that the server has count as sent.
+    ///
+    /// Resume data that cannot be used gives a task that fails when it is resumed, with a
+    /// [`ResumeFailure`](crate::ResumeFailure): damaged data, a file that is not the one it was
+    /// ([`SourceChanged`](crate::ResumeFailure::SourceChanged)). So does a server that does not know the upload any more
+    /// ([`Expired`](crate::ResumeFailure::Expired)).
+    #[doc(alias = "uploadTask(withResumeData:)")]
+    pub fn upload_task_with_resume_data<R>(&self, resume_data: R) -> UploadTask
+    where
+        R: TryInto<ResumeData>,
+        UrlError: From<R::Error>,
+    {
+        UploadTask::of(Task::of(self.resumed_upload(resume_data, Style::Delegate, None)))
+    }
+
+    /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data), with a handler.
+    #[doc(alias = "uploadTask(withResumeData:completionHandler:)")]
+    pub fn upload_task_with_resume_data_with_handler<R>(
+        &self,
+        resume_data: R,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask
+    where
+        R: TryInto<ResumeData>,
+        UrlError: From<R::Error>,
+    {
+        let handler = Handler::Data(Box::new(handler));
+        UploadTask::of(Task::of(self.resumed_upload(resume_data, Style::Handler, Some(handler))))
+    }
+
+    /// Goes on with an upload: a future of body and response.
+    #[doc(alias = "upload(resumeFrom:delegate:)")]
+    pub fn resume_upload<R>(&self, resume_data: R) -> Upload
+    where
+        R: TryInto<ResumeData>,
+        UrlError: From<R::Error>,
+    {
+        Upload::new(self.resumed_upload(resume_data, Style::Future, None))
+    }
+
+    fn resumed_upload<R>(&self, resume_data: R, style: Style, handler: Option<Handler>) -> Arc<Core>
+    where
+        R: TryInto<ResumeData>,
+        UrlError: From<R::Error>,
+    {
+        match resume_data.try_into().map_err(UrlError::from).and_then(open_resume_data) {
+            Ok((request, point)) => {
+                let core = self.core(Ok(request), Kind::Upload, style, handler);
+                core.take_up(point);
+                core
+            }
+            Err(error) => self.core(Err(error), Kind::Upload, style, handler),
+        }
     }
 }
 

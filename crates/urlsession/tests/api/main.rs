@@ -37,6 +37,7 @@ mod proxies;
 mod publisher;
 mod redirects;
 mod requests;
+mod resumable_uploads;
 mod reuse;
 mod session;
 mod state;

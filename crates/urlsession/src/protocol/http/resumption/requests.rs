@@ -1,0 +1,95 @@
+//! The requests of an upload: what each is made of, and where parts of the body come from.
+
+use http::{HeaderMap, Method, header};
+use url::Url;
+use urlsession_proto::resumable_upload::Part;
+
+use crate::load::Ask;
+use crate::message::{HttpBody, UrlRequest};
+
+/// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
+/// not sent, nor those that make a request conditional; credentials go to its origin only.
+pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlRequest {
+    let mut request = target.clone();
+    request.set_url(Some(url.clone()));
+    request.set_method(method);
+    request.remove_http_body();
+    let is_foreign = target.url().is_none_or(|target| target.origin() != url.origin());
+    let unfit = |name: &str| {
+        let is_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+        let is_condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("if-"));
+        let is_one = |known: &&str| known.eq_ignore_ascii_case(name);
+        is_content
+            || is_condition
+            || UNFIT.iter().any(|n| is_one(n))
+            || is_foreign && SECRET.iter().any(|n| is_one(n))
+    };
+    let names = request.all_http_header_fields().iter().map(|(name, _)| name.to_owned());
+    for name in names.filter(|name| unfit(name)).collect::<Vec<_>>() {
+        request.header_fields_mut().remove(&name);
+    }
+    request
+}
+
+/// Does the request create an upload at all? `GET` and `HEAD` carry no content, and an application that speaks of uploads
+/// itself is left to it.
+pub(super) fn may_create(request: &UrlRequest) -> bool {
+    let fields = request.all_http_header_fields();
+    !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
+        && !request.body().is_empty()
+        && !OWN.iter().any(|name| fields.contains(name))
+}
+
+/// Can any part of the body be sent again?
+pub(super) fn is_rewindable(body: &HttpBody) -> bool {
+    match body {
+        HttpBody::None | HttpBody::Data(_) => true,
+        HttpBody::Stream(stream) => stream.is_file(),
+    }
+}
+
+/// A part of the body, which begins at `base` of the whole.
+pub(super) async fn part(body: &HttpBody, base: u64, at: u64, part: Part, ask: &dyn Ask) -> Option<HttpBody> {
+    let start = at.checked_sub(base)?;
+    if part.length == Some(0) {
+        return Some(HttpBody::None);
+    }
+    match body {
+        HttpBody::None => None,
+        HttpBody::Data(data) => {
+            let start = usize::try_from(start).ok()?;
+            let end = start.checked_add(usize::try_from(part.length?).ok()?)?;
+            (end <= data.len()).then(|| HttpBody::Data(data.slice(start..end)))
+        }
+        HttpBody::Stream(stream) if stream.is_file() => {
+            Some(HttpBody::Stream(stream.part(start, part.length?)?))
+        }
+        // Nothing was sent of it yet.
+        HttpBody::Stream(stream) if at == 0 && part.is_last => Some(HttpBody::Stream(stream.clone())),
+        HttpBody::Stream(_) => {
+            let _ = ask;
+            None
+        }
+    }
+}
+
+/// The URL in `Location`, if it is one of HTTP.
+pub(super) fn location(base: &Url, fields: &HeaderMap) -> Option<Url> {
+    let text = fields.get(header::LOCATION)?.to_str().ok()?;
+    base.join(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Fields that belong to one message, beside those of content and conditions.
+const UNFIT: [&str; 4] = ["expect", "range", "transfer-encoding", "trailer"];
+
+/// Fields that say who one is.
+const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "host"];
+
+/// Fields of applications that do it themselves.
+const OWN: [&str; 5] = [
+    "upload-complete",
+    "upload-incomplete",
+    "upload-offset",
+    "upload-draft-interop-version",
+    "tus-resumable",
+];
