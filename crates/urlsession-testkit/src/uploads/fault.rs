@@ -48,9 +48,9 @@ pub enum UploadFault {
     Offset(u64),
     /// This `Upload-Length` is answered to `HEAD`.
     Length(u64),
-    /// The limits before this request is looked at.
+    /// The limits change before this request is looked at, of which its client has not heard.
     Limit(UploadLimits),
-    /// The limits change once the request is done.
+    /// The limits change with the answer to the request, which names the new ones.
     LimitAfter(UploadLimits),
     /// This field is not in the final response.
     Without(&'static str),

@@ -14,6 +14,8 @@ pub(super) struct State {
     pub(super) refusal: Refusal,
     pub(super) interim: bool,
     pub(super) limits: Option<UploadLimits>,
+    /// The limits of which clients have heard.
+    announced: Option<UploadLimits>,
     pub(super) answer: Option<Reply>,
     pub(super) faults: HashMap<UploadStep, VecDeque<Vec<UploadFault>>>,
     pub(super) uploads: Vec<Upload>,
@@ -58,6 +60,7 @@ impl State {
             refusal: Refusal::BadRequest,
             interim: true,
             limits: None,
+            announced: None,
             answer: None,
             faults: HashMap::new(),
             uploads: Vec::new(),
@@ -141,10 +144,17 @@ impl State {
 
     pub(super) fn end(&mut self, request: &Recorded) -> Reply {
         let Some(current) = self.current.remove(&request.id) else { return Reply::new(500) };
+        for fault in &current.faults {
+            if let UploadFault::LimitAfter(limits) = fault {
+                self.limits = Some(*limits);
+            }
+        }
         let mut reply = self.answer(&current);
+        if reply.has_header("upload-limit") {
+            self.announced = self.limits;
+        }
         for fault in &current.faults {
             match fault {
-                UploadFault::LimitAfter(limits) => self.limits = Some(*limits),
                 UploadFault::Without(name) => reply.headers.retain(|(k, _)| !k.eq_ignore_ascii_case(name)),
                 UploadFault::FinalLocation(location) => {
                     reply.headers.retain(|(k, _)| !k.eq_ignore_ascii_case("location"));
@@ -259,7 +269,10 @@ impl State {
         } else if length.is_some() && upload.length.is_some() && length != upload.length {
             refuse(400, "inconsistent-upload-length", "")
         } else if max.is_some_and(|max| announced.is_some_and(|length| length > max)) {
-            self.violations.push(format!("{}: more than max-append-size", request.target));
+            let known = self.announced.and_then(|limits| limits.max_append_size);
+            if known.is_some_and(|max| announced.is_some_and(|length| length > max)) {
+                self.violations.push(format!("{}: more than max-append-size", request.target));
+            }
             Some(Reply::new(413))
         } else if !current.is_complete && min.is_some_and(|min| announced.is_some_and(|length| length < min))
         {
@@ -283,6 +296,7 @@ impl State {
         for fault in &current.faults {
             match fault {
                 UploadFault::CutAt(bytes) => cues.at(*bytes, Act::Break),
+                UploadFault::Answer(_) => current.keeps = 0,
                 UploadFault::CutLosing(kept, bytes) => {
                     current.keeps = *kept;
                     cues.at(*bytes, Act::Break);
