@@ -60,8 +60,8 @@ pub(crate) trait Ask: Send + Sync {
         challenge: &'a UrlAuthenticationChallenge,
     ) -> BoxFuture<'a, AuthChallengeDisposition>;
 
-    /// Another copy of the request's body stream; `None` if the application has none.
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;
+    /// Another copy of the request's body stream without its first `offset` bytes; `None` if the application has none.
+    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>>;
 
     /// The task as custom protocols see it, about to load `current`.
     fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;

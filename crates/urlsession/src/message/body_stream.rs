@@ -9,9 +9,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
 use super::file_body::FileBody;
@@ -80,6 +80,31 @@ impl BodyStream {
     /// The length in bytes, if it is known.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// The same body without its first `bytes` bytes, for an answer to
+    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). A file is read from there on;
+    /// what a stream gives is thrown away up to there. If there is less than that, sending it fails the task.
+    ///
+    /// A stream that has been taken stays so, and this takes that of its clones too.
+    #[must_use]
+    pub fn skipping(self, bytes: u64) -> Self {
+        if bytes == 0 {
+            return self;
+        }
+        let length = self.length.map(|length| length.saturating_sub(bytes));
+        let file = match &*self.source {
+            Source::File(file) => file.skipping(bytes),
+            Source::Stream(_) => None,
+        };
+        let source = match file {
+            Some(rest) => Source::File(rest),
+            None => {
+                let rest = self.take().map(|chunks| Box::pin(Skip { chunks, left: bytes }) as Chunks);
+                Source::Stream(Mutex::new(rest))
+            }
+        };
+        Self { source: Arc::new(source), length }
     }
 
     /// The chunks, for a custom protocol that sends them; `None` if those of a stream were taken before.
@@ -176,6 +201,40 @@ fn read_some(reader: &mut Reader, chunk: &mut [u8]) -> io::Result<usize> {
     }
 }
 
+/// A stream without its beginning.
+struct Skip {
+    chunks: Chunks,
+    left: u64,
+}
+
+impl Stream for Skip {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            let chunk = ready!(self.chunks.as_mut().poll_next(cx));
+            if self.left == 0 {
+                return Poll::Ready(chunk);
+            }
+            let mut chunk = match chunk {
+                Some(Ok(chunk)) => chunk,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    self.left = 0;
+                    let detail = "the body stream is shorter than what was sent of it before";
+                    return Poll::Ready(Some(Err(io::Error::other(detail))));
+                }
+            };
+            let skipped = usize::try_from(self.left).map_or(chunk.len(), |left| left.min(chunk.len()));
+            chunk.advance(skipped);
+            self.left -= skipped as u64;
+            if !chunk.is_empty() {
+                return Poll::Ready(Some(Ok(chunk)));
+            }
+        }
+    }
+}
+
 /// One chunk of data as a stream: what a [`BodyStream`] of known bytes is made of.
 struct Once(Option<Bytes>);
 
@@ -221,6 +280,26 @@ mod tests {
         let stream = BodyStream::from(Bytes::from_static(b"x"));
         assert!(stream.clone().take().is_some());
         assert!(stream.take().is_none());
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_is_skipped_whatever_it_is_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        let data = (0..150_000u32).map(|i| (i % 251) as u8).collect::<Vec<_>>();
+        std::fs::write(&path, &data).unwrap();
+        for offset in [0, 1, 65_536, 70_000, 149_999, 150_000] {
+            let rest = &data[offset as usize..];
+            let file = BodyStream::from_file(&path).unwrap().skipping(offset);
+            assert_eq!((file.length(), collect(&file).unwrap()), (Some(rest.len() as u64), rest.to_vec()));
+            assert_eq!(collect(&file).unwrap(), rest, "a file is read again");
+            let stream = BodyStream::from_reader(io::Cursor::new(data.clone())).skipping(offset);
+            assert_eq!((stream.length(), collect(&stream).unwrap()), (None, rest.to_vec()));
+            let known = BodyStream::from(Bytes::from(data.clone())).skipping(offset);
+            assert_eq!((known.length(), collect(&known).unwrap()), (Some(rest.len() as u64), rest.to_vec()));
+        }
+        assert!(collect(&BodyStream::from_file(&path).unwrap().skipping(150_001)).is_err());
+        assert!(collect(&BodyStream::from_reader(&b"abc"[..]).skipping(4)).is_err());
     }
 
     #[test]

@@ -138,7 +138,7 @@ async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
     }
     let new = {
         let _excuse = attempt.meter.excuse();
-        attempt.ask.new_body().await
+        attempt.ask.new_body_from(0).await
     };
     let chunks = new.as_ref().and_then(|stream| Some((stream.take()?, stream.length())));
     match chunks {

@@ -57,7 +57,7 @@ impl Ask for Nobody {
         Box::pin(async { None })
     }
 
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
+    fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async { None })
     }
 
