@@ -33,6 +33,8 @@ pub struct BodyStream {
 }
 
 enum Source {
+    /// Whoever sends it asks the delegate.
+    Delegate,
     Stream(Mutex<Option<Chunks>>),
     File(FileBody),
 }
@@ -40,7 +42,8 @@ enum Source {
 impl BodyStream {
     /// A body from a stream of chunks. An error of the stream fails the task and sends nothing further.
     pub fn from_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self::once(Some(Box::pin(stream)))
+        let chunks: Chunks = Box::pin(stream);
+        Self { source: Arc::new(Source::Stream(Mutex::new(Some(chunks)))), length: None }
     }
 
     /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
@@ -62,11 +65,11 @@ impl BodyStream {
 
     /// A body the delegate is asked for when it is needed.
     pub(crate) fn of_delegate() -> Self {
-        Self::once(None)
+        Self { source: Arc::new(Source::Delegate), length: None }
     }
 
-    fn once(chunks: Option<Chunks>) -> Self {
-        Self { source: Arc::new(Source::Stream(Mutex::new(chunks))), length: None }
+    pub(crate) fn is_of_delegate(&self) -> bool {
+        matches!(*self.source, Source::Delegate)
     }
 
     /// Says how many bytes the stream has: they are sent with `Content-Length`, and a stream that turns out
@@ -95,7 +98,7 @@ impl BodyStream {
         let length = self.length.map(|length| length.saturating_sub(bytes));
         let file = match &*self.source {
             Source::File(file) => file.skipping(bytes),
-            Source::Stream(_) => None,
+            Source::Stream(_) | Source::Delegate => None,
         };
         let source = match file {
             Some(rest) => Source::File(rest),
@@ -110,6 +113,7 @@ impl BodyStream {
     /// The chunks, for a custom protocol that sends them; `None` if those of a stream were taken before.
     pub fn take(&self) -> Option<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>> {
         match &*self.source {
+            Source::Delegate => None,
             Source::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
             Source::File(file) => {
                 Some(Box::pin(ReaderStream { state: ReaderState::Idle(Box::new(file.reader())) }))

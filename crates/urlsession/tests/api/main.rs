@@ -36,6 +36,7 @@ mod progress;
 mod proxies;
 mod publisher;
 mod redirects;
+mod replays;
 mod requests;
 mod reuse;
 mod session;

@@ -140,17 +140,20 @@ async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
         let _excuse = attempt.meter.excuse();
         attempt.ask.new_body_from(0).await
     };
-    let chunks = new.as_ref().and_then(|stream| Some((stream.take()?, stream.length())));
-    match chunks {
-        Some((chunks, stream_length)) => {
-            Ok(Outgoing::stream(chunks, length(&attempt.request, stream_length)))
+    let detail = match new {
+        Some(new) => match new.take() {
+            Some(chunks) => return Ok(Outgoing::stream(chunks, length(&attempt.request, new.length()))),
+            None => "need_new_body_stream gave a stream that was sent before; give a new one each time",
+        },
+        None if stream.is_of_delegate() => {
+            "the body is streamed, and need_new_body_stream gave none; give a new stream each time, or send data or a file"
         }
         None => {
-            let detail = "the body stream was sent before and has to be sent again; \
-                          answer need_new_body_stream with another, or use a body in memory";
-            Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
+            "the body stream was sent before and has to be sent again; answer need_new_body_stream with another, \
+             or send data or a file"
         }
-    }
+    };
+    Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
 }
 
 /// A stream's own length, else what the request's `Content-Length` announces (Apple: *httpBodyStream*).
