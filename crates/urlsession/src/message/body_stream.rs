@@ -9,17 +9,15 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_core::Stream;
 
+use super::chunks::{Chunks, Joined, Skip};
 use super::file_body::FileBody;
 use crate::env::Place;
 use crate::error::Result;
-
-/// The chunks of a body, pulled one at a time.
-pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// A body produced while it is sent, of known or unknown length. A clone is the same body.
 ///
@@ -37,6 +35,49 @@ enum Source {
     Delegate,
     Stream(Mutex<Option<Chunks>>),
     File(FileBody),
+    /// One after the other.
+    Pieces(Vec<Piece>),
+    /// Without so many bytes of the beginning.
+    Rest(Arc<Source>, u64),
+}
+
+/// A piece of a body.
+pub(super) enum Piece {
+    Data(Bytes),
+    Body(BodyStream),
+}
+
+impl Piece {
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Data(data) => Some(data.len() as u64),
+            Self::Body(body) => body.length(),
+        }
+    }
+}
+
+impl Source {
+    /// `None` if a stream was taken before, or whoever sends it asks the delegate.
+    fn take(&self) -> Option<Chunks> {
+        match self {
+            Self::Delegate => None,
+            Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Self::File(file) => {
+                Some(Box::pin(ReaderStream { state: ReaderState::Idle(Box::new(file.reader())) }))
+            }
+            Self::Pieces(pieces) => {
+                let mut joined = Joined::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Data(data) => joined.data(data.clone()),
+                        Piece::Body(body) => joined.chunks(body.source.take()?, body.length),
+                    }
+                }
+                Some(Box::pin(joined))
+            }
+            Self::Rest(whole, bytes) => Some(Box::pin(Skip::new(whole.take()?, *bytes))),
+        }
+    }
 }
 
 impl BodyStream {
@@ -68,6 +109,12 @@ impl BodyStream {
         Self { source: Arc::new(Source::Delegate), length: None }
     }
 
+    /// A body of these, one after the other. It can be sent as often as all of them can.
+    pub(super) fn of_pieces(pieces: Vec<Piece>) -> Self {
+        let length = pieces.iter().try_fold(0_u64, |sum, piece| sum.checked_add(piece.length()?));
+        Self { source: Arc::new(Source::Pieces(pieces)), length }
+    }
+
     pub(crate) fn is_of_delegate(&self) -> bool {
         matches!(*self.source, Source::Delegate)
     }
@@ -89,7 +136,7 @@ impl BodyStream {
     /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). A file is read from there on;
     /// what a stream gives is thrown away up to there. If there is less than that, sending it fails the task.
     ///
-    /// A stream that has been taken stays so, and this takes that of its clones too.
+    /// It is the same stream still: taken once, from either.
     #[must_use]
     pub fn skipping(self, bytes: u64) -> Self {
         if bytes == 0 {
@@ -98,27 +145,15 @@ impl BodyStream {
         let length = self.length.map(|length| length.saturating_sub(bytes));
         let file = match &*self.source {
             Source::File(file) => file.skipping(bytes),
-            Source::Stream(_) | Source::Delegate => None,
+            _ => None,
         };
-        let source = match file {
-            Some(rest) => Source::File(rest),
-            None => {
-                let rest = self.take().map(|chunks| Box::pin(Skip { chunks, left: bytes }) as Chunks);
-                Source::Stream(Mutex::new(rest))
-            }
-        };
+        let source = file.map_or(Source::Rest(self.source, bytes), Source::File);
         Self { source: Arc::new(source), length }
     }
 
     /// The chunks, for a custom protocol that sends them; `None` if those of a stream were taken before.
     pub fn take(&self) -> Option<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>> {
-        match &*self.source {
-            Source::Delegate => None,
-            Source::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            Source::File(file) => {
-                Some(Box::pin(ReaderStream { state: ReaderState::Idle(Box::new(file.reader())) }))
-            }
-        }
+        self.source.take()
     }
 }
 
@@ -201,40 +236,6 @@ fn read_some(reader: &mut Reader, chunk: &mut [u8]) -> io::Result<usize> {
         match reader.read(chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
-        }
-    }
-}
-
-/// A stream without its beginning.
-struct Skip {
-    chunks: Chunks,
-    left: u64,
-}
-
-impl Stream for Skip {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let chunk = ready!(self.chunks.as_mut().poll_next(cx));
-            if self.left == 0 {
-                return Poll::Ready(chunk);
-            }
-            let mut chunk = match chunk {
-                Some(Ok(chunk)) => chunk,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {
-                    self.left = 0;
-                    let detail = "the body stream is shorter than what was sent of it before";
-                    return Poll::Ready(Some(Err(io::Error::other(detail))));
-                }
-            };
-            let skipped = usize::try_from(self.left).map_or(chunk.len(), |left| left.min(chunk.len()));
-            chunk.advance(skipped);
-            self.left -= skipped as u64;
-            if !chunk.is_empty() {
-                return Poll::Ready(Some(Ok(chunk)));
-            }
         }
     }
 }

@@ -24,6 +24,7 @@ mod delegates;
 mod downloads;
 mod execution;
 mod file_url;
+mod forms;
 mod hsts;
 mod http2;
 mod metrics;
