@@ -119,6 +119,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) added: SmallVec<[(&'static str, HeaderValue); 2]>,
     /// After a failure of a reused connection the next try takes a new one.
     pub(crate) wants_new_connection: bool,
+    /// The server does not meet expectations (RFC 9110 §15.5.18): none is sent.
+    pub(crate) expectation_failed: bool,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
     pub(crate) hold: Option<Hold>,
     pub(crate) ask: &'a dyn Ask,

@@ -38,7 +38,7 @@ enum Source {
     /// One after the other.
     Pieces(Vec<Piece>),
     /// Without so many bytes of the beginning.
-    Rest(Arc<Source>, u64),
+    Rest(Arc<Self>, u64),
 }
 
 /// A piece of a body.
@@ -57,6 +57,20 @@ impl Piece {
 }
 
 impl Source {
+    /// Would `take` give nothing?
+    fn is_spent(&self) -> bool {
+        match self {
+            Self::Delegate => true,
+            Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).is_none(),
+            Self::File(_) => false,
+            Self::Pieces(pieces) => pieces.iter().any(|piece| match piece {
+                Piece::Data(_) => false,
+                Piece::Body(body) => body.is_spent(),
+            }),
+            Self::Rest(whole, _) => whole.is_spent(),
+        }
+    }
+
     /// `None` if a stream was taken before, or whoever sends it asks the delegate.
     fn take(&self) -> Option<Chunks> {
         match self {
@@ -107,6 +121,11 @@ impl BodyStream {
     /// A body the delegate is asked for when it is needed.
     pub(crate) fn of_delegate() -> Self {
         Self { source: Arc::new(Source::Delegate), length: None }
+    }
+
+    /// Were the chunks of a stream taken before?
+    pub(crate) fn is_spent(&self) -> bool {
+        self.source.is_spent()
     }
 
     /// A body of these, one after the other. It can be sent as often as all of them can.

@@ -10,6 +10,7 @@ mod cookies;
 mod defaults;
 mod discard;
 mod exchange;
+mod expectation;
 mod redirect;
 mod retry;
 mod security;
@@ -24,6 +25,7 @@ use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::Cookies;
 use self::exchange::Exchange;
+use self::expectation::Expectation;
 use self::redirect::Redirect;
 use self::retry::Retry;
 use self::security::Security;
@@ -43,8 +45,10 @@ use crate::transport::Pool;
 /// 6. `Caching`: all below it costs network
 /// 7. `Connectivity`: a cached answer needs no network
 /// 8. `Retry`: repeats only what failed on the wire
-/// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Auth<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>;
+/// 9. `Expectation`: a server that is asked before the body is sent
+/// 10. `Exchange`: the wire
+type HttpLoader<W = Expectation<Exchange>> =
+    Redirect<Security<Auth<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
@@ -56,7 +60,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
-        let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
+        let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(exchange)));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];

@@ -112,6 +112,7 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
         request,
         added: Default::default(),
         wants_new_connection: false,
+        expectation_failed: false,
         hold: None,
         ask: &asking,
         meter: &core.meter,

@@ -133,6 +133,7 @@ impl Connection {
         stamps.reused = reused;
         stamps.request_start = Some(start);
         stamps.request_head_bytes = head_bytes;
+        self.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let (mut request_end, mut body_sent) = (None, 0);
         let (meter, ask) = (attempt.meter, attempt.ask);
@@ -157,6 +158,7 @@ impl Connection {
             match received.map_err(|error| self.judge(error, reused && informational == 0))? {
                 Received::Informational(head) => {
                     informational += 1;
+                    self.outgoing.hear(head.status);
                     if informational > MAX_INFORMATIONAL {
                         let detail = "the server sent more than 100 informational responses";
                         return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
@@ -168,6 +170,11 @@ impl Connection {
                 Received::Final { head, whole } => break (head, whole),
             }
         };
+        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed. One that a login belongs to
+        // must stay.
+        if self.outgoing.end_wait(head.status, self.hold.is_some()) {
+            self.may_persist = false;
+        }
         let now = clock.now();
         let head_bytes = head.raw.len() as u64;
         let response = UrlResponse::from_http(attempt.request.clone(), head);

@@ -164,6 +164,7 @@ impl Sent {
         if self.sending.done {
             self.request_end = attempt.stamps().request_start;
         }
+        self.sending.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let result = loop {
             match poll_fn(|cx| self.poll(cx, clock, meter, ask)).await {
@@ -171,6 +172,7 @@ impl Sent {
                 Ok(Event::Informational(parts)) => {
                     meter.moved(1);
                     informational += 1;
+                    self.sending.outgoing.hear(parts.status);
                     if informational > MAX_INFORMATIONAL {
                         let detail = "the server sent more than 100 informational responses";
                         break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
@@ -193,6 +195,8 @@ impl Sent {
         stamps.request_body_bytes = self.body_sent;
         stamps.request_end = self.request_end;
         let (parts, body) = result?;
+        // The stream ends without its body: it is reset once the response has been read.
+        self.sending.done |= self.sending.outgoing.end_wait(parts.status, false);
         meter.moved(1);
         let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
         let stamps = attempt.stamps();

@@ -1,37 +1,73 @@
 //! The request body on its way out, whatever the wire: chunk by chunk, its length held to what was announced.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 
+use super::consent::Consent;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::Chunks;
+use crate::load::Attempt;
+use crate::message::{BodyStream, Chunks};
 
 /// A request body, pulled by the wire.
 pub(crate) struct Outgoing {
     source: Source,
     left: Option<u64>,
+    consent: Consent,
 }
 
 enum Source {
     Done,
     Data(Bytes),
+    /// A stream of which nothing was wanted yet: it can be sent another time.
+    Untouched(BodyStream),
     Stream(Chunks),
 }
 
 impl Outgoing {
     pub(crate) fn none() -> Self {
-        Self { source: Source::Done, left: Some(0) }
+        Self { source: Source::Done, left: Some(0), consent: Consent::Given }
     }
 
     pub(crate) fn data(data: Bytes) -> Self {
         let left = Some(data.len() as u64);
-        Self { source: if data.is_empty() { Source::Done } else { Source::Data(data) }, left }
+        let source = if data.is_empty() { Source::Done } else { Source::Data(data) };
+        Self { source, left, consent: Consent::Given }
     }
 
     /// A stream of `length` bytes, or of any number of them.
-    pub(crate) fn stream(chunks: Chunks, length: Option<u64>) -> Self {
-        Self { source: Source::Stream(chunks), left: length }
+    pub(crate) fn stream(body: BodyStream, length: Option<u64>) -> Self {
+        Self { source: Source::Untouched(body), left: length, consent: Consent::Given }
+    }
+
+    /// The same, to be sent once the server says that it wants it, or has not said so for this long.
+    pub(crate) fn after_consent(mut self, patience: Duration) -> Self {
+        if !self.is_done() {
+            self.consent = Consent::Wanted(patience);
+        }
+        self
+    }
+
+    /// The head is about to be sent.
+    pub(super) fn ask_consent(&mut self, attempt: &Attempt<'_>) {
+        self.consent.ask(attempt);
+    }
+
+    /// An informational response has come.
+    pub(super) fn hear(&mut self, status: StatusCode) {
+        self.consent.hear(status);
+    }
+
+    /// The final response has come; true if the body was waiting and is not wanted. It is given up then, unless
+    /// `must_send`.
+    pub(super) fn end_wait(&mut self, status: StatusCode, must_send: bool) -> bool {
+        let is_given_up = self.consent.end(status) && !must_send;
+        if is_given_up {
+            self.source = Source::Done;
+        }
+        is_given_up
     }
 
     /// The number of bytes to come; `None` if it is not known.
@@ -52,6 +88,7 @@ impl Outgoing {
     /// The next bytes, never empty. A stream that ends before its length, or goes past it, is an error: sending
     /// on would make the rest of the connection part of the body.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        ready!(self.consent.poll(cx));
         loop {
             let chunk = match &mut self.source {
                 Source::Done => return Poll::Ready(None),
@@ -59,6 +96,15 @@ impl Outgoing {
                     let data = std::mem::take(data);
                     self.source = Source::Done;
                     return Poll::Ready(Some(Ok(data)));
+                }
+                Source::Untouched(body) => {
+                    let Some(chunks) = body.take() else {
+                        self.source = Source::Done;
+                        let taken = failure("the body stream is being sent by another load");
+                        return Poll::Ready(Some(Err(taken)));
+                    };
+                    self.source = Source::Stream(chunks);
+                    continue;
                 }
                 Source::Stream(chunks) => match chunks.as_mut().poll_next(cx) {
                     Poll::Pending => return Poll::Pending,

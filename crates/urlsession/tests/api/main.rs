@@ -23,6 +23,7 @@ mod decisions;
 mod delegates;
 mod downloads;
 mod execution;
+mod expectations;
 mod file_url;
 mod forms;
 mod hsts;

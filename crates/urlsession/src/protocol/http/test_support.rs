@@ -181,6 +181,7 @@ pub(super) fn run_answered(
         request: Arc::new(request),
         added: Default::default(),
         wants_new_connection: false,
+        expectation_failed: false,
         hold: None,
         ask: &ask,
         meter: &meter,

@@ -23,9 +23,16 @@ impl Connection {
     ) -> Poll<Result<()>> {
         while self.write_error.is_none() {
             if self.out_at == self.out.len() && self.chunk.is_empty() {
-                match ready!(self.poll_next_chunk(cx))? {
-                    true => continue,
-                    false => break,
+                match self.poll_next_chunk(cx)? {
+                    Poll::Ready(true) => continue,
+                    Poll::Ready(false) => break,
+                    Poll::Pending => {
+                        // What a body that takes its time has given so far does not wait for the rest.
+                        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
+                            self.write_error = Some(error);
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
             match ready!(self.poll_write_some(cx)) {

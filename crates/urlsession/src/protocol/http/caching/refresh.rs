@@ -30,6 +30,7 @@ impl<N: Layer + 'static> Caching<N> {
                 request,
                 added,
                 wants_new_connection: false,
+                expectation_failed: false,
                 hold: None,
                 ask: &Nobody,
                 meter: &meter,
