@@ -19,6 +19,7 @@
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
 //! | [`form_data`] | `multipart/form-data` as it is written (RFC 7578) |
+//! | [`trailers`] | Fields after the content (RFC 9110 §6.5) |
 //! | [`utf8`] | A byte stream as text |
 //! | [`lines`] | A byte stream cut into lines |
 //! | [`clusters`] | A byte stream cut into grapheme clusters (Unicode UAX #29) |
@@ -57,4 +58,5 @@ pub mod method;
 pub mod mime;
 pub mod multipart;
 pub mod priority;
+pub mod trailers;
 pub mod utf8;

@@ -15,6 +15,7 @@ mod protection_space;
 mod request;
 mod response;
 mod server_trust;
+mod trailers;
 
 pub use body_stream::BodyStream;
 pub use cached_response::{CachedUrlResponse, StoragePolicy};
@@ -32,3 +33,5 @@ pub use request::{Attribution, CachePolicy, HttpBody, IntoUrlRequest, NetworkSer
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
 pub use server_trust::ServerTrust;
+pub use trailers::BodyTrailers;
+pub(crate) use trailers::Trailers;

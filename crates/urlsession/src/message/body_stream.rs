@@ -3,6 +3,7 @@
 //! A stream can be read once: who needs it again asks the delegate for a new one. A file is read again. Apple:
 //! `httpBodyStream`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
@@ -16,6 +17,7 @@ use futures_core::Stream;
 
 use super::chunks::{Chunks, Joined, Skip};
 use super::file_body::FileBody;
+use super::{BodyTrailers, InvalidHeaderField, Trailers};
 use crate::env::Place;
 use crate::error::Result;
 
@@ -28,6 +30,7 @@ use crate::error::Result;
 pub struct BodyStream {
     source: Arc<Source>,
     length: Option<u64>,
+    trailers: Option<Arc<Trailers>>,
 }
 
 enum Source {
@@ -98,7 +101,7 @@ impl BodyStream {
     /// A body from a stream of chunks. An error of the stream fails the task and sends nothing further.
     pub fn from_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         let chunks: Chunks = Box::pin(stream);
-        Self { source: Arc::new(Source::Stream(Mutex::new(Some(chunks)))), length: None }
+        Self { source: Arc::new(Source::Stream(Mutex::new(Some(chunks)))), length: None, trailers: None }
     }
 
     /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
@@ -115,12 +118,12 @@ impl BodyStream {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let file = FileBody::of(path.as_ref())?;
         let length = Some(file.length());
-        Ok(Self { source: Arc::new(Source::File(file)), length })
+        Ok(Self { source: Arc::new(Source::File(file)), length, trailers: None })
     }
 
     /// A body the delegate is asked for when it is needed.
     pub(crate) fn of_delegate() -> Self {
-        Self { source: Arc::new(Source::Delegate), length: None }
+        Self { source: Arc::new(Source::Delegate), length: None, trailers: None }
     }
 
     /// Were the chunks of a stream taken before?
@@ -131,7 +134,7 @@ impl BodyStream {
     /// A body of these, one after the other. It can be sent as often as all of them can.
     pub(super) fn of_pieces(pieces: Vec<Piece>) -> Self {
         let length = pieces.iter().try_fold(0_u64, |sum, piece| sum.checked_add(piece.length()?));
-        Self { source: Arc::new(Source::Pieces(pieces)), length }
+        Self { source: Arc::new(Source::Pieces(pieces)), length, trailers: None }
     }
 
     pub(crate) fn is_of_delegate(&self) -> bool {
@@ -167,7 +170,28 @@ impl BodyStream {
             _ => None,
         };
         let source = file.map_or(Source::Rest(self.source, bytes), Source::File);
-        Self { source: Arc::new(source), length }
+        Self { source: Arc::new(source), length, trailers: self.trailers }
+    }
+
+    /// Sends fields of these names after the body, made from what is sent each time that it is: after the last chunk on
+    /// HTTP/1.1, which then sends in chunks whatever is known of the length, in a HEADERS frame on HTTP/2. The names are
+    /// announced in `Trailer`, unless the request has such a field of its own. Other protocols, and forms, do not send
+    /// them.
+    ///
+    /// # Errors
+    /// If a field of one of these names may not stand after a body (RFC 9110 §6.5.1), or a name is none.
+    pub fn with_trailers<N: Into<Cow<'static, str>>, T: BodyTrailers>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+        make: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Result<Self, InvalidHeaderField> {
+        let names = names.into_iter().map(Into::into).collect();
+        self.trailers = Some(Arc::new(Trailers::new(names, Box::new(move || Box::new(make())))?));
+        Ok(self)
+    }
+
+    pub(crate) fn trailers(&self) -> Option<&Arc<Trailers>> {
+        self.trailers.as_ref()
     }
 
     /// The chunks, for a custom protocol that sends them; `None` if those of a stream were taken before.

@@ -47,6 +47,7 @@ mod streams;
 mod timeouts;
 mod tls;
 mod together;
+mod trailers;
 mod trust;
 mod uploads;
 mod url_cache;

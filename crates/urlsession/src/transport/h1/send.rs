@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use tokio::io::AsyncWrite;
-use urlsession_proto::http1::write_chunk_size;
+use urlsession_proto::field::unfold;
+use urlsession_proto::http1::{write_chunk_size, write_field};
 
 use super::Connection;
 use crate::error::Result;
@@ -95,7 +96,15 @@ impl Connection {
                 write_chunk_size(&mut self.out, chunk.len() as u64);
                 self.chunk = chunk;
             }
-            None => self.out.extend_from_slice(b"0\r\n\r\n"),
+            None => {
+                self.out.extend_from_slice(b"0\r\n");
+                if let Some(fields) = self.outgoing.finish_trailers()? {
+                    for (name, value) in fields.iter() {
+                        write_field(&mut self.out, name.as_bytes(), &unfold(value));
+                    }
+                }
+                self.out.extend_from_slice(b"\r\n");
+            }
         }
         Poll::Ready(Ok(true))
     }
