@@ -10,6 +10,7 @@ mod cookies;
 mod defaults;
 mod discard;
 mod exchange;
+mod expectation;
 mod hsts;
 mod redirect;
 mod retry;
@@ -25,6 +26,7 @@ use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::Cookies;
 use self::exchange::Exchange;
+use self::expectation::Expectation;
 use self::hsts::Hsts;
 use self::redirect::Redirect;
 use self::retry::Retry;
@@ -46,8 +48,9 @@ use crate::transport::Pool;
 /// 7. `Caching`: all below it costs network
 /// 8. `Connectivity`: a cached answer needs no network
 /// 9. `Retry`: repeats only what failed on the wire
-/// 10. `Exchange`: the wire
-type HttpLoader<W = Exchange> =
+/// 10. `Expectation`: a server that is asked before the body is sent
+/// 11. `Exchange`: the wire
+type HttpLoader<W = Expectation<Exchange>> =
     Redirect<Security<Auth<Hsts<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>;
 
 /// The loader of `http` and `https`.
@@ -60,7 +63,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
-        let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
+        let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(exchange)));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
         let hsts = Hsts::new(config.hsts_storage.clone(), cookies);

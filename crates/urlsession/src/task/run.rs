@@ -112,6 +112,7 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
         request,
         added: Default::default(),
         wants_new_connection: false,
+        expectation_failed: false,
         hold: None,
         ask: &asking,
         meter: &core.meter,
@@ -130,6 +131,9 @@ pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Resu
 
 /// Writes down how the last transaction ended.
 pub(super) fn seal(core: &Core, log: &mut Log, body: &Body) {
+    if let Some(trailers) = body.trailers() {
+        core.live().response_trailers = Some(Box::new(trailers.clone()));
+    }
     if let Some(stamps) = log.last_mut().filter(|stamps| stamps.response_end.is_none()) {
         stamps.response_end = Some(core.roster.config.environment.clock.now());
         stamps.response_body_bytes = body.wire_bytes();
