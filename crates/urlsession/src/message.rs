@@ -14,6 +14,7 @@ mod property;
 mod protection_space;
 mod request;
 mod response;
+mod resume_data;
 mod server_trust;
 mod trailers;
 
@@ -32,6 +33,8 @@ pub use protection_space::{
 pub use request::{Attribution, CachePolicy, HttpBody, IntoUrlRequest, NetworkServiceType, UrlRequest};
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
+pub use resume_data::{ResumeData, ResumeFailure};
+pub(crate) use resume_data::{ResumeFields, ResumeKind, unusable};
 pub use server_trust::ServerTrust;
 pub use trailers::BodyTrailers;
 pub(crate) use trailers::Trailers;
