@@ -13,12 +13,16 @@
 //! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`cookie`] | `Set-Cookie`, its dates, and where a cookie goes (RFC 6265bis) |
+//! | [`range`] | Ranges of bytes, and what an answer to them means (RFC 9110 §14) |
+//! | [`digest_fields`] | `Repr-Digest`, `Want-Repr-Digest` (RFC 9530) |
 //! | [`hsts`] | `Strict-Transport-Security` (RFC 6797) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
 //! | [`resumable_upload`] | Resumable uploads (draft-ietf-httpbis-resumable-upload) |
+//! | [`form_data`] | `multipart/form-data` as it is written (RFC 7578) |
+//! | [`trailers`] | Fields after the content (RFC 9110 §6.5) |
 //! | [`utf8`] | A byte stream as text |
 //! | [`lines`] | A byte stream cut into lines |
 //! | [`clusters`] | A byte stream cut into grapheme clusters (Unicode UAX #29) |
@@ -47,8 +51,10 @@ pub mod coding;
 pub mod cookie;
 pub mod data_url;
 pub mod date;
+pub mod digest_fields;
 pub mod disposition;
 pub mod field;
+pub mod form_data;
 pub mod hsts;
 pub mod http1;
 pub mod lines;
@@ -56,5 +62,7 @@ pub mod method;
 pub mod mime;
 pub mod multipart;
 pub mod priority;
+pub mod range;
 pub mod resumable_upload;
+pub mod trailers;
 pub mod utf8;

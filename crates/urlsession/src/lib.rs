@@ -46,10 +46,10 @@ pub use crate::load::{
     UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason, WhyAsked,
 };
 pub use crate::message::{
-    Attribution, BodyStream, CachePolicy, CachedUrlResponse, HeaderFields, HttpBody, HttpCookie,
-    HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, NetworkServiceType, ResumeData, ResumeFailure, StoragePolicy, UrlRequest,
-    UrlResponse,
+    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, FormPart, HeaderFields, HttpBody,
+    HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse,
+    IntoUrlRequest, InvalidBoundary, InvalidHeaderField, MultipartForm, NetworkServiceType, ResumeData,
+    ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
@@ -60,7 +60,7 @@ pub use crate::store::{
     HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UrlCache, UrlCredentialStorage,
 };
 pub use crate::task::{
-    Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
+    Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,
     Job, Lines, PersistError, Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition,
     StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,

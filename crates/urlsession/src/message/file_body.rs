@@ -63,19 +63,22 @@ impl FileBody {
         is_within.then(|| Self { start: self.start + start, length, ..self.clone() })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where it is and which it is, if all of it is sent.
+    pub(super) fn whole(&self) -> Option<(&Path, FileIdentity)> {
+        (self.length == self.file.length).then_some((&*self.path, self.file))
     }
 
-    pub(super) fn identity(&self) -> FileIdentity {
-        self.file
-    }
-
+    /// Of what is sent.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// From its beginning.
+    /// The same without its first `offset` bytes; `None` if it has fewer.
+    pub(super) fn skipping(&self, offset: u64) -> Option<Self> {
+        self.part(offset, self.length.checked_sub(offset)?)
+    }
+
+    /// From the beginning of what is sent.
     pub(super) fn reader(&self) -> impl Read + Send + 'static {
         Reader { path: self.path.clone(), was: self.file, start: self.start, left: self.length, file: None }
     }

@@ -10,6 +10,8 @@ mod cookies;
 mod defaults;
 mod discard;
 mod exchange;
+mod expectation;
+mod hsts;
 mod redirect;
 mod resumption;
 mod retry;
@@ -25,6 +27,8 @@ use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::Cookies;
 use self::exchange::Exchange;
+use self::expectation::Expectation;
+use self::hsts::Hsts;
 use self::redirect::Redirect;
 use self::resumption::{Known as KnownUploads, Resumption};
 use self::retry::Retry;
@@ -41,14 +45,16 @@ use crate::transport::Pool;
 /// 2. `Resumption`: every hop of an upload may take several requests, which all below see one by one
 /// 3. `Security`: sees the URL of every hop, and may change it, which all below must know
 /// 4. `Auth`: repeats a hop with credentials, for the server or the proxy
-/// 5. `Cookies`: below authentication, since 401s set cookies too
-/// 6. `Coding`: above the cache, which keeps coded bytes
-/// 7. `Caching`: all below it costs network
-/// 8. `Connectivity`: a cached answer needs no network
-/// 9. `Retry`: repeats only what failed on the wire
-/// 10. `Exchange`: the wire
-type HttpLoader<W = Exchange> =
-    Redirect<Resumption<Security<Auth<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>;
+/// 5. `Hsts`: listens to every answer, 401s included
+/// 6. `Cookies`: below authentication, since 401s set cookies too
+/// 7. `Coding`: above the cache, which keeps coded bytes
+/// 8. `Caching`: all below it costs network
+/// 9. `Connectivity`: a cached answer needs no network
+/// 10. `Retry`: repeats only what failed on the wire
+/// 11. `Expectation`: a server that is asked before the body is sent
+/// 12. `Exchange`: the wire
+type HttpLoader<W = Expectation<Exchange>> =
+    Redirect<Resumption<Security<Auth<Hsts<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
@@ -62,12 +68,13 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
-        let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
+        let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(exchange)));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
+        let hsts = Hsts::new(config.hsts_storage.clone(), cookies);
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), cookies)
+        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), hsts)
             .behind_proxy(&config, logins[1].clone());
         let uploads = Arc::<KnownUploads>::default();
         let resumption = Resumption::new(config.clone(), uploads.clone(), Security::new(config, auth));

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::SystemTime;
 
+use http::HeaderMap;
+
 use super::delegate::TaskDelegate;
-use super::destination::DownloadDestination;
+use super::download::Orders;
 use super::kind::Kind;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
@@ -75,6 +77,11 @@ impl Report {
         self.is_on_its_way.swap(true, AcqRel)
     }
 
+    /// Counts from here on: what is before it is nothing new.
+    pub(super) fn begin_from(&self, count: u64) {
+        self.reported.store(count, Relaxed);
+    }
+
     /// What is new, and the total.
     pub(super) fn end(&self, count: &AtomicU64) -> (u64, u64) {
         self.is_on_its_way.store(false, Relaxed);
@@ -96,13 +103,14 @@ pub(super) struct Live {
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
     pub(super) response: Option<UrlResponse>,
+    pub(super) response_trailers: Option<Box<HeaderMap>>,
     pub(super) error: Option<UrlError>,
     pub(super) measured: Measured,
     pub(super) description: Option<Arc<str>>,
     pub(super) prefers_incremental_delivery: bool,
     pub(super) hints: Hints,
     /// Of a download.
-    pub(super) destination: Option<Box<DownloadDestination>>,
+    pub(super) orders: Option<Box<Orders>>,
     /// Of an upload that has been, or may be, resumed.
     pub(super) upload: Option<Box<Resuming>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
@@ -171,12 +179,13 @@ impl Core {
                     original: request.clone(),
                     current: request,
                     response: None,
+                    response_trailers: None,
                     error: None,
                     measured: Measured::default(),
                     description: None,
                     prefers_incremental_delivery,
                     hints: Hints::default(),
-                    destination: None,
+                    orders: None,
                     upload: None,
                     delegate: None,
                     session_delegate,
@@ -285,12 +294,13 @@ impl Core {
                 original: live.original.clone(),
                 current: live.current.clone(),
                 response: live.response.clone(),
+                response_trailers: None,
                 error: None,
                 measured: Measured::default(),
                 description: live.description.clone(),
                 prefers_incremental_delivery: false,
                 hints: live.hints,
-                destination: None,
+                orders: None,
                 upload: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
@@ -358,10 +368,15 @@ impl Core {
             return Completed(None);
         }
         live.error = error;
+        let takers = live.orders.as_mut().map(|orders| orders.take_takers());
         // Whoever polls the load is the one that completes it: it is let go, not woken.
         let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
         drop(load);
+        // There is nothing to be resumed.
+        for taker in takers.into_iter().flatten() {
+            self.roster.queue.add(move || taker(None));
+        }
         watchers.into_iter().for_each(Waker::wake);
         Completed(Some(self.clone()))
     }

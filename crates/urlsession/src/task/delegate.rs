@@ -94,6 +94,17 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
+    /// An upload goes on where it was interrupted: what is needed of its body stream is what follows the first `offset`
+    /// bytes. Default: [`need_new_body_stream`](Self::need_new_body_stream) is asked for the whole, of which the
+    /// beginning is [skipped](BodyStream::skipping).
+    ///
+    /// The task's own delegate is asked in both ways before the session's is.
+    #[doc(alias = "urlSession(_:task:needNewBodyStreamFrom:completionHandler:)")]
+    #[doc(alias = "urlSession(_:needNewBodyStreamForTask:from:)")]
+    fn need_new_body_stream_from(&self, task: &Task, offset: u64) -> Answer<Option<BodyStream>> {
+        Answer::default_handling()
+    }
+
     /// Body bytes have been sent: since the last call, in total, and how many there will be if that is known.
     #[doc(alias = "urlSession(_:task:didSendBodyData:totalBytesSent:totalBytesExpectedToSend:)")]
     fn did_send_body_data(
@@ -195,6 +206,17 @@ pub trait TaskDelegate: Send + Sync {
             let (bytes, total, expected) =
                 (bytes_written, total_bytes_written, total_bytes_expected_to_write);
             next.did_write_data(&DownloadTask::of(task), bytes, total, expected);
+        }
+    }
+
+    /// A download goes on with what was here already: `offset` bytes that need not be loaded again; 0 if it had to begin
+    /// anew, and [`DownloadTask::resume_failure`] says why. `expected_total_bytes` is the length of the whole, if that is
+    /// known. Called once, when the server has answered, before any [`did_write_data`](Self::did_write_data), whose totals
+    /// count from the offset. Not called if nothing was here.
+    #[doc(alias = "urlSession(_:downloadTask:didResumeAtOffset:expectedTotalBytes:)")]
+    fn did_resume_at_offset(&self, task: &DownloadTask, offset: u64, expected_total_bytes: Option<u64>) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_resume_at_offset(&DownloadTask::of(task), offset, expected_total_bytes);
         }
     }
 

@@ -21,7 +21,7 @@ use super::reading;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Log, Response};
-use crate::message::{ResumeFailure, UrlResponse};
+use crate::message::{ResumeFailure, UrlRequest, UrlResponse};
 
 /// Called once with what a task got.
 pub(crate) enum Handler {
@@ -44,8 +44,7 @@ pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
             // In boxes of their own: what few tasks need is not carried by all.
             Some(Handler::File(handler)) => {
                 let mut log = Log::new();
-                let load = Box::pin(download::save(&core, &place, &mut log, None));
-                let result = governed(&core, &place, load).await;
+                let result = Box::pin(download::saved(&core, &place, &mut log, None)).await;
                 finish_with(&core, result, &mut log, handler);
             }
             None => Box::pin(run(core, place)).await,
@@ -75,14 +74,19 @@ pub(super) async fn in_place<T>(
 ) -> Result<T> {
     let mut notes = Notes::new(&core);
     let result = governed(&core, &place, pin!(load(&core, &place, &mut notes.log))).await;
+    end_in_place(&core, &mut notes, result).await
+}
+
+/// Ends a task that ran in place.
+pub(super) async fn end_in_place<T>(core: &Arc<Core>, notes: &mut Notes<'_>, result: Result<T>) -> Result<T> {
     let answer = result.map_err(|error| core.with_leftovers(core.name_url(error)));
     let error = answer.as_ref().err().cloned();
     if core.audience().is_none() {
-        measure(&core, &mut notes.log, error.as_ref());
+        measure(core, &mut notes.log, error.as_ref());
         core.complete(error);
         return answer;
     }
-    finish(&core, error, &mut notes.log);
+    finish(core, error, &mut notes.log);
     core.heard().await;
     answer
 }
@@ -97,25 +101,30 @@ pub(super) async fn governed<T>(
     poll_fn(|cx| governor.as_mut().poll(cx, |cx| Pin::new(&mut load).poll(cx))).await
 }
 
-/// Loads the head.
-pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
+/// Loads the head; of another request than the task's own, if there is one.
+pub(super) async fn load(
+    core: &Arc<Core>,
+    place: &Place,
+    log: &mut Log,
+    other: Option<Arc<UrlRequest>>,
+) -> Result<Response> {
     // In a box of its own: other loads do not carry it.
     if matches!(core.kind, Kind::Upload) && core.keeps_record() {
         return Box::pin(load_recorded(core, place, log)).await;
     }
-    load_once(core, place, log).await
+    load_once(core, place, log, other).await
 }
 
 /// An upload that is recorded for later runs, and may have been by an earlier one.
 async fn load_recorded(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
     core.look_up(place).await;
     let goes_on = core.has_record();
-    let mut result = load_once(core, place, log).await;
+    let mut result = load_once(core, place, log, None).await;
     let is_gone = |error: &UrlError| error.resume_failure() == Some(ResumeFailure::Expired);
     if goes_on && result.as_ref().is_err_and(is_gone) {
         // The application has asked for an upload, not for this one.
         core.forget_record(place).await;
-        result = load_once(core, place, log).await;
+        result = load_once(core, place, log, None).await;
     }
     if result.is_ok() {
         core.forget_record(place).await;
@@ -123,8 +132,13 @@ async fn load_recorded(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result
     result
 }
 
-async fn load_once(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
-    let request = core.live().original.clone();
+async fn load_once(
+    core: &Arc<Core>,
+    place: &Place,
+    log: &mut Log,
+    other: Option<Arc<UrlRequest>>,
+) -> Result<Response> {
+    let request = other.or_else(|| core.live().original.clone());
     let Some(request) = request else {
         return Err(UrlError::new(
             UrlErrorCode::Unknown,
@@ -137,6 +151,7 @@ async fn load_once(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Res
         request,
         added: Default::default(),
         wants_new_connection: false,
+        expectation_failed: false,
         hold: None,
         ask: &asking,
         meter: &core.meter,
@@ -155,6 +170,9 @@ async fn load_once(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Res
 
 /// Writes down how the last transaction ended.
 pub(super) fn seal(core: &Core, log: &mut Log, body: &Body) {
+    if let Some(trailers) = body.trailers() {
+        core.live().response_trailers = Some(Box::new(trailers.clone()));
+    }
     if let Some(stamps) = log.last_mut().filter(|stamps| stamps.response_end.is_none()) {
         stamps.response_end = Some(core.roster.config.environment.clock.now());
         stamps.response_body_bytes = body.wire_bytes();

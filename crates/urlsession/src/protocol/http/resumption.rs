@@ -405,7 +405,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             // §4.5: what has become impossible is given up, and the server told.
             Err(stop) => return Ok((Next::Delete(stop), None, 0)),
         };
-        let body = part(self.target.body(), self.base, at, piece, self.attempt.ask).await;
+        let body = part(self.target.body(), self.base, at, piece);
         let Some(body) = body else { return Err(exhausted(at)) };
         let mut request = about(self.target, &url, Method::PATCH);
         set_body(&mut request, body);
@@ -506,6 +506,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             request,
             added: outer.added.iter().cloned().chain(fields).collect(),
             wants_new_connection: false,
+            expectation_failed: false,
             hold: None,
             ask: listening,
             meter: outer.meter,

@@ -271,8 +271,16 @@ impl Ask for Listening<'_> {
         self.ask.challenge(challenge)
     }
 
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
-        self.ask.new_body()
+    /// Of the part that is being sent.
+    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
+        let (at, part) = self.state().request.as_ref().map_or((0, None), |sending| (sending.at, Some(sending.part)));
+        Box::pin(async move {
+            let rest = self.ask.new_body_from(at + offset).await?;
+            match part.filter(|part| !part.is_last).and_then(|part| part.length) {
+                Some(length) => rest.part(0, length.saturating_sub(offset)),
+                None => Some(rest),
+            }
+        })
     }
 
     fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {

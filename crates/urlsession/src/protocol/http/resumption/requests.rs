@@ -4,8 +4,7 @@ use http::{HeaderMap, Method, header};
 use url::Url;
 use urlsession_proto::resumable_upload::Part;
 
-use crate::load::Ask;
-use crate::message::{HttpBody, UrlRequest};
+use crate::message::{BodyStream, HttpBody, UrlRequest};
 
 /// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
 /// not sent, nor those that make a request conditional; credentials go to its origin only.
@@ -37,19 +36,25 @@ pub(super) fn may_create(request: &UrlRequest) -> bool {
     let fields = request.all_http_header_fields();
     !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
         && !request.body().is_empty()
+        && !has_trailers(request.body())
         && !OWN.iter().any(|name| fields.contains(name))
+}
+
+/// Trailers speak of a whole body, and a part has none.
+fn has_trailers(body: &HttpBody) -> bool {
+    matches!(body, HttpBody::Stream(stream) if stream.trailers().is_some())
 }
 
 /// Can any part of the body be sent again?
 pub(super) fn is_rewindable(body: &HttpBody) -> bool {
     match body {
         HttpBody::None | HttpBody::Data(_) => true,
-        HttpBody::Stream(stream) => stream.is_file(),
+        HttpBody::Stream(stream) => stream.is_repeatable(),
     }
 }
 
-/// A part of the body, which begins at `base` of the whole.
-pub(super) async fn part(body: &HttpBody, base: u64, at: u64, part: Part, ask: &dyn Ask) -> Option<HttpBody> {
+/// A part of the body, which begins at `base` of the whole; `None` if it cannot be had.
+pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<HttpBody> {
     let start = at.checked_sub(base)?;
     if part.length == Some(0) {
         return Some(HttpBody::None);
@@ -61,14 +66,18 @@ pub(super) async fn part(body: &HttpBody, base: u64, at: u64, part: Part, ask: &
             let end = start.checked_add(usize::try_from(part.length?).ok()?)?;
             (end <= data.len()).then(|| HttpBody::Data(data.slice(start..end)))
         }
-        HttpBody::Stream(stream) if stream.is_file() => {
+        HttpBody::Stream(stream) if stream.is_repeatable() => {
             Some(HttpBody::Stream(stream.part(start, part.length?)?))
         }
         // Nothing was sent of it yet.
-        HttpBody::Stream(stream) if at == 0 && part.is_last => Some(HttpBody::Stream(stream.clone())),
+        HttpBody::Stream(stream) if at == base && part.is_last && !stream.is_spent() => Some(body.clone()),
+        // Whoever sends it asks for it from there on.
         HttpBody::Stream(_) => {
-            let _ = ask;
-            None
+            let rest = BodyStream::of_delegate();
+            Some(HttpBody::Stream(match part.length {
+                Some(length) => rest.with_length(length),
+                None => rest,
+            }))
         }
     }
 }
