@@ -10,7 +10,7 @@ pub(crate) enum Uploading {
     /// With a request to its target.
     Anew,
     /// Where an earlier one stopped.
-    From(UploadPoint),
+    From(Box<UploadPoint>),
 }
 
 /// Where a server keeps what it has of an upload, and how much that is. The URL is as good as a password.

@@ -151,62 +151,56 @@ impl UrlSession {
     }
 }
 
-/// Uploads that go on. Nothing is sent twice that the server has: it is asked for that first.
+/// Uploads that go on where others stopped. Nothing is sent twice that the server has: it is asked for that first.
 impl UrlSession {
-    /// An upload that goes on where an earlier one stopped, with its method, URL and header fields but for credentials.
-    /// Created suspended. Bytes of it that the server has count as sent.
+    /// An upload with the method, URL and header fields of an earlier one, but for credentials, and the rest of its body.
+    /// Created suspended. Bytes that the server has count as sent.
     ///
-    /// Resume data that cannot be used gives a task that fails when it is resumed, with a
-    /// [`ResumeFailure`](crate::ResumeFailure): damaged data, a file that is not the one it was
-    /// ([`SourceChanged`](crate::ResumeFailure::SourceChanged)). So does a server that does not know the upload any more
-    /// ([`Expired`](crate::ResumeFailure::Expired)).
+    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails when it is resumed;
+    /// [`resume_failure`](crate::UrlError::resume_failure) says why:
+    /// [`SourceChanged`](crate::ResumeFailure::SourceChanged) if the file is not the one it was. So does a server that
+    /// does not know the upload any more ([`Expired`](crate::ResumeFailure::Expired)). The rest of a stream is asked for by
+    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). Resume data may be used again: the
+    /// server says how much it has by then.
     #[doc(alias = "uploadTask(withResumeData:)")]
-    pub fn upload_task_with_resume_data<R>(&self, resume_data: R) -> UploadTask
-    where
-        R: TryInto<ResumeData>,
-        UrlError: From<R::Error>,
-    {
-        UploadTask::of(Task::of(self.resumed_upload(resume_data, Style::Delegate, None)))
+    pub fn upload_task_with_resume_data(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+    ) -> UploadTask {
+        UploadTask::of(Task::of(self.resumed_upload(data, Style::Delegate, None)))
     }
 
     /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data), with a handler.
     #[doc(alias = "uploadTask(withResumeData:completionHandler:)")]
-    pub fn upload_task_with_resume_data_with_handler<R>(
+    pub fn upload_task_with_resume_data_with_handler(
         &self,
-        resume_data: R,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
         handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
-    ) -> UploadTask
-    where
-        R: TryInto<ResumeData>,
-        UrlError: From<R::Error>,
-    {
+    ) -> UploadTask {
         let handler = Handler::Data(Box::new(handler));
-        UploadTask::of(Task::of(self.resumed_upload(resume_data, Style::Handler, Some(handler))))
+        UploadTask::of(Task::of(self.resumed_upload(data, Style::Handler, Some(handler))))
     }
 
-    /// Goes on with an upload: a future of body and response.
-    #[doc(alias = "upload(resumeFrom:delegate:)")]
-    pub fn resume_upload<R>(&self, resume_data: R) -> Upload
-    where
-        R: TryInto<ResumeData>,
-        UrlError: From<R::Error>,
-    {
-        Upload::new(self.resumed_upload(resume_data, Style::Future, None))
+    /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data): a future of body and response.
+    pub fn upload_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Upload {
+        Upload::new(self.resumed_upload(data, Style::Future, None))
     }
 
-    fn resumed_upload<R>(&self, resume_data: R, style: Style, handler: Option<Handler>) -> Arc<Core>
-    where
-        R: TryInto<ResumeData>,
-        UrlError: From<R::Error>,
-    {
-        match resume_data.try_into().map_err(UrlError::from).and_then(open_resume_data) {
-            Ok((request, point)) => {
-                let core = self.core(Ok(request), Kind::Upload, style, handler);
-                core.take_up(point);
-                core
-            }
-            Err(error) => self.core(Err(error), Kind::Upload, style, handler),
+    fn resumed_upload(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Core> {
+        let (request, point) = match data.try_into().map_err(Into::into).and_then(open_resume_data) {
+            Ok((request, point)) => (Ok(request), Some(point)),
+            Err(error) => (Err(error), None),
+        };
+        let core = Core::new(&self.0.roster, request, Kind::Upload, style, handler);
+        if let Some(point) = point {
+            core.take_up(point);
         }
+        self.created(core)
     }
 }
 

@@ -6,6 +6,7 @@ mod faults;
 mod later;
 mod limits;
 mod places;
+mod streams;
 
 use std::sync::mpsc;
 

@@ -26,7 +26,7 @@ use crate::store::{UploadRecord, UploadRecords};
 #[derive(Default)]
 pub(in super::super) struct Resuming {
     /// Where it begins, if not at its target.
-    start: Option<UploadPoint>,
+    start: Option<Box<UploadPoint>>,
     /// Where the server has it.
     point: Option<UploadPoint>,
     record: Option<Arc<UploadRecord>>,
@@ -37,14 +37,16 @@ pub(in super::super) struct Resuming {
 impl UploadTask {
     /// Cancels the task and gives what is needed to go on later with
     /// [`upload_task_with_resume_data`](crate::UrlSession::upload_task_with_resume_data). `None` if the upload cannot be
-    /// resumed: the server has not said that it can, or the task is over.
+    /// resumed: the server has not said that it can, the body is a form, or the task is over.
+    ///
+    /// The task is cancelled at once, whether or not the future is awaited. The server keeps what it has.
     ///
     /// Resume data of an upload from memory holds what the server does not have yet of it; that of a file names the file,
     /// which must stay as it is.
     #[doc(alias = "cancel(byProducingResumeData:)")]
     #[doc(alias = "cancelByProducingResumeData()")]
-    pub async fn cancel_by_producing_resume_data(&self) -> Option<ResumeData> {
-        self.core().stop_for_later()
+    pub fn cancel_by_producing_resume_data(&self) -> impl Future<Output = Option<ResumeData>> + Send + use<> {
+        std::future::ready(self.core().stop_for_later())
     }
 
     /// As [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data); `handler` is called on the delegate
@@ -87,7 +89,7 @@ impl Core {
         }
         let mut live = self.live();
         let resuming = live.resuming();
-        (resuming.start, resuming.point) = (Some(point.clone()), Some(point));
+        (resuming.start, resuming.point) = (Some(Box::new(point.clone())), Some(point));
     }
 
     /// See [`Ask::upload`](crate::load::Ask::upload).
@@ -124,7 +126,8 @@ impl Core {
             let files = (was.http_body_stream().and_then(BodyStream::file), file_of(&request));
             files.0.is_some() && files.0 == files.1
         };
-        if let Some((was, point)) = found.filter(|(was, _)| same_file(was))
+        let is_kept = |point: &UploadPoint| point.expires.is_none_or(|end| now < end);
+        if let Some((was, point)) = found.filter(|(was, point)| same_file(was) && is_kept(point))
             && was.http_method() == request.http_method()
         {
             self.take_up(point);
@@ -155,24 +158,18 @@ impl Core {
         self.live().upload.as_ref().is_some_and(|resuming| resuming.record.is_some())
     }
 
-    /// Has the upload gone on from a point since it ended with this error?
+    /// The error, with what the upload can go on with.
     pub(in super::super) fn with_leftovers(self: &Arc<Self>, error: UrlError) -> UrlError {
         if !matches!(self.kind, Kind::Upload)
             || error.code() == UrlErrorCode::Cancelled
             || error.has_resume_data()
-            || self.live().upload.as_ref().is_none_or(|resuming| resuming.point.is_none())
         {
             return error;
         }
-        let (request, point) = {
-            let live = self.live();
-            let point = live.upload.as_ref().and_then(|resuming| resuming.point.clone());
-            (live.current.clone(), point)
-        };
-        match (request, point) {
+        match self.leftovers() {
             // The body may be long: it is copied for whoever asks.
-            (Some(request), Some(point)) => error.with_resume_data_later(move || seal(&request, &point)),
-            _ => error,
+            Some((request, point)) => error.with_resume_data_later(move || seal(&request, &point)),
+            None => error,
         }
     }
 
@@ -187,11 +184,19 @@ impl Core {
         Some((live.upload.as_ref()?.record.clone()?, live.original.clone()?))
     }
 
-    fn resume_data(&self) -> Option<ResumeData> {
+    /// The request and where it is; nothing of bodies that resume data cannot hold or name.
+    fn leftovers(&self) -> Option<(Arc<UrlRequest>, UploadPoint)> {
         let live = self.live();
         let (point, request) = (live.upload.as_ref()?.point.clone()?, live.current.clone()?);
-        drop(live);
-        Some(seal(&request, &point))
+        let can_be_had = match request.body() {
+            HttpBody::Stream(stream) => stream.is_of_delegate() || stream.file().is_some(),
+            HttpBody::None | HttpBody::Data(_) => true,
+        };
+        can_be_had.then_some((request, point))
+    }
+
+    fn resume_data(&self) -> Option<ResumeData> {
+        self.leftovers().map(|(request, point)| seal(&request, &point))
     }
 
     fn stop_for_later(self: &Arc<Self>) -> Option<ResumeData> {

@@ -176,7 +176,7 @@ fn pauses_grow_until_the_upload_fails_with_what_it_can_go_on_with() {
         let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap_err();
         assert!(error.to_string().contains("503"), "{error}");
         let data = error.resume_data().unwrap();
-        let (data, _) = session.resume_upload(data).wait().unwrap();
+        let (data, _) = session.upload_resume_from(data).wait().unwrap();
         assert_eq!(text(&data), format!("took {LENGTH} bytes"));
         assert!(server.content(0) == body());
         assert_eq!(server.lines().last().unwrap(), "PATCH /uploads/0 ?1 @100000 200000 bytes");

@@ -104,7 +104,7 @@ fn a_failed_upload_leaves_resume_data_with_its_error_in_every_style() {
             assert_eq!(error.resume_failure(), Some(ResumeFailure::Refused));
             let data = error.resume_data().unwrap();
             if at < 3 {
-                session.resume_upload(data).wait().unwrap();
+                session.upload_resume_from(data).wait().unwrap();
                 assert!(server.content(at) == body());
             }
         }
@@ -124,11 +124,11 @@ fn a_file_that_changed_is_not_gone_on_with() {
         let data = cancelled(&task).unwrap();
         assert!(!data.as_bytes().windows(50).any(|part| part == &body()[..50]), "a file is named, not held");
         File::options().write(true).open(&file).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let error = session.resume_upload(data.clone()).wait().unwrap_err();
+        let error = session.upload_resume_from(data.clone()).wait().unwrap_err();
         assert_eq!(error.resume_failure(), Some(ResumeFailure::SourceChanged));
         assert!(error.to_string().contains("has changed since its upload began"), "{error}");
         fs::remove_file(&file).unwrap();
-        let error = session.resume_upload(data).wait().unwrap_err();
+        let error = session.upload_resume_from(data).wait().unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::FileDoesNotExist);
         assert_eq!(server.lines().len(), 2);
         gate.release();
@@ -155,7 +155,7 @@ fn resume_data_of_an_upload_that_is_gone_says_so() {
         assert!(gate.wait_reached(PATIENCE));
         let data = cancelled(&task).unwrap();
         server.forget(410);
-        let error = session.resume_upload(data).wait().unwrap_err();
+        let error = session.upload_resume_from(data).wait().unwrap_err();
         assert_eq!(error.resume_failure(), Some(ResumeFailure::Expired));
         gate.release();
     });

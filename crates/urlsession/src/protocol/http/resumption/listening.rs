@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 use urlsession_proto::resumable_upload::{Dialect, Limits, Part, Stop, UploadFields};
 
-use super::requests::location;
+use super::requests::{is_same_place, location};
 use crate::env::Clock;
 use crate::load::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
 use crate::message::{
@@ -85,7 +85,7 @@ impl<'a> Listening<'a> {
     }
 
     /// An earlier upload goes on.
-    pub(super) fn take_up(&self, point: UploadPoint) {
+    pub(super) fn take_up(&self, point: Box<UploadPoint>) {
         let mut state = self.state();
         state.is_announced = true;
         (state.dialect, state.offset, state.length) = (point.dialect, point.offset, point.length);
@@ -184,7 +184,7 @@ impl<'a> Listening<'a> {
     }
 
     fn may_use(&self, url: &Url) -> bool {
-        self.allows_other_origins || url.origin() == self.target.origin()
+        self.allows_other_origins || is_same_place(self.target, url)
     }
 
     fn tell(&self, state: MutexGuard<'_, State>) {
@@ -213,7 +213,9 @@ impl<'a> Listening<'a> {
                 return;
             }
             // §4.4: on appends there is no `Location`.
-            let named = if sending.is_creation { location(self.target, &head.fields) } else { None };
+            // What was sent may have gone by TLS to a host that wants it.
+            let base = response.url().unwrap_or(self.target);
+            let named = if sending.is_creation { location(base, &head.fields) } else { None };
             if sending.is_creation && named.is_some() {
                 state.is_announced = true;
             }
@@ -236,7 +238,9 @@ impl Ask for Listening<'_> {
             let mut state = self.state();
             let State { request: Some(sending), told, .. } = &mut *state else { return };
             sending.sent += bytes;
-            let new = (sending.at + sending.sent).saturating_sub(*told);
+            // Sent again, after a challenge, it counts once.
+            let end = sending.part.length.map_or(u64::MAX, |length| sending.at + length);
+            let new = (sending.at + sending.sent).min(end).saturating_sub(*told);
             *told += new;
             new
         };
@@ -273,7 +277,8 @@ impl Ask for Listening<'_> {
 
     /// Of the part that is being sent.
     fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
-        let (at, part) = self.state().request.as_ref().map_or((0, None), |sending| (sending.at, Some(sending.part)));
+        let (at, part) =
+            self.state().request.as_ref().map_or((0, None), |sending| (sending.at, Some(sending.part)));
         Box::pin(async move {
             let rest = self.ask.new_body_from(at + offset).await?;
             match part.filter(|part| !part.is_last).and_then(|part| part.length) {

@@ -13,15 +13,12 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
     request.set_url(Some(url.clone()));
     request.set_method(method);
     request.remove_http_body();
-    let is_foreign = target.url().is_none_or(|target| target.origin() != url.origin());
+    let is_foreign = target.url().is_none_or(|target| !is_same_place(target, url));
     let unfit = |name: &str| {
         let is_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
         let is_condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("if-"));
         let is_one = |known: &&str| known.eq_ignore_ascii_case(name);
-        is_content
-            || is_condition
-            || UNFIT.iter().any(|n| is_one(n))
-            || is_foreign && SECRET.iter().any(|n| is_one(n))
+        is_content || is_condition || UNFIT.iter().any(is_one) || is_foreign && SECRET.iter().any(is_one)
     };
     let names = request.all_http_header_fields().iter().map(|(name, _)| name.to_owned());
     for name in names.filter(|name| unfit(name)).collect::<Vec<_>>() {
@@ -38,6 +35,11 @@ pub(super) fn may_create(request: &UrlRequest) -> bool {
         && !request.body().is_empty()
         && !has_trailers(request.body())
         && !OWN.iter().any(|name| fields.contains(name))
+}
+
+/// The length of the body, if it is known: a stream's may be announced by `Content-Length` (Apple: *httpBodyStream*).
+pub(super) fn length(request: &UrlRequest) -> Option<u64> {
+    request.body().length().or_else(|| request.value("content-length")?.trim().parse().ok())
 }
 
 /// Trailers speak of a whole body, and a part has none.
@@ -80,6 +82,15 @@ pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<Ht
             }))
         }
     }
+}
+
+/// Is it the same origin, or the same host by TLS, to which it may have asked to be spoken (RFC 6797 §8.3)?
+pub(super) fn is_same_place(target: &Url, url: &Url) -> bool {
+    let ports = (target.port_or_known_default(), url.port_or_known_default());
+    let is_upgraded = (target.scheme(), url.scheme()) == ("http", "https")
+        && target.host() == url.host()
+        && (ports.0 == ports.1 || ports == (Some(80), Some(443)));
+    is_upgraded || target.origin() == url.origin()
 }
 
 /// The URL in `Location`, if it is one of HTTP.
