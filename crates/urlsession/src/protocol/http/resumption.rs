@@ -86,7 +86,7 @@ impl<N: Layer> Resumption<N> {
             }
             Uploading::From(point) => {
                 (upload.base, upload.best) = (point.base, point.offset);
-                listening.take_up(point);
+                listening.take_up(*point);
                 Step::Ask { after_pause: false }
             }
         };

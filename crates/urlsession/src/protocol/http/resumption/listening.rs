@@ -85,7 +85,7 @@ impl<'a> Listening<'a> {
     }
 
     /// An earlier upload goes on.
-    pub(super) fn take_up(&self, point: Box<UploadPoint>) {
+    pub(super) fn take_up(&self, point: UploadPoint) {
         let mut state = self.state();
         state.is_announced = true;
         (state.dialect, state.offset, state.length) = (point.dialect, point.offset, point.length);
