@@ -37,6 +37,8 @@ mod proxies;
 mod publisher;
 mod redirects;
 mod requests;
+mod resume_downloads;
+mod resume_files;
 mod reuse;
 mod session;
 mod state;
