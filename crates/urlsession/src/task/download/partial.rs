@@ -66,6 +66,9 @@ impl Names {
         new.push(".new");
         let mut options = OpenOptions::new();
         // The lock on the partial file is the one on these, too.
+        // A URL may be a secret.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = open(Path::new(&new), options.write(true).create(true).truncate(true))?;
         file.write_all(data.as_bytes())?;
         file.sync_data()?;
