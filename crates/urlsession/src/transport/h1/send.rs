@@ -23,9 +23,17 @@ impl Connection {
     ) -> Poll<Result<()>> {
         while self.write_error.is_none() {
             if self.out_at == self.out.len() && self.chunk.is_empty() {
-                match ready!(self.poll_next_chunk(cx))? {
-                    true => continue,
-                    false => break,
+                match self.poll_next_chunk(cx)? {
+                    Poll::Ready(true) => continue,
+                    Poll::Ready(false) => break,
+                    // What there is need not wait for what is still being made.
+                    Poll::Pending => {
+                        match Pin::new(&mut self.stream).poll_flush(cx) {
+                            Poll::Ready(Err(error)) => self.write_error = Some(error),
+                            _ => return Poll::Pending,
+                        }
+                        break;
+                    }
                 }
             }
             match ready!(self.poll_write_some(cx)) {
