@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
-pub(crate) use file::{read_at, read_held};
+pub(crate) use file::{read_at, read_held, read_held_into, read_some};
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;

@@ -10,6 +10,7 @@ mod fields;
 mod file_body;
 mod property;
 mod protection_space;
+mod recycled;
 mod request;
 mod response;
 mod server_trust;

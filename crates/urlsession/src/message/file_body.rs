@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::env::{read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 pub(super) struct FileBody {
@@ -33,7 +34,7 @@ impl FileBody {
     }
 
     /// From its beginning.
-    pub(super) fn reader(&self) -> impl Read + Send + 'static {
+    pub(super) fn reader(&self) -> Reader {
         let Self { path, length, modified } = self;
         Reader { path: path.clone(), length: *length, modified: *modified, left: *length, file: None }
     }
@@ -49,12 +50,23 @@ fn unreadable(path: &Path, error: io::Error) -> UrlError {
 }
 
 /// Opens the file with its first read, and looks at it again with its last.
-struct Reader {
+pub(super) struct Reader {
     path: PathBuf,
     length: u64,
     modified: Option<SystemTime>,
     left: u64,
     file: Option<File>,
+}
+
+impl Reader {
+    /// What the kernel has in memory, without waiting; `None` if somebody should wait for it.
+    pub(super) fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
+        // The last bytes are not handed over without another look at the file.
+        let room = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_held_into(self.file.as_ref()?, self.length - self.left, &mut buf[..room])?;
+        self.left -= n as u64;
+        Some(n)
+    }
 }
 
 impl Read for Reader {
@@ -67,7 +79,8 @@ impl Read for Reader {
                 self.file.insert(file)
             }
         };
-        let n = file.take(self.left).read(buf)?;
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_some(file, &mut buf[..room], self.length - self.left)?;
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {

@@ -66,6 +66,7 @@ pub(super) async fn handshake(
     place: &Place,
 ) -> Result<Handle> {
     let (counts, updates) = (Arc::new(Counts::default()), Arc::new(Updates::default()));
+    let owes_flush = Arc::new(AtomicBool::new(false));
     let (send, connection) = Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -73,7 +74,7 @@ pub(super) async fn handshake(
         .max_header_list_size(HEADER_LIST)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_push(false)
-        .handshake::<_, Bytes>(Tap::new(stream, counts.clone(), updates.clone()))
+        .handshake::<_, Bytes>(Tap::new(stream, counts.clone(), updates.clone(), owes_flush.clone()))
         .await
         .map_err(connection_error)?;
     let authority = match origin.port {
@@ -88,7 +89,11 @@ pub(super) async fn handshake(
         // Every exchange hears of the error by itself.
         let _ = poll_fn(|cx| {
             driven.0.updates.watch(cx.waker());
-            connection.as_mut().poll(cx)
+            let poll = connection.as_mut().poll(cx);
+            if poll.is_pending() && owes_flush.load(Relaxed) {
+                cx.waker().wake_by_ref();
+            }
+            poll
         })
         .await;
         drop(driven);
