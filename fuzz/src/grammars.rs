@@ -14,7 +14,9 @@ use urlsession_proto::http1::{
 use urlsession_proto::lines::LineSplitter;
 use urlsession_proto::multipart::{MultipartSplitter, Piece};
 use urlsession_proto::utf8::Utf8Decoder;
-use urlsession_proto::{caching, coding, cookie, data_url, date, disposition, field, hsts, method, mime};
+use urlsession_proto::{
+    caching, coding, cookie, data_url, date, digest_fields, disposition, field, hsts, method, mime, range,
+};
 
 pub(crate) struct Grammar {
     pub(crate) name: &'static str,
@@ -167,6 +169,27 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
             b"42, 042, 18446744073709551615",
             b"Accept, Accept-Language, *",
             b"conTent-lenGTH",
+        ],
+    },
+    Grammar {
+        name: "range",
+        growth: 4,
+        read: ranges,
+        corpus: &[
+            b"bytes 500-999/1000",
+            b"bytes */1000",
+            b"bytes 0-18446744073709551614/*",
+            b"\"strong\"",
+            b"Sun, 06 Nov 1994 08:49:37 GMT",
+        ],
+    },
+    Grammar {
+        name: "digest-fields",
+        growth: 1,
+        read: digests,
+        corpus: &[
+            b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:, md5=:AAAA:;x=1, a=(1 2)",
+            b"sha-512=3, sha-256=10, unixsum=0",
         ],
     },
     Grammar {
@@ -427,6 +450,42 @@ fn fields(input: &[u8]) -> Told {
     let codings = coding::content_codings(&head).map(|codings| codings.len());
     let framing = response_framing(&Method::GET, StatusCode::OK, Version::HTTP_11, &head).is_ok();
     Told::new(members, (method, format!("{alive:?}").len(), codings, framing))
+}
+
+fn ranges(input: &[u8]) -> Told {
+    let found = range::ContentRange::parse(&String::from_utf8_lossy(input));
+    let Ok(value) = HeaderValue::from_bytes(input) else { return Told::new(0, 0) };
+    let mut head = HeaderMap::new();
+    for name in [header::ETAG, header::LAST_MODIFIED, header::CONTENT_RANGE, header::CONTENT_LENGTH] {
+        head.insert(name, value.clone());
+    }
+    head.insert(header::DATE, HeaderValue::from_static("Fri, 31 Dec 9999 23:59:59 GMT"));
+    let validators = range::Validators::of(&head, 0);
+    let mut shape = (found.is_some(), validators.etag.is_some(), validators.date.is_some(), 0);
+    head.remove(header::CONTENT_LENGTH);
+    head.remove(header::ETAG);
+    for (bytes, complete) in [(0, None), (500, Some(1000)), (1000, Some(1000)), (u64::MAX, None)] {
+        let have = range::Have { bytes, complete, validators: &validators };
+        for status in [StatusCode::OK, StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE] {
+            let verdict = range::verdict(&have, range::Condition::Etag, status, &head);
+            if let range::Verdict::Append { at, end, complete } = verdict {
+                assert!(at <= bytes && at < end && end >= bytes && complete.is_none_or(|all| end <= all));
+                shape.3 += 1;
+            }
+        }
+    }
+    Told::new(validators.etag.map_or(0, |tag| tag.len()), shape)
+}
+
+fn digests(input: &[u8]) -> Told {
+    let Ok(value) = HeaderValue::from_bytes(input) else { return Told::new(0, 0) };
+    let mut head = HeaderMap::new();
+    head.insert("repr-digest", value.clone());
+    head.insert("want-repr-digest", value);
+    let said = digest_fields::repr_digest(&head);
+    assert!(said.iter().all(|(algorithm, digest)| digest.len() == algorithm.len()));
+    let bytes = said.iter().map(|(_, digest)| digest.len()).sum();
+    Told::new(bytes, (said.len(), digest_fields::want_repr_digest(&head).is_some()))
 }
 
 fn ntlm_challenge(input: &[u8]) -> Told {

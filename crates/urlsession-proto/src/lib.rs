@@ -13,6 +13,8 @@
 //! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`cookie`] | `Set-Cookie`, its dates, and where a cookie goes (RFC 6265bis) |
+//! | [`range`] | Ranges of bytes, and what an answer to them means (RFC 9110 §14) |
+//! | [`digest_fields`] | `Repr-Digest`, `Want-Repr-Digest` (RFC 9530) |
 //! | [`hsts`] | `Strict-Transport-Security` (RFC 6797) |
 //! | [`mime`] | `Content-Type` (RFC 9110 §8.3) and file extensions |
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
@@ -46,6 +48,7 @@ pub mod coding;
 pub mod cookie;
 pub mod data_url;
 pub mod date;
+pub mod digest_fields;
 pub mod disposition;
 pub mod field;
 pub mod hsts;
@@ -55,4 +58,5 @@ pub mod method;
 pub mod mime;
 pub mod multipart;
 pub mod priority;
+pub mod range;
 pub mod utf8;

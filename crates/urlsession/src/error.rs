@@ -32,7 +32,7 @@ struct Inner {
     url: Option<Url>,
     detail: Cow<'static, str>,
     /// What the rooms above know more of it: values of types this room does not know.
-    attached: Option<Arc<dyn Any + Send + Sync>>,
+    attached: Vec<Arc<dyn Any + Send + Sync>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -49,7 +49,7 @@ impl UrlError {
             unavailable: None,
             url: None,
             detail,
-            attached: None,
+            attached: Vec::new(),
             source: None,
         }))
     }
@@ -123,14 +123,14 @@ impl UrlError {
         self.edit(|inner| inner.unavailable = Some(reason))
     }
 
-    /// Keeps a value with the error; one of each error.
+    /// Keeps a value with the error; of several of one type the last counts.
     pub(crate) fn attach(self, value: impl Any + Send + Sync) -> Self {
-        self.edit(|inner| inner.attached = Some(Arc::new(value)))
+        self.edit(|inner| inner.attached.push(Arc::new(value)))
     }
 
-    /// The value kept with the error, if it is one of these.
+    /// The value of this type that is kept with the error.
     pub(crate) fn attached<T: Any>(&self) -> Option<&T> {
-        self.0.attached.as_deref()?.downcast_ref()
+        self.0.attached.iter().rev().find_map(|value| (**value).downcast_ref())
     }
 
     pub(crate) fn replay(&self) -> Replay {

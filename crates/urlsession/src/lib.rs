@@ -48,7 +48,8 @@ pub use crate::load::{
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, CachedUrlResponse, HeaderFields, HttpBody, HttpCookie,
     HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, NetworkServiceType, StoragePolicy, UrlRequest, UrlResponse,
+    InvalidHeaderField, NetworkServiceType, ResumeData, ResumeFailure, StoragePolicy, UrlRequest,
+    UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
@@ -57,7 +58,7 @@ pub use crate::message::{
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::{HstsStorage, HttpCookieChanges, HttpCookieStorage, UrlCache, UrlCredentialStorage};
 pub use crate::task::{
-    Answer, AsyncBytes, BytesRequest, Changes, Characters, Data, DataTask, DelegateQueue,
+    Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,
     Job, Lines, PersistError, Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition,
     StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,

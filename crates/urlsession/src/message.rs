@@ -13,6 +13,7 @@ mod protection_space;
 mod recycled;
 mod request;
 mod response;
+mod resume_data;
 mod server_trust;
 
 pub use body_stream::BodyStream;
@@ -29,4 +30,6 @@ pub use protection_space::{
 pub use request::{Attribution, CachePolicy, HttpBody, IntoUrlRequest, NetworkServiceType, UrlRequest};
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
+pub use resume_data::{ResumeData, ResumeFailure};
+pub(crate) use resume_data::{ResumeFields, ResumeKind, unusable};
 pub use server_trust::ServerTrust;

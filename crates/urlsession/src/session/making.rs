@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::UrlSession;
 use super::publisher::DataTaskPublisher;
-use crate::error::Result;
-use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
+use crate::error::{Result, UrlError};
+use crate::message::{IntoUrlRequest, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
-    BytesRequest, Core, Data, DataTask, Download, DownloadTask, DownloadedFile, Handler, Kind, Payload,
-    Style, Task, Upload, UploadTask, to_upload,
+    BytesRequest, Core, Data, DataTask, Download, DownloadTask, DownloadedFile, Handler, Kind, Orders,
+    Payload, Style, Task, Upload, UploadTask, to_upload,
 };
 
 /// Data tasks.
@@ -151,6 +151,42 @@ impl UrlSession {
         DownloadTask::of(self.task(request.into_url_request(), Kind::Download, Some(handler)))
     }
 
+    /// A download that goes on where another stopped: with its request, without the secrets that were in it, to its
+    /// destination, if it had one. Created suspended. It tells the delegate what it could keep by
+    /// [`did_resume_at_offset`](crate::TaskDelegate::did_resume_at_offset).
+    ///
+    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails with
+    /// [`UnsupportedUrl`](crate::UrlErrorCode::UnsupportedUrl) when it is resumed;
+    /// [`resume_failure`](crate::UrlError::resume_failure) says why. Where the server or the file has changed meanwhile
+    /// it begins anew. Resume data may be used again: a task of it that is running makes another one fail with
+    /// [`CannotOpenFile`](crate::UrlErrorCode::CannotOpenFile), and after it has come to its end another begins anew.
+    #[doc(alias = "downloadTask(withResumeData:)")]
+    pub fn download_task_with_resume_data(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+    ) -> DownloadTask {
+        DownloadTask::of(Task::of(self.resumed(data, Style::Delegate, None)))
+    }
+
+    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data), with a handler as
+    /// [`download_task_with_handler`](Self::download_task_with_handler) has it.
+    #[doc(alias = "downloadTask(withResumeData:completionHandler:)")]
+    pub fn download_task_with_resume_data_with_handler(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        handler: impl FnOnce(Result<(DownloadedFile, UrlResponse)>) + Send + 'static,
+    ) -> DownloadTask {
+        let handler = Handler::File(Box::new(handler));
+        DownloadTask::of(Task::of(self.resumed(data, Style::Handler, Some(handler))))
+    }
+
+    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data): a future of the file and the
+    /// response, which is of the rest: 206, with a `Content-Range`; or 416, if it turned out that nothing was missing.
+    #[doc(alias = "download(resumeFrom:delegate:)")]
+    pub fn download_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Download {
+        Download::new(self.resumed(data, Style::Future, None))
+    }
+
     /// Loads to a file: a future of a temporary file and the response.
     #[doc(alias = "download(for:delegate:)")]
     #[doc(alias = "download(from:delegate:)")]
@@ -178,7 +214,27 @@ impl UrlSession {
         style: Style,
         handler: Option<Handler>,
     ) -> Arc<Core> {
-        let core = Core::new(&self.0.roster, request, kind, style, handler);
+        self.created(Core::new(&self.0.roster, request, kind, style, handler))
+    }
+
+    fn resumed(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Core> {
+        let (request, orders) = match data.try_into().map_err(Into::into).and_then(Orders::resuming) {
+            Ok((request, orders)) => (Ok(request), Some(orders)),
+            Err(error) => (Err(error), None),
+        };
+        let core = Core::new(&self.0.roster, request, Kind::Download, style, handler);
+        if let Some(orders) = orders {
+            core.set_orders(orders);
+        }
+        self.created(core)
+    }
+
+    fn created(&self, core: Arc<Core>) -> Arc<Core> {
         if let Some(delegate) = self.0.roster.delegate() {
             delegate.did_create_task(&Task::of(core.clone()));
         }

@@ -69,7 +69,7 @@ async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)
     let mut governor = Box::pin(Governor::new(core.clone(), place.clone()));
     let mut notes = run::Notes::new(&core);
     let result = {
-        let mut load = std::pin::pin!(run::load(&core, &place, &mut notes.log));
+        let mut load = std::pin::pin!(run::load(&core, &place, &mut notes.log, None));
         poll_fn(|cx| governor.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
     };
     match result {

@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use super::delegate::TaskDelegate;
-use super::destination::DownloadDestination;
+use super::download::Orders;
 use super::kind::Kind;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
@@ -74,6 +74,11 @@ impl Report {
         self.is_on_its_way.swap(true, AcqRel)
     }
 
+    /// Counts from here on: what is before it is nothing new.
+    pub(super) fn begin_from(&self, count: u64) {
+        self.reported.store(count, Relaxed);
+    }
+
     /// What is new, and the total.
     pub(super) fn end(&self, count: &AtomicU64) -> (u64, u64) {
         self.is_on_its_way.store(false, Relaxed);
@@ -101,7 +106,7 @@ pub(super) struct Live {
     pub(super) prefers_incremental_delivery: bool,
     pub(super) hints: Hints,
     /// Of a download.
-    pub(super) destination: Option<Box<DownloadDestination>>,
+    pub(super) orders: Option<Box<Orders>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
     pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
     handler: Option<Handler>,
@@ -173,7 +178,7 @@ impl Core {
                     description: None,
                     prefers_incremental_delivery,
                     hints: Hints::default(),
-                    destination: None,
+                    orders: None,
                     delegate: None,
                     session_delegate,
                     handler,
@@ -281,7 +286,7 @@ impl Core {
                 description: live.description.clone(),
                 prefers_incremental_delivery: false,
                 hints: live.hints,
-                destination: None,
+                orders: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
                 handler: None,
@@ -348,10 +353,15 @@ impl Core {
             return Completed(None);
         }
         live.error = error;
+        let takers = live.orders.as_mut().map(|orders| orders.take_takers());
         // Whoever polls the load is the one that completes it: it is let go, not woken.
         let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
         drop(load);
+        // There is nothing to be resumed.
+        for taker in takers.into_iter().flatten() {
+            self.roster.queue.add(move || taker(None));
+        }
         watchers.into_iter().for_each(Waker::wake);
         Completed(Some(self.clone()))
     }

@@ -198,6 +198,17 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
+    /// A download goes on with what was here already: `offset` bytes that need not be loaded again; 0 if it had to begin
+    /// anew, and [`DownloadTask::resume_failure`] says why. `expected_total_bytes` is the length of the whole, if that is
+    /// known. Called once, when the server has answered, before any [`did_write_data`](Self::did_write_data), whose totals
+    /// count from the offset. Not called if nothing was here.
+    #[doc(alias = "urlSession(_:downloadTask:didResumeAtOffset:expectedTotalBytes:)")]
+    fn did_resume_at_offset(&self, task: &DownloadTask, offset: u64, expected_total_bytes: Option<u64>) {
+        if let Some((next, task)) = task.next_delegate() {
+            next.did_resume_at_offset(&DownloadTask::of(task), offset, expected_total_bytes);
+        }
+    }
+
     /// The download is complete, in the file at `location`. Unless it has a
     /// [destination](DownloadTask::set_destination), open it or move it away in this call: it is removed when the call
     /// returns. [`did_complete`](Self::did_complete) follows.

@@ -1,43 +1,64 @@
-//! `DownloadDestination`: where a download is to be, named before it begins; and its way there.
+//! `DownloadDestination`: where a download is to be, named before it begins; and the step that puts it there.
 //!
-//! The file is written beside its place, under a name of its own, and published whole: nobody ever sees half of it.
+//! The file is written beside its place, under a name of its own, and published whole: nobody ever sees half of it. What
+//! is kept of it meanwhile, and how it is resumed, is the download's business.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempPath;
+
 use super::downloaded_file::DownloadedFile;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::ResumeFields;
 
 /// Where a download is to be. A path is the file itself; by default it must not be there yet.
 ///
 /// The file is complete and on disk (`fsync`, with its folder on Unix) before it appears under its name. Not of Apple's.
+///
+/// # Resuming
+///
+/// A download that stops before it is whole goes on where it was when the same URL is downloaded to the same destination
+/// again: after a failure, a cancellation, and after the process was killed or the machine lost power. Until then two
+/// files are beside the destination: `.NAME.urlsession-part`, what is already here, and `.NAME.urlsession-note`, what it
+/// is resumed by, written at least about every second and never ahead of what is on disk. `NAME` is the name of the file;
+/// in a folder it is a hash of the URL. Both go away when the file is whole, and when the server has something else now;
+/// an application that gives up removes them, or downloads to that place
+/// [`without_resuming`](Self::without_resuming).
+///
+/// It is resumed only if it was a `GET` with an uncoded answer and a strong validator (RFC 9110 §13.1.5), and if the
+/// partial file is still as it was left. Else it begins anew;
+/// [`DownloadTask::resume_failure`](crate::DownloadTask::resume_failure) then says why. If the server refuses (403, 404,
+/// 503 …), the task fails and what is here is kept. While one task or process writes the partial file, others that want
+/// the same file download it for themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadDestination {
     path: PathBuf,
     /// Is the path a folder, in which the response names the file?
     is_folder: bool,
     existing: Existing,
+    resumes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Existing {
-    Fail,
-    Overwrite,
-    UniqueName,
+    Fail = 0,
+    Overwrite = 1,
+    UniqueName = 2,
 }
 
 impl DownloadDestination {
     /// This file, in a folder that is there.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_folder: false, existing: Existing::Fail }
+        Self { path: path.into(), is_folder: false, existing: Existing::Fail, resumes: true }
     }
 
     /// A file in this folder, with the name that the response suggests
     /// ([`suggested_filename`](crate::UrlResponse::suggested_filename), which never leads out of the folder).
     pub fn in_folder(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_folder: true, existing: Existing::Fail }
+        Self { path: path.into(), is_folder: true, existing: Existing::Fail, resumes: true }
     }
 
     /// Replaces a file that is there, at once and whole.
@@ -52,6 +73,135 @@ impl DownloadDestination {
     pub fn with_unique_name(mut self) -> Self {
         self.existing = Existing::UniqueName;
         self
+    }
+
+    /// Neither goes on with what an earlier download left nor leaves anything when it stops.
+    #[must_use]
+    pub fn without_resuming(mut self) -> Self {
+        self.resumes = false;
+        self
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn is_folder(&self) -> bool {
+        self.is_folder
+    }
+
+    pub(super) fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    /// Fails if it can be known that publishing will.
+    pub(super) fn check(&self, suggested: &str) -> Result<()> {
+        let target = self.target(suggested);
+        if target.is_dir() {
+            let detail = format!("{} is a directory; name a file in it, or use in_folder", target.display());
+            return Err(UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail));
+        }
+        if self.existing == Existing::Fail && target.symlink_metadata().is_ok() {
+            return Err(is_there(&target));
+        }
+        Ok(())
+    }
+
+    /// A file of a name of its own, beside the target.
+    pub(super) fn draft(&self, suggested: &str) -> Result<(File, TempPath)> {
+        let target = self.target(suggested);
+        let folder = folder_of(&target);
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".urlsession-").suffix(".part");
+        // What is published has the permissions of any other file (less the umask).
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        Ok(builder.tempfile_in(folder).map_err(|error| cannot_create(folder, error))?.into_parts())
+    }
+
+    /// That no partial file can be made beside the target.
+    pub(super) fn cannot_create(&self, suggested: &str, error: io::Error) -> UrlError {
+        cannot_create(folder_of(&self.target(suggested)), error)
+    }
+
+    /// Blocks until the file is on disk under its name. With the file if it cannot be: nothing is lost.
+    pub(super) fn publish(
+        &self,
+        suggested: &str,
+        file: &File,
+        path: TempPath,
+        length: u64,
+    ) -> Result<DownloadedFile, (UrlError, TempPath)> {
+        let target = self.target(suggested);
+        if let Err(error) = file.sync_all() {
+            let detail = "the downloaded file could not be written to disk";
+            let error =
+                UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error);
+            return Err((error, path));
+        }
+        let target = self.persist(target, path).map_err(|(target, error, path)| {
+            let error = match error.kind() {
+                io::ErrorKind::AlreadyExists => is_there(&target),
+                _ => {
+                    let detail = format!("the downloaded file could not be moved to {}", target.display());
+                    UrlError::new(UrlErrorCode::CannotMoveFile, Phase::Disk, detail).with_source(error)
+                }
+            };
+            (error, path)
+        })?;
+        // The name itself is in the folder. Where folders cannot be synchronised, there is nothing to be done.
+        #[cfg(unix)]
+        let _ = File::open(folder_of(&target)).and_then(|folder| folder.sync_all());
+        Ok(DownloadedFile::published(target, length))
+    }
+
+    fn persist(&self, target: PathBuf, path: TempPath) -> Result<PathBuf, (PathBuf, io::Error, TempPath)> {
+        let persisted = match self.existing {
+            Existing::Overwrite => path.persist(&target),
+            Existing::Fail => path.persist_noclobber(&target),
+            Existing::UniqueName => {
+                let mut path = path;
+                for name in (1..=MOST_NAMES).map(|number| numbered(&target, number)) {
+                    match path.persist_noclobber(&name) {
+                        Ok(()) => return Ok(name),
+                        Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => {
+                            path = failure.path;
+                        }
+                        Err(failure) => return Err((name, failure.error, failure.path)),
+                    }
+                }
+                return Err((target, io::ErrorKind::AlreadyExists.into(), path));
+            }
+        };
+        match persisted {
+            Ok(()) => Ok(target),
+            Err(failure) => Err((target, failure.error, failure.path)),
+        }
+    }
+
+    /// As fields of resume data. A path that is no UTF-8 is written with replacements where it cannot be written as it is.
+    pub(super) fn write(&self, out: &mut ResumeFields, first: u8) {
+        // A process may change its folder meanwhile.
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        #[cfg(unix)]
+        out.push(first, std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+        #[cfg(not(unix))]
+        out.push(first, path.to_string_lossy().as_bytes());
+        out.push(first + 1, &[u8::from(self.is_folder), self.existing as u8]);
+    }
+
+    pub(super) fn read(fields: &ResumeFields, first: u8) -> Option<Self> {
+        #[cfg(unix)]
+        let path = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(fields.bytes(first)?);
+        #[cfg(not(unix))]
+        let path = fields.text(first)?;
+        let (is_folder, existing) = match fields.bytes(first + 1)? {
+            [is_folder, 0] => (is_folder, Existing::Fail),
+            [is_folder, 1] => (is_folder, Existing::Overwrite),
+            [is_folder, 2] => (is_folder, Existing::UniqueName),
+            _ => return None,
+        };
+        Some(Self { path: path.into(), is_folder: *is_folder == 1, existing, resumes: true })
     }
 
     fn target(&self, suggested: &str) -> PathBuf {
@@ -69,85 +219,13 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
     }
 }
 
-/// A file on its way to its destination; removed when it is dropped before it is there.
-pub(super) struct Draft {
-    path: tempfile::TempPath,
-    target: PathBuf,
-    existing: Existing,
-}
-
-impl Draft {
-    /// Blocks. What can be known to fail later fails now, before anything is loaded into it.
-    pub(super) fn create(destination: &DownloadDestination, suggested: &str) -> Result<(Self, File)> {
-        let (target, existing) = (destination.target(suggested), destination.existing);
-        let folder = folder_of(&target);
-        if target.is_dir() {
-            let detail = format!("{} is a directory; name a file in it, or use in_folder", target.display());
-            return Err(UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail));
-        }
-        if existing == Existing::Fail && target.symlink_metadata().is_ok() {
-            return Err(is_there(&target));
-        }
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".urlsession-").suffix(".part");
-        // What is published has the permissions of any other file (less the umask).
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).map_err(|error| {
-            let detail = format!("no file can be made in {}", folder.display());
-            UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
-        })?;
-        let (file, path) = file.into_parts();
-        Ok((Self { path, target, existing }, file))
-    }
-
-    /// Blocks until the file is on disk under its name.
-    pub(super) fn publish(self, file: &File, length: u64) -> Result<DownloadedFile> {
-        let Self { path, target, existing } = self;
-        let failed = |target: &Path, error: io::Error| {
-            let detail = format!("the downloaded file could not be moved to {}", target.display());
-            UrlError::new(UrlErrorCode::CannotMoveFile, Phase::Disk, detail).with_source(error)
-        };
-        file.sync_all().map_err(|error| {
-            let detail = "the downloaded file could not be written to disk";
-            UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
-        })?;
-        let target = match existing {
-            Existing::Overwrite => {
-                path.persist(&target).map_err(|failure| failed(&target, failure.error))?;
-                target
-            }
-            Existing::Fail => {
-                path.persist_noclobber(&target).map_err(|failure| match failure.error.kind() {
-                    io::ErrorKind::AlreadyExists => is_there(&target),
-                    _ => failed(&target, failure.error),
-                })?;
-                target
-            }
-            Existing::UniqueName => {
-                let mut path = path;
-                let mut names = (1..=MOST_NAMES).map(|number| numbered(&target, number));
-                loop {
-                    let Some(name) = names.next() else { return Err(is_there(&target)) };
-                    match path.persist_noclobber(&name) {
-                        Ok(()) => break name,
-                        Err(failure) if failure.error.kind() == io::ErrorKind::AlreadyExists => {
-                            path = failure.path;
-                        }
-                        Err(failure) => return Err(failed(&name, failure.error)),
-                    }
-                }
-            }
-        };
-        // The name itself is in the folder. Where folders cannot be synchronised, there is nothing to be done.
-        #[cfg(unix)]
-        let _ = File::open(folder_of(&target)).and_then(|folder| folder.sync_all());
-        Ok(DownloadedFile::published(target, length))
-    }
-}
-
 fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot_create(folder: &Path, error: io::Error) -> UrlError {
+    let detail = format!("no file can be made in {}", folder.display());
+    UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
 }
 
 fn is_there(target: &Path) -> UrlError {
@@ -182,9 +260,11 @@ mod tests {
     use super::*;
 
     fn download(destination: &DownloadDestination, content: &str) -> Result<DownloadedFile> {
-        let (draft, file) = Draft::create(destination, "suggested.txt")?;
-        fs::write(&draft.path, content).unwrap();
-        draft.publish(&file, content.len() as u64)
+        destination.check("suggested.txt")?;
+        let (file, path) = destination.draft("suggested.txt")?;
+        fs::write(&path, content).unwrap();
+        let published = destination.publish("suggested.txt", &file, path, content.len() as u64);
+        published.map_err(|(error, _)| error)
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -216,10 +296,14 @@ mod tests {
     fn a_file_that_appears_meanwhile_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        let (draft, file) = Draft::create(&path.clone().into(), "").unwrap();
+        let destination = DownloadDestination::file(&path);
+        let (file, draft) = destination.draft("").unwrap();
         fs::write(&path, "somebody else's").unwrap();
-        assert_eq!(draft.publish(&file, 0).unwrap_err().code(), UrlErrorCode::CannotCreateFile);
+        let (error, draft) = destination.publish("", &file, draft, 0).unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotCreateFile);
         assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
+        assert!(draft.exists());
+        drop(draft);
         assert_eq!(names(folder.path()), ["a"]);
     }
 
@@ -245,9 +329,22 @@ mod tests {
     }
 
     #[test]
+    fn a_destination_is_read_as_it_was_written() {
+        for destination in [
+            DownloadDestination::file("/a/b"),
+            DownloadDestination::in_folder("/a/b").overwriting(),
+            DownloadDestination::file("/a/ü").with_unique_name(),
+        ] {
+            let mut fields = ResumeFields::default();
+            destination.write(&mut fields, 64);
+            assert_eq!(DownloadDestination::read(&fields, 64), Some(destination));
+        }
+    }
+
+    #[test]
     fn a_draft_that_is_dropped_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        drop(Draft::create(&folder.path().join("a").into(), "").unwrap());
+        drop(DownloadDestination::file(folder.path().join("a")).draft("").unwrap());
         assert!(names(folder.path()).is_empty());
     }
 }

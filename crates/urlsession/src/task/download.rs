@@ -1,12 +1,17 @@
 //! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
 //! Writing happens beside the reactor, a batch at a time; while it does, nothing is read, so that memory is bounded and
-//! a slow disk holds the server back.
+//! a slow disk holds the server back. What to ask for is the course's business, what is in the file the sink's.
+
+mod course;
+mod digest;
+mod facts;
+mod orders;
+mod partial;
+mod sink;
 
 use std::fmt;
-use std::fs::File;
 use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice, Write};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -14,10 +19,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use self::course::{Course, Next};
+pub use self::digest::ContentDigest;
+pub(crate) use self::orders::Orders;
+use self::orders::{Checks, Taker};
+use self::sink::{Left, Slot};
 use super::core::{Core, Style};
 use super::courier::Audience;
 use super::delegate::TaskDelegate;
-use super::destination::{DownloadDestination, Draft};
+use super::destination::DownloadDestination;
 use super::downloaded_file::DownloadedFile;
 use super::kind::DownloadTask;
 use super::loading::Loading;
@@ -26,7 +36,7 @@ use super::run;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Log, Response};
-use crate::message::UrlResponse;
+use crate::message::{InvalidHeaderField, ResumeData, UrlResponse};
 
 /// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
 ///
@@ -37,7 +47,11 @@ pub struct Download(Loading<(DownloadedFile, UrlResponse)>);
 impl Download {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self(Loading::new(core, |core, place| {
-            Box::pin(run::in_place(core, place, async |core, place, log| save(core, place, log, None).await))
+            Box::pin(async move {
+                let mut notes = run::Notes::new(&core);
+                let result = saved(&core, &place, &mut notes.log, None).await;
+                run::end_in_place(&core, &mut notes, result).await
+            })
         }))
     }
 
@@ -46,7 +60,8 @@ impl Download {
         DownloadTask::of(self.0.task())
     }
 
-    /// Names where the file is to be. It is written beside that place and appears there when it is whole.
+    /// Names where the file is to be. It is written beside that place and appears there when it is whole. What an earlier
+    /// download to that place left is gone on with: see [`DownloadDestination`].
     ///
     /// ```no_run
     /// # use urlsession::{DownloadDestination, UrlSession};
@@ -60,6 +75,29 @@ impl Download {
     pub fn to(self, destination: impl Into<DownloadDestination>) -> Self {
         // It cannot fail: the task has not been polled, so it has not been resumed.
         let _ = self.task().set_destination(Some(destination.into()));
+        self
+    }
+
+    /// Says what the file must hash to; see [`DownloadTask::set_expected_digest`].
+    ///
+    /// ```no_run
+    /// # use urlsession::{ContentDigest, UrlSession};
+    /// # async fn load() -> Result<(), urlsession::UrlError> {
+    /// let digest = ContentDigest::from_hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")?;
+    /// UrlSession::shared().download("https://example.com/a.iso").expecting_digest(digest).to("a.iso").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expecting_digest(self, digest: ContentDigest) -> Self {
+        // It cannot fail, as above.
+        let _ = self.task().set_expected_digest(Some(digest));
+        self
+    }
+
+    /// Asks the server for a digest and checks it; see [`DownloadTask::set_checks_repr_digest`].
+    pub fn checking_repr_digest(self) -> Self {
+        // It cannot fail, as above.
+        let _ = self.task().set_checks_repr_digest(true);
         self
     }
 
@@ -92,134 +130,183 @@ impl fmt::Debug for Download {
     }
 }
 
-impl DownloadTask {
-    /// Where the file is to be; `None` is a temporary file.
-    pub fn destination(&self) -> Option<DownloadDestination> {
-        self.core().live().destination.as_deref().cloned()
-    }
-
-    /// Names where the file is to be. Not of Apple's.
-    ///
-    /// # Errors
-    /// After the first `resume`.
-    pub fn set_destination(&self, destination: Option<DownloadDestination>) -> Result<()> {
-        let mut live = self.core().live();
-        if live.has_run || live.error.is_some() {
-            let detail = "a download's destination is set before the task is resumed";
-            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
-        }
-        live.destination = destination.map(Box::new);
-        Ok(())
-    }
-}
-
 /// Runs a download that talks to its delegate; from a response that is there already, if it was another task's.
 pub(super) async fn run(core: Arc<Core>, place: Place, mut log: Log, response: Option<Response>) {
-    let work = async {
-        let (file, _) = save(&core, &place, &mut log, response).await?;
+    let result = saved(&core, &place, &mut log, response).await.map(|(file, _)| {
         if let Some(audience) = core.audience() {
             core.tell(audience, "did_finish_downloading", move |delegate, task| {
                 delegate.did_finish_downloading(&DownloadTask::of(task.clone()), file.path());
             });
         }
-        Ok(())
-    };
-    let result = run::governed(&core, &place, pin!(work)).await;
+    });
     run::finish(&core, result.err(), &mut log);
 }
 
-/// Loads, unless there is a response already, and saves the body.
-pub(super) async fn save(
+/// Saves, as the governor allows; an error carries what the download can be resumed with.
+pub(super) async fn saved(
     core: &Arc<Core>,
     place: &Place,
     log: &mut Log,
     response: Option<Response>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
-    let Response { head, mut body } = match response {
-        Some(response) => response,
-        None => run::load(core, place, log).await?,
-    };
+    let slot = Slot::default();
+    let result = run::governed(core, place, pin!(save(core, place, log, response, &slot))).await;
+    match result {
+        Ok(saved) => Ok(saved),
+        Err(error) => Err(left(core, place, slot, error).await),
+    }
+}
+
+/// Loads, unless there is a response already, and saves the body.
+async fn save(
+    core: &Arc<Core>,
+    place: &Place,
+    log: &mut Log,
+    mut response: Option<Response>,
+    slot: &Slot,
+) -> Result<(DownloadedFile, UrlResponse)> {
     let audience = match core.style {
         Style::Delegate => core.audience(),
         Style::Future => core.own_audience(),
         Style::Handler => None,
     };
-    let mut reading = Reading::new(core, log, &mut body);
-    let file = write_all(core, place, &mut reading, &head, audience).await;
-    drop(reading);
-    Ok((file.map_err(|error| error.with_url(head.url()))?, head))
-}
-
-async fn write_all(
-    core: &Arc<Core>,
-    place: &Place,
-    reading: &mut Reading<'_>,
-    head: &UrlResponse,
-    audience: Option<Audience>,
-) -> Result<DownloadedFile> {
-    let destination =
-        core.live().destination.clone().map(|destination| (destination, head.suggested_filename()));
-    let create = move || match destination {
-        None => DownloadedFile::create().map(|(target, file)| (Target::Temporary(target), file)),
-        Some((destination, suggested)) => {
-            Draft::create(&destination, &suggested).map(|(draft, file)| (Target::Draft(draft), file))
-        }
-    };
-    let (target, mut file) = beside(core, place, create).await?;
-    let (mut batch, mut length, mut total) = (Vec::new(), 0, 0);
+    let mut course = Course::begin(core, place, slot, audience.clone(), response.is_some()).await?;
+    let writing = Writing { core, place, slot, checks: course.checks.clone(), audience };
     loop {
-        let next = poll_fn(|cx| match reading.poll_next(cx) {
-            // What has come is written while more is on its way.
-            Poll::Pending if length > 0 => Poll::Ready(Next::Pause),
-            poll => poll.map(Next::Chunk),
-        });
-        let end = match next.await {
-            Next::Chunk(Some(Ok(chunk))) => {
-                length += chunk.len();
-                batch.push(chunk);
-                if length < BATCH {
-                    continue;
-                }
-                None
-            }
-            // What came before is written all the same.
-            Next::Chunk(Some(Err(error))) => Some(Err(of_download(error))),
-            Next::Chunk(None) => Some(Ok(())),
-            Next::Pause => None,
+        let Response { head, mut body } = match response.take() {
+            Some(response) => response,
+            None => run::load(core, place, log, course.request()?).await?,
         };
-        if length > 0 {
-            let chunks = std::mem::take(&mut batch);
-            file = beside(core, place, move || {
-                write_chunks(&mut file, &chunks)?;
-                Ok(file)
-            })
-            .await?;
-            total += std::mem::take(&mut length) as u64;
-            core.bytes.written.store(total, Relaxed);
-            if let Some(audience) = &audience {
-                core.report_written(audience);
-            }
-        }
-        if let Some(end) = end {
-            end?;
-            return match target {
-                Target::Temporary(mut target) => {
-                    target.set_length(total);
-                    Ok(target)
+        let named = |error: UrlError| error.with_url(head.url());
+        let next = {
+            let mut reading = Reading::new(core, log, &mut body);
+            match course.answer(&head).await.map_err(named)? {
+                Next::Read(end) => {
+                    writing.write_all(&mut reading, end).await.map_err(named)?;
+                    if end.is_some() { course.after_part() } else { Next::Done }
                 }
-                Target::Draft(draft) => beside(core, place, move || draft.publish(&file, total)).await,
-            };
+                next => next,
+            }
+        };
+        if next == Next::Done {
+            return Ok((course.finish(&head).await.map_err(named)?, head));
         }
     }
 }
 
-/// What is written to.
-enum Target {
-    Temporary(DownloadedFile),
-    Draft(Draft),
+/// What a download that failed leaves: resume data in its error and for who waits for it, or nothing at all.
+async fn left(core: &Arc<Core>, place: &Place, slot: Slot, error: UrlError) -> UrlError {
+    let (checks, takers, given) = match &mut core.live().orders {
+        Some(orders) => {
+            let given = orders.given.as_ref().map(|(data, _)| data.clone());
+            (orders.checks.clone(), orders.take_takers(), given)
+        }
+        None => Default::default(),
+    };
+    let is_wanted = !takers.is_empty() || error.code() != UrlErrorCode::Cancelled;
+    let work = move || {
+        // Whoever is still writing comes first.
+        let sink = slot.lock().take();
+        (sink.is_some(), sink.and_then(|sink| sink.leave(&checks, is_wanted)))
+    };
+    let (data, path) = match place.blocking(work).await {
+        Some((_, Some(Left { data, path }))) => (Some(data), path),
+        // It has not been touched.
+        Some((false, None)) => (given, None),
+        Some((true, None)) | None => (None, None),
+    };
+    let Some(data) = data.filter(|_| is_wanted) else {
+        give(core, takers, None);
+        return error;
+    };
+    if takers.is_empty() {
+        return error.with_resume_data(data, move || Left::keep(path));
+    }
+    Left::keep(path);
+    give(core, takers, Some(data.clone()));
+    error.with_resume_data(data, || {})
 }
 
-enum Next {
+fn give(core: &Core, takers: Vec<Taker>, data: Option<ResumeData>) {
+    for taker in takers {
+        let data = data.clone();
+        core.roster.queue.add(move || taker(data));
+    }
+}
+
+/// A body on its way into the file.
+struct Writing<'a> {
+    core: &'a Arc<Core>,
+    place: &'a Place,
+    slot: &'a Slot,
+    checks: Arc<Checks>,
+    audience: Option<Audience>,
+}
+
+impl Writing<'_> {
+    /// Up to the end of the body, which must be at `end`.
+    async fn write_all(&self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
+        let mut position = self.core.bytes.written.load(Relaxed);
+        let (mut batch, mut length) = (Vec::new(), 0);
+        loop {
+            let next = poll_fn(|cx| match reading.poll_next(cx) {
+                // What has come is written while more is on its way.
+                Poll::Pending if length > 0 => Poll::Ready(Read::Pause),
+                poll => poll.map(Read::Chunk),
+            });
+            let over = match next.await {
+                Read::Chunk(Some(Ok(mut chunk))) => {
+                    let room = end.map_or(u64::MAX, |end| end - position - length as u64);
+                    let is_more = chunk.len() as u64 > room;
+                    if is_more {
+                        chunk.truncate(room as usize);
+                    }
+                    length += chunk.len();
+                    batch.push(chunk);
+                    if length < BATCH && !is_more {
+                        continue;
+                    }
+                    is_more.then(|| Err(unannounced("the server sent more than it had announced")))
+                }
+                // What came before is written all the same.
+                Read::Chunk(Some(Err(error))) => Some(Err(of_download(error))),
+                Read::Chunk(None) if end.is_some_and(|end| position + (length as u64) < end) => {
+                    Some(Err(unannounced("the server sent less than it had announced")))
+                }
+                Read::Chunk(None) => Some(Ok(())),
+                Read::Pause => None,
+            };
+            if length > 0 {
+                length = 0;
+                position = self.write(std::mem::take(&mut batch)).await?;
+            }
+            if let Some(over) = over {
+                return over;
+            }
+        }
+    }
+
+    /// Where the file ends then.
+    async fn write(&self, chunks: Vec<Bytes>) -> Result<u64> {
+        let (slot, checks) = (self.slot.clone(), self.checks.clone());
+        let now = self.core.roster.config.environment.clock.now();
+        let work = move || {
+            slot.with(|sink| {
+                sink.write(&chunks)?;
+                sink.note(&checks, now);
+                Ok(sink.position())
+            })
+        };
+        let position = beside(self.core, self.place, work).await?;
+        self.core.bytes.written.store(position, Relaxed);
+        if let Some(audience) = &self.audience {
+            self.core.report_written(audience);
+        }
+        Ok(position)
+    }
+}
+
+enum Read {
     Chunk(Option<Result<Bytes>>),
     /// Nothing has come yet, and there is something to write.
     Pause,
@@ -238,28 +325,14 @@ async fn beside<T: Send + 'static>(
     })
 }
 
-fn write_chunks(file: &mut File, chunks: &[Bytes]) -> Result<()> {
-    let mut slices = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect::<Vec<_>>();
-    let mut slices = &mut slices[..];
-    while !slices.is_empty() {
-        match file.write_vectored(slices) {
-            Ok(0) => return Err(unwritten(io::ErrorKind::WriteZero.into())),
-            Ok(n) => IoSlice::advance_slices(&mut slices, n),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unwritten(error)),
-        }
-    }
-    Ok(())
+fn unannounced(detail: &'static str) -> UrlError {
+    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail)
 }
 
-fn unwritten(error: io::Error) -> UrlError {
-    let detail = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "there is no room for the downloaded file"
-        }
-        _ => "the downloaded file could not be written",
-    };
-    UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
+/// A validator that was a field's value is not one any more.
+fn cannot_resume(error: InvalidHeaderField) -> UrlError {
+    let detail = "what the download would be resumed by cannot be sent";
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Request, detail).with_source(error)
 }
 
 /// A download has codes of its own for what cannot be decoded.

@@ -21,20 +21,18 @@ enum Place {
 }
 
 impl DownloadedFile {
-    /// An empty file. Blocks.
-    pub(super) fn create() -> Result<(Self, File)> {
-        let file = tempfile::Builder::new().prefix("urlsession-").suffix(".tmp").tempfile();
-        let (file, path) =
-            file.map_err(|error| failed(UrlErrorCode::CannotCreateFile, "created", error))?.into_parts();
-        Ok((Self { place: Place::Temporary(path), length: 0 }, file))
+    /// An empty file, removed when its path is dropped. Blocks.
+    pub(super) fn create((prefix, suffix): (&str, &str)) -> Result<(File, tempfile::TempPath)> {
+        let file = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile();
+        Ok(file.map_err(|error| failed(UrlErrorCode::CannotCreateFile, "created", error))?.into_parts())
+    }
+
+    pub(super) fn temporary(path: tempfile::TempPath, length: u64) -> Self {
+        Self { place: Place::Temporary(path), length }
     }
 
     pub(super) fn published(path: PathBuf, length: u64) -> Self {
         Self { place: Place::Published(path), length }
-    }
-
-    pub(super) fn set_length(&mut self, length: u64) {
-        self.length = length;
     }
 
     /// Where it is.
@@ -162,10 +160,9 @@ mod tests {
     use super::*;
 
     fn file(content: &str) -> DownloadedFile {
-        let (mut file, _) = DownloadedFile::create().unwrap();
-        fs::write(file.path(), content).unwrap();
-        file.set_length(content.len() as u64);
-        file
+        let (_, path) = DownloadedFile::create(("urlsession-", ".tmp")).unwrap();
+        fs::write(&path, content).unwrap();
+        DownloadedFile::temporary(path, content.len() as u64)
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::message::UrlResponse;
 
 /// Loads, and collects the body in one piece.
 pub(super) async fn collect(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<(Bytes, UrlResponse)> {
-    let Response { head, mut body } = run::load(core, place, log).await?;
+    let Response { head, mut body } = run::load(core, place, log, None).await?;
     let data = Reading::new(core, log, &mut body).collect(&head).await;
     Ok((data.map_err(|error| error.with_url(head.url()))?, head))
 }
@@ -30,7 +30,7 @@ pub(super) async fn collect(core: &Arc<Core>, place: &Place, log: &mut Log) -> R
 /// Loads, and delivers to the delegate what comes; up to the end, or to where the delegate wants another kind of task
 /// to go on.
 pub(super) async fn deliver(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Option<Conversion>> {
-    let Response { head, mut body } = run::load(core, place, log).await?;
+    let Response { head, mut body } = run::load(core, place, log, None).await?;
     let delivered = Reading::new(core, log, &mut body).deliver(&head).await;
     match delivered.map_err(|error| error.with_url(head.url()))? {
         Some(becomes) => Ok(Some(Conversion { becomes, response: Response { head, body } })),

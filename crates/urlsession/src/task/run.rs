@@ -21,7 +21,7 @@ use super::reading;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Log, Response};
-use crate::message::UrlResponse;
+use crate::message::{UrlRequest, UrlResponse};
 
 /// Called once with what a task got.
 pub(crate) enum Handler {
@@ -44,8 +44,7 @@ pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
             // In boxes of their own: what few tasks need is not carried by all.
             Some(Handler::File(handler)) => {
                 let mut log = Log::new();
-                let load = Box::pin(download::save(&core, &place, &mut log, None));
-                let result = governed(&core, &place, load).await;
+                let result = Box::pin(download::saved(&core, &place, &mut log, None)).await;
                 finish_with(&core, result, &mut log, handler);
             }
             None => Box::pin(run(core, place)).await,
@@ -75,14 +74,19 @@ pub(super) async fn in_place<T>(
 ) -> Result<T> {
     let mut notes = Notes::new(&core);
     let result = governed(&core, &place, pin!(load(&core, &place, &mut notes.log))).await;
+    end_in_place(&core, &mut notes, result).await
+}
+
+/// Ends a task that ran in place.
+pub(super) async fn end_in_place<T>(core: &Arc<Core>, notes: &mut Notes<'_>, result: Result<T>) -> Result<T> {
     let answer = result.map_err(|error| core.name_url(error));
     let error = answer.as_ref().err().cloned();
     if core.audience().is_none() {
-        measure(&core, &mut notes.log, error.as_ref());
+        measure(core, &mut notes.log, error.as_ref());
         core.complete(error);
         return answer;
     }
-    finish(&core, error, &mut notes.log);
+    finish(core, error, &mut notes.log);
     core.heard().await;
     answer
 }
@@ -97,9 +101,14 @@ pub(super) async fn governed<T>(
     poll_fn(|cx| governor.as_mut().poll(cx, |cx| Pin::new(&mut load).poll(cx))).await
 }
 
-/// Loads the head.
-pub(super) async fn load(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
-    let request = core.live().original.clone();
+/// Loads the head; of another request than the task's own, if there is one.
+pub(super) async fn load(
+    core: &Arc<Core>,
+    place: &Place,
+    log: &mut Log,
+    other: Option<Arc<UrlRequest>>,
+) -> Result<Response> {
+    let request = other.or_else(|| core.live().original.clone());
     let Some(request) = request else {
         return Err(UrlError::new(
             UrlErrorCode::Unknown,

@@ -46,6 +46,8 @@ pub struct Log {
     pub proposed: Vec<CachedUrlResponse>,
     pub sent: Vec<(u64, u64, Option<u64>)>,
     pub written: Vec<(u64, u64, Option<u64>)>,
+    /// Offsets from which downloads were resumed, and the lengths expected.
+    pub resumed: Vec<(u64, Option<u64>)>,
     /// Where the last download was.
     pub location: Option<PathBuf>,
     /// What a data task became.
@@ -228,6 +230,10 @@ impl TaskDelegate for Recorder {
 
     fn did_write_data(&self, _: &DownloadTask, bytes: u64, total: u64, expected: Option<u64>) {
         self.write("didWriteData", |log| log.written.push((bytes, total, expected)));
+    }
+
+    fn did_resume_at_offset(&self, _: &DownloadTask, offset: u64, expected: Option<u64>) {
+        self.write("didResumeAtOffset", |log| log.resumed.push((offset, expected)));
     }
 
     fn did_finish_downloading(&self, _: &DownloadTask, location: &Path) {

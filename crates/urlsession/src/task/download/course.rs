@@ -1,0 +1,336 @@
+//! `Course`: the way of a download from its request to its whole file: what to ask for, what an answer means for what is
+//! here already, and when to ask again. The grammar of ranges is `urlsession_proto::range`; the file is the sink's.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::UNIX_EPOCH;
+
+use url::Url;
+use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
+use urlsession_proto::range::{self, Condition, Reason, Verdict, is_coded};
+
+use super::digest::ContentDigest;
+use super::facts::{Facts, Noted, Place as Where};
+use super::orders::Checks;
+use super::sink::{Sink, Slot, left_at, tidy};
+use super::{beside, cannot_resume};
+use crate::env::Place;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::{ResumeFailure, UrlRequest, UrlResponse};
+use crate::task::core::{Core, UNKNOWN};
+use crate::task::courier::Audience;
+use crate::task::destination::DownloadDestination;
+use crate::task::kind::DownloadTask;
+
+pub(super) struct Course<'a> {
+    core: &'a Arc<Core>,
+    place: &'a Place,
+    slot: &'a Slot,
+    request: Option<Arc<UrlRequest>>,
+    destination: Option<DownloadDestination>,
+    pub(super) checks: Arc<Checks>,
+    audience: Option<Audience>,
+    /// By what the rest was asked for; `None` if everything was.
+    asked: Option<Condition>,
+    by_date: bool,
+    /// What is here is of no use.
+    begins_anew: bool,
+    /// There was something to resume, and nobody has been told what became of it.
+    owes_word: bool,
+    answers: u32,
+}
+
+/// What to do with a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Write its body, up to this position if it is a part.
+    Read(Option<u64>),
+    /// Ask again.
+    Again,
+    /// Nothing is missing.
+    Done,
+}
+
+impl<'a> Course<'a> {
+    /// Looks for what is here already. `is_answered`: there is a response already, to whatever was asked.
+    pub(super) async fn begin(
+        core: &'a Arc<Core>,
+        place: &'a Place,
+        slot: &'a Slot,
+        audience: Option<Audience>,
+        is_answered: bool,
+    ) -> Result<Self> {
+        let (request, destination, checks, given) = ordered(core);
+        let mut course = Self {
+            core,
+            place,
+            slot,
+            request,
+            destination,
+            checks: Arc::new(checks),
+            audience,
+            asked: None,
+            by_date: false,
+            begins_anew: false,
+            owes_word: false,
+            answers: 0,
+        };
+        if is_answered || (given.is_none() && course.destination.is_none()) {
+            return Ok(course);
+        }
+        let is_given = given.is_some();
+        let (slot, request, destination) = (slot.clone(), course.request.clone(), course.destination.clone());
+        let now = core.roster.config.environment.clock.now();
+        let work = move || {
+            let there = || left_at(destination.as_ref()?, request.as_ref()?);
+            let Some(noted) = given.or_else(there) else { return Ok(None) };
+            let mut sink = match Sink::reopen(&noted, now) {
+                Ok(sink) => sink,
+                Err(failure) => return Ok(Some(Err(failure))),
+            };
+            if matches!(noted.place, Where::Destined(_)) {
+                sink.set_destination(destination);
+            }
+            *slot.lock() = Some(sink);
+            Ok(Some(Ok(())))
+        };
+        match beside(core, place, work).await? {
+            None => return Ok(course),
+            // Whoever has it is doing what the application wants; with resume data it meant this very file.
+            Some(Err(ResumeFailure::PartialInUse)) if is_given => {
+                let detail = "another task or process is resuming from this data";
+                let error = UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail);
+                course.fails(ResumeFailure::PartialInUse);
+                return Err(error.with_resume_failure(ResumeFailure::PartialInUse));
+            }
+            Some(Err(failure)) => course.fails(failure),
+            Some(Ok(())) => {}
+        }
+        course.owes_word = true;
+        Ok(course)
+    }
+
+    /// What to ask now, if it is not simply the request.
+    pub(super) fn request(&mut self) -> Result<Option<Arc<UrlRequest>>> {
+        self.answers += 1;
+        if self.answers > MOST_ANSWERS {
+            let detail = format!("the server gave {MOST_ANSWERS} parts and the download is not whole");
+            return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail));
+        }
+        self.asked = None;
+        let Some(original) = self.request.clone() else { return Ok(None) };
+        let mut own = None;
+        if self.checks.of_response {
+            let own = own.get_or_insert_with(|| UrlRequest::clone(&original));
+            set(own, "Want-Repr-Digest", WANT_REPR_DIGEST)?;
+            set(own, "Accept-Encoding", "identity")?;
+        }
+        let sink = self.slot.lock();
+        if let Some((sink, facts)) = sink.as_ref().and_then(|sink| Some((sink, sink.facts()?)))
+            && !self.begins_anew
+            && let Some((validator, condition)) = facts.validators.if_range(self.by_date)
+        {
+            let own = own.get_or_insert_with(|| UrlRequest::clone(&original));
+            set(own, "Range", &range::from(facts.have(sink.position()).first_wanted()))?;
+            // RFC 9110 §13.1.5: without it two versions of a file would be joined.
+            set(own, "If-Range", validator)?;
+            // RFC 9110 §14.2: a range counts coded bytes, and what is here is not coded.
+            set(own, "Accept-Encoding", "identity")?;
+            self.asked = Some(condition);
+        }
+        Ok(own.map(Arc::new))
+    }
+
+    /// Decides what an answer is for, and makes the file ready for it.
+    pub(super) async fn answer(&mut self, head: &UrlResponse) -> Result<Next> {
+        let judged = match (self.asked, head.http_head()) {
+            (Some(asked), Some(http)) => {
+                let sink = self.slot.lock();
+                let here = sink.as_ref().and_then(|sink| Some((sink.facts()?, sink.position())));
+                here.map(|(facts, bytes)| {
+                    let verdict = range::verdict(&facts.have(bytes), asked, http.status, &http.fields);
+                    (same_resource(verdict, facts, head.url()), bytes)
+                })
+            }
+            _ => None,
+        };
+        let Some((verdict, bytes)) = judged else { return self.take_whole(head).await };
+        match verdict {
+            Verdict::Append { at, end, complete } => {
+                self.go_on(head, at, complete).await?;
+                Ok(Next::Read(Some(end)))
+            }
+            Verdict::Whole(reason) => {
+                self.fails(failure(reason));
+                self.take_whole(head).await
+            }
+            Verdict::AskByDate => {
+                self.by_date = true;
+                Ok(Next::Again)
+            }
+            Verdict::Restart(reason) => {
+                self.fails(failure(reason));
+                self.begins_anew = true;
+                Ok(Next::Again)
+            }
+            Verdict::Finished => {
+                self.go_on(head, bytes, Some(bytes)).await?;
+                Ok(Next::Done)
+            }
+            Verdict::Refuse(reason) => {
+                self.fails(failure(reason));
+                Err(refused(head, failure(reason)))
+            }
+        }
+    }
+
+    /// After a part has been read to its end: is anything missing?
+    pub(super) fn after_part(&self) -> Next {
+        let sink = self.slot.lock();
+        let Some(sink) = sink.as_ref() else { return Next::Done };
+        let complete = sink.facts().and_then(|facts| facts.complete);
+        if complete == Some(sink.position()) { Next::Done } else { Next::Again }
+    }
+
+    /// Puts the file where it is to be.
+    pub(super) async fn finish(&self, head: &UrlResponse) -> Result<super::DownloadedFile> {
+        let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
+        let (destination, request) = (self.destination.clone(), self.request.clone());
+        beside(self.core, self.place, move || {
+            let file = Sink::finish(&slot, &suggested)?;
+            if let Some(destination) = &destination {
+                tidy(destination, request.as_ref().and_then(|request| request.url()));
+            }
+            Ok(file)
+        })
+        .await
+    }
+
+    async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
+        let expected = self.expected(head, true)?;
+        let slot = self.slot.clone();
+        let work = move || slot.with(|sink| sink.go_on_at(at, complete, &expected));
+        beside(self.core, self.place, work).await?;
+        self.count_from(at, complete);
+        Ok(())
+    }
+
+    /// A response that holds everything, or that is not about ranges at all.
+    async fn take_whole(&mut self, head: &UrlResponse) -> Result<Next> {
+        let clock = &self.core.roster.config.environment.clock;
+        let wall = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        let facts = self.request.as_ref().and_then(|request| Facts::of(request, head, wall));
+        let complete = head.expected_content_length();
+        let end = facts.as_ref().and_then(|facts| facts.complete);
+        let expected = self.expected(head, false)?;
+        let (slot, now) = (self.slot.clone(), clock.now());
+        let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
+        let work = move || {
+            let mut slot = slot.lock();
+            match &mut *slot {
+                Some(sink) => sink.restart(facts, &expected, now),
+                none => none
+                    .insert(Sink::create(destination, &suggested, facts, now)?)
+                    .go_on_at(0, None, &expected),
+            }
+        };
+        beside(self.core, self.place, work).await?;
+        self.count_from(0, complete);
+        Ok(Next::Read(end))
+    }
+
+    /// What the file must hash to, by this response too.
+    fn expected(&self, head: &UrlResponse, is_joined: bool) -> Result<Vec<ContentDigest>> {
+        let mut expected: Vec<_> = self.checks.expected.iter().cloned().collect();
+        let Some(http) = head.http_head().filter(|_| self.checks.of_response) else { return Ok(expected) };
+        let said = repr_digest(&http.fields);
+        // RFC 9530 §3: it is of the whole representation, also in a 206; and of the coded one. A part that an
+        // application asked for itself is not checked, nor does a 416 speak of what is here.
+        let is_of_file = match http.status.as_u16() {
+            206 => is_joined,
+            416 => false,
+            _ => true,
+        };
+        if !said.is_empty() && is_of_file && is_coded(&http.fields) {
+            let detail = "the answer is coded though it was not to be, so that its digest cannot be checked";
+            return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+        }
+        let of_file = said.into_iter().filter(|_| is_of_file);
+        expected.extend(of_file.filter_map(|(_, digest)| ContentDigest::of_bytes(digest)));
+        Ok(expected)
+    }
+
+    /// Sets the counts, and tells what became of what was here.
+    fn count_from(&mut self, at: u64, complete: Option<u64>) {
+        let bytes = &self.core.bytes;
+        bytes.received.store(at, Relaxed);
+        bytes.to_receive.store(complete.unwrap_or(UNKNOWN), Relaxed);
+        bytes.written.store(at, Relaxed);
+        bytes.written_report.begin_from(at);
+        if !std::mem::take(&mut self.owes_word) {
+            return;
+        }
+        if let Some(audience) = self.audience.clone() {
+            self.core.tell(audience, "did_resume_at_offset", move |delegate, task| {
+                delegate.did_resume_at_offset(&DownloadTask::of(task.clone()), at, complete);
+            });
+        }
+    }
+
+    /// The last reason is the one to be read.
+    fn fails(&self, failure: ResumeFailure) {
+        self.core.live().orders().failure = Some(failure);
+    }
+}
+
+type Ordered = (Option<Arc<UrlRequest>>, Option<DownloadDestination>, Checks, Option<Noted>);
+
+fn ordered(core: &Core) -> Ordered {
+    let live = core.live();
+    let request = live.original.clone();
+    let Some(orders) = &live.orders else { return (request, None, Checks::default(), None) };
+    let given = orders.given.as_ref().map(|(_, noted)| noted.clone());
+    (request, orders.destination.clone(), orders.checks.clone(), given)
+}
+
+/// The validators of another URL say less: a date nothing, a tag only with the length.
+fn same_resource(verdict: Verdict, facts: &Facts, url: Option<&Url>) -> Verdict {
+    let is_other = facts.final_url.as_ref() != url;
+    let is_weak = facts.validators.etag.is_none() || facts.complete.is_none();
+    match verdict {
+        Verdict::Append { .. } | Verdict::Finished if is_other && is_weak => {
+            Verdict::Restart(Reason::Changed)
+        }
+        verdict => verdict,
+    }
+}
+
+fn failure(reason: Reason) -> ResumeFailure {
+    match reason {
+        Reason::Changed => ResumeFailure::ValidatorChanged,
+        Reason::Ignored => ResumeFailure::RangeIgnored,
+        Reason::Unusable => ResumeFailure::RangeUnusable,
+        Reason::Expired => ResumeFailure::Expired,
+        Reason::Status => ResumeFailure::Refused,
+    }
+}
+
+/// An error status is no error of a load, but this one is no answer to what was asked: the file is not to become it.
+fn refused(head: &UrlResponse, failure: ResumeFailure) -> UrlError {
+    let status = head.status_code().unwrap_or(0);
+    let code = match status {
+        401 => UrlErrorCode::UserAuthenticationRequired,
+        403 => UrlErrorCode::NoPermissionsToReadFile,
+        404 | 410 => UrlErrorCode::FileDoesNotExist,
+        _ => UrlErrorCode::BadServerResponse,
+    };
+    let detail = format!("the server answered {status} to the rest of the download; what is here is kept");
+    UrlError::new(code, Phase::Head, detail).with_resume_failure(failure)
+}
+
+fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> {
+    request.set_value(Some(value), name).map_err(cannot_resume)
+}
+
+/// A server may give what is missing in parts; each brings at least a byte.
+const MOST_ANSWERS: u32 = 10_000;

@@ -1,0 +1,364 @@
+//! Partial files: what they are called, whose they are while somebody writes them, and whether they still are as they
+//! were left. What is done with one is the sink's business.
+//!
+//! A download to a destination is written to `.NAME.urlsession-part` beside it; what it can be resumed by is noted in
+//! `.NAME.urlsession-note`. In a folder where the response names the file, `NAME` is a hash of the URL. Whoever writes
+//! holds a lock on the partial file, which a process that is killed lets go.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use url::Url;
+
+use super::facts::{Noted, Place};
+use crate::env::read_at;
+use crate::message::{ResumeData, ResumeFailure, ResumeFields};
+use crate::task::destination::DownloadDestination;
+
+/// Where a download to a destination is while it is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) part: PathBuf,
+    pub(super) note: PathBuf,
+}
+
+impl Names {
+    /// `None` if the destination cannot be resumed at.
+    pub(super) fn of(destination: &DownloadDestination, url: &Url) -> Option<Self> {
+        if !destination.resumes() {
+            return None;
+        }
+        // A process may change its folder meanwhile.
+        let path = std::path::absolute(destination.path()).ok()?;
+        let (folder, name) = match destination.is_folder() {
+            true => (&*path, hashed(url.as_str().as_bytes())),
+            false => {
+                let name = path.file_name()?;
+                // File systems allow 255 bytes.
+                let is_long = name.len() > MOST_NAME;
+                let name = if is_long { hashed(name.as_encoded_bytes()) } else { name.to_owned() };
+                (path.parent()?, name)
+            }
+        };
+        let named = |suffix: &str| {
+            let mut all = OsString::from(".");
+            all.push(&name);
+            all.push(suffix);
+            folder.join(all)
+        };
+        Some(Self { part: named(PART), note: named(NOTE) })
+    }
+
+    /// What is noted; `None` if nothing is, or nothing that can be read.
+    pub(super) fn noted(&self) -> Option<Noted> {
+        let mut bytes = Vec::new();
+        let file = open(&self.note, OpenOptions::new().read(true)).ok()?;
+        io::Read::read_to_end(&mut io::Read::take(file, LONGEST_NOTE), &mut bytes).ok()?;
+        Noted::open(&ResumeData::try_from(bytes).ok()?).ok()
+    }
+
+    /// Notes it, at once and whole. What it says must be on disk before.
+    pub(super) fn write(&self, data: &ResumeData) -> io::Result<()> {
+        let mut new = self.note.clone().into_os_string();
+        new.push(".new");
+        let mut options = OpenOptions::new();
+        // The lock on the partial file is the one on these, too.
+        let mut file = open(Path::new(&new), options.write(true).create(true).truncate(true))?;
+        file.write_all(data.as_bytes())?;
+        file.sync_data()?;
+        fs::rename(new, &self.note)
+    }
+
+    pub(super) fn forget(&self) {
+        let _ = fs::remove_file(&self.note);
+    }
+
+    /// The partial file, empty and for us alone; `None` if somebody else is writing it.
+    pub(super) fn take(&self) -> io::Result<Option<File>> {
+        for _ in 0..TRIES {
+            let mut options = OpenOptions::new();
+            let file = open(&self.part, options.read(true).write(true).create(true))?;
+            if !lock(&file)? {
+                return Ok(None);
+            }
+            // Whoever had it may have moved it to its destination meanwhile.
+            if is_at(&file, &self.part) {
+                self.forget();
+                file.set_len(0)?;
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes what an earlier download left, unless somebody is writing it.
+    pub(super) fn remove(&self) {
+        let Ok(file) = open(&self.part, OpenOptions::new().read(true).write(true)) else { return };
+        if lock(&file).unwrap_or(false) && is_at(&file, &self.part) {
+            self.forget();
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
+
+/// What tells that a file is the one that was left, and as it was left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// How many of its bytes count; they are on disk.
+    pub(super) bytes: u64,
+    /// SHA-256 of the last of them.
+    pub(super) tail: [u8; 32],
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// When it was last changed, in seconds and nanoseconds; `None` if it was going to be.
+    pub(super) changed: Option<(i64, i64)>,
+}
+
+impl Stamp {
+    /// Waits until the bytes are on disk. `is_last`: nothing more will be written.
+    pub(super) fn of(file: &File, bytes: u64, is_last: bool) -> io::Result<Self> {
+        file.sync_data()?;
+        let Identity { device, inode, changed } = Identity::of(&file.metadata()?);
+        let changed = if is_last { changed } else { None };
+        Ok(Self { bytes, tail: tail(file, bytes)?, device, inode, changed })
+    }
+
+    pub(super) fn write(&self, out: &mut ResumeFields, first: u8) {
+        out.push_number(first, Some(self.bytes));
+        out.push(first + 1, &self.tail);
+        out.push_number(first + 2, Some(self.device));
+        out.push_number(first + 3, Some(self.inode));
+        if let Some((seconds, nanos)) = self.changed {
+            out.push_number(first + 4, Some(seconds as u64));
+            out.push_number(first + 5, Some(nanos as u64));
+        }
+    }
+
+    pub(super) fn read(fields: &ResumeFields, first: u8) -> Option<Self> {
+        let number = |at| fields.number(first + at);
+        Some(Self {
+            bytes: number(0)?,
+            tail: fields.bytes(first + 1)?.try_into().ok()?,
+            device: number(2)?,
+            inode: number(3)?,
+            changed: number(4).zip(number(5)).map(|(seconds, nanos)| (seconds as i64, nanos as i64)),
+        })
+    }
+
+    /// Is this the file, and are its bytes still the same?
+    fn fits(&self, file: &File) -> io::Result<bool> {
+        let metadata = file.metadata()?;
+        let Identity { device, inode, changed } = Identity::of(&metadata);
+        if !metadata.is_file() || (device, inode) != (self.device, self.inode) || metadata.len() < self.bytes
+        {
+            return Ok(false);
+        }
+        // What was written after the stamp is cut off; what was not written by us shows by its time.
+        if metadata.len() == self.bytes && self.changed.is_some() && self.changed != changed {
+            return Ok(false);
+        }
+        Ok(tail(file, self.bytes)? == self.tail)
+    }
+}
+
+/// The partial file that is noted, for us alone.
+pub(super) fn reopen(noted: &Noted) -> Result<(PathBuf, Option<Names>, File), ResumeFailure> {
+    let (path, names) = match &noted.place {
+        Place::Temporary(name) => (temporary(name).ok_or(ResumeFailure::PartialMissing)?, None),
+        Place::Destined(destination) => {
+            let url = noted.facts.request.url();
+            let names = url.and_then(|url| Names::of(destination, url)).ok_or(ResumeFailure::NotResumable)?;
+            (names.part.clone(), Some(names))
+        }
+    };
+    let file =
+        open(&path, OpenOptions::new().read(true).write(true)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ResumeFailure::PartialMissing,
+            _ => ResumeFailure::PartialDamaged,
+        })?;
+    if !lock(&file).unwrap_or(false) {
+        return Err(ResumeFailure::PartialInUse);
+    }
+    if !is_at(&file, &path) {
+        return Err(ResumeFailure::PartialMissing);
+    }
+    match noted.stamp.fits(&file) {
+        Ok(true) => Ok((path, names, file)),
+        _ => Err(ResumeFailure::PartialDamaged),
+    }
+}
+
+/// The path of a temporary file of ours by its name, which never leads elsewhere.
+fn temporary(name: &str) -> Option<PathBuf> {
+    let is_ours = name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1);
+    let is_name = Path::new(name).file_name() == Some(OsStr::new(name));
+    (is_ours && is_name).then(|| std::env::temp_dir().join(name))
+}
+
+/// SHA-256 of the last bytes before `end`.
+fn tail(file: &File, end: u64) -> io::Result<[u8; 32]> {
+    let length = end.min(TAIL);
+    let bytes = read_at(file, end - length, length as usize)?;
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
+    Ok(hash)
+}
+
+/// Opens the file of that name itself, not what a link of that name leads to.
+fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(libc::O_NOFOLLOW);
+    }
+    options.open(path)
+}
+
+/// False if somebody else has it. Where files cannot be locked, nobody can be kept from writing it: an error.
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Is this file the one of that name?
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(open), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
+    let (open, there) = (Identity::of(&open), Identity::of(&there));
+    (open.device, open.inode) == (there.device, there.inode)
+}
+
+struct Identity {
+    device: u64,
+    inode: u64,
+    changed: Option<(i64, i64)>,
+}
+
+impl Identity {
+    #[cfg(unix)]
+    fn of(metadata: &fs::Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let changed = Some((metadata.mtime(), metadata.mtime_nsec()));
+        Self { device: metadata.dev(), inode: metadata.ino(), changed }
+    }
+
+    /// The length and the tail must do.
+    #[cfg(not(unix))]
+    fn of(_: &fs::Metadata) -> Self {
+        Self { device: 0, inode: 0, changed: None }
+    }
+}
+
+fn hashed(bytes: &[u8]) -> OsString {
+    digest(&SHA256, bytes)
+        .as_ref()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>()
+        .into()
+}
+
+/// Prefix and suffix of temporary files of downloads.
+pub(super) const TEMPORARY: (&str, &str) = ("urlsession-", ".tmp");
+const PART: &str = ".urlsession-part";
+const NOTE: &str = ".urlsession-note";
+const MOST_NAME: usize = 200;
+/// A note that is longer was not written by us.
+const LONGEST_NOTE: u64 = 1024 * 1024;
+/// Bytes whose hash tells that a partial file is the one it was.
+const TAIL: u64 = 64 * 1024;
+/// How often a file may vanish between being opened and being locked.
+const TRIES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Names {
+        Names::of(&folder.join("a.iso").into(), &"http://a/".parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn names_are_stable_and_short_enough() {
+        let url = "https://example.com/x".parse().unwrap();
+        let part = |destination: &DownloadDestination| Names::of(destination, &url).map(|names| names.part);
+        assert_eq!(part(&"/d/a.iso".into()), Some("/d/.a.iso.urlsession-part".into()));
+        assert_eq!(part(&DownloadDestination::file("/d/a.iso").without_resuming()), None);
+        let long = part(&format!("/d/{}", "x".repeat(255)).into()).unwrap();
+        assert!(long.file_name().unwrap().len() < 100);
+        let folder = part(&DownloadDestination::in_folder("/d")).unwrap();
+        assert_eq!(folder.parent(), Some(Path::new("/d")));
+        assert_eq!(part(&DownloadDestination::in_folder("/d")), Some(folder));
+        assert!(part(&"/".into()).is_none());
+    }
+
+    #[test]
+    fn a_partial_file_has_one_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = names(folder.path());
+        let mut first = names.take().unwrap().unwrap();
+        assert!(names.take().unwrap().is_none());
+        first.write_all(b"kept").unwrap();
+        names.remove();
+        assert!(names.part.exists());
+        fs::rename(&names.part, folder.path().join("a.iso")).unwrap();
+        let second = names.take().unwrap().unwrap();
+        assert_eq!(second.metadata().unwrap().len(), 0);
+        drop((first, second));
+        names.remove();
+        assert_eq!(fs::read(folder.path().join("a.iso")).unwrap(), b"kept");
+        assert!(!names.part.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_place_of_a_partial_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = names(folder.path());
+        fs::write(folder.path().join("precious"), "x").unwrap();
+        std::os::unix::fs::symlink(folder.path().join("precious"), &names.part).unwrap();
+        assert!(names.take().is_err());
+        assert_eq!(fs::read(folder.path().join("precious")).unwrap(), b"x");
+    }
+
+    #[test]
+    fn a_stamp_knows_its_file_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part");
+        let content = (0..200_000_u32).map(|i| i as u8).collect::<Vec<_>>();
+        fs::write(&path, &content).unwrap();
+        let open = || File::options().read(true).write(true).open(&path).unwrap();
+        let last = Stamp::of(&open(), 200_000, true).unwrap();
+        let middle = Stamp::of(&open(), 150_000, false).unwrap();
+        assert!(last.fits(&open()).unwrap() && middle.fits(&open()).unwrap());
+        let mut fields = ResumeFields::default();
+        last.write(&mut fields, 32);
+        assert_eq!(Stamp::read(&fields, 32), Some(last.clone()));
+        // Longer: what was written since is cut off.
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        assert!(last.fits(&open()).unwrap());
+        open().set_len(199_999).unwrap();
+        assert!(!last.fits(&open()).unwrap() && middle.fits(&open()).unwrap());
+        // Altered within the tail.
+        fs::write(&path, [&content[..149_999], &[0xee], &content[150_000..]].concat()).unwrap();
+        assert!(!middle.fits(&open()).unwrap());
+        // Another file with the same content.
+        fs::rename(&path, folder.path().join("other")).unwrap();
+        fs::write(&path, &content).unwrap();
+        assert!(cfg!(not(unix)) || !last.fits(&open()).unwrap());
+    }
+
+    #[test]
+    fn a_temporary_name_leads_nowhere_else() {
+        assert!(temporary("urlsession-x.tmp").is_some());
+        for name in ["/etc/passwd", "urlsession-/../x.tmp", "urlsession-", "x.tmp", "..", ""] {
+            assert!(temporary(name).is_none(), "{name}");
+        }
+    }
+}

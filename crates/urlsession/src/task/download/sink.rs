@@ -1,0 +1,366 @@
+//! `Sink`: the file a download is written to: its position, the hashes of what is in it, and what is noted of it so that
+//! it can be resumed. Everything here blocks; what belongs into the file is the download's business.
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tempfile::TempPath;
+
+use super::digest::{ContentDigest, Hashes};
+use super::facts::{Facts, Noted, Place};
+use super::orders::Checks;
+use super::partial::{self, Names, Stamp, TEMPORARY};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::{ResumeData, ResumeFailure};
+use crate::task::destination::DownloadDestination;
+use crate::task::downloaded_file::DownloadedFile;
+
+/// The sink of a download, once there is one: with whoever writes, and with whoever ends the download in the middle.
+#[derive(Clone, Default)]
+pub(super) struct Slot(Arc<Mutex<Option<Sink>>>);
+
+impl Slot {
+    /// Waits for whoever is writing.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Sink>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the sink.
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Sink) -> Result<T>) -> Result<T> {
+        match &mut *self.lock() {
+            Some(sink) => work(sink),
+            None => Err(UrlError::cancelled()),
+        }
+    }
+}
+
+pub(super) struct Sink {
+    file: File,
+    /// Removes the file when it is dropped; taken out of here where the file is to stay.
+    path: Option<TempPath>,
+    position: u64,
+    hashes: Hashes,
+    /// Is the file's end where the next bytes belong, and are those before it hashed?
+    is_ready: bool,
+    /// What it can be resumed by; `None` if it cannot be.
+    facts: Option<Facts>,
+    destination: Option<DownloadDestination>,
+    /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
+    names: Option<Names>,
+    noted: Option<(Instant, u64)>,
+    /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
+    is_known: bool,
+}
+
+/// What stays of a download that did not come to its end.
+pub(super) struct Left {
+    pub(super) data: ResumeData,
+    /// Removes the file when it is dropped, unless it is known.
+    pub(super) path: Option<TempPath>,
+}
+
+impl Left {
+    /// The file stays.
+    pub(super) fn keep(path: Option<TempPath>) {
+        // It fails on Windows only, where it would have to lose a mark it never had.
+        let _ = path.map(TempPath::keep);
+    }
+}
+
+impl Sink {
+    /// A new file for what a response holds.
+    pub(super) fn create(
+        destination: Option<DownloadDestination>,
+        suggested: &str,
+        facts: Option<Facts>,
+        now: Instant,
+    ) -> Result<Self> {
+        let (mut file, mut names) = (None, None);
+        if let Some(destination) = &destination {
+            destination.check(suggested)?;
+            let url = facts.as_ref().and_then(|facts| facts.request.url());
+            if let Some(shared) = url.and_then(|url| Names::of(destination, url)) {
+                // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
+                let taken = shared.take().map_err(|error| match error.kind() {
+                    io::ErrorKind::Unsupported => None,
+                    _ => Some(destination.cannot_create(suggested, error)),
+                });
+                match taken {
+                    Ok(Some(taken)) => {
+                        file = Some((
+                            taken,
+                            TempPath::try_from_path(&shared.part)
+                                .map_err(|error| destination.cannot_create(suggested, error))?,
+                        ));
+                        names = Some(shared);
+                    }
+                    Ok(None) | Err(None) => {}
+                    Err(Some(error)) => return Err(error),
+                }
+            }
+        }
+        let (file, path) = match (file, &destination) {
+            (Some(file), _) => file,
+            (None, Some(destination)) => destination.draft(suggested)?,
+            (None, None) => DownloadedFile::create(TEMPORARY)?,
+        };
+        Ok(Self {
+            file,
+            path: Some(path),
+            position: 0,
+            hashes: Hashes::new(&[]),
+            is_ready: false,
+            facts,
+            destination,
+            noted: names.is_some().then_some((now, 0)),
+            names,
+            is_known: false,
+        })
+    }
+
+    /// The file of a download that was left.
+    pub(super) fn reopen(noted: &Noted, now: Instant) -> Result<Self, ResumeFailure> {
+        let (path, names, file) = partial::reopen(noted)?;
+        let destination = match &noted.place {
+            Place::Destined(destination) => Some(destination.clone()),
+            Place::Temporary(_) => None,
+        };
+        Ok(Self {
+            file,
+            path: Some(TempPath::try_from_path(path).map_err(|_| ResumeFailure::PartialMissing)?),
+            position: noted.stamp.bytes,
+            hashes: Hashes::new(&[]),
+            is_ready: false,
+            facts: Some(noted.facts.clone()),
+            destination,
+            noted: names.is_some().then_some((now, noted.stamp.bytes)),
+            names,
+            is_known: true,
+        })
+    }
+
+    /// The name may be said anew: of the destination's rules what is there already, not where it is.
+    pub(super) fn set_destination(&mut self, destination: Option<DownloadDestination>) {
+        self.destination = destination;
+    }
+
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+
+    /// Writes from `at` on, which is not after the position. What is before it is hashed, once.
+    pub(super) fn go_on_at(
+        &mut self,
+        at: u64,
+        complete: Option<u64>,
+        expected: &[ContentDigest],
+    ) -> Result<()> {
+        if let Some(facts) = &mut self.facts {
+            facts.complete = complete.or(facts.complete);
+        }
+        if self.is_ready && at == self.position {
+            return Ok(());
+        }
+        // What overlaps is written over, not cut off: a note may count on it.
+        let end = self.position.max(at);
+        self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(unwritten)?;
+        self.hashes = Hashes::new(expected);
+        if !self.hashes.is_empty() {
+            let mut buffer = vec![0; HASHED_AT_ONCE];
+            let mut left = at;
+            while left > 0 {
+                let room = &mut buffer[..left.min(HASHED_AT_ONCE as u64) as usize];
+                self.file.read_exact(room).map_err(unwritten)?;
+                self.hashes.update(room);
+                left -= room.len() as u64;
+            }
+        }
+        self.file.seek(SeekFrom::Start(at)).map_err(unwritten)?;
+        (self.position, self.is_ready) = (at, true);
+        Ok(())
+    }
+
+    /// Begins anew, with what another response holds.
+    pub(super) fn restart(
+        &mut self,
+        facts: Option<Facts>,
+        expected: &[ContentDigest],
+        now: Instant,
+    ) -> Result<()> {
+        // First the note: it must never speak of bytes that are not there. Should it come back after a power cut, the
+        // tail it names is another one.
+        if let Some(names) = &self.names {
+            names.forget();
+        }
+        self.is_known = false;
+        self.noted = self.names.is_some().then_some((now, 0));
+        self.facts = facts;
+        (self.position, self.is_ready) = (0, false);
+        let complete = self.facts.as_ref().and_then(|facts| facts.complete);
+        self.go_on_at(0, complete, expected)
+    }
+
+    /// The one place where bytes come into the file. What was written before an error counts.
+    pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
+        let mut slices = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect::<Vec<_>>();
+        let mut slices = &mut slices[..];
+        while !slices.is_empty() {
+            match self.file.write_vectored(slices) {
+                Ok(0) => return Err(unwritten(io::ErrorKind::WriteZero.into())),
+                Ok(n) => {
+                    self.position += n as u64;
+                    IoSlice::advance_slices(&mut slices, n);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unwritten(error)),
+            }
+        }
+        if !self.hashes.is_empty() {
+            chunks.iter().for_each(|chunk| self.hashes.update(chunk));
+        }
+        Ok(())
+    }
+
+    /// Notes how far it is, if it is time to. A note that cannot be written costs what could be resumed, and no load.
+    pub(super) fn note(&mut self, checks: &Checks, now: Instant) {
+        let Some((at, bytes)) = self.noted else { return };
+        let new = self.position.saturating_sub(bytes);
+        let by_time = new >= LITTLE && now.saturating_duration_since(at) >= NOTED_EVERY;
+        if by_time || new >= bytes.clamp(FEW, MANY) {
+            self.noted = Some((now, self.position));
+            if let Err(error) = self.write_note(checks, false) {
+                tracing::warn!(%error, "a download goes on without a note of how far it is");
+                self.noted = None;
+            }
+        }
+    }
+
+    /// Takes the file to its destination, if it is as expected. If it cannot get there, it is still here.
+    pub(super) fn finish(slot: &Slot, suggested: &str) -> Result<DownloadedFile> {
+        let mut guard = slot.lock();
+        let Some(mut sink) = guard.take() else { return Err(UrlError::cancelled()) };
+        let Some(path) = sink.path.take() else { return Err(UrlError::cancelled()) };
+        if let Err(error) = std::mem::replace(&mut sink.hashes, Hashes::new(&[])).check() {
+            // Nobody is to go on with that.
+            if let Some(names) = &sink.names {
+                names.forget();
+            }
+            drop(path);
+            return Err(error);
+        }
+        let Some(destination) = &sink.destination else {
+            return Ok(DownloadedFile::temporary(path, sink.position));
+        };
+        match destination.publish(suggested, &sink.file, path, sink.position) {
+            Ok(file) => {
+                if let Some(names) = &sink.names {
+                    names.forget();
+                }
+                Ok(file)
+            }
+            Err((error, path)) => {
+                sink.path = Some(path);
+                *guard = Some(sink);
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends it before its end: what it can be resumed with, if it can be and if that is wanted or noted.
+    pub(super) fn leave(mut self, checks: &Checks, is_wanted: bool) -> Option<Left> {
+        if (self.position == 0 && !self.is_known) || !(is_wanted || self.names.is_some()) {
+            return None;
+        }
+        let noted = self.noted(checks, true).ok()??;
+        let data = noted.seal();
+        if let Some(names) = &self.names {
+            self.is_known |= names.write(&data).is_ok();
+        }
+        let path = self.path.take();
+        match self.is_known {
+            true => {
+                Left::keep(path);
+                Some(Left { data, path: None })
+            }
+            false => Some(Left { data, path }),
+        }
+    }
+
+    fn write_note(&mut self, checks: &Checks, is_last: bool) -> Result<(), io::Error> {
+        if let (Some(noted), Some(names)) = (self.noted(checks, is_last)?, &self.names) {
+            names.write(&noted.seal())?;
+            self.is_known = true;
+        }
+        Ok(())
+    }
+
+    /// What would be noted now.
+    fn noted(&self, checks: &Checks, is_last: bool) -> io::Result<Option<Noted>> {
+        let Some(facts) = &self.facts else { return Ok(None) };
+        let place = match (&self.destination, &self.names, &self.path) {
+            (Some(destination), Some(_), _) => Place::Destined(destination.clone()),
+            (None, _, Some(path)) => match path.file_name().and_then(|name| name.to_str()) {
+                Some(name) => Place::Temporary(name.to_owned()),
+                None => return Ok(None),
+            },
+            // A draft of a destination that is another's just now.
+            _ => return Ok(None),
+        };
+        Ok(Some(Noted {
+            facts: facts.clone(),
+            stamp: Stamp::of(&self.file, self.position, is_last)?,
+            place,
+            expected: checks.expected.clone(),
+            checks_repr_digest: checks.of_response,
+        }))
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if self.is_known && self.facts.is_some() {
+            Left::keep(self.path.take());
+        }
+    }
+}
+
+/// What an earlier download left at a destination, and whether it belongs to this request.
+pub(super) fn left_at(
+    destination: &DownloadDestination,
+    request: &crate::message::UrlRequest,
+) -> Option<Noted> {
+    let noted = Names::of(destination, request.url()?)?.noted()?;
+    noted.facts.answer(request).then_some(noted)
+}
+
+/// Removes what an earlier download left at a destination that has been reached another way.
+pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
+    if let Some(names) = url.and_then(|url| Names::of(destination, url)) {
+        names.remove();
+    }
+}
+
+fn unwritten(error: io::Error) -> UrlError {
+    let detail = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            "there is no room for the downloaded file"
+        }
+        _ => "the downloaded file could not be written",
+    };
+    UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
+}
+
+/// A note waits for the disk. It is written when there is as much new as there was before, within these bounds,
+const FEW: u64 = 1024 * 1024;
+const MANY: u64 = 64 * 1024 * 1024;
+/// and when so much time has passed, if there is anything worth noting.
+const NOTED_EVERY: Duration = Duration::from_secs(1);
+const LITTLE: u64 = 64 * 1024;
+const HASHED_AT_ONCE: usize = 256 * 1024;
