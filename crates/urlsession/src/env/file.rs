@@ -49,6 +49,26 @@ pub(crate) fn read_held_into(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
     None
 }
 
+/// Takes room on the disk for `length` bytes from `offset` on, without making the file longer. Systems and file systems
+/// that cannot do so are not asked twice.
+///
+/// # Errors
+/// If there is no room.
+#[cfg(target_os = "linux")]
+pub(crate) fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::KEEP_SIZE, offset, length) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
 /// `length` bytes from `offset` on. Waits for the disk.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut data = vec![0; length];
@@ -103,6 +123,15 @@ mod tests {
                 assert_eq!(buffer[..held], wanted[..held]);
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn room_is_reserved_behind_the_end_and_there_is_an_end_to_it() {
+        let file = file(b"short");
+        reserve(&file, 5, 1 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 5);
+        assert!(reserve(&file, 5, i64::MAX as u64 - 5).is_err());
     }
 
     #[test]

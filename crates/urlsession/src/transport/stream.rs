@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
 use super::tls::TlsStream;
 use crate::env::Wire;
@@ -19,6 +20,14 @@ impl Stream {
         match self {
             Self::Plain(wire) => wire,
             Self::Tls(stream) => stream.wire(),
+        }
+    }
+
+    /// The socket, if what it carries is what is sent.
+    pub(super) fn as_plain_tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(wire) => wire.as_tcp(),
+            Self::Tls(_) => None,
         }
     }
 

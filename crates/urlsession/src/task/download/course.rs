@@ -209,7 +209,12 @@ impl<'a> Course<'a> {
     async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
         let expected = self.expected(head, true)?;
         let slot = self.slot.clone();
-        let work = move || slot.with(|sink| sink.go_on_at(at, complete, &expected));
+        let work = move || {
+            slot.with(|sink| {
+                sink.go_on_at(at, complete, &expected)?;
+                sink.reserve(complete)
+            })
+        };
         beside(self.core, self.place, work).await?;
         self.count_from(at, complete);
         Ok(())
@@ -227,12 +232,18 @@ impl<'a> Course<'a> {
         let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
         let work = move || {
             let mut slot = slot.lock();
-            match &mut *slot {
-                Some(sink) => sink.restart(facts, &expected, now),
-                none => none
-                    .insert(Sink::create(destination, &suggested, facts, now)?)
-                    .go_on_at(0, None, &expected),
-            }
+            let sink = match &mut *slot {
+                Some(sink) => {
+                    sink.restart(facts, &expected, now)?;
+                    sink
+                }
+                none => {
+                    let sink = none.insert(Sink::create(destination, &suggested, facts, now)?);
+                    sink.go_on_at(0, None, &expected)?;
+                    sink
+                }
+            };
+            sink.reserve(complete)
         };
         beside(self.core, self.place, work).await?;
         self.count_from(0, complete);

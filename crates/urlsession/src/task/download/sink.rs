@@ -13,6 +13,7 @@ use super::digest::{ContentDigest, Hashes};
 use super::facts::{Facts, Noted, Place};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
+use crate::env::{self, Conduit};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure};
 use crate::task::destination::DownloadDestination;
@@ -51,6 +52,8 @@ pub(super) struct Sink {
     /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
+    /// Room has been taken on the disk up to here.
+    reserved: u64,
     /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
     is_known: bool,
 }
@@ -117,6 +120,7 @@ impl Sink {
             destination,
             noted: names.is_some().then_some((now, 0)),
             names,
+            reserved: 0,
             is_known: false,
         })
     }
@@ -138,6 +142,7 @@ impl Sink {
             destination,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
             names,
+            reserved: 0,
             is_known: true,
         })
     }
@@ -207,7 +212,36 @@ impl Sink {
         self.go_on_at(0, complete, expected)
     }
 
-    /// The one place where bytes come into the file. What was written before an error counts.
+    /// Takes room for a file of `complete` bytes: a disk that is too full is told of before the server has sent for
+    /// nothing.
+    pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
+        let Some(complete) = complete.filter(|complete| complete.saturating_sub(self.position) >= MUCH)
+        else {
+            return Ok(());
+        };
+        self.reserved = complete;
+        env::reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
+    }
+
+    /// Gives back what room is not needed: without it a short file would take as much as a long one.
+    fn release(&mut self) -> Result<()> {
+        match std::mem::take(&mut self.reserved) > self.position {
+            true => self.file.set_len(self.position).map_err(unwritten),
+            false => Ok(()),
+        }
+    }
+
+    /// May bytes come into the file unseen?
+    pub(super) fn suits_conduit(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Writes what a conduit has taken. What was written before an error counts.
+    pub(super) fn write_from(&mut self, conduit: &mut Conduit) -> Result<()> {
+        conduit.drain(&mut self.file, |n| self.position += n as u64).map_err(unwritten)
+    }
+
+    /// The other place where bytes come into the file. What was written before an error counts.
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
         let mut slices = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect::<Vec<_>>();
         let mut slices = &mut slices[..];
@@ -246,6 +280,7 @@ impl Sink {
     pub(super) fn finish(slot: &Slot, suggested: &str) -> Result<DownloadedFile> {
         let mut guard = slot.lock();
         let Some(mut sink) = guard.take() else { return Err(UrlError::cancelled()) };
+        sink.release()?;
         let Some(path) = sink.path.take() else { return Err(UrlError::cancelled()) };
         if let Err(error) = std::mem::replace(&mut sink.hashes, Hashes::new(&[])).check() {
             // Nobody is to go on with that.
@@ -278,6 +313,8 @@ impl Sink {
         if (self.position == 0 && !self.is_known) || !(is_wanted || self.names.is_some()) {
             return None;
         }
+        // It costs room and nothing else.
+        let _ = self.release();
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
@@ -363,4 +400,6 @@ const MANY: u64 = 64 * 1024 * 1024;
 /// and when so much time has passed, if there is anything worth noting.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
+/// Room for less is not worth a system call.
+const MUCH: u64 = 1024 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
