@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::env::Conduit;
 use crate::error::Result;
 use crate::message::CachedUrlResponse;
 
@@ -42,6 +43,21 @@ enum Source {
 pub(crate) trait Flow: Send {
     /// The next bytes, as they came, never empty.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
+
+    /// Can the kernel take the next bytes to a file by itself, and are there enough of them?
+    fn suits_conduit(&self) -> bool {
+        false
+    }
+
+    /// The next bytes, at most `most`, taken by the conduit; `None` if [`poll_chunk`](Self::poll_chunk) is to be asked.
+    fn poll_into(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _conduit: &mut Conduit,
+        _most: u64,
+    ) -> Poll<Option<Result<usize>>> {
+        Poll::Ready(None)
+    }
 
     /// Bytes read of the wire for this body so far: framing, trailers and coded content.
     fn wire_bytes(&self) -> u64;
@@ -235,6 +251,36 @@ impl Body {
             self.turns += 1;
         } else {
             self.turns = 0;
+        }
+        poll
+    }
+
+    /// Does nobody look at the bytes, so that the kernel may take the next ones to a file?
+    pub(crate) fn suits_conduit(&self) -> bool {
+        let is_unseen = self.tap.is_none() && self.decoding.is_none();
+        is_unseen && matches!(&self.source, Source::Flow(flow) if flow.suits_conduit())
+    }
+
+    /// As [`poll_chunk`](Self::poll_chunk), with at most `most` bytes taken by the conduit; `None` if `poll_chunk` is to
+    /// be asked.
+    pub(crate) fn poll_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        conduit: &mut Conduit,
+        most: u64,
+    ) -> Poll<Option<Result<usize>>> {
+        let Source::Flow(flow) = &mut self.source else { return Poll::Ready(None) };
+        if self.tap.is_some() || self.decoding.is_some() {
+            return Poll::Ready(None);
+        }
+        let poll = flow.poll_into(cx, conduit, most);
+        match &poll {
+            Poll::Ready(Some(Ok(n))) => self.delivered += *n as u64,
+            Poll::Ready(Some(Err(_))) => {
+                (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
+                self.source = Source::Empty;
+            }
+            _ => {}
         }
         poll
     }

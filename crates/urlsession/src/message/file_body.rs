@@ -3,10 +3,11 @@
 //! It says what to read; when and where it is read is the stream's business.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::env::{read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 #[derive(Clone)]
@@ -44,7 +45,7 @@ impl FileBody {
     }
 
     /// From the beginning of what is sent.
-    pub(super) fn reader(&self) -> impl Read + Send + 'static {
+    pub(super) fn reader(&self) -> Reader {
         Reader { body: self.clone(), left: self.length(), file: None }
     }
 
@@ -66,24 +67,40 @@ fn unreadable(path: &Path, error: io::Error) -> UrlError {
 }
 
 /// Opens the file with its first read, and looks at it again with its last.
-struct Reader {
+pub(super) struct Reader {
     body: FileBody,
     left: u64,
     file: Option<File>,
 }
 
+impl Reader {
+    /// What the kernel has in memory, without waiting; `None` if somebody should wait for it.
+    pub(super) fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
+        // The last bytes are not handed over without another look at the file.
+        let room = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_held_into(self.file.as_ref()?, self.position(), &mut buf[..room])?;
+        self.left -= n as u64;
+        Some(n)
+    }
+
+    fn position(&self) -> u64 {
+        self.body.length - self.left
+    }
+}
+
 impl Read for Reader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let position = self.position();
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let mut file = File::open(&self.body.path)?;
+                let file = File::open(&self.body.path)?;
                 self.body.is_unchanged(&file.metadata()?)?;
-                file.seek(SeekFrom::Start(self.body.start))?;
                 self.file.insert(file)
             }
         };
-        let n = file.take(self.left).read(buf)?;
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_some(file, &mut buf[..room], position)?;
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {

@@ -25,6 +25,7 @@ use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
+use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold, Kept};
 use crate::message::{HttpHead, UrlRequest, UrlResponse};
@@ -306,6 +307,20 @@ impl Flow for Connection {
         self.poll_body(cx)
     }
 
+    fn suits_conduit(&self) -> bool {
+        let is_long = self.decoder.remaining().is_some_and(|left| left >= LONG);
+        is_long && self.stream.as_plain_tcp().is_some() && self.is_all_sent()
+    }
+
+    fn poll_into(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        conduit: &mut Conduit,
+        most: u64,
+    ) -> std::task::Poll<Option<Result<usize>>> {
+        self.poll_body_into(cx, conduit, most)
+    }
+
     fn wire_bytes(&self) -> u64 {
         self.body_bytes
     }
@@ -339,7 +354,10 @@ const MAX_INFORMATIONAL: usize = 100;
 const FIRST_READ: usize = 16 * 1024;
 
 /// The largest read of a body.
-const MAX_READ: usize = 512 * 1024;
+const MAX_READ: usize = 1024 * 1024;
+
+/// From this length on a body is worth a pipe of the kernel's.
+const LONG: u64 = 1024 * 1024;
 
 /// A larger head buffer is not kept between exchanges.
 const MAX_KEPT_OUT: usize = 16 * 1024;

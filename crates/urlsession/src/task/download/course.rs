@@ -212,7 +212,10 @@ impl<'a> Course<'a> {
         let destination = self.destination.clone();
         let work = move || {
             destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
-            slot.with(|sink| sink.go_on_at(at, complete, &expected))
+            slot.with(|sink| {
+                sink.go_on_at(at, complete, &expected)?;
+                sink.reserve(complete)
+            })
         };
         beside(self.core, self.place, work).await?;
         self.count_from(at, complete);
@@ -231,12 +234,18 @@ impl<'a> Course<'a> {
         let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
         let work = move || {
             let mut slot = slot.lock();
-            match &mut *slot {
-                Some(sink) => sink.restart(facts, &expected, now),
-                none => none
-                    .insert(Sink::create(destination, &suggested, facts, now)?)
-                    .go_on_at(0, None, &expected),
-            }
+            let sink = match &mut *slot {
+                Some(sink) => {
+                    sink.restart(facts, &expected, now)?;
+                    sink
+                }
+                none => {
+                    let sink = none.insert(Sink::create(destination, &suggested, facts, now)?);
+                    sink.go_on_at(0, None, &expected)?;
+                    sink
+                }
+            };
+            sink.reserve(complete)
         };
         beside(self.core, self.place, work).await?;
         self.count_from(0, complete);

@@ -13,6 +13,7 @@ use super::digest::{ContentDigest, Hashes};
 use super::facts::{Facts, Noted, Place};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
+use crate::env::{self, Conduit};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
@@ -51,6 +52,8 @@ pub(super) struct Sink {
     /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
+    /// Room has been taken on the disk up to here.
+    reserved: u64,
     /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
     is_known: bool,
 }
@@ -106,6 +109,7 @@ impl Sink {
             destination,
             noted: names.is_some().then_some((now, 0)),
             names,
+            reserved: 0,
             is_known: false,
         })
     }
@@ -127,6 +131,7 @@ impl Sink {
             destination,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
             names,
+            reserved: 0,
             is_known: true,
         })
     }
@@ -196,7 +201,36 @@ impl Sink {
         self.go_on_at(0, complete, expected)
     }
 
-    /// The one place where bytes come into the file. What was written before an error counts.
+    /// Takes room for a file of `complete` bytes: a disk that is too full is told of before the server has sent for
+    /// nothing.
+    pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
+        let Some(complete) = complete.filter(|complete| complete.saturating_sub(self.position) >= MUCH)
+        else {
+            return Ok(());
+        };
+        self.reserved = complete;
+        env::reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
+    }
+
+    /// Gives back what room is not needed: without it a short file would take as much as a long one.
+    fn release(&mut self) -> Result<()> {
+        match std::mem::take(&mut self.reserved) > self.position {
+            true => self.file.set_len(self.position).map_err(unwritten),
+            false => Ok(()),
+        }
+    }
+
+    /// May bytes come into the file unseen?
+    pub(super) fn suits_conduit(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Writes what a conduit has taken. What was written before an error counts.
+    pub(super) fn write_from(&mut self, conduit: &mut Conduit) -> Result<()> {
+        conduit.drain(&mut self.file, |n| self.position += n as u64).map_err(unwritten)
+    }
+
+    /// The other place where bytes come into the file. What was written before an error counts.
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
         let mut slices = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect::<Vec<_>>();
         let mut slices = &mut slices[..];
@@ -235,6 +269,7 @@ impl Sink {
     pub(super) fn finish(slot: &Slot, suggested: &str) -> Result<DownloadedFile> {
         let mut guard = slot.lock();
         let Some(mut sink) = guard.take() else { return Err(UrlError::cancelled()) };
+        sink.release()?;
         let Some(path) = sink.path.take() else { return Err(UrlError::cancelled()) };
         if let Err(error) = std::mem::replace(&mut sink.hashes, Hashes::new(&[])).check() {
             // Nobody is to go on with that.
@@ -267,6 +302,8 @@ impl Sink {
         if (self.position == 0 && !self.is_known) || !(is_wanted || self.names.is_some()) {
             return None;
         }
+        // It costs room and nothing else.
+        let _ = self.release();
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
@@ -354,6 +391,8 @@ const MANY: u64 = 64 * 1024 * 1024;
 /// and when so much time has passed, if there is anything worth noting.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
+/// Room for less is not worth a system call.
+const MUCH: u64 = 1024 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
 
 #[cfg(test)]
@@ -387,7 +426,7 @@ mod tests {
     fn notes_come_with_bytes_and_with_time_and_not_with_each_write() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let start = crate::env::Clock::now(&crate::env::SystemClock);
+        let start = env::Clock::now(&env::SystemClock);
         let (mut sink, checks) = (sink(&destination, start), Checks::default());
         let mut write = |bytes: usize, after: Duration| {
             sink.write(&[vec![7; bytes].into()]).unwrap();
@@ -410,7 +449,7 @@ mod tests {
     fn a_sink_that_is_dropped_leaves_what_is_noted_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let now = crate::env::Clock::now(&crate::env::SystemClock);
+        let now = env::Clock::now(&env::SystemClock);
         let count = || std::fs::read_dir(folder.path()).unwrap().count();
         let mut first = sink(&destination, now);
         first.write(&[vec![7; 1000].into()]).unwrap();
@@ -436,7 +475,7 @@ mod tests {
     fn what_overlaps_is_written_over_and_what_lies_beyond_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let now = crate::env::Clock::now(&crate::env::SystemClock);
+        let now = env::Clock::now(&env::SystemClock);
         let mut sink = sink(&destination, now);
         sink.write(&[Bytes::from_static(b"0123456789")]).unwrap();
         let left = sink.leave(&Checks::default(), true).unwrap();
