@@ -4,6 +4,7 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::error::Result;
@@ -22,6 +23,7 @@ pub(crate) struct Body {
     delivered: u64,
     /// Chunks given without a pause.
     turns: u32,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 enum Source {
@@ -40,6 +42,11 @@ pub(crate) trait Flow: Send {
 
     /// Request body bytes written since the response began: a server may answer before it has read everything.
     fn sent_late(&self) -> u64;
+
+    /// The body has been read to its end: the fields that came after it.
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
 
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
@@ -99,6 +106,7 @@ impl Body {
             sent_late: 0,
             delivered: 0,
             turns: 0,
+            trailers: None,
         }
     }
 
@@ -115,6 +123,7 @@ impl Body {
             sent_late: 0,
             delivered: 0,
             turns: 0,
+            trailers: None,
         }
     }
 
@@ -129,6 +138,7 @@ impl Body {
             sent_late: 0,
             delivered: 0,
             turns: 0,
+            trailers: None,
         }
     }
 
@@ -198,6 +208,11 @@ impl Body {
         self.delivered
     }
 
+    /// The fields that came after it, once it has been read to its end.
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
+    }
+
     /// The next decoded bytes, never empty; `None` once at the end.
     ///
     /// A body that always has more, such as a decompression bomb, pauses now and then: its task can be cancelled and
@@ -248,6 +263,7 @@ impl Body {
                 }
                 Poll::Ready(None) => {
                     (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
+                    self.trailers = flow.take_trailers().map(Box::new);
                     flow.finish();
                     Poll::Ready(None)
                 }
@@ -309,6 +325,10 @@ impl Flow for Body {
 
     fn sent_late(&self) -> u64 {
         Self::sent_late(self)
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|trailers| *trailers)
     }
 
     fn finish(self: Box<Self>) {}

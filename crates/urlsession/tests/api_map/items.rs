@@ -177,6 +177,7 @@ pub(super) fn names() -> Vec<&'static str> {
         kind!(Lines),
         method!(TaskDelegate::will_perform_http_redirection),
         method!(TaskDelegate::need_new_body_stream),
+        method!(TaskDelegate::need_new_body_stream_from),
         method!(TaskDelegate::did_receive_response),
         role!(TaskDelegate),
         method!(TaskDelegate::did_create_task),

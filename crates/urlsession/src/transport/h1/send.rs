@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use tokio::io::AsyncWrite;
-use urlsession_proto::http1::write_chunk_size;
+use urlsession_proto::field::unfold;
+use urlsession_proto::http1::{write_chunk_size, write_field};
 
 use super::Connection;
 use crate::error::Result;
@@ -23,9 +24,16 @@ impl Connection {
     ) -> Poll<Result<()>> {
         while self.write_error.is_none() {
             if self.out_at == self.out.len() && self.chunk.is_empty() {
-                match ready!(self.poll_next_chunk(cx))? {
-                    true => continue,
-                    false => break,
+                match self.poll_next_chunk(cx)? {
+                    Poll::Ready(true) => continue,
+                    Poll::Ready(false) => break,
+                    Poll::Pending => {
+                        // What a body that takes its time has given so far does not wait for the rest.
+                        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
+                            self.write_error = Some(error);
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
             match ready!(self.poll_write_some(cx)) {
@@ -88,7 +96,15 @@ impl Connection {
                 write_chunk_size(&mut self.out, chunk.len() as u64);
                 self.chunk = chunk;
             }
-            None => self.out.extend_from_slice(b"0\r\n\r\n"),
+            None => {
+                self.out.extend_from_slice(b"0\r\n");
+                if let Some(fields) = self.outgoing.finish_trailers()? {
+                    for (name, value) in fields.iter() {
+                        write_field(&mut self.out, name.as_bytes(), &unfold(value));
+                    }
+                }
+                self.out.extend_from_slice(b"\r\n");
+            }
         }
         Poll::Ready(Ok(true))
     }
