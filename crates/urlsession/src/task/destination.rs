@@ -142,12 +142,11 @@ impl DownloadDestination {
         // What is published has the permissions of any other file (less the umask).
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        Ok(builder.tempfile_in(folder).map_err(|error| cannot_create(folder, error))?.into_parts())
-    }
-
-    /// That no partial file can be made beside the target.
-    pub(super) fn cannot_create(&self, suggested: &str, error: io::Error) -> UrlError {
-        cannot_create(folder_of(&self.target(suggested)), error)
+        let file = builder.tempfile_in(folder).map_err(|error| {
+            let detail = format!("no file can be made in {}", folder.display());
+            UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
+        })?;
+        Ok(file.into_parts())
     }
 
     /// Blocks until the file is on disk under its name. With the file if it cannot be: nothing is lost.
@@ -253,11 +252,6 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
 
 fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn cannot_create(folder: &Path, error: io::Error) -> UrlError {
-    let detail = format!("no file can be made in {}", folder.display());
-    UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
 }
 
 fn is_there(target: &Path) -> UrlError {

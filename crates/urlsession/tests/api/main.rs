@@ -40,6 +40,8 @@ mod publisher;
 mod redirects;
 mod replays;
 mod requests;
+mod resume_downloads;
+mod resume_files;
 mod reuse;
 mod session;
 mod state;

@@ -208,8 +208,12 @@ impl<'a> Course<'a> {
 
     async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
         let expected = self.expected(head, true)?;
-        let slot = self.slot.clone();
-        let work = move || slot.with(|sink| sink.go_on_at(at, complete, &expected));
+        let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
+        let destination = self.destination.clone();
+        let work = move || {
+            destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
+            slot.with(|sink| sink.go_on_at(at, complete, &expected))
+        };
         beside(self.core, self.place, work).await?;
         self.count_from(at, complete);
         Ok(())

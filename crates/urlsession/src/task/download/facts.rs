@@ -12,7 +12,8 @@ use super::digest::ContentDigest;
 use super::partial::Stamp;
 use crate::error::Result;
 use crate::message::{
-    CachePolicy, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse, unusable,
+    CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
+    unusable,
 };
 use crate::task::destination::DownloadDestination;
 
@@ -90,6 +91,15 @@ pub(super) fn is_resumable(request: &UrlRequest) -> bool {
 
 impl Noted {
     pub(super) fn seal(&self) -> ResumeData {
+        self.sealed(self.facts.request.all_http_header_fields())
+    }
+
+    /// For a note beside the file: who finds it has a request of its own, whose fields are not for the disk.
+    pub(super) fn seal_note(&self) -> ResumeData {
+        self.sealed(&HeaderFields::new())
+    }
+
+    fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
         let Facts { request, final_url, validators, complete } = &self.facts;
         let mut out = ResumeFields::default();
         let text = |url: &Url| String::from(without_password(url.clone()));
@@ -103,7 +113,7 @@ impl Noted {
             Place::Temporary(name) => out.push_text(TEMPORARY, Some(name)),
             Place::Destined(destination) => destination.write(&mut out, DESTINATION),
         }
-        for (name, value) in request.all_http_header_fields().iter().filter(|(name, _)| !is_secret(name)) {
+        for (name, value) in header_fields.iter().filter(|(name, _)| !is_secret(name)) {
             out.push(FIELD_NAME, name.as_bytes());
             out.push(FIELD_VALUE, value);
         }
@@ -274,7 +284,8 @@ mod tests {
     fn what_is_sealed_is_read_again_without_its_secrets() {
         let data = noted().seal();
         let whole = String::from_utf8_lossy(data.as_bytes()).into_owned();
-        assert!(!whole.contains("s3cret") && whole.contains("sig=x"), "{whole}");
+        assert!(!whole.contains("s3cret") && whole.contains("sig=x") && whole.contains("kept"), "{whole}");
+        assert!(!String::from_utf8_lossy(noted().seal_note().as_bytes()).contains("kept"));
         let read = Noted::open(&data).unwrap();
         let request = &read.facts.request;
         assert_eq!(request.url().unwrap().as_str(), "https://me@example.com/a?sig=x");
