@@ -267,7 +267,8 @@ impl Writing<'_> {
                     }
                     length += chunk.len();
                     batch.push(chunk);
-                    if length < BATCH && !is_more {
+                    let is_for_kernel = may_splice && reading.suits_conduit();
+                    if length < BATCH && !is_more && !is_for_kernel {
                         continue;
                     }
                     is_more.then(|| Err(unannounced("the server sent more than it had announced")))

@@ -330,7 +330,7 @@ impl Flow for Connection {
 
     fn suits_conduit(&self) -> bool {
         let is_long = self.decoder.remaining().is_some_and(|left| left >= LONG);
-        is_long && self.stream.as_plain_tcp().is_some() && self.is_all_sent()
+        is_long && self.input.is_empty() && self.stream.as_plain_tcp().is_some() && self.is_all_sent()
     }
 
     fn poll_into(
