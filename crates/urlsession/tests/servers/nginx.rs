@@ -8,7 +8,7 @@ use urlsession::{
     BodyStream, CacheLookup, MultipartForm, ResourceFetchType, UrlErrorCode, UrlRequest, WhyAsked,
 };
 
-use crate::server::{Server, session};
+use crate::server::{Server, age, goes_on_where_it_was_cut, session};
 
 fn nginx() -> Server {
     Server::start("nginx", |directory: &Path, plain, secure| {
@@ -202,6 +202,17 @@ fn a_slow_answer_that_is_left_goes_on_from_where_it_was() {
         let (_, response) = session.data(rest(&url, 3_000_000, &tag)).wait().unwrap();
         assert_eq!(response.status_code(), Some(416));
         assert_eq!(response.http().unwrap().value("content-range"), Some("bytes */3000000"));
+    }
+}
+
+#[test]
+fn an_interrupted_download_goes_on_where_it_was() {
+    let server = nginx();
+    let file = server.directory.join("www/3m.bin");
+    age(&file);
+    let pattern = fs::read(&file).unwrap();
+    for base in server.bases() {
+        goes_on_where_it_was_cut(&format!("{base}/slow/3m.bin"), &pattern);
     }
 }
 
