@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use urlsession::{ResumeData, ResumeFailure, UploadRecords, UploadTask, UrlErrorCode};
-use urlsession_testkit::{Gate, Reply, UploadFault, UploadStep};
+use urlsession_testkit::{Gate, Journal, Reply, UploadFault, UploadLimits, UploadStep};
 
 use super::*;
 
@@ -240,5 +240,50 @@ fn a_record_that_was_damaged_is_passed_over() {
         let again = session(origin).upload_from_file(post(origin), &file).resumable_across_runs(&records);
         again.wait().unwrap();
         assert_eq!(server.lines()[2..], ["POST /target ?1 300000 bytes"]);
+    });
+}
+
+#[test]
+fn a_record_of_an_upload_that_the_server_gave_up_by_now_is_passed_over() {
+    let limits = UploadLimits { max_age: Some(3600), ..UploadLimits::default() };
+    with_server(
+        || newest().limited(limits),
+        |origin, server| {
+            let folder = tempfile::tempdir().unwrap();
+            let (file, place) = (file_in(folder.path()), folder.path().join("records"));
+            let records = UploadRecords::at(&place);
+            die_in_the_middle(origin, server, &file, &records, &place);
+            let (session, clock) = with_clock(origin);
+            clock.advance(Duration::from_secs(3601));
+            let again = session.upload_from_file(post(origin), &file).resumable_across_runs(&records);
+            again.wait().unwrap();
+            assert_eq!(server.lines()[2..], ["POST /target ?1 300000 bytes"]);
+        },
+    );
+}
+
+#[test]
+fn an_upload_that_times_out_leaves_resume_data() {
+    with_server(newest, |origin, server| {
+        server.at(UploadStep::Creation, [UploadFault::AnswerAt(CUT, Reply::stall())]);
+        let (session, clock) = with_clock(origin);
+        let (task, receiver) = task_of(&session, origin);
+        task.resume();
+        let taken = |journal: &Journal| {
+            let heads = journal.heads.iter().map(|head| head.body_len);
+            heads.chain(journal.requests.iter().map(|request| request.body_len)).any(|length| length >= CUT)
+        };
+        assert!(origin.wait_for(taken, PATIENCE));
+        let ended = std::cell::RefCell::new(None);
+        clock.advance_until(Duration::from_secs(60), || {
+            let mut ended = ended.borrow_mut();
+            *ended = ended.take().or_else(|| receiver.try_recv().ok());
+            ended.is_some()
+        });
+        let error = ended.into_inner().unwrap().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::TimedOut);
+        let (data, _) = session.upload_resume_from(error.resume_data().unwrap()).wait().unwrap();
+        assert_eq!(text(&data), format!("took {LENGTH} bytes"));
+        assert_eq!(server.lines().last().unwrap(), "PATCH /uploads/0 ?1 @100000 200000 bytes");
     });
 }

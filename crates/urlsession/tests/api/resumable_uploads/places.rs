@@ -47,6 +47,18 @@ fn the_location_of_the_targets_own_answer_is_the_targets() {
 }
 
 #[test]
+fn a_location_on_an_append_says_nothing() {
+    with_server(newest, |origin, server| {
+        server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
+        let version = ("Upload-Draft-Interop-Version", "8".to_owned());
+        let fields = vec![version, ("Location", "/uploads/7".to_owned())];
+        server.at(UploadStep::Append, [UploadFault::Interim(fields), UploadFault::CutAt(CUT)]);
+        took_all(upload(&session(origin), origin), server);
+        assert!(server.requests()[1..].iter().all(|request| request.target == "/uploads/0"));
+    });
+}
+
+#[test]
 fn a_redirect_of_the_target_is_followed_and_the_upload_is_created_there() {
     with_server(newest, |origin, server| {
         origin.enqueue("/elsewhere", Reply::new(307).header("Location", "/target"));
