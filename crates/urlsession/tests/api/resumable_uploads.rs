@@ -196,11 +196,11 @@ fn a_file_that_changes_in_between_fails_the_upload() {
     });
 }
 
+/// What a handler hears.
+type Ended = Result<(Bytes, UrlResponse), UrlError>;
+
 /// A task with a handler, and what that gets.
-fn task_of(
-    session: &UrlSession,
-    origin: &Origin,
-) -> (UploadTask, mpsc::Receiver<Result<(Bytes, UrlResponse), UrlError>>) {
+fn task_of(session: &UrlSession, origin: &Origin) -> (UploadTask, mpsc::Receiver<Ended>) {
     let (sender, receiver) = mpsc::channel();
     let task =
         session.upload_task_with_handler(post(origin), body(), move |result| sender.send(result).unwrap());
