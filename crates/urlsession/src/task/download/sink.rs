@@ -287,7 +287,9 @@ impl Sink {
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
-            self.is_known |= names.write(&noted.seal_note()).is_ok();
+            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
+            let _ = names.write(&noted.seal_note());
+            self.is_known = true;
         }
         let path = self.path.take();
         match self.is_known {
@@ -331,9 +333,14 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if self.is_known && self.facts.is_some() {
-            Left::keep(self.path.take());
+        let path = self.path.take();
+        match self.is_known && self.facts.is_some() {
+            true => Left::keep(path),
+            false => drop(path),
         }
+        // Only then may others have it. A child of this process that was just born has the file open, too: to close it
+        // would not always be enough.
+        let _ = self.file.unlock();
     }
 }
 
