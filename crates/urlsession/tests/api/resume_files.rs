@@ -151,6 +151,12 @@ fn another_url_and_who_does_not_want_to_resume_begin_anew_and_tidy_up() {
     assert_eq!(names(folder.path()), ["a.bin"]);
     assert!(ranges.origin.requests().iter().all(|request| request.header("range").is_none()));
 
+    break_at(&ranges, 150_001, DownloadDestination::file(&path).overwriting());
+    assert_eq!(names(folder.path()).len(), 3);
+    let anew = DownloadDestination::file(&path).overwriting().without_resuming();
+    assert_eq!(go_on(&ranges, anew).unwrap(), (None, None));
+    assert_eq!(names(folder.path()), ["a.bin"]);
+
     // What cannot be resumed leaves nothing, and what was there before goes when the file is whole.
     break_at(&ranges, 150_001, DownloadDestination::file(&path).overwriting());
     ranges.then(|_| Reply::new(200).body("all of it"));

@@ -357,7 +357,7 @@ pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -
 
 /// Removes what an earlier download left at a destination that has been reached another way.
 pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
-    if let Some(names) = url.and_then(|url| Names::of(destination, url)) {
+    if let Some(names) = url.and_then(|url| Names::beside(destination, url)) {
         names.remove();
     }
 }
