@@ -277,8 +277,16 @@ fn a_server_may_give_the_rest_in_pieces() {
             let range = format!("bytes {first}-{}/*", LENGTH - 1);
             tagged(206).header("Content-Range", range).pattern(first, LENGTH - first)
         });
-        let (told, status, found) = resumed(ranges, data);
-        assert!(told.len() == 1 && status == 206 && found == content());
+        let (session, recorder) = recorded(&ranges.origin);
+        let task = session.download_task_with_resume_data(data);
+        task.resume();
+        let log = recorder.completed(1);
+        assert!(log.data == content());
+        assert_eq!(log.resumed.len(), 1, "it is told once");
+        assert_eq!(log.written.iter().map(|(new, ..)| new).sum::<u64>(), LENGTH - log.resumed[0].0);
+        assert!(log.written.iter().all(|(_, _, expected)| *expected == Some(LENGTH)));
+        assert_eq!(log.metrics[0].transaction_metrics.len(), 4);
+        assert_eq!(task.progress().completed_unit_count(), LENGTH);
     });
 }
 

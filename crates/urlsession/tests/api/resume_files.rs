@@ -151,6 +151,12 @@ fn another_url_and_who_does_not_want_to_resume_begin_anew_and_tidy_up() {
     assert_eq!(names(folder.path()), ["a.bin"]);
     assert!(ranges.origin.requests().iter().all(|request| request.header("range").is_none()));
 
+    break_at(&ranges, 150_001, DownloadDestination::file(&path).overwriting());
+    assert_eq!(names(folder.path()).len(), 3);
+    let anew = DownloadDestination::file(&path).overwriting().without_resuming();
+    assert_eq!(go_on(&ranges, anew).unwrap(), (None, None));
+    assert_eq!(names(folder.path()), ["a.bin"]);
+
     // What cannot be resumed leaves nothing, and what was there before goes when the file is whole.
     break_at(&ranges, 150_001, DownloadDestination::file(&path).overwriting());
     ranges.then(|_| Reply::new(200).body("all of it"));
@@ -244,8 +250,11 @@ fn bytes_that_a_power_cut_takes_are_loaded_again() {
     recorder.completed(1);
     gate.release();
     fs::rename(&note_then, folder.path().join(LEFT[0])).unwrap();
-    // Noted at 1 MiB or a batch later (256 KiB and a chunk), then at twice that or a batch later, then not before 4 MiB.
-    let lost = total - (768 << 10);
+    // The field of the note that says how many bytes are on disk: number 32, 8 bytes long.
+    let note = fs::read(folder.path().join(LEFT[0])).unwrap();
+    let at = note.windows(5).position(|field| field == [32, 0, 0, 0, 8]).unwrap();
+    let lost = u64::from_be_bytes(note[at + 5..at + 13].try_into().unwrap());
+    assert!(((1 << 20)..total - 1).contains(&lost), "{lost}");
     let mut file = File::options().write(true).open(&part_then).unwrap();
     file.seek(SeekFrom::Start(lost)).unwrap();
     file.write_all(&vec![0; (total - 1 - lost) as usize]).unwrap();
@@ -253,11 +262,14 @@ fn bytes_that_a_power_cut_takes_are_loaded_again() {
     fs::remove_file(&part_then).unwrap();
     ranges.then(move |request| {
         let first = asked(request);
-        assert!(((1 << 20)..=lost).contains(&first), "{first}");
+        assert_eq!(first, lost);
         let range = format!("bytes {first}-{}/{total}", total - 1);
         tagged(206).header("Content-Range", range).pattern(first, total - first)
     });
-    let (file, _) = ranges.download().to(&path).wait().unwrap();
+    let download = ranges.download().to(&path);
+    let task = download.task();
+    let (file, _) = download.wait().unwrap();
+    assert_eq!(task.resume_failure(), None);
     assert!(fs::read(file.path()).unwrap() == pattern(0, total as usize));
 }
 

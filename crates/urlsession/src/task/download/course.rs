@@ -280,8 +280,10 @@ impl<'a> Course<'a> {
         let bytes = &self.core.bytes;
         bytes.received.store(at, Relaxed);
         bytes.to_receive.store(complete.unwrap_or(UNKNOWN), Relaxed);
-        bytes.written.store(at, Relaxed);
-        bytes.written_report.begin_from(at);
+        // Where it simply goes on, what was written may still be to be told.
+        if bytes.written.swap(at, Relaxed) != at {
+            bytes.written_report.begin_from(at);
+        }
         if !std::mem::take(&mut self.owes_word) {
             return;
         }

@@ -324,7 +324,9 @@ impl Sink {
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
-            self.is_known |= names.write(&noted.seal_note()).is_ok();
+            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
+            let _ = names.write(&noted.seal_note());
+            self.is_known = true;
         }
         let path = self.path.take();
         match self.is_known {
@@ -368,9 +370,14 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if self.is_known && self.facts.is_some() {
-            Left::keep(self.path.take());
+        let path = self.path.take();
+        match self.is_known && self.facts.is_some() {
+            true => Left::keep(path),
+            false => drop(path),
         }
+        // Only then may others have it. A child of this process that was just born has the file open, too: to close it
+        // would not always be enough.
+        let _ = self.file.unlock();
     }
 }
 
@@ -387,7 +394,7 @@ pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -
 
 /// Removes what an earlier download left at a destination that has been reached another way.
 pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
-    if let Some(names) = url.and_then(|url| Names::of(destination, url)) {
+    if let Some(names) = url.and_then(|url| Names::beside(destination, url)) {
         names.remove();
     }
 }
