@@ -5,11 +5,10 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Sender, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use urlsession::Url;
-use urlsession_testkit::{Gate, Origin, Reply, Wire};
+use urlsession_testkit::{Origin, Reply, Wire};
 
 use crate::loads::{die, or_die};
 
@@ -82,11 +81,10 @@ pub fn serve_if_asked() {
     }
     let wires = [Wire::H1, Wire::TlsH1, Wire::TlsH2];
     let wire = wires.into_iter().find(|wire| name(*wire) == wanted).unwrap_or_else(|| die("no such wire"));
-    let delays = start_delays();
     let origin = Origin::builder()
         .wire(wire)
         .h2_settings(MOST_STREAMS, WINDOW)
-        .handler(move |request| answer(request.path(), &delays))
+        .handler(|request| answer(request.path()))
         .start();
     let ca = std::env::temp_dir().join(format!("urlsession-bench-{}.pem", std::process::id()));
     or_die(std::fs::write(&ca, origin.trust_anchor_pem()), "writing the authority");
@@ -100,25 +98,10 @@ pub fn serve_if_asked() {
     std::process::exit(0);
 }
 
-/// Opens gates when their time has come, in the order in which they were made: all delays of a run are the same.
-fn start_delays() -> Sender<(Instant, Gate)> {
-    let (sender, gates) = channel::<(Instant, Gate)>();
-    std::thread::spawn(move || {
-        for (due, gate) in gates {
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            gate.release();
-        }
-    });
-    sender
-}
-
 /// `/bytes/N` with as few fields as a server sends; `/delay/N` with the same after N milliseconds.
-fn answer(path: &str, delays: &Sender<(Instant, Gate)>) -> Reply {
+fn answer(path: &str) -> Reply {
     if let Some(delay) = path.strip_prefix("/delay/").and_then(|delay| delay.parse().ok()) {
-        let gate = Gate::new();
-        // The thread lives as long as the process.
-        let _ = delays.send((Instant::now() + Duration::from_millis(delay), gate.clone()));
-        return Reply::new(200).body("late").after(gate);
+        return Reply::new(200).body("late").delay(Duration::from_millis(delay));
     }
     match path.strip_prefix("/bytes/").and_then(|count| count.parse().ok()) {
         Some(count) => Reply::new(200).header("Date", "Tue, 01 Jan 2030 00:00:00 GMT").endless(count),

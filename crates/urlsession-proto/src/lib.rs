@@ -20,6 +20,8 @@
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
+//! | [`form_data`] | `multipart/form-data` as it is written (RFC 7578) |
+//! | [`trailers`] | Fields after the content (RFC 9110 §6.5) |
 //! | [`utf8`] | A byte stream as text |
 //! | [`lines`] | A byte stream cut into lines |
 //! | [`clusters`] | A byte stream cut into grapheme clusters (Unicode UAX #29) |
@@ -51,6 +53,7 @@ pub mod date;
 pub mod digest_fields;
 pub mod disposition;
 pub mod field;
+pub mod form_data;
 pub mod hsts;
 pub mod http1;
 pub mod lines;
@@ -59,4 +62,5 @@ pub mod mime;
 pub mod multipart;
 pub mod priority;
 pub mod range;
+pub mod trailers;
 pub mod utf8;

@@ -30,6 +30,7 @@ use crate::{Wire, h1, h2};
 pub struct Origin {
     hub: Arc<Hub>,
     addr: SocketAddr,
+    wire: Wire,
     authority: TestAuthority,
     handle: Handle,
     stop: Option<oneshot::Sender<()>>,
@@ -85,7 +86,7 @@ impl Origin {
         };
         let thread = thread::Builder::new().name("test origin".to_owned()).spawn(work).expect("a thread");
         let (stop, thread) = (Some(stop), Some(thread));
-        Self { hub, addr, authority: plan.authority, handle, stop, thread, closed }
+        Self { hub, addr, wire: plan.wire, authority: plan.authority, handle, stop, thread, closed }
     }
 
     /// The URL of a path on this origin: `http://127.0.0.1:PORT/path`, inside TLS `https://localhost:PORT/path`.
@@ -93,6 +94,11 @@ impl Origin {
         let slash = if path.starts_with('/') { "" } else { "/" };
         let place = &self.hub.place;
         format!("{}://{}:{}{slash}{path}", place.scheme, place.host, self.addr.port())
+    }
+
+    /// The protocol it speaks.
+    pub fn wire(&self) -> Wire {
+        self.wire
     }
 
     /// The address it listens on.

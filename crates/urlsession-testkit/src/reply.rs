@@ -82,6 +82,7 @@ pub struct Reply {
     pub(crate) body_gates: Vec<(u64, Gate)>,
     pub(crate) read_gate: Option<Gate>,
     pub(crate) gap: Option<Duration>,
+    pub(crate) delay: Option<Duration>,
     pub(crate) truncate: Option<u64>,
     pub(crate) early: bool,
     pub(crate) after: Option<After>,
@@ -133,6 +134,7 @@ impl Reply {
             body_gates: Vec::new(),
             read_gate: None,
             gap: None,
+            delay: None,
             truncate: None,
             early: false,
             after: None,
@@ -232,6 +234,12 @@ impl Reply {
     /// Rests that long between two chunks; for demonstrations, tests use gates.
     pub fn gap(mut self, between: Duration) -> Self {
         self.gap = Some(between);
+        self
+    }
+
+    /// Thinks that long before it answers; for measurements, tests use gates.
+    pub fn delay(mut self, before: Duration) -> Self {
+        self.delay = Some(before);
         self
     }
 

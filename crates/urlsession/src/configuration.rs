@@ -114,6 +114,9 @@ pub struct Configuration {
     /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
     /// Apple's.
     pub connection_idle_timeout: Duration,
+    /// How long a request with `Expect: 100-continue` waits for the server to want its body (1 s), before it sends it
+    /// all the same (RFC 9110 §10.1.1). Not of Apple's, who does not document how long.
+    pub expect_continue_timeout: Duration,
     /// The oldest TLS version accepted (1.2).
     #[doc(alias = "tlsMinimumSupportedProtocolVersion")]
     pub tls_minimum_supported_protocol_version: TlsVersion,
@@ -209,6 +212,7 @@ impl Default for Configuration {
             url_credential_storage: Some(UrlCredentialStorage::shared()),
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
+            expect_continue_timeout: Duration::from_secs(1),
             tls_minimum_supported_protocol_version: TlsVersion::Tls12,
             tls_maximum_supported_protocol_version: TlsVersion::Tls13,
             tls_cipher_suites: Vec::new(),

@@ -60,8 +60,8 @@ pub(crate) trait Ask: Send + Sync {
         challenge: &'a UrlAuthenticationChallenge,
     ) -> BoxFuture<'a, AuthChallengeDisposition>;
 
-    /// Another copy of the request's body stream; `None` if the application has none.
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>>;
+    /// Another copy of the request's body stream without its first `offset` bytes; `None` if the application has none.
+    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>>;
 
     /// The task as custom protocols see it, about to load `current`.
     fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
@@ -119,6 +119,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) added: SmallVec<[(&'static str, HeaderValue); 2]>,
     /// After a failure of a reused connection the next try takes a new one.
     pub(crate) wants_new_connection: bool,
+    /// The server does not meet expectations (RFC 9110 §15.5.18): none is sent.
+    pub(crate) expectation_failed: bool,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
     pub(crate) hold: Option<Hold>,
     pub(crate) ask: &'a dyn Ask,

@@ -4,10 +4,12 @@
 mod body_stream;
 mod cached_response;
 mod challenge;
+mod chunks;
 mod cookie;
 mod credential;
 mod fields;
 mod file_body;
+mod multipart_form;
 mod property;
 mod protection_space;
 mod recycled;
@@ -15,15 +17,17 @@ mod request;
 mod response;
 mod resume_data;
 mod server_trust;
+mod trailers;
 
 pub use body_stream::BodyStream;
-pub(crate) use body_stream::Chunks;
 pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+pub(crate) use chunks::Chunks;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
 pub(crate) use cookie::{LONGEST, ports_text, seconds_of};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::{HeaderFields, InvalidHeaderField};
+pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{
     AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
@@ -33,3 +37,5 @@ pub use response::{HttpUrlResponse, UrlResponse};
 pub use resume_data::{ResumeData, ResumeFailure};
 pub(crate) use resume_data::{ResumeFields, ResumeKind, unusable};
 pub use server_trust::ServerTrust;
+pub use trailers::BodyTrailers;
+pub(crate) use trailers::Trailers;

@@ -6,6 +6,7 @@ mod acknowledged;
 pub(crate) mod auth;
 mod buffers;
 mod connect;
+mod consent;
 mod dns;
 pub(crate) mod h1;
 pub(crate) mod h2;

@@ -2,10 +2,10 @@
 //! trailer may not carry them (§7.1.2, RFC 9110 §6.5.1). Does not merge trailers into the head's fields.
 
 use http::HeaderMap;
-use http::header::{self, HeaderName};
 
 use super::head::parse_fields;
 use super::{BodyError, HeadError, HeadLimits, Step};
+use crate::trailers;
 
 /// The state of a chunked body.
 #[derive(Debug)]
@@ -148,7 +148,7 @@ impl ChunkedDecoder {
         match parse_fields(&trailer.raw, &TRAILER_LIMITS) {
             Ok(fields) => {
                 trailer.raw = Vec::new();
-                trailer.fields = allowed(fields);
+                trailer.fields = trailers::allowed(fields);
                 Ok(State::Finished)
             }
             Err(error) => {
@@ -192,62 +192,10 @@ fn expect(byte: u8, wanted: u8) -> Result<(), BodyError> {
     if byte == wanted { Ok(()) } else { Err(BodyError::ChunkTerminator) }
 }
 
-/// RFC 9110 §6.5.1: a field that frames, routes, modifies, authenticates or describes must have been known before
-/// the content, and means nothing after it.
-fn allowed(mut fields: HeaderMap) -> HeaderMap {
-    for name in FORBIDDEN {
-        fields.remove(name);
-    }
-    for name in FORBIDDEN_EXTENSIONS {
-        fields.remove(name);
-    }
-    fields
-}
-
 /// What an empty line holds before its LF.
 const CR_LEN: usize = 1;
 const MAX_EXTENSION: usize = 4096;
 const TRAILER_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 64 };
-
-const FORBIDDEN: [HeaderName; 36] = [
-    header::AGE,
-    header::AUTHORIZATION,
-    header::CACHE_CONTROL,
-    header::CONNECTION,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::CONTENT_TYPE,
-    header::COOKIE,
-    header::DATE,
-    header::EXPECT,
-    header::EXPIRES,
-    header::HOST,
-    header::IF_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_NONE_MATCH,
-    header::IF_RANGE,
-    header::IF_UNMODIFIED_SINCE,
-    header::LOCATION,
-    header::MAX_FORWARDS,
-    header::PRAGMA,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::RANGE,
-    header::RETRY_AFTER,
-    header::SEC_WEBSOCKET_ACCEPT,
-    header::SET_COOKIE,
-    header::STRICT_TRANSPORT_SECURITY,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::VARY,
-    header::VIA,
-    header::WARNING,
-    header::WWW_AUTHENTICATE,
-];
-const FORBIDDEN_EXTENSIONS: [&str; 3] = ["keep-alive", "proxy-connection", "set-cookie2"];
 
 #[cfg(test)]
 mod tests {

@@ -46,6 +46,9 @@ impl Connection {
         for gate in &reply.gates {
             self.unless_gone(gate.pass()).await?;
         }
+        if let Some(delay) = reply.delay {
+            self.unless_gone(tokio::time::sleep(delay)).await?;
+        }
         match &reply.kind {
             Kind::Stall => {
                 self.unless_gone(std::future::pending::<()>()).await?;

@@ -46,6 +46,9 @@ impl Responder {
         for gate in &reply.gates {
             gate.pass().await;
         }
+        if let Some(delay) = reply.delay {
+            tokio::time::sleep(delay).await;
+        }
         if matches!(self.special(&reply).await?, Left::Ended) {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::env::Conduit;
@@ -23,6 +24,7 @@ pub(crate) struct Body {
     delivered: u64,
     /// Chunks given without a pause.
     turns: u32,
+    trailers: Option<Box<HeaderMap>>,
 }
 
 enum Source {
@@ -56,6 +58,11 @@ pub(crate) trait Flow: Send {
 
     /// Request body bytes written since the response began: a server may answer before it has read everything.
     fn sent_late(&self) -> u64;
+
+    /// The body has been read to its end: the fields that came after it.
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        None
+    }
 
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
@@ -115,6 +122,7 @@ impl Body {
             sent_late: 0,
             delivered: 0,
             turns: 0,
+            trailers: None,
         }
     }
 
@@ -131,6 +139,7 @@ impl Body {
             sent_late: 0,
             delivered: 0,
             turns: 0,
+            trailers: None,
         }
     }
 
@@ -145,6 +154,7 @@ impl Body {
             sent_late: 0,
             delivered: 0,
             turns: 0,
+            trailers: None,
         }
     }
 
@@ -212,6 +222,11 @@ impl Body {
     /// Bytes handed to the reader so far.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// The fields that came after it, once it has been read to its end.
+    pub(crate) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_deref()
     }
 
     /// The next decoded bytes, never empty; `None` once at the end.
@@ -294,6 +309,7 @@ impl Body {
                 }
                 Poll::Ready(None) => {
                     (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
+                    self.trailers = flow.take_trailers().map(Box::new);
                     flow.finish();
                     Poll::Ready(None)
                 }
@@ -355,6 +371,10 @@ impl Flow for Body {
 
     fn sent_late(&self) -> u64 {
         Self::sent_late(self)
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take().map(|trailers| *trailers)
     }
 
     fn finish(self: Box<Self>) {}

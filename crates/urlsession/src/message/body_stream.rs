@@ -3,6 +3,7 @@
 //! A stream can be read once: who needs it again asks the delegate for a new one. A file is read again. Apple:
 //! `httpBodyStream`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
@@ -14,13 +15,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
+use super::chunks::{Chunks, Joined, Skip};
 use super::file_body::{FileBody, Reader};
 use super::recycled::Recycled;
+use super::{BodyTrailers, InvalidHeaderField, Trailers};
 use crate::env::Place;
 use crate::error::Result;
-
-/// The chunks of a body, pulled one at a time.
-pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// A body produced while it is sent, of known or unknown length. A clone is the same body.
 ///
@@ -31,17 +31,76 @@ pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 pub struct BodyStream {
     source: Arc<Source>,
     length: Option<u64>,
+    trailers: Option<Arc<Trailers>>,
 }
 
 enum Source {
+    /// Whoever sends it asks the delegate.
+    Delegate,
     Stream(Mutex<Option<Chunks>>),
     File(FileBody),
+    /// One after the other.
+    Pieces(Vec<Piece>),
+    /// Without so many bytes of the beginning.
+    Rest(Arc<Self>, u64),
+}
+
+/// A piece of a body.
+pub(super) enum Piece {
+    Data(Bytes),
+    Body(BodyStream),
+}
+
+impl Piece {
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Data(data) => Some(data.len() as u64),
+            Self::Body(body) => body.length(),
+        }
+    }
+}
+
+impl Source {
+    /// Would `take` give nothing?
+    fn is_spent(&self) -> bool {
+        match self {
+            Self::Delegate => true,
+            Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).is_none(),
+            Self::File(_) => false,
+            Self::Pieces(pieces) => pieces.iter().any(|piece| match piece {
+                Piece::Data(_) => false,
+                Piece::Body(body) => body.is_spent(),
+            }),
+            Self::Rest(whole, _) => whole.is_spent(),
+        }
+    }
+
+    /// `None` if a stream was taken before, or whoever sends it asks the delegate.
+    fn take(&self) -> Option<Chunks> {
+        match self {
+            Self::Delegate => None,
+            Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Self::File(file) => Some(Box::pin(ReaderStream::new(file.reader()))),
+            Self::Pieces(pieces) => {
+                let mut joined = Joined::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Data(data) => joined.data(data.clone()),
+                        Piece::Body(body) => joined.chunks(body.source.take()?, body.length),
+                    }
+                }
+                Some(Box::pin(joined))
+            }
+            Self::Rest(whole, bytes) => Some(Box::pin(Skip::new(whole.take()?, *bytes))),
+        }
+    }
 }
 
 impl BodyStream {
     /// A body from a stream of chunks. An error of the stream fails the task and sends nothing further.
     pub fn from_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self::once(Some(Box::pin(stream)))
+        let chunks: Chunks = Box::pin(stream);
+        Self { source: Arc::new(Source::Stream(Mutex::new(Some(chunks)))), length: None, trailers: None }
     }
 
     /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
@@ -58,16 +117,27 @@ impl BodyStream {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let file = FileBody::of(path.as_ref())?;
         let length = Some(file.length());
-        Ok(Self { source: Arc::new(Source::File(file)), length })
+        Ok(Self { source: Arc::new(Source::File(file)), length, trailers: None })
     }
 
     /// A body the delegate is asked for when it is needed.
     pub(crate) fn of_delegate() -> Self {
-        Self::once(None)
+        Self { source: Arc::new(Source::Delegate), length: None, trailers: None }
     }
 
-    fn once(chunks: Option<Chunks>) -> Self {
-        Self { source: Arc::new(Source::Stream(Mutex::new(chunks))), length: None }
+    /// Were the chunks of a stream taken before?
+    pub(crate) fn is_spent(&self) -> bool {
+        self.source.is_spent()
+    }
+
+    /// A body of these, one after the other. It can be sent as often as all of them can.
+    pub(super) fn of_pieces(pieces: Vec<Piece>) -> Self {
+        let length = pieces.iter().try_fold(0_u64, |sum, piece| sum.checked_add(piece.length()?));
+        Self { source: Arc::new(Source::Pieces(pieces)), length, trailers: None }
+    }
+
+    pub(crate) fn is_of_delegate(&self) -> bool {
+        matches!(*self.source, Source::Delegate)
     }
 
     /// Says how many bytes the stream has: they are sent with `Content-Length`, and a stream that turns out
@@ -83,12 +153,49 @@ impl BodyStream {
         self.length
     }
 
+    /// The same body without its first `bytes` bytes, for an answer to
+    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). A file is read from there on;
+    /// what a stream gives is thrown away up to there. If there is less than that, sending it fails the task.
+    ///
+    /// It is the same stream still: taken once, from either.
+    #[must_use]
+    pub fn skipping(self, bytes: u64) -> Self {
+        if bytes == 0 {
+            return self;
+        }
+        let length = self.length.map(|length| length.saturating_sub(bytes));
+        let file = match &*self.source {
+            Source::File(file) => file.skipping(bytes),
+            _ => None,
+        };
+        let source = file.map_or(Source::Rest(self.source, bytes), Source::File);
+        Self { source: Arc::new(source), length, trailers: self.trailers }
+    }
+
+    /// Sends fields of these names after the body, made from what is sent each time that it is: after the last chunk on
+    /// HTTP/1.1, which then sends in chunks whatever is known of the length, in a HEADERS frame on HTTP/2. The names are
+    /// announced in `Trailer`, unless the request has such a field of its own. Other protocols, and forms, do not send
+    /// them.
+    ///
+    /// # Errors
+    /// If a field of one of these names may not stand after a body (RFC 9110 §6.5.1), or a name is none.
+    pub fn with_trailers<N: Into<Cow<'static, str>>, T: BodyTrailers>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+        make: impl Fn() -> T + Send + Sync + 'static,
+    ) -> Result<Self, InvalidHeaderField> {
+        let names = names.into_iter().map(Into::into).collect();
+        self.trailers = Some(Arc::new(Trailers::new(names, Box::new(move || Box::new(make())))?));
+        Ok(self)
+    }
+
+    pub(crate) fn trailers(&self) -> Option<&Arc<Trailers>> {
+        self.trailers.as_ref()
+    }
+
     /// The chunks, for a custom protocol that sends them; `None` if those of a stream were taken before.
     pub fn take(&self) -> Option<Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>> {
-        match &*self.source {
-            Source::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            Source::File(file) => Some(Box::pin(ReaderStream::new(file.reader()))),
-        }
+        self.source.take()
     }
 }
 
@@ -255,6 +362,26 @@ mod tests {
         let stream = BodyStream::from(Bytes::from_static(b"x"));
         assert!(stream.clone().take().is_some());
         assert!(stream.take().is_none());
+    }
+
+    #[test]
+    fn the_beginning_of_a_body_is_skipped_whatever_it_is_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        let data = (0..150_000u32).map(|i| (i % 251) as u8).collect::<Vec<_>>();
+        std::fs::write(&path, &data).unwrap();
+        for offset in [0, 1, 65_536, 70_000, 149_999, 150_000] {
+            let rest = &data[offset as usize..];
+            let file = BodyStream::from_file(&path).unwrap().skipping(offset);
+            assert_eq!((file.length(), collect(&file).unwrap()), (Some(rest.len() as u64), rest.to_vec()));
+            assert_eq!(collect(&file).unwrap(), rest, "a file is read again");
+            let stream = BodyStream::from_reader(io::Cursor::new(data.clone())).skipping(offset);
+            assert_eq!((stream.length(), collect(&stream).unwrap()), (None, rest.to_vec()));
+            let known = BodyStream::from(Bytes::from(data.clone())).skipping(offset);
+            assert_eq!((known.length(), collect(&known).unwrap()), (Some(rest.len() as u64), rest.to_vec()));
+        }
+        assert!(collect(&BodyStream::from_file(&path).unwrap().skipping(150_001)).is_err());
+        assert!(collect(&BodyStream::from_reader(&b"abc"[..]).skipping(4)).is_err());
     }
 
     #[test]

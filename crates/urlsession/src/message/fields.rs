@@ -121,6 +121,12 @@ pub struct InvalidHeaderField {
     what: &'static str,
 }
 
+impl InvalidHeaderField {
+    pub(super) fn new(name: &str, what: &'static str) -> Self {
+        Self { name: name.to_owned(), what }
+    }
+}
+
 impl fmt::Display for InvalidHeaderField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "header field {:?} refused: {}", self.name, self.what)

@@ -10,9 +10,13 @@ use std::time::SystemTime;
 use crate::env::{read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
+#[derive(Clone)]
 pub(super) struct FileBody {
     path: PathBuf,
+    /// Of the whole file.
     length: u64,
+    /// What is sent of it begins here.
+    start: u64,
     modified: Option<SystemTime>,
 }
 
@@ -26,17 +30,30 @@ impl FileBody {
             let detail = format!("{} is a directory and cannot be sent", path.display());
             return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Request, detail));
         }
-        Ok(Self { path: path.into(), length: metadata.len(), modified: metadata.modified().ok() })
+        Ok(Self { path: path.into(), length: metadata.len(), start: 0, modified: metadata.modified().ok() })
     }
 
+    /// Of what is sent.
     pub(super) fn length(&self) -> u64 {
-        self.length
+        self.length - self.start
     }
 
-    /// From its beginning.
+    /// The same without its first `offset` bytes; `None` if it has fewer.
+    pub(super) fn skipping(&self, offset: u64) -> Option<Self> {
+        let start = self.start.checked_add(offset).filter(|start| *start <= self.length)?;
+        Some(Self { start, ..self.clone() })
+    }
+
+    /// From the beginning of what is sent.
     pub(super) fn reader(&self) -> Reader {
-        let Self { path, length, modified } = self;
-        Reader { path: path.clone(), length: *length, modified: *modified, left: *length, file: None }
+        Reader { body: self.clone(), left: self.length(), file: None }
+    }
+
+    fn is_unchanged(&self, now: &Metadata) -> io::Result<()> {
+        match now.len() == self.length && now.modified().ok() == self.modified {
+            true => Ok(()),
+            false => Err(io::Error::other("the file has changed since the task was made")),
+        }
     }
 }
 
@@ -51,9 +68,7 @@ fn unreadable(path: &Path, error: io::Error) -> UrlError {
 
 /// Opens the file with its first read, and looks at it again with its last.
 pub(super) struct Reader {
-    path: PathBuf,
-    length: u64,
-    modified: Option<SystemTime>,
+    body: FileBody,
     left: u64,
     file: Option<File>,
 }
@@ -63,7 +78,7 @@ impl Reader {
     pub(super) fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
         // The last bytes are not handed over without another look at the file.
         let room = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
-        let n = read_held_into(self.file.as_ref()?, self.length - self.left, &mut buf[..room])?;
+        let n = read_held_into(self.file.as_ref()?, self.body.length - self.left, &mut buf[..room])?;
         self.left -= n as u64;
         Some(n)
     }
@@ -74,26 +89,19 @@ impl Read for Reader {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let file = File::open(&self.path)?;
-                is_unchanged(&file.metadata()?, self.length, self.modified)?;
+                let file = File::open(&self.body.path)?;
+                self.body.is_unchanged(&file.metadata()?)?;
                 self.file.insert(file)
             }
         };
         let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        let n = read_some(file, &mut buf[..room], self.length - self.left)?;
+        let n = read_some(file, &mut buf[..room], self.body.length - self.left)?;
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {
-            is_unchanged(&fs::metadata(&self.path)?, self.length, self.modified)?;
+            self.body.is_unchanged(&fs::metadata(&self.body.path)?)?;
         }
         Ok(n)
-    }
-}
-
-fn is_unchanged(now: &Metadata, length: u64, modified: Option<SystemTime>) -> io::Result<()> {
-    match now.len() == length && now.modified().ok() == modified {
-        true => Ok(()),
-        false => Err(io::Error::other("the file has changed since the task was made")),
     }
 }
 
@@ -115,6 +123,19 @@ mod tests {
         assert_eq!(body.length(), 10);
         assert_eq!(read(&body).unwrap(), b"some bytes");
         assert_eq!(read(&body).unwrap(), b"some bytes");
+    }
+
+    #[test]
+    fn the_rest_of_a_file_is_read_from_where_it_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        fs::write(&path, "some bytes").unwrap();
+        let body = FileBody::of(&path).unwrap();
+        let rest = body.skipping(3).unwrap().skipping(2).unwrap();
+        assert_eq!((rest.length(), read(&rest).unwrap()), (5, b"bytes".to_vec()));
+        let nothing = rest.skipping(5).unwrap();
+        assert_eq!((nothing.length(), read(&nothing).unwrap()), (0, Vec::new()));
+        assert!(nothing.skipping(1).is_none());
     }
 
     #[test]

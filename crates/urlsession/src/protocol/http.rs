@@ -10,6 +10,8 @@ mod cookies;
 mod defaults;
 mod discard;
 mod exchange;
+mod expectation;
+mod hsts;
 mod redirect;
 mod retry;
 mod security;
@@ -24,6 +26,8 @@ use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::Cookies;
 use self::exchange::Exchange;
+use self::expectation::Expectation;
+use self::hsts::Hsts;
 use self::redirect::Redirect;
 use self::retry::Retry;
 use self::security::Security;
@@ -38,13 +42,16 @@ use crate::transport::Pool;
 /// 1. `Redirect`: every hop starts afresh
 /// 2. `Security`: sees the URL of every hop, and may change it, which all below must know
 /// 3. `Auth`: repeats a hop with credentials, for the server or the proxy
-/// 4. `Cookies`: below authentication, since 401s set cookies too
-/// 5. `Coding`: above the cache, which keeps coded bytes
-/// 6. `Caching`: all below it costs network
-/// 7. `Connectivity`: a cached answer needs no network
-/// 8. `Retry`: repeats only what failed on the wire
-/// 9. `Exchange`: the wire
-type HttpLoader<W = Exchange> = Redirect<Security<Auth<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>;
+/// 4. `Hsts`: listens to every answer, 401s included
+/// 5. `Cookies`: below authentication, since 401s set cookies too
+/// 6. `Coding`: above the cache, which keeps coded bytes
+/// 7. `Caching`: all below it costs network
+/// 8. `Connectivity`: a cached answer needs no network
+/// 9. `Retry`: repeats only what failed on the wire
+/// 10. `Expectation`: a server that is asked before the body is sent
+/// 11. `Exchange`: the wire
+type HttpLoader<W = Expectation<Exchange>> =
+    Redirect<Security<Auth<Hsts<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
@@ -56,12 +63,13 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
-        let connectivity = Connectivity::new(config.clone(), Retry::new(exchange));
+        let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(exchange)));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
+        let hsts = Hsts::new(config.hsts_storage.clone(), cookies);
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), cookies)
+        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), hsts)
             .behind_proxy(&config, logins[1].clone());
         Self { loader: Redirect::new(Security::new(config, auth)), logins }
     }

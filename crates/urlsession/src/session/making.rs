@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::UrlSession;
 use super::publisher::DataTaskPublisher;
 use crate::error::{Result, UrlError};
-use crate::message::{IntoUrlRequest, ResumeData, UrlRequest, UrlResponse};
+use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
     BytesRequest, Core, Data, DataTask, Download, DownloadTask, DownloadedFile, Handler, Kind, Orders,
     Payload, Style, Task, Upload, UploadTask, to_upload,
@@ -114,6 +114,23 @@ impl UrlSession {
         UploadTask::of(self.task(request, Kind::Upload, None))
     }
 
+    /// An upload of a form, with its `Content-Type`. Created suspended.
+    pub fn upload_task_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> UploadTask {
+        let request = upload(request, Payload::Form(form));
+        UploadTask::of(self.task(request, Kind::Upload, None))
+    }
+
+    /// As [`upload_task_from_form`](Self::upload_task_from_form), with a handler.
+    pub fn upload_task_from_form_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        form: MultipartForm,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask {
+        let request = upload(request, Payload::Form(form));
+        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+    }
+
     /// Uploads data: a future of body and response.
     #[doc(alias = "upload(for:from:delegate:)")]
     #[doc(alias = "upload(for:from:)")]
@@ -126,6 +143,11 @@ impl UrlSession {
     #[doc(alias = "upload(for:fromFile:)")]
     pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> Upload {
         Upload::new(self.future(upload(request, Payload::File(file.as_ref())), Kind::Upload))
+    }
+
+    /// Uploads a form, with its `Content-Type`: a future of body and response.
+    pub fn upload_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> Upload {
+        Upload::new(self.future(upload(request, Payload::Form(form)), Kind::Upload))
     }
 }
 

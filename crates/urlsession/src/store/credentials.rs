@@ -1,10 +1,11 @@
 //! `UrlCredentialStorage`: credentials by protection space, in memory and, if they are permanent, on disk.
 //!
-//! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed.
+//! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed; passwords may
+//! be in the platform's [`keyring`].
 
 mod key;
-#[cfg(feature = "keyring")]
 mod keyring;
+mod record;
 mod vault;
 
 use std::collections::HashMap;
@@ -13,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use self::key::Keyring;
 use self::vault::Vault;
 use crate::env::data_folder;
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
@@ -25,11 +25,11 @@ use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace
 /// sealed with a key that is kept beside them; both files are for this user alone. Certificates are never written, trust
 /// is never kept. What cannot be written or read is kept in memory only, and a warning is logged.
 ///
-/// With the cargo feature `keyring` the key of the [shared](Self::shared) storage is in the platform's keyring (the Secret
-/// Service of desktops, the Keychain, the Credential Manager), if there is one that can be reached; a key that stood beside
-/// the file before is moved there. It does not come back: while the keyring is locked or gone, or in a program without the
-/// feature, credentials are kept in memory only. Only the key is in the keyring, as one item; the credentials stay in the
-/// file, so that several processes share them and a user is asked once.
+/// With the cargo feature `keyring` the passwords of the [shared](Self::shared) storage are in the platform's keyring (the
+/// Secret Service of desktops, the Keychain, the Credential Manager), an item each, which its user may look at and remove
+/// there; the file says to whom they belong. Those that were written while no keyring could be reached are moved there when
+/// it can. While it is locked or gone, or in a program without the feature, a password that is there is not used, and new ones
+/// are sealed in the file.
 ///
 /// Methods of a storage with a file read or write it and may so block for some milliseconds, with the keyring for as long as
 /// a user takes to unlock it.
@@ -58,7 +58,7 @@ impl UrlCredentialStorage {
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlCredentialStorage> = LazyLock::new(|| {
             let vault = data_folder().map(|folder| Vault::new(folder.join("credentials.db")));
-            UrlCredentialStorage::with(vault.map(|vault| vault.with_keyring(platform_keyring())))
+            UrlCredentialStorage::with(vault.map(|vault| vault.with_keyring(keyring::platform())))
         });
         SHARED.clone()
     }
@@ -235,16 +235,6 @@ impl UrlCredentialStorage {
     fn lock(&self) -> MutexGuard<'_, Spaces> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-#[cfg(feature = "keyring")]
-fn platform_keyring() -> Option<Box<dyn Keyring>> {
-    Some(Box::new(keyring::PlatformKeyring))
-}
-
-#[cfg(not(feature = "keyring"))]
-fn platform_keyring() -> Option<Box<dyn Keyring>> {
-    None
 }
 
 impl Entry {

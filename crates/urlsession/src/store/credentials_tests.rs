@@ -1,6 +1,11 @@
 //! The storage of credentials, in memory and on disk.
 
+use std::io;
+
+use zeroize::Zeroizing;
+
 use super::UrlCredentialPersistence as Persistence;
+use super::keyring::{Item, Keyring};
 use super::*;
 use crate::message::{
     AuthenticationMethod, ServerTrust, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
@@ -160,62 +165,162 @@ fn trust_in_a_server_is_not_kept() {
     });
 }
 
-#[cfg(all(feature = "keyring", target_os = "linux"))]
-#[test]
-fn without_a_secret_service_the_key_is_beside_the_file() {
-    const NAME: &str = "store::credentials::tests::without_a_secret_service_the_key_is_beside_the_file";
-    const FOLDER: &str = "URLSESSION_TEST_FOLDER";
-    let Some(folder) = std::env::var_os(FOLDER) else {
-        // Again, in a process that reaches no keyring of whoever runs this.
-        let folder = tempfile::tempdir().unwrap();
-        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
-        again.args(["--exact", NAME]).env(FOLDER, folder.path());
-        let output = again.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
-        return;
-    };
-    let path = std::path::Path::new(&folder).join("credentials.db");
-    let storage =
-        || UrlCredentialStorage::with(Some(Vault::new(path.clone()).with_keyring(platform_keyring())));
-    storage().set(&permanent("ann", "one"), &space("a"));
-    assert_eq!(storage().credentials(&space("a")), [permanent("ann", "one")]);
-    let key = std::fs::read(path.with_extension("db.key")).unwrap();
-    assert_eq!(key.len(), key::LENGTH);
+/// A keyring that the test sees into; locked, nothing can be read or written.
+#[derive(Clone, Default)]
+struct Ring(Arc<Mutex<(HashMap<String, String>, bool)>>);
+
+impl Ring {
+    fn lock(&self, is_locked: bool) {
+        self.0.lock().unwrap().1 = is_locked;
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().0.keys().cloned().collect()
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, String>) -> T) -> io::Result<T> {
+        match &mut *self.0.lock().unwrap() {
+            (_, true) => Err(io::ErrorKind::PermissionDenied.into()),
+            (items, false) => Ok(work(items)),
+        }
+    }
+}
+
+impl Keyring for Ring {
+    fn password(&self, item: Item<'_>) -> io::Result<Option<Zeroizing<String>>> {
+        self.with(|items| items.get(item.name).cloned().map(Zeroizing::new))
+    }
+
+    fn set_password(&self, item: Item<'_>, password: &str) -> io::Result<()> {
+        self.with(|items| drop(items.insert(item.name.into(), password.into())))
+    }
+
+    fn remove(&self, item: Item<'_>) -> io::Result<()> {
+        self.with(|items| drop(items.remove(item.name)))
+    }
+}
+
+fn in_keyring(folder: &tempfile::TempDir, ring: &Ring) -> UrlCredentialStorage {
+    let vault = Vault::new(folder.path().join("credentials.db"));
+    UrlCredentialStorage::with(Some(vault.with_keyring(Some(Box::new(ring.clone())))))
 }
 
 #[test]
-fn credentials_outlive_the_storage_with_their_key_in_a_keyring_and_rest_while_it_is_gone() {
-    use std::sync::Arc;
+fn a_permanent_password_is_in_the_keyring_and_not_in_the_file() {
+    let (folder, ring) = (tempfile::tempdir().unwrap(), Ring::default());
+    let realm = UrlProtectionSpace::new(
+        "Example.com",
+        8443,
+        UrlProtectionSpaceProtocol::Https,
+        Some("the \"inner\" one"),
+        AuthenticationMethod::HttpDigest,
+    );
+    in_keyring(&folder, &ring).set(&permanent("ann", "one"), &realm);
+    in_keyring(&folder, &ring).set(&permanent("ann", "two"), &realm);
+    assert_eq!(
+        ring.names(),
+        ["ann at example.com:8443 (Https, HttpDigest, realm \"the \\\"inner\\\" one\")"]
+    );
+    assert_eq!(in_keyring(&folder, &ring).credentials(&realm), [permanent("ann", "two")]);
+    assert!(at(&folder).credentials(&realm).is_empty(), "the file alone does not have it");
+    in_keyring(&folder, &ring).remove(&permanent("ann", "two"), &realm);
+    assert!(ring.names().is_empty());
+    in_keyring(&folder, &ring).set(&permanent("bob", "one"), &realm);
+    in_keyring(&folder, &ring).empty();
+    assert!(ring.names().is_empty());
+}
 
-    /// A keyring of one key.
-    #[derive(Clone, Default)]
-    struct Ring(Arc<Mutex<Option<key::Key>>>);
+#[test]
+fn a_keyring_that_is_locked_rests_and_new_passwords_are_sealed_until_it_opens() {
+    let (folder, ring) = (tempfile::tempdir().unwrap(), Ring::default());
+    in_keyring(&folder, &ring).set(&permanent("ann", "one"), &space("a"));
+    ring.lock(true);
+    let storage = in_keyring(&folder, &ring);
+    assert!(storage.credentials(&space("a")).is_empty());
+    storage.set(&permanent("bob", "two"), &space("a"));
+    assert_eq!(storage.credentials(&space("a")), [permanent("bob", "two")]);
+    assert_eq!(at(&folder).credentials(&space("a")), [permanent("bob", "two")]);
+    ring.lock(false);
+    let both = [permanent("ann", "one"), permanent("bob", "two")];
+    assert_eq!(in_keyring(&folder, &ring).credentials(&space("a")), both);
+    assert_eq!(ring.names().len(), 2, "both are in the keyring now");
+    assert!(at(&folder).credentials(&space("a")).is_empty());
+}
 
-    impl Keyring for Ring {
-        fn key(&self, _: &str) -> std::io::Result<Option<key::Key>> {
-            Ok(self.0.lock().unwrap().clone())
-        }
+#[test]
+fn a_password_taken_out_of_the_keyring_is_a_credential_less() {
+    let (folder, ring) = (tempfile::tempdir().unwrap(), Ring::default());
+    in_keyring(&folder, &ring).set(&permanent("ann", "one"), &space("a"));
+    ring.0.lock().unwrap().0.clear();
+    assert!(in_keyring(&folder, &ring).credentials(&space("a")).is_empty());
+    in_keyring(&folder, &ring).set(&permanent("ann", "three"), &space("a"));
+    assert_eq!(in_keyring(&folder, &ring).all_credentials()[&space("a")], [permanent("ann", "three")]);
+}
 
-        fn set_key(&self, _: &str, key: &[u8]) -> std::io::Result<()> {
-            *self.0.lock().unwrap() = Some(key.to_vec().into());
-            Ok(())
-        }
+fn at(folder: &tempfile::TempDir) -> UrlCredentialStorage {
+    UrlCredentialStorage::at(folder.path().join("credentials.db"))
+}
+
+/// Runs this test again with a bus of its own, so that no keyring of whoever runs it is touched; then `None`.
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+fn again(name: &str, through: &[&str], bus: Option<&str>) -> Option<UrlCredentialStorage> {
+    const FOLDER: &str = "URLSESSION_TEST_FOLDER";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let path = std::path::Path::new(&folder).join("credentials.db");
+        return Some(UrlCredentialStorage::with(Some(Vault::new(path).with_keyring(keyring::platform()))));
     }
-
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("credentials.db");
-    let ring = Ring::default();
-    let with_ring = || {
-        let ring = Some(Box::new(ring.clone()) as Box<dyn Keyring>);
-        UrlCredentialStorage::with(Some(Vault::new(path.clone()).with_keyring(ring)))
-    };
-    with_ring().set(&permanent("ann", "one"), &space("a"));
-    assert_eq!(with_ring().credentials(&space("a")), [permanent("ann", "one")]);
-    assert!(ring.0.lock().unwrap().is_some());
+    let test = std::env::current_exe().unwrap();
+    let mut again =
+        std::process::Command::new(through.first().map_or(test.as_os_str(), |first| first.as_ref()));
+    if let Some((_, rest)) = through.split_first() {
+        again.args(rest).arg(&test);
+    }
+    again.args(["--exact", &format!("store::credentials::tests::{name}"), "--nocapture"]);
+    again.env(FOLDER, folder.path()).env("HOME", folder.path()).env("XDG_RUNTIME_DIR", folder.path());
+    again.envs(bus.map(|bus| ("DBUS_SESSION_BUS_ADDRESS", bus)));
+    let output = again.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}{complained}");
+    None
+}
 
-    let without = UrlCredentialStorage::at(&path);
-    without.set(&permanent("bob", "two"), &space("a"));
-    assert_eq!(without.credentials(&space("a")), [permanent("bob", "two")], "in memory");
-    assert_eq!(with_ring().credentials(&space("a")), [permanent("ann", "one")]);
+#[cfg(all(feature = "keyring", target_os = "linux"))]
+#[test]
+fn without_a_secret_service_the_password_is_sealed_in_the_file() {
+    let name = "without_a_secret_service_the_password_is_sealed_in_the_file";
+    let Some(storage) = again(name, &[], Some("unix:path=/nowhere")) else { return };
+    storage.set(&permanent("ann", "one"), &space("a"));
+    drop(storage);
+    let folder = PathBuf::from(std::env::var_os("HOME").unwrap());
+    let file = UrlCredentialStorage::at(folder.join("credentials.db"));
+    assert_eq!(file.credentials(&space("a")), [permanent("ann", "one")]);
+}
+
+#[cfg(all(feature = "keyring", feature = "real-servers", target_os = "linux"))]
+#[test]
+fn gnome_keyring_holds_the_password_as_an_item_of_its_own() {
+    let unlocked = "printf x | gnome-keyring-daemon --unlock --components=secrets >/dev/null; exec \"$@\"";
+    let through = ["dbus-run-session", "--", "sh", "-c", unlocked, "sh"];
+    let name = "gnome_keyring_holds_the_password_as_an_item_of_its_own";
+    let Some(storage) = again(name, &through, None) else { return };
+    storage.set(&permanent("ann", "0ne"), &space("a.example"));
+    assert_eq!(storage.credentials(&space("a.example")), [permanent("ann", "0ne")]);
+    let path = PathBuf::from(std::env::var_os("HOME").unwrap()).join("credentials.db");
+    assert!(UrlCredentialStorage::at(&path).credentials(&space("a.example")).is_empty());
+    // As another program sees it.
+    let tool = |verb: &str| {
+        let service = format!("urlsession {}", path.display());
+        let args = [verb, "service", &service, "username", "ann at a.example:80 (Http, Default)"];
+        String::from_utf8(std::process::Command::new("secret-tool").args(args).output().unwrap().stdout)
+            .unwrap()
+    };
+    assert_eq!(tool("lookup"), "0ne");
+    tool("clear");
+    assert!(storage.credentials(&space("a.example")).is_empty());
+    storage.set(&permanent("ann", "tw0"), &space("a.example"));
+    assert_eq!(tool("lookup"), "tw0");
+    storage.remove(&permanent("ann", "tw0"), &space("a.example"));
+    assert_eq!(tool("lookup"), "");
 }

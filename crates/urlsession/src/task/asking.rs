@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::{Core, Style};
+use super::courier::Audience;
 use super::kind::Kind;
 use super::observe::TaskChange;
 use crate::load::{Ask, BoxFuture, Challenger, Priority, UrlProtocolTask};
@@ -13,6 +14,22 @@ use crate::message::{
 
 /// Speaks for a task.
 pub(super) struct Asking<'a>(pub(super) &'a Arc<Core>);
+
+impl Asking<'_> {
+    async fn whole_body(&self, audience: Option<Audience>) -> Option<Option<BodyStream>> {
+        let ask = self
+            .0
+            .ask(audience?, "need_new_body_stream", |delegate, task| delegate.need_new_body_stream(task));
+        ask.await
+    }
+
+    async fn rest_of_body(&self, audience: Option<Audience>, offset: u64) -> Option<Option<BodyStream>> {
+        let ask = self.0.ask(audience?, "need_new_body_stream_from", move |delegate, task| {
+            delegate.need_new_body_stream_from(task, offset)
+        });
+        ask.await
+    }
+}
 
 impl Ask for Asking<'_> {
     fn redirect<'a>(
@@ -39,12 +56,23 @@ impl Ask for Asking<'_> {
         Box::pin(async move { self.0.challenged(challenge).await.unwrap_or_default() })
     }
 
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
+    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async move {
-            let audience = self.0.audience()?;
-            self.0
-                .ask(audience, "need_new_body_stream", |delegate, task| delegate.need_new_body_stream(task))
-                .await?
+            if offset == 0 {
+                return self.whole_body(self.0.audience()).await?;
+            }
+            // A delegate that knows only whole bodies comes before another that knows parts.
+            let own = (self.0.passing_audience(), self.0.own_audience());
+            let session = self.0.session_audience();
+            for (asked, without_the_next) in [own, (session.clone(), session)] {
+                if let Some(rest) = self.rest_of_body(asked, offset).await {
+                    return rest;
+                }
+                if let Some(whole) = self.whole_body(without_the_next).await {
+                    return Some(whole?.skipping(offset));
+                }
+            }
+            None
         })
     }
 
@@ -123,5 +151,68 @@ impl Ask for Asking<'_> {
 
     fn lasting_priority(&self) -> Arc<dyn Priority> {
         self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Context;
+
+    use super::*;
+    use crate::configuration::Configuration;
+    use crate::env::block_on;
+    use crate::task::roster::Roster;
+    use crate::task::{Answer, DelegateQueue, Task, TaskDelegate};
+
+    /// Gives parts, wholes, both or neither.
+    struct Giving {
+        part: Option<&'static str>,
+        whole: Option<&'static str>,
+    }
+
+    fn given(text: Option<&'static str>) -> Answer<Option<BodyStream>> {
+        text.map_or_else(Answer::default_handling, |text| {
+            Some(BodyStream::from_reader(text.as_bytes())).into()
+        })
+    }
+
+    impl TaskDelegate for Giving {
+        fn need_new_body_stream(&self, task: &Task) -> Answer<Option<BodyStream>> {
+            match task.next_delegate() {
+                Some((next, task)) if self.whole.is_none() => next.need_new_body_stream(&task),
+                _ => given(self.whole),
+            }
+        }
+
+        fn need_new_body_stream_from(&self, _: &Task, _: u64) -> Answer<Option<BodyStream>> {
+            given(self.part)
+        }
+    }
+
+    fn ask(own: Option<Giving>, session: Option<Giving>, offset: u64) -> Option<String> {
+        let session = session.map(|delegate| Arc::new(delegate) as Arc<dyn TaskDelegate>);
+        let roster =
+            Arc::new(Roster::new(Configuration::ephemeral().into(), session, DelegateQueue::serial()));
+        let request = UrlRequest::new("http://a/".parse().unwrap());
+        let core = Core::new(&roster, Ok(request), Kind::Upload, Style::Delegate, None);
+        core.live().delegate = own.map(|delegate| Arc::new(delegate) as Arc<dyn TaskDelegate>);
+        let mut chunks = block_on(Asking(&core).new_body_from(offset))?.take()?;
+        let next = |cx: &mut Context<'_>| chunks.as_mut().poll_next(cx);
+        Some(String::from_utf8(block_on(std::future::poll_fn(next))?.unwrap().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn the_rest_of_a_body_is_had_from_who_gives_parts_else_wholes_the_task_s_own_delegate_first() {
+        let giving = |part, whole| Some(Giving { part, whole });
+        let neither = || giving(None, None);
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(ask(None, giving(Some("part"), Some("whole")), 2), text("part"));
+        assert_eq!(ask(None, giving(None, Some("whole")), 2), text("ole"));
+        assert_eq!(ask(giving(None, Some("whole")), giving(Some("part"), None), 2), text("ole"));
+        assert_eq!(ask(neither(), giving(Some("part"), Some("whole")), 2), text("part"));
+        assert_eq!(ask(neither(), giving(None, Some("whole")), 2), text("ole"));
+        assert_eq!(ask(neither(), giving(Some("part"), Some("whole")), 0), text("whole"));
+        assert_eq!(ask(neither(), neither(), 2), None);
+        assert_eq!(ask(None, None, 2), None);
     }
 }

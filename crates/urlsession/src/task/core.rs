@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
 use std::time::SystemTime;
 
+use http::HeaderMap;
+
 use super::delegate::TaskDelegate;
 use super::download::Orders;
 use super::kind::Kind;
@@ -100,6 +102,7 @@ pub(super) struct Live {
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
     pub(super) response: Option<UrlResponse>,
+    pub(super) response_trailers: Option<Box<HeaderMap>>,
     pub(super) error: Option<UrlError>,
     pub(super) measured: Measured,
     pub(super) description: Option<Arc<str>>,
@@ -173,6 +176,7 @@ impl Core {
                     original: request.clone(),
                     current: request,
                     response: None,
+                    response_trailers: None,
                     error: None,
                     measured: Measured::default(),
                     description: None,
@@ -281,6 +285,7 @@ impl Core {
                 original: live.original.clone(),
                 current: live.current.clone(),
                 response: live.response.clone(),
+                response_trailers: None,
                 error: None,
                 measured: Measured::default(),
                 description: live.description.clone(),

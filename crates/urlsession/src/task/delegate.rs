@@ -94,6 +94,17 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
+    /// An upload goes on where it was interrupted: what is needed of its body stream is what follows the first `offset`
+    /// bytes. Default: [`need_new_body_stream`](Self::need_new_body_stream) is asked for the whole, of which the
+    /// beginning is [skipped](BodyStream::skipping).
+    ///
+    /// The task's own delegate is asked in both ways before the session's is.
+    #[doc(alias = "urlSession(_:task:needNewBodyStreamFrom:completionHandler:)")]
+    #[doc(alias = "urlSession(_:needNewBodyStreamForTask:from:)")]
+    fn need_new_body_stream_from(&self, task: &Task, offset: u64) -> Answer<Option<BodyStream>> {
+        Answer::default_handling()
+    }
+
     /// Body bytes have been sent: since the last call, in total, and how many there will be if that is known.
     #[doc(alias = "urlSession(_:task:didSendBodyData:totalBytesSent:totalBytesExpectedToSend:)")]
     fn did_send_body_data(

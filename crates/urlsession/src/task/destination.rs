@@ -90,6 +90,11 @@ impl DownloadDestination {
         self.is_folder
     }
 
+    /// Is a file on its way to the one beside where the other will be?
+    pub(super) fn shares_place(&self, other: &Self) -> bool {
+        (&self.path, self.is_folder) == (&other.path, other.is_folder)
+    }
+
     pub(super) fn resumes(&self) -> bool {
         self.resumes
     }
@@ -116,12 +121,11 @@ impl DownloadDestination {
         // What is published has the permissions of any other file (less the umask).
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        Ok(builder.tempfile_in(folder).map_err(|error| cannot_create(folder, error))?.into_parts())
-    }
-
-    /// That no partial file can be made beside the target.
-    pub(super) fn cannot_create(&self, suggested: &str, error: io::Error) -> UrlError {
-        cannot_create(folder_of(&self.target(suggested)), error)
+        let file = builder.tempfile_in(folder).map_err(|error| {
+            let detail = format!("no file can be made in {}", folder.display());
+            UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
+        })?;
+        Ok(file.into_parts())
     }
 
     /// Blocks until the file is on disk under its name. With the file if it cannot be: nothing is lost.
@@ -221,11 +225,6 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
 
 fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn cannot_create(folder: &Path, error: io::Error) -> UrlError {
-    let detail = format!("no file can be made in {}", folder.display());
-    UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
 }
 
 fn is_there(target: &Path) -> UrlError {

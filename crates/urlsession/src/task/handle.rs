@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::SystemTime;
 
+use http::HeaderMap;
+
 use super::core::{Core, DEFAULT_PRIORITY, UNKNOWN};
 use super::delegate::TaskDelegate;
 use super::metrics::TaskMetrics;
@@ -122,6 +124,12 @@ impl Task {
     /// The response, once its head is here.
     pub fn response(&self) -> Option<UrlResponse> {
         self.core.live().response.clone()
+    }
+
+    /// The fields the server sent after the body (RFC 9110 §6.5), once that has been read to its end; `None` if there were
+    /// none. Those that mean nothing there are left out (RFC 9110 §6.5.1). A cached response has none. Not of Apple's.
+    pub fn response_trailers(&self) -> Option<HeaderMap> {
+        self.core.live().response_trailers.as_deref().cloned()
     }
 
     /// Why the task failed; `None` while it is active and after success. A status of 404 is no error.

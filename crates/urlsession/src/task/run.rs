@@ -121,6 +121,7 @@ pub(super) async fn load(
         request,
         added: Default::default(),
         wants_new_connection: false,
+        expectation_failed: false,
         hold: None,
         ask: &asking,
         meter: &core.meter,
@@ -139,6 +140,9 @@ pub(super) async fn load(
 
 /// Writes down how the last transaction ended.
 pub(super) fn seal(core: &Core, log: &mut Log, body: &Body) {
+    if let Some(trailers) = body.trailers() {
+        core.live().response_trailers = Some(Box::new(trailers.clone()));
+    }
     if let Some(stamps) = log.last_mut().filter(|stamps| stamps.response_end.is_none()) {
         stamps.response_end = Some(core.roster.config.environment.clock.now());
         stamps.response_body_bytes = body.wire_bytes();

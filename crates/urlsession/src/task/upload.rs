@@ -16,12 +16,13 @@ use super::delegate::TaskDelegate;
 use super::handle::Task;
 use super::kind::UploadTask;
 use crate::error::Result;
-use crate::message::{BodyStream, UrlRequest, UrlResponse};
+use crate::message::{BodyStream, MultipartForm, UrlRequest, UrlResponse};
 
 /// What is to be uploaded. A body of the request itself is replaced by it (Apple: *uploadTask(with:from:)*).
 pub(crate) enum Payload<'a> {
     Data(Bytes),
     File(&'a Path),
+    Form(MultipartForm),
     /// A stream the delegate is asked for.
     Stream,
 }
@@ -34,6 +35,7 @@ pub(crate) fn to_upload(mut request: UrlRequest, payload: Payload<'_>) -> Result
             let file = BodyStream::from_file(path).map_err(|error| error.with_url(request.url()))?;
             request.set_http_body_stream(file);
         }
+        Payload::Form(form) => request.set_multipart_form(form),
         Payload::Stream => request.set_http_body_stream(BodyStream::of_delegate()),
     }
     Ok(request)

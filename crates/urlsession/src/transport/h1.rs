@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::Method;
+use http::{HeaderMap, Method};
 use urlsession_proto::http1::{
     BodyDecoder, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, response_framing,
 };
@@ -28,7 +28,7 @@ use super::stream::Stream;
 use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold, Kept};
-use crate::message::{HttpHead, UrlResponse};
+use crate::message::{HttpHead, UrlRequest, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
 pub(crate) struct Connection {
@@ -134,6 +134,7 @@ impl Connection {
         stamps.reused = reused;
         stamps.request_start = Some(start);
         stamps.request_head_bytes = head_bytes;
+        self.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let (mut request_end, mut body_sent) = (None, 0);
         let (meter, ask) = (attempt.meter, attempt.ask);
@@ -158,6 +159,7 @@ impl Connection {
             match received.map_err(|error| self.judge(error, reused && informational == 0))? {
                 Received::Informational(head) => {
                     informational += 1;
+                    self.outgoing.hear(head.status);
                     if informational > MAX_INFORMATIONAL {
                         let detail = "the server sent more than 100 informational responses";
                         return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
@@ -169,6 +171,11 @@ impl Connection {
                 Received::Final { head, whole } => break (head, whole),
             }
         };
+        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed. One that a login belongs to
+        // must stay.
+        if self.outgoing.end_wait(head.status, self.hold.is_some()) {
+            self.may_persist = false;
+        }
         let now = clock.now();
         let head_bytes = head.raw.len() as u64;
         let response = UrlResponse::from_http(attempt.request.clone(), head);
@@ -194,7 +201,7 @@ impl Connection {
         self.out.clear();
         self.out_at = 0;
         head.write_http1(&mut self.out);
-        self.frame(head.request.http_method(), &outgoing);
+        self.frame(head.request, &outgoing);
         urlsession_proto::http1::end_head(&mut self.out);
         self.outgoing = outgoing;
         self.chunks_begun = false;
@@ -207,8 +214,16 @@ impl Connection {
     }
 
     /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
-    fn frame(&mut self, method: &Method, outgoing: &Outgoing) {
-        let length = outgoing.length();
+    fn frame(&mut self, request: &UrlRequest, outgoing: &Outgoing) {
+        let method = request.http_method();
+        let mut length = outgoing.length();
+        if let Some(names) = outgoing.announcement() {
+            // RFC 9112 §7.1.2: trailers follow chunks.
+            length = None;
+            if !request.all_http_header_fields().contains("trailer") {
+                urlsession_proto::http1::write_field(&mut self.out, b"Trailer", names.as_bytes());
+            }
+        }
         self.is_chunked = length.is_none();
         match length {
             Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
@@ -312,6 +327,10 @@ impl Flow for Connection {
 
     fn sent_late(&self) -> u64 {
         self.sent_late
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.decoder.take_trailers()
     }
 
     fn finish(self: Box<Self>) {

@@ -18,8 +18,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 
+use urlsession_proto::field::unfold;
 use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, stream_error};
@@ -33,7 +35,7 @@ use super::stream::Stream;
 use crate::env::{Clock, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Ask, Attempt, Body, Facts, Meter};
-use crate::message::{HttpHead, UrlResponse};
+use crate::message::{HeaderFields, HttpHead, UrlResponse};
 
 /// A connection that carries many exchanges at once.
 #[derive(Clone)]
@@ -169,6 +171,7 @@ impl Sent {
         if self.sending.done {
             self.request_end = attempt.stamps().request_start;
         }
+        self.sending.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let result = loop {
             match poll_fn(|cx| self.poll(cx, clock, meter, ask)).await {
@@ -176,6 +179,7 @@ impl Sent {
                 Ok(Event::Informational(parts)) => {
                     meter.moved(1);
                     informational += 1;
+                    self.sending.outgoing.hear(parts.status);
                     if informational > MAX_INFORMATIONAL {
                         let detail = "the server sent more than 100 informational responses";
                         break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
@@ -198,6 +202,8 @@ impl Sent {
         stamps.request_body_bytes = self.body_sent;
         stamps.request_end = self.request_end;
         let (parts, body) = result?;
+        // The stream ends without its body: it is reset once the response has been read.
+        self.sending.done |= self.sending.outgoing.end_wait(parts.status, false);
         meter.moved(1);
         let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
         let stamps = attempt.stamps();
@@ -291,6 +297,11 @@ fn request(
     *request.method_mut() = head.request.http_method().clone();
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = head.http2_fields();
+    if let Some(names) =
+        outgoing.announcement().and_then(|names| HeaderValue::from_maybe_shared(Bytes::from(names)).ok())
+    {
+        request.headers_mut().entry(http::header::TRAILER).or_insert(names);
+    }
     match outgoing.length() {
         Some(0) if !expects_body(request.method()) => {}
         Some(length) => {
@@ -299,6 +310,15 @@ fn request(
         None => {}
     }
     Ok(request)
+}
+
+/// Fields that were checked when they were set.
+fn to_map(fields: &HeaderFields) -> HeaderMap {
+    let checked = fields.iter().filter_map(|(name, value)| {
+        let value = HeaderValue::from_bytes(&unfold(value)).ok()?;
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+    });
+    checked.collect()
 }
 
 fn expects_body(method: &http::Method) -> bool {
@@ -325,9 +345,13 @@ impl Sending {
             if self.chunk.is_empty() {
                 let next = ready!(self.outgoing.poll_chunk(cx)).transpose().inspect_err(|_| self.cancel())?;
                 let Some(next) = next else {
+                    let trailers = self.outgoing.finish_trailers().inspect_err(|_| self.cancel())?;
                     self.done = true;
                     // An error here is the stream's, which the response reports.
-                    let _ = self.stream.send_data(Bytes::new(), true);
+                    let _ = match trailers {
+                        Some(fields) => self.stream.send_trailers(to_map(&fields)),
+                        None => self.stream.send_data(Bytes::new(), true),
+                    };
                     break;
                 };
                 self.chunk = next;

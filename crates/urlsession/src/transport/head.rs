@@ -23,6 +23,8 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) added: &'a [(&'static str, HeaderValue)],
     /// The media type of a POST body that has none.
     pub(crate) content_type: Option<&'static str>,
+    /// The request asks the server first, and is not to: it has no body, or the server will have none of it.
+    pub(crate) drops_expect: bool,
 }
 
 /// The fields of every request of a session, written out once.
@@ -146,7 +148,8 @@ impl RequestHead<'_> {
     /// What is for the proxy is not sent through its tunnel (RFC 9110 §11.7.2).
     fn may_send(&self, name: &str) -> bool {
         let is_for_proxy = || name.eq_ignore_ascii_case("proxy-authorization");
-        !(is_framing(name) || matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
+        let is_dropped = self.drops_expect && name.eq_ignore_ascii_case("expect");
+        !(is_dropped || is_framing(name) || matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
     }
 
     fn implied(&self, mut field: impl FnMut(&str, &str)) {

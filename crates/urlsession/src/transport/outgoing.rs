@@ -1,37 +1,85 @@
 //! The request body on its way out, whatever the wire: chunk by chunk, its length held to what was announced.
 
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 
+use super::consent::Consent;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::Chunks;
+use crate::load::Attempt;
+use crate::message::{BodyStream, BodyTrailers, Chunks, HeaderFields, Trailers};
 
 /// A request body, pulled by the wire.
 pub(crate) struct Outgoing {
     source: Source,
     left: Option<u64>,
+    consent: Consent,
+    /// What is sent after it.
+    trailers: Option<Box<Trailing>>,
+}
+
+struct Trailing {
+    trailers: Arc<Trailers>,
+    of_this: Box<dyn BodyTrailers>,
 }
 
 enum Source {
     Done,
     Data(Bytes),
+    /// A stream of which nothing was wanted yet: it can be sent another time.
+    Untouched(BodyStream),
     Stream(Chunks),
 }
 
 impl Outgoing {
     pub(crate) fn none() -> Self {
-        Self { source: Source::Done, left: Some(0) }
+        Self { source: Source::Done, left: Some(0), consent: Consent::Given, trailers: None }
     }
 
     pub(crate) fn data(data: Bytes) -> Self {
         let left = Some(data.len() as u64);
-        Self { source: if data.is_empty() { Source::Done } else { Source::Data(data) }, left }
+        let source = if data.is_empty() { Source::Done } else { Source::Data(data) };
+        Self { source, left, consent: Consent::Given, trailers: None }
     }
 
     /// A stream of `length` bytes, or of any number of them.
-    pub(crate) fn stream(chunks: Chunks, length: Option<u64>) -> Self {
-        Self { source: Source::Stream(chunks), left: length }
+    pub(crate) fn stream(body: BodyStream, length: Option<u64>) -> Self {
+        let trailers = body
+            .trailers()
+            .map(|trailers| Box::new(Trailing { trailers: trailers.clone(), of_this: trailers.make() }));
+        Self { source: Source::Untouched(body), left: length, consent: Consent::Given, trailers }
+    }
+
+    /// The same, to be sent once the server says that it wants it, or has not said so for this long.
+    pub(crate) fn after_consent(mut self, patience: Duration) -> Self {
+        if !self.is_done() {
+            self.consent = Consent::Wanted(patience);
+        }
+        self
+    }
+
+    /// The head is about to be sent.
+    pub(super) fn ask_consent(&mut self, attempt: &Attempt<'_>) {
+        self.consent.ask(attempt);
+    }
+
+    /// An informational response has come.
+    pub(super) fn hear(&mut self, status: StatusCode) {
+        self.consent.hear(status);
+    }
+
+    /// The final response has come; true if the body was waiting and is not wanted. It is given up then, unless
+    /// `must_send`.
+    pub(super) fn end_wait(&mut self, status: StatusCode, must_send: bool) -> bool {
+        let is_given_up = self.consent.end(status) && !must_send;
+        if is_given_up {
+            self.source = Source::Done;
+            self.trailers = None;
+        }
+        is_given_up
     }
 
     /// The number of bytes to come; `None` if it is not known.
@@ -46,12 +94,31 @@ impl Outgoing {
     /// Has everything been given that the wire was promised? A stream of known length may not have said yet that it
     /// has no more.
     pub(crate) fn is_complete(&self) -> bool {
-        self.is_done() || self.left == Some(0)
+        self.is_done() || self.left == Some(0) && self.trailers.is_none()
+    }
+
+    /// What `Trailer` says of the fields that follow the body.
+    pub(crate) fn announcement(&self) -> Option<String> {
+        self.trailers.as_ref().map(|trailing| trailing.trailers.announcement())
+    }
+
+    /// After the last chunk: the fields that follow it.
+    pub(crate) fn finish_trailers(&mut self) -> Result<Option<HeaderFields>> {
+        let Some(trailing) = self.trailers.take() else { return Ok(None) };
+        let fields = trailing.of_this.finish();
+        match trailing.trailers.unannounced(&fields) {
+            None => Ok(Some(fields)),
+            Some(name) => {
+                let detail = format!("the trailer field {name:?} was not announced");
+                Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
+            }
+        }
     }
 
     /// The next bytes, never empty. A stream that ends before its length, or goes past it, is an error: sending
     /// on would make the rest of the connection part of the body.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        ready!(self.consent.poll(cx));
         loop {
             let chunk = match &mut self.source {
                 Source::Done => return Poll::Ready(None),
@@ -59,6 +126,15 @@ impl Outgoing {
                     let data = std::mem::take(data);
                     self.source = Source::Done;
                     return Poll::Ready(Some(Ok(data)));
+                }
+                Source::Untouched(body) => {
+                    let Some(chunks) = body.take() else {
+                        self.source = Source::Done;
+                        let taken = failure("the body stream is being sent by another load");
+                        return Poll::Ready(Some(Err(taken)));
+                    };
+                    self.source = Source::Stream(chunks);
+                    continue;
                 }
                 Source::Stream(chunks) => match chunks.as_mut().poll_next(cx) {
                     Poll::Pending => return Poll::Pending,
@@ -72,6 +148,9 @@ impl Outgoing {
                 }
                 (Some(Ok(chunk)), left) => {
                     self.left = left.map(|left| left - chunk.len() as u64);
+                    if let Some(trailing) = &mut self.trailers {
+                        trailing.of_this.update(&chunk);
+                    }
                     return Poll::Ready(Some(Ok(chunk)));
                 }
                 (Some(Err(error)), _) => Some(Err(failure("the body stream failed").with_source(error))),

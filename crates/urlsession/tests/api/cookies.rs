@@ -222,6 +222,28 @@ fn informational_responses_set_none() {
 }
 
 #[test]
+fn the_opening_handshake_of_a_websocket_sends_and_sets_cookies() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let (session, storage) = with_storage(origin);
+            visit(origin, &session, "/login", &["who=ann; Path=/"]);
+            let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+                        Set-Cookie: socket=1; Path=/\r\n\r\n";
+            origin.enqueue("/chat", Reply::raw(head));
+            let mut handshake = UrlRequest::new(url(origin, "/chat"));
+            handshake.set_value(Some("websocket"), "upgrade").unwrap();
+            handshake.set_value(Some("upgrade"), "connection").unwrap();
+            load(&session, handshake).unwrap();
+            assert_eq!(origin.requests().pop().unwrap().header_all("cookie"), ["who=ann"]);
+            assert_eq!(pairs(&storage), ["who=ann", "socket=1"]);
+            let wss = url(origin, "/chat").as_str().replacen("http", "ws", 1).parse().unwrap();
+            assert_eq!(storage.cookies_for(&wss).len(), 2);
+            assert_eq!(sent(origin, &session, "/").as_deref(), Some("who=ann; socket=1"));
+        });
+    }
+}
+
+#[test]
 fn every_redirect_hop_sends_and_sets_cookies_of_its_own() {
     on_every_wire(|origin| {
         let (session, _) = with_storage(origin);

@@ -101,6 +101,21 @@ fn subdomains_come_along_if_it_says_so_and_max_age_0_takes_it_back() {
 }
 
 #[test]
+fn an_answer_that_wants_a_login_is_heeded_whatever_the_next_one_says() {
+    for wire in TLS {
+        let web = Web::on(wire);
+        let session = UrlSession::new(web.configuration.clone());
+        let wants = Reply::new(401).header("WWW-Authenticate", "Basic realm=\"x\"");
+        web.origin.enqueue("/Peru", wants.header(FIELD, "max-age=60"));
+        web.origin.enqueue("/Peru", Reply::new(200).body("Lima"));
+        let url = web.url("https", "site.test").replace("://", "://ann:secret@");
+        let (body, _) = session.data(url).wait().unwrap();
+        assert_eq!(body, "Lima");
+        assert!(web.is_upgraded(&session, "site.test"));
+    }
+}
+
+#[test]
 fn an_upgrade_is_no_redirect_and_the_current_request_shows_it() {
     for wire in TLS {
         let web = Web::on(wire);

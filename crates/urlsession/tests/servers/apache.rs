@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use urlsession::{BodyStream, UrlRequest};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use urlsession::{Answer, BodyStream, HeaderFields, Task, TaskDelegate, UrlRequest};
 
 use crate::server::{Server, session};
 
@@ -12,7 +15,7 @@ fn apache() -> Server {
     Server::start("apache", |directory: &Path, plain, secure| {
         let d = directory.display();
         let modules = "/usr/lib/apache2/modules";
-        fs::create_dir_all(directory.join("www/dav")).unwrap();
+        fs::create_dir_all(directory.join("www/dav/private")).unwrap();
         // The server gives up root for www-data.
         let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
         let load = |names: &[&str]| {
@@ -65,6 +68,13 @@ DAVLockDB {d}/davlock
   Dav On
 </Location>
 <Location /private>
+  AuthType Digest
+  AuthName private
+  AuthDigestProvider file
+  AuthUserFile {d}/users
+  Require valid-user
+</Location>
+<Location /dav/private>
   AuthType Digest
   AuthName private
   AuthDigestProvider file
@@ -156,5 +166,93 @@ fn a_user_proves_the_password_by_digest() {
         }
         let bob = url.replace("://", "://bob:pw@");
         assert_eq!(session.data(&*bob).wait().unwrap().1.status_code(), Some(401));
+    }
+}
+
+/// Gives a stream of a file whenever it is asked for one, and counts.
+struct Giving(std::path::PathBuf, Arc<AtomicUsize>);
+
+impl TaskDelegate for Giving {
+    fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
+        self.1.fetch_add(1, Relaxed);
+        Some(BodyStream::from_reader(fs::File::open(&self.0).unwrap())).into()
+    }
+}
+
+#[test]
+fn a_stream_is_asked_for_again_after_a_digest_unless_the_server_was_asked_first() {
+    let server = apache();
+    let source = server.directory.join("www/3m.bin");
+    let pattern = fs::read(&source).unwrap();
+    for base in server.bases() {
+        for (asks_first, times) in [(false, 1), (true, 0)] {
+            let name = format!("streamed-{asks_first}");
+            let url = format!("{base}/dav/private/{name}").replace("://", "://ann:pw@");
+            let mut put = UrlRequest::new(url.parse().unwrap());
+            put.set_http_method("PUT").unwrap();
+            if asks_first {
+                put.set_value(Some("100-continue"), "Expect").unwrap();
+            }
+            put.set_http_body_stream(BodyStream::from_reader(fs::File::open(&source).unwrap()));
+            let asked = Arc::new(AtomicUsize::new(0));
+            let load = session().data(&put).delegate(Giving(source.clone(), asked.clone()));
+            let task = load.task();
+            let (_, response) = load.wait().unwrap();
+            assert!(matches!(response.status_code(), Some(201 | 204)), "{response:?}");
+            assert_eq!(asked.load(Relaxed), times);
+            assert!(fs::read(server.directory.join("www/dav/private").join(&name)).unwrap() == pattern);
+            // Asked first, the server refuses before anything of the body has gone out.
+            let sent = task.count_of_bytes_sent();
+            assert!(if asks_first { sent == 3_000_000 } else { sent > 3_000_000 }, "{sent}");
+        }
+    }
+}
+
+#[test]
+fn a_body_with_trailers_is_stored() {
+    let server = apache();
+    for base in server.bases() {
+        let mut put = UrlRequest::new(format!("{base}/dav/trailed").parse().unwrap());
+        put.set_http_method("PUT").unwrap();
+        let body = BodyStream::from_reader(&b"with trailers"[..]);
+        put.set_http_body_stream(
+            body.with_trailers(["X-Sum"], || {
+                || {
+                    let mut fields = HeaderFields::new();
+                    fields.set("X-Sum", "1").unwrap();
+                    fields
+                }
+            })
+            .unwrap(),
+        );
+        let (_, response) = session().data(put).wait().unwrap();
+        assert!(matches!(response.status_code(), Some(201 | 204)), "{response:?}");
+        assert_eq!(fs::read(server.directory.join("www/dav/trailed")).unwrap(), b"with trailers");
+    }
+}
+
+#[test]
+fn a_range_goes_on_where_the_first_ended_if_the_file_is_still_the_same() {
+    let server = apache();
+    let file = server.directory.join("www/3m.bin");
+    let pattern = fs::read(&file).unwrap();
+    // What has changed within the last second has only a weak tag, and its date is not strong (RFC 9110 §8.8.2.2).
+    let an_hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+    fs::File::options().write(true).open(&file).unwrap().set_modified(an_hour_ago).unwrap();
+    for base in server.bases() {
+        let (session, url) = (session(), format!("{base}/3m.bin"));
+        let (_, whole) = session.data(&*url).wait().unwrap();
+        let head = whole.http().unwrap();
+        let validators =
+            [(head.value("etag").unwrap(), 206), (head.value("last-modified").unwrap(), 206), ("\"x\"", 200)];
+        for (validator, status) in validators {
+            let mut part = UrlRequest::new(url.parse().unwrap());
+            part.set_value(Some("bytes=1000000-"), "Range").unwrap();
+            part.set_value(Some(validator), "If-Range").unwrap();
+            let (data, response) = session.data(part).wait().unwrap();
+            assert_eq!(response.status_code(), Some(status), "{validator}");
+            let expected = if status == 206 { &pattern[1_000_000..] } else { &pattern[..] };
+            assert!(data == expected, "{validator}");
+        }
     }
 }

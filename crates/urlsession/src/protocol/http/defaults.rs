@@ -8,11 +8,15 @@ use crate::configuration::Configuration;
 use crate::env::preferred_languages;
 use crate::transport::{DefaultFields, USER_AGENT};
 
-/// The configuration's additional fields (reserved ones left out), `Accept`, `Accept-Language` of the user and
+/// The configuration's additional fields (reserved ones left out, and `Expect`, which is not for every request), `Accept`, `Accept-Language` of the user and
 /// `User-Agent`.
 pub(super) fn defaults(config: &Configuration) -> DefaultFields {
     let mut fields: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
-    for (name, value) in config.http_additional_headers.iter().filter(|(name, _)| !is_reserved(name)) {
+    for (name, value) in config
+        .http_additional_headers
+        .iter()
+        .filter(|(name, _)| !is_reserved(name) && !name.eq_ignore_ascii_case("expect"))
+    {
         fields.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
     }
     let mut add = |name: &'static str, value: Bytes| {

@@ -1,6 +1,7 @@
 //! The wire: one request over one connection of the pool, and what cannot be sent is refused.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method};
 use url::Url;
@@ -8,6 +9,7 @@ use urlsession_proto::method::is_idempotent;
 use urlsession_proto::priority::Urgency;
 
 use super::defaults::defaults;
+use super::expectation::asks;
 use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
@@ -18,11 +20,16 @@ pub(crate) struct Exchange {
     pool: Arc<Pool>,
     defaults: DefaultFields,
     versions: HttpVersions,
+    /// Does every request with a body ask the server first?
+    expects: bool,
+    expect_continue_timeout: Duration,
 }
 
 impl Exchange {
     pub(super) fn new(config: &Configuration, pool: Arc<Pool>) -> Self {
-        Self { pool, defaults: defaults(config), versions: config.http_versions }
+        let expects = asks(config.http_additional_headers.bytes("expect"));
+        let (versions, expect_continue_timeout) = (config.http_versions, config.expect_continue_timeout);
+        Self { pool, defaults: defaults(config), versions, expects, expect_continue_timeout }
     }
 }
 
@@ -40,7 +47,10 @@ impl Layer for Exchange {
             Some(connection) => Checkout::Http1(connection),
             None => self.pool.checkout(key, attempt, certain).await?,
         };
-        let outgoing = outgoing(attempt).await?;
+        let mut outgoing = outgoing(attempt).await?;
+        if self.expects(attempt) {
+            outgoing = outgoing.after_consent(self.expect_continue_timeout);
+        }
         // The head is gathered and written in one go: what waits for the answer does not carry it.
         let (head, body) = match checkout {
             Checkout::Http1(mut connection) => {
@@ -58,6 +68,16 @@ impl Layer for Exchange {
 }
 
 impl Exchange {
+    /// Does the request ask the server before its body is sent? RFC 9110 §10.1.1: not without one.
+    fn expects(&self, attempt: &Attempt<'_>) -> bool {
+        let request = &attempt.request;
+        let is_wanted = match request.all_http_header_fields().bytes("expect") {
+            None => self.expects,
+            own => asks(own),
+        };
+        is_wanted && !attempt.expectation_failed && !request.body().is_empty()
+    }
+
     async fn send(
         &self,
         mut handle: h2::Handle,
@@ -79,6 +99,10 @@ impl Exchange {
     ) -> T {
         let added = attempt.added.len();
         attempt.added.extend(priority_field(attempt.ask.priority()));
+        let expects = self.expects(attempt);
+        if expects {
+            attempt.added.push(("expect", HeaderValue::from_static("100-continue")));
+        }
         let request = &*attempt.request;
         let done = work(&RequestHead {
             request,
@@ -87,6 +111,7 @@ impl Exchange {
             defaults: &self.defaults,
             added: &attempt.added,
             content_type: implied_content_type(request),
+            drops_expect: !expects && asks(request.all_http_header_fields().bytes("expect")),
         });
         // A retry sends the fields of the rooms above again, and its own priority.
         attempt.added.truncate(added);
@@ -133,24 +158,30 @@ async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
         HttpBody::Data(data) => return Ok(Outgoing::data(data.clone())),
         HttpBody::Stream(stream) => stream,
     };
-    if let Some(chunks) = stream.take() {
-        return Ok(Outgoing::stream(chunks, length(&attempt.request, stream.length())));
+    if !stream.is_spent() {
+        return Ok(Outgoing::stream(stream.clone(), length(&attempt.request, stream.length())));
     }
     let new = {
         let _excuse = attempt.meter.excuse();
-        attempt.ask.new_body().await
+        attempt.ask.new_body_from(0).await
     };
-    let chunks = new.as_ref().and_then(|stream| Some((stream.take()?, stream.length())));
-    match chunks {
-        Some((chunks, stream_length)) => {
-            Ok(Outgoing::stream(chunks, length(&attempt.request, stream_length)))
+    let detail = match new {
+        Some(new) => match new.is_spent() {
+            false => {
+                let length = length(&attempt.request, new.length());
+                return Ok(Outgoing::stream(new, length));
+            }
+            true => "need_new_body_stream gave a stream that was sent before; give a new one each time",
+        },
+        None if stream.is_of_delegate() => {
+            "the body is streamed, and need_new_body_stream gave none; give a new stream each time, or send data or a file"
         }
         None => {
-            let detail = "the body stream was sent before and has to be sent again; \
-                          answer need_new_body_stream with another, or use a body in memory";
-            Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
+            "the body stream was sent before and has to be sent again; answer need_new_body_stream with another, \
+             or send data or a file"
         }
-    }
+    };
+    Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
 }
 
 /// A stream's own length, else what the request's `Content-Length` announces (Apple: *httpBodyStream*).

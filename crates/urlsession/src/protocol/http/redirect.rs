@@ -28,6 +28,7 @@ impl<N: Layer> Layer for Redirect<N> {
             attempt.begin_transaction();
             attempt.added.clear();
             attempt.wants_new_connection = false;
+            attempt.expectation_failed = false;
             attempt.ask.requesting(&attempt.request);
             let loaded = self.next.load(attempt).await;
             let response = loaded.map_err(|error| error.with_url(attempt.request.url()))?;

@@ -1,16 +1,13 @@
 //! App Transport Security: which URLs may be loaded at all; and before that HSTS (RFC 6797): which are loaded over TLS
 //! though they do not say so.
 //!
-//! Which hosts those are is the store's business. Of answers that a login was made to, only the last is heeded. TLS
-//! versions, trust and pinned keys are enforced where the handshake is (`transport::tls`). Apple:
+//! Which hosts those are is the store's business; what a host asks for the future is heeded below (`hsts`), where every
+//! answer is seen. TLS versions, trust and pinned keys are enforced where the handshake is (`transport::tls`). Apple:
 //! *NSAppTransportSecurity*.
 
 use std::sync::Arc;
 
-use http::header::STRICT_TRANSPORT_SECURITY;
 use url::Url;
-use urlsession_proto::field::has;
-use urlsession_proto::hsts::{self, StrictTransportSecurity};
 
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::Result;
@@ -38,14 +35,7 @@ impl<N: Layer> Layer for Security<N> {
         if let Some(url) = attempt.request.url() {
             verdict(url, &self.config.app_transport_security)?;
         }
-        let response = self.next.load(attempt).await?;
-        if let Some(hosts) = &self.config.hsts_storage
-            && let Some(said) = said(attempt, &response)
-            && let Some(host) = attempt.request.url().and_then(Url::host)
-        {
-            hosts.note(&host, said, attempt.clock.wall());
-        }
-        Ok(response)
+        self.next.load(attempt).await
     }
 }
 
@@ -77,25 +67,6 @@ fn upgraded(url: &Url) -> Option<Url> {
     Some(url)
 }
 
-/// What the host wants for the future (RFC 6797 §8.1): told over TLS that was good by itself, in this very response.
-fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
-    // A proxy may be spoken to over TLS about what is not.
-    let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
-    let stamps = attempt.stamps();
-    let facts = stamps.connection.as_ref()?;
-    let is_safe = is_https && facts.secure.is_some() && !facts.is_loosened;
-    let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
-    if !is_safe || is_kept {
-        return None;
-    }
-    // Only the first field counts.
-    let fields = &response.head.http_head()?.fields;
-    if !has(fields, &STRICT_TRANSPORT_SECURITY) {
-        return None;
-    }
-    hsts::parse(fields.get(STRICT_TRANSPORT_SECURITY)?.as_bytes())
-}
-
 /// May this URL be loaded?
 fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
     match url.host() {
@@ -110,6 +81,7 @@ mod tests {
     use super::*;
     use crate::configuration::ExceptionDomain;
     use crate::env::{Clock, SystemClock};
+    use urlsession_proto::hsts::StrictTransportSecurity;
 
     fn allowed(url: &str, rules: &AppTransportSecurity) -> bool {
         match verdict(&url.parse().unwrap(), rules) {
@@ -188,12 +160,9 @@ mod tests {
 
     /// What the room below is asked for.
     fn asked(config: &Configuration, url: &str) -> Vec<String> {
-        let script = Script::new([Ok(Reply {
-            fields: vec![("strict-transport-security", "max-age=60")],
-            ..Reply::from(200)
-        })]);
+        let script = Script::new([Ok(Reply::from(200))]);
         let (result, log) = run(&Security::new(Arc::new(config.clone()), &script), "GET", url);
-        if result.is_ok() {
+        if result.is_ok() && url.starts_with("http:") && !script.seen()[0].starts_with("GET http:") {
             assert_eq!(*log[0].request, *script.requests.lock().unwrap()[0], "metrics show what is loaded");
         }
         script.seen()
@@ -211,14 +180,6 @@ mod tests {
         assert_eq!(asked(&config, "http://127.0.0.1/"), ["GET http://127.0.0.1/"]);
         let without = Configuration { hsts_storage: None, ..config };
         assert_eq!(asked(&without, "http://a.dev/x"), [""; 0], "nobody is known");
-    }
-
-    #[test]
-    fn what_did_not_come_over_tls_is_not_heeded() {
-        let config = Configuration::ephemeral();
-        // The room below has no connection.
-        assert_eq!(asked(&config, "https://a.example/"), ["GET https://a.example/"]);
-        assert!(!config.hsts_storage.unwrap().is_known_host("a.example"));
     }
 
     #[test]

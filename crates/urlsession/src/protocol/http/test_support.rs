@@ -103,7 +103,7 @@ impl Ask for Yes {
         Box::pin(async { answer })
     }
 
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
+    fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async { None })
     }
 
@@ -181,6 +181,7 @@ pub(super) fn run_answered(
         request: Arc::new(request),
         added: Default::default(),
         wants_new_connection: false,
+        expectation_failed: false,
         hold: None,
         ask: &ask,
         meter: &meter,

@@ -1,4 +1,5 @@
-//! `Vault`: permanent credentials in a SQLite file, sealed by a key that is kept beside it or in a keyring.
+//! `Vault`: permanent credentials in a SQLite file, sealed by a key that is kept beside it; their passwords in a keyring, if
+//! there is one that can be reached, else sealed with the rest.
 //!
 //! Neither hosts nor users nor passwords stand there in clear: rows are found by keyed hashes. All of it blocks.
 
@@ -11,18 +12,19 @@ use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
 use super::Entry;
-use super::key::{self, Keyring};
+use super::key;
+use super::keyring::{Item, Keyring};
+use super::record::{Record, space_bytes};
 use crate::env::random;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::{
-    AuthenticationMethod, UrlCredential, UrlCredentialPersistence, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
-};
+use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
 use crate::store::database::{self, Schema};
 
 pub(super) struct Vault {
     path: PathBuf,
     keyring: Option<Box<dyn Keyring>>,
+    /// Whose the items in the keyring are.
+    service: String,
     open: Mutex<State>,
 }
 
@@ -39,48 +41,32 @@ struct Open {
     tag: hmac::Key,
 }
 
+struct Row {
+    record: Record,
+    is_default: bool,
+}
+
 impl Vault {
     /// Nothing is opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, keyring: None, open: Mutex::new(State::Closed) }
+        let service = format!("urlsession {}", path.display());
+        Self { path, keyring: None, service, open: Mutex::new(State::Closed) }
     }
 
-    /// With its key in a keyring, if that can be reached.
+    /// With its passwords in a keyring, as far as that can be reached.
     pub(super) fn with_keyring(self, keyring: Option<Box<dyn Keyring>>) -> Self {
         Self { keyring, ..self }
     }
 
     pub(super) fn of(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
-        let read = |open: &Open| {
-            let tag = open.tag_of(&space_bytes(space));
-            let mut query = open
-                .connection
-                .prepare("SELECT is_default, sealed FROM credentials WHERE space = ? ORDER BY rowid")?;
-            let rows = query.query_map([&tag[..]], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-            let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok(rows
-                .into_iter()
-                .filter_map(|(is_default, sealed)| open.unseal(&tag, sealed, is_default))
-                .collect())
-        };
-        let found: Vec<(UrlProtectionSpace, Entry)> = self.with_existing(read).unwrap_or_default();
-        found.into_iter().map(|(_, entry)| entry).collect()
+        let rows = self.with_existing(|open| open.rows(Some(&open.tag_of(&space_bytes(space)))));
+        let rows = rows.unwrap_or_default().into_iter();
+        rows.filter_map(|row| self.entry(row).map(|(_, entry)| entry)).collect()
     }
 
     pub(super) fn all(&self) -> Vec<(UrlProtectionSpace, Entry)> {
-        let read = |open: &Open| {
-            let mut query = open
-                .connection
-                .prepare("SELECT space, is_default, sealed FROM credentials ORDER BY rowid")?;
-            let rows = query
-                .query_map([], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)))?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            Ok(rows
-                .into_iter()
-                .filter_map(|(tag, is_default, sealed)| open.unseal(&tag, sealed, is_default))
-                .collect())
-        };
-        self.with_existing(read).unwrap_or_default()
+        let rows = self.with_existing(|open| open.rows(None)).unwrap_or_default();
+        rows.into_iter().filter_map(|row| self.entry(row)).collect()
     }
 
     /// False if it could not be written.
@@ -88,29 +74,30 @@ impl Vault {
         let (Some(user), Some(password)) = (entry.credential.user(), entry.credential.password()) else {
             return false;
         };
-        let write = |open: &Open| {
-            let tag = open.tag_of(&space_bytes(space));
-            let user_tag = open.tag_of(user.as_bytes());
-            let Some(sealed) =
-                open.seal(&tag, &record(space, user, password, entry.credential.persistence()))
-            else {
-                return Ok(false);
-            };
-            open.connection
-                .prepare("INSERT OR REPLACE INTO credentials (space, user, is_default, sealed) VALUES (?, ?, ?, ?)")?
-                .execute(params![&tag[..], &user_tag[..], entry.is_default, sealed])?;
-            Ok(true)
+        let is_in_keyring = self.hand_over(space, user, password);
+        let record = Record {
+            space: space.clone(),
+            user: user.into(),
+            password: (!is_in_keyring).then(|| Zeroizing::new(password.into())),
+            is_synchronizable: entry.credential.persistence() == UrlCredentialPersistence::Synchronizable,
         };
-        self.with(write).unwrap_or(false)
+        let is_written = self.with(|open| open.put(&record, entry.is_default)).unwrap_or(false);
+        if is_in_keyring && !is_written {
+            self.remove_item(space, user);
+        }
+        is_written
     }
 
     pub(super) fn remove(&self, space: &UrlProtectionSpace, user: &str) {
-        self.with_existing(|open| {
+        let removed = self.with_existing(|open| {
             let (tag, user) = (open.tag_of(&space_bytes(space)), open.tag_of(user.as_bytes()));
             open.connection
                 .prepare("DELETE FROM credentials WHERE space = ? AND user = ?")?
                 .execute([&tag[..], &user[..]])
         });
+        if removed.is_some_and(|rows| rows > 0) {
+            self.remove_item(space, user);
+        }
     }
 
     pub(super) fn demote(&self, space: &UrlProtectionSpace) {
@@ -123,7 +110,83 @@ impl Vault {
     }
 
     pub(super) fn empty(&self) {
-        self.with_existing(|open| open.connection.execute("DELETE FROM credentials", []));
+        let rows = self.with_existing(|open| {
+            let rows = open.rows(None)?;
+            open.connection.execute("DELETE FROM credentials", [])?;
+            Ok(rows)
+        });
+        for Row { record, .. } in rows.into_iter().flatten().filter(|row| row.record.password.is_none()) {
+            self.remove_item(&record.space, &record.user);
+        }
+    }
+
+    /// With its password from where it is; `None` if that cannot be had.
+    fn entry(&self, Row { record, is_default }: Row) -> Option<(UrlProtectionSpace, Entry)> {
+        let Record { space, user, password, is_synchronizable } = record;
+        let password = match password {
+            Some(password) => password,
+            None => self.password_of(&space, &user)?,
+        };
+        let persistence = match is_synchronizable {
+            true => UrlCredentialPersistence::Synchronizable,
+            false => UrlCredentialPersistence::Permanent,
+        };
+        let credential = UrlCredential::new(&user, password.as_str(), persistence);
+        Some((space, Entry { credential, is_default }))
+    }
+
+    fn password_of(&self, space: &UrlProtectionSpace, user: &str) -> Option<Zeroizing<String>> {
+        let Some(keyring) = &self.keyring else {
+            tracing::warn!("a credential of {} is not used: its password is in a keyring", space.host());
+            return None;
+        };
+        let found = keyring.password(self.item(&Record::item_name(space, user)));
+        match found {
+            Ok(Some(password)) => return Some(password),
+            // Its user took it out of the keyring, and means it.
+            Ok(None) => self.remove(space, user),
+            Err(error) => tracing::warn!(
+                "a credential of {} is not used: the keyring cannot be read: {error}",
+                space.host()
+            ),
+        }
+        None
+    }
+
+    /// Is the password in the keyring now?
+    fn hand_over(&self, space: &UrlProtectionSpace, user: &str, password: &str) -> bool {
+        let Some(keyring) = &self.keyring else { return false };
+        let result = keyring.set_password(self.item(&Record::item_name(space, user)), password);
+        if let Err(error) = &result {
+            tracing::debug!("a password is kept sealed in {}: {error}", self.path.display());
+        }
+        result.is_ok()
+    }
+
+    fn remove_item(&self, space: &UrlProtectionSpace, user: &str) {
+        let Some(keyring) = &self.keyring else { return };
+        if let Err(error) = keyring.remove(self.item(&Record::item_name(space, user))) {
+            tracing::warn!("a password of {} could not be removed from the keyring: {error}", space.host());
+        }
+    }
+
+    fn item<'a>(&'a self, name: &'a str) -> Item<'a> {
+        Item { service: &self.service, name }
+    }
+
+    /// What was written while no keyring could be reached is moved there.
+    fn move_to_keyring(&self, open: &Open) -> rusqlite::Result<()> {
+        if self.keyring.is_none() {
+            return Ok(());
+        }
+        for Row { mut record, is_default } in open.rows(None)? {
+            let Some(password) = record.password.take() else { continue };
+            if !self.hand_over(&record.space, &record.user, &password) {
+                break;
+            }
+            open.put(&record, is_default)?;
+        }
+        Ok(())
     }
 
     /// As [`with`](Self::with), of a file that is there: nobody who only looks makes one.
@@ -134,9 +197,15 @@ impl Vault {
     /// What `work` gives; `None`, and a warning, if the file cannot be used.
     fn with<T>(&self, work: impl FnOnce(&Open) -> rusqlite::Result<T>) -> Option<T> {
         let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let unusable = |error: &rusqlite::Error| {
+            tracing::warn!(store = SCHEMA.name, "{} cannot be used: {error}", self.path.display());
+        };
         if matches!(*state, State::Closed) {
-            *state = match Open::at(&self.path, self.keyring.as_deref()) {
-                Ok(open) => State::Open(Box::new(open)),
+            *state = match Open::at(&self.path) {
+                Ok(open) => {
+                    let _ = self.move_to_keyring(&open).inspect_err(unusable);
+                    State::Open(Box::new(open))
+                }
                 Err(error) => {
                     tracing::warn!(
                         store = SCHEMA.name,
@@ -147,27 +216,52 @@ impl Vault {
             };
         }
         let State::Open(open) = &*state else { return None };
-        let result = work(open);
-        if let Err(error) = &result {
-            tracing::warn!(store = SCHEMA.name, "{} cannot be used: {error}", self.path.display());
-        }
-        result.ok()
+        work(open).inspect_err(unusable).ok()
     }
 }
 
 impl Open {
-    fn at(path: &Path, keyring: Option<&dyn Keyring>) -> Result<Self> {
+    fn at(path: &Path) -> Result<Self> {
         let connection = database::open(path, &SCHEMA)?;
         let bad = |cause: Box<dyn std::error::Error + Send + Sync>| {
             let detail = format!("the key of {} can neither be read nor made", path.display());
             UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(cause)
         };
-        let key = key::read_or_make(path, keyring).map_err(|error| bad(error.into()))?;
+        let key = key::read_or_make(path).map_err(|error| bad(error.into()))?;
         // Half of it seals, half of it hashes.
         let (seal, tag) = key.split_at(key::LENGTH / 2);
         let seal =
             UnboundKey::new(&AES_256_GCM, seal).map_err(|_| bad("the key has a wrong length".into()))?;
         Ok(Self { connection, seal: LessSafeKey::new(seal), tag: hmac::Key::new(hmac::HMAC_SHA256, tag) })
+    }
+
+    /// Those of a space, or all, without those that this key did not seal.
+    fn rows(&self, tag: Option<&[u8]>) -> rusqlite::Result<Vec<Row>> {
+        let mut query = self.connection.prepare(
+            "SELECT space, is_default, sealed FROM credentials WHERE ?1 IS NULL OR space = ?1 ORDER BY rowid",
+        )?;
+        let rows = query
+            .query_map([tag], |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?)))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let row = |(tag, is_default, sealed): (Vec<u8>, _, _)| {
+            Some(Row { record: self.unseal(&tag, sealed)?, is_default })
+        };
+        Ok(rows.into_iter().filter_map(row).collect())
+    }
+
+    /// False if it cannot be sealed.
+    fn put(&self, record: &Record, is_default: bool) -> rusqlite::Result<bool> {
+        let tag = self.tag_of(&space_bytes(&record.space));
+        let user_tag = self.tag_of(record.user.as_bytes());
+        let Some(sealed) = self.seal(&tag, &record.to_bytes()) else { return Ok(false) };
+        // In its place, so that the order stays what it was.
+        self.connection
+            .prepare(
+                "INSERT INTO credentials (space, user, is_default, sealed) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (space, user) DO UPDATE SET is_default = excluded.is_default, sealed = excluded.sealed",
+            )?
+            .execute(params![&tag[..], &user_tag[..], is_default, sealed])?;
+        Ok(true)
     }
 
     fn tag_of(&self, bytes: &[u8]) -> Vec<u8> {
@@ -185,110 +279,14 @@ impl Open {
         Some([&nonce[..], &sealed].concat())
     }
 
-    /// `None` for a row that this key did not seal.
-    fn unseal(
-        &self,
-        tag: &[u8],
-        mut sealed: Vec<u8>,
-        is_default: bool,
-    ) -> Option<(UrlProtectionSpace, Entry)> {
+    fn unseal(&self, tag: &[u8], mut sealed: Vec<u8>) -> Option<Record> {
         let (nonce, record) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let record = self.seal.open_in_place(nonce, Aad::from(tag), record).ok()?;
-        let (space, credential) = read_record(record)?;
+        let record = Record::from_bytes(self.seal.open_in_place(nonce, Aad::from(tag), record).ok()?);
         zeroize::Zeroize::zeroize(&mut sealed);
-        Some((space, Entry { credential, is_default }))
+        record
     }
 }
-
-/// A space as it is hashed: the same bytes for equal spaces.
-fn space_bytes(space: &UrlProtectionSpace) -> Vec<u8> {
-    let mut bytes = vec![whose(space), method(space.authentication_method())];
-    bytes.extend_from_slice(&space.effective_port().to_be_bytes());
-    write(&mut bytes, space.host().to_ascii_lowercase().as_bytes());
-    bytes.push(u8::from(space.realm().is_some()));
-    write(&mut bytes, space.realm().unwrap_or_default().as_bytes());
-    bytes
-}
-
-fn record(
-    space: &UrlProtectionSpace,
-    user: &str,
-    password: &str,
-    persistence: UrlCredentialPersistence,
-) -> Zeroizing<Vec<u8>> {
-    let mut bytes = Zeroizing::new(space_bytes(space));
-    write(&mut bytes, user.as_bytes());
-    write(&mut bytes, password.as_bytes());
-    bytes.push(u8::from(persistence == UrlCredentialPersistence::Synchronizable));
-    bytes
-}
-
-fn read_record(mut bytes: &[u8]) -> Option<(UrlProtectionSpace, UrlCredential)> {
-    let [whose, method, high, low, rest @ ..] = bytes else { return None };
-    bytes = rest;
-    let port = u16::from_be_bytes([*high, *low]);
-    let method = *METHODS.get(usize::from(*method))?;
-    let host = read(&mut bytes)?;
-    let (has_realm, rest) = bytes.split_first()?;
-    bytes = rest;
-    let realm = read(&mut bytes)?;
-    let realm = (*has_realm == 1).then_some(realm);
-    let space = match usize::from(*whose).checked_sub(PROTOCOLS.len()) {
-        None => UrlProtectionSpace::new(host, port, *PROTOCOLS.get(usize::from(*whose))?, realm, method),
-        Some(proxy) => UrlProtectionSpace::proxy(host, port, *PROXIES.get(proxy)?, realm, method),
-    };
-    let (user, password) = (read(&mut bytes)?, read(&mut bytes)?);
-    let persistence = match bytes {
-        [1] => UrlCredentialPersistence::Synchronizable,
-        _ => UrlCredentialPersistence::Permanent,
-    };
-    Some((space, UrlCredential::new(user, password, persistence)))
-}
-
-fn write(bytes: &mut Vec<u8>, text: &[u8]) {
-    bytes.extend_from_slice(&(text.len() as u32).to_be_bytes());
-    bytes.extend_from_slice(text);
-}
-
-fn read<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (text, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    *bytes = rest;
-    std::str::from_utf8(text).ok()
-}
-
-fn whose(space: &UrlProtectionSpace) -> u8 {
-    let server = space.protocol().and_then(|known| PROTOCOLS.iter().position(|protocol| *protocol == known));
-    let proxy = space.proxy_type().and_then(|known| PROXIES.iter().position(|proxy| *proxy == known));
-    server.or(proxy.map(|proxy| proxy + PROTOCOLS.len())).unwrap_or(usize::from(u8::MAX)) as u8
-}
-
-fn method(method: AuthenticationMethod) -> u8 {
-    METHODS.iter().position(|known| *known == method).unwrap_or(usize::from(u8::MAX)) as u8
-}
-
-/// What is written is the position: append only.
-const PROTOCOLS: [UrlProtectionSpaceProtocol; 3] =
-    [UrlProtectionSpaceProtocol::Http, UrlProtectionSpaceProtocol::Https, UrlProtectionSpaceProtocol::Ftp];
-
-const PROXIES: [UrlProtectionSpaceProxyType; 4] = [
-    UrlProtectionSpaceProxyType::Http,
-    UrlProtectionSpaceProxyType::Https,
-    UrlProtectionSpaceProxyType::Ftp,
-    UrlProtectionSpaceProxyType::Socks,
-];
-
-const METHODS: [AuthenticationMethod; 8] = [
-    AuthenticationMethod::Default,
-    AuthenticationMethod::HttpBasic,
-    AuthenticationMethod::HttpDigest,
-    AuthenticationMethod::HtmlForm,
-    AuthenticationMethod::Ntlm,
-    AuthenticationMethod::Negotiate,
-    AuthenticationMethod::ClientCertificate,
-    AuthenticationMethod::ServerTrust,
-];
 
 const SCHEMA: Schema = Schema {
     name: "credential",

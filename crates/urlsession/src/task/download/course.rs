@@ -10,7 +10,7 @@ use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, Verdict, is_coded};
 
 use super::digest::ContentDigest;
-use super::facts::{Facts, Noted, Place as Where};
+use super::facts::{Facts, Noted};
 use super::orders::Checks;
 use super::sink::{Sink, Slot, left_at, tidy};
 use super::{beside, cannot_resume};
@@ -84,14 +84,10 @@ impl<'a> Course<'a> {
         let work = move || {
             let there = || left_at(destination.as_ref()?, request.as_ref()?);
             let Some(noted) = given.or_else(there) else { return Ok(None) };
-            let mut sink = match Sink::reopen(&noted, now) {
-                Ok(sink) => sink,
+            match Sink::reopen(&noted, destination, now) {
+                Ok(sink) => *slot.lock() = Some(sink),
                 Err(failure) => return Ok(Some(Err(failure))),
-            };
-            if matches!(noted.place, Where::Destined(_)) {
-                sink.set_destination(destination);
             }
-            *slot.lock() = Some(sink);
             Ok(Some(Ok(())))
         };
         match beside(core, place, work).await? {
@@ -208,8 +204,10 @@ impl<'a> Course<'a> {
 
     async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
         let expected = self.expected(head, true)?;
-        let slot = self.slot.clone();
+        let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
+        let destination = self.destination.clone();
         let work = move || {
+            destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
             slot.with(|sink| {
                 sink.go_on_at(at, complete, &expected)?;
                 sink.reserve(complete)

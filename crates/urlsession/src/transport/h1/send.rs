@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
 use tokio::io::AsyncWrite;
-use urlsession_proto::http1::write_chunk_size;
+use urlsession_proto::field::unfold;
+use urlsession_proto::http1::{write_chunk_size, write_field};
 
 use super::Connection;
 use crate::error::Result;
@@ -26,13 +27,12 @@ impl Connection {
                 match self.poll_next_chunk(cx)? {
                     Poll::Ready(true) => continue,
                     Poll::Ready(false) => break,
-                    // What there is need not wait for what is still being made.
                     Poll::Pending => {
-                        match Pin::new(&mut self.stream).poll_flush(cx) {
-                            Poll::Ready(Err(error)) => self.write_error = Some(error),
-                            _ => return Poll::Pending,
+                        // What a body that takes its time has given so far does not wait for the rest.
+                        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
+                            self.write_error = Some(error);
                         }
-                        break;
+                        return Poll::Pending;
                     }
                 }
             }
@@ -96,7 +96,15 @@ impl Connection {
                 write_chunk_size(&mut self.out, chunk.len() as u64);
                 self.chunk = chunk;
             }
-            None => self.out.extend_from_slice(b"0\r\n\r\n"),
+            None => {
+                self.out.extend_from_slice(b"0\r\n");
+                if let Some(fields) = self.outgoing.finish_trailers()? {
+                    for (name, value) in fields.iter() {
+                        write_field(&mut self.out, name.as_bytes(), &unfold(value));
+                    }
+                }
+                self.out.extend_from_slice(b"\r\n");
+            }
         }
         Poll::Ready(Ok(true))
     }

@@ -4,6 +4,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::RecvStream;
+use http::HeaderMap;
+use urlsession_proto::trailers::allowed;
 
 use super::Sending;
 use super::fault::stream_error;
@@ -19,11 +21,12 @@ pub(super) struct Incoming {
     taken: usize,
     wire_bytes: u64,
     sent_late: u64,
+    trailers: Option<HeaderMap>,
 }
 
 impl Incoming {
     pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent) -> Self {
-        Self { body, sending, urgent, taken: 0, wire_bytes: 0, sent_late: 0 }
+        Self { body, sending, urgent, taken: 0, wire_bytes: 0, sent_late: 0, trailers: None }
     }
 }
 
@@ -56,9 +59,12 @@ impl Flow for Incoming {
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
                 None => {
-                    // Trailers end the stream; they are read so that their errors are heard.
+                    // Trailers end the stream.
                     return match ready!(self.body.poll_trailers(cx)) {
-                        Ok(_) => Poll::Ready(None),
+                        Ok(trailers) => {
+                            self.trailers = trailers.map(allowed).filter(|fields| !fields.is_empty());
+                            Poll::Ready(None)
+                        }
                         Err(error) => Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
                     };
                 }
@@ -72,6 +78,10 @@ impl Flow for Incoming {
 
     fn sent_late(&self) -> u64 {
         self.sent_late
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
     }
 
     fn finish(self: Box<Self>) {}

@@ -76,7 +76,10 @@ struct Host<E, S, P: Place> {
     known: Known,
     idle: Vec<Idle<E, P>>,
     shared: Vec<(P::Id, S)>,
-    dials: Vec<DialInProgress<P>>,
+    /// In the order of their tickets.
+    dials: VecDeque<DialInProgress<P>>,
+    /// May one of the dials have nobody it is for? In a crowd none has, and none must be looked for.
+    may_have_orphans: bool,
     /// Exclusive connections: dialling, busy and idle.
     open: usize,
     queue: VecDeque<Waiting>,
@@ -238,13 +241,18 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::Close(connection)) };
+        let was_known = host.known == Known::Exclusive;
         host.known = Known::Exclusive;
         if !dial.counted {
             host.open += 1;
         }
         self.unpromise(&dial);
         self.released(origin, &dial.place, connection, now, until, actions);
-        self.dial_if_needed(origin, actions);
+        let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.grant.is_some());
+        // Who waited for just this dial has it: nobody else is the worse for its end.
+        if !(was_known && dial.on_behalf_of.is_none_or(is_served)) {
+            self.dial_if_needed(origin, actions);
+        }
     }
 
     /// A dial gave a shared connection: everyone who waits for one gets it.
@@ -430,8 +438,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             return true;
         }
         // A dial whose waiter was served otherwise is adopted before a new one is begun.
-        let orphan = host.dials.iter_mut().find(|dial| dial.on_behalf_of.is_none() && dial.place.id() == id);
-        if let Some(orphan) = orphan {
+        if let Some(orphan) = host.orphan_at(id) {
             orphan.on_behalf_of = Some(waiting);
             waiter.promised = counted;
             return true;
@@ -443,7 +450,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         waiter.promised = counted;
         let (ticket, place) = (self.next_ticket, waiter.place.clone());
         self.next_ticket += 1;
-        host.dials.push(DialInProgress {
+        host.dials.push_back(DialInProgress {
             ticket,
             place: place.clone(),
             on_behalf_of: Some(waiting),
@@ -469,8 +476,16 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
 
 impl<E, S: Shared, P: Place> Host<E, S, P> {
     fn new(origin: Arc<Origin>, known: Known) -> Self {
-        let (idle, shared, dials) = (Vec::new(), Vec::new(), Vec::new());
-        Self { origin, known, idle, shared, dials, open: 0, queue: VecDeque::new() }
+        Self {
+            origin,
+            known,
+            idle: Vec::new(),
+            shared: Vec::new(),
+            dials: VecDeque::new(),
+            may_have_orphans: false,
+            open: 0,
+            queue: VecDeque::new(),
+        }
     }
 
     /// Puts a waiter behind those at least as urgent.
@@ -481,14 +496,24 @@ impl<E, S: Shared, P: Place> Host<E, S, P> {
     }
 
     fn end_dial(&mut self, ticket: Ticket) -> Option<DialInProgress<P>> {
-        let at = self.dials.iter().position(|dial| dial.ticket == ticket)?;
-        Some(self.dials.swap_remove(at))
+        let at = self.dials.binary_search_by_key(&ticket, |dial| dial.ticket).ok()?;
+        self.dials.remove(at)
+    }
+
+    /// A dial at this place whose waiter was served otherwise, or has gone.
+    fn orphan_at(&mut self, place: P::Id) -> Option<&mut DialInProgress<P>> {
+        if !self.may_have_orphans {
+            return None;
+        }
+        self.may_have_orphans = self.dials.iter().any(|dial| dial.on_behalf_of.is_none());
+        self.dials.iter_mut().find(|dial| dial.on_behalf_of.is_none() && dial.place.id() == place)
     }
 
     /// The waiter's dial is free for another.
     fn orphan(&mut self, waiting: Waiting) {
         for dial in self.dials.iter_mut().filter(|dial| dial.on_behalf_of == Some(waiting)) {
             dial.on_behalf_of = None;
+            self.may_have_orphans = true;
         }
     }
 

@@ -30,6 +30,7 @@ impl<N: Layer + 'static> Caching<N> {
                 request,
                 added,
                 wants_new_connection: false,
+                expectation_failed: false,
                 hold: None,
                 ask: &Nobody,
                 meter: &meter,
@@ -57,7 +58,7 @@ impl Ask for Nobody {
         Box::pin(async { None })
     }
 
-    fn new_body(&self) -> BoxFuture<'_, Option<BodyStream>> {
+    fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async { None })
     }
 

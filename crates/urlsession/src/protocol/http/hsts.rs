@@ -1,0 +1,70 @@
+//! HSTS, the listening half (RFC 6797 §8.1): what a host asks for the future, of every answer, those that want a login
+//! included. Whose URLs are then upgraded is decided above (`security`).
+
+use http::header::STRICT_TRANSPORT_SECURITY;
+use url::Url;
+use urlsession_proto::field::has;
+use urlsession_proto::hsts::{self, StrictTransportSecurity};
+
+use crate::error::Result;
+use crate::load::{Attempt, Layer, Response};
+use crate::store::HstsStorage;
+
+pub(super) struct Hsts<N> {
+    storage: Option<HstsStorage>,
+    next: N,
+}
+
+impl<N> Hsts<N> {
+    pub(super) fn new(storage: Option<HstsStorage>, next: N) -> Self {
+        Self { storage, next }
+    }
+}
+
+impl<N: Layer> Layer for Hsts<N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        let response = self.next.load(attempt).await?;
+        if let Some(hosts) = &self.storage
+            && let Some(said) = said(attempt, &response)
+            && let Some(host) = attempt.request.url().and_then(Url::host)
+        {
+            hosts.note(&host, said, attempt.clock.wall());
+        }
+        Ok(response)
+    }
+}
+
+/// What the host wants for the future: told over TLS that was good by itself, in this very response.
+fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
+    // A proxy may be spoken to over TLS about what is not.
+    let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
+    let stamps = attempt.stamps();
+    let facts = stamps.connection.as_ref()?;
+    let is_safe = is_https && facts.secure.is_some() && !facts.is_loosened;
+    let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
+    if !is_safe || is_kept {
+        return None;
+    }
+    // Only the first field counts.
+    let fields = &response.head.http_head()?.fields;
+    if !has(fields, &STRICT_TRANSPORT_SECURITY) {
+        return None;
+    }
+    hsts::parse(fields.get(STRICT_TRANSPORT_SECURITY)?.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_support::{Reply, Script, run};
+    use super::*;
+
+    #[test]
+    fn what_did_not_come_over_tls_is_not_heeded() {
+        let hosts = HstsStorage::ephemeral();
+        let fields = vec![("strict-transport-security", "max-age=60")];
+        // The room below has no connection.
+        let script = Script::new([Ok(Reply { fields, ..Reply::from(200) })]);
+        run(&Hsts::new(Some(hosts.clone()), &script), "GET", "https://a.example/").0.unwrap();
+        assert!(!hosts.is_known_host("a.example"));
+    }
+}
