@@ -1,7 +1,8 @@
 //! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
 //! Writing happens beside the reactor, a batch at a time; while it does, nothing is read, so that memory is bounded and
-//! a slow disk holds the server back. What to ask for is the course's business, what is in the file the sink's.
+//! a slow disk holds the server back. Bytes that nobody looks at go by the kernel's own way. What to ask for is the
+//! course's business, what is in the file the sink's.
 
 mod course;
 mod digest;

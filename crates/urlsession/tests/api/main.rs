@@ -7,6 +7,7 @@ mod support;
 
 mod auth;
 mod bad_input;
+mod bulk;
 mod bytes;
 mod cache;
 mod configuration;

@@ -217,10 +217,12 @@ impl Sink {
 
     /// Gives back what room is not needed: without it a short file would take as much as a long one.
     fn release(&mut self) -> Result<()> {
-        match std::mem::take(&mut self.reserved) > self.position {
-            true => self.file.set_len(self.position).map_err(unwritten),
-            false => Ok(()),
+        if std::mem::take(&mut self.reserved) <= self.position {
+            return Ok(());
         }
+        // To cut a file where it ends gives back what is reserved behind that.
+        let length = self.file.metadata().map(|file| file.len());
+        length.and_then(|length| self.file.set_len(length)).map_err(unwritten)
     }
 
     /// May bytes come into the file unseen?

@@ -128,3 +128,67 @@ impl Outgoing {
         written.map(|_| ()).map_err(|error| Error::General(format!("TLS cannot write a message: {error:?}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(incoming: &mut Incoming, data: &[u8]) {
+        incoming.room()[..data.len()].copy_from_slice(data);
+        incoming.filled(data.len());
+    }
+
+    #[test]
+    fn what_has_come_is_used_in_order_and_nothing_is_held_when_it_is_used_up() {
+        let mut incoming = Incoming::default();
+        fill(&mut incoming, b"abcdef");
+        incoming.discard(4);
+        fill(&mut incoming, b"gh");
+        assert_eq!(incoming.unread_mut(), b"efgh");
+        incoming.discard(4);
+        assert!(incoming.is_empty() && matches!(incoming.kept, Kept::Nothing));
+    }
+
+    #[test]
+    fn the_beginning_of_a_record_is_kept_in_as_much_as_it_needs() {
+        let mut incoming = Incoming::default();
+        fill(&mut incoming, b"abcdef");
+        incoming.discard(1);
+        incoming.rest();
+        assert!(matches!(&incoming.kept, Kept::Own(bytes) if **bytes == *b"bcdef"));
+        fill(&mut incoming, b"g");
+        assert_eq!(incoming.unread_mut(), b"bcdefg");
+        incoming.discard(6);
+        incoming.room();
+        incoming.rest();
+        assert!(matches!(incoming.kept, Kept::Nothing));
+    }
+
+    #[test]
+    fn a_buffer_full_of_what_cannot_be_used_has_no_room() {
+        let mut incoming = Incoming::default();
+        let room = incoming.room().len();
+        incoming.filled(room);
+        assert!(incoming.room().is_empty());
+    }
+
+    #[test]
+    fn what_is_written_goes_out_in_order_and_nothing_is_held_when_it_has() {
+        let mut outgoing = Outgoing::default();
+        let put = |outgoing: &mut Outgoing, data: &[u8]| {
+            outgoing.append(|room| {
+                room[..data.len()].copy_from_slice(data);
+                Ok::<_, ()>(data.len())
+            })
+        };
+        put(&mut outgoing, b"abc").unwrap();
+        outgoing.sent(1);
+        put(&mut outgoing, b"de").unwrap();
+        assert!(outgoing.append(|_| Err("too long")).is_err());
+        assert_eq!((outgoing.unsent(), outgoing.len()), (&b"bcde"[..], 4));
+        outgoing.sent(4);
+        assert!(outgoing.is_empty() && outgoing.buffer.is_none());
+        assert!(outgoing.append(|_| Err("too long")).is_err());
+        assert!(outgoing.buffer.is_none());
+    }
+}

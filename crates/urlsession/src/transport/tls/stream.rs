@@ -252,6 +252,9 @@ impl TlsStream {
 
     /// Encrypts `data`.
     fn seal(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.has_said_goodbye {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         loop {
             let step = self.step(Vec::extend_from_slice, |mut traffic, outgoing| {
                 outgoing.append(|room| traffic.encrypt(data, room))
@@ -316,11 +319,12 @@ impl AsyncRead for TlsStream {
         }
         loop {
             let before = buf.filled().len();
-            this.decrypt(buf)?;
+            let decrypted = this.decrypt(buf);
             if !this.outgoing.is_empty() {
-                // An answer to the peer, which nobody waits for.
-                let _ = this.poll_sent(cx)?;
+                // An answer to the peer, which nobody waits for: if it cannot be written, the next write says so.
+                let _ = this.poll_sent(cx);
             }
+            decrypted?;
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
