@@ -116,6 +116,11 @@ impl DownloadDestination {
         self.is_folder
     }
 
+    /// Is a file on its way to the one beside where the other will be?
+    pub(super) fn shares_place(&self, other: &Self) -> bool {
+        (&self.path, self.is_folder) == (&other.path, other.is_folder)
+    }
+
     pub(super) fn resumes(&self) -> bool {
         self.resumes
     }

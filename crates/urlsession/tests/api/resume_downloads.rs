@@ -523,7 +523,8 @@ fn who_has_nothing_to_resume_hears_so() {
     // What was given comes back untouched.
     let data = ranges.broken_at(1000);
     let task = session.download_task_with_resume_data(data.clone());
-    assert_eq!(in_tokio(task.cancel_by_producing_resume_data()), Some(data));
+    assert_eq!(in_tokio(task.cancel_by_producing_resume_data()), Some(data.clone()));
+    resumed(&ranges, data);
 }
 
 #[test]

@@ -110,6 +110,32 @@ fn resume_data_of_a_download_to_a_path_leads_to_the_path() {
 }
 
 #[test]
+fn resume_data_may_be_led_elsewhere() {
+    let ranges = Ranges::start(Wire::H1);
+    let folder = tempfile::tempdir().unwrap();
+    let (path, other) = (folder.path().join("a.bin"), folder.path().join("b.bin"));
+    let there = |to: &Path, data| {
+        let (file, response) = ranges.session().download_resume_from(data).to(to).wait().unwrap();
+        assert_eq!((file.path(), response.status_code()), (to, Some(206)));
+        assert!(fs::read(to).unwrap() == content());
+    };
+    // Of a temporary file, and of a partial one of another name.
+    there(&path, ranges.broken_at(150_001));
+    assert_eq!(names(folder.path()), ["a.bin"]);
+    fs::remove_file(&path).unwrap();
+    there(&other, break_at(&ranges, 150_001, &path).resume_data().unwrap());
+    assert_eq!(names(folder.path()), ["b.bin"]);
+    // To nowhere: then it is a temporary file.
+    let data = break_at(&ranges, 150_001, &path).resume_data().unwrap();
+    let download = ranges.session().download_resume_from(data);
+    download.task().set_destination(None).unwrap();
+    let (file, _) = download.wait().unwrap();
+    assert!(fs::read(file.path()).unwrap() == content());
+    drop(file);
+    assert_eq!(names(folder.path()), ["b.bin"]);
+}
+
+#[test]
 fn another_url_and_who_does_not_want_to_resume_begin_anew_and_tidy_up() {
     let ranges = Ranges::start(Wire::H1);
     let folder = tempfile::tempdir().unwrap();
@@ -197,7 +223,7 @@ fn bytes_that_a_power_cut_takes_are_loaded_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.bin");
     let part_path = folder.path().join(LEFT[1]);
-    let total = 3 << 20;
+    let total = 4 << 20;
     let big = move || tagged(200).pattern(0, total);
     let gate = ranges.origin.hold();
     let held = gate.clone();
@@ -218,8 +244,11 @@ fn bytes_that_a_power_cut_takes_are_loaded_again() {
     recorder.completed(1);
     gate.release();
     fs::rename(&note_then, folder.path().join(LEFT[0])).unwrap();
-    // Noted at about 1 MiB, then when there is as much again; a batch is 256 KiB at most.
-    let lost = total - (256 << 10);
+    // The field of the note that says how many bytes are on disk: number 32, 8 bytes long.
+    let note = fs::read(folder.path().join(LEFT[0])).unwrap();
+    let at = note.windows(5).position(|field| field == [32, 0, 0, 0, 8]).unwrap();
+    let lost = u64::from_be_bytes(note[at + 5..at + 13].try_into().unwrap());
+    assert!(((1 << 20)..total - 1).contains(&lost), "{lost}");
     let mut file = File::options().write(true).open(&part_then).unwrap();
     file.seek(SeekFrom::Start(lost)).unwrap();
     file.write_all(&vec![0; (total - 1 - lost) as usize]).unwrap();
@@ -227,11 +256,14 @@ fn bytes_that_a_power_cut_takes_are_loaded_again() {
     fs::remove_file(&part_then).unwrap();
     ranges.then(move |request| {
         let first = asked(request);
-        assert!(((1 << 20)..=lost).contains(&first), "{first}");
+        assert_eq!(first, lost);
         let range = format!("bytes {first}-{}/{total}", total - 1);
         tagged(206).header("Content-Range", range).pattern(first, total - first)
     });
-    let (file, _) = ranges.download().to(&path).wait().unwrap();
+    let download = ranges.download().to(&path);
+    let task = download.task();
+    let (file, _) = download.wait().unwrap();
+    assert_eq!(task.resume_failure(), None);
     assert!(fs::read(file.path()).unwrap() == pattern(0, total as usize));
 }
 

@@ -10,7 +10,7 @@ use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, Verdict, is_coded};
 
 use super::digest::ContentDigest;
-use super::facts::{Facts, Noted, Place as Where};
+use super::facts::{Facts, Noted};
 use super::orders::Checks;
 use super::sink::{Sink, Slot, left_at, tidy};
 use super::{beside, cannot_resume};
@@ -84,14 +84,10 @@ impl<'a> Course<'a> {
         let work = move || {
             let there = || left_at(destination.as_ref()?, request.as_ref()?);
             let Some(noted) = given.or_else(there) else { return Ok(None) };
-            let mut sink = match Sink::reopen(&noted, now) {
-                Ok(sink) => sink,
+            match Sink::reopen(&noted, destination, now) {
+                Ok(sink) => *slot.lock() = Some(sink),
                 Err(failure) => return Ok(Some(Err(failure))),
-            };
-            if matches!(noted.place, Where::Destined(_)) {
-                sink.set_destination(destination);
             }
-            *slot.lock() = Some(sink);
             Ok(Some(Ok(())))
         };
         match beside(core, place, work).await? {

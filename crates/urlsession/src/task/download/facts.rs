@@ -60,11 +60,13 @@ impl Facts {
             return None;
         }
         let validators = Validators::of(&head.fields, now);
+        // RFC 9112 §6.3: where the transfer is coded, a length says nothing.
+        let is_framed = !head.fields.contains_key(header::TRANSFER_ENCODING);
         (!validators.is_empty()).then(|| Self {
             request: request.clone(),
             final_url: response.url().cloned(),
             validators,
-            complete: response.expected_content_length(),
+            complete: response.expected_content_length().filter(|_| is_framed),
         })
     }
 
@@ -315,6 +317,14 @@ mod tests {
             let error = Noted::open(&noted.seal()).unwrap_err();
             assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
         }
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_not_believed() {
+        let fields = [("ETag", "\"a\""), ("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
+        let url = "https://example.com/b".parse().unwrap();
+        let response = HttpUrlResponse::new(url, 200, Version::HTTP_11, &fields).unwrap();
+        assert_eq!(Facts::of(&request(), &response, 0).unwrap().complete, None);
     }
 
     #[test]

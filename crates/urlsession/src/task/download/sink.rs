@@ -47,7 +47,9 @@ pub(super) struct Sink {
     is_ready: bool,
     /// What it can be resumed by; `None` if it cannot be.
     facts: Option<Facts>,
+    /// Where the file is to be, and the destination it was on its way to when it was made: mostly the same.
     destination: Option<DownloadDestination>,
+    home: Option<DownloadDestination>,
     /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
@@ -103,6 +105,7 @@ impl Sink {
             hashes: Hashes::new(&[]),
             is_ready: false,
             facts,
+            home: destination.clone(),
             destination,
             noted: names.is_some().then_some((now, 0)),
             names,
@@ -110,10 +113,14 @@ impl Sink {
         })
     }
 
-    /// The file of a download that was left.
-    pub(super) fn reopen(noted: &Noted, now: Instant) -> Result<Self, ResumeFailure> {
+    /// The file of a download that was left, on its way to `destination`.
+    pub(super) fn reopen(
+        noted: &Noted,
+        destination: Option<DownloadDestination>,
+        now: Instant,
+    ) -> Result<Self, ResumeFailure> {
         let (path, names, file) = partial::reopen(noted)?;
-        let destination = match &noted.place {
+        let home = match &noted.place {
             Place::Destined(destination) => Some(destination.clone()),
             Place::Temporary(_) => None,
         };
@@ -125,15 +132,11 @@ impl Sink {
             is_ready: false,
             facts: Some(noted.facts.clone()),
             destination,
+            home,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
             names,
             is_known: true,
         })
-    }
-
-    /// What is to become of a file that is there already may be said anew.
-    pub(super) fn set_destination(&mut self, destination: Option<DownloadDestination>) {
-        self.destination = destination;
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -245,9 +248,23 @@ impl Sink {
             return Err(error);
         }
         let Some(destination) = &sink.destination else {
+            if let Some(names) = &sink.names {
+                names.forget();
+            }
             return Ok(DownloadedFile::temporary(path, sink.position));
         };
-        match destination.publish(suggested, &sink.file, path, sink.position) {
+        let is_beside = sink.home.as_ref().is_some_and(|home| home.shares_place(destination));
+        let published = match is_beside {
+            true => destination.publish(suggested, &sink.file, path, sink.position),
+            // It may be on another file system.
+            false => copied(&mut sink.file, destination, suggested)
+                .and_then(|(copy, draft)| {
+                    let published = destination.publish(suggested, &copy, draft, sink.position);
+                    published.map_err(|(error, _)| error)
+                })
+                .map_err(|error| (error, path)),
+        };
+        match published {
             Ok(file) => {
                 if let Some(names) = &sink.names {
                     names.forget();
@@ -270,7 +287,9 @@ impl Sink {
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
-            self.is_known |= names.write(&noted.seal_note()).is_ok();
+            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
+            let _ = names.write(&noted.seal_note());
+            self.is_known = true;
         }
         let path = self.path.take();
         match self.is_known {
@@ -293,7 +312,7 @@ impl Sink {
     /// What would be noted now.
     fn noted(&self, checks: &Checks, is_last: bool) -> io::Result<Option<Noted>> {
         let Some(facts) = &self.facts else { return Ok(None) };
-        let place = match (&self.destination, &self.names, &self.path) {
+        let place = match (&self.home, &self.names, &self.path) {
             (Some(destination), Some(_), _) => Place::Destined(destination.clone()),
             (None, _, Some(path)) => match path.file_name().and_then(|name| name.to_str()) {
                 Some(name) => Place::Temporary(name.to_owned()),
@@ -314,9 +333,14 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if self.is_known && self.facts.is_some() {
-            Left::keep(self.path.take());
+        let path = self.path.take();
+        match self.is_known && self.facts.is_some() {
+            true => Left::keep(path),
+            false => drop(path),
         }
+        // Only then may others have it. A child of this process that was just born has the file open, too: to close it
+        // would not always be enough.
+        let _ = self.file.unlock();
     }
 }
 
@@ -336,6 +360,13 @@ pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
     if let Some(names) = url.and_then(|url| Names::of(destination, url)) {
         names.remove();
     }
+}
+
+/// A copy beside the destination.
+fn copied(file: &mut File, destination: &DownloadDestination, suggested: &str) -> Result<(File, TempPath)> {
+    let (mut copy, draft) = destination.draft(suggested)?;
+    file.seek(SeekFrom::Start(0)).and_then(|_| io::copy(file, &mut copy)).map_err(unwritten)?;
+    Ok((copy, draft))
 }
 
 fn unwritten(error: io::Error) -> UrlError {
@@ -423,7 +454,7 @@ mod tests {
         drop(second);
         assert_eq!((count(), noted(&destination)), (2, Some(MIB as u64)));
         let left = left_at(&destination, &facts().request).unwrap();
-        let mut third = Sink::reopen(&left, now).unwrap();
+        let mut third = Sink::reopen(&left, Some(destination.clone()), now).unwrap();
         assert_eq!(third.position(), MIB as u64);
         // What began anew is not what was noted.
         third.restart(Some(facts()), &[], now).unwrap();
@@ -444,7 +475,7 @@ mod tests {
         let mut more = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         more.write_all(b"not of the download").unwrap();
         let noted = Noted::open(&left.data).unwrap();
-        let mut sink = Sink::reopen(&noted, now).unwrap();
+        let mut sink = Sink::reopen(&noted, Some(destination), now).unwrap();
         let digest = ContentDigest::from_hex(SHA256).unwrap();
         sink.go_on_at(6, Some(12), &[digest]).unwrap();
         sink.write(&[Bytes::from_static(b"6789"), Bytes::from_static(b"ab")]).unwrap();
