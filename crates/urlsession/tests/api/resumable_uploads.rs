@@ -22,6 +22,9 @@ use crate::support::*;
 const LENGTH: usize = 300_000;
 const CUT: u64 = 100_000;
 
+/// What an upload comes to.
+type Loaded = Result<(Bytes, UrlResponse), UrlError>;
+
 /// The versions, the newest first.
 const VERSIONS: [u8; 4] = [8, 6, 5, 3];
 
@@ -50,7 +53,7 @@ fn body() -> Bytes {
 }
 
 /// Uploads in one go.
-fn upload(session: &UrlSession, origin: &Origin) -> Result<(Bytes, UrlResponse), UrlError> {
+fn upload(session: &UrlSession, origin: &Origin) -> Loaded {
     session.upload(post(origin), body()).wait()
 }
 
@@ -59,7 +62,7 @@ fn requiring(origin: &Origin, strategy: UploadStrategy) -> Configuration {
 }
 
 #[track_caller]
-fn took_all(result: Result<(Bytes, UrlResponse), UrlError>, server: &UploadServer) -> UrlResponse {
+fn took_all(result: Loaded, server: &UploadServer) -> UrlResponse {
     let (data, response) = result.unwrap();
     assert_eq!((text(&data), response.status_code()), (&*format!("took {LENGTH} bytes"), Some(200)));
     assert!(server.content(0) == body() && server.is_complete(0), "another body than was sent");
@@ -196,11 +199,8 @@ fn a_file_that_changes_in_between_fails_the_upload() {
     });
 }
 
-/// What a handler hears.
-type Ended = Result<(Bytes, UrlResponse), UrlError>;
-
 /// A task with a handler, and what that gets.
-fn task_of(session: &UrlSession, origin: &Origin) -> (UploadTask, mpsc::Receiver<Ended>) {
+fn task_of(session: &UrlSession, origin: &Origin) -> (UploadTask, mpsc::Receiver<Loaded>) {
     let (sender, receiver) = mpsc::channel();
     let task =
         session.upload_task_with_handler(post(origin), body(), move |result| sender.send(result).unwrap());

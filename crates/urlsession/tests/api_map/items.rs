@@ -527,7 +527,6 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlError::code),
         value!(UrlError::failing_url),
         value!(UrlError::peer_trust),
-        value!(UrlError::resume_data),
         value!(UrlError::network_unavailable_reason),
         kind!(NetworkUnavailableReason),
         value!(NetworkUnavailableReason::Cellular),
