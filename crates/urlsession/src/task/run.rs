@@ -21,7 +21,7 @@ use super::reading;
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Log, Response};
-use crate::message::{ResumeFailure, UrlRequest, UrlResponse};
+use crate::message::{UrlRequest, UrlResponse};
 
 /// Called once with what a task got.
 pub(crate) enum Handler {
@@ -120,13 +120,12 @@ async fn load_recorded(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result
     core.look_up(place).await;
     let goes_on = core.has_record();
     let mut result = load_once(core, place, log, None).await;
-    let is_gone = |error: &UrlError| error.resume_failure() == Some(ResumeFailure::Expired);
-    if goes_on && result.as_ref().is_err_and(is_gone) {
-        // The application has asked for an upload, not for this one.
+    if goes_on && result.as_ref().is_err_and(|error| error.resume_failure().is_some()) {
+        // It cannot go on; and the application has asked for an upload, not for this one.
         core.forget_record(place).await;
         result = load_once(core, place, log, None).await;
     }
-    if result.is_ok() {
+    if result.is_ok() || !core.has_leftovers() {
         core.forget_record(place).await;
     }
     result

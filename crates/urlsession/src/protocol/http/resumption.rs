@@ -77,6 +77,7 @@ impl<N: Layer> Resumption<N> {
             best: 0,
             why: None,
             moves: 0,
+            requests: 0,
         };
         let first = match uploading {
             Uploading::Anew => {
@@ -140,6 +141,7 @@ struct Upload<'u, 'a, N> {
     /// What failed last.
     why: Option<UrlError>,
     moves: usize,
+    requests: usize,
 }
 
 enum Step {

@@ -66,8 +66,8 @@ impl UploadTask {
     /// upload is complete the record goes. To be called before the task is resumed first; without effect on uploads that are
     /// not from a file. Not of Apple's.
     ///
-    /// A server that does not know the upload any more (404, 410) gets it from its beginning; so does one to which another
-    /// file, or a changed one, is uploaded.
+    /// A server that does not know the upload any more (404, 410), or with which it cannot go on for another reason, gets
+    /// it from its beginning; so does one to which another file, or a changed one, is uploaded.
     pub fn set_resumable_across_runs(&self, records: &UploadRecords) {
         self.core().record_in(records);
     }
@@ -151,6 +151,11 @@ impl Core {
     /// Is there a record, of this run or an earlier one?
     pub(in super::super) fn has_record(&self) -> bool {
         self.live().upload.as_ref().is_some_and(|resuming| resuming.is_recorded)
+    }
+
+    /// Could the upload go on from somewhere?
+    pub(in super::super) fn has_leftovers(&self) -> bool {
+        self.live().upload.as_ref().is_some_and(|resuming| resuming.point.is_some())
     }
 
     /// Are records kept of this task?

@@ -266,24 +266,38 @@ fn a_record_of_an_upload_that_the_server_gave_up_by_now_is_passed_over() {
 fn an_upload_that_times_out_leaves_resume_data() {
     with_server(newest, |origin, server| {
         server.at(UploadStep::Creation, [UploadFault::AnswerAt(CUT, Reply::stall())]);
-        let (session, clock) = with_clock(origin);
-        let (task, receiver) = task_of(&session, origin);
-        task.resume();
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        session.upload_task(post(origin), body()).resume();
+        recorder.wait_for(|log| log.informational.len() == 1);
         let taken = |journal: &Journal| {
             let heads = journal.heads.iter().map(|head| head.body_len);
             heads.chain(journal.requests.iter().map(|request| request.body_len)).any(|length| length >= CUT)
         };
         assert!(origin.wait_for(taken, PATIENCE));
-        let ended = std::cell::RefCell::new(None);
-        clock.advance_until(Duration::from_secs(60), || {
-            let mut ended = ended.borrow_mut();
-            *ended = ended.take().or_else(|| receiver.try_recv().ok());
-            ended.is_some()
-        });
-        let error = ended.into_inner().unwrap().unwrap_err();
+        clock.advance_until(Duration::from_secs(60), || !recorder.log().completions.is_empty());
+        let error = recorder.completed(1).completions[0].clone().unwrap();
         assert_eq!(error.code(), UrlErrorCode::TimedOut);
         let (data, _) = session.upload_resume_from(error.resume_data().unwrap()).wait().unwrap();
         assert_eq!(text(&data), format!("took {LENGTH} bytes"));
         assert_eq!(server.lines().last().unwrap(), "PATCH /uploads/0 ?1 @100000 200000 bytes");
+    });
+}
+
+#[test]
+fn a_record_that_leads_to_another_upload_does_not_stand_in_the_way() {
+    with_server(newest, |origin, server| {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, place) = (file_in(folder.path()), folder.path().join("records"));
+        let records = UploadRecords::at(&place);
+        die_in_the_middle(origin, server, &file, &records, &place);
+        server.at(UploadStep::Retrieval, [UploadFault::Offset(LENGTH as u64 + 1)]);
+        let again = session(origin).upload_from_file(post(origin), &file).resumable_across_runs(&records);
+        again.wait().unwrap();
+        let lines = ["HEAD /uploads/0", "DELETE /uploads/0", "POST /target ?1 300000 bytes"];
+        assert_eq!(server.lines()[2..], lines);
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
     });
 }

@@ -26,6 +26,11 @@ impl<N: Layer> Upload<'_, '_, N> {
         request: Arc<UrlRequest>,
         fields: Vec<(&'static str, HeaderValue)>,
     ) -> Result<Outcome> {
+        // Every one leaves its transaction.
+        self.requests += 1;
+        if self.requests > MOST_REQUESTS {
+            return Err(stopped(Stop::LimitsCannotBeMet));
+        }
         let listening = self.listening;
         let outer = &mut *self.attempt;
         let mut attempt = Attempt {
@@ -151,6 +156,9 @@ async fn problem(response: &mut Response) -> Option<Problem> {
     response.body = Body::whole(Bytes::from(content), wire).plain();
     problem
 }
+
+/// Requests of one upload: 5 MiB each are then 97 GiB.
+const MOST_REQUESTS: usize = 20_000;
 
 /// The longest that a server's `Retry-After` is heeded.
 const LONGEST_REST: Duration = Duration::from_secs(30);
