@@ -50,7 +50,7 @@ fn check(size: u64) -> ExitCode {
     println!(
         "{} MiB, a pause of {PAUSE:?} after each piece (swift: {} MiB, none); at most {LIMIT_KIB} KiB\n",
         size >> 20,
-        20 * size >> 20
+        (20 * size) >> 20
     );
     println!(
         "{:<9} {:<7} {:>10} {:>9} {:>10} {:>8}",
