@@ -13,7 +13,7 @@ use super::digest::{ContentDigest, Hashes};
 use super::facts::{Facts, Noted, Place};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
-use crate::env::{self, Conduit};
+use crate::env::{Conduit, reserve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
@@ -212,7 +212,7 @@ impl Sink {
             return Ok(());
         };
         self.reserved = complete;
-        env::reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
+        reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
     }
 
     /// Gives back what room is not needed: without it a short file would take as much as a long one.
