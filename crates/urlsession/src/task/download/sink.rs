@@ -433,6 +433,7 @@ mod tests {
     use http::Version;
 
     use super::*;
+    use crate::env::{Clock, SystemClock};
     use crate::message::HttpUrlResponse;
 
     const MIB: usize = 1024 * 1024;
@@ -459,7 +460,7 @@ mod tests {
     fn notes_come_with_bytes_and_with_time_and_not_with_each_write() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let start = env::Clock::now(&env::SystemClock);
+        let start = SystemClock.now();
         let (mut sink, checks) = (sink(&destination, start), Checks::default());
         let mut write = |bytes: usize, after: Duration| {
             sink.write(&[vec![7; bytes].into()]).unwrap();
@@ -482,7 +483,7 @@ mod tests {
     fn a_sink_that_is_dropped_leaves_what_is_noted_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let now = env::Clock::now(&env::SystemClock);
+        let now = SystemClock.now();
         let count = || std::fs::read_dir(folder.path()).unwrap().count();
         let mut first = sink(&destination, now);
         first.write(&[vec![7; 1000].into()]).unwrap();
@@ -508,7 +509,7 @@ mod tests {
     fn what_overlaps_is_written_over_and_what_lies_beyond_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let now = env::Clock::now(&env::SystemClock);
+        let now = SystemClock.now();
         let mut sink = sink(&destination, now);
         sink.write(&[Bytes::from_static(b"0123456789")]).unwrap();
         let left = sink.leave(&Checks::default(), true).unwrap();
