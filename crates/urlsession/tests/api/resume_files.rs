@@ -110,6 +110,27 @@ fn resume_data_of_a_download_to_a_path_leads_to_the_path() {
 }
 
 #[test]
+fn the_file_of_an_error_nobody_resumes_is_removed() {
+    let ranges = Ranges::start(Wire::H1);
+    // No other run of these tests has files of that length.
+    let length = 100_000 + u64::from(std::process::id()) % 150_000;
+    let places = || {
+        let files = fs::read_dir(std::env::temp_dir()).unwrap().map(|file| file.unwrap().path());
+        files.filter(|file| fs::metadata(file).is_ok_and(|meta| meta.len() == length)).count()
+    };
+    ranges.then(move |_| whole().truncate_at(length));
+    let error = ranges.download().wait().unwrap_err();
+    assert_eq!(places(), 1);
+    drop(error);
+    assert_eq!(places(), 0);
+    ranges.then(move |_| whole().truncate_at(length));
+    let data = ranges.download().wait().unwrap_err().resume_data().unwrap();
+    assert_eq!(places(), 1);
+    ranges.session().download_resume_from(data).wait().unwrap();
+    assert_eq!(places(), 0);
+}
+
+#[test]
 fn resume_data_may_be_led_elsewhere() {
     let ranges = Ranges::start(Wire::H1);
     let folder = tempfile::tempdir().unwrap();
