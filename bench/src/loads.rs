@@ -1,8 +1,6 @@
 //! Loads, in each style of the API, as many at a time as asked for. A load that fails ends the program.
 
-use std::fs::File;
 use std::future::poll_fn;
-use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -90,14 +88,10 @@ impl Loads {
             }
             Mode::Download => {
                 let path = self.options.out.as_deref().unwrap_or_else(|| die("--out is missing"));
-                let (mut body, response) = or_die(self.session.bytes(url).await, "a load");
+                let (file, response) = or_die(self.session.download(url).await, "a load");
                 assert_eq!(response.status_code(), Some(200));
-                let mut file = or_die(File::create(path), "creating the file");
-                let mut bytes = 0;
-                while let Some(chunk) = next_chunk(&mut body).await {
-                    or_die(file.write_all(&chunk), "writing the file");
-                    bytes += chunk.len() as u64;
-                }
+                let bytes = or_die(std::fs::metadata(file.path()), "looking at the file").len();
+                or_die(file.persist(path), "moving the file");
                 bytes
             }
             Mode::Upload => {
@@ -110,12 +104,11 @@ impl Loads {
 
     fn upload(&self, url: Url) -> UrlRequest {
         let path = self.options.input.as_deref().unwrap_or_else(|| die("--in is missing"));
-        let file = or_die(File::open(path), "opening the file");
-        let length = or_die(file.metadata(), "looking at the file").len();
+        let body = or_die(BodyStream::from_file(path), "opening the file");
         let mut request = UrlRequest::new(url);
         or_die(request.set_http_method("POST"), "the method");
         or_die(request.set_value(Some("application/octet-stream"), "Content-Type"), "a field");
-        request.set_http_body_stream(BodyStream::from_reader(file).with_length(length));
+        request.set_http_body_stream(body);
         request
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A delegate that takes 1 ms for every piece of data, and a reader of a byte stream that rests 1 ms between two,
 //! against a body sent at full speed, over every wire. Each case is a process of its own, judged by its `VmHWM`.
-//! `--quick` takes a smaller body.
+//! And a reader that does not rest, against a body so long that nothing of it may stay. `--quick` takes smaller bodies.
 
 use std::process::{Command, ExitCode};
 use std::sync::mpsc::{Sender, channel};
@@ -19,7 +19,8 @@ use urlsession_bench::remote::{Remote, serve_if_asked};
 use urlsession_bench::usage::peak_rss_kib;
 use urlsession_testkit::Wire;
 
-const READERS: [&str; 2] = ["delegate", "bytes"];
+/// With how many times the size each reads.
+const READERS: [(&str, u64); 3] = [("delegate", 1), ("bytes", 1), ("swift", 20)];
 const WIRES: [(&str, Wire); 3] = [("h1", Wire::H1), ("TLS h1", Wire::TlsH1), ("TLS h2", Wire::TlsH2)];
 
 fn main() -> ExitCode {
@@ -34,7 +35,8 @@ fn main() -> ExitCode {
             options.ca = Some(ca.into());
             let (bytes, pieces) = match reader.as_str() {
                 "delegate" => read_by_delegate(&options),
-                _ => read_as_bytes(&options),
+                "swift" => read_as_bytes(&options, Duration::ZERO),
+                _ => read_as_bytes(&options, PAUSE),
             };
             println!("{} {bytes} {pieces}", peak_rss_kib());
             ExitCode::SUCCESS
@@ -45,7 +47,11 @@ fn main() -> ExitCode {
 
 fn check(size: u64) -> ExitCode {
     let origins = WIRES.map(|(name, wire)| (name, wire, Remote::start(wire)));
-    println!("{} MiB, a pause of {PAUSE:?} after each piece; at most {LIMIT_KIB} KiB\n", size >> 20);
+    println!(
+        "{} MiB, a pause of {PAUSE:?} after each piece (swift: {} MiB, none); at most {LIMIT_KIB} KiB\n",
+        size >> 20,
+        (20 * size) >> 20
+    );
     println!(
         "{:<9} {:<7} {:>10} {:>9} {:>10} {:>8}",
         "reader", "wire", "VmHWM KiB", "pieces", "mean size", "s"
@@ -53,8 +59,8 @@ fn check(size: u64) -> ExitCode {
     // All at once: they rest most of the time.
     let results: Vec<_> = thread::scope(|scope| {
         let cases = READERS.into_iter().flat_map(|reader| origins.iter().map(move |origin| (reader, origin)));
-        let cases: Vec<_> =
-            cases.map(|(reader, origin)| scope.spawn(move || run_case(reader, origin, size))).collect();
+        let run = |((reader, times), origin)| scope.spawn(move || run_case(reader, origin, times * size));
+        let cases: Vec<_> = cases.map(run).collect();
         cases.into_iter().map(|case| case.join().unwrap_or_else(|_| die("a case panicked"))).collect()
     });
     if results.into_iter().all(|kept| kept) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -124,7 +130,7 @@ impl TaskDelegate for Slow {
 impl SessionDelegate for Slow {}
 
 /// Bytes and pieces that a slow reader got. It rests on a timer, so that a connection's driver could run ahead.
-fn read_as_bytes(options: &Options) -> (u64, u64) {
+fn read_as_bytes(options: &Options, pause: Duration) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     or_die(runtime, "starting a runtime").block_on(async {
         let session = UrlSession::new(or_die(options.configuration(), "the configuration"));
@@ -133,7 +139,9 @@ fn read_as_bytes(options: &Options) -> (u64, u64) {
         while let Some(chunk) = next_chunk(&mut body).await {
             got = (got.0 + chunk.len() as u64, got.1 + 1);
             drop(chunk);
-            tokio::time::sleep(PAUSE).await;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
         }
         got
     })

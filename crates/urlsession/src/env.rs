@@ -4,6 +4,11 @@
 //! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
 
 mod clock;
+#[cfg(target_os = "linux")]
+mod conduit;
+#[cfg(not(target_os = "linux"))]
+#[path = "env/no_conduit.rs"]
+mod conduit;
 mod file;
 mod folders;
 mod gssapi;
@@ -18,7 +23,8 @@ use std::sync::Arc;
 
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
-pub(crate) use file::{read_at, read_held};
+pub(crate) use conduit::Conduit;
+pub(crate) use file::{read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;

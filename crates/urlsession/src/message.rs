@@ -12,6 +12,7 @@ mod file_body;
 mod multipart_form;
 mod property;
 mod protection_space;
+mod recycled;
 mod request;
 mod response;
 mod resume_data;

@@ -4,6 +4,7 @@
 
 mod acknowledged;
 pub(crate) mod auth;
+mod buffers;
 mod connect;
 mod consent;
 mod dns;

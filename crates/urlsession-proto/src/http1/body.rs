@@ -105,6 +105,15 @@ impl BodyDecoder {
         }
     }
 
+    /// The next `n` bytes of a body of known length were taken by somebody else.
+    pub fn pass(&mut self, n: u64) {
+        if let State::Length(remaining) = &mut self.state {
+            let passed = n.min(*remaining);
+            *remaining -= passed;
+            self.received += passed;
+        }
+    }
+
     /// Takes as much of `buf` as it can in one step: at most one run of data, with the framing around it. What lies
     /// beyond the body's end is never consumed. After an error there is nothing more to ask.
     pub fn decode(&mut self, buf: &[u8]) -> Result<Step, BodyError> {
@@ -184,6 +193,17 @@ mod tests {
         assert_eq!(step(&mut decoder, b"loHTTP"), (2, 0..2));
         assert!(decoder.is_finished());
         assert_eq!(decoder.end_of_input(), Ok(()));
+    }
+
+    #[test]
+    fn what_somebody_else_takes_of_a_length_counts() {
+        let mut decoder = BodyDecoder::new(Framing::Length(5));
+        decoder.pass(3);
+        assert_eq!(decoder.remaining(), Some(2));
+        let cut = Err(BodyError::Truncated { received: 3, expected: Some(5) });
+        assert_eq!(decoder.end_of_input(), cut);
+        assert_eq!(step(&mut decoder, b"loHTTP"), (2, 0..2));
+        assert!(decoder.is_finished());
     }
 
     #[test]

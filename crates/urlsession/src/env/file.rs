@@ -35,6 +35,40 @@ pub(crate) fn read_held(_: &File, _: u64, _: usize) -> Option<Vec<u8>> {
     None
 }
 
+/// As many bytes from `offset` on as the kernel has in memory, into `buffer`; `None` if there are none, or if it does not
+/// say.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_held_into(file: &File, offset: u64, buffer: &mut [u8]) -> Option<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut buffer = [io::IoSliceMut::new(buffer)];
+    preadv2(file, &mut buffer, offset, ReadWriteFlags::NOWAIT).ok().filter(|read| *read > 0)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_held_into(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
+    None
+}
+
+/// Takes room on the disk for `length` bytes from `offset` on, without making the file longer. Systems and file systems
+/// that cannot do so are not asked twice.
+///
+/// # Errors
+/// If there is no room.
+#[cfg(target_os = "linux")]
+pub(crate) fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    use rustix::io::Errno;
+    match fallocate(file, FallocateFlags::KEEP_SIZE, offset, length) {
+        Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
 /// `length` bytes from `offset` on. Waits for the disk.
 pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let mut data = vec![0; length];
@@ -50,13 +84,15 @@ pub(crate) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec
     Ok(data)
 }
 
+/// Some bytes from `offset` on; none at the end of the file. Waits for the disk.
 #[cfg(unix)]
-fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
 }
 
+/// Some bytes from `offset` on; none at the end of the file. Waits for the disk.
 #[cfg(windows)]
-fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+pub(crate) fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
@@ -82,7 +118,20 @@ mod tests {
             if let Some(held) = read_held(&file, from as u64, length) {
                 assert_eq!(held, wanted);
             }
+            let mut buffer = vec![0; length];
+            if let Some(held) = read_held_into(&file, from as u64, &mut buffer) {
+                assert_eq!(buffer[..held], wanted[..held]);
+            }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn room_is_reserved_behind_the_end_and_there_is_an_end_to_it() {
+        let file = file(b"short");
+        reserve(&file, 5, 1 << 20).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 5);
+        assert!(reserve(&file, 5, i64::MAX as u64 - 5).is_err());
     }
 
     #[test]
@@ -90,5 +139,6 @@ mod tests {
         let file = file(b"short");
         assert!(read_at(&file, 0, 6).is_err() && read_at(&file, 9, 1).is_err());
         assert!(read_held(&file, 0, 6).is_none() && read_held(&file, 9, 1).is_none());
+        assert!(read_held_into(&file, 9, &mut [0]).is_none());
     }
 }

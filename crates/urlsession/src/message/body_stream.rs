@@ -16,7 +16,8 @@ use bytes::Bytes;
 use futures_core::Stream;
 
 use super::chunks::{Chunks, Joined, Limit, Skip};
-use super::file_body::{FileBody, FileIdentity};
+use super::file_body::{FileBody, FileIdentity, Reader};
+use super::recycled::Recycled;
 use super::{BodyTrailers, InvalidHeaderField, Trailers};
 use crate::env::Place;
 use crate::error::Result;
@@ -94,9 +95,7 @@ impl Source {
         match self {
             Self::Delegate => None,
             Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
-            Self::File(file) => {
-                Some(Box::pin(ReaderStream { state: ReaderState::Idle(Box::new(file.reader())) }))
-            }
+            Self::File(file) => Some(Box::pin(ReaderStream::new(file.reader()))),
             Self::Pieces(pieces) => {
                 let mut joined = Joined::new();
                 for piece in pieces {
@@ -122,7 +121,7 @@ impl BodyStream {
 
     /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
-        Self::from_stream(ReaderStream { state: ReaderState::Idle(Box::new(reader)) })
+        Self::from_stream(ReaderStream::new(Waiting(reader)))
     }
 
     /// A body read from a file. It is as long as the file is now; a file that is another, or changes, before the
@@ -260,17 +259,52 @@ impl fmt::Debug for BodyStream {
     }
 }
 
+/// Reads on threads that may wait, unless there is no need to.
 struct ReaderStream {
     state: ReaderState,
+    buffers: Recycled,
 }
 
-type Reader = Box<dyn Read + Send>;
-type Reading = Pin<Box<dyn Future<Output = Option<(Reader, io::Result<Bytes>)>> + Send>>;
+/// Where a [`ReaderStream`] reads.
+trait Pull: Read + Send {
+    /// What can be read without waiting.
+    fn read_held(&mut self, buf: &mut [u8]) -> Option<usize>;
+}
+
+impl Pull for Reader {
+    fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
+        Self::read_held(self, buf)
+    }
+}
+
+/// A reader of which nothing is known.
+struct Waiting<R>(R);
+
+impl<R: Read> Read for Waiting<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl<R: Read + Send> Pull for Waiting<R> {
+    fn read_held(&mut self, _: &mut [u8]) -> Option<usize> {
+        None
+    }
+}
+
+type Puller = Box<dyn Pull>;
+type Reading = Pin<Box<dyn Future<Output = Option<(Puller, io::Result<Bytes>)>> + Send>>;
 
 enum ReaderState {
-    Idle(Reader),
+    Idle(Puller),
     Reading(Reading),
     Done,
+}
+
+impl ReaderStream {
+    fn new(reader: impl Pull + 'static) -> Self {
+        Self { state: ReaderState::Idle(Box::new(reader)), buffers: Recycled::default() }
+    }
 }
 
 impl Stream for ReaderStream {
@@ -280,13 +314,15 @@ impl Stream for ReaderStream {
         loop {
             match std::mem::replace(&mut self.state, ReaderState::Done) {
                 ReaderState::Idle(mut reader) => {
+                    let buffers = self.buffers.clone();
+                    let mut buffer = buffers.take();
+                    if let Some(n) = reader.read_held(&mut buffer) {
+                        self.state = ReaderState::Idle(reader);
+                        return Poll::Ready(Some(Ok(buffers.chunk(buffer, n))));
+                    }
                     let read = move || {
-                        let mut chunk = vec![0; READ_SIZE];
-                        let result = read_some(&mut reader, &mut chunk).map(|n| {
-                            chunk.truncate(n);
-                            Bytes::from(chunk)
-                        });
-                        (reader, result)
+                        let result = read_some(&mut *reader, &mut buffer);
+                        (reader, result.map(|n| buffers.chunk(buffer, n)))
                     };
                     let place = Place::own();
                     self.state = ReaderState::Reading(Box::pin(async move { place.blocking(read).await }));
@@ -313,7 +349,7 @@ impl Stream for ReaderStream {
     }
 }
 
-fn read_some(reader: &mut Reader, chunk: &mut [u8]) -> io::Result<usize> {
+fn read_some(reader: &mut dyn Pull, chunk: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(chunk) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -339,8 +375,6 @@ impl From<Bytes> for BodyStream {
         Self::from_stream(Once(Some(bytes))).with_length(length)
     }
 }
-
-const READ_SIZE: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -3,10 +3,11 @@
 //! It says what to read; when and where it is read is the stream's business.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::env::{read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 #[derive(Clone)]
@@ -79,8 +80,15 @@ impl FileBody {
     }
 
     /// From the beginning of what is sent.
-    pub(super) fn reader(&self) -> impl Read + Send + 'static {
-        Reader { path: self.path.clone(), was: self.file, start: self.start, left: self.length, file: None }
+    pub(super) fn reader(&self) -> Reader {
+        Reader { body: self.clone(), left: self.length, file: None }
+    }
+
+    fn is_unchanged(&self, now: &Metadata) -> io::Result<()> {
+        match FileIdentity::of(now) == self.file {
+            true => Ok(()),
+            false => Err(io::Error::other("the file has changed since the task was made")),
+        }
     }
 }
 
@@ -94,41 +102,46 @@ fn unreadable(path: &Path, error: io::Error) -> UrlError {
 }
 
 /// Opens the file with its first read, and looks at it again with its last.
-struct Reader {
-    path: PathBuf,
-    was: FileIdentity,
-    start: u64,
+pub(super) struct Reader {
+    body: FileBody,
     left: u64,
     file: Option<File>,
 }
 
-impl Read for Reader {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => {
-                let mut file = File::open(&self.path)?;
-                is_unchanged(&file.metadata()?, &self.was)?;
-                if self.start > 0 {
-                    file.seek(SeekFrom::Start(self.start))?;
-                }
-                self.file.insert(file)
-            }
-        };
-        let n = file.take(self.left).read(buf)?;
+impl Reader {
+    /// What the kernel has in memory, without waiting; `None` if somebody should wait for it.
+    pub(super) fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
+        // The last bytes are not handed over without another look at the file.
+        let room = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_held_into(self.file.as_ref()?, self.position(), &mut buf[..room])?;
         self.left -= n as u64;
-        // Before the last bytes are handed over: without them the body is visibly incomplete.
-        if n == 0 || self.left == 0 {
-            is_unchanged(&fs::metadata(&self.path)?, &self.was)?;
-        }
-        Ok(n)
+        Some(n)
+    }
+
+    fn position(&self) -> u64 {
+        self.body.start + (self.body.length - self.left)
     }
 }
 
-fn is_unchanged(now: &Metadata, was: &FileIdentity) -> io::Result<()> {
-    match FileIdentity::of(now) == *was {
-        true => Ok(()),
-        false => Err(io::Error::other("the file has changed since the task was made")),
+impl Read for Reader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let position = self.position();
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => {
+                let file = File::open(&self.body.path)?;
+                self.body.is_unchanged(&file.metadata()?)?;
+                self.file.insert(file)
+            }
+        };
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_some(file, &mut buf[..room], position)?;
+        self.left -= n as u64;
+        // Before the last bytes are handed over: without them the body is visibly incomplete.
+        if n == 0 || self.left == 0 {
+            self.body.is_unchanged(&fs::metadata(&self.body.path)?)?;
+        }
+        Ok(n)
     }
 }
 

@@ -14,9 +14,9 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// What is needed to resume a transfer, opaque to the application, which may keep it anywhere and as long as it likes.
 ///
 /// It comes from a transfer that was cancelled by producing it or that failed ([`UrlError::resume_data`]). It holds no
-/// body, but of an upload from memory what the server does not have yet, and no secrets: `Authorization`, `Proxy-Authorization`, `Cookie` and the password of a URL are left out and come
-/// from where they came from the first time (stores, the delegate, the configuration). URLs are in it as they are, with
-/// their queries.
+/// body, but of an upload from memory what the server does not have yet. `Authorization`, `Proxy-Authorization`, `Cookie`
+/// and the password of a URL are left out and come from where they came from the first time (stores, the delegate, the
+/// configuration); other header fields and URLs, with their queries, are in it as they are.
 ///
 /// The bytes are checked when they are read back: whether they are resume data at all, whole, unaltered and not of a
 /// later version of this library. Apple: *resume data*.

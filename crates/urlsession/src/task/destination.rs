@@ -40,6 +40,7 @@ pub struct DownloadDestination {
     is_folder: bool,
     existing: Existing,
     resumes: bool,
+    only_successes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +53,25 @@ enum Existing {
 impl DownloadDestination {
     /// This file, in a folder that is there.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_folder: false, existing: Existing::Fail, resumes: true }
+        Self {
+            path: path.into(),
+            is_folder: false,
+            existing: Existing::Fail,
+            resumes: true,
+            only_successes: false,
+        }
     }
 
     /// A file in this folder, with the name that the response suggests
     /// ([`suggested_filename`](crate::UrlResponse::suggested_filename), which never leads out of the folder).
     pub fn in_folder(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_folder: true, existing: Existing::Fail, resumes: true }
+        Self {
+            path: path.into(),
+            is_folder: true,
+            existing: Existing::Fail,
+            resumes: true,
+            only_successes: false,
+        }
     }
 
     /// Replaces a file that is there, at once and whole.
@@ -82,12 +95,30 @@ impl DownloadDestination {
         self
     }
 
+    /// Takes only answers of the statuses 200 to 299: any other fails the task, and no file changes. By default whatever is
+    /// answered is the file, as in Apple's downloads.
+    #[must_use]
+    pub fn only_successes(mut self) -> Self {
+        self.only_successes = true;
+        self
+    }
+
+    /// Is an answer of this status not to be the file?
+    pub(super) fn refuses(&self, status: u16) -> bool {
+        self.only_successes && !(200..300).contains(&status)
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     pub(super) fn is_folder(&self) -> bool {
         self.is_folder
+    }
+
+    /// Is a file on its way to the one beside where the other will be?
+    pub(super) fn shares_place(&self, other: &Self) -> bool {
+        (&self.path, self.is_folder) == (&other.path, other.is_folder)
     }
 
     pub(super) fn resumes(&self) -> bool {
@@ -116,12 +147,11 @@ impl DownloadDestination {
         // What is published has the permissions of any other file (less the umask).
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        Ok(builder.tempfile_in(folder).map_err(|error| cannot_create(folder, error))?.into_parts())
-    }
-
-    /// That no partial file can be made beside the target.
-    pub(super) fn cannot_create(&self, suggested: &str, error: io::Error) -> UrlError {
-        cannot_create(folder_of(&self.target(suggested)), error)
+        let file = builder.tempfile_in(folder).map_err(|error| {
+            let detail = format!("no file can be made in {}", folder.display());
+            UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
+        })?;
+        Ok(file.into_parts())
     }
 
     /// Blocks until the file is on disk under its name. With the file if it cannot be: nothing is lost.
@@ -201,7 +231,13 @@ impl DownloadDestination {
             [is_folder, 2] => (is_folder, Existing::UniqueName),
             _ => return None,
         };
-        Some(Self { path: path.into(), is_folder: *is_folder == 1, existing, resumes: true })
+        Some(Self {
+            path: path.into(),
+            is_folder: *is_folder == 1,
+            existing,
+            resumes: true,
+            only_successes: false,
+        })
     }
 
     fn target(&self, suggested: &str) -> PathBuf {
@@ -221,11 +257,6 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
 
 fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn cannot_create(folder: &Path, error: io::Error) -> UrlError {
-    let detail = format!("no file can be made in {}", folder.display());
-    UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
 }
 
 fn is_there(target: &Path) -> UrlError {

@@ -1,7 +1,8 @@
 //! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
 //! Writing happens beside the reactor, a batch at a time; while it does, nothing is read, so that memory is bounded and
-//! a slow disk holds the server back. What to ask for is the course's business, what is in the file the sink's.
+//! a slow disk holds the server back. Bytes that nobody looks at go by the kernel's own way. What to ask for is the
+//! course's business, what is in the file the sink's.
 
 mod course;
 mod digest;
@@ -23,7 +24,7 @@ use self::course::{Course, Next};
 pub use self::digest::ContentDigest;
 pub(crate) use self::orders::Orders;
 use self::orders::{Checks, Taker};
-use self::sink::{Left, Slot};
+use self::sink::{Left, Sink, Slot};
 use super::core::{Core, Style};
 use super::courier::Audience;
 use super::delegate::TaskDelegate;
@@ -33,7 +34,7 @@ use super::kind::DownloadTask;
 use super::loading::Loading;
 use super::reading::Reading;
 use super::run;
-use crate::env::Place;
+use crate::env::{Conduit, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Log, Response};
 use crate::message::{InvalidHeaderField, ResumeData, UrlResponse};
@@ -248,7 +249,11 @@ impl Writing<'_> {
     async fn write_all(&self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
         let mut position = self.core.bytes.written.load(Relaxed);
         let (mut batch, mut length) = (Vec::new(), 0);
+        let mut may_splice = self.slot.with(|sink| Ok(sink.suits_conduit()))?;
         loop {
+            if may_splice && length == 0 && reading.suits_conduit() {
+                may_splice = self.splice(reading, end, &mut position).await?;
+            }
             let next = poll_fn(|cx| match reading.poll_next(cx) {
                 // What has come is written while more is on its way.
                 Poll::Pending if length > 0 => Poll::Ready(Read::Pause),
@@ -263,7 +268,8 @@ impl Writing<'_> {
                     }
                     length += chunk.len();
                     batch.push(chunk);
-                    if length < BATCH && !is_more {
+                    let is_for_kernel = may_splice && reading.suits_conduit();
+                    if length < BATCH && !is_more && !is_for_kernel {
                         continue;
                     }
                     is_more.then(|| Err(unannounced("the server sent more than it had announced")))
@@ -278,7 +284,8 @@ impl Writing<'_> {
             };
             if length > 0 {
                 length = 0;
-                position = self.write(std::mem::take(&mut batch)).await?;
+                let chunks = std::mem::take(&mut batch);
+                position = self.write(move |sink| sink.write(&chunks)).await?.0;
             }
             if let Some(over) = over {
                 return over;
@@ -286,23 +293,41 @@ impl Writing<'_> {
         }
     }
 
+    /// Lets the kernel write what comes, up to where it can or to `end`. False if it is not to be tried again.
+    async fn splice(&self, reading: &mut Reading<'_>, end: Option<u64>, position: &mut u64) -> Result<bool> {
+        let Some(mut conduit) = Conduit::new() else { return Ok(false) };
+        while conduit.is_good() {
+            let room = end.map_or(u64::MAX, |end| end - *position);
+            let taken = poll_fn(|cx| reading.poll_into(cx, &mut conduit, room)).await;
+            let Some(taken) = taken.transpose().map_err(of_download)? else { break };
+            if taken > 0 {
+                let work = move |sink: &mut Sink| sink.write_from(&mut conduit).map(|()| conduit);
+                (*position, conduit) = self.write(work).await?;
+            }
+        }
+        Ok(false)
+    }
+
     /// Where the file ends then.
-    async fn write(&self, chunks: Vec<Bytes>) -> Result<u64> {
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Sink) -> Result<T> + Send + 'static,
+    ) -> Result<(u64, T)> {
         let (slot, checks) = (self.slot.clone(), self.checks.clone());
         let now = self.core.roster.config.environment.clock.now();
         let work = move || {
             slot.with(|sink| {
-                sink.write(&chunks)?;
+                let done = work(sink)?;
                 sink.note(&checks, now);
-                Ok(sink.position())
+                Ok((sink.position(), done))
             })
         };
-        let position = beside(self.core, self.place, work).await?;
+        let (position, done) = beside(self.core, self.place, work).await?;
         self.core.bytes.written.store(position, Relaxed);
         if let Some(audience) = &self.audience {
             self.core.report_written(audience);
         }
-        Ok(position)
+        Ok((position, done))
     }
 }
 
@@ -348,4 +373,4 @@ fn of_download(error: UrlError) -> UrlError {
 }
 
 /// Bytes written at once.
-const BATCH: usize = 256 * 1024;
+const BATCH: usize = 1024 * 1024;

@@ -15,7 +15,7 @@ use super::delivery::Delivery;
 use super::kind::DataTask;
 use super::observe::TaskChange;
 use super::run;
-use crate::env::Place;
+use crate::env::{Conduit, Place};
 use crate::error::Result;
 use crate::load::{Body, Log, Response};
 use crate::message::UrlResponse;
@@ -55,6 +55,21 @@ impl<'a> Reading<'a> {
     /// The next chunk, counted.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         poll_chunk(self.core, self.body, cx)
+    }
+
+    /// May the kernel take the next bytes to a file?
+    pub(super) fn suits_conduit(&self) -> bool {
+        self.body.suits_conduit()
+    }
+
+    /// At most `most` bytes taken by the conduit, counted; `None` if [`poll_next`](Self::poll_next) is to be asked.
+    pub(super) fn poll_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        conduit: &mut Conduit,
+        most: u64,
+    ) -> Poll<Option<Result<usize>>> {
+        counted(self.core, self.body, |body| body.poll_into(cx, conduit, most), |n| *n)
     }
 
     async fn next(&mut self) -> Option<Result<Bytes>> {
@@ -136,8 +151,18 @@ impl Drop for Reading<'_> {
 
 /// The next chunk, counted.
 pub(super) fn poll_chunk(core: &Core, body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    counted(core, body, |body| body.poll_chunk(cx), Bytes::len)
+}
+
+/// Counts what moves while `body` is polled, and the `length` of what it gives.
+fn counted<T>(
+    core: &Core,
+    body: &mut Body,
+    poll: impl FnOnce(&mut Body) -> Poll<Option<Result<T>>>,
+    length: impl FnOnce(&T) -> usize,
+) -> Poll<Option<Result<T>>> {
     let (before, sent_before) = (body.wire_bytes(), body.sent_late());
-    let chunk = body.poll_chunk(cx);
+    let given = poll(body);
     let moved = body.wire_bytes().saturating_sub(before);
     if moved > 0 {
         core.meter.moved(moved as usize);
@@ -147,11 +172,11 @@ pub(super) fn poll_chunk(core: &Core, body: &mut Body, cx: &mut Context<'_>) -> 
         core.meter.moved(sent as usize);
         core.bytes.sent.fetch_add(sent, AcqRel);
     }
-    if let Poll::Ready(Some(Ok(chunk))) = &chunk {
-        core.bytes.received.fetch_add(chunk.len() as u64, Relaxed);
+    if let Poll::Ready(Some(Ok(given))) = &given {
+        core.bytes.received.fetch_add(length(given) as u64, Relaxed);
         core.tell_watchers(TaskChange::Bytes);
     }
-    chunk
+    given
 }
 
 /// What a server announces is believed up to this length; beyond it memory is taken as bytes come.

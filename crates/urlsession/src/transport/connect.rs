@@ -76,7 +76,7 @@ pub(super) async fn connect(
             }
         };
         facts.secure = Some((secure_start, clock.now()));
-        let session = stream.get_ref().1;
+        let session = stream.session();
         facts.tls_version = session.protocol_version().map(u16::from);
         facts.tls_cipher_suite = session.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
         let is_h2 = session.alpn_protocol() == Some(b"h2");

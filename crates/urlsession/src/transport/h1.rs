@@ -25,6 +25,7 @@ use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
+use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold, Kept};
 use crate::message::{HttpHead, UrlRequest, UrlResponse};
@@ -67,6 +68,9 @@ pub(crate) struct Connection {
     has_switched: bool,
     /// Who wants it after this exchange, before the pool.
     hold: Option<Hold>,
+    /// The answer asks for the next message of a login that belongs to the connection, which must be in step for it: what
+    /// is missing of the request is sent.
+    must_send: bool,
 }
 
 impl Connection {
@@ -96,6 +100,7 @@ impl Connection {
             wants_upgrade: false,
             has_switched: false,
             hold: None,
+            must_send: false,
         }
     }
 
@@ -170,9 +175,9 @@ impl Connection {
                 Received::Final { head, whole } => break (head, whole),
             }
         };
-        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed. One that a login belongs to
-        // must stay.
-        if self.outgoing.end_wait(head.status, self.hold.is_some()) {
+        self.must_send = self.hold.is_some() && matches!(head.status.as_u16(), 401 | 407);
+        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
+        if self.outgoing.end_wait(head.status, self.must_send) {
             self.may_persist = false;
         }
         let now = clock.now();
@@ -186,12 +191,29 @@ impl Connection {
         let body = match whole {
             Some(data) => {
                 let bytes = data.len() as u64;
+                if self.must_send && !self.is_all_sent() {
+                    Box::pin(self.send_all(attempt)).await?;
+                }
                 self.finish();
                 Body::whole(data, bytes)
             }
             None => Body::flow(self),
         };
         Ok((response, body))
+    }
+
+    /// Sends what is missing of a request that is answered already.
+    async fn send_all(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
+        let (meter, ask) = (attempt.meter, attempt.ask);
+        let mut late = 0;
+        let moved = |late: &mut u64, wire, body: usize| {
+            meter.moved(wire);
+            *late += body as u64;
+        };
+        let sent = poll_fn(|cx| self.poll_send(cx, |wire, body| moved(&mut late, wire, body))).await;
+        attempt.stamps().request_body_bytes += late;
+        ask.sent(late);
+        sent
     }
 
     /// Takes a request, to be sent by `exchange`.
@@ -306,6 +328,20 @@ impl Flow for Connection {
         self.poll_body(cx)
     }
 
+    fn suits_conduit(&self) -> bool {
+        let is_long = self.decoder.remaining().is_some_and(|left| left >= LONG);
+        is_long && self.input.is_empty() && self.stream.as_plain_tcp().is_some() && self.is_all_sent()
+    }
+
+    fn poll_into(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        conduit: &mut Conduit,
+        most: u64,
+    ) -> std::task::Poll<Option<Result<usize>>> {
+        self.poll_body_into(cx, conduit, most)
+    }
+
     fn wire_bytes(&self) -> u64 {
         self.body_bytes
     }
@@ -339,7 +375,10 @@ const MAX_INFORMATIONAL: usize = 100;
 const FIRST_READ: usize = 16 * 1024;
 
 /// The largest read of a body.
-const MAX_READ: usize = 512 * 1024;
+const MAX_READ: usize = 1024 * 1024;
+
+/// From this length on a body is worth a pipe of the kernel's.
+const LONG: u64 = 1024 * 1024;
 
 /// A larger head buffer is not kept between exchanges.
 const MAX_KEPT_OUT: usize = 16 * 1024;

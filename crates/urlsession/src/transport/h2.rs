@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -68,14 +68,15 @@ pub(super) async fn handshake(
     place: &Place,
 ) -> Result<Handle> {
     let (counts, updates) = (Arc::new(Counts::default()), Arc::new(Updates::default()));
+    let owes_flush = Arc::new(AtomicBool::new(false));
     let (send, connection) = Builder::new()
-        .initial_window_size(STREAM_WINDOW)
+        .initial_window_size(window(&facts))
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
         .max_header_list_size(HEADER_LIST)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_push(false)
-        .handshake::<_, Bytes>(Tap::new(stream, counts.clone(), updates.clone()))
+        .handshake::<_, Bytes>(Tap::new(stream, counts.clone(), updates.clone(), owes_flush.clone()))
         .await
         .map_err(connection_error)?;
     let authority = match origin.port {
@@ -90,7 +91,11 @@ pub(super) async fn handshake(
         // Every exchange hears of the error by itself.
         let _ = poll_fn(|cx| {
             driven.0.updates.watch(cx.waker());
-            connection.as_mut().poll(cx)
+            let poll = connection.as_mut().poll(cx);
+            if poll.is_pending() && owes_flush.load(Relaxed) {
+                cx.waker().wake_by_ref();
+            }
+            poll
         })
         .await;
         drop(driven);
@@ -380,16 +385,28 @@ impl Sending {
     }
 }
 
-/// Flow control of one stream: what one response may have in flight, so the product of bandwidth and delay it
-/// can fill.
-const STREAM_WINDOW: u32 = 8 * 1024 * 1024;
+/// Flow control of one stream: what one response may have in flight, and so how fast it can be on a path of this delay;
+/// also how much of it waits here for a reader who is slower. The handshake, which is a round trip and some work, says
+/// how long the path is.
+fn window(facts: &Facts) -> u32 {
+    let handshake = facts.secure.map_or(Duration::ZERO, |(start, end)| end.saturating_duration_since(start));
+    let filled = handshake.as_micros().saturating_mul(BYTES_A_MICROSECOND);
+    u32::try_from(filled).unwrap_or(u32::MAX).clamp(SHORT_PATH_WINDOW, LONG_PATH_WINDOW)
+}
+
+/// What a long path is taken to carry.
+const BYTES_A_MICROSECOND: u128 = 400;
+
+const SHORT_PATH_WINDOW: u32 = 4 * 1024 * 1024;
+
+const LONG_PATH_WINDOW: u32 = 8 * 1024 * 1024;
 
 /// Flow control of the connection.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
-/// The largest frame we take: the protocol's own size (RFC 9113 §4.2). Buffers for larger ones are given back to the
-/// system and taken anew, frame by frame, which costs more than the frames do.
-const FRAME_SIZE: u32 = 16 * 1024;
+/// The largest frame we take (RFC 9113 §4.2). It is read in large pieces and many are written to a file at once: then it
+/// is the number of frames that costs.
+const FRAME_SIZE: u32 = 64 * 1024;
 
 /// The largest response head we take (RFC 9113 §10.5.1), as on HTTP/1.1.
 const HEADER_LIST: u32 = 256 * 1024;

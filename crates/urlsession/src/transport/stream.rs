@@ -5,28 +5,37 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::client::TlsStream;
+use tokio::net::TcpStream;
 
-use super::tls::Held;
+use super::tls::TlsStream;
 use crate::env::Wire;
 
 pub(super) enum Stream {
     Plain(Wire),
-    Tls(Box<TlsStream<Held>>),
+    Tls(Box<TlsStream>),
 }
 
 impl Stream {
     pub(super) fn wire(&self) -> &Wire {
         match self {
             Self::Plain(wire) => wire,
-            Self::Tls(stream) => stream.get_ref().0.wire(),
+            Self::Tls(stream) => stream.wire(),
+        }
+    }
+
+    /// The socket, if what it carries is what is sent.
+    pub(super) fn as_plain_tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(wire) => wire.as_tcp(),
+            Self::Tls(_) => None,
         }
     }
 
     /// May an idle connection carry another request, as far as can be known? `certain` spends a system call on
     /// it, for requests that must not be lost.
     pub(super) fn is_alive(&mut self, certain: bool) -> bool {
-        if self.wire().is_quiet(certain) {
+        let has_unread = matches!(self, Self::Tls(stream) if stream.has_unread());
+        if !has_unread && self.wire().is_quiet(certain) {
             return true;
         }
         match self {
@@ -37,7 +46,7 @@ impl Stream {
                 let mut cx = Context::from_waker(Waker::noop());
                 let quiet =
                     Pin::new(&mut **stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending();
-                quiet && stream.get_ref().0.wire().is_quiet(certain)
+                quiet && stream.wire().is_quiet(certain)
             }
         }
     }
@@ -49,7 +58,7 @@ impl Stream {
                 Some(stream) => stream.poll_read_ready(cx),
                 None => Poll::Ready(Ok(())),
             },
-            Self::Tls(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_read_ready(cx),
         }
     }
 }

@@ -5,27 +5,24 @@
 mod hold;
 mod identity;
 mod pins;
+mod records;
+mod stream;
 mod trust;
 mod verify;
 
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use rustls::client::Resumption;
+use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, ClientConnection, SupportedProtocolVersion, version,
-};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
+use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocolVersion, version};
 
-pub(super) use self::hold::Held;
 use self::hold::{Hold, Shown};
 use self::identity::OfHandshake;
+pub(super) use self::stream::TlsStream;
 pub(super) use self::trust::Standing;
 use self::verify::Verifier;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
@@ -67,7 +64,7 @@ impl Peer<'_> {
 
 /// How a handshake ended.
 pub(super) enum Handshaken {
-    Done(Box<TlsStream<Held>>, Standing),
+    Done(Box<TlsStream>, Standing),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
     WantsIdentity(UrlCredential),
@@ -99,18 +96,18 @@ impl Tls {
             .or_else(|| stored.clone().filter(|_| challenger.is_none()));
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
-        let mut connecting = TlsConnector::from(tls).connect(name.clone(), Held::new(wire, hold.clone()));
+        let mut stream = Box::new(TlsStream::new(tls, name.clone(), wire, hold.clone()).map_err(failed)?);
         let mut standing = None;
-        let mut stream = loop {
+        loop {
             let step = poll_fn(|cx| {
-                if let Poll::Ready(result) = hold.during(|| Pin::new(&mut connecting).poll(cx)) {
-                    return Poll::Ready(Step::Done(result.map(Box::new)));
+                if let Poll::Ready(result) = hold.during(|| stream.poll_handshake(cx)) {
+                    return Poll::Ready(Step::Done(result));
                 }
                 hold.take_shown().map_or(Poll::Pending, |shown| Poll::Ready(Step::Judge(shown)))
             });
             match step.await {
                 Step::Done(result) => {
-                    break result.map_err(|error| {
+                    result.map_err(|error| {
                         let error = handshake_error(name_missing_identity(error, &hold));
                         match hold.take_shown() {
                             Some(Shown { chain, verdict }) => {
@@ -119,6 +116,7 @@ impl Tls {
                             None => error,
                         }
                     })?;
+                    break;
                 }
                 Step::Judge(shown) => {
                     let Some(challenger) = challenger else { continue };
@@ -133,13 +131,12 @@ impl Tls {
                     hold.release();
                 }
             }
-        };
+        }
         if let Some(challenger) = challenger.filter(|_| standing.is_none()) {
             // A resumed session shows no certificates: those of its first handshake are judged again.
-            let shown = shown_before(stream.get_ref().1, &verifier, &name);
+            let shown = shown_before(stream.session(), &verifier, &name);
             standing = Some(trust::judge(config, peer, shown, challenger).await?);
         }
-        stream.get_mut().0.forget();
         Ok(Handshaken::Done(stream, standing.unwrap_or(Standing::Good)))
     }
 
@@ -174,11 +171,11 @@ impl Tls {
 }
 
 enum Step {
-    Done(std::io::Result<Box<TlsStream<Held>>>),
+    Done(std::io::Result<()>),
     Judge(Shown),
 }
 
-fn shown_before(session: &ClientConnection, verifier: &Verifier, name: &ServerName<'_>) -> Shown {
+fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name: &ServerName<'_>) -> Shown {
     let chain = session.peer_certificates().unwrap_or_default();
     let verdict = match chain.split_first() {
         Some((end_entity, intermediates)) => {

@@ -7,6 +7,7 @@ mod support;
 
 mod auth;
 mod bad_input;
+mod bulk;
 mod bytes;
 mod cache;
 mod configuration;
@@ -41,6 +42,8 @@ mod redirects;
 mod replays;
 mod requests;
 mod resumable_uploads;
+mod resume_downloads;
+mod resume_files;
 mod reuse;
 mod session;
 mod state;

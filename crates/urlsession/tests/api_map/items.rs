@@ -138,11 +138,20 @@ pub(super) fn names() -> Vec<&'static str> {
         method!(TaskDelegate::did_become_download_task),
         method!(TaskDelegate::did_become_stream_task),
         method!(TaskDelegate::did_finish_downloading),
+        method!(TaskDelegate::did_resume_at_offset),
         method!(TaskDelegate::did_write_data),
         method!(TaskDelegate::read_closed),
         method!(TaskDelegate::write_closed),
         call!(UrlSession::download, |s: &UrlSession| s.download("")),
         call!(UrlSession::download_task, |s: &UrlSession| s.download_task("")),
+        call!(UrlSession::download_resume_from, |s: &UrlSession| s.download_resume_from(&b""[..])),
+        call!(UrlSession::download_task_with_resume_data, |s: &UrlSession| s
+            .download_task_with_resume_data(&b""[..])),
+        call!(UrlSession::download_task_with_resume_data_with_handler, |s: &UrlSession| s
+            .download_task_with_resume_data_with_handler(&b""[..], |_| {})),
+        value!(DownloadTask::cancel_by_producing_resume_data),
+        call!(DownloadTask::cancel_by_producing_resume_data_with_handler, |it: &DownloadTask| it
+            .cancel_by_producing_resume_data_with_handler(|_| {})),
         call!(UrlSession::download_task_with_handler, |s: &UrlSession| s
             .download_task_with_handler("", |_| {})),
         value!(UrlSession::tasks),

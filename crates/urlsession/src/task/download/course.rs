@@ -10,7 +10,7 @@ use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, Verdict, is_coded};
 
 use super::digest::ContentDigest;
-use super::facts::{Facts, Noted, Place as Where};
+use super::facts::{Facts, Noted};
 use super::orders::Checks;
 use super::sink::{Sink, Slot, left_at, tidy};
 use super::{beside, cannot_resume};
@@ -84,14 +84,10 @@ impl<'a> Course<'a> {
         let work = move || {
             let there = || left_at(destination.as_ref()?, request.as_ref()?);
             let Some(noted) = given.or_else(there) else { return Ok(None) };
-            let mut sink = match Sink::reopen(&noted, now) {
-                Ok(sink) => sink,
+            match Sink::reopen(&noted, destination, now) {
+                Ok(sink) => *slot.lock() = Some(sink),
                 Err(failure) => return Ok(Some(Err(failure))),
-            };
-            if matches!(noted.place, Where::Destined(_)) {
-                sink.set_destination(destination);
             }
-            *slot.lock() = Some(sink);
             Ok(Some(Ok(())))
         };
         match beside(core, place, work).await? {
@@ -208,8 +204,15 @@ impl<'a> Course<'a> {
 
     async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
         let expected = self.expected(head, true)?;
-        let slot = self.slot.clone();
-        let work = move || slot.with(|sink| sink.go_on_at(at, complete, &expected));
+        let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
+        let destination = self.destination.clone();
+        let work = move || {
+            destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
+            slot.with(|sink| {
+                sink.go_on_at(at, complete, &expected)?;
+                sink.reserve(complete)
+            })
+        };
         beside(self.core, self.place, work).await?;
         self.count_from(at, complete);
         Ok(())
@@ -217,6 +220,12 @@ impl<'a> Course<'a> {
 
     /// A response that holds everything, or that is not about ranges at all.
     async fn take_whole(&mut self, head: &UrlResponse) -> Result<Next> {
+        if let (Some(destination), Some(status)) = (&self.destination, head.status_code())
+            && destination.refuses(status)
+        {
+            let detail = format!("the server answered {status}, which is not to be the file");
+            return Err(UrlError::new(code_of(status), Phase::Head, detail));
+        }
         let clock = &self.core.roster.config.environment.clock;
         let wall = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let facts = self.request.as_ref().and_then(|request| Facts::of(request, head, wall));
@@ -227,12 +236,18 @@ impl<'a> Course<'a> {
         let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
         let work = move || {
             let mut slot = slot.lock();
-            match &mut *slot {
-                Some(sink) => sink.restart(facts, &expected, now),
-                none => none
-                    .insert(Sink::create(destination, &suggested, facts, now)?)
-                    .go_on_at(0, None, &expected),
-            }
+            let sink = match &mut *slot {
+                Some(sink) => {
+                    sink.restart(facts, &expected, now)?;
+                    sink
+                }
+                none => {
+                    let sink = none.insert(Sink::create(destination, &suggested, facts, now)?);
+                    sink.go_on_at(0, None, &expected)?;
+                    sink
+                }
+            };
+            sink.reserve(complete)
         };
         beside(self.core, self.place, work).await?;
         self.count_from(0, complete);
@@ -265,8 +280,10 @@ impl<'a> Course<'a> {
         let bytes = &self.core.bytes;
         bytes.received.store(at, Relaxed);
         bytes.to_receive.store(complete.unwrap_or(UNKNOWN), Relaxed);
-        bytes.written.store(at, Relaxed);
-        bytes.written_report.begin_from(at);
+        // Where it simply goes on, what was written may still be to be told.
+        if bytes.written.swap(at, Relaxed) != at {
+            bytes.written_report.begin_from(at);
+        }
         if !std::mem::take(&mut self.owes_word) {
             return;
         }
@@ -318,14 +335,17 @@ fn failure(reason: Reason) -> ResumeFailure {
 /// An error status is no error of a load, but this one is no answer to what was asked: the file is not to become it.
 fn refused(head: &UrlResponse, failure: ResumeFailure) -> UrlError {
     let status = head.status_code().unwrap_or(0);
-    let code = match status {
+    let detail = format!("the server answered {status} to the rest of the download; what is here is kept");
+    UrlError::new(code_of(status), Phase::Head, detail).with_resume_failure(failure)
+}
+
+fn code_of(status: u16) -> UrlErrorCode {
+    match status {
         401 => UrlErrorCode::UserAuthenticationRequired,
         403 => UrlErrorCode::NoPermissionsToReadFile,
         404 | 410 => UrlErrorCode::FileDoesNotExist,
         _ => UrlErrorCode::BadServerResponse,
-    };
-    let detail = format!("the server answered {status} to the rest of the download; what is here is kept");
-    UrlError::new(code, Phase::Head, detail).with_resume_failure(failure)
+    }
 }
 
 fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> {

@@ -12,7 +12,8 @@ use super::digest::ContentDigest;
 use super::partial::Stamp;
 use crate::error::Result;
 use crate::message::{
-    CachePolicy, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse, unusable,
+    CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
+    unusable,
 };
 use crate::task::destination::DownloadDestination;
 
@@ -59,11 +60,13 @@ impl Facts {
             return None;
         }
         let validators = Validators::of(&head.fields, now);
+        // RFC 9112 §6.3: where the transfer is coded, a length says nothing.
+        let is_framed = !head.fields.contains_key(header::TRANSFER_ENCODING);
         (!validators.is_empty()).then(|| Self {
             request: request.clone(),
             final_url: response.url().cloned(),
             validators,
-            complete: response.expected_content_length(),
+            complete: response.expected_content_length().filter(|_| is_framed),
         })
     }
 
@@ -90,6 +93,15 @@ pub(super) fn is_resumable(request: &UrlRequest) -> bool {
 
 impl Noted {
     pub(super) fn seal(&self) -> ResumeData {
+        self.sealed(self.facts.request.all_http_header_fields())
+    }
+
+    /// For a note beside the file: who finds it has a request of its own, whose fields are not for the disk.
+    pub(super) fn seal_note(&self) -> ResumeData {
+        self.sealed(&HeaderFields::new())
+    }
+
+    fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
         let Facts { request, final_url, validators, complete } = &self.facts;
         let mut out = ResumeFields::default();
         let text = |url: &Url| String::from(without_password(url.clone()));
@@ -103,7 +115,7 @@ impl Noted {
             Place::Temporary(name) => out.push_text(TEMPORARY, Some(name)),
             Place::Destined(destination) => destination.write(&mut out, DESTINATION),
         }
-        for (name, value) in request.all_http_header_fields().iter().filter(|(name, _)| !is_secret(name)) {
+        for (name, value) in header_fields.iter().filter(|(name, _)| !is_secret(name)) {
             out.push(FIELD_NAME, name.as_bytes());
             out.push(FIELD_VALUE, value);
         }
@@ -274,7 +286,8 @@ mod tests {
     fn what_is_sealed_is_read_again_without_its_secrets() {
         let data = noted().seal();
         let whole = String::from_utf8_lossy(data.as_bytes()).into_owned();
-        assert!(!whole.contains("s3cret") && whole.contains("sig=x"), "{whole}");
+        assert!(!whole.contains("s3cret") && whole.contains("sig=x") && whole.contains("kept"), "{whole}");
+        assert!(!String::from_utf8_lossy(noted().seal_note().as_bytes()).contains("kept"));
         let read = Noted::open(&data).unwrap();
         let request = &read.facts.request;
         assert_eq!(request.url().unwrap().as_str(), "https://me@example.com/a?sig=x");
@@ -304,6 +317,41 @@ mod tests {
             let error = Noted::open(&noted.seal()).unwrap_err();
             assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
         }
+    }
+
+    #[test]
+    fn fields_of_any_content_are_read_or_refused() {
+        let whole = noted().seal().open(ResumeKind::Download, VERSION).unwrap();
+        let lengths: usize = whole.iter().map(|(_, value)| value.len() + 1).sum();
+        for at in 0..lengths {
+            for with in [0, 1, 0x7f, 0x80, 0xff, b'\n'] {
+                let (mut altered, mut left) = (ResumeFields::default(), at);
+                for (number, value) in whole.iter() {
+                    let (mut number, mut value) = (number, value.to_vec());
+                    if left < value.len() {
+                        value[left] = with;
+                    } else if left == value.len() {
+                        number = with;
+                    }
+                    left = left.checked_sub(value.len() + 1).unwrap_or(usize::MAX);
+                    altered.push(number, &value);
+                }
+                // Whatever is read can be written, and resumed only as what it may be.
+                if let Ok(read) = Noted::open(&ResumeData::seal(ResumeKind::Download, VERSION, &altered)) {
+                    assert!(is_resumable(&read.facts.request) && !read.facts.validators.is_empty());
+                    read.seal();
+                    assert!(crate::task::download::partial::reopen(&read).is_err());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_is_not_believed() {
+        let fields = [("ETag", "\"a\""), ("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
+        let url = "https://example.com/b".parse().unwrap();
+        let response = HttpUrlResponse::new(url, 200, Version::HTTP_11, &fields).unwrap();
+        assert_eq!(Facts::of(&request(), &response, 0).unwrap().complete, None);
     }
 
     #[test]

@@ -28,9 +28,11 @@ pub(super) struct Names {
 impl Names {
     /// `None` if the destination cannot be resumed at.
     pub(super) fn of(destination: &DownloadDestination, url: &Url) -> Option<Self> {
-        if !destination.resumes() {
-            return None;
-        }
+        if destination.resumes() { Self::beside(destination, url) } else { None }
+    }
+
+    /// Also for a destination that is not resumed at.
+    pub(super) fn beside(destination: &DownloadDestination, url: &Url) -> Option<Self> {
         // A process may change its folder meanwhile.
         let path = std::path::absolute(destination.path()).ok()?;
         let (folder, name) = match destination.is_folder() {
@@ -56,6 +58,9 @@ impl Names {
     pub(super) fn noted(&self) -> Option<Noted> {
         let mut bytes = Vec::new();
         let file = open(&self.note, OpenOptions::new().read(true)).ok()?;
+        if !is_ours(&file, &self.note) {
+            return None;
+        }
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST_NOTE), &mut bytes).ok()?;
         Noted::open(&ResumeData::try_from(bytes).ok()?).ok()
     }
@@ -66,6 +71,9 @@ impl Names {
         new.push(".new");
         let mut options = OpenOptions::new();
         // The lock on the partial file is the one on these, too.
+        // A URL may be a secret.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = open(Path::new(&new), options.write(true).create(true).truncate(true))?;
         file.write_all(data.as_bytes())?;
         file.sync_data()?;
@@ -80,7 +88,20 @@ impl Names {
     pub(super) fn take(&self) -> io::Result<Option<File>> {
         for _ in 0..TRIES {
             let mut options = OpenOptions::new();
-            let file = open(&self.part, options.read(true).write(true).create(true))?;
+            let new = open(&self.part, options.read(true).write(true).create_new(true));
+            let file = match new {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let file = match open(&self.part, OpenOptions::new().read(true).write(true)) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                        file => file?,
+                    };
+                    if !is_ours(&file, &self.part) {
+                        return Ok(None);
+                    }
+                    file
+                }
+                new => new?,
+            };
             if !lock(&file)? {
                 return Ok(None);
             }
@@ -186,7 +207,7 @@ pub(super) fn reopen(noted: &Noted) -> Result<(PathBuf, Option<Names>, File), Re
         return Err(ResumeFailure::PartialMissing);
     }
     match noted.stamp.fits(&file) {
-        Ok(true) => Ok((path, names, file)),
+        Ok(true) if is_ours(&file, &path) => Ok((path, names, file)),
         _ => Err(ResumeFailure::PartialDamaged),
     }
 }
@@ -231,6 +252,22 @@ fn is_at(file: &File, path: &Path) -> bool {
     let (Ok(open), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
     let (open, there) = (Identity::of(&open), Identity::of(&there));
     (open.device, open.inode) == (there.device, there.inode)
+}
+
+/// Does the file belong to this user? In a folder where others may write, a partial file could be planted, with a note
+/// that fits, and would become the beginning of a file that is trusted.
+#[cfg(unix)]
+fn is_ours(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    // Whose a new file is, in the same folder: that is us.
+    let ours = path.parent().and_then(|folder| tempfile::tempfile_in(folder).ok());
+    let owner = |file: &File| file.metadata().ok().map(|metadata| metadata.uid());
+    ours.as_ref().and_then(owner).is_some_and(|us| owner(file) == Some(us))
+}
+
+#[cfg(not(unix))]
+fn is_ours(_: &File, _: &Path) -> bool {
+    true
 }
 
 struct Identity {
@@ -278,6 +315,9 @@ const TRIES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     fn names(folder: &Path) -> Names {
@@ -325,6 +365,23 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("precious"), &names.part).unwrap();
         assert!(names.take().is_err());
         assert_eq!(fs::read(folder.path().join("precious")).unwrap(), b"x");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_partial_file_of_another_user_is_not_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = names(folder.path());
+        fs::write(&names.part, "planted").unwrap();
+        if std::os::unix::fs::chown(&names.part, Some(12_345), None).is_err() {
+            eprintln!("skipped: no right to give a file away");
+            return;
+        }
+        assert!(names.take().unwrap().is_none());
+        assert_eq!(fs::read(&names.part).unwrap(), b"planted");
+        std::os::unix::fs::chown(&names.part, Some(fs::metadata(folder.path()).unwrap().uid()), None)
+            .unwrap();
+        assert!(names.take().unwrap().is_some());
     }
 
     #[test]

@@ -13,8 +13,9 @@ use super::digest::{ContentDigest, Hashes};
 use super::facts::{Facts, Noted, Place};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
+use crate::env::{Conduit, reserve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::{ResumeData, ResumeFailure};
+use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
 use crate::task::downloaded_file::DownloadedFile;
 
@@ -47,10 +48,14 @@ pub(super) struct Sink {
     is_ready: bool,
     /// What it can be resumed by; `None` if it cannot be.
     facts: Option<Facts>,
+    /// Where the file is to be, and the destination it was on its way to when it was made: mostly the same.
     destination: Option<DownloadDestination>,
+    home: Option<DownloadDestination>,
     /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
+    /// Room has been taken on the disk up to here.
+    reserved: u64,
     /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
     is_known: bool,
 }
@@ -82,24 +87,13 @@ impl Sink {
         if let Some(destination) = &destination {
             destination.check(suggested)?;
             let url = facts.as_ref().and_then(|facts| facts.request.url());
-            if let Some(shared) = url.and_then(|url| Names::of(destination, url)) {
-                // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
-                let taken = shared.take().map_err(|error| match error.kind() {
-                    io::ErrorKind::Unsupported => None,
-                    _ => Some(destination.cannot_create(suggested, error)),
-                });
-                match taken {
-                    Ok(Some(taken)) => {
-                        file = Some((
-                            taken,
-                            TempPath::try_from_path(&shared.part)
-                                .map_err(|error| destination.cannot_create(suggested, error))?,
-                        ));
-                        names = Some(shared);
-                    }
-                    Ok(None) | Err(None) => {}
-                    Err(Some(error)) => return Err(error),
-                }
+            let shared = url.and_then(|url| Names::of(destination, url));
+            // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
+            if let Some(shared) = shared
+                && let Ok(Some(taken)) = shared.take()
+                && let Ok(path) = TempPath::try_from_path(&shared.part)
+            {
+                (file, names) = (Some((taken, path)), Some(shared));
             }
         }
         let (file, path) = match (file, &destination) {
@@ -114,17 +108,23 @@ impl Sink {
             hashes: Hashes::new(&[]),
             is_ready: false,
             facts,
+            home: destination.clone(),
             destination,
             noted: names.is_some().then_some((now, 0)),
             names,
+            reserved: 0,
             is_known: false,
         })
     }
 
-    /// The file of a download that was left.
-    pub(super) fn reopen(noted: &Noted, now: Instant) -> Result<Self, ResumeFailure> {
+    /// The file of a download that was left, on its way to `destination`.
+    pub(super) fn reopen(
+        noted: &Noted,
+        destination: Option<DownloadDestination>,
+        now: Instant,
+    ) -> Result<Self, ResumeFailure> {
         let (path, names, file) = partial::reopen(noted)?;
-        let destination = match &noted.place {
+        let home = match &noted.place {
             Place::Destined(destination) => Some(destination.clone()),
             Place::Temporary(_) => None,
         };
@@ -136,15 +136,12 @@ impl Sink {
             is_ready: false,
             facts: Some(noted.facts.clone()),
             destination,
+            home,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
             names,
+            reserved: 0,
             is_known: true,
         })
-    }
-
-    /// The name may be said anew: of the destination's rules what is there already, not where it is.
-    pub(super) fn set_destination(&mut self, destination: Option<DownloadDestination>) {
-        self.destination = destination;
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -207,7 +204,38 @@ impl Sink {
         self.go_on_at(0, complete, expected)
     }
 
-    /// The one place where bytes come into the file. What was written before an error counts.
+    /// Takes room for a file of `complete` bytes: a disk that is too full is told of before the server has sent for
+    /// nothing.
+    pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
+        let Some(complete) = complete.filter(|complete| complete.saturating_sub(self.position) >= MUCH)
+        else {
+            return Ok(());
+        };
+        self.reserved = complete;
+        reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
+    }
+
+    /// Gives back what room is not needed: without it a short file would take as much as a long one.
+    fn release(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.reserved) <= self.position {
+            return Ok(());
+        }
+        // To cut a file where it ends gives back what is reserved behind that.
+        let length = self.file.metadata().map(|file| file.len());
+        length.and_then(|length| self.file.set_len(length)).map_err(unwritten)
+    }
+
+    /// May bytes come into the file unseen?
+    pub(super) fn suits_conduit(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Writes what a conduit has taken. What was written before an error counts.
+    pub(super) fn write_from(&mut self, conduit: &mut Conduit) -> Result<()> {
+        conduit.drain(&mut self.file, |n| self.position += n as u64).map_err(unwritten)
+    }
+
+    /// The other place where bytes come into the file. What was written before an error counts.
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
         let mut slices = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect::<Vec<_>>();
         let mut slices = &mut slices[..];
@@ -246,6 +274,7 @@ impl Sink {
     pub(super) fn finish(slot: &Slot, suggested: &str) -> Result<DownloadedFile> {
         let mut guard = slot.lock();
         let Some(mut sink) = guard.take() else { return Err(UrlError::cancelled()) };
+        sink.release()?;
         let Some(path) = sink.path.take() else { return Err(UrlError::cancelled()) };
         if let Err(error) = std::mem::replace(&mut sink.hashes, Hashes::new(&[])).check() {
             // Nobody is to go on with that.
@@ -256,9 +285,23 @@ impl Sink {
             return Err(error);
         }
         let Some(destination) = &sink.destination else {
+            if let Some(names) = &sink.names {
+                names.forget();
+            }
             return Ok(DownloadedFile::temporary(path, sink.position));
         };
-        match destination.publish(suggested, &sink.file, path, sink.position) {
+        let is_beside = sink.home.as_ref().is_some_and(|home| home.shares_place(destination));
+        let published = match is_beside {
+            true => destination.publish(suggested, &sink.file, path, sink.position),
+            // It may be on another file system.
+            false => copied(&mut sink.file, destination, suggested)
+                .and_then(|(copy, draft)| {
+                    let published = destination.publish(suggested, &copy, draft, sink.position);
+                    published.map_err(|(error, _)| error)
+                })
+                .map_err(|error| (error, path)),
+        };
+        match published {
             Ok(file) => {
                 if let Some(names) = &sink.names {
                     names.forget();
@@ -278,10 +321,14 @@ impl Sink {
         if (self.position == 0 && !self.is_known) || !(is_wanted || self.names.is_some()) {
             return None;
         }
+        // It costs room and nothing else.
+        let _ = self.release();
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
-            self.is_known |= names.write(&data).is_ok();
+            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
+            let _ = names.write(&noted.seal_note());
+            self.is_known = true;
         }
         let path = self.path.take();
         match self.is_known {
@@ -295,7 +342,7 @@ impl Sink {
 
     fn write_note(&mut self, checks: &Checks, is_last: bool) -> Result<(), io::Error> {
         if let (Some(noted), Some(names)) = (self.noted(checks, is_last)?, &self.names) {
-            names.write(&noted.seal())?;
+            names.write(&noted.seal_note())?;
             self.is_known = true;
         }
         Ok(())
@@ -304,7 +351,7 @@ impl Sink {
     /// What would be noted now.
     fn noted(&self, checks: &Checks, is_last: bool) -> io::Result<Option<Noted>> {
         let Some(facts) = &self.facts else { return Ok(None) };
-        let place = match (&self.destination, &self.names, &self.path) {
+        let place = match (&self.home, &self.names, &self.path) {
             (Some(destination), Some(_), _) => Place::Destined(destination.clone()),
             (None, _, Some(path)) => match path.file_name().and_then(|name| name.to_str()) {
                 Some(name) => Place::Temporary(name.to_owned()),
@@ -325,26 +372,40 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if self.is_known && self.facts.is_some() {
-            Left::keep(self.path.take());
+        let path = self.path.take();
+        match self.is_known && self.facts.is_some() {
+            true => Left::keep(path),
+            false => drop(path),
         }
+        // Only then may others have it. A child of this process that was just born has the file open, too: to close it
+        // would not always be enough.
+        let _ = self.file.unlock();
     }
 }
 
-/// What an earlier download left at a destination, and whether it belongs to this request.
-pub(super) fn left_at(
-    destination: &DownloadDestination,
-    request: &crate::message::UrlRequest,
-) -> Option<Noted> {
-    let noted = Names::of(destination, request.url()?)?.noted()?;
-    noted.facts.answer(request).then_some(noted)
+/// What an earlier download left at a destination, if it belongs to this request.
+pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<Noted> {
+    let mut noted = Names::of(destination, request.url()?)?.noted()?;
+    if !noted.facts.answer(request) {
+        return None;
+    }
+    // A note does not hold all of it.
+    noted.facts.request = request.clone();
+    Some(noted)
 }
 
 /// Removes what an earlier download left at a destination that has been reached another way.
 pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
-    if let Some(names) = url.and_then(|url| Names::of(destination, url)) {
+    if let Some(names) = url.and_then(|url| Names::beside(destination, url)) {
         names.remove();
     }
+}
+
+/// A copy beside the destination.
+fn copied(file: &mut File, destination: &DownloadDestination, suggested: &str) -> Result<(File, TempPath)> {
+    let (mut copy, draft) = destination.draft(suggested)?;
+    file.seek(SeekFrom::Start(0)).and_then(|_| io::copy(file, &mut copy)).map_err(unwritten)?;
+    Ok((copy, draft))
 }
 
 fn unwritten(error: io::Error) -> UrlError {
@@ -363,4 +424,109 @@ const MANY: u64 = 64 * 1024 * 1024;
 /// and when so much time has passed, if there is anything worth noting.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
+/// Room for less is not worth a system call.
+const MUCH: u64 = 1024 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use http::Version;
+
+    use super::*;
+    use crate::env::{Clock, SystemClock};
+    use crate::message::HttpUrlResponse;
+
+    const MIB: usize = 1024 * 1024;
+
+    fn facts() -> Facts {
+        let url: url::Url = "http://a/file".parse().unwrap();
+        let fields = [("ETag", "\"a\"")];
+        let response = HttpUrlResponse::new(url.clone(), 200, Version::HTTP_11, &fields).unwrap();
+        Facts::of(&UrlRequest::new(url), &response, 0).unwrap()
+    }
+
+    fn sink(destination: &DownloadDestination, now: Instant) -> Sink {
+        let mut sink = Sink::create(Some(destination.clone()), "a", Some(facts()), now).unwrap();
+        sink.go_on_at(0, None, &[]).unwrap();
+        sink
+    }
+
+    fn noted(destination: &DownloadDestination) -> Option<u64> {
+        let noted = left_at(destination, &UrlRequest::new("http://a/file".parse().unwrap()))?;
+        Some(noted.stamp.bytes)
+    }
+
+    #[test]
+    fn notes_come_with_bytes_and_with_time_and_not_with_each_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = DownloadDestination::file(folder.path().join("a"));
+        let start = SystemClock.now();
+        let (mut sink, checks) = (sink(&destination, start), Checks::default());
+        let mut write = |bytes: usize, after: Duration| {
+            sink.write(&[vec![7; bytes].into()]).unwrap();
+            sink.note(&checks, start + after);
+            noted(&destination)
+        };
+        let (now, mib) = (Duration::ZERO, MIB as u64);
+        assert_eq!(write(MIB - 1, now), None);
+        assert_eq!(write(1, now), Some(mib));
+        assert_eq!(write(MIB / 2, now), Some(mib));
+        assert_eq!(write(MIB / 2, now), Some(2 * mib));
+        assert_eq!(write(MIB, now), Some(2 * mib));
+        assert_eq!(write(1, Duration::from_secs(1)), Some(3 * mib + 1));
+        // Hardly anything is not worth a wait for the disk.
+        assert_eq!(write(1, Duration::from_secs(9)), Some(3 * mib + 1));
+        assert_eq!(write(LITTLE as usize, Duration::from_secs(9)), Some(3 * mib + 2 + LITTLE));
+    }
+
+    #[test]
+    fn a_sink_that_is_dropped_leaves_what_is_noted_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = DownloadDestination::file(folder.path().join("a"));
+        let now = SystemClock.now();
+        let count = || std::fs::read_dir(folder.path()).unwrap().count();
+        let mut first = sink(&destination, now);
+        first.write(&[vec![7; 1000].into()]).unwrap();
+        drop(first);
+        assert_eq!(count(), 0);
+        let mut second = sink(&destination, now);
+        second.write(&[vec![7; MIB].into()]).unwrap();
+        second.note(&Checks::default(), now);
+        second.write(&[vec![7; 1000].into()]).unwrap();
+        drop(second);
+        assert_eq!((count(), noted(&destination)), (2, Some(MIB as u64)));
+        let left = left_at(&destination, &facts().request).unwrap();
+        let mut third = Sink::reopen(&left, Some(destination.clone()), now).unwrap();
+        assert_eq!(third.position(), MIB as u64);
+        // What began anew is not what was noted.
+        third.restart(Some(facts()), &[], now).unwrap();
+        assert_eq!((count(), noted(&destination)), (1, None));
+        drop(third);
+        assert_eq!(count(), 0);
+    }
+
+    #[test]
+    fn what_overlaps_is_written_over_and_what_lies_beyond_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = DownloadDestination::file(folder.path().join("a"));
+        let now = SystemClock.now();
+        let mut sink = sink(&destination, now);
+        sink.write(&[Bytes::from_static(b"0123456789")]).unwrap();
+        let left = sink.leave(&Checks::default(), true).unwrap();
+        let path = folder.path().join(".a.urlsession-part");
+        let mut more = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        more.write_all(b"not of the download").unwrap();
+        let noted = Noted::open(&left.data).unwrap();
+        let mut sink = Sink::reopen(&noted, Some(destination), now).unwrap();
+        let digest = ContentDigest::from_hex(SHA256).unwrap();
+        sink.go_on_at(6, Some(12), &[digest]).unwrap();
+        sink.write(&[Bytes::from_static(b"6789"), Bytes::from_static(b"ab")]).unwrap();
+        let slot = Slot::default();
+        *slot.lock() = Some(sink);
+        let file = Sink::finish(&slot, "a").unwrap();
+        assert_eq!((std::fs::read(file.path()).unwrap().as_slice(), file.len()), (&b"0123456789ab"[..], 12));
+    }
+
+    /// Of `0123456789ab`.
+    const SHA256: &str = "d407ad901895723f32d31e6515f5284beb4c01e70e56720d65099da4771f3193";
+}

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use super::fault::{body_error, head_error};
 use super::{Connection, LIMITS, MAX_READ};
+use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Meter;
 use crate::message::HttpHead;
@@ -84,12 +85,16 @@ impl Connection {
     /// The next bytes of the body.
     pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         // Pending or broken, the request's rest must not keep the response from being read.
-        if let Poll::Ready(Err(error)) = self.poll_send_rest(cx) {
+        let sending = self.poll_send_rest(cx);
+        if let Poll::Ready(Err(error)) = sending {
             return Poll::Ready(Some(Err(error)));
         }
         loop {
             if self.decoder.is_finished() {
-                return Poll::Ready(None);
+                return match sending {
+                    Poll::Pending if self.must_send => Poll::Pending,
+                    _ => Poll::Ready(None),
+                };
             }
             if !self.input.is_empty() {
                 let step = self.decoder.decode(&self.input).map_err(body_error)?;
@@ -105,18 +110,43 @@ impl Connection {
                 }
             }
             match ready!(self.poll_fill(cx)) {
-                Ok(0) => self.decoder.end_of_input().map_err(|error| {
-                    let detail = "the server closed the connection before the body was complete";
-                    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
-                })?,
+                Ok(0) => self.end_of_input()?,
                 Ok(_) => {}
-                Err(error) => {
-                    let detail = "the connection broke before the body was complete";
-                    let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail);
-                    return Poll::Ready(Some(Err(lost.with_source(error))));
-                }
+                Err(error) => return Poll::Ready(Some(Err(broken(error)))),
             }
         }
+    }
+
+    /// The next bytes of a body of known length, taken by the kernel.
+    pub(super) fn poll_body_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        conduit: &mut Conduit,
+        most: u64,
+    ) -> Poll<Option<Result<usize>>> {
+        let left = self.decoder.remaining().unwrap_or(0).min(most);
+        let Some(stream) = self.stream.as_plain_tcp() else { return Poll::Ready(None) };
+        if left == 0 || !self.input.is_empty() || !self.is_all_sent() {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(conduit.poll_fill(stream, cx, left)) {
+            Ok(0) => self.end_of_input().err().map(Err),
+            Ok(n) => {
+                self.decoder.pass(n as u64);
+                self.body_bytes += n as u64;
+                Some(Ok(n))
+            }
+            // Not every kind of socket can.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => None,
+            Err(error) => Some(Err(broken(error))),
+        })
+    }
+
+    fn end_of_input(&mut self) -> Result<()> {
+        self.decoder.end_of_input().map_err(|error| {
+            let detail = "the server closed the connection before the body was complete";
+            UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
+        })
     }
 
     /// Reads once into `input`, with a buffer as large as the wire has lately filled.
@@ -126,7 +156,10 @@ impl Connection {
             Some(left) => usize::try_from(left).unwrap_or(MAX_READ).clamp(1, self.read_size),
             None => self.read_size,
         };
-        self.input.reserve(wanted);
+        // The rest of a buffer is used before another is taken.
+        if self.input.capacity() - self.input.len() < wanted.min(SMALL_READ) {
+            self.input.reserve(wanted);
+        }
         let room = self.input.capacity() - self.input.len();
         let n = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
         if n == room && self.read_size < MAX_READ {
@@ -134,6 +167,11 @@ impl Connection {
         }
         Poll::Ready(Ok(n))
     }
+}
+
+fn broken(error: io::Error) -> UrlError {
+    let detail = "the connection broke before the body was complete";
+    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
 }
 
 thread_local! {
@@ -148,5 +186,8 @@ fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
         Err(_) => read(&mut vec![0; SCRATCH_SIZE]),
     })
 }
+
+/// Less room than this is not worth a read, if there is more to come.
+const SMALL_READ: usize = 64 * 1024;
 
 const SCRATCH_SIZE: usize = 32 * 1024;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -82,14 +83,23 @@ pub(super) struct Tap {
     updates: Arc<Updates>,
     /// Frames of ours on their way, which go out whole before anything else does.
     update: Vec<u8>,
+    /// Something was written that is not flushed yet, though `h2` has asked.
+    owes_flush: Arc<AtomicBool>,
+    wrote_data: bool,
     sent: Frames,
     received: Frames,
 }
 
 impl Tap {
-    pub(super) fn new(stream: Stream, counts: Arc<Counts>, updates: Arc<Updates>) -> Self {
+    /// `owes_flush` becomes true when the connection is to be polled once more for what it has written to be flushed.
+    pub(super) fn new(
+        stream: Stream,
+        counts: Arc<Counts>,
+        updates: Arc<Updates>,
+        owes_flush: Arc<AtomicBool>,
+    ) -> Self {
         let (sent, received) = (Frames::after(PREFACE), Frames::after(0));
-        Self { stream, counts, updates, update: Vec::new(), sent, received }
+        Self { stream, counts, updates, update: Vec::new(), owes_flush, wrote_data: false, sent, received }
     }
 
     /// Writes what there is to tell of urgencies, where a frame may begin.
@@ -126,11 +136,7 @@ impl AsyncRead for Tap {
 
 impl AsyncWrite for Tap {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        ready!(this.poll_update(cx))?;
-        let n = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
-        this.saw_sent(&buf[..n]);
-        Poll::Ready(Ok(n))
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -139,6 +145,8 @@ impl AsyncWrite for Tap {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // Whoever waits for the socket is polled again anyway.
+        this.owes_flush.store(false, Relaxed);
         ready!(this.poll_update(cx))?;
         let n = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
         let mut left = n;
@@ -147,6 +155,7 @@ impl AsyncWrite for Tap {
             this.saw_sent(&buf[..part]);
             left -= part;
         }
+        this.wrote_data = this.sent.is_in_data(LARGE);
         Poll::Ready(Ok(n))
     }
 
@@ -154,8 +163,15 @@ impl AsyncWrite for Tap {
         self.stream.is_write_vectored()
     }
 
+    /// `h2` flushes after every DATA frame, and once more when it has no more to write: only the last is worth a system
+    /// call.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if std::mem::take(&mut this.wrote_data) {
+            this.owes_flush.store(true, Relaxed);
+            return Poll::Ready(Ok(()));
+        }
+        this.owes_flush.store(false, Relaxed);
         ready!(this.poll_update(cx))?;
         Pin::new(&mut this.stream).poll_flush(cx)
     }
@@ -170,18 +186,25 @@ struct Frames {
     skip: usize,
     head: [u8; FRAME_HEAD],
     have: usize,
+    /// The last frame is DATA, and this long.
+    data: usize,
     /// Inside a block of header frames, which nothing may interrupt (RFC 9113 §4.3).
     in_block: bool,
 }
 
 impl Frames {
     fn after(skip: usize) -> Self {
-        Self { skip, head: [0; FRAME_HEAD], have: 0, in_block: false }
+        Self { skip, head: [0; FRAME_HEAD], have: 0, data: 0, in_block: false }
     }
 
     /// May a frame of another stream begin here?
     fn may_begin(&self) -> bool {
         self.skip == 0 && self.have == 0 && !self.in_block
+    }
+
+    /// Was the last frame one of DATA, of at least `length` bytes?
+    fn is_in_data(&self, length: usize) -> bool {
+        self.data >= length
     }
 
     /// Calls `header` with stream and length, head included, of every HEADERS and CONTINUATION frame.
@@ -200,6 +223,7 @@ impl Frames {
             self.have = 0;
             let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = self.head;
             self.skip = u32::from_be_bytes([0, l0, l1, l2]) as usize;
+            self.data = if kind == DATA { self.skip } else { 0 };
             if kind == HEADERS || kind == CONTINUATION {
                 self.in_block = flags & END_HEADERS == 0;
                 header(u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]), (FRAME_HEAD + self.skip) as u64);
@@ -208,9 +232,13 @@ impl Frames {
     }
 }
 
+/// DATA frames of this length are written one by one, with a flush after each.
+const LARGE: usize = 4 * 1024;
+
 /// RFC 9113 §3.4.
 const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
+const DATA: u8 = 0x0;
 const HEADERS: u8 = 0x1;
 const CONTINUATION: u8 = 0x9;
 const END_HEADERS: u8 = 0x4;

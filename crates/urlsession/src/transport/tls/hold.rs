@@ -5,15 +5,11 @@
 //! a ClientHello and nothing else.
 
 use std::cell::RefCell;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use rustls::sign::CertifiedKey;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::env::Wire;
 use crate::error::Result;
 
 /// A handshake in progress.
@@ -118,7 +114,8 @@ impl Hold {
         }
     }
 
-    fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready while the server may be talked to.
+    pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if !state.is_held {
             return Poll::Ready(());
@@ -129,68 +126,5 @@ impl Hold {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The wire below TLS, which takes nothing while its handshake is held.
-pub(crate) struct Held {
-    wire: Wire,
-    hold: Option<Arc<Hold>>,
-}
-
-impl Held {
-    pub(super) fn new(wire: Wire, hold: Arc<Hold>) -> Self {
-        Self { wire, hold: Some(hold) }
-    }
-
-    /// The handshake is over.
-    pub(super) fn forget(&mut self) {
-        self.hold = None;
-    }
-
-    pub(crate) fn wire(&self) -> &Wire {
-        &self.wire
-    }
-
-    fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.hold.as_ref().map_or(Poll::Ready(()), |hold| hold.poll_free(cx))
-    }
-}
-
-impl AsyncRead for Held {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Held {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        std::task::ready!(self.poll_free(cx));
-        Pin::new(&mut self.wire).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        std::task::ready!(self.poll_free(cx));
-        Pin::new(&mut self.wire).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.wire.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }

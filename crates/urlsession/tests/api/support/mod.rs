@@ -1,6 +1,7 @@
 //! What the house's tests share: sessions that trust the origin, a recording delegate, a clock moved by hand.
 
 mod clock;
+pub mod ranges;
 mod recorder;
 
 use std::future::Future;

@@ -1,0 +1,69 @@
+//! Large buffers, lent to connections while bytes move and given back when they are drained: a connection that waits
+//! holds none, and none is zeroed or faulted in anew for each read.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// [`BUFFER_SIZE`] bytes of anything, until this is dropped.
+pub(super) struct Buffer(Box<[u8]>);
+
+impl Buffer {
+    pub(super) fn take() -> Self {
+        let kept = KEPT.try_with(|kept| kept.borrow_mut().pop()).ok().flatten();
+        Self(kept.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()))
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        // A thread that ends keeps nothing.
+        let _ = KEPT.try_with(|kept| {
+            let mut kept = kept.borrow_mut();
+            if kept.len() < MAX_KEPT {
+                kept.push(buffer);
+            }
+        });
+    }
+}
+
+thread_local! {
+    static KEPT: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Room for sixteen TLS records: one system call for all of them.
+pub(super) const BUFFER_SIZE: usize = 272 * 1024;
+
+/// Buffers a thread keeps: one to read and one to write.
+const MAX_KEPT: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_was_given_back_is_lent_again_and_no_more_than_a_few_are_kept() {
+        let first = Buffer::take();
+        let place = first.as_ptr();
+        drop(first);
+        let again = Buffer::take();
+        assert_eq!(again.as_ptr(), place);
+        let many: Vec<_> = (0..10).map(|_| Buffer::take()).collect();
+        drop((again, many));
+        assert_eq!(KEPT.with_borrow(Vec::len), MAX_KEPT);
+    }
+}

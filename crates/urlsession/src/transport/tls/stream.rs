@@ -1,0 +1,392 @@
+//! `TlsStream`: the bytes within TLS, over a wire. rustls keeps the protocol; here records are read and written many at
+//! a time.
+//!
+//! What is written is gathered until it is flushed, or enough for a system call of its own.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
+use rustls::{ClientConfig, Error};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::hold::Hold;
+use super::records::{Incoming, Outgoing};
+use crate::env::Wire;
+
+/// A connection's TLS and the wire below it.
+pub(in crate::transport) struct TlsStream {
+    wire: Wire,
+    session: UnbufferedClientConnection,
+    /// As long as the handshake lasts: nothing is written while it is held.
+    hold: Option<Arc<Hold>>,
+    incoming: Incoming,
+    /// What was decrypted and did not fit the reader's buffer, and how much of it has been read since.
+    plain: Vec<u8>,
+    plain_at: usize,
+    outgoing: Outgoing,
+    end: Option<End>,
+    has_said_goodbye: bool,
+}
+
+/// Why nothing more can be read.
+enum End {
+    /// The peer said that it has no more (RFC 8446 §6.1).
+    Closed,
+    /// The wire has ended without that.
+    Cut,
+    Failed(Error),
+}
+
+/// What rustls did.
+enum Step {
+    /// There may be more for it to do.
+    Went,
+    /// It waits for bytes; the handshake is not over.
+    Blocked,
+    /// It waits for bytes, or takes some.
+    Open,
+    /// The peer has no more.
+    Ended,
+}
+
+impl TlsStream {
+    pub(super) fn new(
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        wire: Wire,
+        hold: Arc<Hold>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            wire,
+            session: UnbufferedClientConnection::new(config, name)?,
+            hold: Some(hold),
+            incoming: Incoming::default(),
+            plain: Vec::new(),
+            plain_at: 0,
+            outgoing: Outgoing::default(),
+            end: None,
+            has_said_goodbye: false,
+        })
+    }
+
+    pub(in crate::transport) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    pub(in crate::transport) fn session(&self) -> &UnbufferedClientConnection {
+        &self.session
+    }
+
+    /// Shakes hands, as far as the hold lets it.
+    pub(super) fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let ended =
+            |detail: &'static str| Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail)));
+        loop {
+            let step = self.step_keeping();
+            if matches!(step, Ok(Step::Went)) {
+                continue;
+            }
+            // Also after an error, of which rustls may have told the peer.
+            let sent = self.poll_sent(cx);
+            match step? {
+                Step::Went => {}
+                Step::Open => {
+                    ready!(sent)?;
+                    self.hold = None;
+                    return Poll::Ready(Ok(()));
+                }
+                Step::Blocked => {
+                    ready!(sent)?;
+                    if ready!(self.poll_fill(cx))? == 0 {
+                        return ended("the server closed the connection during the TLS handshake");
+                    }
+                }
+                Step::Ended => return ended("the server ended the TLS handshake"),
+            }
+        }
+    }
+
+    /// Has anything come that nobody has read?
+    pub(in crate::transport) fn has_unread(&self) -> bool {
+        !self.plain.is_empty() || !self.incoming.is_empty()
+    }
+
+    /// Can reading make progress without a buffer being at hand?
+    pub(in crate::transport) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.wire.as_tcp() {
+            // What was read before may hold a whole record.
+            Some(stream) if !self.has_unread() && self.end.is_none() => stream.poll_read_ready(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Lets rustls do one thing. Decrypted bytes go to `take`; where it takes bytes, `open` may give it some.
+    fn step(
+        &mut self,
+        mut take: impl FnMut(&mut Vec<u8>, &[u8]),
+        open: impl FnOnce(WriteTraffic<'_, ClientConnectionData>, &mut Outgoing) -> Result<(), Error>,
+    ) -> io::Result<Step> {
+        let Self { session, incoming, outgoing, plain, end, .. } = self;
+        if let Some(End::Failed(error)) = end {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, error.clone()));
+        }
+        let UnbufferedStatus { mut discard, state } = session.process_tls_records(incoming.unread_mut());
+        let step = match state {
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
+                match traffic.next_record() {
+                    Some(Ok(record)) => {
+                        discard += record.discard;
+                        take(plain, record.payload);
+                    }
+                    Some(Err(error)) => break Err(error),
+                    None => break Ok(Step::Went),
+                }
+            },
+            Ok(ConnectionState::EncodeTlsData(mut data)) => {
+                outgoing.append(|room| data.encode(room)).map(|()| Step::Went)
+            }
+            // It is in order before all that follows: as good as sent.
+            Ok(ConnectionState::TransmitTlsData(data)) => {
+                data.done();
+                Ok(Step::Went)
+            }
+            Ok(ConnectionState::WriteTraffic(traffic)) => open(traffic, outgoing).map(|()| Step::Open),
+            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Step::Ended),
+            Ok(_) => Ok(Step::Blocked),
+            Err(error) => Err(error),
+        };
+        incoming.discard(discard);
+        step.map_err(|error| self.fail(error))
+    }
+
+    /// The same for who does not read now.
+    fn step_keeping(&mut self) -> io::Result<Step> {
+        self.step(Vec::extend_from_slice, |_, _| Ok(()))
+    }
+
+    /// What rustls has to tell the peer of an error goes out with what is written next. It is not to be asked again.
+    fn fail(&mut self, error: Error) -> io::Error {
+        let last = self.session.process_tls_records(self.incoming.unread_mut());
+        if let Ok(ConnectionState::EncodeTlsData(mut data)) = last.state {
+            // Without room for it the peer is not told.
+            let _ = self.outgoing.append(|room| data.encode(room));
+        }
+        self.end = Some(End::Failed(error.clone()));
+        io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+
+    /// Decrypts what has come into `buf`, as much as it has room for.
+    fn decrypt(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let before = buf.filled().len();
+        while !self.incoming.is_empty() && buf.remaining() > 0 && self.end.is_none() {
+            let step = self.step(
+                |plain, data| {
+                    let (now, later) = data.split_at(data.len().min(buf.remaining()));
+                    buf.put_slice(now);
+                    plain.extend_from_slice(later);
+                },
+                |_, _| Ok(()),
+            );
+            match step {
+                Ok(Step::Went) => {}
+                Ok(Step::Ended) => self.end = Some(End::Closed),
+                Ok(Step::Open | Step::Blocked) => break,
+                // What came before the fault is read first.
+                Err(_) if buf.filled().len() > before => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_plain(&mut self, buf: &mut ReadBuf<'_>) {
+        let rest = &self.plain[self.plain_at..];
+        let n = rest.len().min(buf.remaining());
+        buf.put_slice(&rest[..n]);
+        self.plain_at += n;
+        if self.plain_at == self.plain.len() {
+            self.plain = Vec::new();
+            self.plain_at = 0;
+        }
+    }
+
+    /// Reads once from the wire.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(self.incoming.room());
+        if room.remaining() == 0 {
+            let detail = "the server sent a TLS message that is too long";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, detail)));
+        }
+        let poll = Pin::new(&mut self.wire).poll_read(cx, &mut room);
+        let n = room.filled().len();
+        self.incoming.filled(n);
+        if n == 0 {
+            self.incoming.rest();
+        }
+        poll.map_ok(|()| n)
+    }
+
+    /// Writes what is encrypted.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            if let Some(hold) = &self.hold {
+                ready!(hold.poll_free(cx));
+            }
+            match ready!(Pin::new(&mut self.wire).poll_write(cx, self.outgoing.unsent()))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.outgoing.sent(n),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_send(cx))?;
+        Pin::new(&mut self.wire).poll_flush(cx)
+    }
+
+    /// Encrypts `data`.
+    fn seal(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.has_said_goodbye {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        loop {
+            let step = self.step(Vec::extend_from_slice, |mut traffic, outgoing| {
+                outgoing.append(|room| traffic.encrypt(data, room))
+            });
+            match step? {
+                Step::Open => return Ok(()),
+                Step::Went => {}
+                Step::Ended => self.end = Some(End::Closed),
+                Step::Blocked => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+    }
+
+    /// Encrypts as much of `bufs` as is gathered for a system call, in records as long as may be.
+    fn encrypt(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut bufs = bufs.iter().map(|buf| &buf[..]).filter(|buf| !buf.is_empty()).peekable();
+        let mut data: &[u8] = &[];
+        let mut taken = 0;
+        while self.outgoing.len() < GATHERED {
+            if data.is_empty() {
+                let Some(next) = bufs.next() else { break };
+                data = next;
+            }
+            let length = match bufs.peek() {
+                Some(_) => data.len().min(GATHERED) / RECORD * RECORD,
+                None => data.len().min(GATHERED),
+            };
+            if length > 0 {
+                let (whole, rest) = data.split_at(length);
+                self.seal(whole)?;
+                data = rest;
+                taken += length;
+                continue;
+            }
+            // Small pieces share a record.
+            let mut record = Vec::with_capacity(RECORD);
+            while record.len() < RECORD {
+                if data.is_empty() {
+                    let Some(next) = bufs.next() else { break };
+                    data = next;
+                }
+                let (part, rest) = data.split_at(data.len().min(RECORD - record.len()));
+                record.extend_from_slice(part);
+                data = rest;
+            }
+            self.seal(&record)?;
+            taken += record.len();
+        }
+        Ok(taken)
+    }
+}
+
+impl AsyncRead for TlsStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        if !this.plain.is_empty() {
+            this.read_plain(buf);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let before = buf.filled().len();
+            let decrypted = this.decrypt(buf);
+            if !this.outgoing.is_empty() {
+                // An answer to the peer, which nobody waits for: if it cannot be written, the next write says so.
+                let _ = this.poll_sent(cx);
+            }
+            decrypted?;
+            if buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
+            match &this.end {
+                None => {}
+                Some(End::Closed) => return Poll::Ready(Ok(())),
+                Some(End::Cut) => {
+                    let detail = "the connection ended without TLS saying so";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail)));
+                }
+                Some(End::Failed(error)) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())));
+                }
+            }
+            if ready!(this.poll_fill(cx))? == 0 {
+                this.end = Some(End::Cut);
+            }
+        }
+    }
+}
+
+impl AsyncWrite for TlsStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.outgoing.len() >= GATHERED {
+            ready!(this.poll_send(cx))?;
+        }
+        Poll::Ready(this.encrypt(bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_sent(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        while !this.has_said_goodbye {
+            let step = this.step(Vec::extend_from_slice, |mut traffic, outgoing| {
+                outgoing.append(|room| traffic.queue_close_notify(room))
+            });
+            // After an error there is nobody to say it to.
+            this.has_said_goodbye = matches!(step, Ok(Step::Open | Step::Blocked) | Err(_));
+        }
+        ready!(this.poll_sent(cx))?;
+        Pin::new(&mut this.wire).poll_shutdown(cx)
+    }
+}
+
+/// The longest record's content (RFC 8446 §5.1).
+const RECORD: usize = 16 * 1024;
+
+/// As much is encrypted before it is written.
+const GATHERED: usize = 4 * RECORD;
