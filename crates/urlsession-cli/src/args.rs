@@ -89,6 +89,10 @@ pub(crate) struct UploadArgs {
     #[arg(short, long)]
     pub(crate) fail: bool,
 
+    /// Do not go on with an interrupted upload of the same file to the same URL, and do not let a later one go on with this
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+
     #[command(flatten)]
     pub(crate) progress: ProgressArgs,
 

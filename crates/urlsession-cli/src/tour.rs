@@ -18,6 +18,7 @@ mod network;
 mod page;
 mod redirects;
 mod resume;
+mod resume_upload;
 mod security;
 mod styles;
 mod suspend;
@@ -48,6 +49,7 @@ const STOPS: &[Stop] = &[
     lines::STOP,
     suspend::STOP,
     resume::STOP,
+    resume_upload::STOP,
     kinds::STOP,
     network::STOP,
     custom::STOP,

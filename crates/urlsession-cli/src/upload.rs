@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use urlsession::{BodyStream, Bytes, MultipartForm, Task, Upload, UrlError, UrlResponse};
+use urlsession::{BodyStream, Bytes, MultipartForm, Task, Upload, UploadRecords, UrlError, UrlResponse};
 
 use crate::args::UploadArgs;
 use crate::load::{self, Failure, Prepared, Story};
@@ -32,7 +32,13 @@ fn upload(args: &UploadArgs, story: &mut Story) -> Result<(), Failure> {
     let (storage, session, seen) = (prepared.storage(), prepared.session, prepared.seen);
     let (task, wait) = match source {
         Source::Form(form) => waiting(session.upload_from_form(request, form).delegate(prepared.watch)),
-        Source::File(file) => waiting(session.upload_from_file(request, file).delegate(prepared.watch)),
+        Source::File(file) => {
+            let upload = session.upload_from_file(request, file).delegate(prepared.watch);
+            waiting(match args.no_resume {
+                true => upload,
+                false => upload.resumable_across_runs(&UploadRecords::shared()),
+            })
+        }
         Source::Input => {
             let mut request = request;
             request.set_http_body_stream(BodyStream::from_reader(io::stdin()));

@@ -129,6 +129,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) wants_new_connection: bool,
     /// The server does not meet expectations (RFC 9110 §15.5.18): none is sent.
     pub(crate) expectation_failed: bool,
+    /// The server is asked before the body is sent.
+    pub(crate) expects: bool,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
     pub(crate) hold: Option<Hold>,
     pub(crate) ask: &'a dyn Ask,

@@ -1,7 +1,6 @@
 //! Stop: a download whose process is killed half-way, and the next one, which goes on.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -30,7 +29,8 @@ fn visit(page: &mut Page) -> Outcome {
     };
 
     let mut first = download()?;
-    let noted = until_noted(&folder.path().join(".film.urlsession-note"));
+    let note = folder.path().join(".film.urlsession-note");
+    let noted = until(|| note.exists());
     first.kill()?;
     first.wait()?;
     ensure(noted, "how far it is, is noted while it is loaded")?;
@@ -65,11 +65,11 @@ fn film(half: Gate) -> Origin {
     Origin::builder().wire(Wire::H1).handler(answer).start()
 }
 
-/// Looks now and then, until there is a note or patience ends.
-fn until_noted(note: &Path) -> bool {
+/// Looks now and then, until it is so or patience ends.
+pub(super) fn until(is_so: impl Fn() -> bool) -> bool {
     let end = SystemClock.now() + PATIENCE;
     while SystemClock.now() < end {
-        if note.exists() {
+        if is_so() {
             return true;
         }
         thread::sleep(Duration::from_millis(5));

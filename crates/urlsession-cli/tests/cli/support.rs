@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use urlsession_testkit::{Origin, Recorded};
@@ -35,6 +36,9 @@ impl Run {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_urlsession"));
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // What the user has is not touched.
+    static DATA: LazyLock<PathBuf> = LazyLock::new(directory);
+    command.env("XDG_DATA_HOME", &*DATA);
     command
 }
 

@@ -1,8 +1,9 @@
 //! `urlsession upload`: files, standard input and forms.
 
 use std::fs;
+use std::time::Duration;
 
-use urlsession_testkit::{Origin, Recorded, Reply, Wire};
+use urlsession_testkit::{Origin, Recorded, Reply, UploadFault, UploadServer, UploadStep, Wire};
 
 use crate::support::*;
 
@@ -130,3 +131,39 @@ fn how_far_it_is_is_shown_if_it_is_asked_for() {
     );
     assert_eq!(upload(&[&source, &origin.url("/upload")]).stderr, "");
 }
+
+/// The requests of an upload of 300,000 bytes that is killed when the server has the first 100,000, and of the next one.
+fn killed_and_repeated(options: &[&str]) -> Vec<String> {
+    let server = UploadServer::new(8);
+    server.at(UploadStep::Creation, [UploadFault::AnswerAt(100_000, Reply::stall())]);
+    let origin = Origin::builder().uploads(&server).start();
+    let (file, url) = (file("film", &[7; 300_000]), origin.url("/target"));
+    let arguments = [&["upload"], options, &[&file, &url]].concat();
+    let data = directory();
+    let mut first = command(&arguments).env("XDG_DATA_HOME", &data).spawn().unwrap();
+    // The server has them, and the record is written when the server has said where the upload is.
+    assert!(origin.wait_for(|journal| journal.heads.iter().any(|head| head.body_len >= 100_000), PATIENCE));
+    let is_expected = options.is_empty();
+    let is_recorded =
+        || fs::read_dir(data.join("urlsession/urlsession/uploads")).is_ok_and(|all| all.count() > 0);
+    while is_expected && !is_recorded() {
+        assert!(first.try_wait().unwrap().is_none(), "it waits for the server");
+        std::thread::yield_now();
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(run(command(&arguments).env("XDG_DATA_HOME", &data)).ok(), "took 300000 bytes");
+    server.lines()
+}
+
+#[test]
+fn an_upload_that_is_killed_is_gone_on_with_unless_that_is_not_wanted() {
+    assert_eq!(
+        killed_and_repeated(&[])[1..],
+        ["HEAD /uploads/0", "PATCH /uploads/0 ?1 @100000 200000 bytes"]
+    );
+    assert_eq!(killed_and_repeated(&["--no-resume"])[1..], ["PUT /target ?1 300000 bytes"]);
+}
+
+/// Never reached when all is well.
+const PATIENCE: Duration = Duration::from_secs(20);

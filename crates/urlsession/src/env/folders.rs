@@ -13,7 +13,6 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
 
 /// The folder for what can be fetched again: `$XDG_CACHE_HOME`, else `~/.cache`, `%LOCALAPPDATA%` or
 /// `~/Library/Caches`; below it one of the application's name. `None` if the user has no home.
-#[allow(dead_code)] // its stores follow
 pub(crate) fn cache_folder() -> Option<PathBuf> {
     of_platform("XDG_CACHE_HOME", ".cache", "Library/Caches")
 }

@@ -28,7 +28,6 @@ pub struct ResumeData(Bytes);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResumeKind {
     Download = 1,
-    #[allow(dead_code)] // read back only; uploads write it
     Upload = 2,
 }
 

@@ -68,7 +68,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
-        let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(exchange)));
+        let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
         let caching = Caching::new(config.clone(), connectivity);
         let cookies = Cookies::new(config.clone(), Coding::new(caching));
         let hsts = Hsts::new(config.hsts_storage.clone(), cookies);

@@ -113,8 +113,8 @@ impl UploadRecord {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // Its permissions are the user's only.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    // Its permissions are the user's only. Left by a process that was killed, it goes when it is old, as a record.
+    let mut file = tempfile::Builder::new().suffix(SUFFIX).tempfile_in(folder)?;
     file.write_all(bytes)?;
     File::sync_data(file.as_file())?;
     file.persist(path).map_err(|error| error.error)?;

@@ -43,8 +43,16 @@ impl Governor {
             Standing::Wait => return Poll::Pending,
             Standing::Stop(error) => return Poll::Ready(Err(error)),
         }
-        if let Poll::Ready(result) = load(cx) {
-            return Poll::Ready(result);
+        match load(cx) {
+            // Cancelled within this poll: that came first, and may be why it failed.
+            Poll::Ready(Err(error)) => {
+                return Poll::Ready(Err(match this.core.standing(cx) {
+                    Standing::Stop(stopped) => stopped,
+                    Standing::Go | Standing::Wait => error,
+                }));
+            }
+            Poll::Ready(done) => return Poll::Ready(done),
+            Poll::Pending => {}
         }
         // Nothing is ready: only now is the time worth looking at.
         let clock = &*this.core.roster.config.environment.clock;

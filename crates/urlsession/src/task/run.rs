@@ -151,6 +151,7 @@ async fn load_once(
         added: Default::default(),
         wants_new_connection: false,
         expectation_failed: false,
+        expects: false,
         hold: None,
         ask: &asking,
         meter: &core.meter,

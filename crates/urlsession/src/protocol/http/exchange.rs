@@ -20,16 +20,13 @@ pub(crate) struct Exchange {
     pool: Arc<Pool>,
     defaults: DefaultFields,
     versions: HttpVersions,
-    /// Does every request with a body ask the server first?
-    expects: bool,
     expect_continue_timeout: Duration,
 }
 
 impl Exchange {
     pub(super) fn new(config: &Configuration, pool: Arc<Pool>) -> Self {
-        let expects = asks(config.http_additional_headers.bytes("expect"));
         let (versions, expect_continue_timeout) = (config.http_versions, config.expect_continue_timeout);
-        Self { pool, defaults: defaults(config), versions, expects, expect_continue_timeout }
+        Self { pool, defaults: defaults(config), versions, expect_continue_timeout }
     }
 }
 
@@ -48,7 +45,7 @@ impl Layer for Exchange {
             None => self.pool.checkout(key, attempt, certain).await?,
         };
         let mut outgoing = outgoing(attempt).await?;
-        if self.expects(attempt) {
+        if attempt.expects {
             outgoing = outgoing.after_consent(self.expect_continue_timeout);
         }
         // The head is gathered and written in one go: what waits for the answer does not carry it.
@@ -68,16 +65,6 @@ impl Layer for Exchange {
 }
 
 impl Exchange {
-    /// Does the request ask the server before its body is sent? RFC 9110 §10.1.1: not without one.
-    fn expects(&self, attempt: &Attempt<'_>) -> bool {
-        let request = &attempt.request;
-        let is_wanted = match request.all_http_header_fields().bytes("expect") {
-            None => self.expects,
-            own => asks(own),
-        };
-        is_wanted && !attempt.expectation_failed && !request.body().is_empty()
-    }
-
     async fn send(
         &self,
         mut handle: h2::Handle,
@@ -99,8 +86,7 @@ impl Exchange {
     ) -> T {
         let added = attempt.added.len();
         attempt.added.extend(priority_field(attempt.ask.priority()));
-        let expects = self.expects(attempt);
-        if expects {
+        if attempt.expects {
             attempt.added.push(("expect", HeaderValue::from_static("100-continue")));
         }
         let request = &*attempt.request;
@@ -111,7 +97,7 @@ impl Exchange {
             defaults: &self.defaults,
             added: &attempt.added,
             content_type: implied_content_type(request),
-            drops_expect: !expects && asks(request.all_http_header_fields().bytes("expect")),
+            drops_expect: !attempt.expects && asks(request.all_http_header_fields().bytes("expect")),
         });
         // A retry sends the fields of the rooms above again, and its own priority.
         attempt.added.truncate(added);

@@ -4,30 +4,43 @@
 use http::StatusCode;
 
 use super::discard::discard;
+use crate::configuration::Configuration;
 use crate::error::Result;
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
 
 pub(super) struct Expectation<N> {
+    /// Does every request with a body ask the server first?
+    is_for_all: bool,
     next: N,
 }
 
 impl<N> Expectation<N> {
-    pub(super) fn new(next: N) -> Self {
-        Self { next }
+    pub(super) fn new(config: &Configuration, next: N) -> Self {
+        Self { is_for_all: asks(config.http_additional_headers.bytes("expect")), next }
+    }
+
+    /// RFC 9110 §10.1.1: not without a body.
+    fn is_wanted(&self, request: &UrlRequest) -> bool {
+        let is_wanted = || match request.all_http_header_fields().bytes("expect") {
+            None => self.is_for_all,
+            own => asks(own),
+        };
+        !request.body().is_empty() && is_wanted()
     }
 }
 
 impl<N: Layer> Layer for Expectation<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
+        attempt.expects = !attempt.expectation_failed && self.is_wanted(&attempt.request);
         let response = self.next.load(attempt).await?;
-        if attempt.expectation_failed || !has_failed(&attempt.request, &response) {
+        if !attempt.expects || !has_failed(&attempt.request, &response) {
             return Ok(response);
         }
         // In a box of its own: most loads do not carry it.
         Box::pin(async {
             discard(response.body, attempt).await;
-            attempt.expectation_failed = true;
+            (attempt.expectation_failed, attempt.expects) = (true, false);
             attempt.begin_transaction();
             self.next.load(attempt).await
         })
@@ -68,6 +81,19 @@ mod tests {
         request
     }
 
+    fn over<N>(next: N) -> Expectation<N> {
+        Expectation::new(&Configuration::ephemeral(), next)
+    }
+
+    #[test]
+    fn a_refusal_that_nobody_risked_is_an_answer() {
+        let script = Script::new([Ok(417), Ok(200)]);
+        let mut plain = asking(None);
+        plain.set_value(None, "Expect").unwrap();
+        let (result, _) = run_request(&over(&script), plain);
+        assert_eq!((result.unwrap().head.status_code(), script.seen().len()), (Some(417), 1));
+    }
+
     #[test]
     fn what_asks_first_is_known_in_any_case_and_in_a_list() {
         for value in ["100-continue", "100-Continue", "x=y, 100-continue "] {
@@ -79,11 +105,11 @@ mod tests {
     #[test]
     fn a_failed_expectation_is_given_up_once() {
         let script = Script::new([Ok(417), Ok(200)]);
-        let (result, log) = run_request(&Expectation::new(&script), asking(None));
+        let (result, log) = run_request(&over(&script), asking(None));
         assert_eq!(result.unwrap().head.status_code(), Some(200));
         assert_eq!((script.seen().len(), log.len()), (2, 2));
         let script = Script::new([Ok(417), Ok(417)]);
-        let (result, _) = run_request(&Expectation::new(&script), asking(None));
+        let (result, _) = run_request(&over(&script), asking(None));
         assert_eq!((result.unwrap().head.status_code(), script.seen().len()), (Some(417), 2));
     }
 
@@ -91,11 +117,11 @@ mod tests {
     fn a_stream_that_is_gone_leaves_the_refusal_as_the_answer() {
         let stream = BodyStream::from_reader(&b"x"[..]);
         let script = Script::new([Ok(417), Ok(200)]);
-        let (result, _) = run_request(&Expectation::new(&script), asking(Some(stream.clone())));
+        let (result, _) = run_request(&over(&script), asking(Some(stream.clone())));
         assert_eq!(result.unwrap().head.status_code(), Some(200));
         drop(stream.take());
         let script = Script::new([Ok(417), Ok(200)]);
-        let (result, _) = run_request(&Expectation::new(&script), asking(Some(stream)));
+        let (result, _) = run_request(&over(&script), asking(Some(stream)));
         assert_eq!((result.unwrap().head.status_code(), script.seen().len()), (Some(417), 1));
     }
 }

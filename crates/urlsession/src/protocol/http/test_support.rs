@@ -189,6 +189,7 @@ pub(super) fn run_answered(
         added: Default::default(),
         wants_new_connection: false,
         expectation_failed: false,
+        expects: false,
         hold: None,
         ask: &ask,
         meter: &meter,

@@ -32,6 +32,7 @@ impl<N: Layer + 'static> Caching<N> {
                 added,
                 wants_new_connection: false,
                 expectation_failed: false,
+                expects: false,
                 hold: None,
                 ask: &Nobody,
                 meter: &meter,

@@ -38,6 +38,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             added: outer.added.iter().cloned().chain(fields).collect(),
             wants_new_connection: false,
             expectation_failed: false,
+            expects: false,
             hold: None,
             ask: listening,
             meter: outer.meter,
