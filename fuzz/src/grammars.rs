@@ -13,6 +13,7 @@ use urlsession_proto::http1::{
 };
 use urlsession_proto::lines::LineSplitter;
 use urlsession_proto::multipart::{MultipartSplitter, Piece};
+use urlsession_proto::resumable_upload::{Dialect, Next, Problem, Reply, UploadFields, next};
 use urlsession_proto::utf8::Utf8Decoder;
 use urlsession_proto::{
     caching, coding, cookie, data_url, date, digest_fields, disposition, field, hsts, method, mime, range,
@@ -74,6 +75,16 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
             b"NTLM TlRMTVNTUAAC=, Digest realm=\"a \\\" b\", nonce=x, algorithm=MD5-sess, domain=\"/a /b\", Basic realm=u",
             b"Basic realm=\"x\", charset=\"UTF-8\", Bearer, Negotiate",
             b"rspauth=\"0123\", cnonce=\"c\", nc=00000001, qop=auth, nextnonce=\"n\"",
+        ],
+    },
+    Grammar {
+        name: "resumable-upload",
+        growth: 1,
+        read: resumable_upload,
+        corpus: &[
+            b"?0\n100\n500\nmax-size=1000, min-size=1, max-append-size=50, min-append-size=20, max-age=3600\n8",
+            b"?1;x=y\n999999999999999\n7\nexpires=1, unknown=(a b), other=?1, max-size=1000000000000000\n6",
+            b"{\"type\":\"https://iana.org/assignments/http-problem-types#mismatching-upload-offset\",\"expected-offset\":1}",
         ],
     },
     Grammar {
@@ -298,6 +309,41 @@ fn challenge(input: &[u8]) -> Told {
     shape.truncate(4);
     // An answer has fixed parts of its own.
     Told::new(bytes.saturating_sub(found.len().min(16) * 512), shape)
+}
+
+/// The lines are the fields; all of it, a problem.
+fn resumable_upload(input: &[u8]) -> Told {
+    const NAMES: [&str; 5] =
+        ["upload-complete", "upload-offset", "upload-length", "upload-limit", "upload-draft-interop-version"];
+    let mut map = HeaderMap::new();
+    for (name, line) in NAMES.into_iter().zip(input.split(|byte| *byte == b'\n')) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            map.append(HeaderName::from_static(name), value);
+        }
+    }
+    let problem = Problem::read("application/problem+json", input);
+    let fields = UploadFields::read(Dialect::V8, &map);
+    let limits = fields.limits.unwrap_or_default();
+    let (mut at, length) = (0, Some(1 << 20));
+    // Whatever the limits are, the parts are within them and come to the end.
+    while let Ok(part) = limits.part(at, length) {
+        let bytes = part.length.unwrap_or_default();
+        assert!(limits.max_append_size.is_none_or(|max| bytes <= max));
+        at += bytes;
+        if part.is_last {
+            assert_eq!(Some(at), length);
+            break;
+        }
+    }
+    let status = StatusCode::from_u16(200 + input.len() as u16 % 400).unwrap_or_default();
+    let reply = Reply { status, fields, problem };
+    let after = next::after_head(length, length, Some(&reply));
+    if let Next::Continue { at: Some(at) } = after {
+        assert!(Some(at) <= length);
+    }
+    let appended = next::after_append(Dialect::V8, true, Some(&reply));
+    let told = (after == Next::Done, matches!(appended, Next::Continue { .. }), problem.is_some());
+    Told::new(0, (told, fields.limits.is_some(), at.checked_ilog2()))
 }
 
 fn transport_security(input: &[u8]) -> Told {

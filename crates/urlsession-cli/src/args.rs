@@ -25,11 +25,21 @@ pub(crate) enum Command {
     /// Redirects are followed unless --no-location is given, and content codings are undone. Every response is a
     /// success, whatever its status: the exit code is 1 only if the load failed.
     Get(Box<GetArgs>),
+    /// Send a file, standard input or a form to a URL, and write the body of the answer to standard output
+    ///
+    /// The method is PUT, or POST of a form. What has to be sent again, after a redirect or a login, is sent again; standard
+    /// input cannot be. `-H 'Expect: 100-continue'` asks the server first. Exit codes are those of `get`.
+    Upload(Box<UploadArgs>),
+    /// Download a URL to a file, which appears when it is whole, and write its path to standard output
+    ///
+    /// What an interrupted download left beside the file is gone on with, if the server still has the same. A status of
+    /// 300 or more is a failure, and changes no file.
+    Download(Box<DownloadArgs>),
     /// See what the library does, against a server of its own on this machine; needs no network
     Tour,
 }
 
-/// What to load, and how.
+/// What to load, and where it goes.
 #[derive(Args)]
 pub(crate) struct GetArgs {
     /// The URL; without a scheme it is an https one
@@ -45,24 +55,99 @@ pub(crate) struct GetArgs {
     #[arg(short = 'O', long)]
     pub(crate) remote_name: bool,
 
-    /// Send a header field: `Name: value`; `Name:` takes a default away, `Name;` sends it empty (repeatable)
-    #[arg(short = 'H', long, value_name = "FIELD", allow_hyphen_values = true)]
-    pub(crate) header: Vec<String>,
-
     #[command(flatten)]
     pub(crate) data: Data,
-
-    /// Use this method instead of GET, or of POST when there is data
-    #[arg(short = 'X', long, value_name = "METHOD", conflicts_with = "head")]
-    pub(crate) request: Option<String>,
 
     /// Write the heads of the responses before the body
     #[arg(short, long, visible_alias = "show-headers")]
     pub(crate) include: bool,
 
     /// Ask for the head only (HEAD) and write it
-    #[arg(short = 'I', long, conflicts_with_all = ["data", "data-binary"])]
+    #[arg(short = 'I', long, conflicts_with_all = ["data", "data-binary", "request"])]
     pub(crate) head: bool,
+
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// What to send, and where to.
+#[derive(Args)]
+pub(crate) struct UploadArgs {
+    /// The file to send, `-` being standard input, and the URL to send it to; with -F only the URL
+    ///
+    /// A file's name is added to a URL that ends in a slash.
+    #[arg(value_names = ["FILE", "URL"], num_args = 1..=2, required = true)]
+    pub(crate) targets: Vec<String>,
+
+    /// Send a part of a form: `name=value`, `name=@FILE`, or `name=<FILE` for a text of a file (repeatable)
+    ///
+    /// After a file may stand `;type=text/plain` and `;filename=name`, after a value `;type=…`. `@-` is standard input.
+    #[arg(short = 'F', long, value_name = "NAME=CONTENT", allow_hyphen_values = true)]
+    pub(crate) form: Vec<String>,
+
+    /// Fail, and write no body, if the server answers with a status of 400 or more
+    #[arg(short, long)]
+    pub(crate) fail: bool,
+
+    #[command(flatten)]
+    pub(crate) progress: ProgressArgs,
+
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// What to download, and where to.
+#[derive(Args)]
+pub(crate) struct DownloadArgs {
+    /// The URL; without a scheme it is an https one
+    pub(crate) url: String,
+
+    /// Download to FILE instead of a file in the current directory, named as the response suggests
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Replace a file that is there, once the new one is whole; otherwise that is a failure
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+
+    /// Do not go on with what an interrupted download left, and leave nothing
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+
+    /// Fail unless the file has this SHA-256 digest, in hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) sha256: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) progress: ProgressArgs,
+
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+/// Whether to show how far it is.
+#[derive(Args)]
+pub(crate) struct ProgressArgs {
+    /// Show how far it is on standard error, also if that is not a terminal
+    #[arg(long, overrides_with = "no_progress")]
+    pub(crate) progress: bool,
+
+    /// Do not show how far it is
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// How to load, whatever it is.
+#[derive(Args)]
+pub(crate) struct LoadArgs {
+    /// Send a header field: `Name: value`; `Name:` takes a default away, `Name;` sends it empty (repeatable)
+    #[arg(short = 'H', long, value_name = "FIELD", allow_hyphen_values = true)]
+    pub(crate) header: Vec<String>,
+
+    /// Use this method instead of the command's own: of `get` GET, or POST when there is data; of `upload` PUT, or POST
+    /// of a form
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub(crate) request: Option<String>,
 
     /// Show heads and a timeline of every transaction on standard error; secrets are left out
     ///

@@ -17,6 +17,7 @@ mod lines;
 mod network;
 mod page;
 mod redirects;
+mod resume;
 mod security;
 mod styles;
 mod suspend;
@@ -46,6 +47,7 @@ const STOPS: &[Stop] = &[
     hints::STOP,
     lines::STOP,
     suspend::STOP,
+    resume::STOP,
     kinds::STOP,
     network::STOP,
     custom::STOP,

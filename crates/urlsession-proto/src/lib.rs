@@ -20,6 +20,7 @@
 //! | [`data_url`] | `data:` URLs (RFC 2397) |
 //! | [`disposition`] | The file name of `Content-Disposition` (RFC 6266, RFC 8187) |
 //! | [`multipart`] | A body of parts (RFC 2046 §5.1) |
+//! | [`resumable_upload`] | Resumable uploads (draft-ietf-httpbis-resumable-upload) |
 //! | [`form_data`] | `multipart/form-data` as it is written (RFC 7578) |
 //! | [`trailers`] | Fields after the content (RFC 9110 §6.5) |
 //! | [`utf8`] | A byte stream as text |
@@ -62,5 +63,6 @@ pub mod mime;
 pub mod multipart;
 pub mod priority;
 pub mod range;
+pub mod resumable_upload;
 pub mod trailers;
 pub mod utf8;

@@ -1,11 +1,15 @@
 //! Owns the choices an origin is started with.
 
+use std::sync::Arc;
+
 use crate::Wire;
 use crate::authority::{Certificate, TestAuthority};
 use crate::hub::{H2Settings, Handler};
 use crate::origin::Origin;
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::service::Service;
+use crate::uploads::UploadServer;
 
 /// What an origin does with an accepted connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub struct OriginBuilder {
     pub(crate) client_certificate: bool,
     pub(crate) tls12_only: bool,
     pub(crate) handler: Option<Handler>,
+    pub(crate) service: Option<Arc<dyn Service>>,
     pub(crate) h2: H2Settings,
     pub(crate) close_after_response: bool,
     pub(crate) accept: Accept,
@@ -48,6 +53,7 @@ impl OriginBuilder {
             client_certificate: false,
             tls12_only: false,
             handler: None,
+            service: None,
             h2: H2Settings::default(),
             close_after_response: false,
             accept: Accept::Serve,
@@ -94,6 +100,12 @@ impl OriginBuilder {
     /// thread, after the whole request is in, and must not block; [`Reply::routes`] hands a request on.
     pub fn handler(mut self, handler: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         self.handler = Some(Box::new(handler));
+        self
+    }
+
+    /// Takes resumable uploads, before the handler and the routes see their requests.
+    pub fn uploads(mut self, server: &UploadServer) -> Self {
+        self.service = Some(server.service());
         self
     }
 

@@ -10,6 +10,7 @@ use crate::journal::Ledger;
 use crate::reply::{Kind, Reply};
 use crate::request::{Request, TlsFacts};
 use crate::routes::{self, Place};
+use crate::service::Service;
 
 pub(crate) type Handler = Box<dyn Fn(&Request) -> Reply + Send + Sync>;
 
@@ -31,6 +32,7 @@ pub(crate) struct Hub {
     pub(crate) ledger: Ledger,
     pub(crate) scripts: Mutex<HashMap<String, VecDeque<Reply>>>,
     pub(crate) handler: Option<Handler>,
+    pub(crate) service: Option<Arc<dyn Service>>,
     pub(crate) place: Place,
     pub(crate) close_after_response: bool,
     pub(crate) h2: H2Settings,

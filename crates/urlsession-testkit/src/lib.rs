@@ -28,7 +28,9 @@ mod proxy;
 mod reply;
 mod request;
 mod routes;
+mod service;
 mod tls;
+mod uploads;
 
 pub use authority::{Certificate, TestAuthority};
 pub use body::pattern;
@@ -39,6 +41,7 @@ pub use origin::Origin;
 pub use proxy::{Proxy, ProxyFault, ProxyLogin};
 pub use reply::{After, Flood, Reply};
 pub use request::{Recorded, Request, TlsFacts};
+pub use uploads::{Refusal, UploadFault, UploadLimits, UploadRequest, UploadServer, UploadStep};
 
 /// What an origin speaks on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

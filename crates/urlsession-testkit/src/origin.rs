@@ -66,6 +66,7 @@ impl Origin {
             ledger: Ledger::default(),
             scripts: Mutex::new(HashMap::new()),
             handler: plan.handler,
+            service: plan.service,
             place: Place::new(plan.wire, closed_port),
             close_after_response: plan.close_after_response,
             h2: plan.h2,

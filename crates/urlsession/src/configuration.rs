@@ -4,6 +4,7 @@
 
 mod multipath;
 mod proxy;
+mod resumable_uploads;
 mod transport_security;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use self::multipath::MultipathServiceType;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
+pub use self::resumable_uploads::{ResumableUploads, UploadStrategy};
 pub(crate) use self::transport_security::is_loopback;
 pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
 use crate::env::Environment;
@@ -109,6 +111,11 @@ pub struct Configuration {
     /// and nobody is logged in for longer than a task.
     #[doc(alias = "urlCredentialStorage")]
     pub url_credential_storage: Option<UrlCredentialStorage>,
+    /// Do uploads go on after they broke off, with servers that can do that (automatic)? Apple's sessions always try.
+    pub resumable_uploads: ResumableUploads,
+    /// May a server keep an upload at another origin than the one it was sent to (false)? The rest of the body is then sent
+    /// there, without the credentials and cookies of the request; without it such uploads are not resumed. Not of Apple's.
+    pub allows_uploads_at_other_origins: bool,
     /// Which versions of HTTP may be used (automatic). Not of Apple's.
     pub http_versions: HttpVersions,
     /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
@@ -210,6 +217,8 @@ impl Default for Configuration {
             proxy_configurations: Vec::new(),
             http_should_use_pipelining: false,
             url_credential_storage: Some(UrlCredentialStorage::shared()),
+            resumable_uploads: ResumableUploads::Auto,
+            allows_uploads_at_other_origins: false,
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
             expect_continue_timeout: Duration::from_secs(1),

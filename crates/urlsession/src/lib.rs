@@ -38,7 +38,7 @@ pub use url::Url;
 
 pub use crate::configuration::{
     AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, PinnedDomain,
-    ProxyConfiguration, ProxyDictionary, TlsVersion,
+    ProxyConfiguration, ProxyDictionary, ResumableUploads, TlsVersion, UploadStrategy,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{
@@ -56,7 +56,9 @@ pub use crate::message::{
     UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
-pub use crate::store::{HstsStorage, HttpCookieChanges, HttpCookieStorage, UrlCache, UrlCredentialStorage};
+pub use crate::store::{
+    HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UrlCache, UrlCredentialStorage,
+};
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,

@@ -7,6 +7,7 @@ mod body;
 mod custom;
 mod decision;
 mod meter;
+mod upload;
 
 use std::any::Any;
 use std::future::Future;
@@ -27,6 +28,7 @@ pub use self::decision::{
 };
 pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
+pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{
@@ -89,6 +91,12 @@ pub(crate) trait Ask: Send + Sync {
 
     /// Does anyone want to decide what is cached?
     fn wants_will_cache(&self) -> bool;
+
+    /// How the upload begins, if the task is one. What is given once is not given again.
+    fn upload(&self) -> Option<Uploading>;
+
+    /// Where the server keeps the upload from now on; `None`: nowhere any more.
+    fn upload_stands(&self, point: Option<UploadPoint>);
 
     /// 0 to 1. The load is polled again when it changes.
     fn priority(&self) -> f32;

@@ -27,6 +27,7 @@ pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, Http
 pub(crate) use cookie::{LONGEST, ports_text, seconds_of};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::{HeaderFields, InvalidHeaderField};
+pub(crate) use file_body::FileIdentity;
 pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{
     AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,

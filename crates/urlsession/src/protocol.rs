@@ -81,7 +81,7 @@ impl Protocols {
 
     /// As `flush`, and nothing is remembered of any server.
     pub(crate) fn reset(&self) {
-        self.http.forget_logins();
+        self.http.forget_servers();
         self.pool.forget_sessions();
         self.pool.give_up_connections();
     }

@@ -63,4 +63,4 @@ pub use self::state::TaskState;
 pub use self::stream::StreamTask;
 pub use self::text::{Characters, UnicodeScalars};
 pub use self::upload::Upload;
-pub(crate) use self::upload::{Payload, to_upload};
+pub(crate) use self::upload::{Payload, open as open_resume_data, to_upload};

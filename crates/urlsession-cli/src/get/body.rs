@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::{self, Read};
 
-use super::failure::Failure;
 use crate::args::{Data, Datum};
+use crate::load::Failure;
 
 /// The body, if there is an option for one; it may be empty.
 pub(super) fn body(data: &Data) -> Result<Option<Vec<u8>>, Failure> {

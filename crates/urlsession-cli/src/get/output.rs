@@ -6,8 +6,8 @@ use std::path::{Component, Path};
 
 use urlsession::UrlResponse;
 
-use super::failure::Failure;
 use crate::args::GetArgs;
+use crate::load::Failure;
 
 /// An open output. A file that is not written to its end stays, as curl leaves it.
 pub(super) struct Output {

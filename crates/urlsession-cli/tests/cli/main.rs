@@ -1,6 +1,7 @@
 //! The `urlsession` binary against origins on this machine.
 
 mod cookies;
+mod download;
 mod failures;
 mod har;
 mod output;
@@ -9,3 +10,4 @@ mod requests;
 mod show;
 mod support;
 mod tour;
+mod upload;

@@ -43,14 +43,29 @@ pub(crate) fn get(args: &[&str]) -> Run {
     run(command(&["get"]).args(args))
 }
 
-/// The same in a directory.
+/// `urlsession download` with these arguments, in a directory.
+pub(crate) fn download_in(directory: &Path, args: &[&str]) -> Run {
+    run(command(&["download"]).args(args).current_dir(directory))
+}
+
+/// `urlsession upload` with these arguments.
+pub(crate) fn upload(args: &[&str]) -> Run {
+    run(command(&["upload"]).args(args))
+}
+
+/// `urlsession get` in a directory.
 pub(crate) fn get_in(directory: &Path, args: &[&str]) -> Run {
     run(command(&["get"]).args(args).current_dir(directory))
 }
 
 /// The same with something on standard input.
 pub(crate) fn get_reading(stdin: &[u8], args: &[&str]) -> Run {
-    let mut child = command(&["get"]).args(args).stdin(Stdio::piped()).spawn().unwrap();
+    reading("get", stdin, args)
+}
+
+/// A command with something on standard input.
+pub(crate) fn reading(name: &str, stdin: &[u8], args: &[&str]) -> Run {
+    let mut child = command(&[name]).args(args).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(stdin).unwrap();
     finished(child.wait_with_output().unwrap())
 }

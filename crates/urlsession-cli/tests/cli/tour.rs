@@ -7,7 +7,7 @@ use crate::support::*;
 #[test]
 fn the_tour_finds_everything_as_it_should_be() {
     let run = run(&mut command(&["tour"]));
-    assert!(run.ok().contains("17 stops, all as they should be"), "{}", run.text());
+    assert!(run.ok().contains("18 stops, all as they should be"), "{}", run.text());
     assert!(!run.text().contains("WRONG"));
     for what in [
         "1. Three styles",
@@ -17,6 +17,7 @@ fn the_tour_finds_everything_as_it_should_be() {
         "cache: fresh",
         "http://blog.dev is loaded as https: every .dev wants TLS",
         "the server has seen ann's certificate",
+        "gets the rest",
         "became a download, 1000000 bytes",
         "(-1022)",
         "opens in any viewer",

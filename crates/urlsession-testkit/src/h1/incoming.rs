@@ -10,6 +10,7 @@ use super::head::{self, Framing};
 use super::{Broken, Connection};
 use crate::io::End;
 use crate::request::field_text;
+use crate::service::Act;
 
 /// Longer heads, chunk lines and trailers are refused.
 const HEAD_LIMIT: usize = 1 << 20;
@@ -51,10 +52,12 @@ impl Connection {
     ) -> Result<Vec<(String, String)>, Broken> {
         match framing {
             Framing::Length(length) => {
+                self.act(id).await?;
                 self.read_bytes(id, length).await?;
                 Ok(Vec::new())
             }
             Framing::Chunked => loop {
+                self.act(id).await?;
                 let line = self.read_line().await?;
                 let text = field_text(&line);
                 let digits = text.split(';').next().unwrap_or_default().trim_end();
@@ -79,10 +82,33 @@ impl Connection {
             if self.buffer.is_empty() && !self.fill().await? {
                 return Err(Broken(End::Gone));
             }
-            let take = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            let mut take = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
+            if let (Some(cues), Some(service)) = (&mut self.cues, &self.link.hub.service) {
+                take = cues.room(take);
+                cues.took(take);
+                service.take(id, &self.buffer[..take]);
+            }
             self.link.hub.ledger.body(id, &self.buffer[..take]);
             self.buffer.advance(take);
             left -= take as u64;
+            self.act(id).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what a service wants done here.
+    async fn act(&mut self, id: usize) -> Result<(), Broken> {
+        while let Some(act) = self.cues.as_mut().and_then(|cues| cues.due()) {
+            match act {
+                Act::Inform(status, fields) => self.send_informational(status, &fields).await?,
+                Act::Break => return Err(Broken(End::Close { linger: true })),
+                Act::Answer(reply) => {
+                    let Some(seen) = self.link.hub.ledger.peek(id) else { return Err(Broken(End::Gone)) };
+                    self.perform(&seen, *reply, false).await?;
+                    self.link.hub.ledger.note(|j| j.replies += 1);
+                    return Err(Broken(End::Close { linger: true }));
+                }
+            }
         }
         Ok(())
     }

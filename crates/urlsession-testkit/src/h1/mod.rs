@@ -15,6 +15,7 @@ use crate::hub::{Link, Open};
 use crate::io::{End, Io};
 use crate::reply::{After, Reply};
 use crate::request::Recorded;
+use crate::service::Cues;
 
 /// The connection cannot be used further: why, in the terms of its end.
 struct Broken(End);
@@ -30,10 +31,12 @@ struct Connection {
     link: Link,
     /// Read from the connection and not consumed.
     buffer: BytesMut,
+    /// A service follows the request that is being read.
+    cues: Option<Cues>,
 }
 
 pub(crate) async fn serve(io: Io, link: Link, open: Open) {
-    let mut connection = Connection { io, link, buffer: BytesMut::new() };
+    let mut connection = Connection { io, link, buffer: BytesMut::new(), cues: None };
     let end = connection.run().await;
     connection.io.end(end, open).await;
 }
@@ -91,13 +94,17 @@ impl Connection {
             let reply = self.link.hub.resolve(reply, &seen);
             return self.answer_early(&seen, reply, persistent, framing).await;
         }
+        if scripted.is_none() {
+            self.cues = self.link.hub.service.as_ref().and_then(|service| service.begin(&seen));
+        }
         let gate = scripted.as_mut().and_then(|reply| reply.read_gate.take());
         let Some(request) = self.read_request(id, framing, gate).await? else {
             return Err(Broken(End::Gone));
         };
-        let reply = match scripted {
-            Some(reply) => self.link.hub.resolve(reply, &request),
-            None => self.link.hub.answer(&request),
+        let reply = match (scripted, self.cues.take(), &self.link.hub.service) {
+            (Some(reply), ..) => self.link.hub.resolve(reply, &request),
+            (None, Some(_), Some(service)) => service.end(&request),
+            _ => self.link.hub.answer(&request),
         };
         let after = self.perform(&request, reply, persistent).await?;
         self.link.hub.ledger.note(|j| j.replies += 1);

@@ -17,6 +17,7 @@ use crate::io::End;
 use crate::journal::{PriorityUpdate, Reset};
 use crate::reply::Reply;
 use crate::request::Recorded;
+use crate::service::{Act, Cues};
 
 /// How much is asked of the connection at once.
 const READ: usize = 128 << 10;
@@ -27,6 +28,8 @@ const BLOCK_LIMIT: usize = 1 << 20;
 pub(super) enum Fault {
     Connection(u32, String),
     Stream(u32, u32, String),
+    /// Nothing: the server ends the connection.
+    Over,
 }
 
 impl Fault {
@@ -66,6 +69,8 @@ struct Incoming {
     answered: bool,
     length: Option<u64>,
     received: u64,
+    /// A service follows it.
+    cues: Option<Cues>,
 }
 
 /// A receive window: what the client may send, and what it sent and was not given back.
@@ -130,6 +135,10 @@ impl Reader {
                         self.shared.link.hub.ledger.violation(format!("stream {stream}: {what}"));
                         self.incoming.remove(&stream);
                         self.shared.reset_now(stream, code);
+                    }
+                    Err(Fault::Over) => {
+                        self.shared.end_now(End::Close { linger: true });
+                        return std::future::pending().await;
                     }
                     Err(Fault::Connection(code, what)) => {
                         self.shared.urgent(frame::goaway(self.shared.newest(), code, &what));
@@ -320,7 +329,11 @@ impl Reader {
             answered: false,
             length,
             received: 0,
+            cues: None,
         };
+        if script.is_none() {
+            incoming.cues = link.hub.service.as_ref().and_then(|service| service.begin(&seen));
+        }
         match script {
             Some(script) if script.early => {
                 incoming.answered = true;
@@ -330,6 +343,7 @@ impl Reader {
             script => incoming.script = script,
         }
         self.incoming.insert(stream, incoming);
+        self.take(stream, &[])?;
         if end_stream {
             return self.end_stream(stream, Vec::new());
         }
@@ -360,9 +374,10 @@ impl Reader {
         let hub = &self.shared.link.hub;
         let Some(request) = hub.ledger.finish(incoming.id, trailers) else { return Ok(()) };
         if !incoming.answered {
-            let reply = match incoming.script {
-                Some(script) => hub.resolve(script, &request),
-                None => hub.answer(&request),
+            let reply = match (incoming.script, incoming.cues, &hub.service) {
+                (Some(script), ..) => hub.resolve(script, &request),
+                (None, Some(_), Some(service)) => service.end(&request),
+                _ => hub.answer(&request),
             };
             self.answer(stream, &request, reply);
         }
@@ -405,7 +420,8 @@ impl Reader {
             return Err(Fault::Stream(stream, frame::FLOW_CONTROL_ERROR, what));
         }
         incoming.received += content.len() as u64;
-        self.shared.link.hub.ledger.body(incoming.id, &content);
+        self.take(stream, &content)?;
+        let Some(incoming) = self.incoming.get_mut(&stream) else { return Ok(()) };
         if frame.has(frame::END_STREAM) {
             return self.end_stream(stream, Vec::new());
         }
@@ -415,6 +431,49 @@ impl Reader {
             self.shared.urgent(frame::window_update(stream, increment));
         }
         Ok(())
+    }
+
+    /// Files a piece of a body, and does what a service wants done within it.
+    fn take(&mut self, stream: u32, mut content: &[u8]) -> Result<(), Fault> {
+        let hub = self.shared.link.hub.clone();
+        while let Some(incoming) = self.incoming.get_mut(&stream) {
+            let id = incoming.id;
+            let mut size = content.len();
+            if let (Some(cues), Some(service), false) = (&mut incoming.cues, &hub.service, incoming.answered)
+            {
+                size = cues.room(size);
+                cues.took(size);
+                service.take(id, &content[..size]);
+            }
+            hub.ledger.body(id, &content[..size]);
+            content = &content[size..];
+            while let Some(act) = self.due(stream) {
+                match act {
+                    Act::Inform(status, fields) => {
+                        let block = fields::informational(status, &fields);
+                        self.shared.urgent(frame::headers(stream, &block, false, self.shared.max_frame()));
+                    }
+                    Act::Break => return Err(Fault::Over),
+                    Act::Answer(reply) => {
+                        if let (Some(seen), Some(incoming)) =
+                            (hub.ledger.peek(id), self.incoming.get_mut(&stream))
+                        {
+                            incoming.answered = true;
+                            self.answer(stream, &seen, *reply);
+                        }
+                    }
+                }
+            }
+            if content.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn due(&mut self, stream: u32) -> Option<Act> {
+        let incoming = self.incoming.get_mut(&stream).filter(|incoming| !incoming.answered)?;
+        incoming.cues.as_mut()?.due()
     }
 
     /// A script lets the request's body come.

@@ -17,14 +17,20 @@ pub(crate) struct Body {
     tap: Option<Box<dyn Tap>>,
     /// It is content already, whatever its head says.
     is_plain: bool,
-    decoder: Option<Box<dyn Decode>>,
-    coded_rest: Bytes,
+    /// In a box: few bodies are coded, and all are handed from layer to layer.
+    decoding: Option<Box<Decoding>>,
     wire_bytes: u64,
     sent_late: u64,
     delivered: u64,
     /// Chunks given without a pause.
     turns: u32,
     trailers: Option<Box<HeaderMap>>,
+}
+
+struct Decoding {
+    decoder: Box<dyn Decode>,
+    /// A chunk that expands is decoded piece by piece: its coded rest.
+    rest: Bytes,
 }
 
 enum Source {
@@ -116,8 +122,7 @@ impl Body {
             source: Source::Empty,
             tap: None,
             is_plain: false,
-            decoder: None,
-            coded_rest: Bytes::new(),
+            decoding: None,
             wire_bytes: 0,
             sent_late: 0,
             delivered: 0,
@@ -133,8 +138,7 @@ impl Body {
             source,
             tap: None,
             is_plain: false,
-            decoder: None,
-            coded_rest: Bytes::new(),
+            decoding: None,
             wire_bytes,
             sent_late: 0,
             delivered: 0,
@@ -148,8 +152,7 @@ impl Body {
             source: Source::Flow(flow),
             tap: None,
             is_plain: false,
-            decoder: None,
-            coded_rest: Bytes::new(),
+            decoding: None,
             wire_bytes: 0,
             sent_late: 0,
             delivered: 0,
@@ -179,11 +182,11 @@ impl Body {
     }
 
     pub(crate) fn decoded_by(mut self, decoder: Box<dyn Decode>) -> Self {
-        if self.decoder.is_some() {
+        if self.decoding.is_some() {
             // Coded twice, which is rare: the inner decoding is the flow of the outer.
             self = Self::flow(Box::new(self));
         }
-        self.decoder = Some(decoder);
+        self.decoding = Some(Box::new(Decoding { decoder, rest: Bytes::new() }));
         self
     }
 
@@ -200,7 +203,7 @@ impl Body {
 
     /// Is there nothing left to read?
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.source, Source::Empty) && self.decoder.is_none()
+        matches!(self.source, Source::Empty) && self.decoding.is_none()
     }
 
     /// Bytes read of the wire so far.
@@ -239,7 +242,7 @@ impl Body {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let poll = match self.decoder {
+        let poll = match self.decoding {
             None => self.poll_coded(cx),
             Some(_) => self.poll_decoded(cx),
         };
@@ -254,7 +257,7 @@ impl Body {
 
     /// Does nobody look at the bytes, so that the kernel may take the next ones to a file?
     pub(crate) fn suits_conduit(&self) -> bool {
-        let is_unseen = self.tap.is_none() && self.decoder.is_none();
+        let is_unseen = self.tap.is_none() && self.decoding.is_none();
         is_unseen && matches!(&self.source, Source::Flow(flow) if flow.suits_conduit())
     }
 
@@ -267,7 +270,7 @@ impl Body {
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
         let Source::Flow(flow) = &mut self.source else { return Poll::Ready(None) };
-        if self.tap.is_some() || self.decoder.is_some() {
+        if self.tap.is_some() || self.decoding.is_some() {
             return Poll::Ready(None);
         }
         let poll = flow.poll_into(cx, conduit, most);
@@ -323,25 +326,23 @@ impl Body {
 
     fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         loop {
-            let coded = match &self.decoder {
-                Some(decoder) if !self.coded_rest.is_empty() || decoder.has_more() => {
-                    Some(Ok(std::mem::take(&mut self.coded_rest)))
+            let coded = match &mut self.decoding {
+                Some(decoding) if !decoding.rest.is_empty() || decoding.decoder.has_more() => {
+                    Some(Ok(std::mem::take(&mut decoding.rest)))
                 }
                 _ => ready!(self.poll_coded(cx)),
             };
-            let Some(decoder) = &mut self.decoder else { return Poll::Ready(coded) };
+            let Some(decoding) = &mut self.decoding else { return Poll::Ready(coded) };
             let decoded = match coded {
-                Some(Ok(mut input)) => {
-                    let decoded = decoder.decode(&mut input);
-                    // A chunk that expands is decoded piece by piece: its coded rest waits here.
-                    self.coded_rest = input;
-                    decoded
+                Some(Ok(input)) => {
+                    decoding.rest = input;
+                    decoding.decoder.decode(&mut decoding.rest)
                 }
                 Some(Err(error)) => Err(error),
                 None => {
-                    let rest = decoder.end();
+                    let rest = decoding.decoder.end();
                     if !matches!(&rest, Ok(rest) if !rest.is_empty()) {
-                        self.decoder = None;
+                        self.decoding = None;
                         return Poll::Ready(rest.err().map(Err));
                     }
                     rest
@@ -351,7 +352,7 @@ impl Body {
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => return Poll::Ready(Some(Ok(chunk))),
                 Err(error) => {
-                    self.decoder = None;
+                    self.decoding = None;
                     self.source = Source::Empty;
                     return Poll::Ready(Some(Err(error)));
                 }
@@ -388,6 +389,12 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+
+    #[test]
+    fn a_response_is_small_enough_to_be_moved_without_a_call() {
+        let size = size_of::<Result<crate::load::Response>>();
+        assert!(size <= 128, "{size} bytes");
+    }
 
     struct Endless;
 

@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::chunks::{Chunks, Joined, Skip};
-use super::file_body::{FileBody, Reader};
+use super::chunks::{Chunks, Joined, Limit, Skip};
+use super::file_body::{FileBody, FileIdentity, Reader};
 use super::recycled::Recycled;
 use super::{BodyTrailers, InvalidHeaderField, Trailers};
 use crate::env::Place;
@@ -43,6 +43,8 @@ enum Source {
     Pieces(Vec<Piece>),
     /// Without so many bytes of the beginning.
     Rest(Arc<Self>, u64),
+    /// No more than so many bytes of the beginning.
+    Start(Arc<Self>, u64),
 }
 
 /// A piece of a body.
@@ -71,7 +73,20 @@ impl Source {
                 Piece::Data(_) => false,
                 Piece::Body(body) => body.is_spent(),
             }),
-            Self::Rest(whole, _) => whole.is_spent(),
+            Self::Rest(whole, _) | Self::Start(whole, _) => whole.is_spent(),
+        }
+    }
+
+    /// Can it be taken as often as needed?
+    fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Delegate | Self::Stream(_) => false,
+            Self::File(_) => true,
+            Self::Pieces(pieces) => pieces.iter().all(|piece| match piece {
+                Piece::Data(_) => true,
+                Piece::Body(body) => body.source.is_repeatable(),
+            }),
+            Self::Rest(whole, _) | Self::Start(whole, _) => whole.is_repeatable(),
         }
     }
 
@@ -92,6 +107,7 @@ impl Source {
                 Some(Box::pin(joined))
             }
             Self::Rest(whole, bytes) => Some(Box::pin(Skip::new(whole.take()?, *bytes))),
+            Self::Start(whole, bytes) => Some(Box::pin(Limit::new(whole.take()?, *bytes))),
         }
     }
 }
@@ -118,6 +134,29 @@ impl BodyStream {
         let file = FileBody::of(path.as_ref())?;
         let length = Some(file.length());
         Ok(Self { source: Arc::new(Source::File(file)), length, trailers: None })
+    }
+
+    /// Is it of files and data, so that it can be sent from anywhere as often as needed?
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.source.is_repeatable()
+    }
+
+    /// If it is a file: where that is, and which it was when the body was made.
+    pub(crate) fn file(&self) -> Option<(&Path, FileIdentity)> {
+        match &*self.source {
+            Source::File(file) => file.whole(),
+            _ => None,
+        }
+    }
+
+    /// So many bytes from `start` on, without trailers; `None` if a file has fewer.
+    pub(crate) fn part(&self, start: u64, length: u64) -> Option<Self> {
+        let source = match &*self.source {
+            Source::File(file) => Source::File(file.part(start, length)?),
+            _ if start == 0 => Source::Start(self.source.clone(), length),
+            _ => Source::Start(Arc::new(Source::Rest(self.source.clone(), start)), length),
+        };
+        Some(Self { source: Arc::new(source), length: Some(length), trailers: None })
     }
 
     /// A body the delegate is asked for when it is needed.

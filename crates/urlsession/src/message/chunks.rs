@@ -52,6 +52,36 @@ impl Stream for Skip {
     }
 }
 
+/// The beginning of a stream.
+pub(super) struct Limit {
+    chunks: Chunks,
+    left: u64,
+}
+
+impl Limit {
+    /// Its first `bytes` bytes, or all of it if it is shorter.
+    pub(super) fn new(chunks: Chunks, bytes: u64) -> Self {
+        Self { chunks, left: bytes }
+    }
+}
+
+impl Stream for Limit {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        let mut chunk = match ready!(self.chunks.as_mut().poll_next(cx)) {
+            Some(Ok(chunk)) => chunk,
+            end => return Poll::Ready(end),
+        };
+        chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left -= chunk.len() as u64;
+        Poll::Ready(Some(Ok(chunk)))
+    }
+}
+
 /// Streams one after the other, each held to its length if that is known.
 pub(super) struct Joined(VecDeque<(Source, Option<u64>)>);
 

@@ -13,11 +13,35 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 #[derive(Clone)]
 pub(super) struct FileBody {
     path: PathBuf,
-    /// Of the whole file.
-    length: u64,
-    /// What is sent of it begins here.
+    /// Of which file the body is.
+    file: FileIdentity,
+    /// The part of it that is the body.
     start: u64,
-    modified: Option<SystemTime>,
+    length: u64,
+}
+
+/// Which file it is, and in which state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileIdentity {
+    /// Device and inode, where there are such.
+    pub(crate) place: (u64, u64),
+    /// In bytes.
+    pub(crate) length: u64,
+    /// When it was changed last, to the nanosecond.
+    pub(crate) modified: Option<SystemTime>,
+}
+
+impl FileIdentity {
+    fn of(metadata: &Metadata) -> Self {
+        #[cfg(unix)]
+        let place = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let place = (0, 0);
+        Self { place, length: metadata.len(), modified: metadata.modified().ok() }
+    }
 }
 
 impl FileBody {
@@ -30,27 +54,38 @@ impl FileBody {
             let detail = format!("{} is a directory and cannot be sent", path.display());
             return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Request, detail));
         }
-        Ok(Self { path: path.into(), length: metadata.len(), start: 0, modified: metadata.modified().ok() })
+        let file = FileIdentity::of(&metadata);
+        Ok(Self { path: path.into(), file, start: 0, length: file.length })
+    }
+
+    /// A part of it; `None` if it is not within it.
+    pub(super) fn part(&self, start: u64, length: u64) -> Option<Self> {
+        let is_within = start.checked_add(length).is_some_and(|end| end <= self.length);
+        is_within.then(|| Self { start: self.start + start, length, ..self.clone() })
+    }
+
+    /// Where it is and which it is, if all of it is sent.
+    pub(super) fn whole(&self) -> Option<(&Path, FileIdentity)> {
+        (self.length == self.file.length).then_some((&*self.path, self.file))
     }
 
     /// Of what is sent.
     pub(super) fn length(&self) -> u64 {
-        self.length - self.start
+        self.length
     }
 
     /// The same without its first `offset` bytes; `None` if it has fewer.
     pub(super) fn skipping(&self, offset: u64) -> Option<Self> {
-        let start = self.start.checked_add(offset).filter(|start| *start <= self.length)?;
-        Some(Self { start, ..self.clone() })
+        self.part(offset, self.length.checked_sub(offset)?)
     }
 
     /// From the beginning of what is sent.
     pub(super) fn reader(&self) -> Reader {
-        Reader { body: self.clone(), left: self.length(), file: None }
+        Reader { body: self.clone(), left: self.length, file: None }
     }
 
     fn is_unchanged(&self, now: &Metadata) -> io::Result<()> {
-        match now.len() == self.length && now.modified().ok() == self.modified {
+        match FileIdentity::of(now) == self.file {
             true => Ok(()),
             false => Err(io::Error::other("the file has changed since the task was made")),
         }
@@ -78,14 +113,19 @@ impl Reader {
     pub(super) fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
         // The last bytes are not handed over without another look at the file.
         let room = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
-        let n = read_held_into(self.file.as_ref()?, self.body.length - self.left, &mut buf[..room])?;
+        let n = read_held_into(self.file.as_ref()?, self.position(), &mut buf[..room])?;
         self.left -= n as u64;
         Some(n)
+    }
+
+    fn position(&self) -> u64 {
+        self.body.start + (self.body.length - self.left)
     }
 }
 
 impl Read for Reader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let position = self.position();
         let file = match &mut self.file {
             Some(file) => file,
             None => {
@@ -95,7 +135,7 @@ impl Read for Reader {
             }
         };
         let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        let n = read_some(file, &mut buf[..room], self.body.length - self.left)?;
+        let n = read_some(file, &mut buf[..room], position)?;
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {
@@ -126,16 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_file_is_read_from_where_it_begins() {
+    fn a_part_of_a_file_is_read_from_where_it_begins() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("body");
         fs::write(&path, "some bytes").unwrap();
         let body = FileBody::of(&path).unwrap();
-        let rest = body.skipping(3).unwrap().skipping(2).unwrap();
-        assert_eq!((rest.length(), read(&rest).unwrap()), (5, b"bytes".to_vec()));
-        let nothing = rest.skipping(5).unwrap();
-        assert_eq!((nothing.length(), read(&nothing).unwrap()), (0, Vec::new()));
-        assert!(nothing.skipping(1).is_none());
+        let part = body.part(5, 4).unwrap();
+        assert_eq!((part.length(), read(&part).unwrap()), (4, b"byte".to_vec()));
+        assert_eq!(read(&part.part(1, 2).unwrap()).unwrap(), b"yt");
+        assert!(body.part(5, 6).is_none() && part.part(u64::MAX, 1).is_none());
+        fs::write(&path, "same bytes").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert!(read(&part).is_err(), "another file");
     }
 
     #[test]

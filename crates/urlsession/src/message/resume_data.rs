@@ -5,7 +5,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -14,9 +14,9 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// What is needed to resume a transfer, opaque to the application, which may keep it anywhere and as long as it likes.
 ///
 /// It comes from a transfer that was cancelled by producing it or that failed ([`UrlError::resume_data`]). It holds no
-/// body. `Authorization`, `Proxy-Authorization`, `Cookie` and the password of a URL are left out and come from where they
-/// came from the first time (stores, the delegate, the configuration); other header fields and URLs, with their queries,
-/// are in it as they are.
+/// body, but of an upload from memory what the server does not have yet. `Authorization`, `Proxy-Authorization`, `Cookie`
+/// and the password of a URL are left out and come from where they came from the first time (stores, the delegate, the
+/// configuration); other header fields and URLs, with their queries, are in it as they are.
 ///
 /// The bytes are checked when they are read back: whether they are resume data at all, whole, unaltered and not of a
 /// later version of this library. Apple: *resume data*.
@@ -60,6 +60,8 @@ pub enum ResumeFailure {
     DataDamaged,
     /// The resume data was written by a later version of this library.
     FormatTooNew,
+    /// The file to upload is not the one it was when its upload began.
+    SourceChanged,
 }
 
 impl ResumeData {
@@ -222,12 +224,12 @@ pub(crate) fn unusable(failure: ResumeFailure, detail: &'static str) -> UrlError
 
 /// Kept with an error.
 struct Leftover {
-    data: ResumeData,
-    /// Called when somebody takes the data; dropped uncalled if nobody does.
+    data: OnceLock<ResumeData>,
+    /// Called when somebody takes the data; dropped uncalled if nobody does. It gives the data if that is not there yet.
     claim: Mutex<Option<Claim>>,
 }
 
-type Claim = Box<dyn FnOnce() + Send>;
+type Claim = Box<dyn FnOnce() -> Option<ResumeData> + Send>;
 
 impl UrlError {
     /// What the transfer that failed can be resumed with; `None` if it cannot be.
@@ -240,11 +242,12 @@ impl UrlError {
     #[doc(alias = "NSURLSessionUploadTaskResumeData")]
     pub fn resume_data(&self) -> Option<ResumeData> {
         let leftover = self.attached::<Leftover>()?;
-        let claim = leftover.claim.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(claim) = claim {
-            claim();
+        // Under the lock: others wait for the data that is made here.
+        let mut claim = leftover.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = claim.take().and_then(|claim| claim()) {
+            let _ = leftover.data.set(made);
         }
-        Some(leftover.data.clone())
+        leftover.data.get().cloned()
     }
 
     /// Why a transfer could not be resumed, if that is why it failed. Not of Apple's.
@@ -254,7 +257,21 @@ impl UrlError {
 
     /// `claim` is called once if the data is ever taken.
     pub(crate) fn with_resume_data(self, data: ResumeData, claim: impl FnOnce() + Send + 'static) -> Self {
-        self.attach(Leftover { data, claim: Mutex::new(Some(Box::new(claim))) })
+        let claim: Claim = Box::new(move || {
+            claim();
+            None
+        });
+        self.attach(Leftover { data: data.into(), claim: Mutex::new(Some(claim)) })
+    }
+
+    /// The data is made once, if it is ever taken.
+    pub(crate) fn with_resume_data_later(self, make: impl FnOnce() -> ResumeData + Send + 'static) -> Self {
+        let claim: Claim = Box::new(move || Some(make()));
+        self.attach(Leftover { data: OnceLock::new(), claim: Mutex::new(Some(claim)) })
+    }
+
+    pub(crate) fn has_resume_data(&self) -> bool {
+        self.attached::<Leftover>().is_some()
     }
 
     pub(crate) fn with_resume_failure(self, failure: ResumeFailure) -> Self {

@@ -13,6 +13,7 @@ mod exchange;
 mod expectation;
 mod hsts;
 mod redirect;
+mod resumption;
 mod retry;
 mod security;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use self::exchange::Exchange;
 use self::expectation::Expectation;
 use self::hsts::Hsts;
 use self::redirect::Redirect;
+use self::resumption::{Known as KnownUploads, Resumption};
 use self::retry::Retry;
 use self::security::Security;
 use crate::configuration::Configuration;
@@ -40,24 +42,27 @@ use crate::transport::Pool;
 /// The order of the policies:
 ///
 /// 1. `Redirect`: every hop starts afresh
-/// 2. `Security`: sees the URL of every hop, and may change it, which all below must know
-/// 3. `Auth`: repeats a hop with credentials, for the server or the proxy
-/// 4. `Hsts`: listens to every answer, 401s included
-/// 5. `Cookies`: below authentication, since 401s set cookies too
-/// 6. `Coding`: above the cache, which keeps coded bytes
-/// 7. `Caching`: all below it costs network
-/// 8. `Connectivity`: a cached answer needs no network
-/// 9. `Retry`: repeats only what failed on the wire
-/// 10. `Expectation`: a server that is asked before the body is sent
-/// 11. `Exchange`: the wire
+/// 2. `Resumption`: every hop of an upload may take several requests, which all below see one by one
+/// 3. `Security`: sees the URL of every hop, and may change it, which all below must know
+/// 4. `Auth`: repeats a hop with credentials, for the server or the proxy
+/// 5. `Hsts`: listens to every answer, 401s included
+/// 6. `Cookies`: below authentication, since 401s set cookies too
+/// 7. `Coding`: above the cache, which keeps coded bytes
+/// 8. `Caching`: all below it costs network
+/// 9. `Connectivity`: a cached answer needs no network
+/// 10. `Retry`: repeats only what failed on the wire
+/// 11. `Expectation`: a server that is asked before the body is sent
+/// 12. `Exchange`: the wire
 type HttpLoader<W = Expectation<Exchange>> =
-    Redirect<Security<Auth<Hsts<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>;
+    Redirect<Resumption<Security<Auth<Hsts<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
     loader: HttpLoader,
     /// With servers, and with the proxy.
     logins: [Arc<Known>; 2],
+    /// What servers do with uploads.
+    uploads: Arc<KnownUploads>,
 }
 
 impl Http {
@@ -71,12 +76,15 @@ impl Http {
         let storage = config.url_credential_storage.clone();
         let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), hsts)
             .behind_proxy(&config, logins[1].clone());
-        Self { loader: Redirect::new(Security::new(config, auth)), logins }
+        let uploads = Arc::<KnownUploads>::default();
+        let resumption = Resumption::new(config.clone(), uploads.clone(), Security::new(config, auth));
+        Self { loader: Redirect::new(resumption), logins, uploads }
     }
 
-    /// Nobody is logged in any more, with servers or with the proxy.
-    pub(super) fn forget_logins(&self) {
+    /// Nobody is logged in any more, with servers or with the proxy, and nothing is known of servers.
+    pub(super) fn forget_servers(&self) {
         self.logins.iter().for_each(|known| known.clear());
+        self.uploads.clear();
     }
 }
 

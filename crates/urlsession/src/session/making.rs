@@ -11,7 +11,7 @@ use crate::error::{Result, UrlError};
 use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
     BytesRequest, Core, Data, DataTask, Download, DownloadTask, DownloadedFile, Handler, Kind, Orders,
-    Payload, Style, Task, Upload, UploadTask, to_upload,
+    Payload, Style, Task, Upload, UploadTask, open_resume_data, to_upload,
 };
 
 /// Data tasks.
@@ -148,6 +148,59 @@ impl UrlSession {
     /// Uploads a form, with its `Content-Type`: a future of body and response.
     pub fn upload_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> Upload {
         Upload::new(self.future(upload(request, Payload::Form(form)), Kind::Upload))
+    }
+}
+
+/// Uploads that go on where others stopped. Nothing is sent twice that the server has: it is asked for that first.
+impl UrlSession {
+    /// An upload with the method, URL and header fields of an earlier one, but for credentials, and the rest of its body.
+    /// Created suspended. Bytes that the server has count as sent.
+    ///
+    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails when it is resumed;
+    /// [`resume_failure`](crate::UrlError::resume_failure) says why:
+    /// [`SourceChanged`](crate::ResumeFailure::SourceChanged) if the file is not the one it was. So does a server that
+    /// does not know the upload any more ([`Expired`](crate::ResumeFailure::Expired)). The rest of a stream is asked for by
+    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). Resume data may be used again: the
+    /// server says how much it has by then.
+    #[doc(alias = "uploadTask(withResumeData:)")]
+    pub fn upload_task_with_resume_data(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+    ) -> UploadTask {
+        UploadTask::of(Task::of(self.resumed_upload(data, Style::Delegate, None)))
+    }
+
+    /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data), with a handler.
+    #[doc(alias = "uploadTask(withResumeData:completionHandler:)")]
+    pub fn upload_task_with_resume_data_with_handler(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask {
+        let handler = Handler::Data(Box::new(handler));
+        UploadTask::of(Task::of(self.resumed_upload(data, Style::Handler, Some(handler))))
+    }
+
+    /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data): a future of body and response.
+    pub fn upload_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Upload {
+        Upload::new(self.resumed_upload(data, Style::Future, None))
+    }
+
+    fn resumed_upload(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Core> {
+        let (request, point) = match data.try_into().map_err(Into::into).and_then(open_resume_data) {
+            Ok((request, point)) => (Ok(request), Some(point)),
+            Err(error) => (Err(error), None),
+        };
+        let core = Core::new(&self.0.roster, request, Kind::Upload, style, handler);
+        if let Some(point) = point {
+            core.take_up(point);
+        }
+        self.created(core)
     }
 }
 

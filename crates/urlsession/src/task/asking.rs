@@ -7,7 +7,7 @@ use super::core::{Core, Style};
 use super::courier::Audience;
 use super::kind::Kind;
 use super::observe::TaskChange;
-use crate::load::{Ask, BoxFuture, Challenger, Priority, UrlProtocolTask};
+use crate::load::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -143,6 +143,14 @@ impl Ask for Asking<'_> {
         }
         let live = self.0.live();
         live.delegate.is_some() || live.session_delegate.is_some()
+    }
+
+    fn upload(&self) -> Option<Uploading> {
+        self.0.uploading()
+    }
+
+    fn upload_stands(&self, point: Option<UploadPoint>) {
+        self.0.upload_stands(point);
     }
 
     fn priority(&self) -> f32 {

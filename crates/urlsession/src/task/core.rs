@@ -20,6 +20,7 @@ use super::progress::Controls;
 use super::roster::{Roster, Seat};
 use super::run::{self, Handler};
 use super::state::{Machine, TaskState};
+use super::upload::Resuming;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Meter, Priority};
 use crate::message::{UrlRequest, UrlResponse};
@@ -110,6 +111,8 @@ pub(super) struct Live {
     pub(super) hints: Hints,
     /// Of a download.
     pub(super) orders: Option<Box<Orders>>,
+    /// Of an upload that has been, or may be, resumed.
+    pub(super) upload: Option<Box<Resuming>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
     pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
     handler: Option<Handler>,
@@ -183,6 +186,7 @@ impl Core {
                     prefers_incremental_delivery,
                     hints: Hints::default(),
                     orders: None,
+                    upload: None,
                     delegate: None,
                     session_delegate,
                     handler,
@@ -210,6 +214,11 @@ impl Core {
     pub(crate) fn is_outstanding(&self) -> bool {
         let live = self.live();
         live.has_run && matches!(live.machine.state(), TaskState::Running | TaskState::Suspended)
+    }
+
+    /// Is it neither cancelled nor over?
+    pub(super) fn is_unfinished(&self) -> bool {
+        matches!(self.state(), TaskState::Running | TaskState::Suspended)
     }
 
     pub(crate) fn resume(self: &Arc<Self>) {
@@ -292,6 +301,7 @@ impl Core {
                 prefers_incremental_delivery: false,
                 hints: live.hints,
                 orders: None,
+                upload: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
                 handler: None,
@@ -428,6 +438,10 @@ impl Completed {
 impl Live {
     pub(super) fn state(&self) -> TaskState {
         self.machine.state()
+    }
+
+    pub(super) fn resuming(&mut self) -> &mut Resuming {
+        self.upload.get_or_insert_default()
     }
 
     /// Who is to be woken of a change, once the lock is let go: watchers, and whoever polls the load.

@@ -119,7 +119,8 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
-    /// An informational response, 1xx but 101.
+    /// An informational response, 1xx but 101. One of 104 to an upload says that it can be resumed, or how much of it the
+    /// server has (`Upload-Offset`).
     #[doc(alias = "urlSession(_:task:didReceiveInformationalResponse:)")]
     fn did_receive_informational_response(&self, task: &Task, response: &HttpUrlResponse) {
         if let Some((next, task)) = task.next_delegate() {

@@ -40,6 +40,7 @@ pub struct DownloadDestination {
     is_folder: bool,
     existing: Existing,
     resumes: bool,
+    only_successes: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +53,25 @@ enum Existing {
 impl DownloadDestination {
     /// This file, in a folder that is there.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_folder: false, existing: Existing::Fail, resumes: true }
+        Self {
+            path: path.into(),
+            is_folder: false,
+            existing: Existing::Fail,
+            resumes: true,
+            only_successes: false,
+        }
     }
 
     /// A file in this folder, with the name that the response suggests
     /// ([`suggested_filename`](crate::UrlResponse::suggested_filename), which never leads out of the folder).
     pub fn in_folder(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), is_folder: true, existing: Existing::Fail, resumes: true }
+        Self {
+            path: path.into(),
+            is_folder: true,
+            existing: Existing::Fail,
+            resumes: true,
+            only_successes: false,
+        }
     }
 
     /// Replaces a file that is there, at once and whole.
@@ -80,6 +93,19 @@ impl DownloadDestination {
     pub fn without_resuming(mut self) -> Self {
         self.resumes = false;
         self
+    }
+
+    /// Takes only answers of the statuses 200 to 299: any other fails the task, and no file changes. By default whatever is
+    /// answered is the file, as in Apple's downloads.
+    #[must_use]
+    pub fn only_successes(mut self) -> Self {
+        self.only_successes = true;
+        self
+    }
+
+    /// Is an answer of this status not to be the file?
+    pub(super) fn refuses(&self, status: u16) -> bool {
+        self.only_successes && !(200..300).contains(&status)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -205,7 +231,13 @@ impl DownloadDestination {
             [is_folder, 2] => (is_folder, Existing::UniqueName),
             _ => return None,
         };
-        Some(Self { path: path.into(), is_folder: *is_folder == 1, existing, resumes: true })
+        Some(Self {
+            path: path.into(),
+            is_folder: *is_folder == 1,
+            existing,
+            resumes: true,
+            only_successes: false,
+        })
     }
 
     fn target(&self, suggested: &str) -> PathBuf {

@@ -79,7 +79,7 @@ pub(super) async fn in_place<T>(
 
 /// Ends a task that ran in place.
 pub(super) async fn end_in_place<T>(core: &Arc<Core>, notes: &mut Notes<'_>, result: Result<T>) -> Result<T> {
-    let answer = result.map_err(|error| core.name_url(error));
+    let answer = result.map_err(|error| core.with_leftovers(core.name_url(error)));
     let error = answer.as_ref().err().cloned();
     if core.audience().is_none() {
         measure(core, &mut notes.log, error.as_ref());
@@ -103,6 +103,35 @@ pub(super) async fn governed<T>(
 
 /// Loads the head; of another request than the task's own, if there is one.
 pub(super) async fn load(
+    core: &Arc<Core>,
+    place: &Place,
+    log: &mut Log,
+    other: Option<Arc<UrlRequest>>,
+) -> Result<Response> {
+    // In a box of its own: other loads do not carry it.
+    if matches!(core.kind, Kind::Upload) && core.keeps_record() {
+        return Box::pin(load_recorded(core, place, log)).await;
+    }
+    load_once(core, place, log, other).await
+}
+
+/// An upload that is recorded for later runs, and may have been by an earlier one.
+async fn load_recorded(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
+    core.look_up(place).await;
+    let goes_on = core.has_record();
+    let mut result = load_once(core, place, log, None).await;
+    if goes_on && result.as_ref().is_err_and(|error| error.resume_failure().is_some()) {
+        // It cannot go on; and the application has asked for an upload, not for this one.
+        core.forget_record(place).await;
+        result = load_once(core, place, log, None).await;
+    }
+    if result.is_ok() || !core.has_leftovers() {
+        core.forget_record(place).await;
+    }
+    result
+}
+
+async fn load_once(
     core: &Arc<Core>,
     place: &Place,
     log: &mut Log,
@@ -189,7 +218,7 @@ fn measure(core: &Core, log: &mut Log, error: Option<&UrlError>) {
 
 /// Tells how it ended: metrics, then completion, once.
 pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
-    let error = error.map(|error| core.name_url(error));
+    let error = error.map(|error| core.with_leftovers(core.name_url(error)));
     measure(core, log, error.as_ref());
     let Some(audience) = core.audience() else { return core.complete(error) };
     tell_metrics(core, &audience);
@@ -208,7 +237,7 @@ pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
 
 /// As `finish`, with a handler in the place of the delegate's last call.
 fn finish_with<T: Send + 'static>(core: &Arc<Core>, result: Result<T>, log: &mut Log, handler: HandlerOf<T>) {
-    let result = result.map_err(|error| core.name_url(error));
+    let result = result.map_err(|error| core.with_leftovers(core.name_url(error)));
     let error = result.as_ref().err().cloned();
     measure(core, log, error.as_ref());
     if let Some(audience) = core.audience() {

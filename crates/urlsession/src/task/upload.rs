@@ -1,6 +1,8 @@
 //! `Upload`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
 //! wire's business. Apple: *URLSessionUploadTask*.
 
+mod resuming;
+
 use std::fmt;
 use std::future::Future;
 use std::path::Path;
@@ -10,6 +12,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+pub(super) use self::resuming::Resuming;
+pub(crate) use self::resuming::open;
 use super::core::Core;
 use super::data::Data;
 use super::delegate::TaskDelegate;

@@ -68,6 +68,9 @@ pub(crate) struct Connection {
     has_switched: bool,
     /// Who wants it after this exchange, before the pool.
     hold: Option<Hold>,
+    /// The answer asks for the next message of a login that belongs to the connection, which must be in step for it: what
+    /// is missing of the request is sent.
+    must_send: bool,
 }
 
 impl Connection {
@@ -97,6 +100,7 @@ impl Connection {
             wants_upgrade: false,
             has_switched: false,
             hold: None,
+            must_send: false,
         }
     }
 
@@ -171,9 +175,9 @@ impl Connection {
                 Received::Final { head, whole } => break (head, whole),
             }
         };
-        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed. One that a login belongs to
-        // must stay.
-        if self.outgoing.end_wait(head.status, self.hold.is_some()) {
+        self.must_send = self.hold.is_some() && matches!(head.status.as_u16(), 401 | 407);
+        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
+        if self.outgoing.end_wait(head.status, self.must_send) {
             self.may_persist = false;
         }
         let now = clock.now();
@@ -187,12 +191,29 @@ impl Connection {
         let body = match whole {
             Some(data) => {
                 let bytes = data.len() as u64;
+                if self.must_send && !self.is_all_sent() {
+                    Box::pin(self.send_all(attempt)).await?;
+                }
                 self.finish();
                 Body::whole(data, bytes)
             }
             None => Body::flow(self),
         };
         Ok((response, body))
+    }
+
+    /// Sends what is missing of a request that is answered already.
+    async fn send_all(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
+        let (meter, ask) = (attempt.meter, attempt.ask);
+        let mut late = 0;
+        let moved = |late: &mut u64, wire, body: usize| {
+            meter.moved(wire);
+            *late += body as u64;
+        };
+        let sent = poll_fn(|cx| self.poll_send(cx, |wire, body| moved(&mut late, wire, body))).await;
+        attempt.stamps().request_body_bytes += late;
+        ask.sent(late);
+        sent
     }
 
     /// Takes a request, to be sent by `exchange`.

@@ -137,6 +137,32 @@ fn an_empty_response_is_an_empty_file_and_an_error_status_is_no_error() {
 }
 
 #[test]
+fn a_destination_that_takes_only_successes_is_left_alone_by_an_error_status() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        fs::write(&path, "as it was").unwrap();
+        let destination = DownloadDestination::file(&path).overwriting().only_successes();
+        for (status, code) in [
+            (404, UrlErrorCode::FileDoesNotExist),
+            (500, UrlErrorCode::BadServerResponse),
+            (304, UrlErrorCode::BadServerResponse),
+        ] {
+            origin.enqueue("/file", Reply::new(status).body(if status == 304 { "" } else { "no" }));
+            let error =
+                session(origin).download(origin.url("/file")).to(destination.clone()).wait().unwrap_err();
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), "as it was");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        }
+        origin.enqueue("/file", Reply::new(203).body("new"));
+        session(origin).download(origin.url("/file")).to(destination).wait().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    });
+}
+
+#[test]
 fn a_download_that_fails_or_is_cancelled_half_way_leaves_no_file() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);

@@ -193,6 +193,36 @@ fn a_stream_that_a_login_has_kept_waiting_is_not_asked_for_again() {
     });
 }
 
+/// NTLM logs in a connection: closing it would begin the login anew, for ever.
+#[test]
+fn a_login_that_belongs_to_a_connection_keeps_it_and_sends_what_was_announced() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let (configuration, _clock) = timed(origin);
+            let recorder = Recorder::new().answering(|_| {
+                let ann = UrlCredential::new("ann", "pw", UrlCredentialPersistence::None);
+                Disposition::UseCredential(Some(ann)).into()
+            });
+            let (session, _recorder) = with_recorder(configuration, recorder);
+            let body = vec![7; 1_000_000];
+            // Refused and closed; refused and, for the login's sake, sent; taken.
+            for reply in
+                [Reply::routes().early(), Reply::routes().early(), Reply::routes().informational(100, &[])]
+            {
+                origin.enqueue("/ntlm/ann/pw", reply);
+            }
+            let mut post = asking(&origin.url("/ntlm/ann/pw"));
+            post.set_http_body(body);
+            let (data, _) = load(&session, post).unwrap();
+            assert_eq!(text(&data), "in");
+            let seen = origin.requests();
+            assert_eq!(seen.iter().map(|seen| seen.body_len).collect::<Vec<_>>(), [1_000_000, 1_000_000]);
+            assert_eq!(seen[0].connection, seen[1].connection);
+            assert_eq!(origin.connection_count(), 2);
+        });
+    }
+}
+
 #[test]
 fn nobody_is_asked_about_a_body_that_is_not_there() {
     on_every_wire(|origin| {

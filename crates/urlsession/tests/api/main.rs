@@ -41,6 +41,7 @@ mod publisher;
 mod redirects;
 mod replays;
 mod requests;
+mod resumable_uploads;
 mod resume_downloads;
 mod resume_files;
 mod reuse;

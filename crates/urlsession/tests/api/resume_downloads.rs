@@ -277,8 +277,16 @@ fn a_server_may_give_the_rest_in_pieces() {
             let range = format!("bytes {first}-{}/*", LENGTH - 1);
             tagged(206).header("Content-Range", range).pattern(first, LENGTH - first)
         });
-        let (told, status, found) = resumed(ranges, data);
-        assert!(told.len() == 1 && status == 206 && found == content());
+        let (session, recorder) = recorded(&ranges.origin);
+        let task = session.download_task_with_resume_data(data);
+        task.resume();
+        let log = recorder.completed(1);
+        assert!(log.data == content());
+        assert_eq!(log.resumed.len(), 1, "it is told once");
+        assert_eq!(log.written.iter().map(|(new, ..)| new).sum::<u64>(), LENGTH - log.resumed[0].0);
+        assert!(log.written.iter().all(|(_, _, expected)| *expected == Some(LENGTH)));
+        assert_eq!(log.metrics[0].transaction_metrics.len(), 4);
+        assert_eq!(task.progress().completed_unit_count(), LENGTH);
     });
 }
 
@@ -525,27 +533,6 @@ fn who_has_nothing_to_resume_hears_so() {
     let task = session.download_task_with_resume_data(data.clone());
     assert_eq!(in_tokio(task.cancel_by_producing_resume_data()), Some(data.clone()));
     resumed(&ranges, data);
-}
-
-#[test]
-fn the_file_of_an_error_nobody_resumes_is_removed() {
-    let ranges = Ranges::start(Wire::H1);
-    // No other run of these tests has files of that length.
-    let length = 100_000 + u64::from(std::process::id()) % 150_000;
-    let places = || {
-        let files = fs::read_dir(std::env::temp_dir()).unwrap().map(|file| file.unwrap().path());
-        files.filter(|file| fs::metadata(file).is_ok_and(|meta| meta.len() == length)).count()
-    };
-    ranges.then(move |_| whole().truncate_at(length));
-    let error = ranges.download().wait().unwrap_err();
-    assert_eq!(places(), 1);
-    drop(error);
-    assert_eq!(places(), 0);
-    ranges.then(move |_| whole().truncate_at(length));
-    let data = ranges.download().wait().unwrap_err().resume_data().unwrap();
-    assert_eq!(places(), 1);
-    resumed(&ranges, data);
-    assert_eq!(places(), 0);
 }
 
 #[test]

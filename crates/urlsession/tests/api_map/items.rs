@@ -166,6 +166,14 @@ pub(super) fn names() -> Vec<&'static str> {
             "",
             |_| {}
         )),
+        call!(UrlSession::upload_task_with_resume_data, |s: &UrlSession| s
+            .upload_task_with_resume_data(Vec::new())),
+        call!(UrlSession::upload_task_with_resume_data_with_handler, |s: &UrlSession| s
+            .upload_task_with_resume_data_with_handler(Vec::new(), |_| {})),
+        value!(UploadTask::cancel_by_producing_resume_data),
+        call!(UploadTask::cancel_by_producing_resume_data_with_handler, |task: &UploadTask| task
+            .cancel_by_producing_resume_data_with_handler(|_| {})),
+        value!(UrlError::resume_data),
         call!(UrlSession::upload_task_with_streamed_request, |s: &UrlSession| s
             .upload_task_with_streamed_request("")),
         value!(AsyncBytes::task),
@@ -519,7 +527,6 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlError::code),
         value!(UrlError::failing_url),
         value!(UrlError::peer_trust),
-        value!(UrlError::resume_data),
         value!(UrlError::network_unavailable_reason),
         kind!(NetworkUnavailableReason),
         value!(NetworkUnavailableReason::Cellular),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use urlsession::{Answer, BodyStream, HeaderFields, Task, TaskDelegate, UrlRequest};
 
-use crate::server::{Server, session};
+use crate::server::{Server, age, goes_on_where_it_was_cut, session};
 
 fn apache() -> Server {
     Server::start("apache", |directory: &Path, plain, secure| {
@@ -41,6 +41,8 @@ fn apache() -> Server {
             "authn_file",
             "authz_user",
             "auth_digest",
+            "env",
+            "ratelimit",
         ]);
         let configuration = format!(
             r#"
@@ -82,7 +84,12 @@ DAVLockDB {d}/davlock
   Require valid-user
 </Location>
 DefaultRuntimeDir {d}
+<Location /slow>
+  SetOutputFilter RATE_LIMIT
+  SetEnv rate-limit 3000
+</Location>
 Alias /private {d}/www/index.html
+Alias /slow {d}/www
 Redirect 307 /moved /dav
 Header always set X-Served apache
 <VirtualHost 127.0.0.1:{plain}>
@@ -236,9 +243,7 @@ fn a_range_goes_on_where_the_first_ended_if_the_file_is_still_the_same() {
     let server = apache();
     let file = server.directory.join("www/3m.bin");
     let pattern = fs::read(&file).unwrap();
-    // What has changed within the last second has only a weak tag, and its date is not strong (RFC 9110 §8.8.2.2).
-    let an_hour_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
-    fs::File::options().write(true).open(&file).unwrap().set_modified(an_hour_ago).unwrap();
+    age(&file);
     for base in server.bases() {
         let (session, url) = (session(), format!("{base}/3m.bin"));
         let (_, whole) = session.data(&*url).wait().unwrap();
@@ -254,5 +259,16 @@ fn a_range_goes_on_where_the_first_ended_if_the_file_is_still_the_same() {
             let expected = if status == 206 { &pattern[1_000_000..] } else { &pattern[..] };
             assert!(data == expected, "{validator}");
         }
+    }
+}
+
+#[test]
+fn an_interrupted_download_goes_on_where_it_was() {
+    let server = apache();
+    let file = server.directory.join("www/3m.bin");
+    age(&file);
+    let pattern = fs::read(&file).unwrap();
+    for base in server.bases() {
+        goes_on_where_it_was_cut(&format!("{base}/slow/3m.bin"), &pattern);
     }
 }

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::mpsc::{Sender, channel};
 
 use urlsession::{
-    BodyStream, CacheLookup, MultipartForm, ResourceFetchType, UrlErrorCode, UrlRequest, WhyAsked,
+    BodyStream, CacheLookup, DownloadTask, MultipartForm, ResourceFetchType, ResumeData, ResumeFailure,
+    TaskDelegate, UrlErrorCode, UrlRequest, WhyAsked,
 };
 
-use crate::server::{Server, session};
+use crate::server::{Server, age, goes_on_where_it_was_cut, session};
 
 fn nginx() -> Server {
     Server::start("nginx", |directory: &Path, plain, secure| {
@@ -206,6 +208,17 @@ fn a_slow_answer_that_is_left_goes_on_from_where_it_was() {
 }
 
 #[test]
+fn an_interrupted_download_goes_on_where_it_was() {
+    let server = nginx();
+    let file = server.directory.join("www/3m.bin");
+    age(&file);
+    let pattern = fs::read(&file).unwrap();
+    for base in server.bases() {
+        goes_on_where_it_was_cut(&format!("{base}/slow/3m.bin"), &pattern);
+    }
+}
+
+#[test]
 fn a_body_that_is_too_large_is_not_sent_to_a_server_that_is_asked_first() {
     let server = nginx();
     let session = session();
@@ -268,5 +281,50 @@ fn what_nginx_says_of_caching_is_obeyed() {
             (CacheLookup::Confirmed(WhyAsked::NoCache), ResourceFetchType::NetworkLoad, length)
         );
         assert_eq!(second(&base, "/never"), (CacheLookup::Nothing, ResourceFetchType::NetworkLoad, length));
+    }
+}
+
+/// Cancels a download once it has written this much, and says what it is resumed with.
+struct Stopper(u64, Sender<Option<ResumeData>>);
+
+impl TaskDelegate for Stopper {
+    fn did_write_data(&self, task: &DownloadTask, _: u64, total: u64, _: Option<u64>) {
+        if total >= self.0 {
+            let sender = self.1.clone();
+            task.cancel_by_producing_resume_data_with_handler(move |data| {
+                let _ = sender.send(data);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_stopped_download_goes_on_and_begins_anew_when_the_file_has_changed() {
+    let server = nginx();
+    for base in server.bases() {
+        let (session, url) = (session(), format!("{base}/slow/3m.bin"));
+        let stopped = || {
+            let (sender, receiver) = channel();
+            let download = session.download(&url).delegate(Stopper(300_000, sender));
+            assert_eq!(download.wait().unwrap_err().code(), UrlErrorCode::Cancelled);
+            receiver.recv().unwrap().expect("nginx sends strong tags")
+        };
+        let file = server.directory.join("www/3m.bin");
+        let (before, data) = (fs::read(&file).unwrap(), stopped());
+        let (saved, response) = session.download_resume_from(data).wait().unwrap();
+        assert_eq!(response.status_code(), Some(206));
+        assert!(response.expected_content_length().unwrap() <= 2_700_000);
+        assert!(fs::read(saved.path()).unwrap() == before);
+
+        let data = stopped();
+        let after = before.iter().map(|byte| byte ^ 1).chain([7]).collect::<Vec<_>>();
+        fs::write(&file, &after).unwrap();
+        let download = session.download_resume_from(data);
+        let task = download.task();
+        let (saved, response) = download.wait().unwrap();
+        assert_eq!(response.status_code(), Some(200));
+        assert_eq!(task.resume_failure(), Some(ResumeFailure::ValidatorChanged));
+        assert!(fs::read(saved.path()).unwrap() == after);
+        fs::write(&file, &before).unwrap();
     }
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use urlsession::{Configuration, UrlSession};
+use urlsession::{Configuration, DownloadTask, TaskDelegate, UrlErrorCode, UrlSession};
 use urlsession_testkit::TestAuthority;
 
 pub(crate) struct Server {
@@ -87,4 +88,54 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn session() -> UrlSession {
     let anchors = vec![TestAuthority::new().der()];
     UrlSession::new(Configuration { additional_trust_anchors: anchors, ..Configuration::ephemeral() })
+}
+
+/// Downloads half of a file, is interrupted, and downloads the rest: the file is whole, and nothing came twice.
+pub(crate) fn goes_on_where_it_was_cut(url: &str, pattern: &[u8]) {
+    /// Cancels the task once half of the file is here, and notes where another goes on.
+    struct Cut(Arc<AtomicU64>, bool);
+
+    impl TaskDelegate for Cut {
+        fn did_write_data(&self, task: &DownloadTask, _: u64, total: u64, _: Option<u64>) {
+            if self.1 && total >= 1_500_000 {
+                task.cancel();
+            }
+        }
+
+        fn did_resume_at_offset(&self, _: &DownloadTask, offset: u64, _: Option<u64>) {
+            self.0.store(offset, Ordering::SeqCst);
+        }
+    }
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let load = |cuts| {
+        let resumed_at = Arc::new(AtomicU64::new(0));
+        let load = session().download(url).to(&path).delegate(Cut(resumed_at.clone(), cuts));
+        let task = load.task();
+        let result = load.wait();
+        let received: u64 = task
+            .metrics()
+            .unwrap()
+            .transaction_metrics
+            .iter()
+            .map(|one| one.count_of_response_body_bytes_after_decoding)
+            .sum();
+        (result, resumed_at.load(Ordering::SeqCst), received)
+    };
+    let (cut, ..) = load(true);
+    assert_eq!(cut.unwrap_err().code(), UrlErrorCode::Cancelled);
+    assert!(!path.exists());
+    let (rest, resumed_at, received) = load(false);
+    rest.unwrap();
+    assert!(resumed_at >= 1_000_000, "it went on at {resumed_at}");
+    assert_eq!(received, pattern.len() as u64 - resumed_at);
+    assert!(fs::read(&path).unwrap() == pattern);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+/// Lets a file have changed long ago: what is newer than a second has no strong validator (RFC 9110 §8.8.2.2).
+pub(crate) fn age(file: &Path) {
+    let an_hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    fs::File::options().write(true).open(file).unwrap().set_modified(an_hour_ago).unwrap();
 }

@@ -69,14 +69,18 @@ impl<N> Auth<N> {
 
 impl<N: Layer> Layer for Auth<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        match &self.proxy {
-            None => self.server.load(attempt, &self.next).await,
-            Some(proxy) => {
-                // In a box of its own: loads without proxies do not carry it.
-                let next = Behind { proxy, next: &self.next };
-                Box::pin(self.server.load(attempt, &next)).await
-            }
+        if let Some(proxy) = &self.proxy {
+            // In a box of its own: loads without proxies do not carry it.
+            let next = Behind { proxy, next: &self.next };
+            return Box::pin(self.server.load(attempt, &next)).await;
         }
+        // As `Desk::load`, whose future in this one would be a layer more in every load.
+        let (kept, preemption) = self.server.begin(attempt);
+        let response = self.next.load(attempt).await?;
+        if self.server.is_content(preemption.as_deref(), &response) {
+            return Ok(response);
+        }
+        Box::pin(self.server.judge(attempt, &self.next, response, preemption, kept)).await
     }
 }
 
@@ -148,14 +152,24 @@ impl Visit<'_> {
 
 impl Desk {
     async fn load<N: Layer>(&self, attempt: &mut Attempt<'_>, next: &N) -> Result<Response> {
-        let kept = attempt.added.len();
-        let preemption = if self.known.is_empty() { None } else { self.preempt(attempt) };
+        let (kept, preemption) = self.begin(attempt);
         let response = next.load(attempt).await?;
-        if preemption.is_none() && response.head.status_code() != Some(self.status()) {
+        if self.is_content(preemption.as_deref(), &response) {
             return Ok(response);
         }
         // In a box of its own: other loads do not carry it.
         Box::pin(self.judge(attempt, next, response, preemption, kept)).await
+    }
+
+    /// How many fields were added above, and what is added here before anybody asks.
+    fn begin(&self, attempt: &mut Attempt<'_>) -> (usize, Option<Box<Preemption>>) {
+        let kept = attempt.added.len();
+        (kept, if self.known.is_empty() { None } else { self.preempt(attempt) })
+    }
+
+    /// Does the response neither ask nor answer anything that is of interest here?
+    fn is_content(&self, preemption: Option<&Preemption>, response: &Response) -> bool {
+        preemption.is_none() && response.head.status_code() != Some(self.status())
     }
 
     fn status(&self) -> u16 {

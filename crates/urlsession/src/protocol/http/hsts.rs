@@ -36,6 +36,11 @@ impl<N: Layer> Layer for Hsts<N> {
 
 /// What the host wants for the future: told over TLS that was good by itself, in this very response.
 fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
+    // Only the first field counts.
+    let fields = &response.head.http_head()?.fields;
+    if !has(fields, &STRICT_TRANSPORT_SECURITY) {
+        return None;
+    }
     // A proxy may be spoken to over TLS about what is not.
     let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
     let stamps = attempt.stamps();
@@ -43,11 +48,6 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
     let is_safe = is_https && facts.secure.is_some() && !facts.is_loosened;
     let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
     if !is_safe || is_kept {
-        return None;
-    }
-    // Only the first field counts.
-    let fields = &response.head.http_head()?.fields;
-    if !has(fields, &STRICT_TRANSPORT_SECURITY) {
         return None;
     }
     hsts::parse(fields.get(STRICT_TRANSPORT_SECURITY)?.as_bytes())

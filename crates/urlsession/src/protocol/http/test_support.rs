@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
 use crate::load::{
-    Ask, Attempt, Body, BoxFuture, Challenger, Layer, Log, Meter, Priority, Response, UrlProtocolTask,
+    Ask, Attempt, Body, BoxFuture, Challenger, Layer, Log, Meter, Priority, Response, UploadPoint, Uploading,
+    UrlProtocolTask,
 };
 use crate::message::{
     AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
@@ -140,6 +141,12 @@ impl Ask for Yes {
     fn wants_will_cache(&self) -> bool {
         false
     }
+
+    fn upload(&self) -> Option<Uploading> {
+        None
+    }
+
+    fn upload_stands(&self, _: Option<UploadPoint>) {}
 
     fn priority(&self) -> f32 {
         0.5

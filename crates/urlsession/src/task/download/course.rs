@@ -220,6 +220,12 @@ impl<'a> Course<'a> {
 
     /// A response that holds everything, or that is not about ranges at all.
     async fn take_whole(&mut self, head: &UrlResponse) -> Result<Next> {
+        if let (Some(destination), Some(status)) = (&self.destination, head.status_code())
+            && destination.refuses(status)
+        {
+            let detail = format!("the server answered {status}, which is not to be the file");
+            return Err(UrlError::new(code_of(status), Phase::Head, detail));
+        }
         let clock = &self.core.roster.config.environment.clock;
         let wall = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         let facts = self.request.as_ref().and_then(|request| Facts::of(request, head, wall));
@@ -274,8 +280,10 @@ impl<'a> Course<'a> {
         let bytes = &self.core.bytes;
         bytes.received.store(at, Relaxed);
         bytes.to_receive.store(complete.unwrap_or(UNKNOWN), Relaxed);
-        bytes.written.store(at, Relaxed);
-        bytes.written_report.begin_from(at);
+        // Where it simply goes on, what was written may still be to be told.
+        if bytes.written.swap(at, Relaxed) != at {
+            bytes.written_report.begin_from(at);
+        }
         if !std::mem::take(&mut self.owes_word) {
             return;
         }
@@ -327,14 +335,17 @@ fn failure(reason: Reason) -> ResumeFailure {
 /// An error status is no error of a load, but this one is no answer to what was asked: the file is not to become it.
 fn refused(head: &UrlResponse, failure: ResumeFailure) -> UrlError {
     let status = head.status_code().unwrap_or(0);
-    let code = match status {
+    let detail = format!("the server answered {status} to the rest of the download; what is here is kept");
+    UrlError::new(code_of(status), Phase::Head, detail).with_resume_failure(failure)
+}
+
+fn code_of(status: u16) -> UrlErrorCode {
+    match status {
         401 => UrlErrorCode::UserAuthenticationRequired,
         403 => UrlErrorCode::NoPermissionsToReadFile,
         404 | 410 => UrlErrorCode::FileDoesNotExist,
         _ => UrlErrorCode::BadServerResponse,
-    };
-    let detail = format!("the server answered {status} to the rest of the download; what is here is kept");
-    UrlError::new(code, Phase::Head, detail).with_resume_failure(failure)
+    }
 }
 
 fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> {

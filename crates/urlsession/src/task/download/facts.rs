@@ -320,6 +320,33 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_any_content_are_read_or_refused() {
+        let whole = noted().seal().open(ResumeKind::Download, VERSION).unwrap();
+        let lengths: usize = whole.iter().map(|(_, value)| value.len() + 1).sum();
+        for at in 0..lengths {
+            for with in [0, 1, 0x7f, 0x80, 0xff, b'\n'] {
+                let (mut altered, mut left) = (ResumeFields::default(), at);
+                for (number, value) in whole.iter() {
+                    let (mut number, mut value) = (number, value.to_vec());
+                    if left < value.len() {
+                        value[left] = with;
+                    } else if left == value.len() {
+                        number = with;
+                    }
+                    left = left.checked_sub(value.len() + 1).unwrap_or(usize::MAX);
+                    altered.push(number, &value);
+                }
+                // Whatever is read can be written, and resumed only as what it may be.
+                if let Ok(read) = Noted::open(&ResumeData::seal(ResumeKind::Download, VERSION, &altered)) {
+                    assert!(is_resumable(&read.facts.request) && !read.facts.validators.is_empty());
+                    read.seal();
+                    assert!(crate::task::download::partial::reopen(&read).is_err());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_length_beside_a_transfer_coding_is_not_believed() {
         let fields = [("ETag", "\"a\""), ("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
         let url = "https://example.com/b".parse().unwrap();

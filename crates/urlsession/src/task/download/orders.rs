@@ -119,6 +119,11 @@ impl DownloadTask {
         self.core().order(|orders| orders.checks.expected = digest)
     }
 
+    /// Is the file checked against the server's own digests?
+    pub fn checks_repr_digest(&self) -> bool {
+        self.core().live().orders.as_ref().is_some_and(|orders| orders.checks.of_response)
+    }
+
     /// Asks the server for a digest of what it sends (`Want-Repr-Digest`, RFC 9530) and checks the file against every
     /// SHA-256 and SHA-512 digest that it gives, as [`set_expected_digest`](Self::set_expected_digest) does; `false` by
     /// default. A server that gives none passes. The answer is asked for uncoded; one that is coded all the same and

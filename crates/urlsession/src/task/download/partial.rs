@@ -28,9 +28,11 @@ pub(super) struct Names {
 impl Names {
     /// `None` if the destination cannot be resumed at.
     pub(super) fn of(destination: &DownloadDestination, url: &Url) -> Option<Self> {
-        if !destination.resumes() {
-            return None;
-        }
+        if destination.resumes() { Self::beside(destination, url) } else { None }
+    }
+
+    /// Also for a destination that is not resumed at.
+    pub(super) fn beside(destination: &DownloadDestination, url: &Url) -> Option<Self> {
         // A process may change its folder meanwhile.
         let path = std::path::absolute(destination.path()).ok()?;
         let (folder, name) = match destination.is_folder() {

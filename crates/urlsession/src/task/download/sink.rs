@@ -326,7 +326,9 @@ impl Sink {
         let noted = self.noted(checks, true).ok()??;
         let data = noted.seal();
         if let Some(names) = &self.names {
-            self.is_known |= names.write(&noted.seal_note()).is_ok();
+            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
+            let _ = names.write(&noted.seal_note());
+            self.is_known = true;
         }
         let path = self.path.take();
         match self.is_known {
@@ -370,9 +372,14 @@ impl Sink {
 
 impl Drop for Sink {
     fn drop(&mut self) {
-        if self.is_known && self.facts.is_some() {
-            Left::keep(self.path.take());
+        let path = self.path.take();
+        match self.is_known && self.facts.is_some() {
+            true => Left::keep(path),
+            false => drop(path),
         }
+        // Only then may others have it. A child of this process that was just born has the file open, too: to close it
+        // would not always be enough.
+        let _ = self.file.unlock();
     }
 }
 
@@ -389,7 +396,7 @@ pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -
 
 /// Removes what an earlier download left at a destination that has been reached another way.
 pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
-    if let Some(names) = url.and_then(|url| Names::of(destination, url)) {
+    if let Some(names) = url.and_then(|url| Names::beside(destination, url)) {
         names.remove();
     }
 }
@@ -426,6 +433,7 @@ mod tests {
     use http::Version;
 
     use super::*;
+    use crate::env::{Clock, SystemClock};
     use crate::message::HttpUrlResponse;
 
     const MIB: usize = 1024 * 1024;
@@ -452,7 +460,7 @@ mod tests {
     fn notes_come_with_bytes_and_with_time_and_not_with_each_write() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let start = crate::env::Clock::now(&crate::env::SystemClock);
+        let start = SystemClock.now();
         let (mut sink, checks) = (sink(&destination, start), Checks::default());
         let mut write = |bytes: usize, after: Duration| {
             sink.write(&[vec![7; bytes].into()]).unwrap();
@@ -475,7 +483,7 @@ mod tests {
     fn a_sink_that_is_dropped_leaves_what_is_noted_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let now = crate::env::Clock::now(&crate::env::SystemClock);
+        let now = SystemClock.now();
         let count = || std::fs::read_dir(folder.path()).unwrap().count();
         let mut first = sink(&destination, now);
         first.write(&[vec![7; 1000].into()]).unwrap();
@@ -501,7 +509,7 @@ mod tests {
     fn what_overlaps_is_written_over_and_what_lies_beyond_is_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
-        let now = crate::env::Clock::now(&crate::env::SystemClock);
+        let now = SystemClock.now();
         let mut sink = sink(&destination, now);
         sink.write(&[Bytes::from_static(b"0123456789")]).unwrap();
         let left = sink.leave(&Checks::default(), true).unwrap();

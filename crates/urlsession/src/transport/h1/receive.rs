@@ -85,12 +85,16 @@ impl Connection {
     /// The next bytes of the body.
     pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         // Pending or broken, the request's rest must not keep the response from being read.
-        if let Poll::Ready(Err(error)) = self.poll_send_rest(cx) {
+        let sending = self.poll_send_rest(cx);
+        if let Poll::Ready(Err(error)) = sending {
             return Poll::Ready(Some(Err(error)));
         }
         loop {
             if self.decoder.is_finished() {
-                return Poll::Ready(None);
+                return match sending {
+                    Poll::Pending if self.must_send => Poll::Pending,
+                    _ => Poll::Ready(None),
+                };
             }
             if !self.input.is_empty() {
                 let step = self.decoder.decode(&self.input).map_err(body_error)?;

@@ -27,12 +27,13 @@ impl Connection {
                 match self.poll_next_chunk(cx)? {
                     Poll::Ready(true) => continue,
                     Poll::Ready(false) => break,
+                    // What there is need not wait for what is still being made.
                     Poll::Pending => {
-                        // What a body that takes its time has given so far does not wait for the rest.
-                        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_flush(cx) {
-                            self.write_error = Some(error);
+                        match Pin::new(&mut self.stream).poll_flush(cx) {
+                            Poll::Ready(Err(error)) => self.write_error = Some(error),
+                            _ => return Poll::Pending,
                         }
-                        return Poll::Pending;
+                        break;
                     }
                 }
             }

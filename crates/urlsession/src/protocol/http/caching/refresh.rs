@@ -6,7 +6,8 @@ use super::plan::Wish;
 use super::{Caching, discard, either};
 use crate::env::{Place, Timer};
 use crate::load::{
-    Ask, Attempt, BoxFuture, Challenger, Layer, Log, Meter, Priority, UrlProtocolTask, WhyAsked,
+    Ask, Attempt, BoxFuture, Challenger, Layer, Log, Meter, Priority, UploadPoint, Uploading,
+    UrlProtocolTask, WhyAsked,
 };
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
@@ -85,6 +86,12 @@ impl Ask for Nobody {
     fn challenger(&self) -> Option<Arc<dyn Challenger>> {
         None
     }
+
+    fn upload(&self) -> Option<Uploading> {
+        None
+    }
+
+    fn upload_stands(&self, _: Option<UploadPoint>) {}
 
     fn priority(&self) -> f32 {
         0.5

@@ -3,10 +3,10 @@
 use urlsession::{ProxyDictionary, Url, UrlCredential, UrlCredentialPersistence};
 
 use super::failure::Failure;
-use crate::args::GetArgs;
+use crate::args::LoadArgs;
 
 /// The proxy of both schemes; `None` if there is none.
-pub(super) fn dictionary(args: &GetArgs) -> Result<Option<ProxyDictionary>, Failure> {
+pub(super) fn dictionary(args: &LoadArgs) -> Result<Option<ProxyDictionary>, Failure> {
     let Some(url) = url(args)? else { return Ok(None) };
     let host = url.host_str().unwrap_or_default();
     // The port of the scheme itself is not in the URL.
@@ -27,7 +27,7 @@ pub(super) fn dictionary(args: &GetArgs) -> Result<Option<ProxyDictionary>, Fail
 }
 
 /// Who to log in as.
-pub(super) fn credential(args: &GetArgs) -> Option<UrlCredential> {
+pub(super) fn credential(args: &LoadArgs) -> Option<UrlCredential> {
     let of =
         |user: &str, password: &str| UrlCredential::new(user, password, UrlCredentialPersistence::ForSession);
     if let Some(user) = &args.proxy_user {
@@ -40,7 +40,7 @@ pub(super) fn credential(args: &GetArgs) -> Option<UrlCredential> {
     Some(of(&decoded(user), &decoded(url.password().unwrap_or_default())))
 }
 
-fn url(args: &GetArgs) -> Result<Option<Url>, Failure> {
+fn url(args: &LoadArgs) -> Result<Option<Url>, Failure> {
     let Some(text) = args.proxy.as_deref().map(str::trim).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -55,6 +55,6 @@ fn url(args: &GetArgs) -> Result<Option<Url>, Failure> {
 }
 
 /// Was the port of the scheme itself written out?
-fn has_port_80(args: &GetArgs) -> bool {
+fn has_port_80(args: &LoadArgs) -> bool {
     args.proxy.as_deref().is_some_and(|text| text.trim().trim_end_matches('/').ends_with(":80"))
 }

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use urlsession::UrlError;
 
 use super::tell;
-use crate::args::GetArgs;
+use crate::args::LoadArgs;
 
 /// Why there is no body, or no whole one.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The command line cannot be meant.
     Usage(String),
     /// The load failed.
@@ -22,7 +22,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Says why, unless it is told otherwise, and gives the exit code.
-    pub(super) fn tell(&self, args: &GetArgs) -> ExitCode {
+    pub(super) fn tell(&self, args: &LoadArgs) -> ExitCode {
         // With --json the one object on standard error has it.
         let speaks = !args.silent && !args.json;
         match self {

@@ -4,15 +4,14 @@ use std::fs;
 
 use urlsession::{AppTransportSecurity, Configuration, HttpVersions, IntoUrlRequest, UrlRequest};
 
-use super::body;
 use super::failure::Failure;
 use super::header::{self, Header};
 use super::login;
 use super::proxy;
-use crate::args::GetArgs;
+use crate::args::LoadArgs;
 
 /// What the session is to do.
-pub(super) fn configuration(args: &GetArgs) -> Result<Configuration, Failure> {
+pub(super) fn configuration(args: &LoadArgs) -> Result<Configuration, Failure> {
     let mut configuration = Configuration::ephemeral();
     if let Some(limit) = args.max_time.filter(|limit| !limit.is_zero()) {
         configuration.timeout_interval_for_resource = limit;
@@ -33,26 +32,22 @@ pub(super) fn configuration(args: &GetArgs) -> Result<Configuration, Failure> {
     Ok(configuration)
 }
 
-/// What is to be loaded.
-pub(super) fn request(args: &GetArgs) -> Result<UrlRequest, Failure> {
+/// What is to be loaded. `fill` gives it its body, and says by which method such a request is made.
+pub(crate) fn request(
+    args: &LoadArgs,
+    url: &str,
+    fill: impl FnOnce(&mut UrlRequest) -> Result<&'static str, Failure>,
+) -> Result<UrlRequest, Failure> {
     // Before the URL is looked at: a header that cannot be sent is the command line's fault, not the load's.
     let headers = args.header.iter().map(|text| Header::parse(text)).collect::<Result<Vec<_>, _>>()?;
-    let mut request = with_scheme(&args.url).into_url_request()?;
-    let body = body::body(&args.data)?;
-    let method = match (&args.request, args.head, body.is_some()) {
-        (Some(method), _, _) => method,
-        (None, true, _) => "HEAD",
-        (None, false, true) => "POST",
-        (None, false, false) => "GET",
-    };
+    let mut request = with_scheme(url).into_url_request()?;
+    let usual = fill(&mut request)?;
+    let method = args.request.as_deref().unwrap_or(usual);
     request
         .set_http_method(method)
         .map_err(|_| Failure::Usage(format!("the method {method:?} is not a token (RFC 9110 §9.1)")))?;
     if let Some(user) = args.user.as_ref().filter(|_| login::when_asked(args).is_none()) {
         header::set(&mut request, "Authorization", &basic(user))?;
-    }
-    if let Some(body) = body {
-        request.set_http_body(body);
     }
     for header in headers {
         header.apply(&mut request)?;

@@ -5,7 +5,7 @@ use urlsession::{
     UrlCredentialPersistence,
 };
 
-use crate::args::GetArgs;
+use crate::args::LoadArgs;
 
 /// A credential, and by which scheme it may be used.
 pub(super) struct Login {
@@ -16,7 +16,7 @@ pub(super) struct Login {
 }
 
 /// The login for a server that asks; `None` if there is none, or if it is sent unasked.
-pub(super) fn when_asked(args: &GetArgs) -> Option<Login> {
+pub(super) fn when_asked(args: &LoadArgs) -> Option<Login> {
     let method = match () {
         () if args.digest => Some(AuthenticationMethod::HttpDigest),
         () if args.ntlm => Some(AuthenticationMethod::Ntlm),

@@ -1,10 +1,11 @@
 //! The delegate of the load: decides redirects, logs in, and shows heads as they come.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, HttpUrlResponse, Task, TaskDelegate, UrlAuthenticationChallenge,
-    UrlRequest, UrlResponse,
+    Answer, AuthChallengeDisposition, DownloadTask, HttpUrlResponse, Task, TaskDelegate,
+    UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
 
 use super::login::{self, Login};
@@ -12,7 +13,7 @@ use super::tell;
 use crate::show;
 
 /// See the module.
-pub(super) struct Watch {
+pub(crate) struct Watch {
     pub(super) seen: Seen,
     pub(super) follows: bool,
     pub(super) is_verbose: bool,
@@ -22,11 +23,22 @@ pub(super) struct Watch {
 
 /// The responses before the final one: informational ones and redirects, in order.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Vec<UrlResponse>>>);
+pub(crate) struct Seen(Arc<Noticed>);
+
+#[derive(Default)]
+struct Noticed {
+    heads: Mutex<Vec<UrlResponse>>,
+    resumed_at: AtomicU64,
+}
 
 impl Seen {
-    pub(super) fn heads(&self) -> Vec<UrlResponse> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn heads(&self) -> Vec<UrlResponse> {
+        self.0.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How much of a download was here before, in bytes.
+    pub(crate) fn resumed_at(&self) -> u64 {
+        self.0.resumed_at.load(Relaxed)
     }
 }
 
@@ -36,7 +48,7 @@ impl Watch {
         if self.is_verbose {
             tell(&show::response_head(&response, "< "));
         }
-        self.seen.0.lock().unwrap_or_else(PoisonError::into_inner).push(response);
+        self.seen.0.heads.lock().unwrap_or_else(PoisonError::into_inner).push(response);
     }
 }
 
@@ -73,5 +85,15 @@ impl TaskDelegate for Watch {
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {
         self.note(response);
+    }
+
+    fn did_resume_at_offset(&self, task: &DownloadTask, offset: u64, _: Option<u64>) {
+        self.seen.0.resumed_at.store(offset, Relaxed);
+        if self.is_verbose {
+            match task.resume_failure() {
+                None => tell(&format!("* going on after {offset} bytes\n")),
+                Some(why) => tell(&format!("* beginning anew: {why:?}\n")),
+            }
+        }
     }
 }

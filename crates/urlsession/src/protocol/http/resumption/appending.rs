@@ -1,0 +1,150 @@
+//! The requests to the upload's own URL: how much the server has, more of it, and that it is given up.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http::Method;
+use urlsession_proto::resumable_upload::{Next, UploadFields, next};
+
+use super::super::discard::discard;
+use super::failures::{elsewhere, exhausted};
+use super::requests::{about, location, part};
+use super::{Outcome, Upload};
+use crate::env::Timer;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Layer, Response};
+use crate::message::{HttpBody, UrlRequest};
+
+impl<N: Layer> Upload<'_, '_, N> {
+    /// How much does the server have (§4.3)?
+    pub(super) async fn ask(&mut self) -> Result<(Next, Option<Box<Response>>)> {
+        let Some(url) = self.listening.state().url.clone() else { return Err(elsewhere()) };
+        self.listening.begin_empty();
+        let (dialect, length) = {
+            let state = self.listening.state();
+            (state.dialect, state.length)
+        };
+        let request = Arc::new(about(self.target, &url, Method::HEAD));
+        match self.send(request, dialect.asking()).await? {
+            Outcome::Response(response, reply) => {
+                let next = next::after_head(length, self.reach(), Some(&reply));
+                if reply.status.is_success() && !matches!(next, Next::Stop(_) | Next::Delete(_)) {
+                    self.listening.note(&reply.fields, None);
+                }
+                Ok((next, Some(response)))
+            }
+            Outcome::Lost(error) => {
+                self.why = Some(error);
+                Ok((next::after_head(length, self.reach(), None), None))
+            }
+            Outcome::Aborted(abort) => Ok((self.aborted(abort), None)),
+        }
+    }
+
+    /// How far the body can be sent from, where its length does not say.
+    pub(super) fn reach(&self) -> Option<u64> {
+        (!self.is_rewindable).then_some(self.best.max(self.listening.state().told))
+    }
+
+    /// Sends what comes at `at` (§4.4). The last is how many bytes that was.
+    pub(super) async fn append(&mut self, at: u64) -> Result<(Next, Option<Box<Response>>, u64)> {
+        let Some(url) = self.listening.state().url.clone() else { return Err(elsewhere()) };
+        let (dialect, length, limits) = {
+            let state = self.listening.state();
+            (state.dialect, state.length, state.limits)
+        };
+        let piece = match limits.part(at, length) {
+            Ok(piece) => piece,
+            // §4.5: what has become impossible is given up, and the server told.
+            Err(stop) => return Ok((Next::Delete(stop), None, 0)),
+        };
+        let body = part(self.target.body(), self.base, at, piece);
+        let Some(body) = body else { return Err(exhausted(at)) };
+        let mut request = about(self.target, &url, Method::PATCH);
+        set_body(&mut request, body);
+        self.listening.begin(false, at, piece);
+        let fields = dialect.append(at, piece.is_last, length);
+        let sent = piece.length.unwrap_or_default();
+        let (next, response) = match self.send(Arc::new(request), fields).await? {
+            Outcome::Response(response, reply) => {
+                if reply.status.is_success() {
+                    self.listening.note(&reply.fields, None);
+                    if reply.fields.offset.is_none()
+                        && reply.fields.is_complete != Some(true)
+                        && !piece.is_last
+                    {
+                        self.listening.has(at + sent);
+                    }
+                } else if let Some(limits) = reply.fields.limits {
+                    let fields = UploadFields { limits: Some(limits), ..UploadFields::default() };
+                    self.listening.note(&fields, None);
+                }
+                (next::after_append(dialect, piece.is_last, Some(&reply)), Some(response))
+            }
+            Outcome::Lost(error) => {
+                self.why = Some(error);
+                (next::after_append(dialect, piece.is_last, None), None)
+            }
+            Outcome::Aborted(abort) => (self.aborted(abort), None),
+        };
+        Ok((next, response, sent))
+    }
+
+    /// Tells the server that the upload is given up. Nobody waits long for the answer, or wants it.
+    pub(super) async fn delete(&mut self) {
+        let (url, dialect) = {
+            let state = self.listening.state();
+            (state.url.clone(), state.dialect)
+        };
+        self.listening.forget();
+        let Some(url) = url else { return };
+        self.listening.begin_empty();
+        let request = Arc::new(about(self.target, &url, Method::DELETE));
+        let (clock, place) = (self.attempt.clock, self.attempt.place);
+        let mut limit = pin!(Timer::at(clock, place, clock.now() + DELETE_TIME));
+        let mut sending = pin!(async {
+            if let Ok(Outcome::Response(response, _)) = self.send(request, dialect.asking()).await {
+                discard(response.body, self.attempt).await;
+            }
+        });
+        poll_fn(|cx| match sending.as_mut().poll(cx) {
+            Poll::Pending => limit.as_mut().poll(cx),
+            ready => ready,
+        })
+        .await;
+    }
+
+    /// 307 and 308 of the upload's own URL (§4.3, §4.4).
+    pub(super) fn follow(&mut self, response: Option<&Response>) -> Result<()> {
+        let known = self.listening.state().url.clone();
+        let head = response.and_then(|response| response.head.http_head());
+        let to = known.zip(head).and_then(|(known, head)| location(&known, &head.fields));
+        self.moves += 1;
+        match to {
+            Some(to) if self.moves <= MOST_MOVES => {
+                self.listening.move_to(to);
+                if self.listening.state().is_foreign { Err(elsewhere()) } else { Ok(()) }
+            }
+            _ => {
+                let detail = "the upload has moved to nowhere, or too often";
+                Err(UrlError::new(UrlErrorCode::HttpTooManyRedirects, Phase::Redirect, detail))
+            }
+        }
+    }
+}
+
+fn set_body(request: &mut UrlRequest, body: HttpBody) {
+    match body {
+        HttpBody::None => request.remove_http_body(),
+        HttpBody::Data(data) => request.set_http_body(data),
+        HttpBody::Stream(stream) => request.set_http_body_stream(stream),
+    }
+}
+
+/// How long a server has to take notice that an upload is given up.
+const DELETE_TIME: Duration = Duration::from_secs(5);
+
+const MOST_MOVES: usize = 16;

@@ -1,0 +1,115 @@
+//! The requests of an upload: what each is made of, and where parts of the body come from.
+
+use http::{HeaderMap, Method, header};
+use url::Url;
+use urlsession_proto::resumable_upload::Part;
+
+use crate::message::{BodyStream, HttpBody, UrlRequest};
+
+/// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
+/// not sent, nor those that make a request conditional; credentials go to its origin only.
+pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlRequest {
+    let mut request = target.clone();
+    request.set_url(Some(url.clone()));
+    request.set_method(method);
+    request.remove_http_body();
+    let is_foreign = target.url().is_none_or(|target| !is_same_place(target, url));
+    let unfit = |name: &str| {
+        let is_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+        let is_condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("if-"));
+        let is_one = |known: &&str| known.eq_ignore_ascii_case(name);
+        is_content || is_condition || UNFIT.iter().any(is_one) || is_foreign && SECRET.iter().any(is_one)
+    };
+    let names = request.all_http_header_fields().iter().map(|(name, _)| name.to_owned());
+    for name in names.filter(|name| unfit(name)).collect::<Vec<_>>() {
+        request.header_fields_mut().remove(&name);
+    }
+    request
+}
+
+/// Does the request create an upload at all? `GET` and `HEAD` carry no content, and an application that speaks of uploads
+/// itself is left to it.
+pub(super) fn may_create(request: &UrlRequest) -> bool {
+    let fields = request.all_http_header_fields();
+    !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
+        && !request.body().is_empty()
+        && !has_trailers(request.body())
+        && !OWN.iter().any(|name| fields.contains(name))
+}
+
+/// The length of the body, if it is known: a stream's may be announced by `Content-Length` (Apple: *httpBodyStream*).
+pub(super) fn length(request: &UrlRequest) -> Option<u64> {
+    request.body().length().or_else(|| request.value("content-length")?.trim().parse().ok())
+}
+
+/// Trailers speak of a whole body, and a part has none.
+fn has_trailers(body: &HttpBody) -> bool {
+    matches!(body, HttpBody::Stream(stream) if stream.trailers().is_some())
+}
+
+/// Can any part of the body be sent again?
+pub(super) fn is_rewindable(body: &HttpBody) -> bool {
+    match body {
+        HttpBody::None | HttpBody::Data(_) => true,
+        HttpBody::Stream(stream) => stream.is_repeatable(),
+    }
+}
+
+/// A part of the body, which begins at `base` of the whole; `None` if it cannot be had.
+pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<HttpBody> {
+    let start = at.checked_sub(base)?;
+    if part.length == Some(0) {
+        return Some(HttpBody::None);
+    }
+    match body {
+        HttpBody::None => None,
+        HttpBody::Data(data) => {
+            let start = usize::try_from(start).ok()?;
+            let end = start.checked_add(usize::try_from(part.length?).ok()?)?;
+            (end <= data.len()).then(|| HttpBody::Data(data.slice(start..end)))
+        }
+        HttpBody::Stream(stream) if stream.is_repeatable() => {
+            Some(HttpBody::Stream(stream.part(start, part.length?)?))
+        }
+        // Nothing was sent of it yet.
+        HttpBody::Stream(stream) if at == base && part.is_last && !stream.is_spent() => Some(body.clone()),
+        // Whoever sends it asks for it from there on.
+        HttpBody::Stream(_) => {
+            let rest = BodyStream::of_delegate();
+            Some(HttpBody::Stream(match part.length {
+                Some(length) => rest.with_length(length),
+                None => rest,
+            }))
+        }
+    }
+}
+
+/// Is it the same origin, or the same host by TLS, to which it may have asked to be spoken (RFC 6797 §8.3)?
+pub(super) fn is_same_place(target: &Url, url: &Url) -> bool {
+    let ports = (target.port_or_known_default(), url.port_or_known_default());
+    let is_upgraded = (target.scheme(), url.scheme()) == ("http", "https")
+        && target.host() == url.host()
+        && (ports.0 == ports.1 || ports == (Some(80), Some(443)));
+    is_upgraded || target.origin() == url.origin()
+}
+
+/// The URL in `Location`, if it is one of HTTP.
+pub(super) fn location(base: &Url, fields: &HeaderMap) -> Option<Url> {
+    let text = fields.get(header::LOCATION)?.to_str().ok()?;
+    base.join(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// Fields that belong to one message, beside those of content and conditions.
+const UNFIT: [&str; 4] = ["expect", "range", "transfer-encoding", "trailer"];
+
+/// Fields that say who one is.
+const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "host"];
+
+/// Fields of applications that do it themselves.
+const OWN: [&str; 5] = [
+    "upload-complete",
+    "upload-incomplete",
+    "upload-offset",
+    "upload-draft-interop-version",
+    "tus-resumable",
+];
