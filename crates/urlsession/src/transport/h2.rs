@@ -391,7 +391,8 @@ impl Sending {
 fn window(facts: &Facts) -> u32 {
     let handshake = facts.secure.map_or(Duration::ZERO, |(start, end)| end.saturating_duration_since(start));
     let filled = handshake.as_micros().saturating_mul(BYTES_A_MICROSECOND);
-    u32::try_from(filled).unwrap_or(u32::MAX).clamp(SHORT_PATH_WINDOW, LONG_PATH_WINDOW)
+    let window = u32::try_from(filled).unwrap_or(u32::MAX).clamp(SHORT_PATH_WINDOW, LONG_PATH_WINDOW);
+    window / FRAME_SIZE * FRAME_SIZE
 }
 
 /// What a long path is taken to carry.

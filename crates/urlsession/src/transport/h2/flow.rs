@@ -30,6 +30,16 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    fn open_window(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        if taken > 0 && !self.body.is_end_stream() {
+            // It fails only if the stream is closed, which polling reports.
+            let _ = self.body.flow_control().release_capacity(taken);
+        }
+    }
+}
+
 impl Flow for Incoming {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.urgent.tell_changes();
@@ -40,21 +50,21 @@ impl Flow for Incoming {
             return Poll::Ready(Some(Err(error)));
         }
         // Whoever asks for more has done with what came before.
-        if self.taken > 0 {
-            let taken = std::mem::take(&mut self.taken);
-            if !self.body.is_end_stream() {
-                // It fails only if the stream is closed, which polling reports.
-                let _ = self.body.flow_control().release_capacity(taken);
-            }
+        if self.taken >= GRANT {
+            self.open_window();
         }
         loop {
-            match ready!(self.body.poll_data(cx)) {
+            let Poll::Ready(data) = self.body.poll_data(cx) else {
+                self.open_window();
+                return Poll::Pending;
+            };
+            match data {
                 Some(Ok(chunk)) => {
                     self.wire_bytes += (chunk.len() + FRAME_HEAD) as u64;
                     if chunk.is_empty() {
                         continue;
                     }
-                    self.taken = chunk.len();
+                    self.taken += chunk.len();
                     return Poll::Ready(Some(Ok(chunk)));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
@@ -86,6 +96,9 @@ impl Flow for Incoming {
 
     fn finish(self: Box<Self>) {}
 }
+
+/// The window of a slow reader opens in steps of this, so that the server does not fill it with small frames.
+const GRANT: usize = 256 * 1024;
 
 /// RFC 9113 §4.1.
 const FRAME_HEAD: usize = 9;
