@@ -1,6 +1,5 @@
 //! Stop: an upload whose connection breaks, and one whose process is killed: both go on where the server has them.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -74,12 +73,8 @@ fn is_recorded(folder: &Path) -> bool {
     let mut paths = entries.map(|entry| entry.path());
     paths.any(|path| match path.is_dir() {
         true => is_recorded(&path),
-        false => path.file_name().is_some_and(|name| !hidden(name)),
+        false => path.extension().is_some_and(|kind| kind == "upload"),
     })
-}
-
-fn hidden(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(b".")
 }
 
 fn has_all(page: &mut Page, server: &UploadServer) -> Outcome {

@@ -146,8 +146,7 @@ fn killed_and_repeated(options: &[&str]) -> Vec<String> {
     assert!(origin.wait_for(|journal| journal.heads.iter().any(|head| head.body_len >= 100_000), PATIENCE));
     let is_expected = options.is_empty();
     let records = || fs::read_dir(data.join("urlsession/urlsession/uploads")).into_iter().flatten();
-    // What is still being written begins with a dot.
-    let is_whole = |name: &OsStr| !name.as_encoded_bytes().starts_with(b".");
+    let is_whole = |name: &OsStr| name.as_encoded_bytes().ends_with(b".upload");
     let is_recorded = || records().any(|entry| is_whole(&entry.unwrap().file_name()));
     while is_expected && !is_recorded() {
         assert!(first.try_wait().unwrap().is_none(), "it waits for the server");

@@ -98,7 +98,10 @@ impl UploadRecord {
     fn remove_old(&self, now: SystemTime) {
         let Some(folder) = self.path.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
         for entry in folder.flatten() {
-            let is_record = entry.file_name().to_str().is_some_and(|name| name.ends_with(SUFFIX));
+            let is_record = entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| [SUFFIX, UNFINISHED].iter().any(|suffix| name.ends_with(suffix)));
             let written = entry.metadata().and_then(|metadata| metadata.modified());
             let is_old = written.is_ok_and(|written| now.duration_since(written).is_ok_and(|age| age > KEPT));
             if is_record && is_old {
@@ -114,7 +117,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // Its permissions are the user's only. Left by a process that was killed, it goes when it is old, as a record.
-    let mut file = tempfile::Builder::new().suffix(SUFFIX).tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().suffix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(bytes)?;
     File::sync_data(file.as_file())?;
     file.persist(path).map_err(|error| error.error)?;
@@ -122,6 +125,8 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 const SUFFIX: &str = ".upload";
+/// Of one that is being written.
+const UNFINISHED: &str = ".upload-new";
 
 /// Bytes of a record.
 const LONGEST: usize = 256 * 1024;

@@ -1,13 +1,14 @@
 //! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
-//! Writing happens beside the reactor, a batch at a time; while it does, nothing is read, so that memory is bounded and
-//! a slow disk holds the server back. Bytes that nobody looks at go by the kernel's own way. What to ask for is the
-//! course's business, what is in the file the sink's.
+//! Writing happens beside the reactor, a batch at a time, unless the disk takes it at once; while it does, nothing is
+//! read, so that memory is bounded and a slow disk holds the server back. What to ask for is the course's business, what
+//! is in the file the sink's.
 
 mod course;
 mod digest;
 mod facts;
 mod orders;
+mod pace;
 mod partial;
 mod sink;
 
@@ -17,6 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -24,6 +26,7 @@ use self::course::{Course, Next};
 pub use self::digest::ContentDigest;
 pub(crate) use self::orders::Orders;
 use self::orders::{Checks, Taker};
+use self::pace::Pace;
 use self::sink::{Left, Sink, Slot};
 use super::core::{Core, Style};
 use super::courier::Audience;
@@ -172,7 +175,8 @@ async fn save(
         Style::Handler => None,
     };
     let mut course = Course::begin(core, place, slot, audience.clone(), response.is_some()).await?;
-    let writing = Writing { core, place, slot, checks: course.checks.clone(), audience };
+    let checks = course.checks.clone();
+    let mut writing = Writing { core, place, slot, checks, audience, pace: Pace::new() };
     loop {
         let Response { head, mut body } = match response.take() {
             Some(response) => response,
@@ -242,11 +246,12 @@ struct Writing<'a> {
     slot: &'a Slot,
     checks: Arc<Checks>,
     audience: Option<Audience>,
+    pace: Pace,
 }
 
 impl Writing<'_> {
     /// Up to the end of the body, which must be at `end`.
-    async fn write_all(&self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
+    async fn write_all(&mut self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
         let mut position = self.core.bytes.written.load(Relaxed);
         let (mut batch, mut length) = (Vec::new(), 0);
         let mut may_splice = self.slot.with(|sink| Ok(sink.suits_conduit()))?;
@@ -294,7 +299,12 @@ impl Writing<'_> {
     }
 
     /// Lets the kernel write what comes, up to where it can or to `end`. False if it is not to be tried again.
-    async fn splice(&self, reading: &mut Reading<'_>, end: Option<u64>, position: &mut u64) -> Result<bool> {
+    async fn splice(
+        &mut self,
+        reading: &mut Reading<'_>,
+        end: Option<u64>,
+        position: &mut u64,
+    ) -> Result<bool> {
         let Some(mut conduit) = Conduit::new() else { return Ok(false) };
         while conduit.is_good() {
             let room = end.map_or(u64::MAX, |end| end - *position);
@@ -308,26 +318,55 @@ impl Writing<'_> {
         Ok(false)
     }
 
-    /// Where the file ends then.
+    /// Where the file ends then. What the disk takes at once is written here: another thread would cost more than that.
     async fn write<T: Send + 'static>(
-        &self,
+        &mut self,
         work: impl FnOnce(&mut Sink) -> Result<T> + Send + 'static,
     ) -> Result<(u64, T)> {
-        let (slot, checks) = (self.slot.clone(), self.checks.clone());
-        let now = self.core.roster.config.environment.clock.now();
-        let work = move || {
-            slot.with(|sink| {
+        let clock = self.core.roster.config.environment.clock.clone();
+        let start = clock.now();
+        let (position, done) = if self.pace.is_quick() {
+            let (written, is_due) = self.slot.with(|sink| {
                 let done = work(sink)?;
-                sink.note(&checks, now);
-                Ok((sink.position(), done))
-            })
+                Ok(((sink.position(), done), sink.is_note_due(start)))
+            })?;
+            self.pace.wrote(clock.now().saturating_duration_since(start));
+            if is_due {
+                self.note(start).await?;
+            }
+            written
+        } else {
+            let (slot, checks) = (self.slot.clone(), self.checks.clone());
+            let work = move || {
+                slot.with(|sink| {
+                    let start = clock.now();
+                    let done = work(sink)?;
+                    let time = clock.now().saturating_duration_since(start);
+                    sink.note(&checks, start);
+                    Ok(((sink.position(), done), time))
+                })
+            };
+            let (written, time) = beside(self.core, self.place, work).await?;
+            self.pace.wrote(time);
+            written
         };
-        let (position, done) = beside(self.core, self.place, work).await?;
         self.core.bytes.written.store(position, Relaxed);
         if let Some(audience) = &self.audience {
             self.core.report_written(audience);
         }
         Ok((position, done))
+    }
+
+    /// A note waits for the disk.
+    async fn note(&self, now: Instant) -> Result<()> {
+        let (slot, checks) = (self.slot.clone(), self.checks.clone());
+        let work = move || {
+            slot.with(|sink| {
+                sink.note(&checks, now);
+                Ok(())
+            })
+        };
+        beside(self.core, self.place, work).await
     }
 }
 

@@ -258,16 +258,21 @@ impl Sink {
 
     /// Notes how far it is, if it is time to. A note that cannot be written costs what could be resumed, and no load.
     pub(super) fn note(&mut self, checks: &Checks, now: Instant) {
-        let Some((at, bytes)) = self.noted else { return };
+        if !self.is_note_due(now) {
+            return;
+        }
+        self.noted = Some((now, self.position));
+        if let Err(error) = self.write_note(checks, false) {
+            tracing::warn!(%error, "a download goes on without a note of how far it is");
+            self.noted = None;
+        }
+    }
+
+    pub(super) fn is_note_due(&self, now: Instant) -> bool {
+        let Some((at, bytes)) = self.noted else { return false };
         let new = self.position.saturating_sub(bytes);
         let by_time = new >= LITTLE && now.saturating_duration_since(at) >= NOTED_EVERY;
-        if by_time || new >= bytes.clamp(FEW, MANY) {
-            self.noted = Some((now, self.position));
-            if let Err(error) = self.write_note(checks, false) {
-                tracing::warn!(%error, "a download goes on without a note of how far it is");
-                self.noted = None;
-            }
-        }
+        by_time || new >= bytes.clamp(FEW, MANY)
     }
 
     /// Takes the file to its destination, if it is as expected. If it cannot get there, it is still here.
