@@ -160,7 +160,9 @@ async fn load_once(
         clock: &*core.roster.config.environment.clock,
     };
     let response = core.roster.protocols.load(attempt).await?;
-    if let Some(length) = response.head.expected_content_length() {
+    // A part of a download is not the length of it: who joins the parts knows that.
+    let is_part = matches!(core.kind, Kind::Download) && response.head.status_code() == Some(206);
+    if let Some(length) = response.head.expected_content_length().filter(|_| !is_part) {
         core.bytes.to_receive.store(length, Relaxed);
     }
     core.live().response = Some(response.head.clone());
