@@ -228,8 +228,9 @@ async fn misbehave(tcp: &mut TcpStream, fault: &ProxyFault) {
             let _ = tcp.write_all(b"HTTP/1.1 200 Conn").await;
         }
         ProxyFault::EndlessHead => {
-            let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\n").await;
-            while tcp.write_all(b"X-More: and more and more and more\r\n").await.is_ok() {}
+            // One field: of many, a client may count fields or bytes first, as they come.
+            let _ = tcp.write_all(b"HTTP/1.1 200 OK\r\nX-More: ").await;
+            while tcp.write_all(b"and more and more and more, ").await.is_ok() {}
         }
     }
     let _ = tcp.shutdown().await;
