@@ -1,3 +1,5 @@
+//! What follows from responses of every kind, row by row.
+
 use super::*;
 use crate::resumable_upload::Limits;
 
