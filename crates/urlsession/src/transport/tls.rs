@@ -4,6 +4,7 @@
 
 mod hold;
 mod identity;
+mod in_place;
 mod pins;
 mod records;
 mod stream;
@@ -189,11 +190,14 @@ fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name:
 fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
     let mut provider = aws_lc_rs::default_provider();
-    if !config.tls_cipher_suites.is_empty() {
-        let all = std::mem::take(&mut provider.cipher_suites);
-        let named = |number: &u16| all.iter().find(|suite| u16::from(suite.suite()) == *number).copied();
-        provider.cipher_suites = config.tls_cipher_suites.iter().filter_map(named).collect();
-    }
+    let all = &*in_place::CIPHER_SUITES;
+    provider.cipher_suites = match &config.tls_cipher_suites[..] {
+        [] => all.clone(),
+        numbers => {
+            let named = |number: &u16| all.iter().find(|suite| u16::from(suite.suite()) == *number).copied();
+            numbers.iter().filter_map(named).collect()
+        }
+    };
     let provider = Arc::new(provider);
     let verifier = Arc::new(Verifier::new(config, provider.clone())?);
     let newest = config.tls_maximum_supported_protocol_version;

@@ -15,6 +15,7 @@ use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::hold::Hold;
+use super::in_place;
 use super::records::{Incoming, Outgoing};
 use crate::env::Wire;
 
@@ -25,9 +26,6 @@ pub(in crate::transport) struct TlsStream {
     /// As long as the handshake lasts: nothing is written while it is held.
     hold: Option<Arc<Hold>>,
     incoming: Incoming,
-    /// What was decrypted and did not fit the reader's buffer, and how much of it has been read since.
-    plain: Vec<u8>,
-    plain_at: usize,
     outgoing: Outgoing,
     end: Option<End>,
     has_said_goodbye: bool,
@@ -66,8 +64,6 @@ impl TlsStream {
             session: UnbufferedClientConnection::new(config, name)?,
             hold: Some(hold),
             incoming: Incoming::default(),
-            plain: Vec::new(),
-            plain_at: 0,
             outgoing: Outgoing::default(),
             end: None,
             has_said_goodbye: false,
@@ -87,7 +83,7 @@ impl TlsStream {
         let ended =
             |detail: &'static str| Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail)));
         loop {
-            let step = self.step_keeping();
+            let step = self.step(|_, _| Ok(()));
             if matches!(step, Ok(Step::Went)) {
                 continue;
             }
@@ -113,7 +109,7 @@ impl TlsStream {
 
     /// Has anything come that nobody has read?
     pub(in crate::transport) fn has_unread(&self) -> bool {
-        !self.plain.is_empty() || !self.incoming.is_empty()
+        !self.incoming.is_empty()
     }
 
     /// Can reading make progress without a buffer being at hand?
@@ -125,28 +121,27 @@ impl TlsStream {
         }
     }
 
-    /// Lets rustls do one thing. Decrypted bytes go to `take`; where it takes bytes, `open` may give it some.
+    /// Lets rustls do one thing. Where it takes bytes, `open` may give it some.
     fn step(
         &mut self,
-        mut take: impl FnMut(&mut Vec<u8>, &[u8]),
         open: impl FnOnce(WriteTraffic<'_, ClientConnectionData>, &mut Outgoing) -> Result<(), Error>,
     ) -> io::Result<Step> {
-        let Self { session, incoming, outgoing, plain, end, .. } = self;
+        let Self { session, incoming, outgoing, end, .. } = self;
         if let Some(End::Failed(error)) = end {
             return Err(io::Error::new(io::ErrorKind::InvalidData, error.clone()));
         }
-        let UnbufferedStatus { mut discard, state } = session.process_tls_records(incoming.unread_mut());
+        let records = incoming.records_mut();
+        let address = records.as_ptr() as usize;
+        let (UnbufferedStatus { discard, state }, place) =
+            in_place::watch(|| session.process_tls_records(records));
+        let mut data = None;
         let step = match state {
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => loop {
-                match traffic.next_record() {
-                    Some(Ok(record)) => {
-                        discard += record.discard;
-                        take(plain, record.payload);
-                    }
-                    Some(Err(error)) => break Err(error),
-                    None => break Ok(Step::Went),
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while traffic.next_record().is_some() {
+                    data = place.clone();
                 }
-            },
+                Ok(Step::Went)
+            }
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
                 outgoing.append(|room| data.encode(room)).map(|()| Step::Went)
             }
@@ -160,18 +155,14 @@ impl TlsStream {
             Ok(_) => Ok(Step::Blocked),
             Err(error) => Err(error),
         };
+        let found = data.map_or(Ok(()), |place| incoming.found(place, address));
         incoming.discard(discard);
-        step.map_err(|error| self.fail(error))
-    }
-
-    /// The same for who does not read now.
-    fn step_keeping(&mut self) -> io::Result<Step> {
-        self.step(Vec::extend_from_slice, |_, _| Ok(()))
+        step.and_then(|step| found.map(|()| step)).map_err(|error| self.fail(error))
     }
 
     /// What rustls has to tell the peer of an error goes out with what is written next. It is not to be asked again.
     fn fail(&mut self, error: Error) -> io::Error {
-        let last = self.session.process_tls_records(self.incoming.unread_mut());
+        let last = self.session.process_tls_records(self.incoming.records_mut());
         if let Ok(ConnectionState::EncodeTlsData(mut data)) = last.state {
             // Without room for it the peer is not told.
             let _ = self.outgoing.append(|room| data.encode(room));
@@ -183,35 +174,19 @@ impl TlsStream {
     /// Decrypts what has come into `buf`, as much as it has room for.
     fn decrypt(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
         let before = buf.filled().len();
-        while !self.incoming.is_empty() && buf.remaining() > 0 && self.end.is_none() {
-            let step = self.step(
-                |plain, data| {
-                    let (now, later) = data.split_at(data.len().min(buf.remaining()));
-                    buf.put_slice(now);
-                    plain.extend_from_slice(later);
-                },
-                |_, _| Ok(()),
-            );
-            match step {
+        loop {
+            self.incoming.read_plain(buf);
+            if !self.incoming.has_records() || buf.remaining() == 0 || self.end.is_some() {
+                return Ok(());
+            }
+            match self.step(|_, _| Ok(())) {
                 Ok(Step::Went) => {}
                 Ok(Step::Ended) => self.end = Some(End::Closed),
-                Ok(Step::Open | Step::Blocked) => break,
+                Ok(Step::Open | Step::Blocked) => return Ok(()),
                 // What came before the fault is read first.
-                Err(_) if buf.filled().len() > before => break,
+                Err(_) if buf.filled().len() > before => return Ok(()),
                 Err(error) => return Err(error),
             }
-        }
-        Ok(())
-    }
-
-    fn read_plain(&mut self, buf: &mut ReadBuf<'_>) {
-        let rest = &self.plain[self.plain_at..];
-        let n = rest.len().min(buf.remaining());
-        buf.put_slice(&rest[..n]);
-        self.plain_at += n;
-        if self.plain_at == self.plain.len() {
-            self.plain = Vec::new();
-            self.plain_at = 0;
         }
     }
 
@@ -256,9 +231,7 @@ impl TlsStream {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         loop {
-            let step = self.step(Vec::extend_from_slice, |mut traffic, outgoing| {
-                outgoing.append(|room| traffic.encrypt(data, room))
-            });
+            let step = self.step(|mut traffic, outgoing| outgoing.append(|room| traffic.encrypt(data, room)));
             match step? {
                 Step::Open => return Ok(()),
                 Step::Went => {}
@@ -311,10 +284,6 @@ impl AsyncRead for TlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        if !this.plain.is_empty() {
-            this.read_plain(buf);
             return Poll::Ready(Ok(()));
         }
         loop {
@@ -374,9 +343,8 @@ impl AsyncWrite for TlsStream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         while !this.has_said_goodbye {
-            let step = this.step(Vec::extend_from_slice, |mut traffic, outgoing| {
-                outgoing.append(|room| traffic.queue_close_notify(room))
-            });
+            let step =
+                this.step(|mut traffic, outgoing| outgoing.append(|room| traffic.queue_close_notify(room)));
             // After an error there is nobody to say it to.
             this.has_said_goodbye = matches!(step, Ok(Step::Open | Step::Blocked) | Err(_));
         }
