@@ -1,0 +1,183 @@
+//! The server that bulk transfers are measured against: `GET /bytes/N` and `POST /sink`, over HTTP/1.1, HTTP/1.1 in TLS,
+//! HTTP/2 in TLS, and the last again on a path that is 20 ms long.
+//!
+//! Prints a line with name and port for each, and one with the path of a PEM file of its authority; ends with its input.
+
+use std::convert::Infallible;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let (ca, http1_tls, http2_tls) = certificates();
+        let path = std::env::temp_dir().join(format!("urlsession-beside-{}.pem", std::process::id()));
+        std::fs::write(&path, ca).expect("writing the authority");
+        let plain = listen("h1").await;
+        tokio::spawn(async move {
+            loop {
+                tokio::spawn(serve(accept(&plain).await, false));
+            }
+        });
+        for (name, acceptor, is_http2) in [("tls-h1", http1_tls, false), ("tls-h2", http2_tls, true)] {
+            let listener = listen(name).await;
+            if is_http2 {
+                let near = listener.local_addr().expect("an address").port();
+                let far = listen("far-h2").await;
+                tokio::spawn(async move {
+                    loop {
+                        tokio::spawn(relay(accept(&far).await, near));
+                    }
+                });
+            }
+            tokio::spawn(async move {
+                loop {
+                    let (stream, acceptor) = (accept(&listener).await, acceptor.clone());
+                    tokio::spawn(async move {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            serve(stream, is_http2).await;
+                        }
+                    });
+                }
+            });
+        }
+        println!("ca {}", path.display());
+        let (end, ended) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            let _ = end.send(());
+        });
+        let _ = ended.await;
+        let _ = std::fs::remove_file(&path);
+    });
+}
+
+async fn listen(name: &str) -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    println!("{name} {}", listener.local_addr().expect("an address").port());
+    listener
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = listener.accept().await.expect("a connection");
+    stream.set_nodelay(true).expect("no delay");
+    stream
+}
+
+/// A PEM file of the authority, and what speaks HTTP/1.1 and HTTP/2.
+fn certificates() -> (String, TlsAcceptor, TlsAcceptor) {
+    let authority = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new([]).expect("names");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root = params.self_signed(&authority).expect("a certificate");
+    let issuer = Issuer::new(params, authority);
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).expect("names");
+    let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
+    let acceptor = |protocol: &[u8]| {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.der().clone()],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            )
+            .expect("a certificate and its key");
+        config.alpn_protocols = vec![protocol.to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    };
+    (root.pem(), acceptor(b"http/1.1"), acceptor(b"h2"))
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, is_http2: bool) {
+    let io = TokioIo::new(stream);
+    // What becomes of a connection is the client's business.
+    if is_http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.timer(TokioTimer::new()).max_send_buf_size(1 << 20);
+        builder.initial_stream_window_size(8 << 20).initial_connection_window_size(16 << 20);
+        let _ = builder.serve_connection(io, service_fn(answer)).await;
+    } else {
+        let _ = http1::Builder::new().serve_connection(io, service_fn(answer)).await;
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, Infallible>>, Infallible> {
+    let response = Response::builder();
+    let path = request.uri().path().to_owned();
+    let (response, body) = match path.strip_prefix("/bytes/").and_then(|count| count.parse::<u64>().ok()) {
+        Some(count) => (response.header("content-length", count), zeros(count)),
+        None => {
+            let (mut body, mut count) = (request.into_body(), 0);
+            while let Some(Ok(frame)) = body.frame().await {
+                count += frame.data_ref().map_or(0, Bytes::len);
+            }
+            (response, Full::from(count.to_string()).boxed())
+        }
+    };
+    Ok(response.body(body).expect("a response"))
+}
+
+fn zeros(count: u64) -> BoxBody<Bytes, Infallible> {
+    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+    let chunks = stream::unfold(count, |left| async move {
+        let n = left.min(ZEROS.len() as u64);
+        let frame = Frame::data(Bytes::from_static(&ZEROS[..n as usize]));
+        (n > 0).then_some((Ok(frame), left - n))
+    });
+    BodyExt::boxed(StreamBody::new(chunks))
+}
+
+/// Carries bytes both ways, each 10 ms later.
+async fn relay(client: TcpStream, port: u16) {
+    let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let _ = server.set_nodelay(true);
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::spawn(carry(from_client, to_server));
+    carry(from_server, to_client).await;
+}
+
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin + Send + 'static) {
+    // As many bytes as a fast path has under way.
+    let (sender, mut under_way) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
+    tokio::spawn(async move {
+        while let Some((due, bytes)) = under_way.recv().await {
+            tokio::time::sleep_until(due.into()).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+        let _ = to.shutdown().await;
+    });
+    loop {
+        let mut bytes = Vec::with_capacity(64 * 1024);
+        match from.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) if sender.send((Instant::now() + DELAY, bytes)).await.is_err() => return,
+            Ok(_) => {}
+        }
+    }
+}
+
+const DELAY: Duration = Duration::from_millis(10);

@@ -1,0 +1,68 @@
+//! One transfer by reqwest: `beside-reqwest download|upload 1|2 URL CA FILE`. Prints seconds of wall and KiB resident.
+//!
+//! As its documentation shows it, but for files: those are read and written in place, which is faster than tokio's.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use reqwest::{Body, Certificate, Client};
+
+fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let [mode, http, url, ca, path] = &arguments[..] else {
+        panic!("beside-reqwest download|upload 1|2 URL CA FILE")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let ca = Certificate::from_pem(&std::fs::read(ca).expect("the authority")).expect("the authority");
+        let mut client = Client::builder().no_proxy().tls_certs_only([ca]);
+        if http == "1" {
+            client = client.http1_only();
+        }
+        let client = client.build().expect("a client");
+        let start = Instant::now();
+        match mode.as_str() {
+            "download" => {
+                let response = client.get(url).send().await.expect("a response");
+                assert!(response.status().is_success());
+                let mut file = File::create(path).expect("the file");
+                let mut body = response.bytes_stream();
+                while let Some(chunk) = body.next().await {
+                    file.write_all(&chunk.expect("the body")).expect("writing");
+                }
+            }
+            _ => {
+                let file = File::open(path).expect("the file");
+                let length = file.metadata().expect("its length").len();
+                let body = Body::wrap_stream(stream::iter(chunks(file)));
+                let request = client.post(url).header("content-length", length).body(body);
+                let response = request.send().await.expect("a response");
+                assert_eq!(response.text().await.expect("an answer"), length.to_string());
+            }
+        }
+        println!("{} {}", start.elapsed().as_secs_f64(), peak_rss_kib());
+    });
+}
+
+fn chunks(mut file: File) -> impl Iterator<Item = std::io::Result<Bytes>> {
+    std::iter::from_fn(move || {
+        let mut chunk = vec![0; 256 * 1024];
+        match file.read(&mut chunk) {
+            Ok(0) => None,
+            Ok(n) => {
+                chunk.truncate(n);
+                Some(Ok(chunk.into()))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    })
+}
+
+fn peak_rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,319 @@
+//! Large files to and from the disk, by turns with reqwest: time, processor time and memory, as ratios.
+//!
+//! Server and client have a core each where there are two. What a virtual machine or another program does to a run only
+//! ever makes it longer: the smallest of many runs is compared, and the medians are printed beside it. `bench/beside`
+//! has the server and the peer, and is built apart.
+//!
+//! Fails if a client of ours has 16 MiB resident, or was not faster than its peer; what it should be is printed.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use urlsession_bench::loads::{die, or_die};
+use urlsession_bench::usage::CpuTime;
+
+/// A kind of transfer, and how long it may take as a share of the peer's time.
+struct Workload {
+    name: &'static str,
+    says: &'static str,
+    server: &'static str,
+    is_download: bool,
+    http: &'static str,
+    bar: f64,
+}
+
+#[rustfmt::skip]
+const WORKLOADS: [Workload; 6] = [
+    Workload { name: "W5a", says: "download, HTTP/1.1", server: "h1", is_download: true, http: "1", bar: 0.85 },
+    Workload { name: "W5b", says: "download, HTTP/2 in TLS", server: "tls-h2", is_download: true, http: "2", bar: 0.7 },
+    Workload { name: "W5c", says: "download, HTTP/1.1 in TLS", server: "tls-h1", is_download: true, http: "1", bar: 0.65 },
+    Workload { name: "W5l", says: "64 MiB, HTTP/2, 20 ms away", server: "far-h2", is_download: true, http: "2", bar: 0.4 },
+    Workload { name: "W6a", says: "upload, HTTP/1.1", server: "h1", is_download: false, http: "1", bar: 0.5 },
+    Workload { name: "W6b", says: "upload, HTTP/2 in TLS", server: "tls-h2", is_download: false, http: "2", bar: 0.85 },
+];
+
+fn main() -> ExitCode {
+    let plan = or_die(Plan::parse(std::env::args().skip(1)), "bulk");
+    let beside = Beside::start();
+    let upload = plan.folder.join("bulk-upload.bin");
+    let file = or_die(File::create(&upload), "the file to upload");
+    or_die(file.set_len(plan.mib << 20), "the file to upload");
+    println!(
+        "{} MiB, {} rounds; seconds, smallest (median); ours, reqwest's, ratio of the smallest (bar)\n",
+        plan.mib, plan.rounds
+    );
+    println!("{:<4} {:>32} {:>32} {:>14}", "", "wall", "processor", "peak MiB");
+    let mut good = true;
+    for workload in WORKLOADS.iter().filter(|workload| plan.wants(workload.name)) {
+        good &= compare(workload, &plan, &beside, &upload);
+    }
+    // What is left behind in the temporary directory harms nobody.
+    let _ = fs::remove_file(&upload);
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> bool {
+    let is_far = workload.server == "far-h2";
+    let mib = if is_far { 64 } else { plan.mib };
+    let (mut ours, mut theirs) = (Runs::default(), Runs::default());
+    for round in 0..=plan.rounds {
+        let mut turns = [(true, &mut ours), (false, &mut theirs)];
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (is_ours, runs) in turns {
+            if workload.is_download {
+                warm_page_cache(&plan.folder, mib);
+            }
+            let run = beside.run(workload, is_ours, mib, &plan.folder, upload);
+            // The first round warms up.
+            if round > 0 {
+                runs.add(run);
+            }
+        }
+    }
+    let wall = ours.wall.smallest() / theirs.wall.smallest();
+    let cpu = ours.cpu.smallest() / theirs.cpu.smallest();
+    let (memory, other) = (ours.memory.largest(), theirs.memory.largest());
+    let pair = |ours: &Figures, theirs: &Figures, ratio: f64| {
+        format!(
+            "{:.2} ({:.2}) {:.2} ({:.2}) {ratio:.2} ({:.2})",
+            ours.smallest(),
+            ours.median(),
+            theirs.smallest(),
+            theirs.median(),
+            workload.bar
+        )
+    };
+    // On a long path waiting is most of it, and what waiting costs is not asked.
+    let met = wall <= workload.bar && (is_far || cpu <= workload.bar);
+    println!(
+        "{:<4} {:>32} {:>32} {memory:>6.1} {other:>6.1}  {}: {}",
+        workload.name,
+        pair(&ours.wall, &theirs.wall, wall),
+        pair(&ours.cpu, &theirs.cpu, cpu),
+        if met { "met" } else { "NOT met" },
+        workload.says,
+    );
+    if memory >= MOST_MIB {
+        eprintln!("{}: {memory:.1} MiB resident, of less than {MOST_MIB}", workload.name);
+    }
+    if cpu.min(wall) >= 1.0 {
+        eprintln!("{}: not faster than reqwest", workload.name);
+    }
+    memory < MOST_MIB && cpu.min(wall) < 1.0
+}
+
+/// Pages that were just given back are the machine's already: a virtual machine has to ask its host for others, which
+/// takes longer than the transfer.
+fn warm_page_cache(folder: &Path, mib: u64) {
+    let path = folder.join("bulk-warm.bin");
+    let mut file = or_die(File::create(&path), "a file");
+    let piece = vec![1; 1 << 20];
+    for _ in 0..mib + mib / 6 {
+        or_die(file.write_all(&piece), "filling a file");
+    }
+    or_die(fs::remove_file(&path), "removing a file");
+}
+
+/// What is asked for.
+struct Plan {
+    mib: u64,
+    rounds: usize,
+    only: Option<String>,
+    folder: PathBuf,
+}
+
+impl Plan {
+    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut plan = Self { mib: 1024, rounds: 10, only: None, folder: std::env::temp_dir() };
+        let mut arguments = arguments;
+        while let Some(flag) = arguments.next() {
+            if flag == "--quick" {
+                (plan.mib, plan.rounds) = (128, 4);
+                continue;
+            }
+            let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
+            let number = || value.parse().map_err(|error| format!("{flag} {value}: {error}"));
+            match flag.as_str() {
+                "--mib" => plan.mib = number()?,
+                "--rounds" => plan.rounds = number()?.max(1) as usize,
+                "--only" => plan.only = Some(value),
+                "--dir" => plan.folder = value.into(),
+                _ => return Err(format!("{flag}: no such flag")),
+            }
+        }
+        Ok(plan)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.split(',').any(|wanted| wanted == name))
+    }
+}
+
+/// The server in a process of its own, and the programs that are measured.
+struct Beside {
+    origin: Child,
+    ports: HashMap<String, String>,
+    programs: PathBuf,
+    pins: bool,
+}
+
+impl Beside {
+    fn start() -> Self {
+        let program = or_die(std::env::current_exe(), "the program's own path");
+        let programs = program.parent().unwrap_or_else(|| die("the program has no folder")).to_owned();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let pins = cores > 1 && Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok();
+        let mut command = pinned(pins, "0", &programs.join("beside-origin"));
+        let origin = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut origin = or_die(origin, "starting beside-origin, which bench/beside builds");
+        let lines = BufReader::new(origin.stdout.take().unwrap_or_else(|| die("no output"))).lines();
+        let mut ports = HashMap::new();
+        for line in lines {
+            let line = or_die(line, "the origin");
+            let (name, value) = line.split_once(' ').unwrap_or_else(|| die("the origin said nothing"));
+            ports.insert(name.to_owned(), value.to_owned());
+            if name == "ca" {
+                break;
+            }
+        }
+        Self { origin, ports, programs, pins }
+    }
+
+    fn run(&self, workload: &Workload, is_ours: bool, mib: u64, folder: &Path, upload: &Path) -> Run {
+        let of = |name: &str| self.ports.get(name).unwrap_or_else(|| die("the origin lacks a server"));
+        let scheme = if workload.server == "h1" { "http" } else { "https" };
+        let (mode, what, flag, file) = match workload.is_download {
+            true => ("download", format!("bytes/{}", mib << 20), "--out", &folder.join("bulk-download.bin")),
+            false => ("upload", "sink".to_owned(), "--in", &upload.to_owned()),
+        };
+        let url = format!("{scheme}://127.0.0.1:{}/{what}", of(workload.server));
+        if workload.is_download {
+            // The file of the run before, whose pages are wanted.
+            let _ = fs::remove_file(file);
+        }
+        let mut command;
+        if is_ours {
+            command = pinned(self.pins, "1", &self.programs.join("client"));
+            command.args(["--mode", mode, "--http", workload.http, "--url", &url, "--ca", of("ca"), flag]);
+            command.arg(file).env("TMPDIR", folder);
+        } else {
+            command = pinned(self.pins, "1", &self.programs.join("beside-reqwest"));
+            command.args([mode, workload.http, &url, of("ca")]).arg(file);
+        }
+        let before = CpuTime::of_children();
+        let output = or_die(command.output(), "starting a client");
+        let cpu = CpuTime::of_children().since(before);
+        if !output.status.success() {
+            die(&format!("{}: {}", workload.name, String::from_utf8_lossy(&output.stderr)));
+        }
+        if workload.is_download {
+            or_die(fs::remove_file(file), "removing what was downloaded");
+        }
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (wall, memory) = match is_ours {
+            true => (of_json(&text, "wall_s"), of_json(&text, "peak_rss_kib")),
+            false => {
+                let mut words = text.split_whitespace().map(|word| word.parse().ok());
+                (words.next().flatten(), words.next().flatten())
+            }
+        };
+        let (Some(wall), Some(memory)) = (wall, memory) else { die("a client said nothing") };
+        Run { wall, cpu: cpu.total().as_secs_f64(), mib: memory / 1024.0 }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It ends when its input does.
+        drop(self.origin.stdin.take());
+        let _ = self.origin.wait();
+    }
+}
+
+fn pinned(pins: bool, core: &str, program: &Path) -> Command {
+    if !pins {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", core]).arg(program);
+    command
+}
+
+/// The number of a key in one line of JSON.
+fn of_json(line: &str, key: &str) -> Option<f64> {
+    let (_, rest) = line.split_once(&format!("\"{key}\":"))?;
+    rest.split([',', '}']).next()?.parse().ok()
+}
+
+/// One transfer: seconds, seconds of the processor, and what was resident.
+struct Run {
+    wall: f64,
+    cpu: f64,
+    mib: f64,
+}
+
+#[derive(Default)]
+struct Runs {
+    wall: Figures,
+    cpu: Figures,
+    memory: Figures,
+}
+
+impl Runs {
+    fn add(&mut self, run: Run) {
+        self.wall.0.push(run.wall);
+        self.cpu.0.push(run.cpu);
+        self.memory.0.push(run.mib);
+    }
+}
+
+#[derive(Default)]
+struct Figures(Vec<f64>);
+
+impl Figures {
+    fn smallest(&self) -> f64 {
+        self.0.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    fn largest(&self) -> f64 {
+        self.0.iter().copied().fold(0.0, f64::max)
+    }
+
+    fn median(&self) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Whatever the size of the file.
+const MOST_MIB: f64 = 16.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_and_ordered() {
+        let line = "{\"wall_s\":0.250000,\"peak_rss_kib\":8192}";
+        assert_eq!((of_json(line, "wall_s"), of_json(line, "peak_rss_kib")), (Some(0.25), Some(8192.0)));
+        assert_eq!(of_json(line, "user_s"), None);
+        let figures = Figures(vec![3.0, 1.0, 2.0]);
+        assert_eq!((figures.smallest(), figures.median(), figures.largest()), (1.0, 2.0, 3.0));
+    }
+
+    #[test]
+    fn flags_are_read_and_mistakes_are_named() {
+        let parse = |line: &str| Plan::parse(line.split_whitespace().map(str::to_owned));
+        let plan = parse("--quick --rounds 2 --only W5a,W6b").unwrap();
+        assert_eq!((plan.mib, plan.rounds), (128, 2));
+        assert!(plan.wants("W6b") && !plan.wants("W5c"));
+        assert!(parse("--mib many").is_err_and(|why| why.contains("--mib many")));
+        assert!(parse("--fast 1").is_err_and(|why| why.contains("no such flag")));
+    }
+}
