@@ -86,6 +86,8 @@ pub(super) struct Tap {
     /// Something was written that is not flushed yet, though `h2` has asked.
     owes_flush: Arc<AtomicBool>,
     wrote_data: bool,
+    /// Bytes read since others had their turn.
+    turn: usize,
     sent: Frames,
     received: Frames,
 }
@@ -99,7 +101,7 @@ impl Tap {
         owes_flush: Arc<AtomicBool>,
     ) -> Self {
         let (sent, received) = (Frames::after(PREFACE), Frames::after(0));
-        Self { stream, counts, updates, update: Vec::new(), owes_flush, wrote_data: false, sent, received }
+        Self { stream, counts, updates, update: Vec::new(), owes_flush, wrote_data: false, turn: 0, sent, received }
     }
 
     /// Writes what there is to tell of urgencies, where a frame may begin.
@@ -126,8 +128,18 @@ impl Tap {
 impl AsyncRead for Tap {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.turn >= TURN {
+            this.turn = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
+            this.turn = 0;
+            return Poll::Pending;
+        };
+        read?;
+        this.turn += buf.filled().len() - before;
         let counts = &this.counts;
         this.received.feed(&buf.filled()[before..], |stream, length| counts.add(stream, 0, length));
         Poll::Ready(Ok(()))
@@ -234,6 +246,9 @@ impl Frames {
 
 /// DATA frames of this length are written one by one, with a flush after each.
 const LARGE: usize = 4 * 1024;
+
+/// As much is read before whoever reads the streams has a turn: a window full of data could lie here meanwhile.
+const TURN: usize = 512 * 1024;
 
 /// RFC 9113 §3.4.
 const PREFACE: usize = 24;
