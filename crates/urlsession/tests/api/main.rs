@@ -27,6 +27,8 @@ mod execution;
 mod expectations;
 mod file_url;
 mod forms;
+#[cfg(target_os = "linux")]
+mod full_disks;
 mod hsts;
 mod http2;
 mod metrics;

@@ -356,53 +356,6 @@ fn a_place_where_nothing_can_be_written_fails_clearly() {
     }
 }
 
-/// A small file system of its own; `None` without the right to mount one.
-#[cfg(target_os = "linux")]
-struct Small(tempfile::TempDir);
-
-#[cfg(target_os = "linux")]
-impl Small {
-    fn mount(kibibytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={kibibytes}k");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        mount.is_ok_and(|status| status.success()).then(|| Self(folder))
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_fails_and_what_was_written_is_gone_on_with() {
-    for kibibytes in [64, 128, 260] {
-        let Some(small) = Small::mount(kibibytes) else {
-            eprintln!("skipped: no right to mount a file system");
-            return;
-        };
-        let ranges = Ranges::start(Wire::H1);
-        let path = small.0.path().join("a.bin");
-        let error = ranges.download().to(&path).wait().unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::CannotWriteToFile, "{error}");
-        assert!(error.to_string().contains("no room"), "{error}");
-        let data = error.resume_data().expect("what was written counts");
-        let grown = Command::new("mount").args(["-o", "remount,size=4m"]).arg(small.0.path()).status();
-        assert!(grown.unwrap().success());
-        let (file, response) = ranges.session().download_resume_from(data).wait().unwrap();
-        assert_eq!(response.status_code(), Some(206), "{kibibytes}");
-        assert!(fs::read(file.path()).unwrap() == content());
-    }
-}
-
 #[test]
 fn a_file_that_is_not_what_was_expected_is_nobodys() {
     on_every_range_server(|ranges| {

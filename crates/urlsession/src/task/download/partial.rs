@@ -75,9 +75,14 @@ impl Names {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = open(Path::new(&new), options.write(true).create(true).truncate(true))?;
-        file.write_all(data.as_bytes())?;
-        file.sync_data()?;
-        fs::rename(new, &self.note)
+        let written = file
+            .write_all(data.as_bytes())
+            .and_then(|()| file.sync_data())
+            .and_then(|()| fs::rename(&new, &self.note));
+        if written.is_err() {
+            let _ = fs::remove_file(new);
+        }
+        written
     }
 
     pub(super) fn forget(&self) {

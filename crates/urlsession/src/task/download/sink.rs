@@ -328,13 +328,18 @@ impl Sink {
         }
         // It costs room and nothing else.
         let _ = self.release();
-        let noted = self.noted(checks, true).ok()??;
+        let noted = match &self.names {
+            Some(names) => {
+                let names = names.clone();
+                let noted = self.noted_last(&names, checks).ok()??;
+                // Where nothing can be noted, the resume data still leads to the file, until another download takes its
+                // name.
+                self.is_known = true;
+                noted
+            }
+            None => self.noted(checks, true).ok()??,
+        };
         let data = noted.seal();
-        if let Some(names) = &self.names {
-            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
-            let _ = names.write(&noted.seal_note());
-            self.is_known = true;
-        }
         let path = self.path.take();
         match self.is_known {
             true => {
@@ -351,6 +356,21 @@ impl Sink {
             self.is_known = true;
         }
         Ok(())
+    }
+
+    /// Notes what stays. On a full disk a note is worth more than the last bytes, which make room for it.
+    fn noted_last(&mut self, names: &Names, checks: &Checks) -> io::Result<Option<Noted>> {
+        let mut blocks = BLOCKS.into_iter();
+        loop {
+            let Some(noted) = self.noted(checks, true)? else { return Ok(None) };
+            if !names.write(&noted.seal_note()).is_err_and(|error| is_full(&error)) {
+                return Ok(Some(noted));
+            }
+            let less = blocks.next().map(|block| self.position.saturating_sub(1) / block * block);
+            let Some(less) = less.filter(|less| *less > 0) else { return Ok(Some(noted)) };
+            self.file.set_len(less)?;
+            self.position = less;
+        }
     }
 
     /// What would be noted now.
@@ -413,12 +433,14 @@ fn copied(file: &mut File, destination: &DownloadDestination, suggested: &str) -
     Ok((copy, draft))
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn unwritten(error: io::Error) -> UrlError {
-    let detail = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "there is no room for the downloaded file"
-        }
-        _ => "the downloaded file could not be written",
+    let detail = match is_full(&error) || error.kind() == io::ErrorKind::FileTooLarge {
+        true => "there is no room for the downloaded file",
+        false => "the downloaded file could not be written",
     };
     UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
 }
@@ -432,6 +454,9 @@ const LITTLE: u64 = 64 * 1024;
 /// Room for less is not worth a system call.
 const MUCH: u64 = 1024 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
+/// What is given up for a note on a full disk ends at a multiple of these, one after the other: file systems give room in
+/// blocks of that much.
+const BLOCKS: [u64; 3] = [4 * 1024, 64 * 1024, 1024 * 1024];
 
 #[cfg(test)]
 mod tests {
