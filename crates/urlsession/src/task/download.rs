@@ -10,6 +10,7 @@ mod facts;
 mod orders;
 mod pace;
 mod partial;
+mod room;
 mod sink;
 
 use std::fmt;
@@ -328,11 +329,11 @@ impl Writing<'_> {
         let (position, done) = if self.pace.is_quick() {
             let (written, is_due) = self.slot.with(|sink| {
                 let done = work(sink)?;
-                Ok(((sink.position(), done), sink.is_note_due(start)))
+                Ok(((sink.position(), done), sink.is_tending_due(start)))
             })?;
             self.pace.wrote(clock.now().saturating_duration_since(start));
             if is_due {
-                self.note(start).await?;
+                self.tend(start).await?;
             }
             written
         } else {
@@ -342,7 +343,7 @@ impl Writing<'_> {
                     let start = clock.now();
                     let done = work(sink)?;
                     let time = clock.now().saturating_duration_since(start);
-                    sink.note(&checks, start);
+                    sink.tend(&checks, start);
                     Ok(((sink.position(), done), time))
                 })
             };
@@ -357,12 +358,12 @@ impl Writing<'_> {
         Ok((position, done))
     }
 
-    /// A note waits for the disk.
-    async fn note(&self, now: Instant) -> Result<()> {
+    /// To tend the file waits for the disk.
+    async fn tend(&self, now: Instant) -> Result<()> {
         let (slot, checks) = (self.slot.clone(), self.checks.clone());
         let work = move || {
             slot.with(|sink| {
-                sink.note(&checks, now);
+                sink.tend(&checks, now);
                 Ok(())
             })
         };

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
-use urlsession::{ResumeData, UrlError, UrlErrorCode, UrlSession};
+use urlsession::{DownloadDestination, ResumeData, UrlError, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Recorded, Reply, Wire, pattern};
 
 use crate::support::ranges::{asked, tagged};
@@ -268,16 +268,24 @@ fn child_whose_files_may_not_be_long() {
 
 #[test]
 fn a_disk_that_is_full_after_any_byte_keeps_exactly_those_before() {
+    // Thousands of files come to a disk: to one in memory, where there is one.
+    let shared_memory = Path::new("/dev/shm");
+    let folder = match shared_memory.is_dir() {
+        true => tempfile::tempdir_in(shared_memory).unwrap(),
+        false => tempfile::tempdir().unwrap(),
+    };
     // Who writes beyond the limit is killed, unless it ignores the signal; what is ignored stays so in a child.
     let child = Command::new("sh")
         .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
         .arg(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "full_disks::child_whose_files_may_not_be_long"])
         .env(CHILD, "yes")
+        .env("TMPDIR", folder.path())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&child.stderr);
     assert!(child.status.success() && said.contains("all of it"), "{}\n{said}", child.status);
+    assert!(names(folder.path()).is_empty());
 }
 
 #[test]
@@ -307,4 +315,88 @@ fn a_download_led_to_a_full_disk_is_kept_where_it_was() {
         assert!(names(elsewhere.path()).is_empty());
         fs::remove_file(&path).unwrap();
     }
+}
+
+/// What is free where a file is, in bytes.
+fn free(folder: &Path) -> u64 {
+    let room = rustix::fs::statvfs(folder).unwrap();
+    room.f_bfree * room.f_frsize
+}
+
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+fn a_server_that_promises_much_and_sends_little_does_not_take_the_disk() {
+    let all = 64 * MIB;
+    let Some(small) = Small::mount(all) else { return };
+    let (folder, path) = (small.folder(), small.folder().join("a.bin"));
+    on_every_wire(|origin| {
+        // Not even a second time, with what there is by now.
+        for sent in [2 * MIB, 20 * MIB] {
+            let gate = origin.hold();
+            let promise = tagged(200).pattern(0, 60 * MIB).body_gate(sent, gate.clone());
+            origin.enqueue("/promise", promise);
+            let (session, recorder) = recorded(origin);
+            let task = session.download_task(origin.url("/promise"));
+            task.set_destination(Some(DownloadDestination::file(&path).without_resuming())).unwrap();
+            task.resume();
+            recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == sent));
+            let taken = all - free(&folder);
+            // An eighth of what was free, and the notes.
+            assert!(taken <= sent + 8 * MIB + 16 * 1024, "{:?}: {taken} of {sent}", origin.wire());
+            // Some of it is taken always: the file is not laid out piece by piece.
+            assert!(taken > sent + MIB, "{:?}: {taken} of {sent}", origin.wire());
+            task.cancel();
+            recorder.completed(1);
+            gate.release();
+            assert!(names(&folder).is_empty() && free(&folder) > all - MIB);
+        }
+    });
+}
+
+#[test]
+fn what_does_not_fit_fails_before_its_body_and_what_just_fits_is_downloaded() {
+    let all = 16 * MIB;
+    let Some(small) = Small::mount(all) else { return };
+    let (folder, path) = (small.folder(), small.folder().join("a.bin"));
+    let to = || Some(DownloadDestination::file(&path));
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let gate = origin.hold();
+        origin.enqueue("/large", tagged(200).pattern(0, all + 1).body_gate(0, gate.clone()));
+        let task = session.download_task(origin.url("/large"));
+        task.set_destination(to()).unwrap();
+        task.resume();
+        let log = recorder.completed(1);
+        is_no_room(log.completions[0].as_ref().unwrap());
+        assert_eq!(log.written, []);
+        assert!(names(&folder).is_empty() && free(&folder) > all - MIB);
+        gate.release();
+
+        // Of what is here, as much as there is room for is missing, and a byte.
+        let (first, rest) = (4 * MIB, 12 * MIB);
+        let length = first + rest;
+        origin.enqueue("/file", tagged(200).pattern(0, length).truncate_at(first));
+        let broken = session.download(origin.url("/file")).to(&path).wait().unwrap_err();
+        assert_eq!(broken.code(), UrlErrorCode::NetworkConnectionLost);
+        let gate = origin.hold();
+        let part = move || {
+            let range = format!("bytes {first}-{}/{length}", length - 1);
+            tagged(206).header("Content-Range", range).pattern(first, rest)
+        };
+        origin.enqueue("/file", part().body_gate(0, gate.clone()));
+        is_no_room(&session.download(origin.url("/file")).to(&path).wait().unwrap_err());
+        gate.release();
+        assert_eq!(names(&folder).len(), 2, "what is here is kept");
+        let free = free(&folder);
+        assert!(free < rest && free > rest - 16 * 1024, "only the note is in the way: {free}");
+
+        let length = all - 64 * 1024;
+        fs::remove_dir_all(&folder).unwrap();
+        fs::create_dir(&folder).unwrap();
+        origin.enqueue("/fits", tagged(200).pattern(0, length));
+        let (file, _) = session.download(origin.url("/fits")).to(&path).wait().unwrap();
+        assert!(fs::read(file.path()).unwrap() == pattern(0, length as usize));
+        fs::remove_file(&path).unwrap();
+    });
 }

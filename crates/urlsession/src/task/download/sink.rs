@@ -13,7 +13,8 @@ use super::digest::{ContentDigest, Hashes};
 use super::facts::{Facts, Noted, Place};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
-use crate::env::{Conduit, reserve};
+use super::room::Room;
+use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
@@ -54,8 +55,7 @@ pub(super) struct Sink {
     /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
-    /// Room has been taken on the disk up to here.
-    reserved: u64,
+    room: Room,
     /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
     is_known: bool,
 }
@@ -112,7 +112,7 @@ impl Sink {
             destination,
             noted: names.is_some().then_some((now, 0)),
             names,
-            reserved: 0,
+            room: Room::default(),
             is_known: false,
         })
     }
@@ -139,7 +139,7 @@ impl Sink {
             home,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
             names,
-            reserved: 0,
+            room: Room::default(),
             is_known: true,
         })
     }
@@ -167,6 +167,7 @@ impl Sink {
         }
         // What overlaps is written over, not cut off: a note may count on it.
         let end = self.position.max(at);
+        self.room = Room::default();
         self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(unwritten)?;
         self.hashes = Hashes::new(expected);
         if !self.hashes.is_empty() {
@@ -204,25 +205,13 @@ impl Sink {
         self.go_on_at(0, complete, expected)
     }
 
-    /// Takes room for a file of `complete` bytes: a disk that is too full is told of before the server has sent for
-    /// nothing.
+    /// Takes room for a file of `complete` bytes.
     pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
-        let Some(complete) = complete.filter(|complete| complete.saturating_sub(self.position) >= MUCH)
-        else {
-            return Ok(());
-        };
-        self.reserved = complete;
-        reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
+        self.room.take(&self.file, self.position, complete).map_err(unwritten)
     }
 
-    /// Gives back what room is not needed: without it a short file would take as much as a long one.
     fn release(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.reserved) <= self.position {
-            return Ok(());
-        }
-        // To cut a file where it ends gives back what is reserved behind that.
-        let length = self.file.metadata().map(|file| file.len());
-        length.and_then(|length| self.file.set_len(length)).map_err(unwritten)
+        self.room.give_back(&self.file, self.position).map_err(unwritten)
     }
 
     /// May bytes come into the file unseen?
@@ -256,8 +245,18 @@ impl Sink {
         Ok(())
     }
 
+    /// What is to be done between writes, when it is time to: takes room, and notes how far it is.
+    pub(super) fn tend(&mut self, checks: &Checks, now: Instant) {
+        self.room.take_more(&self.file, self.position);
+        self.note(checks, now);
+    }
+
+    pub(super) fn is_tending_due(&self, now: Instant) -> bool {
+        self.room.is_due(self.position) || self.is_note_due(now)
+    }
+
     /// Notes how far it is, if it is time to. A note that cannot be written costs what could be resumed, and no load.
-    pub(super) fn note(&mut self, checks: &Checks, now: Instant) {
+    fn note(&mut self, checks: &Checks, now: Instant) {
         if !self.is_note_due(now) {
             return;
         }
@@ -268,7 +267,7 @@ impl Sink {
         }
     }
 
-    pub(super) fn is_note_due(&self, now: Instant) -> bool {
+    fn is_note_due(&self, now: Instant) -> bool {
         let Some((at, bytes)) = self.noted else { return false };
         let new = self.position.saturating_sub(bytes);
         let by_time = new >= LITTLE && now.saturating_duration_since(at) >= NOTED_EVERY;
@@ -451,8 +450,6 @@ const MANY: u64 = 64 * 1024 * 1024;
 /// and when so much time has passed, if there is anything worth noting.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
-/// Room for less is not worth a system call.
-const MUCH: u64 = 1024 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
 /// What is given up for a note on a full disk ends at a multiple of these, one after the other: file systems give room in
 /// blocks of that much.
