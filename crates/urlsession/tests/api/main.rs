@@ -41,6 +41,7 @@ mod progress;
 mod proxies;
 mod publisher;
 mod redirects;
+mod renewed_downloads;
 mod replays;
 mod requests;
 mod resumable_uploads;

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempPath;
+use url::Url;
 
 use super::digest::{ContentDigest, Hashes};
-use super::facts::{Facts, Noted, Place};
+use super::facts::{Facts, Noted, Place, is_resumable};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
 use super::room::Room;
@@ -86,8 +87,7 @@ impl Sink {
         let (mut file, mut names) = (None, None);
         if let Some(destination) = &destination {
             destination.check(suggested)?;
-            let url = facts.as_ref().and_then(|facts| facts.request.url());
-            let shared = url.and_then(|url| Names::of(destination, url));
+            let shared = facts.as_ref().and_then(|facts| Names::of(destination, &facts.identity));
             // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
             if let Some(shared) = shared
                 && let Ok(Some(taken)) = shared.take()
@@ -150,6 +150,14 @@ impl Sink {
 
     pub(super) fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
+    }
+
+    /// The rest is asked for with this request by now, of which this is the last URL, if that is known.
+    pub(super) fn renew(&mut self, request: &UrlRequest, final_url: Option<&Url>) {
+        if let Some(facts) = &mut self.facts {
+            facts.request = request.clone();
+            facts.final_url = final_url.cloned();
+        }
     }
 
     /// Writes from `at` on, which is not after the position. What is before it is hashed, once.
@@ -409,8 +417,9 @@ impl Drop for Sink {
 
 /// What an earlier download left at a destination, if it belongs to this request.
 pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<Noted> {
-    let mut noted = Names::of(destination, request.url()?)?.noted()?;
-    if !noted.facts.answer(request) {
+    let identity = destination.identity(request.url()?);
+    let mut noted = Names::of(destination, &identity)?.noted()?;
+    if !is_resumable(request) || noted.facts.identity != identity {
         return None;
     }
     // A note does not hold all of it.
@@ -419,8 +428,8 @@ pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -
 }
 
 /// Removes what an earlier download left at a destination that has been reached another way.
-pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
-    if let Some(names) = url.and_then(|url| Names::beside(destination, url)) {
+pub(super) fn tidy(destination: &DownloadDestination, identity: &str) {
+    if let Some(names) = Names::beside(destination, identity) {
         names.remove();
     }
 }
@@ -466,10 +475,10 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     fn facts() -> Facts {
-        let url: url::Url = "http://a/file".parse().unwrap();
+        let url: Url = "http://a/file".parse().unwrap();
         let fields = [("ETag", "\"a\"")];
         let response = HttpUrlResponse::new(url.clone(), 200, Version::HTTP_11, &fields).unwrap();
-        Facts::of(&UrlRequest::new(url), &response, 0).unwrap()
+        Facts::of(url.as_str(), &UrlRequest::new(url.clone()), &response, 0).unwrap()
     }
 
     fn sink(destination: &DownloadDestination, now: Instant) -> Sink {
