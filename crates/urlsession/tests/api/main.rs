@@ -31,6 +31,8 @@ mod forms;
 mod full_disks;
 mod hsts;
 mod http2;
+#[cfg(target_os = "linux")]
+mod killed_downloads;
 mod metrics;
 mod network;
 mod order;
