@@ -1,6 +1,6 @@
 //! `Course`: the way of a download from its request to its whole file: what to ask for, what an answer means for what is
-//! here already, and when to ask again, also the
-//! application. The grammar of ranges is `urlsession_proto::range`; the file is the sink's.
+//! here already, when to ask again, and when to ask the application for another request. The grammar of ranges is
+//! `urlsession_proto::range`; the file is the sink's.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
