@@ -14,6 +14,8 @@ use urlsession_testkit::{Origin, Recorded, Reply, Wire, pattern};
 use crate::support::ranges::{asked, tagged};
 use crate::support::*;
 
+const MIB: u64 = 1024 * 1024;
+
 /// A file of any length, with or without a word of it, in whole or from where it is asked for.
 struct Server {
     origin: Origin,
@@ -198,6 +200,32 @@ fn a_disk_that_is_full_after_any_page_keeps_what_it_took_and_goes_on_when_there_
     }
 }
 
+#[test]
+fn a_disk_that_fills_up_while_it_is_noted_how_far_it_is_costs_no_more_than_the_note() {
+    let page = rustix::param::page_size() as u64;
+    let (length, all) = (3 * MIB + 5, 4 * MIB);
+    let whole = pattern(0, length as usize);
+    let Some(small) = Small::mount(all) else { return };
+    let (folder, path) = (small.folder(), small.folder().join("a.bin"));
+    for wire in WIRES {
+        let server = Server::start(wire);
+        server.serve(length, false);
+        // It is noted after each MiB.
+        for pages in [1, 2].iter().flat_map(|mib| mib * MIB / page - 2..mib * MIB / page + 5) {
+            small.fill(all, pages * page);
+            is_no_room(&server.download(Some(&path)).unwrap_err());
+            let kept = kept(&folder, &whole).unwrap();
+            assert!(kept.is_multiple_of(page) && kept >= (pages - 2) * page, "{wire:?}, {pages}: {kept}");
+            assert_eq!(names(&folder), [".a.bin.urlsession-note", ".a.bin.urlsession-part"]);
+            small.empty();
+            let (found, offset) = server.go_on(None, Some(&path));
+            assert!(found == whole && offset == Some(kept), "{wire:?}, {pages}: {offset:?}");
+            assert_eq!(names(&folder), ["a.bin"]);
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
 /// Set for the child of the test below.
 const CHILD: &str = "URLSESSION_TEST_FULL_DISK";
 
@@ -323,8 +351,6 @@ fn free(folder: &Path) -> u64 {
     room.f_bfree * room.f_frsize
 }
 
-const MIB: u64 = 1024 * 1024;
-
 #[test]
 fn a_server_that_promises_much_and_sends_little_does_not_take_the_disk() {
     let all = 64 * MIB;
@@ -351,6 +377,37 @@ fn a_server_that_promises_much_and_sends_little_does_not_take_the_disk() {
             gate.release();
             assert!(names(&folder).is_empty() && free(&folder) > all - MIB);
         }
+    });
+}
+
+#[test]
+fn a_disk_that_others_fill_meanwhile_takes_what_it_has_room_for() {
+    let all = 32 * MIB;
+    let Some(small) = Small::mount(all) else { return };
+    let (folder, path) = (small.folder(), small.folder().join("a.bin"));
+    let (length, at) = (20 * MIB, 6 * MIB);
+    let whole = pattern(0, length as usize);
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let gate = origin.hold();
+        origin.enqueue("/file", tagged(200).pattern(0, length).body_gate(at, gate.clone()));
+        let task = session.download_task(origin.url("/file"));
+        task.set_destination(Some(DownloadDestination::file(&path))).unwrap();
+        task.resume();
+        recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == at));
+        // All that has not been taken yet.
+        small.fill(free(&folder), 0);
+        gate.release();
+        is_no_room(recorder.completed(1).completions[0].as_ref().unwrap());
+        let kept = kept(&folder, &whole).unwrap();
+        assert!((at + MIB..length).contains(&kept), "{:?}: {kept}", origin.wire());
+        small.empty();
+        let range = format!("bytes {kept}-{}/{length}", length - 1);
+        let rest = tagged(206).header("Content-Range", range).pattern(kept, length - kept);
+        origin.enqueue("/file", rest);
+        let (file, _) = session.download(origin.url("/file")).to(&path).wait().unwrap();
+        assert!(fs::read(file.path()).unwrap() == whole);
+        fs::remove_file(&path).unwrap();
     });
 }
 
