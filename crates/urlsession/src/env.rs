@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
 pub(crate) use conduit::Conduit;
-pub(crate) use file::{read_at, read_held, read_held_into, read_some, reserve};
+pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;

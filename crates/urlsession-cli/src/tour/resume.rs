@@ -1,9 +1,8 @@
 //! Stop: a download whose process is killed half-way, and the next one, which goes on.
 
 use std::fs;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::io::{self, Read};
+use std::process::{Child, Command, Stdio};
 
 use urlsession::environment::{Clock, SystemClock};
 use urlsession_testkit::{Gate, Origin, Recorded, Reply, Wire, pattern};
@@ -24,13 +23,13 @@ fn visit(page: &mut Page) -> Outcome {
     let path = folder.path().join("film");
     let download = || {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["download", "-o"]).arg(&path).arg(origin.url("/film"));
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+        command.args(["download", "--progress", "-o"]).arg(&path).arg(origin.url("/film"));
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
     };
 
     let mut first = download()?;
     let note = folder.path().join(".film.urlsession-note");
-    let noted = until(|| note.exists());
+    let noted = until(&mut first, || note.exists())?;
     first.kill()?;
     first.wait()?;
     ensure(noted, "how far it is, is noted while it is loaded")?;
@@ -38,7 +37,7 @@ fn visit(page: &mut Page) -> Outcome {
     page.say(format_args!("killed somewhere before byte {HALF} of {LENGTH}; the file is not there"));
 
     half.release();
-    ensure(download()?.wait()?.success(), "the second download succeeds")?;
+    ensure(download()?.wait_with_output()?.status.success(), "the second download succeeds")?;
     let requests = origin.requests();
     let range = requests.last().and_then(|request| request.header("range")).unwrap_or_default().to_owned();
     page.say(format_args!("the second asks for {range} and gets the rest"));
@@ -65,16 +64,19 @@ fn film(half: Gate) -> Origin {
     Origin::builder().wire(Wire::H1).handler(answer).start()
 }
 
-/// Looks now and then, until it is so or patience ends.
-pub(super) fn until(is_so: impl Fn() -> bool) -> bool {
+/// Looks whenever the child says how far it is, until it is so; false if the child ends before, or patience does.
+pub(super) fn until(child: &mut Child, is_so: impl Fn() -> bool) -> io::Result<bool> {
     let end = SystemClock.now() + PATIENCE;
-    while SystemClock.now() < end {
+    let Some(mut said) = child.stderr.take() else { return Ok(false) };
+    let mut line = [0; 1024];
+    while SystemClock.now() < end && said.read(&mut line)? > 0 {
         if is_so() {
-            return true;
+            // Who speaks goes on speaking to somebody.
+            child.stderr = Some(said);
+            return Ok(true);
         }
-        thread::sleep(Duration::from_millis(5));
     }
-    false
+    Ok(false)
 }
 
 const TAG: &str = "\"first-cut\"";

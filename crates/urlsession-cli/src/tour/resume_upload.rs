@@ -49,18 +49,18 @@ fn killed(page: &mut Page, film: &Path, data: &Path) -> Outcome {
     let origin = Origin::builder().wire(Wire::H1).uploads(&server).start();
     let upload = || {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["upload", "-X", "POST"]).arg(film).arg(origin.url("/films"));
-        command.env("XDG_DATA_HOME", data).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
+        command.args(["upload", "--progress", "-X", "POST"]).arg(film).arg(origin.url("/films"));
+        command.env("XDG_DATA_HOME", data).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
     };
     let mut first = upload()?;
-    let has_begun = until(|| {
+    let has_begun = until(&mut first, || {
         let sent = origin.journal(|journal| journal.heads.iter().any(|head| head.body_len >= CUT));
         sent && is_recorded(&data.join("urlsession"))
-    });
+    })?;
     first.kill()?;
     first.wait()?;
     ensure(has_begun, "where the upload is, is recorded while it is sent")?;
-    ensure(upload()?.wait()?.success(), "the second upload succeeds")?;
+    ensure(upload()?.wait_with_output()?.status.success(), "the second upload succeeds")?;
     page.say("killed in the middle; the next upload of the same file to the same place:");
     has_all(page, &server)?;
     page.say("");

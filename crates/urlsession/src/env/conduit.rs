@@ -58,22 +58,21 @@ impl Conduit {
     /// Writes what was taken where the file is; `wrote` hears how much, piece by piece. Waits for the disk.
     pub(crate) fn drain(&mut self, file: &mut File, mut wrote: impl FnMut(usize)) -> io::Result<()> {
         while self.held > 0 {
-            let moved = match self.copies {
-                true => self.copy(file)?,
-                false => match splice(&self.read, None, &*file, None, self.held, SpliceFlags::MOVE) {
-                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                    Ok(n) => n,
-                    Err(Errno::INTR) => 0,
-                    // Not every file system can.
-                    Err(Errno::INVAL) => {
-                        self.copies = true;
-                        0
-                    }
-                    Err(error) => return Err(error.into()),
-                },
-            };
-            self.held -= moved;
-            wrote(moved);
+            if self.copies {
+                self.copy(file, &mut wrote)?;
+                continue;
+            }
+            match splice(&self.read, None, &*file, None, self.held, SpliceFlags::MOVE) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    self.held -= n;
+                    wrote(n);
+                }
+                Err(Errno::INTR) => {}
+                // Not every file system can.
+                Err(Errno::INVAL) => self.copies = true,
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -83,12 +82,24 @@ impl Conduit {
         !self.copies
     }
 
-    fn copy(&self, file: &mut File) -> io::Result<usize> {
+    fn copy(&mut self, file: &mut File, wrote: &mut impl FnMut(usize)) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
         let room = self.held.min(buffer.len());
         let n = rustix::io::read(&self.read, &mut buffer[..room])?;
-        file.write_all(&buffer[..n])?;
-        Ok(n)
+        self.held -= n;
+        let mut left = &buffer[..n];
+        while !left.is_empty() {
+            match file.write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    wrote(n);
+                    left = &left[n..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 }
 

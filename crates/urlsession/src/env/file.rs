@@ -49,24 +49,38 @@ pub(crate) fn read_held_into(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
     None
 }
 
-/// Takes room on the disk for `length` bytes from `offset` on, without making the file longer. Systems and file systems
-/// that cannot do so are not asked twice.
+/// Takes room on the disk for `length` bytes from `offset` on, without making the file longer. False where the system or
+/// the file system cannot.
 ///
 /// # Errors
 /// If there is no room.
 #[cfg(target_os = "linux")]
-pub(crate) fn reserve(file: &File, offset: u64, length: u64) -> io::Result<()> {
+pub(crate) fn reserve(file: &File, offset: u64, length: u64) -> io::Result<bool> {
     use rustix::fs::{FallocateFlags, fallocate};
     use rustix::io::Errno;
     match fallocate(file, FallocateFlags::KEEP_SIZE, offset, length) {
+        Ok(()) => Ok(true),
         Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error.into()),
-        _ => Ok(()),
+        Err(_) => Ok(false),
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn reserve(_: &File, _: u64, _: u64) -> io::Result<()> {
-    Ok(())
+pub(crate) fn reserve(_: &File, _: u64, _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// How many bytes are free where the file is, also those kept for the administrator; `None` if nobody says.
+#[cfg(target_os = "linux")]
+pub(crate) fn free_room(file: &File) -> Option<u64> {
+    let room = rustix::fs::fstatvfs(file).ok()?;
+    // A file system without a size says nothing.
+    (room.f_blocks > 0).then(|| room.f_bfree.saturating_mul(room.f_frsize))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn free_room(_: &File) -> Option<u64> {
+    None
 }
 
 /// `length` bytes from `offset` on. Waits for the disk.
@@ -131,6 +145,7 @@ mod tests {
         let file = file(b"short");
         reserve(&file, 5, 1 << 20).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 5);
+        assert!(free_room(&file).is_none_or(|free| free < i64::MAX as u64));
         assert!(reserve(&file, 5, i64::MAX as u64 - 5).is_err());
     }
 

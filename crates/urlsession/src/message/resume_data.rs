@@ -51,7 +51,8 @@ pub enum ResumeFailure {
     /// Nothing says that what the server has is still the same (RFC 9110 §13.1.5), or the resume data is for another
     /// kind of transfer.
     NotResumable,
-    /// The server no longer gives it: the URL or what signs it has expired (401, 403, 404, 410).
+    /// The server no longer gives it: the URL or what signs it has expired (401, 403, 404, 410), and the application had
+    /// no other.
     Expired,
     /// The server does not give it now: another status that is no success. What is here is kept.
     Refused,

@@ -89,7 +89,16 @@ impl Core {
     ) -> Option<T> {
         let (asked, responder) = Answer::deferred();
         self.tell(audience, what, move |delegate, task| responder.answer(question(delegate, task)));
-        let mut decision = pin!(asked.resolve().await?.resolve());
+        self.decided(what, asked.resolve().await?).await
+    }
+
+    /// What the application decides, sooner or later; `None` for the default.
+    pub(super) async fn decided<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: &'static str,
+        answer: Answer<T>,
+    ) -> Option<T> {
+        let mut decision = pin!(answer.resolve());
         poll_fn(|cx| {
             catch_unwind(AssertUnwindSafe(|| decision.as_mut().poll(cx))).unwrap_or_else(|panic| {
                 self.fail(panicked(what, &*panic));

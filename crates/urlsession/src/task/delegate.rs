@@ -221,6 +221,25 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
+    /// The server no longer gives the rest of a download that goes on with what is here: `response` has the status 401,
+    /// 403, 404 or 410, or 400, which some stores answer when what signs a URL has expired. Answer a request for the same
+    /// thing, mostly with a URL that has been signed anew, and the download goes on with that: if the server says that it
+    /// is still what it was (`If-Range`), where it was, else from the beginning. Default: the task fails, and what is here
+    /// is kept.
+    ///
+    /// Asked at most four times of a task, in every style, also with a completion handler; not of what begins from
+    /// nothing, nor if the task has a closure for it ([`DownloadTask::set_refreshing`]). Not of Apple's.
+    fn need_new_download_request(
+        &self,
+        task: &DownloadTask,
+        response: &HttpUrlResponse,
+    ) -> Answer<Option<UrlRequest>> {
+        match task.next_delegate() {
+            Some((next, task)) => next.need_new_download_request(&DownloadTask::of(task), response),
+            None => Answer::default_handling(),
+        }
+    }
+
     /// The download is complete, in the file at `location`. Unless it has a
     /// [destination](DownloadTask::set_destination), open it or move it away in this call: it is removed when the call
     /// returns. [`did_complete`](Self::did_complete) follows.

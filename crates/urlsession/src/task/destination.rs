@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
+use url::Url;
 
 use super::downloaded_file::DownloadedFile;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -24,15 +25,20 @@ use crate::message::ResumeFields;
 /// again: after a failure, a cancellation, and after the process was killed or the machine lost power. Until then two
 /// files are beside the destination: `.NAME.urlsession-part`, what is already here, and `.NAME.urlsession-note`, what it
 /// is resumed by, written at least about every second and never ahead of what is on disk. `NAME` is the name of the file;
-/// in a folder it is a hash of the URL. Both go away when the file is whole, and when the server has something else now;
-/// an application that gives up removes them, or downloads to that place
-/// [`without_resuming`](Self::without_resuming).
+/// in a folder it is a hash of the URL, or of the name that the download is [identified by](Self::identified_by). Both
+/// go away when the file is whole, and when the server has something else now; an application that gives up removes
+/// them, or downloads to that place [`without_resuming`](Self::without_resuming).
 ///
 /// It is resumed only if it was a `GET` with an uncoded answer and a strong validator (RFC 9110 §13.1.5), and if the
 /// partial file is still as it was left. Else it begins anew;
 /// [`DownloadTask::resume_failure`](crate::DownloadTask::resume_failure) then says why. If the server refuses (403, 404,
-/// 503 …), the task fails and what is here is kept. While one task or process writes the partial file, others that want
-/// the same file download it for themselves.
+/// 503 …), the task fails and what is here is kept, unless the application has another URL
+/// ([`Download::refreshing`](crate::Download::refreshing)). While one task or process writes the partial file, others
+/// that want the same file download it for themselves.
+///
+/// A disk that is full, after whatever byte, fails the task with
+/// [`CannotWriteToFile`](UrlErrorCode::CannotWriteToFile), and what was written is kept; its last block is given up where
+/// there would be no room for the note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadDestination {
     path: PathBuf,
@@ -41,6 +47,8 @@ pub struct DownloadDestination {
     existing: Existing,
     resumes: bool,
     only_successes: bool,
+    /// What is downloaded, if its URL does not say.
+    name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +67,7 @@ impl DownloadDestination {
             existing: Existing::Fail,
             resumes: true,
             only_successes: false,
+            name: None,
         }
     }
 
@@ -71,6 +80,7 @@ impl DownloadDestination {
             existing: Existing::Fail,
             resumes: true,
             only_successes: false,
+            name: None,
         }
     }
 
@@ -101,6 +111,30 @@ impl DownloadDestination {
     pub fn only_successes(mut self) -> Self {
         self.only_successes = true;
         self
+    }
+
+    /// Says what is downloaded, in place of the URL: what an earlier download left is gone on with whatever its URL was, if
+    /// that name is the same and the server says that it is still the same thing (`If-Range`). For URLs that are signed
+    /// for a time, and for one file at several servers. By default the URL must be the same, but for its password and
+    /// fragment.
+    #[must_use]
+    pub fn identified_by(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// What a download from this URL is told from others by.
+    pub(super) fn identity(&self, url: &Url) -> String {
+        match &self.name {
+            // No download that is resumed has a URL like that.
+            Some(name) => format!("name:{name}"),
+            None => identity(url),
+        }
+    }
+
+    /// Does the application say what is the same, whatever URL it has?
+    pub(super) fn is_named(&self) -> bool {
+        self.name.is_some()
     }
 
     /// Is an answer of this status not to be the file?
@@ -237,6 +271,7 @@ impl DownloadDestination {
             existing,
             resumes: true,
             only_successes: false,
+            name: None,
         })
     }
 
@@ -253,6 +288,17 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
     fn from(path: P) -> Self {
         Self::file(path)
     }
+}
+
+/// What a download is told from others by: its URL without what is a secret or not sent.
+pub(super) fn identity(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Fails only for URLs that cannot have a password, which then have none.
+        let _ = url.set_password(None);
+    }
+    url.set_fragment(None);
+    url.into()
 }
 
 fn folder_of(target: &Path) -> &Path {

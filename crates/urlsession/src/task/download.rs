@@ -10,6 +10,7 @@ mod facts;
 mod orders;
 mod pace;
 mod partial;
+mod room;
 mod sink;
 
 use std::fmt;
@@ -40,7 +41,7 @@ use super::run;
 use crate::env::{Conduit, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Log, Response};
-use crate::message::{InvalidHeaderField, ResumeData, UrlResponse};
+use crate::message::{HttpUrlResponse, InvalidHeaderField, ResumeData, UrlRequest, UrlResponse};
 
 /// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
 ///
@@ -102,6 +103,32 @@ impl Download {
     pub fn checking_repr_digest(self) -> Self {
         // It cannot fail, as above.
         let _ = self.task().set_checks_repr_digest(true);
+        self
+    }
+
+    /// Is asked for another request when the server no longer gives the rest of a download that goes on with what is here
+    /// (401, 403, 404, 410, or 400), as it does when the URL was signed for a time; see
+    /// [`DownloadTask::set_refreshing`] and
+    /// [`need_new_download_request`](TaskDelegate::need_new_download_request).
+    ///
+    /// ```no_run
+    /// # use urlsession::{DownloadDestination, UrlRequest, UrlSession};
+    /// # async fn signed() -> Option<UrlRequest> { None }
+    /// # async fn load() -> Result<(), urlsession::UrlError> {
+    /// // The URL is another one each time; the name says that it is the same download all the same.
+    /// let destination = DownloadDestination::file("a.iso").identified_by("a.iso of release 7");
+    /// let url = "https://example.com/a.iso?signature=old";
+    /// UrlSession::shared().download(url).refreshing(|_| signed()).to(destination).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn refreshing<F, R>(self, refresh: F) -> Self
+    where
+        F: Fn(HttpUrlResponse) -> R + Send + Sync + 'static,
+        R: Future<Output = Option<UrlRequest>> + Send + 'static,
+    {
+        // It cannot fail, as above.
+        let _ = self.task().set_refreshing(refresh);
         self
     }
 
@@ -328,11 +355,11 @@ impl Writing<'_> {
         let (position, done) = if self.pace.is_quick() {
             let (written, is_due) = self.slot.with(|sink| {
                 let done = work(sink)?;
-                Ok(((sink.position(), done), sink.is_note_due(start)))
+                Ok(((sink.position(), done), sink.is_tending_due(start)))
             })?;
             self.pace.wrote(clock.now().saturating_duration_since(start));
             if is_due {
-                self.note(start).await?;
+                self.tend(start).await?;
             }
             written
         } else {
@@ -342,7 +369,7 @@ impl Writing<'_> {
                     let start = clock.now();
                     let done = work(sink)?;
                     let time = clock.now().saturating_duration_since(start);
-                    sink.note(&checks, start);
+                    sink.tend(&checks, start);
                     Ok(((sink.position(), done), time))
                 })
             };
@@ -357,12 +384,12 @@ impl Writing<'_> {
         Ok((position, done))
     }
 
-    /// A note waits for the disk.
-    async fn note(&self, now: Instant) -> Result<()> {
+    /// To tend the file waits for the disk.
+    async fn tend(&self, now: Instant) -> Result<()> {
         let (slot, checks) = (self.slot.clone(), self.checks.clone());
         let work = move || {
             slot.with(|sink| {
-                sink.note(&checks, now);
+                sink.tend(&checks, now);
                 Ok(())
             })
         };

@@ -27,8 +27,12 @@ mod execution;
 mod expectations;
 mod file_url;
 mod forms;
+#[cfg(target_os = "linux")]
+mod full_disks;
 mod hsts;
 mod http2;
+#[cfg(target_os = "linux")]
+mod killed_downloads;
 mod metrics;
 mod network;
 mod order;
@@ -39,6 +43,7 @@ mod progress;
 mod proxies;
 mod publisher;
 mod redirects;
+mod renewed_downloads;
 mod replays;
 mod requests;
 mod resumable_uploads;

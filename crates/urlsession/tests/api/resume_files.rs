@@ -2,14 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use urlsession::{
-    Configuration, ContentDigest, DownloadDestination, ResumeFailure, UrlError, UrlErrorCode, UrlSession,
-};
+use urlsession::{ContentDigest, DownloadDestination, ResumeFailure, UrlError, UrlErrorCode};
 use urlsession_testkit::{Reply, Wire, pattern};
 
 use crate::support::ranges::*;
@@ -356,53 +352,6 @@ fn a_place_where_nothing_can_be_written_fails_clearly() {
     }
 }
 
-/// A small file system of its own; `None` without the right to mount one.
-#[cfg(target_os = "linux")]
-struct Small(tempfile::TempDir);
-
-#[cfg(target_os = "linux")]
-impl Small {
-    fn mount(kibibytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={kibibytes}k");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        mount.is_ok_and(|status| status.success()).then(|| Self(folder))
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_fails_and_what_was_written_is_gone_on_with() {
-    for kibibytes in [64, 128, 260] {
-        let Some(small) = Small::mount(kibibytes) else {
-            eprintln!("skipped: no right to mount a file system");
-            return;
-        };
-        let ranges = Ranges::start(Wire::H1);
-        let path = small.0.path().join("a.bin");
-        let error = ranges.download().to(&path).wait().unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::CannotWriteToFile, "{error}");
-        assert!(error.to_string().contains("no room"), "{error}");
-        let data = error.resume_data().expect("what was written counts");
-        let grown = Command::new("mount").args(["-o", "remount,size=4m"]).arg(small.0.path()).status();
-        assert!(grown.unwrap().success());
-        let (file, response) = ranges.session().download_resume_from(data).wait().unwrap();
-        assert_eq!(response.status_code(), Some(206), "{kibibytes}");
-        assert!(fs::read(file.path()).unwrap() == content());
-    }
-}
-
 #[test]
 fn a_file_that_is_not_what_was_expected_is_nobodys() {
     on_every_range_server(|ranges| {
@@ -486,86 +435,4 @@ fn base64_of(hex: &str) -> String {
         text.push('=');
     }
     text
-}
-
-/// How often the child of the test below is killed.
-const KILLS: u32 = 200;
-
-/// Where the child of the test below downloads to and from; not set in a run of the tests themselves.
-const CHILD: &str = "URLSESSION_TEST_DOWNLOAD";
-
-#[test]
-#[ignore = "the child of the test below"]
-fn child_that_downloads() {
-    let Ok(job) = std::env::var(CHILD) else { return };
-    let (url, path) = job.split_once(' ').unwrap();
-    let session = UrlSession::new(Configuration::ephemeral());
-    session.download(url).to(PathBuf::from(path)).wait().unwrap();
-}
-
-#[test]
-fn a_process_killed_at_any_moment_loses_no_byte_and_adds_none() {
-    const SIZE: u64 = 20 << 20;
-    let ranges = Ranges::start(Wire::H1);
-    // Slow enough that most are killed while they write.
-    let serve = |request: &urlsession_testkit::Recorded| {
-        let slow = |reply: Reply| reply.gap(Duration::from_millis(1));
-        match request.header("if-range") {
-            Some("\"v1\"") => {
-                let first = asked(request);
-                let range = format!("bytes {first}-{}/{SIZE}", SIZE - 1);
-                slow(tagged(206).header("Content-Range", range).pattern(first, SIZE - first))
-            }
-            _ => slow(tagged(200).pattern(0, SIZE)),
-        }
-    };
-    for _ in 0..2000 {
-        ranges.then(serve);
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.bin");
-    let expected = pattern(0, SIZE as usize);
-    let start = Instant::now();
-    let (mut kills, mut whole_files, mut seed) = (0_u32, 0_u32, 0x9e37_79b9_7f4a_7c15_u64);
-    while kills < KILLS && start.elapsed() < Duration::from_secs(180) {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "resume_files::child_that_downloads"])
-            .env(CHILD, format!("{} {}", ranges.url(), path.display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // xorshift: the moments are the same in every run, what happens in them is not.
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        let moment = Instant::now() + Duration::from_millis(seed % 200);
-        let ended = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break Some(status);
-            }
-            if Instant::now() >= moment {
-                break None;
-            }
-            std::thread::yield_now();
-        };
-        if ended.is_none() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            kills += 1;
-        }
-        if path.exists() {
-            assert!(fs::read(&path).unwrap() == expected, "after {kills} kills");
-            fs::remove_file(&path).unwrap();
-            whole_files += 1;
-        } else {
-            assert!(ended.is_none(), "it ended without its file: {ended:?}");
-        }
-    }
-    let (file, _) = ranges.download().to(&path).wait().unwrap();
-    assert!(fs::read(file.path()).unwrap() == expected);
-    assert_eq!(names(folder.path()), ["a.bin"]);
-    let resumed = ranges.origin.requests().iter().filter(|request| request.header("range").is_some()).count();
-    eprintln!("{kills} kills, {resumed} resumed, {whole_files} whole files");
-    assert!(kills == KILLS && resumed > 0, "{kills} kills, {resumed} resumed, {whole_files} whole");
 }

@@ -1,5 +1,6 @@
 //! `Course`: the way of a download from its request to its whole file: what to ask for, what an answer means for what is
-//! here already, and when to ask again. The grammar of ranges is `urlsession_proto::range`; the file is the sink's.
+//! here already, when to ask again, and when to ask the application for another request. The grammar of ranges is
+//! `urlsession_proto::range`; the file is the sink's.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,7 +11,7 @@ use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, Verdict, is_coded};
 
 use super::digest::ContentDigest;
-use super::facts::{Facts, Noted};
+use super::facts::{Facts, Noted, is_resumable};
 use super::orders::Checks;
 use super::sink::{Sink, Slot, left_at, tidy};
 use super::{beside, cannot_resume};
@@ -19,7 +20,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeFailure, UrlRequest, UrlResponse};
 use crate::task::core::{Core, UNKNOWN};
 use crate::task::courier::Audience;
-use crate::task::destination::DownloadDestination;
+use crate::task::destination::{DownloadDestination, identity};
 use crate::task::kind::DownloadTask;
 
 pub(super) struct Course<'a> {
@@ -27,6 +28,8 @@ pub(super) struct Course<'a> {
     place: &'a Place,
     slot: &'a Slot,
     request: Option<Arc<UrlRequest>>,
+    /// What it is told from other downloads by.
+    identity: String,
     destination: Option<DownloadDestination>,
     pub(super) checks: Arc<Checks>,
     audience: Option<Audience>,
@@ -35,6 +38,9 @@ pub(super) struct Course<'a> {
     by_date: bool,
     /// What is here is of no use.
     begins_anew: bool,
+    /// The application says that what the request leads to is what is here.
+    is_vouched: bool,
+    renewals: u32,
     /// There was something to resume, and nobody has been told what became of it.
     owes_word: bool,
     answers: u32,
@@ -61,10 +67,20 @@ impl<'a> Course<'a> {
         is_answered: bool,
     ) -> Result<Self> {
         let (request, destination, checks, given) = ordered(core);
+        let url = request.as_ref().and_then(|request| request.url());
+        let known_by = match (&given, &destination, url) {
+            (Some(given), ..) => given.facts.identity.clone(),
+            (None, Some(destination), Some(url)) => destination.identity(url),
+            (None, None, Some(url)) => identity(url),
+            (None, _, None) => String::new(),
+        };
         let mut course = Self {
             core,
             place,
             slot,
+            identity: known_by,
+            is_vouched: destination.as_ref().is_some_and(DownloadDestination::is_named),
+            renewals: 0,
             request,
             destination,
             checks: Arc::new(checks),
@@ -115,7 +131,7 @@ impl<'a> Course<'a> {
         }
         self.asked = None;
         let Some(original) = self.request.clone() else { return Ok(None) };
-        let mut own = None;
+        let mut own = (self.renewals > 0).then(|| UrlRequest::clone(&original));
         if self.checks.of_response {
             let own = own.get_or_insert_with(|| UrlRequest::clone(&original));
             set(own, "Want-Repr-Digest", WANT_REPR_DIGEST)?;
@@ -145,7 +161,11 @@ impl<'a> Course<'a> {
                 let here = sink.as_ref().and_then(|sink| Some((sink.facts()?, sink.position())));
                 here.map(|(facts, bytes)| {
                     let verdict = range::verdict(&facts.have(bytes), asked, http.status, &http.fields);
-                    (same_resource(verdict, facts, head.url()), bytes)
+                    let verdict = match self.is_vouched {
+                        true => verdict,
+                        false => same_resource(verdict, facts, head.url()),
+                    };
+                    (verdict, bytes)
                 })
             }
             _ => None,
@@ -174,6 +194,11 @@ impl<'a> Course<'a> {
                 Ok(Next::Done)
             }
             Verdict::Refuse(reason) => {
+                // In a box: other downloads do not carry it.
+                if let Some(request) = Box::pin(self.renewal(head)).await {
+                    self.renew(request);
+                    return Ok(Next::Again);
+                }
                 self.fails(failure(reason));
                 Err(refused(head, failure(reason)))
             }
@@ -191,24 +216,64 @@ impl<'a> Course<'a> {
     /// Puts the file where it is to be.
     pub(super) async fn finish(&self, head: &UrlResponse) -> Result<super::DownloadedFile> {
         let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
-        let (destination, request) = (self.destination.clone(), self.request.clone());
+        let (destination, identity) = (self.destination.clone(), self.identity.clone());
         beside(self.core, self.place, move || {
             let file = Sink::finish(&slot, &suggested)?;
             if let Some(destination) = &destination {
-                tidy(destination, request.as_ref().and_then(|request| request.url()));
+                tidy(destination, &identity);
             }
             Ok(file)
         })
         .await
     }
 
+    /// Another request for what the server refuses, if the application has one.
+    async fn renewal(&mut self, head: &UrlResponse) -> Option<UrlRequest> {
+        if self.renewals >= MOST_RENEWALS || !head.status_code().is_some_and(is_expiry) {
+            return None;
+        }
+        let response = head.http()?;
+        let refresh = self.core.live().orders.as_ref().and_then(|orders| orders.refresh.clone());
+        // The application's time is not the server's.
+        let _excuse = self.core.meter.excuse();
+        match refresh {
+            Some(refresh) => self.core.decided("refreshing", refresh(response)).await?,
+            None => {
+                let audience = self.core.audience()?;
+                let ask = self.core.ask(audience, "need_new_download_request", move |delegate, task| {
+                    delegate.need_new_download_request(&DownloadTask::of(task.clone()), &response)
+                });
+                ask.await?
+            }
+        }
+    }
+
+    fn renew(&mut self, request: UrlRequest) {
+        self.renewals += 1;
+        // Validators are compared all the same.
+        (self.is_vouched, self.by_date) = (true, false);
+        if is_resumable(&request) {
+            if let Some(sink) = &mut *self.slot.lock() {
+                sink.renew(&request, None);
+            }
+        } else {
+            self.fails(ResumeFailure::NotResumable);
+            self.begins_anew = true;
+        }
+        self.request = Some(request.into());
+    }
+
     async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
         let expected = self.expected(head, true)?;
         let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
         let destination = self.destination.clone();
+        let led_to = self.request.clone().filter(|_| self.is_vouched).zip(head.url().cloned());
         let work = move || {
             destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
             slot.with(|sink| {
+                if let Some((request, url)) = led_to {
+                    sink.renew(&request, Some(&url));
+                }
                 sink.go_on_at(at, complete, &expected)?;
                 sink.reserve(complete)
             })
@@ -228,7 +293,7 @@ impl<'a> Course<'a> {
         }
         let clock = &self.core.roster.config.environment.clock;
         let wall = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        let facts = self.request.as_ref().and_then(|request| Facts::of(request, head, wall));
+        let facts = self.request.as_ref().and_then(|request| Facts::of(&self.identity, request, head, wall));
         let complete = head.expected_content_length();
         let end = facts.as_ref().and_then(|facts| facts.complete);
         let expected = self.expected(head, false)?;
@@ -339,6 +404,12 @@ fn refused(head: &UrlResponse, failure: ResumeFailure) -> UrlError {
     UrlError::new(code_of(status), Phase::Head, detail).with_resume_failure(failure)
 }
 
+/// Does a server say so that a URL, or what is signed into it, is no longer good? Some stores say 400 for a signature whose
+/// time has passed.
+fn is_expiry(status: u16) -> bool {
+    matches!(status, 400 | 401 | 403 | 404 | 410)
+}
+
 fn code_of(status: u16) -> UrlErrorCode {
     match status {
         401 => UrlErrorCode::UserAuthenticationRequired,
@@ -352,5 +423,7 @@ fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> 
     request.set_value(Some(value), name).map_err(cannot_resume)
 }
 
+/// How often an application is asked for another request: who gives only bad ones does not do so for ever.
+const MOST_RENEWALS: u32 = 4;
 /// A server may give what is missing in parts; each brings at least a byte.
 const MOST_ANSWERS: u32 = 10_000;

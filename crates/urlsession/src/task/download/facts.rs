@@ -15,12 +15,14 @@ use crate::message::{
     CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
     unusable,
 };
-use crate::task::destination::DownloadDestination;
+use crate::task::destination::{DownloadDestination, identity};
 
 /// What a download is resumed by.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
-    /// The request the download began with.
+    /// What it is told from other downloads by, whatever is asked for it by now.
+    pub(super) identity: String,
+    /// The request that its rest is asked for with.
     pub(super) request: UrlRequest,
     /// What answered it, after redirects.
     pub(super) final_url: Option<Url>,
@@ -49,7 +51,7 @@ pub(super) enum Place {
 
 impl Facts {
     /// Those of a response that holds the whole of something, if it can be resumed. `now` is in seconds since 1970.
-    pub(super) fn of(request: &UrlRequest, response: &UrlResponse, now: i64) -> Option<Self> {
+    pub(super) fn of(identity: &str, request: &UrlRequest, response: &UrlResponse, now: i64) -> Option<Self> {
         let head = response.http_head()?;
         if !is_resumable(request) || head.status != StatusCode::OK || is_coded(&head.fields) {
             return None;
@@ -63,6 +65,7 @@ impl Facts {
         // RFC 9112 §6.3: where the transfer is coded, a length says nothing.
         let is_framed = !head.fields.contains_key(header::TRANSFER_ENCODING);
         (!validators.is_empty()).then(|| Self {
+            identity: identity.to_owned(),
             request: request.clone(),
             final_url: response.url().cloned(),
             validators,
@@ -72,13 +75,6 @@ impl Facts {
 
     pub(super) fn have(&self, bytes: u64) -> Have<'_> {
         Have { bytes, complete: self.complete, validators: &self.validators }
-    }
-
-    /// Do they belong to a download that begins with `request`?
-    pub(super) fn answer(&self, request: &UrlRequest) -> bool {
-        is_resumable(request)
-            && self.request.url().map(|url| without_password(url.clone()))
-                == request.url().map(|url| without_password(url.clone()))
     }
 }
 
@@ -102,11 +98,12 @@ impl Noted {
     }
 
     fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
-        let Facts { request, final_url, validators, complete } = &self.facts;
+        let Facts { identity: known_by, request, final_url, validators, complete } = &self.facts;
         let mut out = ResumeFields::default();
-        let text = |url: &Url| String::from(without_password(url.clone()));
-        out.push_text(URL, request.url().map(text).as_deref());
-        out.push_text(FINAL_URL, final_url.as_ref().map(text).as_deref());
+        let url = request.url().map(identity);
+        out.push_text(URL, url.as_deref());
+        out.push_text(IDENTITY, Some(&**known_by).filter(|known_by| Some(*known_by) != url.as_deref()));
+        out.push_text(FINAL_URL, final_url.as_ref().map(identity).as_deref());
         out.push_text(ETAG, validators.etag.as_deref());
         out.push_text(DATE, validators.date.as_deref());
         out.push_number(COMPLETE, *complete);
@@ -140,7 +137,9 @@ impl Noted {
     }
 
     fn read(fields: &ResumeFields) -> Option<Self> {
-        let mut request = UrlRequest::new(fields.text(URL)?.parse().ok()?);
+        let url: Url = fields.text(URL)?.parse().ok()?;
+        let known_by = fields.text(IDENTITY).map_or_else(|| identity(&url), str::to_owned);
+        let mut request = UrlRequest::new(url);
         let mut name = None;
         for (number, value) in fields.iter() {
             match number {
@@ -165,6 +164,7 @@ impl Noted {
             None => Place::Destined(DownloadDestination::read(fields, DESTINATION)?),
         };
         let facts = Facts {
+            identity: known_by,
             request,
             final_url: fields.text(FINAL_URL).and_then(|url| url.parse().ok()),
             validators,
@@ -183,15 +183,6 @@ impl Noted {
             checks_repr_digest: fields.number(CHECKS) == Some(1),
         })
     }
-}
-
-fn without_password(mut url: Url) -> Url {
-    if url.password().is_some() {
-        // Fails only for URLs that cannot have a password, which then have none.
-        let _ = url.set_password(None);
-    }
-    url.set_fragment(None);
-    url
 }
 
 /// Fields that are secrets by their standards; they come again from where they came from.
@@ -217,6 +208,8 @@ const MAIN_DOCUMENT: u8 = 12;
 const PARTITION: u8 = 13;
 const EXPECTED: u8 = 14;
 const CHECKS: u8 = 15;
+/// Where it is not the URL.
+const IDENTITY: u8 = 16;
 /// The first of several.
 const STAMP: u8 = 32;
 /// The first of several.
@@ -274,7 +267,7 @@ mod tests {
         let url = "https://example.com/b".parse().unwrap();
         let response = HttpUrlResponse::new(url, 200, Version::HTTP_11, &fields).unwrap();
         Noted {
-            facts: Facts::of(&request(), &response, 0).unwrap(),
+            facts: Facts::of("name:a", &request(), &response, 0).unwrap(),
             stamp: Stamp { bytes: 500, tail: [7; 32], device: 1, inode: 2, changed: Some((3, 4)) },
             place: Place::Destined(DownloadDestination::in_folder("/x").overwriting()),
             expected: Some(ContentDigest::sha256([1; 32])),
@@ -297,6 +290,7 @@ mod tests {
         assert_eq!(request.cache_policy(), CachePolicy::ReloadIgnoringLocalCacheData);
         assert!(!request.allows_cellular_access() && request.allows_expensive_network_access());
         assert_eq!(read.facts.final_url.unwrap().as_str(), "https://example.com/b");
+        assert_eq!(read.facts.identity, "name:a");
         assert_eq!(read.facts.validators.etag.as_deref(), Some("\"a\""));
         assert_eq!((read.facts.complete, read.stamp, read.place), {
             let Noted { facts, stamp, place, .. } = noted();
@@ -351,7 +345,7 @@ mod tests {
         let fields = [("ETag", "\"a\""), ("Content-Length", "5"), ("Transfer-Encoding", "chunked")];
         let url = "https://example.com/b".parse().unwrap();
         let response = HttpUrlResponse::new(url, 200, Version::HTTP_11, &fields).unwrap();
-        assert_eq!(Facts::of(&request(), &response, 0).unwrap().complete, None);
+        assert_eq!(Facts::of("name:a", &request(), &response, 0).unwrap().complete, None);
     }
 
     #[test]
@@ -359,7 +353,7 @@ mod tests {
         let of = |request: &UrlRequest, status, fields: &[(&str, &str)]| {
             let url = "https://example.com/b".parse().unwrap();
             let response = HttpUrlResponse::new(url, status, Version::HTTP_11, fields).unwrap();
-            Facts::of(request, &response, 0).is_some()
+            Facts::of("name:a", request, &response, 0).is_some()
         };
         let (tag, get) = (("etag", "\"a\""), request());
         assert!(of(&get, 200, &[tag]));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::digest::ContentDigest;
 use super::facts::Noted;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::message::{ResumeData, ResumeFailure, UrlRequest};
+use crate::message::{HttpUrlResponse, ResumeData, ResumeFailure, UrlRequest};
 use crate::task::answer::Answer;
 use crate::task::core::{Core, Live};
 use crate::task::destination::DownloadDestination;
@@ -22,6 +22,8 @@ pub(crate) struct Orders {
     /// What it is to resume, as it was given and as it was read.
     pub(super) given: Option<(ResumeData, Noted)>,
     pub(super) failure: Option<ResumeFailure>,
+    /// Whom to ask for another request, in the place of a delegate.
+    pub(super) refresh: Option<Arc<Refresh>>,
     takers: Vec<Taker>,
 }
 
@@ -32,6 +34,9 @@ pub(super) struct Checks {
     /// Also what the response says of itself.
     pub(super) of_response: bool,
 }
+
+/// Gives another request for what the server refuses to go on with.
+pub(super) type Refresh = dyn Fn(HttpUrlResponse) -> Answer<Option<UrlRequest>> + Send + Sync;
 
 /// Who waits for resume data. Called once, on the session's queue.
 pub(crate) type Taker = Box<dyn FnOnce(Option<ResumeData>) + Send>;
@@ -133,6 +138,27 @@ impl DownloadTask {
     /// After the first `resume`.
     pub fn set_checks_repr_digest(&self, checks: bool) -> Result<()> {
         self.core().order(|orders| orders.checks.of_response = checks)
+    }
+
+    /// Gives a closure that is asked, in the place of
+    /// [`need_new_download_request`](crate::TaskDelegate::need_new_download_request), when the server no longer gives the
+    /// rest of a download that goes on with what is here; `response` is its refusal. The task waits for the future; `None`
+    /// is no other request, and the task fails. Not of Apple's.
+    ///
+    /// # Errors
+    /// After the first `resume`.
+    pub fn set_refreshing<F, R>(&self, refresh: F) -> Result<()>
+    where
+        F: Fn(HttpUrlResponse) -> R + Send + Sync + 'static,
+        R: Future<Output = Option<UrlRequest>> + Send + 'static,
+    {
+        let refresh = Arc::new(refresh);
+        let ask: Arc<Refresh> = Arc::new(move |response| {
+            let refresh = refresh.clone();
+            // A panic of the closure is one of the future.
+            Answer::later(async move { refresh(response).await })
+        });
+        self.core().order(|orders| orders.refresh = Some(ask))
     }
 
     /// Why what was here already of this download was of no use, so that it began anew, or why it was refused; `None` if

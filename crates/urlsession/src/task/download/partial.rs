@@ -2,7 +2,8 @@
 //! were left. What is done with one is the sink's business.
 //!
 //! A download to a destination is written to `.NAME.urlsession-part` beside it; what it can be resumed by is noted in
-//! `.NAME.urlsession-note`. In a folder where the response names the file, `NAME` is a hash of the URL. Whoever writes
+//! `.NAME.urlsession-note`. In a folder where the response names the file, `NAME` is a hash of what the
+//! download is told from others by, mostly its URL. Whoever writes
 //! holds a lock on the partial file, which a process that is killed lets go.
 
 use std::ffi::{OsStr, OsString};
@@ -11,7 +12,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use url::Url;
 
 use super::facts::{Noted, Place};
 use crate::env::read_at;
@@ -27,16 +27,16 @@ pub(super) struct Names {
 
 impl Names {
     /// `None` if the destination cannot be resumed at.
-    pub(super) fn of(destination: &DownloadDestination, url: &Url) -> Option<Self> {
-        if destination.resumes() { Self::beside(destination, url) } else { None }
+    pub(super) fn of(destination: &DownloadDestination, identity: &str) -> Option<Self> {
+        if destination.resumes() { Self::beside(destination, identity) } else { None }
     }
 
     /// Also for a destination that is not resumed at.
-    pub(super) fn beside(destination: &DownloadDestination, url: &Url) -> Option<Self> {
+    pub(super) fn beside(destination: &DownloadDestination, identity: &str) -> Option<Self> {
         // A process may change its folder meanwhile.
         let path = std::path::absolute(destination.path()).ok()?;
         let (folder, name) = match destination.is_folder() {
-            true => (&*path, hashed(url.as_str().as_bytes())),
+            true => (&*path, hashed(identity.as_bytes())),
             false => {
                 let name = path.file_name()?;
                 // File systems allow 255 bytes.
@@ -75,9 +75,14 @@ impl Names {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = open(Path::new(&new), options.write(true).create(true).truncate(true))?;
-        file.write_all(data.as_bytes())?;
-        file.sync_data()?;
-        fs::rename(new, &self.note)
+        let written = file
+            .write_all(data.as_bytes())
+            .and_then(|()| file.sync_data())
+            .and_then(|()| fs::rename(&new, &self.note));
+        if written.is_err() {
+            let _ = fs::remove_file(new);
+        }
+        written
     }
 
     pub(super) fn forget(&self) {
@@ -190,8 +195,7 @@ pub(super) fn reopen(noted: &Noted) -> Result<(PathBuf, Option<Names>, File), Re
     let (path, names) = match &noted.place {
         Place::Temporary(name) => (temporary(name).ok_or(ResumeFailure::PartialMissing)?, None),
         Place::Destined(destination) => {
-            let url = noted.facts.request.url();
-            let names = url.and_then(|url| Names::of(destination, url)).ok_or(ResumeFailure::NotResumable)?;
+            let names = Names::of(destination, &noted.facts.identity).ok_or(ResumeFailure::NotResumable)?;
             (names.part.clone(), Some(names))
         }
     };
@@ -321,13 +325,14 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Names {
-        Names::of(&folder.join("a.iso").into(), &"http://a/".parse().unwrap()).unwrap()
+        Names::of(&folder.join("a.iso").into(), "http://a/").unwrap()
     }
 
     #[test]
     fn names_are_stable_and_short_enough() {
-        let url = "https://example.com/x".parse().unwrap();
-        let part = |destination: &DownloadDestination| Names::of(destination, &url).map(|names| names.part);
+        let part = |destination: &DownloadDestination| {
+            Names::of(destination, "https://example.com/x").map(|names| names.part)
+        };
         assert_eq!(part(&"/d/a.iso".into()), Some("/d/.a.iso.urlsession-part".into()));
         assert_eq!(part(&DownloadDestination::file("/d/a.iso").without_resuming()), None);
         let long = part(&format!("/d/{}", "x".repeat(255)).into()).unwrap();

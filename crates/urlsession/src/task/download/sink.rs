@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempPath;
+use url::Url;
 
 use super::digest::{ContentDigest, Hashes};
-use super::facts::{Facts, Noted, Place};
+use super::facts::{Facts, Noted, Place, is_resumable};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
-use crate::env::{Conduit, reserve};
+use super::room::Room;
+use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
@@ -54,8 +56,7 @@ pub(super) struct Sink {
     /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
-    /// Room has been taken on the disk up to here.
-    reserved: u64,
+    room: Room,
     /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
     is_known: bool,
 }
@@ -86,8 +87,7 @@ impl Sink {
         let (mut file, mut names) = (None, None);
         if let Some(destination) = &destination {
             destination.check(suggested)?;
-            let url = facts.as_ref().and_then(|facts| facts.request.url());
-            let shared = url.and_then(|url| Names::of(destination, url));
+            let shared = facts.as_ref().and_then(|facts| Names::of(destination, &facts.identity));
             // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
             if let Some(shared) = shared
                 && let Ok(Some(taken)) = shared.take()
@@ -112,7 +112,7 @@ impl Sink {
             destination,
             noted: names.is_some().then_some((now, 0)),
             names,
-            reserved: 0,
+            room: Room::default(),
             is_known: false,
         })
     }
@@ -139,7 +139,7 @@ impl Sink {
             home,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
             names,
-            reserved: 0,
+            room: Room::default(),
             is_known: true,
         })
     }
@@ -150,6 +150,14 @@ impl Sink {
 
     pub(super) fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
+    }
+
+    /// The rest is asked for with this request by now, of which this is the last URL, if that is known.
+    pub(super) fn renew(&mut self, request: &UrlRequest, final_url: Option<&Url>) {
+        if let Some(facts) = &mut self.facts {
+            facts.request = request.clone();
+            facts.final_url = final_url.cloned();
+        }
     }
 
     /// Writes from `at` on, which is not after the position. What is before it is hashed, once.
@@ -167,6 +175,7 @@ impl Sink {
         }
         // What overlaps is written over, not cut off: a note may count on it.
         let end = self.position.max(at);
+        self.room = Room::default();
         self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(unwritten)?;
         self.hashes = Hashes::new(expected);
         if !self.hashes.is_empty() {
@@ -204,25 +213,13 @@ impl Sink {
         self.go_on_at(0, complete, expected)
     }
 
-    /// Takes room for a file of `complete` bytes: a disk that is too full is told of before the server has sent for
-    /// nothing.
+    /// Takes room for a file of `complete` bytes.
     pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
-        let Some(complete) = complete.filter(|complete| complete.saturating_sub(self.position) >= MUCH)
-        else {
-            return Ok(());
-        };
-        self.reserved = complete;
-        reserve(&self.file, self.position, complete - self.position).map_err(unwritten)
+        self.room.take(&self.file, self.position, complete).map_err(unwritten)
     }
 
-    /// Gives back what room is not needed: without it a short file would take as much as a long one.
     fn release(&mut self) -> Result<()> {
-        if std::mem::take(&mut self.reserved) <= self.position {
-            return Ok(());
-        }
-        // To cut a file where it ends gives back what is reserved behind that.
-        let length = self.file.metadata().map(|file| file.len());
-        length.and_then(|length| self.file.set_len(length)).map_err(unwritten)
+        self.room.give_back(&self.file, self.position).map_err(unwritten)
     }
 
     /// May bytes come into the file unseen?
@@ -256,8 +253,18 @@ impl Sink {
         Ok(())
     }
 
+    /// What is to be done between writes, when it is time to: takes room, and notes how far it is.
+    pub(super) fn tend(&mut self, checks: &Checks, now: Instant) {
+        self.room.take_more(&self.file, self.position);
+        self.note(checks, now);
+    }
+
+    pub(super) fn is_tending_due(&self, now: Instant) -> bool {
+        self.room.is_due(self.position) || self.is_note_due(now)
+    }
+
     /// Notes how far it is, if it is time to. A note that cannot be written costs what could be resumed, and no load.
-    pub(super) fn note(&mut self, checks: &Checks, now: Instant) {
+    fn note(&mut self, checks: &Checks, now: Instant) {
         if !self.is_note_due(now) {
             return;
         }
@@ -268,7 +275,7 @@ impl Sink {
         }
     }
 
-    pub(super) fn is_note_due(&self, now: Instant) -> bool {
+    fn is_note_due(&self, now: Instant) -> bool {
         let Some((at, bytes)) = self.noted else { return false };
         let new = self.position.saturating_sub(bytes);
         let by_time = new >= LITTLE && now.saturating_duration_since(at) >= NOTED_EVERY;
@@ -328,13 +335,18 @@ impl Sink {
         }
         // It costs room and nothing else.
         let _ = self.release();
-        let noted = self.noted(checks, true).ok()??;
+        let noted = match &self.names {
+            Some(names) => {
+                let names = names.clone();
+                let noted = self.noted_last(&names, checks).ok()??;
+                // Where nothing can be noted, the resume data still leads to the file, until another download takes its
+                // name.
+                self.is_known = true;
+                noted
+            }
+            None => self.noted(checks, true).ok()??,
+        };
         let data = noted.seal();
-        if let Some(names) = &self.names {
-            // Where nothing can be noted, the resume data still leads to the file, until another download takes its name.
-            let _ = names.write(&noted.seal_note());
-            self.is_known = true;
-        }
         let path = self.path.take();
         match self.is_known {
             true => {
@@ -351,6 +363,21 @@ impl Sink {
             self.is_known = true;
         }
         Ok(())
+    }
+
+    /// Notes what stays. On a full disk a note is worth more than the last bytes, which make room for it.
+    fn noted_last(&mut self, names: &Names, checks: &Checks) -> io::Result<Option<Noted>> {
+        let mut blocks = BLOCKS.into_iter();
+        loop {
+            let Some(noted) = self.noted(checks, true)? else { return Ok(None) };
+            if !names.write(&noted.seal_note()).is_err_and(|error| is_full(&error)) {
+                return Ok(Some(noted));
+            }
+            let less = blocks.next().map(|block| self.position.saturating_sub(1) / block * block);
+            let Some(less) = less.filter(|less| *less > 0) else { return Ok(Some(noted)) };
+            self.file.set_len(less)?;
+            self.position = less;
+        }
     }
 
     /// What would be noted now.
@@ -390,8 +417,9 @@ impl Drop for Sink {
 
 /// What an earlier download left at a destination, if it belongs to this request.
 pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<Noted> {
-    let mut noted = Names::of(destination, request.url()?)?.noted()?;
-    if !noted.facts.answer(request) {
+    let identity = destination.identity(request.url()?);
+    let mut noted = Names::of(destination, &identity)?.noted()?;
+    if !is_resumable(request) || noted.facts.identity != identity {
         return None;
     }
     // A note does not hold all of it.
@@ -400,8 +428,8 @@ pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -
 }
 
 /// Removes what an earlier download left at a destination that has been reached another way.
-pub(super) fn tidy(destination: &DownloadDestination, url: Option<&url::Url>) {
-    if let Some(names) = url.and_then(|url| Names::beside(destination, url)) {
+pub(super) fn tidy(destination: &DownloadDestination, identity: &str) {
+    if let Some(names) = Names::beside(destination, identity) {
         names.remove();
     }
 }
@@ -413,12 +441,14 @@ fn copied(file: &mut File, destination: &DownloadDestination, suggested: &str) -
     Ok((copy, draft))
 }
 
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn unwritten(error: io::Error) -> UrlError {
-    let detail = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            "there is no room for the downloaded file"
-        }
-        _ => "the downloaded file could not be written",
+    let detail = match is_full(&error) || error.kind() == io::ErrorKind::FileTooLarge {
+        true => "there is no room for the downloaded file",
+        false => "the downloaded file could not be written",
     };
     UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
 }
@@ -429,9 +459,10 @@ const MANY: u64 = 64 * 1024 * 1024;
 /// and when so much time has passed, if there is anything worth noting.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
-/// Room for less is not worth a system call.
-const MUCH: u64 = 1024 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
+/// What is given up for a note on a full disk ends at a multiple of these, one after the other: file systems give room in
+/// blocks of that much.
+const BLOCKS: [u64; 3] = [4 * 1024, 64 * 1024, 1024 * 1024];
 
 #[cfg(test)]
 mod tests {
@@ -444,10 +475,10 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     fn facts() -> Facts {
-        let url: url::Url = "http://a/file".parse().unwrap();
+        let url: Url = "http://a/file".parse().unwrap();
         let fields = [("ETag", "\"a\"")];
         let response = HttpUrlResponse::new(url.clone(), 200, Version::HTTP_11, &fields).unwrap();
-        Facts::of(&UrlRequest::new(url), &response, 0).unwrap()
+        Facts::of(url.as_str(), &UrlRequest::new(url.clone()), &response, 0).unwrap()
     }
 
     fn sink(destination: &DownloadDestination, now: Instant) -> Sink {

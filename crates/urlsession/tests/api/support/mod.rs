@@ -3,6 +3,8 @@
 mod clock;
 pub mod ranges;
 mod recorder;
+#[cfg(target_os = "linux")]
+pub mod watch;
 
 use std::future::Future;
 use std::sync::mpsc;
