@@ -8,6 +8,7 @@ mod cookies;
 mod credentials;
 mod database;
 mod hsts;
+mod remembered;
 mod upload_records;
 pub use cache::UrlCache;
 pub(crate) use cookies::Visit;
