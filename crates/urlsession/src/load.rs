@@ -7,6 +7,7 @@ mod body;
 mod custom;
 mod decision;
 mod meter;
+mod nobody;
 mod upload;
 
 use std::any::Any;
@@ -28,6 +29,7 @@ pub use self::decision::{
 };
 pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
+pub(crate) use self::nobody::Nobody;
 pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};

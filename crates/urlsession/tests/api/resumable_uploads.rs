@@ -3,6 +3,7 @@
 
 mod dialects;
 mod faults;
+mod given_up;
 mod later;
 mod learned;
 mod limits;
