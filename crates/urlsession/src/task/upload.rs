@@ -1,6 +1,7 @@
 //! `Upload`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
 //! wire's business. Apple: *URLSessionUploadTask*.
 
+mod digests;
 mod giving_up;
 mod resuming;
 

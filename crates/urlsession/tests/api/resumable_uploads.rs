@@ -2,6 +2,7 @@
 //! written from the draft, in each of the versions that are deployed.
 
 mod dialects;
+mod digests;
 mod faults;
 mod given_up;
 mod later;

@@ -17,8 +17,8 @@ use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{UploadPoint, Uploading};
 use crate::message::{
-    BodyStream, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest,
-    unusable,
+    BodyStream, DigestAlgorithm, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind,
+    UrlRequest, unusable,
 };
 use crate::store::{UploadRecord, UploadRecords};
 
@@ -32,6 +32,8 @@ pub(in super::super) struct Resuming {
     pub(super) record: Option<Arc<UploadRecord>>,
     /// The upload's URL is in the record.
     is_recorded: bool,
+    /// The algorithm of the digests that are sent.
+    pub(in super::super) digest: Option<DigestAlgorithm>,
     /// It goes on with an earlier one.
     pub(super) is_continued: bool,
     /// Its end is not the end of the upload.

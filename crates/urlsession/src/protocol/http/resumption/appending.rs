@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderValue, Method};
+use urlsession_proto::digest_fields::digest_field;
 use urlsession_proto::resumable_upload::{Next, UploadFields, next};
 
 use super::super::discard::discard;
@@ -16,7 +17,7 @@ use super::{Outcome, Upload};
 use crate::env::Timer;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Layer, Response};
-use crate::message::{HttpBody, UrlRequest};
+use crate::message::{HttpBody, UrlRequest, digest_of};
 
 impl<N: Layer> Upload<'_, '_, N> {
     /// How much does the server have (§4.3)?
@@ -63,10 +64,11 @@ impl<N: Layer> Upload<'_, '_, N> {
         };
         let body = part(self.target.body(), self.base, at, piece);
         let Some(body) = body else { return Err(exhausted(at)) };
+        let mut fields = dialect.append(at, piece.is_last, length);
+        fields.extend(self.content_digest(&body).await?);
         let mut request = about(self.target, &url, Method::PATCH);
         set_body(&mut request, body);
         self.listening.begin(false, at, piece);
-        let fields = dialect.append(at, piece.is_last, length);
         let sent = piece.length.unwrap_or_default();
         let (next, response) = match self.send(Arc::new(request), fields).await? {
             Outcome::Response(response, reply) => {
@@ -91,6 +93,15 @@ impl<N: Layer> Upload<'_, '_, N> {
             Outcome::Aborted(abort) => (self.aborted(abort), None),
         };
         Ok((next, response, sent))
+    }
+
+    /// What a part hashes to (RFC 9530 §2), if that is to be said and can be known.
+    async fn content_digest(&self, body: &HttpBody) -> Result<Option<(&'static str, HeaderValue)>> {
+        let Some(algorithm) = self.attempt.ask.digest().filter(|_| !body.is_empty()) else { return Ok(None) };
+        let _excuse = self.attempt.meter.excuse();
+        let digest = digest_of(body, algorithm, self.attempt.place).await?;
+        let field = digest.and_then(|digest| digest_field(algorithm, &digest));
+        Ok(field.and_then(|field| Some(("content-digest", HeaderValue::try_from(field).ok()?))))
     }
 
     /// Tells the server that the upload is given up. Nobody waits long for the answer, or wants it.
