@@ -5,6 +5,7 @@ mod dialects;
 mod digests;
 mod faults;
 mod given_up;
+mod incremental;
 mod later;
 mod learned;
 mod limits;

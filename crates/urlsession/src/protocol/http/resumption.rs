@@ -78,6 +78,9 @@ impl<N: Layer> Resumption<N> {
         };
         let listening = listening(url);
         let known = self.known(url, attempt).await;
+        if let Some(UploadManner::Speaks { hears_interim, .. }) = known {
+            listening.state().hears_interim = Some(hears_interim);
+        }
         let Some(plan) = plan(config.resumable_uploads, known, length(&target)) else {
             return match uploading {
                 Uploading::Anew => self.next.load(attempt).await,
@@ -177,6 +180,8 @@ struct Upload<'u, 'a, N> {
     why: Option<UrlError>,
     moves: usize,
     requests: usize,
+    /// Somebody on the way does not forward what it gets as it comes.
+    refuses_incremental: bool,
 }
 
 enum Step {
@@ -232,6 +237,7 @@ impl<'u, 'a, N: Layer> Upload<'u, 'a, N> {
             why: None,
             moves: 0,
             requests: 0,
+            refuses_incremental: false,
         }
     }
 

@@ -35,6 +35,9 @@ impl<N: Layer> Upload<'_, '_, N> {
         let sent = part.length.unwrap_or_default();
         if self.listening.state().is_announced {
             self.learn_dialect(dialect, true);
+        } else {
+            // If more is to be sent, it is after an answer: there was time for one.
+            self.listening.state().hears_interim.get_or_insert(false);
         }
         let (next, response) = match outcome {
             Outcome::Aborted(abort) => (self.aborted(abort), None),
