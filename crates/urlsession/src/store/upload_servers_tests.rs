@@ -91,10 +91,11 @@ fn a_file_that_cannot_be_used_costs_its_contents_and_nothing_more() {
     assert_eq!(read(&opened(&path)).manner(&url("a.example"), start()), Some(DEAF));
 
     let row = "INSERT INTO servers VALUES ('https://b.example', 9000000000000000, 2, 99, 1, NULL),
-               ('https://c.example', 9000000000000000, 7, NULL, NULL, NULL)";
+               ('https://c.example', 9000000000000000, 7, 8, NULL, NULL),
+               ('https://d.example', 9000000000000000, 0, 6, NULL, NULL)";
     rusqlite::Connection::open(&path).unwrap().execute_batch(row).unwrap();
-    for host in ["b.example", "c.example"] {
-        assert_eq!(read(&opened(&path)).manner(&url(host), start()), None, "a later version's word");
+    for host in ["b.example", "c.example", "d.example"] {
+        assert_eq!(read(&opened(&path)).manner(&url(host), start()), None, "another version's word");
     }
     // A file that cannot be made leaves them in memory.
     let storage = opened(&path.join("below/a/file.db"));

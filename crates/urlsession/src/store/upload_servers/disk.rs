@@ -16,12 +16,13 @@ impl Contents for Store {
     const SCHEMA: Schema = Schema {
         name: "upload servers",
         version: 1,
-        // Times are in microseconds since 1970. `version` is the interop version that is spoken.
+        // Times are in microseconds since 1970. `version` is the interop version that is spoken, or that is refused and was
+        // the newest then.
         create: "CREATE TABLE servers (
             origin TEXT NOT NULL PRIMARY KEY,
             noted INTEGER NOT NULL,
             manner INTEGER NOT NULL,
-            version INTEGER,
+            version INTEGER NOT NULL,
             hears_interim INTEGER,
             most_at_once INTEGER
         ) STRICT, WITHOUT ROWID",
@@ -94,7 +95,7 @@ impl Contents for Store {
                     origin,
                     noted,
                     kind,
-                    spoken.map(|(dialect, ..)| dialect.version()),
+                    spoken.map_or(Dialect::NEWEST, |(dialect, ..)| dialect).version(),
                     spoken.map(|(_, hears_interim, _)| hears_interim),
                     spoken.and_then(|(.., most)| i64::try_from(most?).ok()),
                 ])?;
@@ -105,13 +106,15 @@ impl Contents for Store {
 }
 
 fn manner(row: &Row<'_>) -> rusqlite::Result<Option<UploadManner>> {
+    let dialect = u64::try_from(row.get::<_, i64>(3)?).ok().and_then(Dialect::of_version);
+    // Who refuses an older library may understand this one.
+    let is_now = dialect == Some(Dialect::NEWEST);
     Ok(match row.get(2)? {
-        REFUSES => Some(UploadManner::Refuses),
-        INDIFFERENT => Some(UploadManner::Indifferent),
+        REFUSES => is_now.then_some(UploadManner::Refuses),
+        INDIFFERENT => is_now.then_some(UploadManner::Indifferent),
         SPEAKS => {
-            let version = row.get::<_, Option<i64>>(3)?.and_then(|version| u64::try_from(version).ok());
             let (hears_interim, most): (Option<bool>, Option<i64>) = (row.get(4)?, row.get(5)?);
-            version.and_then(Dialect::of_version).map(|dialect| UploadManner::Speaks {
+            dialect.map(|dialect| UploadManner::Speaks {
                 dialect,
                 hears_interim: hears_interim.unwrap_or_default(),
                 most_at_once: most.and_then(|most| u64::try_from(most).ok()),
