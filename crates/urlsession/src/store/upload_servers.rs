@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use url::Url;
+use url::{Host, Url};
 use urlsession_proto::resumable_upload::Dialect;
 
 use super::behind::{self, Disk, Opened, micros};
@@ -20,7 +20,8 @@ use crate::env::{Clock, Place, data_folder};
 /// clone is the same store; usable from any thread. Not of Apple's, whose store cannot be seen.
 ///
 /// At most 1,000 origins are kept, each for 30 days from when that was learned: then it is learned anew, since servers get
-/// better. Of an upload nothing is kept but the origin it went to.
+/// better. Of an upload nothing is kept but the origin it went to. Servers of this machine (`localhost` and loopback
+/// addresses), which are another one tomorrow, are known for no longer than the store is in use.
 ///
 /// A store with a file keeps them across runs: read when it is first needed, written soon after something was learned,
 /// beside the load; call [`flush`](Self::flush) before the process ends. Processes that use the same file see each
@@ -31,6 +32,8 @@ pub struct UploadServerStorage(Arc<Store>);
 
 struct Store {
     list: Mutex<Remembered<Entry>>,
+    /// Of this machine: never written.
+    local: Mutex<Remembered<Entry>>,
     disk: Option<Disk>,
 }
 
@@ -98,6 +101,7 @@ impl UploadServerStorage {
 
     /// Forgets every server.
     pub(crate) fn remove_all(&self) {
+        self.0.local().clear();
         if self.0.list().clear() {
             behind::write_soon(&self.0);
         }
@@ -105,7 +109,7 @@ impl UploadServerStorage {
 
     /// How does the URL's origin treat uploads, as far as is known in memory?
     pub(crate) fn manner(&self, url: &Url, now: SystemTime) -> Option<UploadManner> {
-        let list = self.0.list();
+        let list = if is_local(url) { self.0.local() } else { self.0.list() };
         if list.len() == 0 {
             return None;
         }
@@ -118,13 +122,16 @@ impl UploadServerStorage {
         let (origin, entry) = (url.origin(), Entry { manner, noted: micros(now) });
         let name = origin.ascii_serialization();
         let is_known = |known: &Entry| known.manner == manner && known.expires() > entry.noted;
-        let mut list = self.0.list();
+        let is_local = is_local(url);
+        let mut list = if is_local { self.0.local() } else { self.0.list() };
         if !origin.is_tuple() || list.get(&name).is_some_and(is_known) {
             return;
         }
         list.put(&name, entry, now);
         drop(list);
-        behind::write_soon(&self.0);
+        if !is_local {
+            behind::write_soon(&self.0);
+        }
     }
 
     /// Is it time to look for what other processes have written?
@@ -139,13 +146,18 @@ impl UploadServerStorage {
 
     fn make(file: Option<PathBuf>) -> Self {
         let list = if file.is_some() { Remembered::kept(MOST) } else { Remembered::in_memory(MOST) };
-        Self(Arc::new(Store { list: Mutex::new(list), disk: file.map(Disk::new) }))
+        let local = Mutex::new(Remembered::in_memory(MOST));
+        Self(Arc::new(Store { list: Mutex::new(list), local, disk: file.map(Disk::new) }))
     }
 }
 
 impl Store {
     fn list(&self) -> MutexGuard<'_, Remembered<Entry>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn local(&self) -> MutexGuard<'_, Remembered<Entry>> {
+        self.local.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -163,8 +175,22 @@ impl fmt::Debug for UploadServerStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UploadServerStorage")
             .field("file", &self.0.disk.as_ref().map(Disk::path))
-            .field("count", &self.0.list().len())
+            .field("count", &(self.0.list().len() + self.0.local().len()))
             .finish_non_exhaustive()
+    }
+}
+
+/// Is it on this machine?
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        // RFC 6761 §6.3
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 

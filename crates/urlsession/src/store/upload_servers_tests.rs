@@ -80,6 +80,22 @@ fn what_was_learned_outlives_the_store_and_what_is_forgotten_does_not() {
 }
 
 #[test]
+fn servers_of_this_machine_are_not_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upload-servers.db");
+    let storage = opened(&path);
+    let locals = ["localhost:8080", "a.localhost", "localhost.", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]"];
+    locals.iter().for_each(|host| storage.note(&url(host), DEAF, start()));
+    block_on(storage.flush());
+    assert!(!path.exists());
+    for host in locals {
+        assert_eq!(read(&storage).manner(&url(host), start()), Some(DEAF), "{host}");
+    }
+    storage.remove_all();
+    assert_eq!(storage.manner(&url(locals[0]), start()), None);
+}
+
+#[test]
 fn a_file_that_cannot_be_used_costs_its_contents_and_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("upload-servers.db");
