@@ -77,7 +77,11 @@ impl<N: Layer> Resumption<N> {
             return self.next.load(attempt).await;
         };
         let listening = listening(url);
-        let known = self.known(url, attempt).await;
+        // Whatever others of its targets refuse: this upload is there.
+        let is_there = |known: &UploadManner| {
+            matches!(uploading, Uploading::Anew) || matches!(known, UploadManner::Speaks { .. })
+        };
+        let known = self.known(url, attempt).await.filter(is_there);
         if let Some(UploadManner::Speaks { hears_interim, .. }) = known {
             listening.state().hears_interim = Some(hears_interim);
         }

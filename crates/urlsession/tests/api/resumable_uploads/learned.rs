@@ -166,6 +166,20 @@ fn a_target_that_is_none_of_uploads_never_gets_an_empty_body_for_what_another_of
 }
 
 #[test]
+fn an_upload_goes_on_though_another_target_of_its_server_refuses_such() {
+    with_server(newest, |origin, server| {
+        server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
+        server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(403))]);
+        let session = session(origin);
+        let data = upload(&session, origin).unwrap_err().resume_data().unwrap();
+        origin.enqueue("/plain", Reply::new(400));
+        origin.enqueue("/plain", Reply::new(200));
+        session.upload(request(&origin.url("/plain"), "PUT", None), body()).wait().unwrap();
+        took_all(session.upload_resume_from(data).wait(), server);
+    });
+}
+
+#[test]
 fn a_body_that_is_longer_than_a_server_is_known_to_take_at_once_is_sent_in_parts_from_the_beginning() {
     on_far_server(
         || newest().limited(UploadLimits::appends(200_000)),
