@@ -46,10 +46,10 @@ pub use crate::load::{
     UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason, WhyAsked,
 };
 pub use crate::message::{
-    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, FormPart, HeaderFields, HttpBody,
-    HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse,
-    IntoUrlRequest, InvalidBoundary, InvalidHeaderField, MultipartForm, NetworkServiceType, ResumeData,
-    ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
+    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DigestAlgorithm, FormPart,
+    HeaderFields, HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey,
+    HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidBoundary, InvalidHeaderField,
+    MultipartForm, NetworkServiceType, ResumeData, ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
@@ -57,7 +57,8 @@ pub use crate::message::{
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::{
-    HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UrlCache, UrlCredentialStorage,
+    HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UploadServerStorage, UrlCache,
+    UrlCredentialStorage,
 };
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,

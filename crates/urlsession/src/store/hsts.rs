@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use url::Host;
 use urlsession_proto::hsts::StrictTransportSecurity;
 
-use self::list::List;
+use self::list::{List, MOST};
 use super::behind::{self, Disk, Opened};
 use crate::env::{Clock, Place, SystemClock, data_folder};
 
@@ -96,14 +96,14 @@ impl HstsStorage {
     /// Is the host to be spoken to by TLS only (§8.2), as far as is known in memory?
     pub(crate) fn knows<S: AsRef<str>>(&self, host: &Host<S>, now: SystemTime) -> bool {
         name(host).is_some_and(|host| {
-            preload::knows(host) || (self.0.count.load(Relaxed) > 0 && self.list().knows(host, now))
+            preload::knows(host) || (self.0.count.load(Relaxed) > 0 && list::knows(&self.list(), host, now))
         })
     }
 
     /// Heeds what a host has said (§8.1).
     pub(crate) fn note<S: AsRef<str>>(&self, host: &Host<S>, said: StrictTransportSecurity, now: SystemTime) {
         if let Some(host) = name(host) {
-            self.change(|list| list.note(host, said, now));
+            self.change(|list| list::note(list, host, said, now));
         }
     }
 
@@ -118,7 +118,7 @@ impl HstsStorage {
     }
 
     fn make(file: Option<PathBuf>) -> Self {
-        let list = if file.is_some() { List::kept() } else { List::default() };
+        let list = if file.is_some() { List::kept(MOST) } else { List::in_memory(MOST) };
         let disk = file.map(Disk::new);
         Self(Arc::new(Store { count: AtomicUsize::new(0), list: Mutex::new(list), disk }))
     }

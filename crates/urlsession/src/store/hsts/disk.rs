@@ -5,13 +5,14 @@ use std::time::SystemTime;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::Store;
-use super::list::{Batch, Entry, MOST};
+use super::list::{Entry, MOST};
 use crate::store::behind::{Contents, Disk, micros};
 use crate::store::database::Schema;
+use crate::store::remembered::Batch;
 
 impl Contents for Store {
     type Rows = Vec<(Box<str>, Entry)>;
-    type Batch = Batch;
+    type Batch = Batch<Entry>;
     const SCHEMA: Schema = Schema {
         name: "HSTS",
         version: 1,
@@ -29,11 +30,7 @@ impl Contents for Store {
     }
 
     fn wants_file(&self) -> bool {
-        let mut list = self.list();
-        if list.len() == 0 {
-            list.take_unwritten();
-        }
-        list.len() > 0
+        self.list().wants_file()
     }
 
     fn take_in(&self, rows: Self::Rows, now: SystemTime) {
@@ -43,11 +40,11 @@ impl Contents for Store {
         });
     }
 
-    fn take_unwritten(&self) -> Option<Batch> {
-        Some(self.list().take_unwritten()).filter(|batch| batch.clears || !batch.hosts.is_empty())
+    fn take_unwritten(&self) -> Option<Batch<Entry>> {
+        Some(self.list().take_unwritten()).filter(|batch| !batch.is_empty())
     }
 
-    fn give_back(&self, batch: Batch) {
+    fn give_back(&self, batch: Batch<Entry>) {
         self.list().give_back(batch);
     }
 
@@ -65,7 +62,7 @@ impl Contents for Store {
         rows.collect()
     }
 
-    fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
+    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if batch.clears {
             transaction.execute("DELETE FROM hosts", [])?;
@@ -75,7 +72,7 @@ impl Contents for Store {
         {
             let mut delete = transaction.prepare("DELETE FROM hosts WHERE host = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)")?;
-            for (host, entry) in &batch.hosts {
+            for (host, entry) in &batch.entries {
                 match entry {
                     Some(Entry { expires, noted, includes_subdomains }) => {
                         put.execute(params![host, expires, noted, includes_subdomains])?

@@ -1,11 +1,12 @@
-//! `List`: the hosts in memory. The time is passed in, and what must be written to disk is noted, not written.
+//! `List`: the hosts in memory, and what they have said. The time is passed in; what must be written to disk is noted by
+//! `remembered`.
 
-use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use urlsession_proto::hsts::{StrictTransportSecurity, domains_of};
 
 use crate::store::behind::micros;
+use crate::store::remembered::{Dated, Remembered};
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,153 +18,52 @@ pub(super) struct Entry {
     pub(super) includes_subdomains: bool,
 }
 
-#[derive(Default)]
-pub(super) struct List {
-    hosts: HashMap<Box<str>, Entry>,
-    /// What differs from the disk; `None` if there is none.
-    unwritten: Option<Unwritten>,
-}
-
-#[derive(Default)]
-struct Unwritten {
-    hosts: HashSet<Box<str>>,
-    /// Nothing that was on the disk is wanted any more.
-    is_cleared: bool,
-}
-
-/// What to do to the disk: hosts with nothing said are to be deleted.
-pub(super) struct Batch {
-    pub(super) clears: bool,
-    pub(super) hosts: Vec<(Box<str>, Option<Entry>)>,
-}
-
-impl List {
-    /// A list whose changes are noted for a disk.
-    pub(super) fn kept() -> Self {
-        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
+impl Dated for Entry {
+    fn expires(&self) -> i64 {
+        self.expires
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.hosts.len()
+    fn noted(&self) -> i64 {
+        self.noted
     }
+}
 
-    /// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
-    pub(super) fn knows(&self, host: &str, now: SystemTime) -> bool {
-        let now = micros(now);
-        domains_of(host).any(|name| {
-            let entry = self.hosts.get(name);
-            entry.is_some_and(|entry| {
-                entry.expires > now && (entry.includes_subdomains || name.len() == host.len())
-            })
+/// By host.
+pub(super) type List = Remembered<Entry>;
+
+/// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
+pub(super) fn knows(list: &List, host: &str, now: SystemTime) -> bool {
+    let now = micros(now);
+    domains_of(host).any(|name| {
+        let entry = list.get(name);
+        entry.is_some_and(|entry| {
+            entry.expires > now && (entry.includes_subdomains || name.len() == host.len())
         })
-    }
+    })
+}
 
-    /// Keeps what a host says, in place of what it has said before (§8.1.1). Is there anything to write?
-    pub(super) fn note(&mut self, host: &str, said: StrictTransportSecurity, now: SystemTime) -> bool {
-        if said.max_age == 0 {
-            return self.remove(host);
-        }
-        let max_age = Duration::from_secs(said.max_age.min(MOST_SECONDS));
-        let entry = Entry {
-            expires: micros(now).saturating_add(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)),
-            noted: micros(now),
-            includes_subdomains: said.includes_subdomains,
-        };
-        match self.hosts.get_mut(host) {
-            Some(known) => {
-                // Every response says it again: what moves by less than a share of the whole is not worth a write.
-                let share = entry.expires.saturating_sub(entry.noted) / WORTH_WRITING;
-                let is_new = known.includes_subdomains != entry.includes_subdomains
-                    || known.expires.abs_diff(entry.expires) >= share.unsigned_abs();
-                if !is_new {
-                    return false;
-                }
-                *known = entry;
-            }
-            None => {
-                self.hosts.insert(host.into(), entry);
-                self.make_room(now);
-            }
-        }
-        self.mark(host.into());
-        true
+/// Keeps what a host says, in place of what it has said before (§8.1.1). Is there anything to write?
+pub(super) fn note(list: &mut List, host: &str, said: StrictTransportSecurity, now: SystemTime) -> bool {
+    if said.max_age == 0 {
+        return list.remove(host);
     }
-
-    /// Forgets everything, on the disk too. Is there anything to write?
-    pub(super) fn clear(&mut self) -> bool {
-        let had = !self.hosts.is_empty() || self.unwritten.is_some();
-        self.hosts.clear();
-        if let Some(unwritten) = &mut self.unwritten {
-            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
-        }
-        had
-    }
-
-    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
-    /// stays as it is here.
-    pub(super) fn take_in(&mut self, rows: Vec<(Box<str>, Entry)>, now: SystemTime) {
-        let Some(unwritten) = &self.unwritten else { return };
-        self.hosts.retain(|host, _| unwritten.hosts.contains(host));
-        if !unwritten.is_cleared {
-            for (host, entry) in rows {
-                if !unwritten.hosts.contains(&host) {
-                    self.hosts.insert(host, entry);
-                }
-            }
-        }
-        self.make_room(now);
-    }
-
-    /// What is to be written now; it counts as written.
-    pub(super) fn take_unwritten(&mut self) -> Batch {
-        let unwritten = self.unwritten.as_mut().map(std::mem::take).unwrap_or_default();
-        let entry = |host: Box<str>| {
-            let entry = self.hosts.get(&host).copied();
-            (host, entry)
-        };
-        Batch { clears: unwritten.is_cleared, hosts: unwritten.hosts.into_iter().map(entry).collect() }
-    }
-
-    /// The batch could not be written, and is to be another time.
-    pub(super) fn give_back(&mut self, batch: Batch) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.is_cleared |= batch.clears;
-            unwritten.hosts.extend(batch.hosts.into_iter().map(|(host, _)| host));
+    let max_age = Duration::from_secs(said.max_age.min(MOST_SECONDS));
+    let entry = Entry {
+        expires: micros(now).saturating_add(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)),
+        noted: micros(now),
+        includes_subdomains: said.includes_subdomains,
+    };
+    if let Some(known) = list.get(host) {
+        // Every response says it again: what moves by less than a share of the whole is not worth a write.
+        let share = entry.expires.saturating_sub(entry.noted) / WORTH_WRITING;
+        let is_new = known.includes_subdomains != entry.includes_subdomains
+            || known.expires.abs_diff(entry.expires) >= share.unsigned_abs();
+        if !is_new {
+            return false;
         }
     }
-
-    /// There is no disk any more.
-    pub(super) fn forget_disk(&mut self) {
-        self.unwritten = None;
-    }
-
-    fn remove(&mut self, host: &str) -> bool {
-        let Some((host, _)) = self.hosts.remove_entry(host) else { return false };
-        self.mark(host);
-        true
-    }
-
-    fn mark(&mut self, host: Box<str>) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.hosts.insert(host);
-        }
-    }
-
-    /// Removes what is too much: what has expired first, then who was not heard of for the longest time; a good many
-    /// at once, so that it is seldom.
-    fn make_room(&mut self, now: SystemTime) {
-        if self.hosts.len() <= MOST {
-            return;
-        }
-        let now = micros(now);
-        let mut by_age: Vec<(bool, i64, Box<str>)> =
-            self.hosts.iter().map(|(host, entry)| (entry.expires > now, entry.noted, host.clone())).collect();
-        by_age.sort_unstable();
-        by_age.truncate(self.hosts.len() - (MOST - MOST / 16));
-        for (_, _, host) in by_age {
-            self.remove(&host);
-        }
-    }
+    list.put(host, entry, now);
+    true
 }
 
 /// Hosts kept.
@@ -187,9 +87,9 @@ mod tests {
 
     #[test]
     fn a_host_speaks_for_itself_and_for_those_below_it_if_it_says_so() {
-        let mut list = List::default();
-        assert!(list.note("one.example", says(60, false), start()));
-        assert!(list.note("all.example", says(60, true), start()));
+        let mut list = List::in_memory(MOST);
+        assert!(note(&mut list, "one.example", says(60, false), start()));
+        assert!(note(&mut list, "all.example", says(60, true), start()));
         for (host, is_known) in [
             ("one.example", true),
             ("www.one.example", false),
@@ -198,61 +98,61 @@ mod tests {
             ("overall.example", false),
             ("example", false),
         ] {
-            assert_eq!(list.knows(host, start()), is_known, "{host}");
+            assert_eq!(knows(&list, host, start()), is_known, "{host}");
         }
     }
 
     #[test]
     fn what_a_host_says_holds_for_its_time_and_is_replaced_by_what_it_says_next() {
-        let mut list = List::default();
+        let mut list = List::in_memory(MOST);
         let at = |seconds| start() + Duration::from_secs(seconds);
-        list.note("a.example", says(60, true), at(0));
-        assert!(list.knows("a.example", at(59)) && !list.knows("a.example", at(60)));
-        list.note("a.example", says(60, false), at(50));
-        assert!(list.knows("a.example", at(109)) && !list.knows("www.a.example", at(51)));
-        assert!(list.note("a.example", says(0, true), at(51)));
-        assert!(!list.knows("a.example", at(51)) && list.len() == 0);
-        assert!(!list.note("a.example", says(0, true), at(51)), "nothing is left to remove");
-        list.note("a.example", says(u64::MAX, false), at(52));
-        assert!(list.knows("a.example", at(3_000_000_000)));
+        note(&mut list, "a.example", says(60, true), at(0));
+        assert!(knows(&list, "a.example", at(59)) && !knows(&list, "a.example", at(60)));
+        note(&mut list, "a.example", says(60, false), at(50));
+        assert!(knows(&list, "a.example", at(109)) && !knows(&list, "www.a.example", at(51)));
+        assert!(note(&mut list, "a.example", says(0, true), at(51)));
+        assert!(!knows(&list, "a.example", at(51)) && list.len() == 0);
+        assert!(!note(&mut list, "a.example", says(0, true), at(51)), "nothing is left to remove");
+        note(&mut list, "a.example", says(u64::MAX, false), at(52));
+        assert!(knows(&list, "a.example", at(3_000_000_000)));
     }
 
     #[test]
     fn what_is_said_with_every_response_is_not_written_with_every_response() {
-        let mut list = List::kept();
-        assert!(list.note("a.example", says(6400, false), start()));
-        assert!(!list.note("a.example", says(6400, false), start() + Duration::from_secs(99)));
-        assert!(list.note("a.example", says(6400, false), start() + Duration::from_secs(100)));
+        let mut list = List::kept(MOST);
+        assert!(note(&mut list, "a.example", says(6400, false), start()));
+        assert!(!note(&mut list, "a.example", says(6400, false), start() + Duration::from_secs(99)));
+        assert!(note(&mut list, "a.example", says(6400, false), start() + Duration::from_secs(100)));
     }
 
     #[test]
     fn a_list_that_is_full_forgets_the_expired_and_then_the_oldest() {
-        let mut list = List::kept();
-        list.note("expired.example", says(1, false), start() + Duration::from_secs(7));
+        let mut list = List::kept(MOST);
+        note(&mut list, "expired.example", says(1, false), start() + Duration::from_secs(7));
         for number in 0..MOST as u64 {
             let at = start() + Duration::from_secs(10 + number);
-            list.note(&format!("{number}.example"), says(1 << 30, false), at);
+            note(&mut list, &format!("{number}.example"), says(1 << 30, false), at);
         }
         assert!(list.len() <= MOST && list.len() > MOST / 2);
         let later = start() + Duration::from_secs(MOST as u64 + 10);
-        assert!(!list.knows("0.example", later) && list.knows(&format!("{}.example", MOST - 1), later));
+        assert!(!knows(&list, "0.example", later) && knows(&list, &format!("{}.example", MOST - 1), later));
         let batch = list.take_unwritten();
-        assert!(batch.hosts.iter().any(|(host, entry)| &**host == "expired.example" && entry.is_none()));
+        assert!(batch.entries.iter().any(|(host, entry)| &**host == "expired.example" && entry.is_none()));
     }
 
     #[test]
     fn what_another_process_wrote_is_taken_in_beside_what_is_not_written_yet() {
-        let mut list = List::kept();
-        list.note("ours.example", says(60, false), start());
+        let mut list = List::kept(MOST);
+        note(&mut list, "ours.example", says(60, false), start());
         let entry = Entry { expires: i64::MAX, noted: 0, includes_subdomains: true };
         list.take_in(vec![("ours.example".into(), entry), ("theirs.example".into(), entry)], start());
-        assert!(list.knows("www.theirs.example", start()) && !list.knows("www.ours.example", start()));
+        assert!(knows(&list, "www.theirs.example", start()) && !knows(&list, "www.ours.example", start()));
         let batch = list.take_unwritten();
-        assert_eq!(batch.hosts.len(), 1);
+        assert_eq!(batch.entries.len(), 1);
         list.take_in(Vec::new(), start());
         assert_eq!(list.len(), 0, "what was written and is not there, another has removed");
         list.give_back(batch);
-        assert_eq!(list.take_unwritten().hosts.len(), 1);
+        assert_eq!(list.take_unwritten().entries.len(), 1);
         list.clear();
         list.take_in(vec![("theirs.example".into(), entry)], start());
         assert_eq!(list.len(), 0, "what is cleared here is not read again");
