@@ -19,8 +19,8 @@ use crate::env::{Clock, Place, data_folder};
 /// version, whether interim responses get through, how much is taken at once. The next upload begins better for it. A
 /// clone is the same store; usable from any thread. Not of Apple's, whose store cannot be seen.
 ///
-/// At most 1,000 origins are kept, each for 30 days from when that was learned: then it is learned anew, since servers get
-/// better. Of an upload nothing is kept but the origin it went to. Servers of this machine (`localhost` and loopback
+/// At most 1,000 origins are kept, each for 30 days from when that was learned, or for one if it refused: then it is learned
+/// anew, since servers get better, and one that refuses may do so at one path only. Of an upload nothing is kept but the origin it went to. Servers of this machine (`localhost` and loopback
 /// addresses), which are another one tomorrow, are known for no longer than the store is in use.
 ///
 /// A store with a file keeps them across runs: read when it is first needed, written soon after something was learned,
@@ -58,7 +58,11 @@ struct Entry {
 
 impl Dated for Entry {
     fn expires(&self) -> i64 {
-        self.noted.saturating_add(KEPT.as_micros() as i64)
+        let kept = match self.manner {
+            UploadManner::Speaks { .. } => KEPT,
+            UploadManner::Refuses | UploadManner::Indifferent => REFUSALS_KEPT,
+        };
+        self.noted.saturating_add(kept.as_micros() as i64)
     }
 
     fn noted(&self) -> i64 {
@@ -201,6 +205,7 @@ const MOST: usize = 1000;
 
 /// For how long what was learned is believed.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const REFUSALS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[cfg(test)]
 #[path = "upload_servers_tests.rs"]

@@ -47,6 +47,15 @@ fn an_origin_is_known_by_what_was_noted_last_and_there_is_an_end_to_them() {
 }
 
 #[test]
+fn a_refusal_is_believed_for_a_day() {
+    let storage = UploadServerStorage::ephemeral();
+    storage.note(&url("a.example"), UploadManner::Refuses, start());
+    let just_before = start() + REFUSALS_KEPT - Duration::from_secs(1);
+    assert_eq!(storage.manner(&url("a.example"), just_before), Some(UploadManner::Refuses));
+    assert_eq!(storage.manner(&url("a.example"), start() + REFUSALS_KEPT), None);
+}
+
+#[test]
 fn what_was_learned_is_believed_for_30_days_however_often_it_is_seen_again() {
     let storage = UploadServerStorage::ephemeral();
     storage.note(&url("a.example"), DEAF, start());

@@ -101,7 +101,17 @@ impl Tap {
         owes_flush: Arc<AtomicBool>,
     ) -> Self {
         let (sent, received) = (Frames::after(PREFACE), Frames::after(0));
-        Self { stream, counts, updates, update: Vec::new(), owes_flush, wrote_data: false, turn: 0, sent, received }
+        Self {
+            stream,
+            counts,
+            updates,
+            update: Vec::new(),
+            owes_flush,
+            wrote_data: false,
+            turn: 0,
+            sent,
+            received,
+        }
     }
 
     /// Writes what there is to tell of urgencies, where a frame may begin.
