@@ -4,14 +4,11 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::Store;
-use super::list::{Batch, Entry, MOST};
-use crate::store::behind::{Contents, Disk, micros};
+use super::list::{Batch, Entry, List, MOST};
+use crate::store::behind::{Table, micros};
 use crate::store::database::Schema;
 
-impl Contents for Store {
-    type Rows = Vec<(Box<str>, Entry)>;
-    type Batch = Batch;
+impl Table for List {
     const SCHEMA: Schema = Schema {
         name: "HSTS",
         version: 1,
@@ -23,37 +20,6 @@ impl Contents for Store {
             subdomains INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID",
     };
-
-    fn disk(&self) -> Option<&Disk> {
-        self.disk.as_ref()
-    }
-
-    fn wants_file(&self) -> bool {
-        let mut list = self.list();
-        if list.len() == 0 {
-            list.take_unwritten();
-        }
-        list.len() > 0
-    }
-
-    fn take_in(&self, rows: Self::Rows, now: SystemTime) {
-        self.change(|list| {
-            list.take_in(rows, now);
-            true
-        });
-    }
-
-    fn take_unwritten(&self) -> Option<Batch> {
-        Some(self.list().take_unwritten()).filter(|batch| batch.clears || !batch.hosts.is_empty())
-    }
-
-    fn give_back(&self, batch: Batch) {
-        self.list().give_back(batch);
-    }
-
-    fn forget_disk(&self) {
-        self.list().forget_disk();
-    }
 
     fn read(connection: &Connection) -> rusqlite::Result<Self::Rows> {
         let mut statement = connection

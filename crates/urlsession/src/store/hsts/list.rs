@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use urlsession_proto::hsts::{StrictTransportSecurity, domains_of};
 
-use crate::store::behind::micros;
+use crate::store::behind::{Contents, micros};
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +38,6 @@ pub(super) struct Batch {
 }
 
 impl List {
-    /// A list whose changes are noted for a disk.
-    pub(super) fn kept() -> Self {
-        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.hosts.len()
-    }
-
     /// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
     pub(super) fn knows(&self, host: &str, now: SystemTime) -> bool {
         let now = micros(now);
@@ -89,54 +80,6 @@ impl List {
         true
     }
 
-    /// Forgets everything, on the disk too. Is there anything to write?
-    pub(super) fn clear(&mut self) -> bool {
-        let had = !self.hosts.is_empty() || self.unwritten.is_some();
-        self.hosts.clear();
-        if let Some(unwritten) = &mut self.unwritten {
-            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
-        }
-        had
-    }
-
-    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
-    /// stays as it is here.
-    pub(super) fn take_in(&mut self, rows: Vec<(Box<str>, Entry)>, now: SystemTime) {
-        let Some(unwritten) = &self.unwritten else { return };
-        self.hosts.retain(|host, _| unwritten.hosts.contains(host));
-        if !unwritten.is_cleared {
-            for (host, entry) in rows {
-                if !unwritten.hosts.contains(&host) {
-                    self.hosts.insert(host, entry);
-                }
-            }
-        }
-        self.make_room(now);
-    }
-
-    /// What is to be written now; it counts as written.
-    pub(super) fn take_unwritten(&mut self) -> Batch {
-        let unwritten = self.unwritten.as_mut().map(std::mem::take).unwrap_or_default();
-        let entry = |host: Box<str>| {
-            let entry = self.hosts.get(&host).copied();
-            (host, entry)
-        };
-        Batch { clears: unwritten.is_cleared, hosts: unwritten.hosts.into_iter().map(entry).collect() }
-    }
-
-    /// The batch could not be written, and is to be another time.
-    pub(super) fn give_back(&mut self, batch: Batch) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.is_cleared |= batch.clears;
-            unwritten.hosts.extend(batch.hosts.into_iter().map(|(host, _)| host));
-        }
-    }
-
-    /// There is no disk any more.
-    pub(super) fn forget_disk(&mut self) {
-        self.unwritten = None;
-    }
-
     fn remove(&mut self, host: &str) -> bool {
         let Some((host, _)) = self.hosts.remove_entry(host) else { return false };
         self.mark(host);
@@ -163,6 +106,63 @@ impl List {
         for (_, _, host) in by_age {
             self.remove(&host);
         }
+    }
+}
+
+impl Contents for List {
+    type Rows = Vec<(Box<str>, Entry)>;
+    type Batch = Batch;
+    type Watchers = ();
+
+    fn kept() -> Self {
+        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
+    }
+
+    fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    fn clear(&mut self) -> bool {
+        let had = !self.hosts.is_empty() || self.unwritten.is_some();
+        self.hosts.clear();
+        if let Some(unwritten) = &mut self.unwritten {
+            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
+        }
+        had
+    }
+
+    fn take_in(&mut self, rows: Self::Rows, now: SystemTime) {
+        let Some(unwritten) = &self.unwritten else { return };
+        self.hosts.retain(|host, _| unwritten.hosts.contains(host));
+        if !unwritten.is_cleared {
+            for (host, entry) in rows {
+                if !unwritten.hosts.contains(&host) {
+                    self.hosts.insert(host, entry);
+                }
+            }
+        }
+        self.make_room(now);
+    }
+
+    fn take_unwritten(&mut self) -> Option<Batch> {
+        let unwritten = std::mem::take(self.unwritten.as_mut()?);
+        let entry = |host: Box<str>| {
+            let entry = self.hosts.get(&host).copied();
+            (host, entry)
+        };
+        let hosts: Vec<_> = unwritten.hosts.into_iter().map(entry).collect();
+        (unwritten.is_cleared || !hosts.is_empty()).then_some(Batch { clears: unwritten.is_cleared, hosts })
+    }
+
+    fn give_back(&mut self, batch: Batch) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.is_cleared |= batch.clears;
+            unwritten.hosts.extend(batch.hosts.into_iter().map(|(host, _)| host));
+        }
+    }
+
+    fn forget_disk(&mut self) {
+        self.unwritten = None;
     }
 }
 
@@ -236,7 +236,7 @@ mod tests {
         assert!(list.len() <= MOST && list.len() > MOST / 2);
         let later = start() + Duration::from_secs(MOST as u64 + 10);
         assert!(!list.knows("0.example", later) && list.knows(&format!("{}.example", MOST - 1), later));
-        let batch = list.take_unwritten();
+        let batch = list.take_unwritten().unwrap();
         assert!(batch.hosts.iter().any(|(host, entry)| &**host == "expired.example" && entry.is_none()));
     }
 
@@ -247,12 +247,12 @@ mod tests {
         let entry = Entry { expires: i64::MAX, noted: 0, includes_subdomains: true };
         list.take_in(vec![("ours.example".into(), entry), ("theirs.example".into(), entry)], start());
         assert!(list.knows("www.theirs.example", start()) && !list.knows("www.ours.example", start()));
-        let batch = list.take_unwritten();
+        let batch = list.take_unwritten().unwrap();
         assert_eq!(batch.hosts.len(), 1);
         list.take_in(Vec::new(), start());
         assert_eq!(list.len(), 0, "what was written and is not there, another has removed");
         list.give_back(batch);
-        assert_eq!(list.take_unwritten().hosts.len(), 1);
+        assert_eq!(list.take_unwritten().unwrap().hosts.len(), 1);
         list.clear();
         list.take_in(vec![("theirs.example".into(), entry)], start());
         assert_eq!(list.len(), 0, "what is cleared here is not read again");
