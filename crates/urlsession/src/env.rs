@@ -9,6 +9,7 @@ mod conduit;
 #[cfg(not(target_os = "linux"))]
 #[path = "env/no_conduit.rs"]
 mod conduit;
+mod epoch;
 mod file;
 mod folders;
 mod gssapi;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
 pub(crate) use conduit::Conduit;
+pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]

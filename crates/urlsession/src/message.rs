@@ -24,7 +24,7 @@ pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 pub(crate) use chunks::Chunks;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
-pub(crate) use cookie::{LONGEST, ports_text, seconds_of};
+pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::{HeaderFields, InvalidHeaderField};
 pub(crate) use file_body::FileIdentity;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use rusqlite::Connection;
 
@@ -228,13 +228,5 @@ impl<T: Table> Opened<T> {
                 Store::new(None)
             }
         }
-    }
-}
-
-/// Microseconds since 1970.
-pub(super) fn micros(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2),
-        Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX / 2),
     }
 }

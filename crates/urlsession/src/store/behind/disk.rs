@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::{Contents, Inner, Table, micros};
-use crate::env::{Clock, SystemClock};
+use super::{Contents, Inner, Table};
+use crate::env::{Clock, SystemClock, epoch_micros};
 use crate::store::database;
 
 pub(in crate::store) struct Disk {
@@ -56,7 +56,7 @@ impl Disk {
         if !self.is_known.load(Relaxed) {
             return true;
         }
-        let (now, due) = (micros(now), self.due.load(Relaxed));
+        let (now, due) = (epoch_micros(now), self.due.load(Relaxed));
         // A clock that was set back must not stop it.
         let is_time = now >= due || due - now > 2 * INTERVAL;
         is_time && self.due.compare_exchange(due, now + INTERVAL, Relaxed, Relaxed).is_ok()

@@ -9,8 +9,9 @@ use urlsession_proto::cookie::{domain_matches, path_matches};
 
 use super::changes::Watchers;
 use super::rules::{Visit, site};
+use crate::env::epoch_micros;
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy};
-use crate::store::behind::{Contents, micros};
+use crate::store::behind::Contents;
 
 /// A cookie and what is known of it.
 #[derive(Clone)]
@@ -86,7 +87,7 @@ impl Jar {
     /// The cookies of a request: longest path first, then the oldest (RFC 6265bis §5.8.3 step 2).
     pub(super) fn find(&mut self, visit: &Visit<'_>, now: SystemTime) -> SmallVec<[&HttpCookie; 8]> {
         let Some(host) = visit.url.host_str() else { return SmallVec::new() };
-        let (is_secure, accessed) = (visit.is_secure(), micros(now));
+        let (is_secure, accessed) = (visit.is_secure(), epoch_micros(now));
         let Some(entries) = self.sites.get_mut(site(host)) else { return SmallVec::new() };
         let mut found: SmallVec<[&Entry; 8]> = SmallVec::new();
         for entry in entries.iter_mut() {
@@ -123,7 +124,7 @@ impl Jar {
         if cookie.is_expired(now) {
             return self.remove_if(site(cookie.host()), |entry| entry.is_same(&cookie, partition));
         }
-        let accessed = micros(now);
+        let accessed = epoch_micros(now);
         let entries = self.of_site(site(cookie.host()));
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_same(&cookie, partition)) {
             // §5.7: the place of a cookie in the order does not change with its value.
@@ -154,7 +155,7 @@ impl Jar {
 
     /// Removes what was made after `date`. Has anything changed?
     pub(super) fn remove_since(&mut self, date: SystemTime) -> bool {
-        let date = micros(date);
+        let date = epoch_micros(date);
         let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
         sites.iter().fold(false, |changed, site| self.remove_if(site, |entry| entry.created > date) | changed)
     }

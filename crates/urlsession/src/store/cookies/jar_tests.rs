@@ -194,7 +194,7 @@ fn cookies_made_after_a_date_can_be_removed() {
 }
 
 fn entry(field: &str, created: u64) -> Entry {
-    let (created, accessed) = (micros(at(created)), micros(at(created)));
+    let (created, accessed) = (epoch_micros(at(created)), epoch_micros(at(created)));
     Entry { cookie: cookie_of("https://example.com/", field), partition: None, created, accessed }
 }
 

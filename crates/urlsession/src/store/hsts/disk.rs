@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::list::{Batch, Entry, List, MOST};
-use crate::store::behind::{Table, micros};
+use crate::env::epoch_micros;
+use crate::store::behind::Table;
 use crate::store::database::Schema;
 
 impl Table for List {
@@ -36,7 +37,7 @@ impl Table for List {
         if batch.clears {
             transaction.execute("DELETE FROM hosts", [])?;
         } else {
-            transaction.execute("DELETE FROM hosts WHERE expires <= ?", [micros(now)])?;
+            transaction.execute("DELETE FROM hosts WHERE expires <= ?", [epoch_micros(now)])?;
         }
         {
             let mut delete = transaction.prepare("DELETE FROM hosts WHERE host = ?")?;

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use urlsession_proto::hsts::{StrictTransportSecurity, domains_of};
 
-use crate::store::behind::{Contents, micros};
+use crate::env::epoch_micros;
+use crate::store::behind::Contents;
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) struct Batch {
 impl List {
     /// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
     pub(super) fn knows(&self, host: &str, now: SystemTime) -> bool {
-        let now = micros(now);
+        let now = epoch_micros(now);
         domains_of(host).any(|name| {
             let entry = self.hosts.get(name);
             entry.is_some_and(|entry| {
@@ -56,8 +57,8 @@ impl List {
         }
         let max_age = Duration::from_secs(said.max_age.min(MOST_SECONDS));
         let entry = Entry {
-            expires: micros(now).saturating_add(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)),
-            noted: micros(now),
+            expires: epoch_micros(now).saturating_add(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)),
+            noted: epoch_micros(now),
             includes_subdomains: said.includes_subdomains,
         };
         match self.hosts.get_mut(host) {
@@ -98,7 +99,7 @@ impl List {
         if self.hosts.len() <= MOST {
             return;
         }
-        let now = micros(now);
+        let now = epoch_micros(now);
         let mut by_age: Vec<(bool, i64, Box<str>)> =
             self.hosts.iter().map(|(host, entry)| (entry.expires > now, entry.noted, host.clone())).collect();
         by_age.sort_unstable();
