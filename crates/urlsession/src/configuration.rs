@@ -20,7 +20,7 @@ use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
 use crate::message::{CachePolicy, HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
-use crate::store::{HstsStorage, HttpCookieStorage, UrlCache, UrlCredentialStorage};
+use crate::store::{HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache, UrlCredentialStorage};
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
 /// to the value have no effect on it.
@@ -116,6 +116,11 @@ pub struct Configuration {
     /// May a server keep an upload at another origin than the one it was sent to (false)? The rest of the body is then sent
     /// there, without the credentials and cookies of the request; without it such uploads are not resumed. Not of Apple's.
     pub allows_uploads_at_other_origins: bool,
+    /// What was learned of servers by uploading to them ([`UploadServerStorage::shared`]; an ephemeral configuration has a
+    /// store of its own): the next upload speaks the version that a server knows, is without the fields where they are
+    /// refused, and careful where interim responses do not get through. Without one each upload begins as the first. Not
+    /// of Apple's.
+    pub upload_server_storage: Option<UploadServerStorage>,
     /// Which versions of HTTP may be used (automatic). Not of Apple's.
     pub http_versions: HttpVersions,
     /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
@@ -195,7 +200,8 @@ pub struct Configuration {
 impl Default for Configuration {
     /// The configuration of ordinary sessions.
     ///
-    /// Cookies, cache, credentials and the hosts that want TLS are those of the application: the shared stores, which outlive the process.
+    /// Cookies, cache, credentials, the hosts that want TLS and what is known of upload servers are those of the
+    /// application: the shared stores, which outlive the process.
     fn default() -> Self {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
@@ -219,6 +225,7 @@ impl Default for Configuration {
             url_credential_storage: Some(UrlCredentialStorage::shared()),
             resumable_uploads: ResumableUploads::Auto,
             allows_uploads_at_other_origins: false,
+            upload_server_storage: Some(UploadServerStorage::shared()),
             http_versions: HttpVersions::Automatic,
             connection_idle_timeout: Duration::from_secs(60),
             expect_continue_timeout: Duration::from_secs(1),
@@ -246,13 +253,15 @@ impl Default for Configuration {
 
 impl Configuration {
     /// The configuration of sessions that write nothing to disk. Sessions made with the same value, or a clone of it,
-    /// share its cookies, its cache, its credentials and its [`hsts_storage`](Self::hsts_storage).
+    /// share its cookies, its cache, its credentials, its [`hsts_storage`](Self::hsts_storage) and its
+    /// [`upload_server_storage`](Self::upload_server_storage).
     pub fn ephemeral() -> Self {
         Self {
             http_cookie_storage: Some(HttpCookieStorage::ephemeral()),
             url_cache: Some(UrlCache::private()),
             url_credential_storage: Some(UrlCredentialStorage::ephemeral()),
             hsts_storage: Some(HstsStorage::ephemeral()),
+            upload_server_storage: Some(UploadServerStorage::ephemeral()),
             ..Self::default()
         }
     }

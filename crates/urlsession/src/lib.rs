@@ -57,7 +57,8 @@ pub use crate::message::{
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::{
-    HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UrlCache, UrlCredentialStorage,
+    HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UploadServerStorage, UrlCache,
+    UrlCredentialStorage,
 };
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,

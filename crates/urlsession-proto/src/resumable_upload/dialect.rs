@@ -68,6 +68,11 @@ impl Dialect {
         vec![self.interop()]
     }
 
+    /// Does a target say by `OPTIONS` whether it takes uploads, and within which limits?
+    pub fn can_discover(self) -> bool {
+        self >= Self::V6
+    }
+
     /// Is `Upload-Incomplete` spoken here, the inverse of `Upload-Complete`?
     pub(super) fn says_incomplete(self) -> bool {
         self == Self::V3

@@ -10,8 +10,11 @@ pub enum ResumableUploads {
     /// Every upload says that it could be resumed, in three header fields (`Upload-Complete`, `Upload-Length` and
     /// `Upload-Draft-Interop-Version`), and is resumed if the server announces that by an interim response (104). A server
     /// that refuses the fields (400, 412, 417 or 501) gets the request once more in the version it names or without them,
-    /// if the body can be sent again, and then without them for as long as the session lives. A server whose interim
-    /// responses get lost on the way is treated as [`UploadStrategy::Careful`] has it from the second upload on.
+    /// if the body can be sent again, and is then spoken to without them. A server whose interim responses get lost on
+    /// the way is asked whether the target takes resumable uploads (`OPTIONS`) from the second upload on, and if it does,
+    /// treated as [`UploadStrategy::Careful`] has it; so is one that was heard to take less at once than there is. What is
+    /// learned of a server is kept in
+    /// [`Configuration::upload_server_storage`](crate::Configuration::upload_server_storage).
     #[default]
     Auto,
     /// As automatic, but never as a plain request: a server that refuses fails the upload, or its refusal is the answer.

@@ -30,7 +30,7 @@ use self::exchange::Exchange;
 use self::expectation::Expectation;
 use self::hsts::Hsts;
 use self::redirect::Redirect;
-use self::resumption::{Known as KnownUploads, Resumption};
+use self::resumption::Resumption;
 use self::retry::Retry;
 use self::security::Security;
 use crate::configuration::Configuration;
@@ -61,8 +61,6 @@ pub(super) struct Http {
     loader: HttpLoader,
     /// With servers, and with the proxy.
     logins: [Arc<Known>; 2],
-    /// What servers do with uploads.
-    uploads: Arc<KnownUploads>,
 }
 
 impl Http {
@@ -76,15 +74,13 @@ impl Http {
         let storage = config.url_credential_storage.clone();
         let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), hsts)
             .behind_proxy(&config, logins[1].clone());
-        let uploads = Arc::<KnownUploads>::default();
-        let resumption = Resumption::new(config.clone(), uploads.clone(), Security::new(config, auth));
-        Self { loader: Redirect::new(resumption), logins, uploads }
+        let resumption = Resumption::new(config.clone(), Security::new(config, auth));
+        Self { loader: Redirect::new(resumption), logins }
     }
 
-    /// Nobody is logged in any more, with servers or with the proxy, and nothing is known of servers.
+    /// Nobody is logged in any more, with servers or with the proxy.
     pub(super) fn forget_servers(&self) {
         self.logins.iter().for_each(|known| known.clear());
-        self.uploads.clear();
     }
 }
 

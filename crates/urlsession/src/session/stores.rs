@@ -1,5 +1,5 @@
-//! What a session does with its stores as a whole: cookies, cache, credentials and the hosts that want TLS.
-//! Each keeps itself; which load uses it is a policy's business.
+//! What a session does with its stores as a whole: cookies, cache, credentials, the hosts that want TLS and what is known
+//! of upload servers. Each keeps itself; which load uses it is a policy's business.
 
 use std::sync::Arc;
 
@@ -20,6 +20,9 @@ impl Inner {
         if let Some(hosts) = &config.hsts_storage {
             hosts.remove_all();
         }
+        if let Some(servers) = &config.upload_server_storage {
+            servers.remove_all();
+        }
         if let Some(credentials) = config.url_credential_storage.clone() {
             place.blocking(move || credentials.empty()).await;
         }
@@ -36,6 +39,9 @@ impl Inner {
         }
         if let Some(hosts) = &config.hsts_storage {
             hosts.flush().await;
+        }
+        if let Some(servers) = &config.upload_server_storage {
+            servers.flush().await;
         }
     }
 

@@ -264,8 +264,8 @@ fn that_a_file_cannot_be_used_is_told_once() {
     let warnings = Arc::new(Warnings::default());
     tracing::subscriber::with_default(warnings.clone(), || {
         for name in ["a", "b", "c"] {
-            // As a writer does it, but on this thread.
-            storage.0.change(|jar| jar.set(lasting(name, "1"), None, SystemClock.wall()));
+            // As a writer does it, but on this thread: a change would send for one.
+            storage.0.contents().set(lasting(name, "1"), None, SystemClock.wall());
             storage.0.write();
             storage.read_disk();
         }

@@ -4,6 +4,7 @@
 mod dialects;
 mod faults;
 mod later;
+mod learned;
 mod limits;
 mod places;
 mod streams;

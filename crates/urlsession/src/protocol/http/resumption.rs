@@ -8,7 +8,6 @@
 mod appending;
 mod creation;
 mod failures;
-mod known;
 mod listening;
 mod requests;
 mod sending;
@@ -20,24 +19,22 @@ use url::Url;
 use urlsession_proto::resumable_upload::{Dialect, Next, Reply, Stop};
 
 use self::failures::stopped;
-pub(super) use self::known::Known;
-use self::known::Manner;
 use self::listening::{Abort, Listening};
 use self::requests::{is_rewindable, length, may_create};
 use crate::configuration::{Configuration, ResumableUploads, UploadStrategy};
 use crate::error::{Result, UrlError};
 use crate::load::{Attempt, Layer, Response, Uploading};
 use crate::message::UrlRequest;
+use crate::store::{UploadManner, UploadServerStorage};
 
 pub(super) struct Resumption<N> {
     config: Arc<Configuration>,
-    known: Arc<Known>,
     next: N,
 }
 
 impl<N> Resumption<N> {
-    pub(super) fn new(config: Arc<Configuration>, known: Arc<Known>, next: N) -> Self {
-        Self { config, known, next }
+    pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
+        Self { config, next }
     }
 }
 
@@ -50,12 +47,26 @@ impl<N: Layer> Layer for Resumption<N> {
 }
 
 impl<N: Layer> Resumption<N> {
+    fn servers(&self) -> Option<&UploadServerStorage> {
+        self.config.upload_server_storage.as_ref()
+    }
+
+    /// How the server treats uploads, as earlier ones have shown.
+    async fn known(&self, url: &Url, attempt: &Attempt<'_>) -> Option<UploadManner> {
+        let servers = self.servers()?;
+        if servers.is_stale(attempt.clock) {
+            servers.refresh(attempt.place).await;
+        }
+        servers.manner(url, attempt.clock.wall())
+    }
+
     async fn upload(&self, attempt: &mut Attempt<'_>, uploading: Uploading) -> Result<Response> {
         let target = attempt.request.clone();
         let Some(url) = target.url().filter(|_| may_create(&target)) else {
             return self.next.load(attempt).await;
         };
-        let Some(plan) = plan(self.config.resumable_uploads, self.known.of(url)) else {
+        let known = self.known(url, attempt).await;
+        let Some(plan) = plan(self.config.resumable_uploads, known, length(&target)) else {
             return match uploading {
                 Uploading::Anew => self.next.load(attempt).await,
                 Uploading::From(_) => Err(stopped(Stop::NotAnUpload)),
@@ -83,7 +94,11 @@ impl<N: Layer> Resumption<N> {
             Uploading::Anew => {
                 let mut state = listening.state();
                 (state.dialect, state.length) = (plan.dialect, length(&target));
-                Step::Create { is_careful: plan.is_careful }
+                match plan.begins {
+                    Begins::Optimistically => Step::Create { is_careful: false },
+                    Begins::Carefully => Step::Create { is_careful: true },
+                    Begins::Asking => Step::Discover { after: After::Nothing },
+                }
             }
             Uploading::From(point) => {
                 (upload.base, upload.best) = (point.base, point.offset);
@@ -96,27 +111,52 @@ impl<N: Layer> Resumption<N> {
 }
 
 /// How to begin.
+#[derive(Debug, PartialEq, Eq)]
 struct Plan {
     dialect: Dialect,
-    is_careful: bool,
+    begins: Begins,
     /// Is a plain request no way out?
     must_resume: bool,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum Begins {
+    /// With everything.
+    Optimistically,
+    /// With nothing.
+    Carefully,
+    /// What is known is of the server, and other targets of it may take an empty request for an empty body: is this one of
+    /// uploads?
+    Asking,
+}
+
 /// `None` begins without any fields.
-fn plan(configured: ResumableUploads, known: Option<Manner>) -> Option<Plan> {
-    let spoken = match known {
-        Some(Manner::Speaks { dialect, .. }) => dialect,
-        _ => Dialect::NEWEST,
+fn plan(configured: ResumableUploads, known: Option<UploadManner>, length: Option<u64>) -> Option<Plan> {
+    let (dialect, hears_interim, most_at_once) = match known {
+        Some(UploadManner::Speaks { dialect, hears_interim, most_at_once }) => {
+            (dialect, hears_interim, most_at_once)
+        }
+        _ => (Dialect::NEWEST, true, None),
     };
-    let is_deaf = matches!(known, Some(Manner::Speaks { hears_interim: false, .. }));
+    let is_too_long = most_at_once.zip(length).is_some_and(|(most, length)| length > most);
     match configured {
         ResumableUploads::Off => None,
-        ResumableUploads::Auto if known == Some(Manner::Refuses) => None,
-        ResumableUploads::Auto => Some(Plan { dialect: spoken, is_careful: is_deaf, must_resume: false }),
+        ResumableUploads::Auto if known == Some(UploadManner::Refuses) => None,
+        ResumableUploads::Auto => {
+            let begins = match !hears_interim || is_too_long {
+                true if dialect.can_discover() => Begins::Asking,
+                _ => Begins::Optimistically,
+            };
+            Some(Plan { dialect, begins, must_resume: false })
+        }
         ResumableUploads::Require { strategy } => {
-            let is_careful = strategy == UploadStrategy::Careful;
-            Some(Plan { dialect: spoken, is_careful, must_resume: true })
+            let begins = match strategy {
+                // §4.2: a client does not create what it knows to be too long.
+                UploadStrategy::Optimistic if is_too_long && dialect.can_discover() => Begins::Asking,
+                UploadStrategy::Optimistic => Begins::Optimistically,
+                UploadStrategy::Careful => Begins::Carefully,
+            };
+            Some(Plan { dialect, begins, must_resume: true })
         }
     }
 }
@@ -151,8 +191,19 @@ enum Step {
     Ask { after_pause: bool },
     /// `PATCH`
     Append { at: u64 },
-    /// `OPTIONS`, after so many bytes were too many.
-    Discover { too_many: u64, is_created: bool },
+    /// `OPTIONS`
+    Discover { after: After },
+}
+
+/// Why the limits are asked for.
+#[derive(Clone, Copy)]
+enum After {
+    /// Nothing was sent yet.
+    Nothing,
+    /// So many bytes were too many for the request that creates the upload.
+    Creation(u64),
+    /// They were for one that goes on with it.
+    Append(u64),
 }
 
 /// What came of one request.
@@ -174,7 +225,7 @@ impl<N: Layer> Upload<'_, '_, N> {
                         continue;
                     }
                     Created::Next(next, response, too_many) => {
-                        (next, response, Step::Discover { too_many, is_created: false })
+                        (next, response, Step::Discover { after: After::Creation(too_many) })
                     }
                 },
                 Step::Ask { after_pause } => {
@@ -193,13 +244,13 @@ impl<N: Layer> Upload<'_, '_, N> {
                         next => next,
                     };
                     let retry = match next {
-                        Next::Smaller => Step::Discover { too_many: sent, is_created: true },
+                        Next::Smaller => Step::Discover { after: After::Append(sent) },
                         _ => Step::Append { at },
                     };
                     (next, response, retry)
                 }
-                Step::Discover { too_many, is_created } => {
-                    step = self.discover(too_many, is_created).await?;
+                Step::Discover { after } => {
+                    step = self.discover(after).await?;
                     continue;
                 }
             };

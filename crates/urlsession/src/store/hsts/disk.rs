@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::list::{Batch, Entry, List, MOST};
+use super::list::{Entry, List, MOST};
 use crate::env::epoch_micros;
 use crate::store::behind::Table;
 use crate::store::database::Schema;
+use crate::store::remembered::Batch;
 
 impl Table for List {
     const SCHEMA: Schema = Schema {
@@ -32,7 +33,7 @@ impl Table for List {
         rows.collect()
     }
 
-    fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
+    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<()> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if batch.clears {
             transaction.execute("DELETE FROM hosts", [])?;
@@ -42,7 +43,7 @@ impl Table for List {
         {
             let mut delete = transaction.prepare("DELETE FROM hosts WHERE host = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)")?;
-            for (host, entry) in &batch.hosts {
+            for (host, entry) in &batch.entries {
                 match entry {
                     Some(Entry { expires, noted, includes_subdomains }) => {
                         put.execute(params![host, expires, noted, includes_subdomains])?

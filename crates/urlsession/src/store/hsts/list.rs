@@ -1,12 +1,12 @@
-//! `List`: the hosts in memory. The time is passed in, and what must be written to disk is noted, not written.
+//! `List`: the hosts in memory, and what they have said. The time is passed in; what must be written to disk is noted by
+//! `remembered`.
 
-use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use urlsession_proto::hsts::{StrictTransportSecurity, domains_of};
 
 use crate::env::epoch_micros;
-use crate::store::behind::Contents;
+use crate::store::remembered::{Dated, Remembered};
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,32 +18,27 @@ pub(super) struct Entry {
     pub(super) includes_subdomains: bool,
 }
 
-#[derive(Default)]
-pub(super) struct List {
-    hosts: HashMap<Box<str>, Entry>,
-    /// What differs from the disk; `None` if there is none.
-    unwritten: Option<Unwritten>,
+impl Dated for Entry {
+    const MOST: usize = MOST;
+
+    fn expires(&self) -> i64 {
+        self.expires
+    }
+
+    fn noted(&self) -> i64 {
+        self.noted
+    }
 }
 
-#[derive(Default)]
-struct Unwritten {
-    hosts: HashSet<Box<str>>,
-    /// Nothing that was on the disk is wanted any more.
-    is_cleared: bool,
-}
-
-/// What to do to the disk: hosts with nothing said are to be deleted.
-pub(super) struct Batch {
-    pub(super) clears: bool,
-    pub(super) hosts: Vec<(Box<str>, Option<Entry>)>,
-}
+/// By host.
+pub(super) type List = Remembered<Entry>;
 
 impl List {
     /// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
     pub(super) fn knows(&self, host: &str, now: SystemTime) -> bool {
         let now = epoch_micros(now);
         domains_of(host).any(|name| {
-            let entry = self.hosts.get(name);
+            let entry = self.get(name);
             entry.is_some_and(|entry| {
                 entry.expires > now && (entry.includes_subdomains || name.len() == host.len())
             })
@@ -61,109 +56,17 @@ impl List {
             noted: epoch_micros(now),
             includes_subdomains: said.includes_subdomains,
         };
-        match self.hosts.get_mut(host) {
-            Some(known) => {
-                // Every response says it again: what moves by less than a share of the whole is not worth a write.
-                let share = entry.expires.saturating_sub(entry.noted) / WORTH_WRITING;
-                let is_new = known.includes_subdomains != entry.includes_subdomains
-                    || known.expires.abs_diff(entry.expires) >= share.unsigned_abs();
-                if !is_new {
-                    return false;
-                }
-                *known = entry;
-            }
-            None => {
-                self.hosts.insert(host.into(), entry);
-                self.make_room(now);
+        if let Some(known) = self.get(host) {
+            // Every response says it again: what moves by less than a share of the whole is not worth a write.
+            let share = entry.expires.saturating_sub(entry.noted) / WORTH_WRITING;
+            let is_new = known.includes_subdomains != entry.includes_subdomains
+                || known.expires.abs_diff(entry.expires) >= share.unsigned_abs();
+            if !is_new {
+                return false;
             }
         }
-        self.mark(host.into());
+        self.put(host, entry, now);
         true
-    }
-
-    fn remove(&mut self, host: &str) -> bool {
-        let Some((host, _)) = self.hosts.remove_entry(host) else { return false };
-        self.mark(host);
-        true
-    }
-
-    fn mark(&mut self, host: Box<str>) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.hosts.insert(host);
-        }
-    }
-
-    /// Removes what is too much: what has expired first, then who was not heard of for the longest time; a good many
-    /// at once, so that it is seldom.
-    fn make_room(&mut self, now: SystemTime) {
-        if self.hosts.len() <= MOST {
-            return;
-        }
-        let now = epoch_micros(now);
-        let mut by_age: Vec<(bool, i64, Box<str>)> =
-            self.hosts.iter().map(|(host, entry)| (entry.expires > now, entry.noted, host.clone())).collect();
-        by_age.sort_unstable();
-        by_age.truncate(self.hosts.len() - (MOST - MOST / 16));
-        for (_, _, host) in by_age {
-            self.remove(&host);
-        }
-    }
-}
-
-impl Contents for List {
-    type Rows = Vec<(Box<str>, Entry)>;
-    type Batch = Batch;
-    type Watchers = ();
-
-    fn kept() -> Self {
-        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
-    }
-
-    fn len(&self) -> usize {
-        self.hosts.len()
-    }
-
-    fn clear(&mut self) -> bool {
-        let had = !self.hosts.is_empty() || self.unwritten.is_some();
-        self.hosts.clear();
-        if let Some(unwritten) = &mut self.unwritten {
-            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
-        }
-        had
-    }
-
-    fn take_in(&mut self, rows: Self::Rows, now: SystemTime) {
-        let Some(unwritten) = &self.unwritten else { return };
-        self.hosts.retain(|host, _| unwritten.hosts.contains(host));
-        if !unwritten.is_cleared {
-            for (host, entry) in rows {
-                if !unwritten.hosts.contains(&host) {
-                    self.hosts.insert(host, entry);
-                }
-            }
-        }
-        self.make_room(now);
-    }
-
-    fn take_unwritten(&mut self) -> Option<Batch> {
-        let unwritten = std::mem::take(self.unwritten.as_mut()?);
-        let entry = |host: Box<str>| {
-            let entry = self.hosts.get(&host).copied();
-            (host, entry)
-        };
-        let hosts: Vec<_> = unwritten.hosts.into_iter().map(entry).collect();
-        (unwritten.is_cleared || !hosts.is_empty()).then_some(Batch { clears: unwritten.is_cleared, hosts })
-    }
-
-    fn give_back(&mut self, batch: Batch) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.is_cleared |= batch.clears;
-            unwritten.hosts.extend(batch.hosts.into_iter().map(|(host, _)| host));
-        }
-    }
-
-    fn forget_disk(&mut self) {
-        self.unwritten = None;
     }
 }
 
@@ -177,6 +80,7 @@ const WORTH_WRITING: i64 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::behind::Contents;
 
     fn says(max_age: u64, includes_subdomains: bool) -> StrictTransportSecurity {
         StrictTransportSecurity { max_age, includes_subdomains }
@@ -238,7 +142,7 @@ mod tests {
         let later = start() + Duration::from_secs(MOST as u64 + 10);
         assert!(!list.knows("0.example", later) && list.knows(&format!("{}.example", MOST - 1), later));
         let batch = list.take_unwritten().unwrap();
-        assert!(batch.hosts.iter().any(|(host, entry)| &**host == "expired.example" && entry.is_none()));
+        assert!(batch.entries.iter().any(|(host, entry)| &**host == "expired.example" && entry.is_none()));
     }
 
     #[test]
@@ -249,11 +153,11 @@ mod tests {
         list.take_in(vec![("ours.example".into(), entry), ("theirs.example".into(), entry)], start());
         assert!(list.knows("www.theirs.example", start()) && !list.knows("www.ours.example", start()));
         let batch = list.take_unwritten().unwrap();
-        assert_eq!(batch.hosts.len(), 1);
+        assert_eq!(batch.entries.len(), 1);
         list.take_in(Vec::new(), start());
         assert_eq!(list.len(), 0, "what was written and is not there, another has removed");
         list.give_back(batch);
-        assert_eq!(list.take_unwritten().unwrap().hosts.len(), 1);
+        assert_eq!(list.take_unwritten().unwrap().entries.len(), 1);
         list.clear();
         list.take_in(vec![("theirs.example".into(), entry)], start());
         assert_eq!(list.len(), 0, "what is cleared here is not read again");

@@ -214,6 +214,7 @@ fn a_proxy_that_drops_interim_responses_is_passed_carefully_when_it_is_known() {
             assert_eq!(
                 server.lines()[1..],
                 [
+                    "OPTIONS /target",
                     "POST /target ?0",
                     "PATCH /uploads/1 ?1 @0 100000 bytes",
                     "HEAD /uploads/1",

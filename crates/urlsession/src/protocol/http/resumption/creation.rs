@@ -8,11 +8,11 @@ use urlsession_proto::resumable_upload::{Dialect, Limits, Next, Part, Reply, Sto
 
 use super::super::discard::discard;
 use super::failures::{elsewhere, exhausted, stopped};
-use super::known::Manner;
 use super::requests::{about, length, location};
-use super::{Created, Outcome, Step, Upload};
+use super::{After, Created, Outcome, Step, Upload};
 use crate::error::Result;
 use crate::load::Layer;
+use crate::store::UploadManner;
 
 impl<N: Layer> Upload<'_, '_, N> {
     /// The request that creates the upload.
@@ -31,6 +31,9 @@ impl<N: Layer> Upload<'_, '_, N> {
         let fields = dialect.creation(!is_careful, total);
         let outcome = self.send(request, fields).await?;
         let sent = part.length.unwrap_or_default();
+        if self.listening.state().is_announced {
+            self.learn_dialect(dialect, true);
+        }
         let (next, response) = match outcome {
             Outcome::Aborted(abort) => (self.aborted(abort), None),
             Outcome::Lost(error) => {
@@ -67,7 +70,7 @@ impl<N: Layer> Upload<'_, '_, N> {
                     return Ok(Created::Next(Next::Delete(Stop::LocationMismatch), None, 0));
                 }
                 let next = next::after_creation(self.creation(dialect, is_careful), Some(&reply));
-                self.learn(dialect, &reply, next);
+                self.learn(dialect, is_careful, &reply, next);
                 if matches!(next, Next::Ask { .. } | Next::Continue { .. }) && !self.can_go_on() {
                     if self.listening.state().is_foreign {
                         return Err(elsewhere());
@@ -96,7 +99,7 @@ impl<N: Layer> Upload<'_, '_, N> {
     }
 
     pub(super) fn fallback(&self, dialect: Dialect, reply: &Reply) -> Option<Option<Dialect>> {
-        if self.room.known.of(self.url) == Some(Manner::Indifferent) && !self.must_resume {
+        if self.known() == Some(UploadManner::Indifferent) && !self.must_resume {
             return None;
         }
         next::fallback(dialect, reply, self.must_resume)
@@ -113,8 +116,8 @@ impl<N: Layer> Upload<'_, '_, N> {
         match self.send(self.target.clone(), Vec::new()).await? {
             Outcome::Response(response, reply) => {
                 let is_refused_too = next::fallback(Dialect::NEWEST, &reply, false).is_some();
-                let manner = if is_refused_too { Manner::Indifferent } else { Manner::Refuses };
-                self.room.known.note(self.url, manner);
+                let manner = if is_refused_too { UploadManner::Indifferent } else { UploadManner::Refuses };
+                self.remember(manner);
                 Ok(Created::Answer(response))
             }
             Outcome::Lost(error) => Err(error),
@@ -124,21 +127,48 @@ impl<N: Layer> Upload<'_, '_, N> {
     }
 
     /// What the next upload to this server is better for.
-    pub(super) fn learn(&self, dialect: Dialect, reply: &Reply, next: Next) {
-        let hears_interim = self.listening.state().is_announced;
-        let speaks = hears_interim || reply.fields.is_complete.is_some() && reply.status.is_success();
-        if speaks {
-            self.room.known.note(self.url, Manner::Speaks { dialect, hears_interim });
+    fn learn(&self, dialect: Dialect, is_careful: bool, reply: &Reply, next: Next) {
+        if self.listening.state().is_announced {
+            return;
+        }
+        if reply.fields.is_complete.is_some() && reply.status.is_success() {
+            // There was hardly time for an announcement: that none came says nothing new.
+            let heard = matches!(self.known(), Some(UploadManner::Speaks { hears_interim: true, .. }));
+            self.learn_dialect(dialect, is_careful && heard);
         } else if next == Next::Stop(Stop::NotAnUpload) {
-            self.room.known.note(self.url, Manner::Refuses);
+            self.remember(UploadManner::Refuses);
         }
     }
 
-    /// Asks for the limits (§4.6), once so many bytes were too many.
-    pub(super) async fn discover(&mut self, too_many: u64, is_created: bool) -> Result<Step> {
-        let fits = |limits: &Limits| limits.max_append_size.is_some_and(|max| max < too_many);
-        let known = self.listening.state().limits;
-        if !fits(&known) {
+    fn learn_dialect(&self, dialect: Dialect, hears_interim: bool) {
+        let most_at_once = self.listening.state().limits.max_append_size;
+        self.remember(UploadManner::Speaks { dialect, hears_interim, most_at_once });
+    }
+
+    fn known(&self) -> Option<UploadManner> {
+        self.room.servers()?.manner(self.url, self.attempt.clock.wall())
+    }
+
+    fn remember(&self, manner: UploadManner) {
+        if let Some(servers) = self.room.servers() {
+            servers.note(self.url, manner, self.attempt.clock.wall());
+        }
+    }
+
+    /// Asks for the limits (§4.6): before anything is sent, or once so many bytes were too many.
+    pub(super) async fn discover(&mut self, after: After) -> Result<Step> {
+        let fits = |limits: &Limits| match after {
+            // Whoever says anything of limits is one who takes uploads.
+            After::Nothing => true,
+            After::Creation(sent) | After::Append(sent) => {
+                limits.max_append_size.is_some_and(|max| max < sent)
+            }
+        };
+        let has_heard = {
+            let state = self.listening.state();
+            state.knows_limits && fits(&state.limits)
+        };
+        if !has_heard {
             let dialect = self.listening.state().dialect;
             let request = Arc::new(about(self.target, self.url, Method::OPTIONS));
             self.listening.begin_empty();
@@ -148,22 +178,23 @@ impl<N: Layer> Upload<'_, '_, N> {
                 self.listening.note(&limits, None);
             }
         }
-        let (limits, length) = {
+        let (limits, length, knows) = {
             let state = self.listening.state();
-            (state.limits, state.length)
+            (state.limits, state.length, state.knows_limits)
         };
         if let Err(stop) = limits.allow(length) {
-            if is_created {
+            if let After::Append(_) = after {
                 self.delete().await;
             }
             return Err(stopped(stop));
         }
-        match (fits(&limits), is_created, self.is_rewindable) {
+        match (fits(&limits), after, self.is_rewindable) {
+            (_, After::Nothing, _) => Ok(Step::Create { is_careful: knows }),
             (false, ..) => Err(stopped(Stop::Refused(StatusCode::PAYLOAD_TOO_LARGE))),
-            (true, true, _) => Ok(Step::Ask { after_pause: false }),
-            (true, false, true) if self.can_go_on() => Ok(Step::Ask { after_pause: false }),
-            (true, false, true) => Ok(Step::Create { is_careful: true }),
-            (true, false, false) => Err(exhausted(0)),
+            (true, After::Append(_), _) => Ok(Step::Ask { after_pause: false }),
+            (true, _, true) if self.can_go_on() => Ok(Step::Ask { after_pause: false }),
+            (true, _, true) => Ok(Step::Create { is_careful: true }),
+            (true, _, false) => Err(exhausted(0)),
         }
     }
 }

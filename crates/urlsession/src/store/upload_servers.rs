@@ -1,0 +1,152 @@
+//! `UploadServerStorage`: how servers treat resumable uploads. It keeps, finds and forgets them; the memory is in
+//! `remembered`, the disk in `disk`. What is learned of a server, and what follows, is decided by the resumption room.
+
+mod disk;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+use urlsession_proto::resumable_upload::Dialect;
+
+use super::behind::{Contents, Opened, Store};
+use super::remembered::{Dated, Remembered};
+use crate::env::{Clock, Place, epoch_micros};
+
+/// A store of what was learned of servers by uploading to them: whether resumable uploads are spoken there and in which
+/// version, whether interim responses get through, how much is taken at once. The next upload begins better for it. A
+/// clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store cannot be seen.
+///
+/// At most 1,000 origins are kept, each for 30 days from when that was learned: then it is learned anew, since servers get
+/// better. Of an upload nothing is kept but the origin it went to.
+///
+/// A store with a file keeps them across runs: read when it is first needed, written soon after something was learned,
+/// beside the load; call [`flush`](Self::flush) before the process ends. Processes that use the same file see each
+/// other's changes within a second. If the file cannot be used there is one warning (`tracing`), and what is learned is
+/// kept in memory.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UploadServerStorage(Store<Servers>);
+
+/// How a server treats the fields of uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UploadManner {
+    /// It speaks this dialect; `hears_interim`: its interim responses get through; `most_at_once`: it said to take no more
+    /// bytes than that in a request.
+    Speaks { dialect: Dialect, hears_interim: bool, most_at_once: Option<u64> },
+    /// It refuses requests with them.
+    Refuses,
+    /// It refuses some requests, with and without them.
+    Indifferent,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    manner: UploadManner,
+    /// Microseconds since 1970.
+    noted: i64,
+}
+
+/// By origin.
+type Servers = Remembered<Entry>;
+
+impl Dated for Entry {
+    const MOST: usize = MOST;
+
+    fn expires(&self) -> i64 {
+        self.noted.saturating_add(KEPT.as_micros() as i64)
+    }
+
+    fn noted(&self) -> i64 {
+        self.noted
+    }
+}
+
+impl UploadServerStorage {
+    /// The store of the application: that of [`Configuration::default`](crate::Configuration::default). Its file is
+    /// below the user's data folder (`$XDG_DATA_HOME/urlsession/<application>/upload-servers.db` and its like).
+    pub fn shared() -> Self {
+        static SHARED: LazyLock<UploadServerStorage> =
+            LazyLock::new(|| UploadServerStorage(OPENED.below(|folder| folder.join(FILE))));
+        SHARED.clone()
+    }
+
+    /// A store in memory, of its own.
+    pub fn ephemeral() -> Self {
+        Self(Store::new(None))
+    }
+
+    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(OPENED.at(path.into()))
+    }
+
+    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
+    /// here. `UrlSession::flush` does this too.
+    pub async fn flush(&self) {
+        self.0.flush().await;
+    }
+
+    /// Forgets every server.
+    pub(crate) fn remove_all(&self) {
+        self.0.change(Contents::clear);
+    }
+
+    /// How does the URL's origin treat uploads, as far as is known in memory?
+    pub(crate) fn manner(&self, url: &Url, now: SystemTime) -> Option<UploadManner> {
+        if self.0.count() == 0 {
+            return None;
+        }
+        let servers = self.0.contents();
+        let entry = servers.get(&url.origin().ascii_serialization())?;
+        (entry.expires() > epoch_micros(now)).then_some(entry.manner)
+    }
+
+    /// Keeps what was learned. What was known before is not kept longer for being seen again.
+    pub(crate) fn note(&self, url: &Url, manner: UploadManner, now: SystemTime) {
+        let (origin, entry) = (url.origin(), Entry { manner, noted: epoch_micros(now) });
+        if !origin.is_tuple() {
+            return;
+        }
+        let name = origin.ascii_serialization();
+        self.0.change(|servers| {
+            let known = servers.get(&name);
+            let is_new = known.is_none_or(|known| known.manner != manner || known.expires() <= entry.noted);
+            if is_new {
+                servers.put(&name, entry, now);
+            }
+            is_new
+        });
+    }
+
+    /// Is it time to look for what other processes have written?
+    pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
+        self.0.is_stale(clock)
+    }
+
+    /// Looks for what other processes have written, beside the reactor.
+    pub(crate) async fn refresh(&self, place: &Place) {
+        self.0.refresh(place).await;
+    }
+}
+
+impl fmt::Debug for UploadServerStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.describe("UploadServerStorage", f)
+    }
+}
+
+static OPENED: Opened<Servers> = Opened::none();
+
+const FILE: &str = "upload-servers.db";
+
+/// Origins kept.
+const MOST: usize = 1000;
+
+/// For how long what was learned is believed.
+const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[cfg(test)]
+#[path = "upload_servers_tests.rs"]
+mod tests;

@@ -1,0 +1,101 @@
+//! The file of a store of upload servers: its table, read and written. When that is done is `behind`'s to say.
+
+use std::time::SystemTime;
+
+use rusqlite::{Connection, Row, TransactionBehavior, params};
+use urlsession_proto::resumable_upload::Dialect;
+
+use super::{Entry, KEPT, MOST, Servers, UploadManner};
+use crate::env::epoch_micros;
+use crate::store::behind::Table;
+use crate::store::database::Schema;
+use crate::store::remembered::Batch;
+
+impl Table for Servers {
+    const SCHEMA: Schema = Schema {
+        name: "upload servers",
+        version: 1,
+        // Times are in microseconds since 1970. `version` is the interop version that is spoken.
+        create: "CREATE TABLE servers (
+            origin TEXT NOT NULL PRIMARY KEY,
+            noted INTEGER NOT NULL,
+            manner INTEGER NOT NULL,
+            version INTEGER,
+            hears_interim INTEGER,
+            most_at_once INTEGER
+        ) STRICT, WITHOUT ROWID",
+    };
+
+    fn read(connection: &Connection) -> rusqlite::Result<Self::Rows> {
+        let mut statement = connection.prepare(
+            "SELECT origin, noted, manner, version, hears_interim, most_at_once FROM servers
+             ORDER BY noted DESC LIMIT ?",
+        )?;
+        let mut rows = statement.query([MOST as i64])?;
+        let mut entries = Vec::new();
+        while let Some(row) = rows.next()? {
+            // What says nothing that is understood is not known.
+            if let Some(manner) = manner(row)? {
+                entries.push((row.get_ref(0)?.as_str()?.into(), Entry { manner, noted: row.get(1)? }));
+            }
+        }
+        Ok(entries)
+    }
+
+    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<()> {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if batch.clears {
+            transaction.execute("DELETE FROM servers", [])?;
+        } else {
+            let oldest = epoch_micros(now).saturating_sub(KEPT.as_micros() as i64);
+            transaction.execute("DELETE FROM servers WHERE noted <= ?", [oldest])?;
+        }
+        {
+            let mut delete = transaction.prepare("DELETE FROM servers WHERE origin = ?")?;
+            let mut put = transaction.prepare("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?, ?)")?;
+            for (origin, entry) in &batch.entries {
+                let Some(Entry { manner, noted }) = entry else {
+                    delete.execute([origin])?;
+                    continue;
+                };
+                let (kind, spoken) = match *manner {
+                    UploadManner::Refuses => (REFUSES, None),
+                    UploadManner::Indifferent => (INDIFFERENT, None),
+                    UploadManner::Speaks { dialect, hears_interim, most_at_once } => {
+                        (SPEAKS, Some((dialect, hears_interim, most_at_once)))
+                    }
+                };
+                put.execute(params![
+                    origin,
+                    noted,
+                    kind,
+                    spoken.map(|(dialect, ..)| dialect.version()),
+                    spoken.map(|(_, hears_interim, _)| hears_interim),
+                    spoken.and_then(|(.., most)| i64::try_from(most?).ok()),
+                ])?;
+            }
+        }
+        transaction.commit()
+    }
+}
+
+fn manner(row: &Row<'_>) -> rusqlite::Result<Option<UploadManner>> {
+    Ok(match row.get(2)? {
+        REFUSES => Some(UploadManner::Refuses),
+        INDIFFERENT => Some(UploadManner::Indifferent),
+        SPEAKS => {
+            let version = row.get::<_, Option<i64>>(3)?.and_then(|version| u64::try_from(version).ok());
+            let (hears_interim, most): (Option<bool>, Option<i64>) = (row.get(4)?, row.get(5)?);
+            version.and_then(Dialect::of_version).map(|dialect| UploadManner::Speaks {
+                dialect,
+                hears_interim: hears_interim.unwrap_or_default(),
+                most_at_once: most.and_then(|most| u64::try_from(most).ok()),
+            })
+        }
+        _ => None,
+    })
+}
+
+const REFUSES: i64 = 0;
+const INDIFFERENT: i64 = 1;
+const SPEAKS: i64 = 2;

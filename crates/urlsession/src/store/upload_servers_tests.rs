@@ -1,0 +1,104 @@
+//! The store of upload servers and its file.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::env::block_on;
+
+fn url(host: &str) -> Url {
+    format!("https://{host}/target").parse().unwrap()
+}
+
+fn start() -> SystemTime {
+    crate::env::SystemClock.wall()
+}
+
+const DEAF: UploadManner =
+    UploadManner::Speaks { dialect: Dialect::V6, hears_interim: false, most_at_once: Some(5000) };
+
+/// As another process would open it.
+fn opened(path: &Path) -> UploadServerStorage {
+    UploadServerStorage(Store::new(Some(path.to_owned())))
+}
+
+fn read(storage: &UploadServerStorage) -> &UploadServerStorage {
+    storage.0.read();
+    storage
+}
+
+#[test]
+fn an_origin_is_known_by_what_was_noted_last_and_there_is_an_end_to_them() {
+    let storage = UploadServerStorage::ephemeral();
+    let later = |seconds: u64| start() + Duration::from_secs(seconds);
+    storage.note(&url("0.example"), UploadManner::Refuses, start());
+    storage.note(&url("0.example"), UploadManner::Indifferent, start());
+    let other = "https://0.example/other".parse().unwrap();
+    assert_eq!(storage.manner(&other, start()), Some(UploadManner::Indifferent));
+    for elsewhere in ["http://0.example/x", "https://0.example:444/x", "https://a.0.example/x", "data:,x"] {
+        assert_eq!(storage.manner(&elsewhere.parse().unwrap(), start()), None);
+    }
+    for host in 1..=MOST as u64 {
+        storage.note(&url(&format!("{host}.example")), UploadManner::Refuses, later(host));
+    }
+    assert!(storage.0.count() <= MOST);
+    assert_eq!(storage.manner(&url("0.example"), later(2000)), None, "the oldest go");
+    assert_eq!(storage.manner(&url("1000.example"), later(2000)), Some(UploadManner::Refuses));
+}
+
+#[test]
+fn what_was_learned_is_believed_for_30_days_however_often_it_is_seen_again() {
+    let storage = UploadServerStorage::ephemeral();
+    storage.note(&url("a.example"), DEAF, start());
+    storage.note(&url("a.example"), DEAF, start() + KEPT / 2);
+    let just_before = start() + KEPT - Duration::from_secs(1);
+    assert_eq!(storage.manner(&url("a.example"), just_before), Some(DEAF));
+    assert_eq!(storage.manner(&url("a.example"), start() + KEPT), None);
+    storage.note(&url("a.example"), DEAF, start() + KEPT);
+    assert_eq!(storage.manner(&url("a.example"), start() + KEPT), Some(DEAF));
+}
+
+#[test]
+fn what_was_learned_outlives_the_store_and_what_is_forgotten_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/upload-servers.db");
+    let storage = opened(&path);
+    let manners = [UploadManner::Refuses, UploadManner::Indifferent, DEAF];
+    for (number, manner) in manners.into_iter().enumerate() {
+        storage.note(&url(&format!("{number}.example")), manner, start());
+    }
+    block_on(storage.flush());
+    let again = opened(&path);
+    assert!(again.is_stale(&crate::env::SystemClock));
+    for (number, manner) in manners.into_iter().enumerate() {
+        assert_eq!(read(&again).manner(&url(&format!("{number}.example")), start()), Some(manner));
+    }
+    again.remove_all();
+    block_on(again.flush());
+    assert_eq!(read(&opened(&path)).manner(&url("0.example"), start()), None);
+    assert_eq!(read(&storage).manner(&url("0.example"), start()), None, "the other process forgets, too");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_costs_its_contents_and_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upload-servers.db");
+    fs::write(&path, vec![b'x'; 10_000]).unwrap();
+    let storage = opened(&path);
+    assert_eq!(read(&storage).manner(&url("a.example"), start()), None);
+    storage.note(&url("a.example"), DEAF, start());
+    block_on(storage.flush());
+    assert_eq!(read(&opened(&path)).manner(&url("a.example"), start()), Some(DEAF));
+
+    let row = "INSERT INTO servers VALUES ('https://b.example', 9000000000000000, 2, 99, 1, NULL),
+               ('https://c.example', 9000000000000000, 7, NULL, NULL, NULL)";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(row).unwrap();
+    for host in ["b.example", "c.example"] {
+        assert_eq!(read(&opened(&path)).manner(&url(host), start()), None, "a later version's word");
+    }
+    // A file that cannot be made leaves them in memory.
+    let storage = opened(&path.join("below/a/file.db"));
+    storage.note(&url("a.example"), DEAF, start());
+    block_on(storage.flush());
+    assert_eq!(storage.manner(&url("a.example"), start()), Some(DEAF));
+}
