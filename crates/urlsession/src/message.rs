@@ -1,5 +1,5 @@
-//! Public values: requests, responses, header fields, cookies, body streams, challenges and credentials. They carry no
-//! policy and do no IO.
+//! Public values: requests, responses, header fields, bodies and forms, cookies, challenges, credentials, resume data.
+//! They carry no policy. The only IO is that of request bodies, which read their files and readers while they are sent.
 
 mod body_stream;
 mod cached_response;
