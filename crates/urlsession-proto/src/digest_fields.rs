@@ -1,8 +1,8 @@
-//! `Repr-Digest` and `Want-Repr-Digest` (RFC 9530): digests of a representation, said and asked for. Nothing is hashed
-//! here.
+//! `Repr-Digest`, `Content-Digest` and `Want-Repr-Digest` (RFC 9530): digests of a representation or of a message's
+//! content, said and asked for. Nothing is hashed here.
 
 use http::HeaderMap;
-use sfv::{BareItem, Dictionary, ListEntry, Parser};
+use sfv::{BareItem, DictSerializer, Dictionary, KeyRef, ListEntry, Parser};
 
 /// An algorithm whose digests are good against tampering (RFC 9530 §5); the others are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,6 +27,14 @@ impl DigestAlgorithm {
         false
     }
 
+    /// Its name in the fields.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Sha256 => "sha-256",
+            Self::Sha512 => "sha-512",
+        }
+    }
+
     fn named(key: &str) -> Option<Self> {
         match key {
             "sha-256" => Some(Self::Sha256),
@@ -38,6 +46,21 @@ impl DigestAlgorithm {
 
 /// What asks for them: SHA-256 rather than SHA-512, either rather than none.
 pub const WANT_REPR_DIGEST: &str = "sha-256=10, sha-512=9";
+
+/// A value of `Want-Repr-Digest` that asks for one of this algorithm.
+pub fn want_field(algorithm: DigestAlgorithm) -> String {
+    format!("{}=10", algorithm.key())
+}
+
+/// A value of `Repr-Digest` or `Content-Digest` that says this digest; `None` if it is not as long as those of the
+/// algorithm.
+pub fn digest_field(algorithm: DigestAlgorithm, digest: &[u8]) -> Option<String> {
+    let key = KeyRef::from_str(algorithm.key()).ok().filter(|_| digest.len() == algorithm.len())?;
+    let mut field = DictSerializer::new();
+    // Its parameters are nobody's business.
+    let _ = field.bare_item(key, digest);
+    field.finish()
+}
 
 /// The digests that `Repr-Digest` says, in its order. A field that is no dictionary, or a digest of the wrong length or
 /// type, says nothing (RFC 9530 §3, RFC 9651 §4.2).
@@ -129,6 +152,19 @@ mod tests {
             assert_eq!(said(&[nothing]), [], "{nothing}");
         }
         assert_eq!(said(&[&format!("{hello}, x=\"{}\"", "y".repeat(LONGEST))]), []);
+    }
+
+    #[test]
+    fn what_is_said_is_read_back() {
+        for (algorithm, text) in [(Sha256, "sha-256=:"), (Sha512, "sha-512=:")] {
+            let digest: Vec<u8> = (0..algorithm.len() as u8).collect();
+            let field = digest_field(algorithm, &digest).unwrap();
+            assert!(field.starts_with(text), "{field}");
+            assert_eq!(repr_digest(&fields("repr-digest", &[&field])), [(algorithm, digest)]);
+            assert_eq!(digest_field(algorithm, &[0; 31]), None);
+            let wanted = fields("want-repr-digest", &[&want_field(algorithm)]);
+            assert_eq!(want_repr_digest(&wanted), Some(algorithm));
+        }
     }
 
     #[test]

@@ -46,10 +46,10 @@ pub use crate::load::{
     UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason, WhyAsked,
 };
 pub use crate::message::{
-    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, FormPart, HeaderFields, HttpBody,
-    HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy, HttpUrlResponse,
-    IntoUrlRequest, InvalidBoundary, InvalidHeaderField, MultipartForm, NetworkServiceType, ResumeData,
-    ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
+    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DigestAlgorithm, FormPart,
+    HeaderFields, HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey,
+    HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidBoundary, InvalidHeaderField,
+    MultipartForm, NetworkServiceType, ResumeData, ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,

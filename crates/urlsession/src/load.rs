@@ -7,6 +7,7 @@ mod body;
 mod custom;
 mod decision;
 mod meter;
+mod nobody;
 mod upload;
 
 use std::any::Any;
@@ -28,11 +29,13 @@ pub use self::decision::{
 };
 pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
+pub(crate) use self::nobody::Nobody;
 pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+    AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
 };
 
 pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -94,6 +97,11 @@ pub(crate) trait Ask: Send + Sync {
 
     /// How the upload begins, if the task is one. What is given once is not given again.
     fn upload(&self) -> Option<Uploading>;
+
+    /// The algorithm of the digests of what is uploaded; `None` if there are to be none.
+    fn digest(&self) -> Option<DigestAlgorithm> {
+        None
+    }
 
     /// Where the server keeps the upload from now on; `None`: nowhere any more.
     fn upload_stands(&self, point: Option<UploadPoint>);

@@ -1,6 +1,7 @@
 //! Public values: requests, responses, header fields, bodies and forms, cookies, challenges, credentials, resume data.
 //! They carry no policy. The only IO is that of request bodies, which read their files and readers while they are sent.
 
+mod body_digest;
 mod body_stream;
 mod cached_response;
 mod challenge;
@@ -19,6 +20,7 @@ mod resume_data;
 mod server_trust;
 mod trailers;
 
+pub(crate) use body_digest::{digest_of, hasher};
 pub use body_stream::BodyStream;
 pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
@@ -40,3 +42,4 @@ pub(crate) use resume_data::{ResumeFields, ResumeKind, unusable};
 pub use server_trust::ServerTrust;
 pub use trailers::BodyTrailers;
 pub(crate) use trailers::Trailers;
+pub use urlsession_proto::digest_fields::DigestAlgorithm;

@@ -64,6 +64,11 @@ impl Protocols {
         self.load_built_in(attempt).await
     }
 
+    /// Loads by HTTP, whoever else would.
+    pub(crate) fn load_http<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+        self.http.load(attempt)
+    }
+
     /// By the scheme, which the `url` crate has made lower case.
     fn load_built_in<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
         match attempt.request.url().map(|url| url.scheme()) {

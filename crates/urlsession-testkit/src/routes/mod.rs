@@ -4,7 +4,7 @@
 pub(crate) mod auth;
 mod bodies;
 mod broken;
-mod echo;
+pub(crate) mod echo;
 mod redirects;
 
 use crate::Wire;

@@ -1,6 +1,9 @@
 //! Owns the words of each interop version: what a server writes and understands.
 
+use sha2::{Digest, Sha256, Sha512};
+
 use super::{UploadLimits, UploadRequest};
+use crate::routes::echo::base64;
 
 pub(super) type Fields = Vec<(String, String)>;
 
@@ -48,6 +51,14 @@ pub(super) fn say_limits(version: u8, limits: Option<UploadLimits>) -> Option<(S
     let said = entries.iter().filter_map(|(key, value)| Some(format!("{key}={}", (*value)?)));
     let said = said.collect::<Vec<_>>().join(", ");
     (!said.is_empty()).then(|| ("Upload-Limit".to_owned(), said))
+}
+
+/// `Repr-Digest` or `Content-Digest`, in the first algorithm that `asked` names (RFC 9530).
+pub(super) fn digest(asked: &str, content: &[u8]) -> String {
+    match asked.starts_with("sha-512") {
+        true => format!("sha-512=:{}:", base64(&Sha512::digest(content))),
+        false => format!("sha-256=:{}:", base64(&Sha256::digest(content))),
+    }
 }
 
 /// RFC 9457.

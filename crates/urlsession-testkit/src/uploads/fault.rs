@@ -52,6 +52,8 @@ pub enum UploadFault {
     Limit(UploadLimits),
     /// The limits change with the answer to the request, which names the new ones.
     LimitAfter(UploadLimits),
+    /// What is kept of the upload is damaged at this byte, once all of the request is in.
+    Damages(u64),
     /// This field is not in the final response.
     Without(&'static str),
 }

@@ -34,6 +34,8 @@ pub(super) struct Upload {
     pub(super) gone: Option<u16>,
     version: u8,
     length: Option<u64>,
+    /// What its creation says of it.
+    digest: Option<String>,
     /// As it was named.
     location: String,
 }
@@ -51,6 +53,11 @@ struct Current {
     /// Bytes of its body that were taken, and how many of them are kept.
     taken: u64,
     keeps: u64,
+    /// What the request says of its body, and the body, if it does.
+    digest: Option<String>,
+    body: Vec<u8>,
+    /// It wants to know what has come.
+    wants: Option<String>,
 }
 
 impl State {
@@ -115,6 +122,9 @@ impl State {
             refusal: None,
             taken: 0,
             keeps: u64::MAX,
+            digest: request.field("content-digest").map(str::to_owned),
+            body: Vec::new(),
+            wants: request.field("want-repr-digest").map(str::to_owned),
         };
         let mut cues = Cues::default();
         match step {
@@ -134,6 +144,9 @@ impl State {
         let Some(current) = self.current.get_mut(&id) else { return };
         let room = current.keeps.saturating_sub(current.taken);
         current.taken += bytes.len() as u64;
+        if current.digest.is_some() {
+            current.body.extend_from_slice(bytes);
+        }
         if current.refusal.is_none()
             && let Some(upload) = current.upload.and_then(|at| self.uploads.get_mut(at))
         {
@@ -147,6 +160,19 @@ impl State {
         for fault in &current.faults {
             if let UploadFault::LimitAfter(limits) = fault {
                 self.limits = Some(*limits);
+            }
+        }
+        if let Some(said) = &current.digest
+            && *said != dialect::digest(said, &current.body)
+        {
+            self.violations.push(format!("{}: {said} is not of the body", request.target));
+        }
+        for fault in &current.faults {
+            if let UploadFault::Damages(at) = fault
+                && let Some(upload) = current.upload.and_then(|at| self.uploads.get_mut(at))
+                && let Some(byte) = usize::try_from(*at).ok().and_then(|at| upload.content.get_mut(at))
+            {
+                *byte ^= 1;
             }
         }
         let mut reply = self.answer(&current);
@@ -195,6 +221,7 @@ impl State {
             gone: None,
             version: current.version,
             length,
+            digest: request.field("repr-digest").map(str::to_owned),
             location: location.clone(),
         });
         current.upload = Some(at);
@@ -241,6 +268,10 @@ impl State {
             if let UploadFault::Rewind(to) = fault {
                 upload.content.truncate(usize::try_from(*to).unwrap_or(usize::MAX));
             }
+        }
+        if request.field("repr-digest").is_some() {
+            // RFC 9530 §3: it would be of the whole that the request makes.
+            self.violations.push(format!("{}: Repr-Digest of a part", request.target));
         }
         let have = upload.content.len() as u64;
         let version = current.version;
@@ -353,10 +384,15 @@ impl State {
                     }
                 }
                 let is_complete = upload.is_complete;
+                let wanted = current.wants.as_ref().filter(|_| is_complete);
+                let digest = wanted.map(|wanted| dialect::digest(wanted, &upload.content));
                 let mut reply = self.protocol(204, version, is_complete);
                 reply = reply.header("Upload-Offset", offset.to_string()).header("Cache-Control", "no-store");
                 if let Some(length) = length {
                     reply = reply.header("Upload-Length", length.to_string());
+                }
+                if let Some(digest) = digest {
+                    reply = reply.header("Repr-Digest", digest);
                 }
                 with(reply, limits)
             }
@@ -368,7 +404,17 @@ impl State {
                 }
                 let took =
                     Reply::new(200).header("Content-Type", "text/plain").body(format!("took {offset} bytes"));
-                let reply = self.answer.clone().unwrap_or(took);
+                let mut reply = self.answer.clone().unwrap_or(took);
+                if let Some(wanted) = &current.wants {
+                    reply = reply.header("Repr-Digest", dialect::digest(wanted, &upload.content));
+                }
+                let is_damaged = current.faults.iter().any(|fault| matches!(fault, UploadFault::Damages(_)));
+                if let Some(said) = &upload.digest
+                    && !is_damaged
+                    && *said != dialect::digest(said, &upload.content)
+                {
+                    self.violations.push(format!("{said} is not of what has come"));
+                }
                 let (name, value) = say_complete(version, true);
                 let (version_name, version) = say_version(version);
                 reply.header(name, value).header(version_name, version)
@@ -418,6 +464,9 @@ impl State {
             refusal: Some(reply),
             taken: 0,
             keeps: 0,
+            digest: None,
+            body: Vec::new(),
+            wants: None,
         };
         self.current.insert(head.id, current);
         Some(Cues::default())

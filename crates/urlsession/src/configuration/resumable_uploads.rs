@@ -12,7 +12,8 @@ pub enum ResumableUploads {
     /// that refuses the fields (400, 412, 417 or 501) gets the request once more in the version it names or without them,
     /// if the body can be sent again, and is then spoken to without them. A server whose interim responses get lost on
     /// the way is asked whether the target takes resumable uploads (`OPTIONS`) from the second upload on, and if it does,
-    /// treated as [`UploadStrategy::Careful`] has it; so is one that was heard to take less at once than there is. What is
+    /// treated as [`UploadStrategy::Careful`] has it, and the way there is asked to forward the parts as they come
+    /// (`Incremental: ?1`), unless it refuses; so is one that was heard to take less at once than there is. What is
     /// learned of a server is kept in
     /// [`Configuration::upload_server_storage`](crate::Configuration::upload_server_storage).
     #[default]

@@ -11,6 +11,8 @@ pub(crate) enum Uploading {
     Anew,
     /// Where an earlier one stopped.
     From(Box<UploadPoint>),
+    /// Not at all any more: the server is told so, and the load fails as a cancelled one.
+    GivenUp(Box<UploadPoint>),
 }
 
 /// Where a server keeps what it has of an upload, and how much that is. The URL is as good as a password.

@@ -4,6 +4,7 @@
 //! `httpBodyStream`.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
@@ -88,6 +89,27 @@ impl Source {
         }
     }
 
+    /// To be read where one may wait; `None` of a stream that can be taken once, or is asked for.
+    fn reader(&self) -> Option<Box<dyn Read + Send>> {
+        match self {
+            Self::Delegate | Self::Stream(_) => None,
+            Self::File(file) => Some(Box::new(file.reader())),
+            Self::Pieces(pieces) => {
+                let reader = |piece: &Piece| match piece {
+                    Piece::Data(data) => {
+                        Some(Box::new(io::Cursor::new(data.clone())) as Box<dyn Read + Send>)
+                    }
+                    Piece::Body(body) => body.reader(),
+                };
+                let readers: VecDeque<_> = pieces.iter().map(reader).collect::<Option<_>>()?;
+                Some(Box::new(Sequence(readers)))
+            }
+            Self::Part(whole, start, length) => {
+                Some(Box::new(After { reader: whole.reader()?, skips: *start }.take(*length)))
+            }
+        }
+    }
+
     /// `None` if a stream was taken before, or whoever sends it asks the delegate.
     fn take(&self) -> Option<Chunks> {
         match self {
@@ -136,6 +158,11 @@ impl BodyStream {
     /// Is it of files and data, so that it can be sent from anywhere as often as needed?
     pub(crate) fn is_repeatable(&self) -> bool {
         self.source.is_repeatable()
+    }
+
+    /// All of it, to be read where one may wait; `None` if it can be read only once, or not from here.
+    pub(crate) fn reader(&self) -> Option<Box<dyn Read + Send>> {
+        self.source.reader()
     }
 
     /// If it is a file: where that is, and which it was when the body was made.
@@ -252,6 +279,37 @@ impl Hash for BodyStream {
 impl fmt::Debug for BodyStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BodyStream").field("length", &self.length).finish_non_exhaustive()
+    }
+}
+
+/// One reader after the other.
+struct Sequence(VecDeque<Box<dyn Read + Send>>);
+
+impl Read for Sequence {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(first) = self.0.front_mut() {
+            let n = first.read(buf)?;
+            if n > 0 || buf.is_empty() {
+                return Ok(n);
+            }
+            self.0.pop_front();
+        }
+        Ok(0)
+    }
+}
+
+/// What comes after so many bytes.
+struct After<R> {
+    reader: R,
+    skips: u64,
+}
+
+impl<R: Read> Read for After<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.skips > 0 {
+            io::copy(&mut self.reader.by_ref().take(std::mem::take(&mut self.skips)), &mut io::sink())?;
+        }
+        self.reader.read(buf)
     }
 }
 

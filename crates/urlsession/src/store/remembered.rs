@@ -14,6 +14,11 @@ pub(super) trait Dated: Copy + Send + 'static {
 
     fn expires(&self) -> i64;
     fn noted(&self) -> i64;
+
+    /// Is it for the disk?
+    fn is_lasting(&self) -> bool {
+        true
+    }
 }
 
 pub(super) struct Remembered<E> {
@@ -50,13 +55,17 @@ impl<E: Dated> Remembered<E> {
                 self.make_room(now);
             }
         }
-        self.mark(name.into());
+        if entry.is_lasting() {
+            self.mark(name.into());
+        }
     }
 
     /// Was there anything?
     pub(super) fn remove(&mut self, name: &str) -> bool {
-        let Some((name, _)) = self.entries.remove_entry(name) else { return false };
-        self.mark(name);
+        let Some((name, entry)) = self.entries.remove_entry(name) else { return false };
+        if entry.is_lasting() {
+            self.mark(name);
+        }
         true
     }
 
@@ -105,6 +114,10 @@ impl<E: Dated> Contents for Remembered<E> {
         self.entries.len()
     }
 
+    fn has_lasting(&self) -> bool {
+        self.entries.values().any(E::is_lasting)
+    }
+
     fn clear(&mut self) -> bool {
         let had = !self.entries.is_empty() || self.unwritten.is_some();
         self.entries.clear();
@@ -116,7 +129,7 @@ impl<E: Dated> Contents for Remembered<E> {
 
     fn take_in(&mut self, rows: Self::Rows, now: SystemTime) {
         let Some(unwritten) = &self.unwritten else { return };
-        self.entries.retain(|name, _| unwritten.names.contains(name));
+        self.entries.retain(|name, entry| !entry.is_lasting() || unwritten.names.contains(name));
         if !unwritten.is_cleared {
             for (name, entry) in rows {
                 if !unwritten.names.contains(&name) {

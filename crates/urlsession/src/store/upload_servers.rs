@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use url::Url;
+use url::{Host, Url};
 use urlsession_proto::resumable_upload::Dialect;
 
 use super::behind::{Contents, Opened, Store};
@@ -20,7 +20,8 @@ use crate::env::{Clock, Place, epoch_micros};
 /// clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store cannot be seen.
 ///
 /// At most 1,000 origins are kept, each for 30 days from when that was learned: then it is learned anew, since servers get
-/// better. Of an upload nothing is kept but the origin it went to.
+/// better. Of an upload nothing is kept but the origin it went to. Servers of this machine (`localhost` and loopback
+/// addresses), which are another one tomorrow, are known for no longer than the store is in use.
 ///
 /// A store with a file keeps them across runs: read when it is first needed, written soon after something was learned,
 /// beside the load; call [`flush`](Self::flush) before the process ends. Processes that use the same file see each
@@ -46,6 +47,8 @@ struct Entry {
     manner: UploadManner,
     /// Microseconds since 1970.
     noted: i64,
+    /// It is this machine's.
+    is_local: bool,
 }
 
 /// By origin.
@@ -60,6 +63,10 @@ impl Dated for Entry {
 
     fn noted(&self) -> i64 {
         self.noted
+    }
+
+    fn is_lasting(&self) -> bool {
+        !self.is_local
     }
 }
 
@@ -105,7 +112,8 @@ impl UploadServerStorage {
 
     /// Keeps what was learned. What was known before is not kept longer for being seen again.
     pub(crate) fn note(&self, url: &Url, manner: UploadManner, now: SystemTime) {
-        let (origin, entry) = (url.origin(), Entry { manner, noted: epoch_micros(now) });
+        let origin = url.origin();
+        let entry = Entry { manner, noted: epoch_micros(now), is_local: is_local(url) };
         if !origin.is_tuple() {
             return;
         }
@@ -116,7 +124,7 @@ impl UploadServerStorage {
             if is_new {
                 servers.put(&name, entry, now);
             }
-            is_new
+            is_new && entry.is_lasting()
         });
     }
 
@@ -134,6 +142,20 @@ impl UploadServerStorage {
 impl fmt::Debug for UploadServerStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.describe("UploadServerStorage", f)
+    }
+}
+
+/// Is it on this machine?
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        // RFC 6761 §6.3
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        None => false,
     }
 }
 

@@ -80,6 +80,22 @@ fn what_was_learned_outlives_the_store_and_what_is_forgotten_does_not() {
 }
 
 #[test]
+fn servers_of_this_machine_are_not_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("upload-servers.db");
+    let storage = opened(&path);
+    let locals = ["localhost:8080", "a.localhost", "localhost.", "127.9.9.9", "[::1]", "[::ffff:127.0.0.1]"];
+    locals.iter().for_each(|host| storage.note(&url(host), DEAF, start()));
+    block_on(storage.flush());
+    assert!(!path.exists());
+    for host in locals {
+        assert_eq!(read(&storage).manner(&url(host), start()), Some(DEAF), "{host}");
+    }
+    storage.remove_all();
+    assert_eq!(storage.manner(&url(locals[0]), start()), None);
+}
+
+#[test]
 fn a_file_that_cannot_be_used_costs_its_contents_and_nothing_more() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("upload-servers.db");
@@ -91,10 +107,11 @@ fn a_file_that_cannot_be_used_costs_its_contents_and_nothing_more() {
     assert_eq!(read(&opened(&path)).manner(&url("a.example"), start()), Some(DEAF));
 
     let row = "INSERT INTO servers VALUES ('https://b.example', 9000000000000000, 2, 99, 1, NULL),
-               ('https://c.example', 9000000000000000, 7, NULL, NULL, NULL)";
+               ('https://c.example', 9000000000000000, 7, 8, NULL, NULL),
+               ('https://d.example', 9000000000000000, 0, 6, NULL, NULL)";
     rusqlite::Connection::open(&path).unwrap().execute_batch(row).unwrap();
-    for host in ["b.example", "c.example"] {
-        assert_eq!(read(&opened(&path)).manner(&url(host), start()), None, "a later version's word");
+    for host in ["b.example", "c.example", "d.example"] {
+        assert_eq!(read(&opened(&path)).manner(&url(host), start()), None, "another version's word");
     }
     // A file that cannot be made leaves them in memory.
     let storage = opened(&path.join("below/a/file.db"));

@@ -9,7 +9,8 @@ use super::kind::Kind;
 use super::observe::TaskChange;
 use crate::load::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+    AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
 };
 
 /// Speaks for a task.
@@ -147,6 +148,10 @@ impl Ask for Asking<'_> {
 
     fn upload(&self) -> Option<Uploading> {
         self.0.uploading()
+    }
+
+    fn digest(&self) -> Option<DigestAlgorithm> {
+        self.0.live().upload.as_ref()?.digest
     }
 
     fn upload_stands(&self, point: Option<UploadPoint>) {

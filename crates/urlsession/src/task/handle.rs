@@ -104,6 +104,12 @@ impl Task {
     }
 
     /// Cancels the task: it ends with [`Cancelled`](UrlErrorCode::Cancelled), unless it has ended before.
+    ///
+    /// An upload that its server could resume is given up: the server is told so (`DELETE` of the upload's URL), behind the
+    /// task and once, with the credentials that are known and nobody being asked; one that does not hear of it, or not
+    /// within 5 seconds, keeps the upload for as long as it likes. Likewise when the session is
+    /// [invalidated](crate::UrlSession::invalidate_and_cancel), whose connections last until that is done. See
+    /// [`UploadTask::cancel_by_producing_resume_data`](crate::UploadTask::cancel_by_producing_resume_data).
     #[doc(alias = "cancel()")]
     pub fn cancel(&self) {
         self.core.cancel();

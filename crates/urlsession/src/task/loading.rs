@@ -69,6 +69,7 @@ impl<T> Drop for Loading<T> {
     fn drop(&mut self) {
         if !self.is_done {
             self.load = None;
+            self.core.let_go();
             self.core.cancel();
             run::finish(&self.core, Some(UrlError::cancelled()), &mut Log::new());
         }

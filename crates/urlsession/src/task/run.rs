@@ -109,21 +109,40 @@ pub(super) async fn load(
     other: Option<Arc<UrlRequest>>,
 ) -> Result<Response> {
     // In a box of its own: other loads do not carry it.
-    if matches!(core.kind, Kind::Upload) && core.keeps_record() {
-        return Box::pin(load_recorded(core, place, log)).await;
+    if matches!(core.kind, Kind::Upload) && core.prepares_upload() {
+        return Box::pin(load_prepared(core, place, log)).await;
     }
     load_once(core, place, log, other).await
 }
 
+/// An upload of which something is to be known before it is sent.
+async fn load_prepared(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
+    let digests = core.digests(place).await?;
+    let request = digests.as_ref().map(|digests| digests.request.clone());
+    let response = match core.keeps_record() {
+        true => load_recorded(core, place, log, request).await?,
+        false => load_once(core, place, log, request).await?,
+    };
+    match digests {
+        Some(digests) => digests.check(core, place, response).await,
+        None => Ok(response),
+    }
+}
+
 /// An upload that is recorded for later runs, and may have been by an earlier one.
-async fn load_recorded(core: &Arc<Core>, place: &Place, log: &mut Log) -> Result<Response> {
+async fn load_recorded(
+    core: &Arc<Core>,
+    place: &Place,
+    log: &mut Log,
+    request: Option<Arc<UrlRequest>>,
+) -> Result<Response> {
     core.look_up(place).await;
     let goes_on = core.has_record();
-    let mut result = load_once(core, place, log, None).await;
+    let mut result = load_once(core, place, log, request.clone()).await;
     if goes_on && result.as_ref().is_err_and(|error| error.resume_failure().is_some()) {
         // It cannot go on; and the application has asked for an upload, not for this one.
         core.forget_record(place).await;
-        result = load_once(core, place, log, None).await;
+        result = load_once(core, place, log, request).await;
     }
     if result.is_ok() || !core.has_leftovers() {
         core.forget_record(place).await;

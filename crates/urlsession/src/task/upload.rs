@@ -1,6 +1,8 @@
 //! `Upload`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
 //! wire's business. Apple: *URLSessionUploadTask*.
 
+mod digests;
+mod giving_up;
 mod resuming;
 
 use std::fmt;
@@ -47,7 +49,9 @@ pub(crate) fn to_upload(mut request: UrlRequest, payload: Payload<'_>) -> Result
 
 /// Body and response of an upload. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
 ///
-/// Nothing is sent before it is first polled. Dropping it cancels the task.
+/// Nothing is sent before it is first polled. Dropping it cancels the task, and with it an upload that its server could
+/// resume is [given up](crate::Task::cancel), unless it is
+/// [resumable across runs](Self::resumable_across_runs) or was begun from resume data: then it stays where it is.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
 pub struct Upload(Data);
 

@@ -2,7 +2,10 @@
 //! written from the draft, in each of the versions that are deployed.
 
 mod dialects;
+mod digests;
 mod faults;
+mod given_up;
+mod incremental;
 mod later;
 mod learned;
 mod limits;

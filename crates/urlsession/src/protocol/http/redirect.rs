@@ -118,9 +118,7 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
     if becomes_get {
         next.set_method(Method::GET);
         next.remove_http_body();
-        for name in
-            ["content-type", "content-length", "content-encoding", "content-language", "content-location"]
-        {
+        for name in OF_CONTENT {
             next.header_fields_mut().remove(name);
         }
     }
@@ -136,6 +134,18 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
 
 /// Apple's page: "currently 16".
 const LIMIT: usize = 16;
+
+/// Fields that describe content, which a request that becomes `GET` has none of (RFC 9110 §15.4, RFC 9530).
+const OF_CONTENT: [&str; 8] = [
+    "content-type",
+    "content-length",
+    "content-encoding",
+    "content-language",
+    "content-location",
+    "content-digest",
+    "repr-digest",
+    "want-repr-digest",
+];
 
 #[cfg(test)]
 #[path = "redirect_tests.rs"]

@@ -62,36 +62,39 @@ impl<N: Layer> Resumption<N> {
 
     async fn upload(&self, attempt: &mut Attempt<'_>, uploading: Uploading) -> Result<Response> {
         let target = attempt.request.clone();
+        let (config, clock) = (&self.config, attempt.clock);
+        let listening = |url| Listening::new(attempt.ask, url, clock, config.allows_uploads_at_other_origins);
+        let uploading = match (uploading, target.url()) {
+            (Uploading::GivenUp(point), Some(url)) => {
+                let listening = listening(url);
+                listening.take_up(*point);
+                Upload::new(self, url, &target, &listening, attempt, true).delete().await;
+                return Err(UrlError::cancelled());
+            }
+            (uploading, _) => uploading,
+        };
         let Some(url) = target.url().filter(|_| may_create(&target)) else {
             return self.next.load(attempt).await;
         };
+        let listening = listening(url);
         let known = self.known(url, attempt).await;
-        let Some(plan) = plan(self.config.resumable_uploads, known, length(&target)) else {
+        if let Some(UploadManner::Speaks { hears_interim, .. }) = known {
+            listening.state().hears_interim = Some(hears_interim);
+        }
+        let Some(plan) = plan(config.resumable_uploads, known, length(&target)) else {
             return match uploading {
                 Uploading::Anew => self.next.load(attempt).await,
-                Uploading::From(_) => Err(stopped(Stop::NotAnUpload)),
+                Uploading::From(_) | Uploading::GivenUp(_) => Err(stopped(Stop::NotAnUpload)),
             };
         };
-        let allows_other_origins = self.config.allows_uploads_at_other_origins;
-        let listening = Listening::new(attempt.ask, url, attempt.clock, allows_other_origins);
-        let mut upload = Upload {
-            room: self,
-            url,
-            target: &target,
-            listening: &listening,
-            attempt,
-            has_begun: false,
-            base: 0,
-            is_rewindable: is_rewindable(target.body()),
-            must_resume: plan.must_resume,
-            failures: 0,
-            best: 0,
-            why: None,
-            moves: 0,
-            requests: 0,
-        };
+        let mut upload = Upload::new(self, url, &target, &listening, attempt, plan.must_resume);
         let first = match uploading {
-            Uploading::Anew => {
+            Uploading::From(point) => {
+                (upload.base, upload.best) = (point.base, point.offset);
+                listening.take_up(*point);
+                Step::Ask { after_pause: false }
+            }
+            _ => {
                 let mut state = listening.state();
                 (state.dialect, state.length) = (plan.dialect, length(&target));
                 match plan.begins {
@@ -99,11 +102,6 @@ impl<N: Layer> Resumption<N> {
                     Begins::Carefully => Step::Create { is_careful: true },
                     Begins::Asking => Step::Discover { after: After::Nothing },
                 }
-            }
-            Uploading::From(point) => {
-                (upload.base, upload.best) = (point.base, point.offset);
-                listening.take_up(*point);
-                Step::Ask { after_pause: false }
             }
         };
         upload.run(first).await
@@ -182,6 +180,8 @@ struct Upload<'u, 'a, N> {
     why: Option<UrlError>,
     moves: usize,
     requests: usize,
+    /// Somebody on the way does not forward what it gets as it comes.
+    refuses_incremental: bool,
 }
 
 enum Step {
@@ -213,7 +213,34 @@ enum Outcome {
     Aborted(Abort),
 }
 
-impl<N: Layer> Upload<'_, '_, N> {
+impl<'u, 'a, N: Layer> Upload<'u, 'a, N> {
+    fn new(
+        room: &'u Resumption<N>,
+        url: &'u Url,
+        target: &'u Arc<UrlRequest>,
+        listening: &'u Listening<'u>,
+        attempt: &'u mut Attempt<'a>,
+        must_resume: bool,
+    ) -> Self {
+        Self {
+            room,
+            url,
+            target,
+            listening,
+            attempt,
+            has_begun: false,
+            base: 0,
+            is_rewindable: is_rewindable(target.body()),
+            must_resume,
+            failures: 0,
+            best: 0,
+            why: None,
+            moves: 0,
+            requests: 0,
+            refuses_incremental: false,
+        }
+    }
+
     async fn run(&mut self, first: Step) -> Result<Response> {
         let mut step = first;
         loop {

@@ -15,12 +15,13 @@ impl Table for Servers {
     const SCHEMA: Schema = Schema {
         name: "upload servers",
         version: 1,
-        // Times are in microseconds since 1970. `version` is the interop version that is spoken.
+        // Times are in microseconds since 1970. `version` is the interop version that is spoken, or that is refused and was
+        // the newest then.
         create: "CREATE TABLE servers (
             origin TEXT NOT NULL PRIMARY KEY,
             noted INTEGER NOT NULL,
             manner INTEGER NOT NULL,
-            version INTEGER,
+            version INTEGER NOT NULL,
             hears_interim INTEGER,
             most_at_once INTEGER
         ) STRICT, WITHOUT ROWID",
@@ -36,7 +37,10 @@ impl Table for Servers {
         while let Some(row) = rows.next()? {
             // What says nothing that is understood is not known.
             if let Some(manner) = manner(row)? {
-                entries.push((row.get_ref(0)?.as_str()?.into(), Entry { manner, noted: row.get(1)? }));
+                entries.push((
+                    row.get_ref(0)?.as_str()?.into(),
+                    Entry { manner, noted: row.get(1)?, is_local: false },
+                ));
             }
         }
         Ok(entries)
@@ -54,7 +58,7 @@ impl Table for Servers {
             let mut delete = transaction.prepare("DELETE FROM servers WHERE origin = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?, ?)")?;
             for (origin, entry) in &batch.entries {
-                let Some(Entry { manner, noted }) = entry else {
+                let Some(Entry { manner, noted, .. }) = entry else {
                     delete.execute([origin])?;
                     continue;
                 };
@@ -69,7 +73,7 @@ impl Table for Servers {
                     origin,
                     noted,
                     kind,
-                    spoken.map(|(dialect, ..)| dialect.version()),
+                    spoken.map_or(Dialect::NEWEST, |(dialect, ..)| dialect).version(),
                     spoken.map(|(_, hears_interim, _)| hears_interim),
                     spoken.and_then(|(.., most)| i64::try_from(most?).ok()),
                 ])?;
@@ -80,13 +84,15 @@ impl Table for Servers {
 }
 
 fn manner(row: &Row<'_>) -> rusqlite::Result<Option<UploadManner>> {
+    let dialect = u64::try_from(row.get::<_, i64>(3)?).ok().and_then(Dialect::of_version);
+    // Who refuses an older library may understand this one.
+    let is_now = dialect == Some(Dialect::NEWEST);
     Ok(match row.get(2)? {
-        REFUSES => Some(UploadManner::Refuses),
-        INDIFFERENT => Some(UploadManner::Indifferent),
+        REFUSES => is_now.then_some(UploadManner::Refuses),
+        INDIFFERENT => is_now.then_some(UploadManner::Indifferent),
         SPEAKS => {
-            let version = row.get::<_, Option<i64>>(3)?.and_then(|version| u64::try_from(version).ok());
             let (hears_interim, most): (Option<bool>, Option<i64>) = (row.get(4)?, row.get(5)?);
-            version.and_then(Dialect::of_version).map(|dialect| UploadManner::Speaks {
+            dialect.map(|dialect| UploadManner::Speaks {
                 dialect,
                 hears_interim: hears_interim.unwrap_or_default(),
                 most_at_once: most.and_then(|most| u64::try_from(most).ok()),

@@ -17,8 +17,8 @@ use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{UploadPoint, Uploading};
 use crate::message::{
-    BodyStream, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest,
-    unusable,
+    BodyStream, DigestAlgorithm, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind,
+    UrlRequest, unusable,
 };
 use crate::store::{UploadRecord, UploadRecords};
 
@@ -28,10 +28,16 @@ pub(in super::super) struct Resuming {
     /// Where it begins, if not at its target.
     start: Option<Box<UploadPoint>>,
     /// Where the server has it.
-    point: Option<UploadPoint>,
-    record: Option<Arc<UploadRecord>>,
+    pub(super) point: Option<UploadPoint>,
+    pub(super) record: Option<Arc<UploadRecord>>,
     /// The upload's URL is in the record.
     is_recorded: bool,
+    /// The algorithm of the digests that are sent.
+    pub(in super::super) digest: Option<DigestAlgorithm>,
+    /// It goes on with an earlier one.
+    pub(super) is_continued: bool,
+    /// Its end is not the end of the upload.
+    pub(super) is_kept: bool,
 }
 
 impl UploadTask {
@@ -66,6 +72,9 @@ impl UploadTask {
     /// upload is complete the record goes. To be called before the task is resumed first; without effect on uploads that are
     /// not from a file. Not of Apple's.
     ///
+    /// A task that is cancelled gives the upload up, and the record goes with it; one that is cancelled by
+    /// [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data), or whose future is dropped, keeps both.
+    ///
     /// A server that does not know the upload any more (404, 410), or with which it cannot go on for another reason, gets
     /// it from its beginning; so does one to which another file, or a changed one, is uploaded.
     pub fn set_resumable_across_runs(&self, records: &UploadRecords) {
@@ -90,6 +99,7 @@ impl Core {
         let mut live = self.live();
         let resuming = live.resuming();
         (resuming.start, resuming.point) = (Some(Box::new(point.clone())), Some(point));
+        resuming.is_continued = true;
     }
 
     /// See [`Ask::upload`](crate::load::Ask::upload).
@@ -163,12 +173,13 @@ impl Core {
         self.live().upload.as_ref().is_some_and(|resuming| resuming.record.is_some())
     }
 
-    /// The error, with what the upload can go on with.
+    /// The error, with what the upload can go on with. It is the task's end; if it was cancelled, the upload's too.
     pub(in super::super) fn with_leftovers(self: &Arc<Self>, error: UrlError) -> UrlError {
-        if !matches!(self.kind, Kind::Upload)
-            || error.code() == UrlErrorCode::Cancelled
-            || error.has_resume_data()
-        {
+        if !matches!(self.kind, Kind::Upload) || error.has_resume_data() {
+            return error;
+        }
+        if error.code() == UrlErrorCode::Cancelled {
+            self.give_up_if_cancelled(&error);
             return error;
         }
         match self.leftovers() {
@@ -205,7 +216,11 @@ impl Core {
     }
 
     fn stop_for_later(self: &Arc<Self>) -> Option<ResumeData> {
-        let data = self.is_unfinished().then(|| self.resume_data()).flatten();
+        if !self.is_unfinished() {
+            return None;
+        }
+        let data = self.resume_data();
+        self.live().resuming().is_kept = true;
         self.cancel();
         data
     }

@@ -160,6 +160,57 @@ fn an_interim_response_of_another_version_is_ignored() {
 }
 
 #[test]
+fn a_server_of_a_version_to_come_loses_nothing_of_an_upload() {
+    let newer = ("Upload-Draft-Interop-Version", "9");
+    for status in [400, 412, 501] {
+        for wire in WIRES {
+            let origin = Origin::builder()
+                .wire(wire)
+                .handler(move |request| match request.header(newer.0) {
+                    Some(_) => Reply::new(status).header(newer.0, newer.1),
+                    None => Reply::new(200).body(format!("took {} bytes", request.body_len)),
+                })
+                .start();
+            let session = session(&origin);
+            for _ in 0..2 {
+                let (data, _) = upload(&session, &origin).unwrap();
+                assert_eq!(text(&data), format!("took {LENGTH} bytes"), "{status}");
+            }
+            // Whoever must be able to resume is told, and not left with half of it.
+            let required = UrlSession::new(requiring(&origin, UploadStrategy::Careful));
+            let error = upload(&required, &origin).unwrap_err();
+            assert!(error.to_string().contains(&status.to_string()), "{error}");
+            assert!(error.resume_data().is_none());
+        }
+    }
+}
+
+#[test]
+fn an_announcement_of_a_version_to_come_is_none_and_the_upload_goes_on_without() {
+    with_server(newest, |origin, server| {
+        let announcement = || {
+            let version = ("Upload-Draft-Interop-Version", "9".to_owned());
+            UploadFault::Interim(vec![version, ("Location", "/uploads/7".to_owned())])
+        };
+        server.at(UploadStep::Creation, [announcement()]);
+        took_all(upload(&session(origin), origin), server);
+        server.at(UploadStep::Creation, [announcement(), UploadFault::CutAt(CUT)]);
+        let error = upload(&session(origin), origin).unwrap_err();
+        assert_eq!(error.code(), urlsession::UrlErrorCode::NetworkConnectionLost, "it says that it is lost");
+        // It is at the server, as far as is known in a version that is spoken.
+        let answer = Reply::new(201)
+            .header("Upload-Draft-Interop-Version", "9")
+            .header("Upload-Complete", "?0")
+            .header("Upload-Offset", "100000")
+            .header("Location", "/uploads/2");
+        server.at(UploadStep::Creation, [announcement(), UploadFault::AnswerAt(CUT, answer)]);
+        upload(&session(origin), origin).unwrap();
+        assert!(server.content(2) == body() && server.is_complete(2));
+        assert_eq!(server.lines().last().unwrap(), "PATCH /uploads/2 ?1 @100000 200000 bytes");
+    });
+}
+
+#[test]
 fn what_a_session_learned_is_forgotten_when_it_is_reset() {
     let origin = Origin::builder()
         .handler(|request| match request.header("upload-draft-interop-version") {

@@ -161,7 +161,7 @@ fn resume_data_of_an_upload_that_is_gone_says_so() {
     });
 }
 
-/// The process dies: session and task are gone without a word.
+/// The process dies: the load stops in the middle, without a word.
 fn die_in_the_middle(
     origin: &Origin,
     server: &UploadServer,
@@ -171,20 +171,24 @@ fn die_in_the_middle(
 ) {
     let gate = cut_and_hold(origin, server);
     let session = session(origin);
-    let task = session.upload_task_from_file(post(origin), file);
-    task.set_resumable_across_runs(records);
-    task.resume();
-    assert!(gate.wait_reached(PATIENCE));
+    let mut upload = session.upload_from_file(post(origin), file).resumable_across_runs(records);
     let is_record = |entry: std::io::Result<fs::DirEntry>| {
         entry.unwrap().path().extension().is_some_and(|kind| kind == "upload")
     };
     let written = || fs::read_dir(folder).is_ok_and(|mut entries| entries.any(is_record));
     let start = std::time::Instant::now();
-    while !written() {
+    in_tokio(std::future::poll_fn(|cx| {
+        assert!(std::pin::Pin::new(&mut upload).poll(cx).is_pending());
         assert!(start.elapsed() < PATIENCE, "nothing is recorded");
-        std::thread::yield_now();
-    }
-    task.cancel();
+        match gate.reached() > 0 && written() {
+            true => std::task::Poll::Ready(()),
+            false => {
+                cx.waker().wake_by_ref();
+                std::task::Poll::Pending
+            }
+        }
+    }));
+    drop(upload);
     gate.release();
 }
 

@@ -1,10 +1,14 @@
 //! Learned: what the first upload shows of a server serves those that come later, in this run and the next.
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use urlsession::{Configuration, UploadServerStorage, UrlSession};
-use urlsession_testkit::{Refusal, Reply, UploadFault, UploadLimits, UploadServer, UploadStep};
+use urlsession_testkit::{
+    Refusal, Reply, TestAuthority, UploadFault, UploadLimits, UploadServer, UploadStep,
+};
 
 use super::*;
 
@@ -14,14 +18,61 @@ fn knowing(origin: &Origin, servers: Option<UploadServerStorage>) -> UrlSession 
     UrlSession::new(Configuration { upload_server_storage: servers, ..configuration(origin) })
 }
 
-/// A run of the application: a session with the file's store. The same file by another path is a store of its own, as in
-/// another process.
-fn in_run(number: usize, folder: &Path, origin: &Origin) -> UrlSession {
-    let below = folder.join("below");
-    std::fs::create_dir_all(&below).unwrap();
-    let path = (0..number).fold(folder.to_owned(), |path, _| path.join("below/.."));
-    knowing(origin, Some(UploadServerStorage::at(path.join("servers.db"))))
+/// Leads every name to the origin.
+struct Everywhere(SocketAddr);
+
+impl urlsession::environment::Resolve for Everywhere {
+    fn resolve(
+        &self,
+        _: &str,
+        _: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>> {
+        Some(Box::pin(std::future::ready(Ok(vec![self.0]))))
+    }
 }
+
+/// A server that is not of this machine, as far as its name says, and the file of what is learned of it.
+struct Far<'a> {
+    origin: &'a Origin,
+    folder: tempfile::TempDir,
+}
+
+impl<'a> Far<'a> {
+    fn of(origin: &'a Origin) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("below")).unwrap();
+        Self { origin, folder }
+    }
+
+    /// A run of the application: a session with the file's store. The same file by another path is a store of its own, as
+    /// in another process.
+    fn run(&self, number: usize) -> UrlSession {
+        let path = (0..number).fold(self.folder.path().to_owned(), |path, _| path.join("below/.."));
+        let mut configuration = configuration(self.origin);
+        configuration.environment.resolver = Arc::new(Everywhere(self.origin.addr()));
+        configuration.app_transport_security.allows_arbitrary_loads = true;
+        configuration.upload_server_storage = Some(UploadServerStorage::at(path.join("servers.db")));
+        UrlSession::new(configuration)
+    }
+
+    fn upload(&self, session: &UrlSession, body: Bytes) -> Loaded {
+        let scheme = self.origin.url("/").split_once(':').unwrap().0.to_owned();
+        let url = format!("{scheme}://{NAME}:{}/target", self.origin.port());
+        session.upload(request(&url, "POST", None), body).wait()
+    }
+}
+
+fn on_far_server(server: impl Fn() -> UploadServer, test: impl Fn(&Far<'_>, &UploadServer)) {
+    for wire in WIRES {
+        let server = server();
+        let certificate = TestAuthority::new().leaf(&[NAME]);
+        let origin = Origin::builder().wire(wire).certificate(certificate).uploads(&server).start();
+        test(&Far::of(&origin), &server);
+        assert_eq!(server.violations(), [""; 0], "{wire:?}");
+    }
+}
+
+const NAME: &str = "uploads.test";
 
 fn versions(server: &UploadServer) -> Vec<String> {
     let requests = server.requests();
@@ -30,18 +81,17 @@ fn versions(server: &UploadServer) -> Vec<String> {
 
 #[test]
 fn a_later_run_speaks_the_version_that_an_earlier_one_learned() {
-    with_server(
+    on_far_server(
         || UploadServer::new(6).speaking(&[6], Refusal::BadRequest),
-        |origin, server| {
-            let folder = tempfile::tempdir().unwrap();
-            let first = in_run(0, folder.path(), origin);
-            took_all(upload(&first, origin), server);
+        |far, server| {
+            let first = far.run(0);
+            took_all(far.upload(&first, body()), server);
             in_tokio(first.flush());
             assert_eq!(versions(server), ["8", "6"]);
-            upload(&in_run(1, folder.path(), origin), origin).unwrap();
+            far.upload(&far.run(1), body()).unwrap();
             assert_eq!(versions(server), ["8", "6", "6"]);
             in_tokio(first.reset());
-            upload(&in_run(2, folder.path(), origin), origin).unwrap();
+            far.upload(&far.run(2), body()).unwrap();
             assert_eq!(versions(server)[3..], ["8", "6"], "a reset is for the file, too");
         },
     );
@@ -52,35 +102,35 @@ fn a_later_run_sends_no_fields_where_they_were_refused() {
     for wire in WIRES {
         let origin = Origin::builder()
             .wire(wire)
+            .certificate(TestAuthority::new().leaf(&[NAME]))
             .handler(|request| match request.header("upload-draft-interop-version") {
                 Some(_) => Reply::new(400),
                 None => Reply::new(200),
             })
             .start();
-        let folder = tempfile::tempdir().unwrap();
-        let first = in_run(0, folder.path(), &origin);
-        upload(&first, &origin).unwrap();
+        let far = Far::of(&origin);
+        let first = far.run(0);
+        far.upload(&first, body()).unwrap();
         in_tokio(first.flush());
-        upload(&in_run(1, folder.path(), &origin), &origin).unwrap();
+        far.upload(&far.run(1), body()).unwrap();
         assert_eq!(origin.requests().len(), 3);
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("servers.db"), "damaged").unwrap();
-        upload(&in_run(0, folder.path(), &origin), &origin).unwrap();
+        let damaged = Far::of(&origin);
+        std::fs::write(damaged.folder.path().join("servers.db"), "damaged").unwrap();
+        damaged.upload(&damaged.run(0), body()).unwrap();
         assert_eq!(origin.requests().len(), 5, "what cannot be read is not known");
     }
 }
 
 #[test]
 fn a_later_run_is_careful_where_interim_responses_were_not_heard() {
-    with_server(
+    on_far_server(
         || newest().without_interim(),
-        |origin, server| {
-            let folder = tempfile::tempdir().unwrap();
-            let first = in_run(0, folder.path(), origin);
-            took_all(upload(&first, origin), server);
+        |far, server| {
+            let first = far.run(0);
+            took_all(far.upload(&first, body()), server);
             in_tokio(first.flush());
             server.at(UploadStep::Append, [UploadFault::CutAt(CUT)]);
-            upload(&in_run(1, folder.path(), origin), origin).unwrap();
+            far.upload(&far.run(1), body()).unwrap();
             assert_eq!(
                 server.lines()[1..],
                 [
@@ -117,16 +167,15 @@ fn a_target_that_is_none_of_uploads_never_gets_an_empty_body_for_what_another_of
 
 #[test]
 fn a_body_that_is_longer_than_a_server_is_known_to_take_at_once_is_sent_in_parts_from_the_beginning() {
-    with_server(
+    on_far_server(
         || newest().limited(UploadLimits::appends(200_000)),
-        |origin, server| {
-            let folder = tempfile::tempdir().unwrap();
-            let first = in_run(0, folder.path(), origin);
-            took_all(upload(&first, origin), server);
+        |far, server| {
+            let first = far.run(0);
+            took_all(far.upload(&first, body()), server);
             in_tokio(first.flush());
             let before = server.lines().len();
-            let later = in_run(1, folder.path(), origin);
-            upload(&later, origin).unwrap();
+            let later = far.run(1);
+            far.upload(&later, body()).unwrap();
             assert_eq!(
                 server.lines()[before..],
                 [
@@ -136,7 +185,7 @@ fn a_body_that_is_longer_than_a_server_is_known_to_take_at_once_is_sent_in_parts
                     "PATCH /uploads/1 ?1 @200000 100000 bytes",
                 ]
             );
-            later.upload(post(origin), body().slice(..1000)).wait().unwrap();
+            far.upload(&later, body().slice(..1000)).unwrap();
             assert_eq!(server.lines()[before + 4..], ["POST /target ?1 1000 bytes"]);
         },
     );

@@ -5,13 +5,7 @@ use std::sync::Arc;
 use super::plan::Wish;
 use super::{Caching, discard, either};
 use crate::env::{Place, Timer};
-use crate::load::{
-    Ask, Attempt, BoxFuture, Challenger, Layer, Log, Meter, Priority, UploadPoint, Uploading,
-    UrlProtocolTask, WhyAsked,
-};
-use crate::message::{
-    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
-};
+use crate::load::{Attempt, Layer, Log, Meter, Nobody, WhyAsked};
 use crate::store::UrlCache;
 use crate::store::cache::Entry;
 
@@ -34,7 +28,7 @@ impl<N: Layer + 'static> Caching<N> {
                 expectation_failed: false,
                 expects: false,
                 hold: None,
-                ask: &Nobody,
+                ask: &Nobody::default(),
                 meter: &meter,
                 log: &mut log,
                 place: &place,
@@ -49,76 +43,5 @@ impl<N: Layer + 'static> Caching<N> {
             };
             either(asking, Timer::at(&*clock, &place, end)).await;
         });
-    }
-}
-
-/// The task of a load that has none.
-struct Nobody;
-
-impl Ask for Nobody {
-    fn redirect<'a>(&'a self, _: &'a UrlResponse, _: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
-        Box::pin(async { None })
-    }
-
-    fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
-        Box::pin(async { None })
-    }
-
-    fn requesting(&self, _: &Arc<UrlRequest>) {}
-
-    fn sent(&self, _: u64) {}
-
-    fn wants_informational(&self) -> bool {
-        false
-    }
-
-    fn informational(&self, _: UrlResponse) {}
-
-    fn waiting_for_connectivity(&self) {}
-
-    fn goes_to_file(&self) -> bool {
-        false
-    }
-
-    fn wants_will_cache(&self) -> bool {
-        false
-    }
-
-    fn challenger(&self) -> Option<Arc<dyn Challenger>> {
-        None
-    }
-
-    fn upload(&self) -> Option<Uploading> {
-        None
-    }
-
-    fn upload_stands(&self, _: Option<UploadPoint>) {}
-
-    fn priority(&self) -> f32 {
-        0.5
-    }
-
-    fn lasting_priority(&self) -> Arc<dyn Priority> {
-        Arc::new(Self)
-    }
-
-    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
-        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
-    }
-
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
-        UrlProtocolTask {
-            identifier: 0,
-            description: None,
-            priority: 0.5,
-            original: current.clone(),
-            current: current.clone(),
-        }
-    }
-}
-
-impl Priority for Nobody {
-    fn priority(&self) -> f32 {
-        0.5
     }
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::Method;
-use urlsession_proto::resumable_upload::{Next, UploadFields, next};
+use http::{HeaderValue, Method, StatusCode};
+use urlsession_proto::digest_fields::digest_field;
+use urlsession_proto::resumable_upload::{Next, Reply, UploadFields, next};
 
 use super::super::discard::discard;
 use super::failures::{elsewhere, exhausted};
@@ -16,7 +17,7 @@ use super::{Outcome, Upload};
 use crate::env::Timer;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Layer, Response};
-use crate::message::{HttpBody, UrlRequest};
+use crate::message::{HttpBody, UrlRequest, digest_of};
 
 impl<N: Layer> Upload<'_, '_, N> {
     /// How much does the server have (§4.3)?
@@ -63,10 +64,13 @@ impl<N: Layer> Upload<'_, '_, N> {
         };
         let body = part(self.target.body(), self.base, at, piece);
         let Some(body) = body else { return Err(exhausted(at)) };
+        let mut fields = dialect.append(at, piece.is_last, length);
+        fields.extend(self.content_digest(&body).await?);
+        let is_incremental = !body.is_empty() && self.wants_incremental();
+        fields.extend(is_incremental.then_some(("incremental", HeaderValue::from_static("?1"))));
         let mut request = about(self.target, &url, Method::PATCH);
         set_body(&mut request, body);
         self.listening.begin(false, at, piece);
-        let fields = dialect.append(at, piece.is_last, length);
         let sent = piece.length.unwrap_or_default();
         let (next, response) = match self.send(Arc::new(request), fields).await? {
             Outcome::Response(response, reply) => {
@@ -82,7 +86,9 @@ impl<N: Layer> Upload<'_, '_, N> {
                     let fields = UploadFields { limits: Some(limits), ..UploadFields::default() };
                     self.listening.note(&fields, None);
                 }
-                (next::after_append(dialect, piece.is_last, Some(&reply)), Some(response))
+                let next = next::after_append(dialect, piece.is_last, Some(&reply));
+                let next = if is_incremental { self.without_incremental(&reply, next) } else { next };
+                (next, Some(response))
             }
             Outcome::Lost(error) => {
                 self.why = Some(error);
@@ -91,6 +97,39 @@ impl<N: Layer> Upload<'_, '_, N> {
             Outcome::Aborted(abort) => (self.aborted(abort), None),
         };
         Ok((next, response, sent))
+    }
+
+    /// Should the way be asked not to gather the request before it forwards it (draft-ietf-httpbis-incremental)? Where
+    /// interim responses do not get through, something stands between that does not forward as it gets: if it holds the
+    /// content back too, what is sent before a cut never arrives, and is no progress. Only of appends: who refuses is
+    /// asked again without, which a creation cannot be.
+    fn wants_incremental(&self) -> bool {
+        self.listening.state().hears_interim == Some(false) && !self.refuses_incremental
+    }
+
+    /// After a request that asked for it: what may be a refusal of that is none of the upload.
+    fn without_incremental(&mut self, reply: &Reply, next: Next) -> Next {
+        let is_for_good = reply.status == StatusCode::NOT_IMPLEMENTED;
+        let may_refuse = reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS;
+        if !may_refuse || reply.fields.is_complete == Some(true) {
+            return next;
+        }
+        self.refuses_incremental = true;
+        match next {
+            Next::Stop(_) | Next::Done if is_for_good && self.is_rewindable => {
+                Next::Ask { after_pause: false }
+            }
+            next => next,
+        }
+    }
+
+    /// What a part hashes to (RFC 9530 §2), if that is to be said and can be known.
+    async fn content_digest(&self, body: &HttpBody) -> Result<Option<(&'static str, HeaderValue)>> {
+        let Some(algorithm) = self.attempt.ask.digest().filter(|_| !body.is_empty()) else { return Ok(None) };
+        let _excuse = self.attempt.meter.excuse();
+        let digest = digest_of(body, algorithm, self.attempt.place).await?;
+        let field = digest.and_then(|digest| digest_field(algorithm, &digest));
+        Ok(field.and_then(|field| Some(("content-digest", HeaderValue::try_from(field).ok()?))))
     }
 
     /// Tells the server that the upload is given up. Nobody waits long for the answer, or wants it.

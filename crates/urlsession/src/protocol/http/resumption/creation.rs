@@ -23,6 +23,8 @@ impl<N: Layer> Upload<'_, '_, N> {
             true => {
                 let mut request = (**self.target).clone();
                 request.remove_http_body();
+                // What is not here has no digest; what is uploaded has the one it had.
+                request.header_fields_mut().remove("content-digest");
                 (Arc::new(request), Part { length: Some(0), is_last: false })
             }
             false => (self.target.clone(), Part { length: total, is_last: true }),
@@ -33,6 +35,9 @@ impl<N: Layer> Upload<'_, '_, N> {
         let sent = part.length.unwrap_or_default();
         if self.listening.state().is_announced {
             self.learn_dialect(dialect, true);
+        } else {
+            // If more is to be sent, it is after an answer: there was time for one.
+            self.listening.state().hears_interim.get_or_insert(false);
         }
         let (next, response) = match outcome {
             Outcome::Aborted(abort) => (self.aborted(abort), None),

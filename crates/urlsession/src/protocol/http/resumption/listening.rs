@@ -30,6 +30,8 @@ pub(super) struct State {
     pub(super) url: Option<Url>,
     /// An interim response said so.
     pub(super) is_announced: bool,
+    /// Do interim responses get through, as far as is known?
+    pub(super) hears_interim: Option<bool>,
     /// It is said to be at another origin, where nothing may be sent.
     pub(super) is_foreign: bool,
     pub(super) limits: Limits,
@@ -66,6 +68,7 @@ impl<'a> Listening<'a> {
             dialect: Dialect::NEWEST,
             url: None,
             is_announced: false,
+            hears_interim: None,
             is_foreign: false,
             limits: Limits::default(),
             knows_limits: false,
@@ -219,6 +222,7 @@ impl<'a> Listening<'a> {
             if sending.is_creation && named.is_some() {
                 state.is_announced = true;
             }
+            state.hears_interim = Some(true);
             (fields, named)
         };
         self.note(&fields, named);

@@ -100,7 +100,7 @@ pub(super) fn location(base: &Url, fields: &HeaderMap) -> Option<Url> {
 }
 
 /// Fields that belong to one message, beside those of content and conditions.
-const UNFIT: [&str; 4] = ["expect", "range", "transfer-encoding", "trailer"];
+const UNFIT: [&str; 5] = ["expect", "range", "repr-digest", "transfer-encoding", "trailer"];
 
 /// Fields that say who one is.
 const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "host"];

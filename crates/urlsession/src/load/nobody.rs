@@ -1,0 +1,94 @@
+//! `Nobody`: the task of a load that has none. It answers every question as an application without a delegate does, and
+//! follows no redirect.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
+
+#[derive(Default)]
+pub(crate) struct Nobody {
+    uploading: Mutex<Option<Uploading>>,
+}
+
+impl Nobody {
+    /// Of a task that has given up its upload.
+    pub(crate) fn giving_up(point: UploadPoint) -> Self {
+        Self { uploading: Mutex::new(Some(Uploading::GivenUp(Box::new(point)))) }
+    }
+}
+
+impl Ask for Nobody {
+    fn redirect<'a>(&'a self, _: &'a UrlResponse, _: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
+        Box::pin(async { None })
+    }
+
+    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
+    }
+
+    fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
+        Box::pin(async { None })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        UrlProtocolTask {
+            identifier: 0,
+            description: None,
+            priority: MEDIUM,
+            original: current.clone(),
+            current: current.clone(),
+        }
+    }
+
+    fn requesting(&self, _: &Arc<UrlRequest>) {}
+
+    fn sent(&self, _: u64) {}
+
+    fn wants_informational(&self) -> bool {
+        false
+    }
+
+    fn informational(&self, _: UrlResponse) {}
+
+    fn waiting_for_connectivity(&self) {}
+
+    fn challenger(&self) -> Option<Arc<dyn Challenger>> {
+        None
+    }
+
+    fn goes_to_file(&self) -> bool {
+        false
+    }
+
+    fn wants_will_cache(&self) -> bool {
+        false
+    }
+
+    fn upload(&self) -> Option<Uploading> {
+        self.uploading.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn upload_stands(&self, _: Option<UploadPoint>) {}
+
+    fn priority(&self) -> f32 {
+        MEDIUM
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        Arc::new(Medium)
+    }
+}
+
+struct Medium;
+
+impl Priority for Medium {
+    fn priority(&self) -> f32 {
+        MEDIUM
+    }
+}
+
+/// `URLSessionTask.defaultPriority`
+const MEDIUM: f32 = 0.5;
