@@ -13,6 +13,7 @@ mod epoch;
 mod file;
 mod folders;
 mod gssapi;
+mod here;
 mod language;
 mod net;
 mod path;
@@ -31,6 +32,7 @@ pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;
 pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
+pub(crate) use here::{is_localhost, is_loopback};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
 pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};

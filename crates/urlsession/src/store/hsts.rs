@@ -17,7 +17,7 @@ use urlsession_proto::hsts::StrictTransportSecurity;
 
 use self::list::List;
 use super::behind::{Contents, Opened, Store};
-use crate::env::{Clock, Place, SystemClock};
+use crate::env::{Clock, Place, SystemClock, is_localhost};
 
 /// A store of the hosts that have asked to be spoken to by TLS only (`Strict-Transport-Security`, RFC 6797), beside
 /// those that are known beforehand. A clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store
@@ -113,8 +113,7 @@ fn name<S: AsRef<str>>(host: &Host<S>) -> Option<&str> {
     let Host::Domain(name) = host else { return None };
     let name = name.as_ref();
     let name = name.strip_suffix('.').unwrap_or(name);
-    // RFC 6761 §6.3
-    (name != "localhost" && !name.ends_with(".localhost")).then_some(name)
+    (!is_localhost(name)).then_some(name)
 }
 
 static OPENED: Opened<List> = Opened::none();

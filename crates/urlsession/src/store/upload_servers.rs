@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
-use url::{Host, Url};
+use url::Url;
 use urlsession_proto::resumable_upload::Dialect;
 
 use super::behind::{Contents, Opened, Store};
 use super::remembered::{Dated, Remembered};
-use crate::env::{Clock, Place, epoch_micros};
+use crate::env::{Clock, Place, epoch_micros, is_loopback};
 
 /// A store of what was learned of servers by uploading to them: whether resumable uploads are spoken there and in which
 /// version, whether interim responses get through, how much is taken at once. The next upload begins better for it. A
@@ -113,7 +113,11 @@ impl UploadServerStorage {
     /// Keeps what was learned. What was known before is not kept longer for being seen again.
     pub(crate) fn note(&self, url: &Url, manner: UploadManner, now: SystemTime) {
         let origin = url.origin();
-        let entry = Entry { manner, noted: epoch_micros(now), is_local: is_local(url) };
+        let entry = Entry {
+            manner,
+            noted: epoch_micros(now),
+            is_local: url.host().is_some_and(|host| is_loopback(&host)),
+        };
         if !origin.is_tuple() {
             return;
         }
@@ -142,20 +146,6 @@ impl UploadServerStorage {
 impl fmt::Debug for UploadServerStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.describe("UploadServerStorage", f)
-    }
-}
-
-/// Is it on this machine?
-fn is_local(url: &Url) -> bool {
-    match url.host() {
-        // RFC 6761 §6.3
-        Some(Host::Domain(name)) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
     }
 }
 
