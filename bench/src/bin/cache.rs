@@ -1,6 +1,8 @@
 //! What a hit costs, in process: from memory in nanoseconds, and a mebibyte from disk beside reading a file.
 //!
-//! Fails above the limits. A hit from memory touches no socket; the origin is asked once for each body.
+//! Fails above the limits. A hit from memory touches no socket; the origin is asked once for each body. On a machine that
+//! others use, too, whatever else runs can only make a piece of work slower: hits are counted in short runs of which the
+//! fastest is judged, and the disk by the quickest quarter of its hits beside that of the readings they took turns with.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -10,11 +12,14 @@ use urlsession::{Configuration, Url, UrlCache, UrlSession};
 use urlsession_bench::loads::{die, or_die};
 use urlsession_testkit::{Origin, Reply, Wire};
 
-const HITS: u32 = 200_000;
+/// Hits from memory in a run, and runs.
+const HITS: u32 = 20_000;
+const RUNS: usize = 20;
 const MOST_PER_HIT: Duration = Duration::from_micros(10);
 const LEAST_PER_SECOND: f64 = 200_000.0;
 const MEBIBYTE: usize = 1024 * 1024;
-const READS: usize = 400;
+/// Hits from disk, and readings of the file.
+const READS: usize = 2_000;
 const MOST_BESIDE_FILE: f64 = 1.3;
 
 fn main() -> ExitCode {
@@ -36,13 +41,16 @@ async fn memory(origin: &Origin) -> bool {
     let session = UrlSession::new(Configuration::ephemeral());
     let url = kept(origin, "/small", 1024);
     or_die(session.data(&url).await, "the first load");
-    let start = Instant::now();
-    for _ in 0..HITS {
-        let (data, _) = or_die(session.data(&url).await, "a hit");
-        assert_eq!(black_box(data).len(), 1024);
+    let mut fastest = Duration::MAX;
+    for _ in 0..RUNS {
+        let start = Instant::now();
+        for _ in 0..HITS {
+            let (data, _) = or_die(session.data(&url).await, "a hit");
+            assert_eq!(black_box(data).len(), 1024);
+        }
+        fastest = fastest.min(start.elapsed());
     }
-    let took = start.elapsed();
-    let (each, rate) = (took / HITS, f64::from(HITS) / took.as_secs_f64());
+    let (each, rate) = (fastest / HITS, f64::from(HITS) / fastest.as_secs_f64());
     println!("memory: {each:.2?} a hit, {rate:.0} hits a second on one core");
     assert_eq!(origin.requests().len(), 1);
     each < MOST_PER_HIT && rate >= LEAST_PER_SECOND
@@ -75,13 +83,14 @@ async fn disk(origin: &Origin) -> bool {
         die("a hit was none");
     }
     let _ = std::fs::remove_dir_all(&folder);
-    let (hit, read) = (median(hits), median(reads));
+    let (hit, read) = (quick(hits), quick(reads));
     let ratio = hit.as_secs_f64() / read.as_secs_f64();
     println!("disk: {hit:.0?} for a mebibyte, {read:.0?} to read a file of it: {ratio:.2} times");
     ratio <= MOST_BESIDE_FILE
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// A quarter were quicker.
+fn quick(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
-    times[times.len() / 2]
+    times[times.len() / 4]
 }

@@ -25,6 +25,8 @@ const DELAY: Duration = Duration::from_millis(200);
 /// Multiples of the delay in which all of them should be there, and must be on a machine that has other work.
 const GOAL: f64 = 1.3;
 const LIMIT: f64 = 2.0;
+/// How often a machine that has other work may try.
+const TRIES: usize = 3;
 
 fn main() -> ExitCode {
     serve_if_asked();
@@ -57,9 +59,12 @@ fn check_slow() -> ExitCode {
     let run = |wire: Wire, http: &str| {
         let origin = Remote::start(wire);
         let url = origin.delayed_url(DELAY);
-        let arguments = ["slow", http, url.as_str()];
-        let status = Command::new(&program).args(arguments).arg(origin.ca()).status();
-        or_die(status, "starting a case").success()
+        // Other work of the machine makes it slower, never faster: once is enough.
+        (0..TRIES).any(|_| {
+            let arguments = ["slow", http, url.as_str()];
+            let status = Command::new(&program).args(arguments).arg(origin.ca()).status();
+            or_die(status, "starting a case").success()
+        })
     };
     if run(Wire::H1, "1") & run(Wire::TlsH2, "2") { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -12,6 +12,7 @@ pub struct LineSplitter {
     start: usize,
     /// Where in `held` no line end has been looked for yet.
     scanned: usize,
+    has_ended: bool,
     overflowed: bool,
 }
 
@@ -30,7 +31,7 @@ impl std::error::Error for LineTooLong {}
 impl LineSplitter {
     /// A splitter that gives up on a line of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, held: Vec::new(), start: 0, scanned: 0, overflowed: false }
+        Self { limit, held: Vec::new(), start: 0, scanned: 0, has_ended: false, overflowed: false }
     }
 
     /// Takes the next bytes of the stream. All lines should be drawn before more is pushed; what is pushed is held.
@@ -45,6 +46,11 @@ impl LineSplitter {
             self.start = 0;
         }
         self.held.extend_from_slice(bytes);
+    }
+
+    /// The stream's last byte has been pushed: the rest is a line, though it has no end.
+    pub fn end(&mut self) {
+        self.has_ended = true;
     }
 
     /// The next complete line, if there is one. Once a line was too long, so is everything after it.
@@ -64,17 +70,16 @@ impl LineSplitter {
                 return Ok(Some(text(&self.held[line])));
             }
         }
-        if self.scanned - self.start > self.limit { Err(self.overflow()) } else { Ok(None) }
-    }
-
-    /// After the stream's last byte: a complete line if one has not been drawn, else the line that has no end.
-    pub fn finish(&mut self) -> Option<String> {
-        if let Some(line) = self.next_line().ok()? {
-            return Some(line);
+        if self.scanned - self.start > self.limit {
+            return Err(self.overflow());
         }
-        let rest = std::mem::take(&mut self.held).split_off(std::mem::take(&mut self.start));
-        self.scanned = 0;
-        (!rest.is_empty()).then(|| text(&rest))
+        if !self.has_ended || self.start == self.held.len() {
+            return Ok(None);
+        }
+        let rest = text(&self.held[self.start..]);
+        self.start = self.held.len();
+        self.scanned = self.start;
+        Ok(Some(rest))
     }
 
     /// The next line end not looked at yet: where it begins, and what comes after it.
@@ -133,8 +138,9 @@ mod tests {
                 lines.push(line);
             }
         }
-        lines.extend(splitter.finish());
-        assert_eq!(splitter.finish(), None);
+        splitter.end();
+        lines.extend(splitter.next_line().unwrap());
+        assert_eq!(splitter.next_line(), Ok(None));
         lines
     }
 
@@ -216,7 +222,8 @@ mod tests {
         assert_eq!(splitter.next_line(), Err(LineTooLong));
         splitter.push(b"\nx\n");
         assert_eq!(splitter.next_line(), Err(LineTooLong));
-        assert_eq!(splitter.finish(), None);
+        splitter.end();
+        assert_eq!(splitter.next_line(), Err(LineTooLong));
 
         let mut splitter = LineSplitter::new(4);
         splitter.push(b"abcde\n");
@@ -227,7 +234,8 @@ mod tests {
     fn lines_not_drawn_before_the_end_are_drawn_at_the_end() {
         let mut splitter = LineSplitter::new(100);
         splitter.push(b"a\nb\nc");
-        let lines: Vec<_> = std::iter::from_fn(|| splitter.finish()).collect();
+        splitter.end();
+        let lines: Vec<_> = std::iter::from_fn(|| splitter.next_line().unwrap()).collect();
         assert_eq!(lines, ["a", "b", "c"]);
     }
 

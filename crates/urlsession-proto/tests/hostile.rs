@@ -383,6 +383,7 @@ fn lines(buf: &[u8], cuts: &[usize]) -> Vec<String> {
             lines.push(line);
         }
     }
-    lines.extend(splitter.finish());
+    splitter.end();
+    lines.extend(splitter.next_line().expect("no line is as long as the limit"));
     lines
 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 pub use self::multipath::MultipathServiceType;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub use self::resumable_uploads::{ResumableUploads, UploadStrategy};
-pub(crate) use self::transport_security::is_loopback;
 pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};

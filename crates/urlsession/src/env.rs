@@ -9,9 +9,11 @@ mod conduit;
 #[cfg(not(target_os = "linux"))]
 #[path = "env/no_conduit.rs"]
 mod conduit;
+mod epoch;
 mod file;
 mod folders;
 mod gssapi;
+mod here;
 mod language;
 mod net;
 mod path;
@@ -24,11 +26,13 @@ use std::sync::Arc;
 pub(crate) use clock::Timer;
 pub use clock::{Clock, SystemClock};
 pub(crate) use conduit::Conduit;
+pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;
 pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
+pub(crate) use here::{is_localhost, is_loopback};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
 pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};

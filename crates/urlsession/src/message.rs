@@ -1,5 +1,5 @@
-//! Public values: requests, responses, header fields, cookies, body streams, challenges and credentials. They carry no
-//! policy and do no IO.
+//! Public values: requests, responses, header fields, bodies and forms, cookies, challenges, credentials, resume data.
+//! They carry no policy. The only IO is that of request bodies, which read their files and readers while they are sent.
 
 mod body_digest;
 mod body_stream;
@@ -26,7 +26,7 @@ pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 pub(crate) use chunks::Chunks;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
-pub(crate) use cookie::{LONGEST, ports_text, seconds_of};
+pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::{HeaderFields, InvalidHeaderField};
 pub(crate) use file_body::FileIdentity;

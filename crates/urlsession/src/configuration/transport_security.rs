@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use url::Host;
 
 use super::TlsVersion;
+use crate::env::is_loopback;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// Rules for cleartext, TLS and pinned keys.
@@ -144,21 +145,6 @@ impl AppTransportSecurity {
     /// The rule of a host; the longest domain has the say.
     fn exception(&self, host: &str) -> Option<&ExceptionDomain> {
         self.exception_domains.iter().filter(|rule| rule.covers(host)).max_by_key(|rule| rule.domain.len())
-    }
-}
-
-/// Does the host never lead out of this machine?
-pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
-    match host {
-        Host::Domain(name) => {
-            let name = name.as_ref().trim_end_matches('.');
-            // RFC 6761 §6.3
-            name == "localhost" || name.ends_with(".localhost")
-        }
-        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
-        Host::Ipv6(address) => {
-            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
-        }
     }
 }
 

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::chunks::{Chunks, Joined, Limit, Skip};
+use super::chunks::{Chunks, Joined, Part};
 use super::file_body::{FileBody, FileIdentity, Reader};
 use super::recycled::Recycled;
 use super::{BodyTrailers, InvalidHeaderField, Trailers};
@@ -42,10 +42,8 @@ enum Source {
     File(FileBody),
     /// One after the other.
     Pieces(Vec<Piece>),
-    /// Without so many bytes of the beginning.
-    Rest(Arc<Self>, u64),
-    /// No more than so many bytes of the beginning.
-    Start(Arc<Self>, u64),
+    /// From this byte on, and no more bytes than these.
+    Part(Arc<Self>, u64, u64),
 }
 
 /// A piece of a body.
@@ -74,7 +72,7 @@ impl Source {
                 Piece::Data(_) => false,
                 Piece::Body(body) => body.is_spent(),
             }),
-            Self::Rest(whole, _) | Self::Start(whole, _) => whole.is_spent(),
+            Self::Part(whole, ..) => whole.is_spent(),
         }
     }
 
@@ -87,7 +85,7 @@ impl Source {
                 Piece::Data(_) => true,
                 Piece::Body(body) => body.source.is_repeatable(),
             }),
-            Self::Rest(whole, _) | Self::Start(whole, _) => whole.is_repeatable(),
+            Self::Part(whole, ..) => whole.is_repeatable(),
         }
     }
 
@@ -106,8 +104,9 @@ impl Source {
                 let readers: VecDeque<_> = pieces.iter().map(reader).collect::<Option<_>>()?;
                 Some(Box::new(Sequence(readers)))
             }
-            Self::Rest(whole, bytes) => Some(Box::new(After { reader: whole.reader()?, skips: *bytes })),
-            Self::Start(whole, bytes) => Some(Box::new(whole.reader()?.take(*bytes))),
+            Self::Part(whole, start, length) => {
+                Some(Box::new(After { reader: whole.reader()?, skips: *start }.take(*length)))
+            }
         }
     }
 
@@ -127,8 +126,7 @@ impl Source {
                 }
                 Some(Box::pin(joined))
             }
-            Self::Rest(whole, bytes) => Some(Box::pin(Skip::new(whole.take()?, *bytes))),
-            Self::Start(whole, bytes) => Some(Box::pin(Limit::new(whole.take()?, *bytes))),
+            Self::Part(whole, start, length) => Some(Box::pin(Part::new(whole.take()?, *start, *length))),
         }
     }
 }
@@ -179,8 +177,7 @@ impl BodyStream {
     pub(crate) fn part(&self, start: u64, length: u64) -> Option<Self> {
         let source = match &*self.source {
             Source::File(file) => Source::File(file.part(start, length)?),
-            _ if start == 0 => Source::Start(self.source.clone(), length),
-            _ => Source::Start(Arc::new(Source::Rest(self.source.clone(), start)), length),
+            _ => Source::Part(self.source.clone(), start, length),
         };
         Some(Self { source: Arc::new(source), length: Some(length), trailers: None })
     }
@@ -233,7 +230,7 @@ impl BodyStream {
             Source::File(file) => file.skipping(bytes),
             _ => None,
         };
-        let source = file.map_or(Source::Rest(self.source, bytes), Source::File);
+        let source = file.map_or(Source::Part(self.source, bytes, u64::MAX), Source::File);
         Self { source: Arc::new(source), length, trailers: self.trailers }
     }
 

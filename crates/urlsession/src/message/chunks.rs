@@ -1,4 +1,4 @@
-//! Streams of chunks made of other streams of chunks: without their beginning, and one after the other.
+//! Streams of chunks made of other streams of chunks: a part of one, and one after the other.
 
 use std::collections::VecDeque;
 use std::io;
@@ -11,74 +11,43 @@ use futures_core::Stream;
 /// The chunks of a body, pulled one at a time.
 pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
-/// A stream without its beginning.
-pub(super) struct Skip {
+/// What is left of a stream without its beginning, or some of that.
+pub(super) struct Part {
     chunks: Chunks,
+    /// Bytes to throw away before it begins.
+    before: u64,
     left: u64,
 }
 
-impl Skip {
-    /// Without its first `bytes` bytes.
-    pub(super) fn new(chunks: Chunks, bytes: u64) -> Self {
-        Self { chunks, left: bytes }
+impl Part {
+    /// From the byte `start` on at most `length` bytes.
+    pub(super) fn new(chunks: Chunks, start: u64, length: u64) -> Self {
+        Self { chunks, before: start, left: length }
     }
 }
 
-impl Stream for Skip {
+impl Stream for Part {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            let chunk = ready!(self.chunks.as_mut().poll_next(cx));
-            if self.left == 0 {
-                return Poll::Ready(chunk);
-            }
-            let mut chunk = match chunk {
-                Some(Ok(chunk)) => chunk,
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => {
-                    self.left = 0;
-                    let detail = "the body stream is shorter than what was sent of it before";
-                    return Poll::Ready(Some(Err(io::Error::other(detail))));
+        while self.left > 0 {
+            let Some(mut chunk) = ready!(self.chunks.as_mut().poll_next(cx)).transpose()? else {
+                if std::mem::take(&mut self.before) == 0 {
+                    break;
                 }
+                let detail = "the body stream is shorter than what was sent of it before";
+                return Poll::Ready(Some(Err(io::Error::other(detail))));
             };
-            let skipped = usize::try_from(self.left).map_or(chunk.len(), |left| left.min(chunk.len()));
-            chunk.advance(skipped);
-            self.left -= skipped as u64;
-            if !chunk.is_empty() {
-                return Poll::Ready(Some(Ok(chunk)));
+            if self.before >= chunk.len() as u64 && self.before > 0 {
+                self.before -= chunk.len() as u64;
+                continue;
             }
+            chunk.advance(std::mem::take(&mut self.before) as usize);
+            chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+            self.left -= chunk.len() as u64;
+            return Poll::Ready(Some(Ok(chunk)));
         }
-    }
-}
-
-/// The beginning of a stream.
-pub(super) struct Limit {
-    chunks: Chunks,
-    left: u64,
-}
-
-impl Limit {
-    /// Its first `bytes` bytes, or all of it if it is shorter.
-    pub(super) fn new(chunks: Chunks, bytes: u64) -> Self {
-        Self { chunks, left: bytes }
-    }
-}
-
-impl Stream for Limit {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        let mut chunk = match ready!(self.chunks.as_mut().poll_next(cx)) {
-            Some(Ok(chunk)) => chunk,
-            end => return Poll::Ready(end),
-        };
-        chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.left -= chunk.len() as u64;
-        Poll::Ready(Some(Ok(chunk)))
+        Poll::Ready(None)
     }
 }
 

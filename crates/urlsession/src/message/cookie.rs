@@ -388,14 +388,6 @@ fn date_of(seconds: i64) -> SystemTime {
     date.unwrap_or(UNIX_EPOCH)
 }
 
-/// Seconds since 1970 of a date, fractions dropped.
-pub(crate) fn seconds_of(date: SystemTime) -> i64 {
-    match date.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

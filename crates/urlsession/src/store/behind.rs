@@ -1,244 +1,232 @@
-//! `Disk`: the file behind a store that is memory first. When to read it, when to write, and that a bad one costs
-//! persistence only; what is in it is its store's to say ([`Contents`]).
-//!
-//! All but [`write_soon`] blocks. The lock of the file is taken before that of the store, never the other way round.
+//! `Store`: what stores have in common that are memory first, with or without a file behind them. It opens, locks and
+//! counts, and sees to it that what changes is written; what is kept is its contents' to say ([`Contents`]), and how
+//! that looks on the disk ([`Table`]). The file is `disk`'s.
 
+mod disk;
+
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use super::database::{self, Schema};
-use crate::env::{Clock, Place, SystemClock};
+use self::disk::Disk;
+use super::database::Schema;
+use crate::env::{Clock, Place, data_folder};
 
-/// A store as its disk sees it.
-pub(crate) trait Contents: Send + Sync + 'static {
+/// What is in memory. Sans-IO: the time is passed in, and what must be written is noted, not written.
+pub(super) trait Contents: Default + Send + 'static {
     /// Everything in the file.
     type Rows;
     /// What is to be written.
     type Batch;
-    const SCHEMA: Schema;
+    /// Who is told of changes; `()` if nobody is.
+    type Watchers: Watch;
 
-    fn disk(&self) -> Option<&Disk>;
+    /// Contents whose changes are noted for a disk; those of `default` have none.
+    fn kept() -> Self;
 
-    /// A file is made when there is something to keep. If there is nothing, what differs from no file is forgotten.
-    fn wants_file(&self) -> bool;
+    /// How many things are kept.
+    fn len(&self) -> usize;
 
-    /// Takes what another process has written: the file as it is now.
-    fn take_in(&self, rows: Self::Rows, now: SystemTime);
+    /// Is there anything for the disk?
+    fn has_lasting(&self) -> bool {
+        self.len() > 0
+    }
 
-    /// What is to be written now; it counts as written.
-    fn take_unwritten(&self) -> Option<Self::Batch>;
+    /// Forgets everything, on the disk too. Has anything changed?
+    fn clear(&mut self) -> bool;
+
+    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
+    /// stays as it is here.
+    fn take_in(&mut self, rows: Self::Rows, now: SystemTime);
+
+    /// What is to be written now, if anything is; it counts as written.
+    fn take_unwritten(&mut self) -> Option<Self::Batch>;
 
     /// The batch could not be written, and is to be another time.
-    fn give_back(&self, batch: Self::Batch);
+    fn give_back(&mut self, batch: Self::Batch);
 
     /// There is no disk any more.
-    fn forget_disk(&self);
+    fn forget_disk(&mut self);
+}
+
+/// How the contents look in SQLite.
+pub(super) trait Table: Contents {
+    const SCHEMA: Schema;
 
     fn read(connection: &Connection) -> rusqlite::Result<Self::Rows>;
 
     fn write(connection: &mut Connection, batch: &Self::Batch, now: SystemTime) -> rusqlite::Result<()>;
 }
 
-/// Sees to it that what has changed is written, beside the caller.
-pub(crate) fn write_soon<C: Contents>(store: &Arc<C>) {
-    if store.disk().is_some_and(Disk::wants_writer) {
-        let store = store.clone();
-        // The library's own runtime does not shut down.
-        Place::own().spawn(async move { flush(&store).await });
+pub(super) trait Watch: Default + Send + Sync + 'static {
+    /// The contents have changed; called outside their lock.
+    fn tell(&self) {}
+}
+
+impl Watch for () {}
+
+/// A clone is the same store, and equal to it.
+pub(super) struct Store<T: Table>(Arc<Inner<T>>);
+
+pub(super) struct Inner<T: Table> {
+    /// How many things there are: all that a load looks at when there are none.
+    count: AtomicUsize,
+    contents: Mutex<T>,
+    watchers: T::Watchers,
+    disk: Option<Disk>,
+}
+
+impl<T: Table> Store<T> {
+    /// A store of its own, with this file or in memory only.
+    pub(super) fn new(file: Option<PathBuf>) -> Self {
+        let contents = if file.is_some() { T::kept() } else { T::default() };
+        Self(Arc::new(Inner {
+            count: AtomicUsize::new(0),
+            contents: Mutex::new(contents),
+            watchers: T::Watchers::default(),
+            disk: file.map(Disk::new),
+        }))
+    }
+
+    /// How many things there are, as far as is known in memory. Costs one load of an atomic.
+    pub(super) fn count(&self) -> usize {
+        self.0.count.load(Relaxed)
+    }
+
+    /// To look at what is there; what is changed here is neither counted, told nor written.
+    pub(super) fn contents(&self) -> MutexGuard<'_, T> {
+        self.0.contents()
+    }
+
+    /// Changes what is there; if `change` says that it has, that is told, and written beside the caller.
+    pub(super) fn change(&self, change: impl FnOnce(&mut T) -> bool) {
+        if self.0.change(change) && self.0.disk.as_ref().is_some_and(Disk::wants_writer) {
+            let store = self.clone();
+            // The library's own runtime does not shut down.
+            Place::own().spawn(async move { store.flush().await });
+        }
+    }
+
+    pub(super) fn watchers(&self) -> &T::Watchers {
+        &self.0.watchers
+    }
+
+    /// Is it time to look for what other processes have written?
+    pub(super) fn is_stale(&self, clock: &dyn Clock) -> bool {
+        self.0.disk.as_ref().is_some_and(|disk| disk.is_due(clock.wall()))
+    }
+
+    /// Takes in what other processes have written. Blocks.
+    pub(super) fn read(&self) {
+        if let Some(disk) = &self.0.disk {
+            disk.read(&self.0);
+        }
+    }
+
+    /// The same beside the reactor.
+    pub(super) async fn refresh(&self, place: &Place) {
+        let store = self.clone();
+        // If the runtime shuts down, so does the load that asks.
+        place.blocking(move || store.read()).await;
+    }
+
+    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are here.
+    pub(super) async fn flush(&self) {
+        if self.0.disk.is_some() {
+            let store = self.clone();
+            // The library's own runtime does not shut down.
+            Place::own().blocking(move || store.write()).await;
+        }
+    }
+
+    /// For `Debug`: what is kept is told to nobody.
+    pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("file", &self.0.disk.as_ref().map(Disk::path))
+            .field("count", &self.count())
+            .finish_non_exhaustive()
+    }
+
+    /// Writes what is not written, and takes in what others have. Blocks.
+    pub(super) fn write(&self) {
+        if let Some(disk) = &self.0.disk {
+            disk.write(&self.0);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn disk(&self) -> &Disk {
+        self.0.disk.as_ref().unwrap()
     }
 }
 
-/// Completes when every change so far is on the disk, if there is one, and the changes of other processes are here.
-pub(crate) async fn flush<C: Contents>(store: &Arc<C>) {
-    if store.disk().is_some() {
-        let store = store.clone();
-        // The library's own runtime does not shut down.
-        Place::own().blocking(move || write(&*store)).await;
+impl<T: Table> Inner<T> {
+    fn contents(&self) -> MutexGuard<'_, T> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut T) -> bool) -> bool {
+        let mut contents = self.contents();
+        let has_changed = change(&mut contents);
+        self.count.store(contents.len(), Relaxed);
+        drop(contents);
+        if has_changed {
+            self.watchers.tell();
+        }
+        has_changed
     }
 }
 
-/// Looks for what other processes have written, beside the reactor.
-pub(crate) async fn refresh<C: Contents>(store: &Arc<C>, place: &Place) {
-    let store = store.clone();
-    // If the runtime shuts down, so does the load that asks.
-    place.blocking(move || read(&*store)).await;
-}
-
-/// Takes in what others have written. Blocks.
-pub(crate) fn read<C: Contents>(store: &C) {
-    if let Some(disk) = store.disk() {
-        disk.read(store);
+impl<T: Table> Clone for Store<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
     }
 }
 
-/// Writes what is not written, and takes in what others have. Blocks.
-pub(crate) fn write<C: Contents>(store: &C) {
-    if let Some(disk) = store.disk() {
-        disk.write(store);
+impl<T: Table> PartialEq for Store<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
+
+impl<T: Table> Eq for Store<T> {}
 
 /// The stores with a file that are in use, so that the same path is the same store.
-pub(crate) struct Opened<C>(Mutex<Vec<(PathBuf, Weak<C>)>>);
+pub(super) struct Opened<T: Table>(Mutex<Vec<(PathBuf, Weak<Inner<T>>)>>);
 
-impl<C> Opened<C> {
-    pub(crate) const fn none() -> Self {
+impl<T: Table> Opened<T> {
+    pub(super) const fn none() -> Self {
         Self(Mutex::new(Vec::new()))
     }
 
     /// The store of this path.
-    pub(crate) fn at(&self, path: PathBuf, make: impl FnOnce(PathBuf) -> Arc<C>) -> Arc<C> {
+    pub(super) fn at(&self, path: PathBuf) -> Store<T> {
         let path = std::path::absolute(&path).unwrap_or(path);
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|(_, store)| store.strong_count() > 0);
         let known = open.iter().find(|(known, _)| *known == path).and_then(|(_, store)| store.upgrade());
-        known.unwrap_or_else(|| {
-            let new = make(path.clone());
-            open.push((path, Arc::downgrade(&new)));
+        known.map(Store).unwrap_or_else(|| {
+            let new = Store::new(Some(path.clone()));
+            open.push((path, Arc::downgrade(&new.0)));
             new
         })
     }
-}
 
-pub(crate) struct Disk {
-    path: PathBuf,
-    link: Mutex<Link>,
-    /// Has it been looked at?
-    is_known: AtomicBool,
-    /// When to look for other processes' changes again, in microseconds since 1970.
-    due: AtomicI64,
-    /// Is somebody on the way to write?
-    has_writer: AtomicBool,
-    /// What is kept is in memory only.
-    is_broken: AtomicBool,
-}
-
-#[derive(Default)]
-struct Link {
-    connection: Option<Connection>,
-    /// SQLite's count of other connections' changes, at the last reading.
-    seen: i64,
-}
-
-impl Disk {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            link: Mutex::default(),
-            is_known: AtomicBool::new(false),
-            due: AtomicI64::new(0),
-            has_writer: AtomicBool::new(false),
-            is_broken: AtomicBool::new(false),
-        }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Is it time to look for other processes' changes? One of several who ask is told so, but at the first time all
-    /// must wait.
-    pub(crate) fn is_due(&self, now: SystemTime) -> bool {
-        if !self.is_known.load(Relaxed) {
-            return true;
-        }
-        let (now, due) = (micros(now), self.due.load(Relaxed));
-        // A clock that was set back must not stop it.
-        let is_time = now >= due || due - now > 2 * INTERVAL;
-        is_time && self.due.compare_exchange(due, now + INTERVAL, Relaxed, Relaxed).is_ok()
-    }
-
-    /// Should the caller see to it that `write` is called? Only one of several is told so.
-    pub(crate) fn wants_writer(&self) -> bool {
-        !self.is_broken.load(Relaxed) && !self.has_writer.swap(true, Relaxed)
-    }
-
-    fn read<C: Contents>(&self, store: &C) {
-        let mut link = self.lock();
-        if !self.is_broken.load(Relaxed)
-            && self.is_there(&link)
-            && let Err(error) = self.take_in(&mut link, store)
-        {
-            self.give_up(&mut link, store, &*error);
-        }
-        self.is_known.store(true, Relaxed);
-    }
-
-    fn write<C: Contents>(&self, store: &C) {
-        // Who changes something from here on must call again.
-        self.has_writer.store(false, Relaxed);
-        let mut link = self.lock();
-        self.is_known.store(true, Relaxed);
-        if self.is_broken.load(Relaxed) || (!self.is_there(&link) && !store.wants_file()) {
-            return;
-        }
-        // What others have written comes first: what is taken out of the store to be written counts as being there.
-        if let Err(error) = self.take_in(&mut link, store) {
-            return self.give_up(&mut link, store, &*error);
-        }
-        let Some(batch) = store.take_unwritten() else { return };
-        let Some(connection) = &mut link.connection else { return };
-        let Err(error) = C::write(connection, &batch, SystemClock.wall()) else { return };
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                let (name, path) = (C::SCHEMA.name, self.path.display());
-                tracing::warn!("the {name} store at {path} is busy: its changes wait");
-                store.give_back(batch);
+    /// The store of the file that is named below the folder of this application's data.
+    pub(super) fn below(&self, file: impl FnOnce(&Path) -> PathBuf) -> Store<T> {
+        match data_folder() {
+            Some(folder) => self.at(file(&folder)),
+            None => {
+                tracing::warn!(
+                    "this user has no data folder: the {} store is in memory only",
+                    T::SCHEMA.name
+                );
+                Store::new(None)
             }
-            _ => self.give_up(&mut link, store, &error),
         }
     }
-
-    fn is_there(&self, link: &Link) -> bool {
-        link.connection.is_some() || self.path.exists()
-    }
-
-    /// Opens the file if it is not open, and reads it if another process has written it since.
-    fn take_in<C: Contents>(&self, link: &mut Link, store: &C) -> Result<(), Error> {
-        let (connection, is_new) = match &mut link.connection {
-            Some(connection) => (connection, false),
-            none => (none.insert(database::open(&self.path, &C::SCHEMA)?), true),
-        };
-        let version: i64 = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
-        if !is_new && version == link.seen {
-            return Ok(());
-        }
-        let rows = C::read(connection)?;
-        link.seen = version;
-        store.take_in(rows, SystemClock.wall());
-        Ok(())
-    }
-
-    /// From here on all is kept in memory only: that is no reason to fail a load.
-    fn give_up<C: Contents>(&self, link: &mut Link, store: &C, error: &(dyn std::error::Error + 'static)) {
-        self.is_broken.store(true, Relaxed);
-        link.connection = None;
-        store.forget_disk();
-        tracing::warn!(
-            "the {} store cannot be kept at {} and is in memory only from here on: {error}",
-            C::SCHEMA.name,
-            self.path.display()
-        );
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// Microseconds since 1970.
-pub(crate) fn micros(time: SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_micros()).unwrap_or(i64::MAX / 2),
-        Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX / 2),
-    }
-}
-
-/// How long loads may not see what another process has written: a second.
-const INTERVAL: i64 = 1_000_000;

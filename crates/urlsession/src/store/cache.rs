@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use urlsession_proto::caching::{Times, Vary, vary};
 
@@ -29,7 +29,7 @@ pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
 pub(crate) use self::intake::Intake;
 pub(crate) use self::memory::Found;
 use self::memory::Memory;
-use crate::env::{Clock, SystemClock, block_on, cache_folder};
+use crate::env::{Clock, SystemClock, block_on, cache_folder, epoch_millis};
 use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest};
 
 /// Responses kept for later loads, in memory and on disk. A clone is the same cache; usable from any thread, and the
@@ -155,7 +155,7 @@ impl UrlCache {
             None => Vec::new(),
         };
         let variant = Variant::of(names, said(request.all_http_header_fields()));
-        let now = millis(SystemClock.wall());
+        let now = epoch_millis(SystemClock.wall());
         let times = Times { requested: now.div_euclid(1000), received: now.div_euclid(1000) };
         let data = cached.data().clone();
         let mut entry = Entry::new(key.into(), variant, cached, times, Content::Memory(data));
@@ -183,7 +183,7 @@ impl UrlCache {
     #[doc(alias = "removeCachedResponses(since:)")]
     pub fn remove_cached_responses_since(&self, date: SystemTime) {
         self.change();
-        let since = millis(date);
+        let since = epoch_millis(date);
         self.memory().remove_since(since);
         self.on_disk_if_there(move |shelf| shelf.remove_since(since));
     }
@@ -313,12 +313,6 @@ impl fmt::Debug for UrlCache {
 /// What a request itself says.
 fn said<'a>(fields: &'a HeaderFields) -> impl Fn(&str) -> Said<'a> + 'a {
     move |name| fields.bytes(name).map_or(Said::Unknown, Said::Value)
-}
-
-/// Milliseconds since 1970.
-fn millis(at: SystemTime) -> i64 {
-    let whole = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
-    at.duration_since(UNIX_EPOCH).map_or_else(|before| -whole(before.duration()), whole)
 }
 
 /// Apple, *willCacheResponse*: no more than about 5 % of the cache.

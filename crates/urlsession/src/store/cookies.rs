@@ -10,23 +10,21 @@ mod text;
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::SystemTime;
 
 use url::Url;
 use urlsession_proto::cookie::SetCookie;
 
 pub use self::changes::HttpCookieChanges;
-use self::changes::Watchers;
 use self::jar::Jar;
 pub(crate) use self::rules::Visit;
-use crate::env::{Clock, Place, SystemClock, data_folder};
+use crate::env::{Clock, Place, SystemClock};
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
-use crate::store::behind::{self, Disk, Opened};
+use crate::store::behind::{Contents, Opened, Store};
 
-/// A store of cookies. A clone is the same store; usable from any thread.
+/// A store of cookies. A clone is the same store, and equal to it; usable from any thread.
 ///
 /// At most 180 cookies of a site (a registrable domain, such as `example.co.uk`) and 3,000 in all are kept, each for
 /// 400 days at most; those that were not sent for the longest time give way.
@@ -39,18 +37,9 @@ use crate::store::behind::{self, Disk, Opened};
 /// The methods here look at the file, if there is one, and may wait for the disk; loads do that beside the reactor.
 /// Cookies of [partitions](crate::UrlRequest::cookie_partition_identifier) are listed and deleted like all others,
 /// but found and set by tasks only.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "HTTPCookieStorage")]
-pub struct HttpCookieStorage(Arc<Store>);
-
-struct Store {
-    /// How many cookies there are: all that a load looks at when there are none.
-    count: AtomicUsize,
-    policy: AtomicU8,
-    jar: Mutex<Jar>,
-    disk: Option<Disk>,
-    watchers: Watchers,
-}
+pub struct HttpCookieStorage(Store<Jar>);
 
 impl HttpCookieStorage {
     /// The store of the application: that of [`Configuration::default`](crate::Configuration::default). Its file is
@@ -58,39 +47,38 @@ impl HttpCookieStorage {
     /// application being named by `URLSESSION_APPLICATION_ID`, else by its executable.
     pub fn shared() -> Self {
         static SHARED: LazyLock<HttpCookieStorage> =
-            LazyLock::new(|| HttpCookieStorage::below(|folder| folder.join(FILE)));
+            LazyLock::new(|| HttpCookieStorage(OPENED.below(|folder| folder.join(FILE))));
         SHARED.clone()
     }
 
     /// A store in memory, of its own.
     pub fn ephemeral() -> Self {
-        Self::make(None)
+        Self(Store::new(None))
     }
 
     /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        static OPENED: Opened<Store> = Opened::none();
-        Self(OPENED.at(path.into(), |path| Self::make(Some(path)).0))
+        Self(OPENED.at(path.into()))
     }
 
     /// The store of a group of this user's applications, whatever their names, below the user's data folder.
     #[doc(alias = "sharedCookieStorage(forGroupContainerIdentifier:)")]
     #[doc(alias = "sharedCookieStorageForGroupContainerIdentifier:")]
     pub fn shared_cookie_storage_for_group_container(identifier: &str) -> Self {
-        Self::below(|folder| folder.with_file_name(group_folder(identifier)).join(FILE))
+        Self(OPENED.below(|folder| folder.with_file_name(group_folder(identifier)).join(FILE)))
     }
 
     /// Every cookie that is not expired, the oldest first.
     pub fn cookies(&self) -> Vec<HttpCookie> {
-        self.read_disk();
-        self.jar().all(SystemClock.wall())
+        self.0.read();
+        self.0.contents().all(SystemClock.wall())
     }
 
     /// The cookies that a load of `url` sends, as its own first party: longest path first, then the oldest.
     #[doc(alias = "cookies(for:)")]
     #[doc(alias = "cookiesForURL:")]
     pub fn cookies_for(&self, url: &Url) -> Vec<HttpCookie> {
-        self.read_disk();
+        self.0.read();
         self.found(&Visit { url, main_document_url: None, partition: None }, SystemClock.wall())
     }
 
@@ -120,16 +108,16 @@ impl HttpCookieStorage {
     /// Removes the cookie of this name, domain and path, if it is there.
     #[doc(alias = "deleteCookie(_:)")]
     pub fn delete_cookie(&self, cookie: &HttpCookie) {
-        self.read_disk();
-        self.change(|jar| jar.delete(cookie));
+        self.0.read();
+        self.0.change(|jar| jar.delete(cookie));
     }
 
     /// Removes the cookies that were made after `date`.
     #[doc(alias = "removeCookies(since:)")]
     #[doc(alias = "removeCookiesSinceDate:")]
     pub fn remove_cookies_since(&self, date: SystemTime) {
-        self.read_disk();
-        self.change(|jar| jar.remove_since(date));
+        self.0.read();
+        self.0.change(|jar| jar.remove_since(date));
     }
 
     /// All cookies in the order that `compare` says; equal ones the oldest first. Apple takes sort descriptors.
@@ -148,53 +136,51 @@ impl HttpCookieStorage {
     /// [configuration](crate::Configuration::http_cookie_accept_policy) counts instead. It is not written to disk.
     #[doc(alias = "cookieAcceptPolicy")]
     pub fn cookie_accept_policy(&self) -> HttpCookieAcceptPolicy {
-        use HttpCookieAcceptPolicy::{Always, Never, OnlyFromMainDocumentDomain};
-        let policy = self.0.policy.load(Relaxed);
-        [Never, OnlyFromMainDocumentDomain].into_iter().find(|known| *known as u8 == policy).unwrap_or(Always)
+        self.0.contents().policy
     }
 
     /// Changes [`cookie_accept_policy`](Self::cookie_accept_policy), for all who use this store.
     #[doc(alias = "cookieAcceptPolicy")]
     pub fn set_cookie_accept_policy(&self, policy: HttpCookieAcceptPolicy) {
-        self.0.policy.store(policy as u8, Relaxed);
+        self.0.contents().policy = policy;
     }
 
     /// A stream with an item each time the cookies change.
     #[doc(alias = "NSHTTPCookieManagerCookiesChanged")]
     #[doc(alias = "NSHTTPCookieManagerCookiesChangedNotification")]
     pub fn changes(&self) -> HttpCookieChanges {
-        self.0.watchers.add()
+        self.0.watchers().add()
     }
 
     /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
     /// here. Not of Apple's, where `UrlSession::flush` does this.
     pub async fn flush(&self) {
-        behind::flush(&self.0).await;
+        self.0.flush().await;
     }
 
     /// Removes every cookie.
     pub(crate) fn remove_all(&self) {
-        self.change(Jar::clear);
+        self.0.change(Contents::clear);
     }
 
     /// Is there no cookie, here and, as far as is known, on the disk? Costs one load of an atomic.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.count.load(Relaxed) == 0
+        self.0.count() == 0
     }
 
     /// Is it time to look for what other processes have written?
     pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
-        self.0.disk.as_ref().is_some_and(|disk| disk.is_due(clock.wall()))
+        self.0.is_stale(clock)
     }
 
     /// Looks for what other processes have written, beside the reactor.
     pub(crate) async fn refresh(&self, place: &Place) {
-        behind::refresh(&self.0, place).await;
+        self.0.refresh(place).await;
     }
 
     /// The value of the `Cookie` field of a load.
     pub(crate) fn field(&self, visit: &Visit<'_>, now: SystemTime) -> Option<Vec<u8>> {
-        let mut jar = self.jar();
+        let mut jar = self.0.contents();
         let found = jar.find(visit, now);
         if found.is_empty() {
             return None;
@@ -207,7 +193,7 @@ impl HttpCookieStorage {
 
     /// The cookies of a load.
     pub(crate) fn found(&self, visit: &Visit<'_>, now: SystemTime) -> Vec<HttpCookie> {
-        self.jar().find(visit, now).into_iter().cloned().collect()
+        self.0.contents().find(visit, now).into_iter().cloned().collect()
     }
 
     /// Keeps what a response of a load has set, as far as it may.
@@ -224,13 +210,13 @@ impl HttpCookieStorage {
 
     /// As [`set_cookies`](Self::set_cookies), for the partition of a load.
     pub(crate) fn set_for(&self, cookies: impl IntoIterator<Item = HttpCookie>, visit: &Visit<'_>) {
-        self.read_disk();
+        self.0.read();
         self.admit(cookies, visit, self.cookie_accept_policy(), SystemClock.wall());
     }
 
-    /// Waits for the disk.
+    /// Takes in what other processes have written. Waits for the disk.
     pub(crate) fn read_disk(&self) {
-        behind::read(&*self.0);
+        self.0.read();
     }
 
     fn admit(
@@ -242,7 +228,7 @@ impl HttpCookieStorage {
     ) {
         let admitted = cookies.into_iter().filter_map(|cookie| rules::admitted(cookie, visit, policy, now));
         let is_secure = visit.is_secure();
-        self.change(|jar| {
+        self.0.change(|jar| {
             admitted.fold(false, |changed, cookie| {
                 let is_shielded = !is_secure && jar.shields(&cookie, visit.partition);
                 (!is_shielded && jar.set(cookie, visit.partition, now)) | changed
@@ -252,69 +238,11 @@ impl HttpCookieStorage {
 
     /// Keeps a cookie of the application's.
     fn keep(&self, cookie: HttpCookie) {
-        self.read_disk();
+        self.0.read();
         let now = SystemClock.wall();
-        self.change(|jar| jar.set(cookie.expiring_by(now + LONGEST), None, now));
-    }
-
-    fn below(file: impl FnOnce(&Path) -> PathBuf) -> Self {
-        match data_folder() {
-            Some(folder) => Self::at(file(&folder)),
-            None => {
-                tracing::warn!("this user has no data folder: cookies are kept in memory only");
-                Self::ephemeral()
-            }
-        }
-    }
-
-    fn make(file: Option<PathBuf>) -> Self {
-        let jar = if file.is_some() { Jar::kept() } else { Jar::default() };
-        Self(Arc::new(Store {
-            count: AtomicUsize::new(0),
-            policy: AtomicU8::new(HttpCookieAcceptPolicy::Always as u8),
-            jar: Mutex::new(jar),
-            disk: file.map(Disk::new),
-            watchers: Watchers::default(),
-        }))
-    }
-
-    fn jar(&self) -> MutexGuard<'_, Jar> {
-        self.0.jar()
-    }
-
-    /// Changes the jar; if it says that it changed, that is told and written.
-    fn change(&self, change: impl FnOnce(&mut Jar) -> bool) {
-        if self.0.change(change) {
-            behind::write_soon(&self.0);
-        }
+        self.0.change(|jar| jar.set(cookie.expiring_by(now + LONGEST), None, now));
     }
 }
-
-impl Store {
-    fn jar(&self) -> MutexGuard<'_, Jar> {
-        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Jar) -> bool) -> bool {
-        let mut jar = self.jar();
-        let has_changed = change(&mut jar);
-        self.count.store(jar.len(), Relaxed);
-        drop(jar);
-        if has_changed {
-            self.watchers.tell();
-        }
-        has_changed
-    }
-}
-
-/// Two handles are equal if they are of the same store.
-impl PartialEq for HttpCookieStorage {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for HttpCookieStorage {}
 
 /// Such as `<HttpCookieStorage cookies count:2>`.
 impl fmt::Display for HttpCookieStorage {
@@ -325,10 +253,7 @@ impl fmt::Display for HttpCookieStorage {
 
 impl fmt::Debug for HttpCookieStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpCookieStorage")
-            .field("file", &self.0.disk.as_ref().map(Disk::path))
-            .field("count", &self.0.count.load(Relaxed))
-            .finish_non_exhaustive()
+        self.0.describe("HttpCookieStorage", f)
     }
 }
 
@@ -341,6 +266,8 @@ fn group_folder(identifier: &str) -> String {
     });
     format!("group.{}", escaped.collect::<String>())
 }
+
+static OPENED: Opened<Jar> = Opened::none();
 
 const FILE: &str = "cookies.db";
 

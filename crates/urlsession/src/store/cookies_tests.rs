@@ -1,6 +1,9 @@
 //! The cookie store and its file.
 
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
@@ -18,7 +21,7 @@ fn lasting(name: &str, value: &str) -> HttpCookie {
 
 /// As another process would open it.
 fn opened(path: &Path) -> HttpCookieStorage {
-    HttpCookieStorage::make(Some(path.to_owned()))
+    HttpCookieStorage(Store::new(Some(path.to_owned())))
 }
 
 fn pairs(storage: &HttpCookieStorage) -> Vec<String> {
@@ -93,10 +96,10 @@ fn a_load_sees_what_another_process_wrote_within_a_second() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cookies.db");
     let (one, two) = (opened(&path), opened(&path));
-    let disk = two.0.disk.as_ref().unwrap();
+    let disk = two.0.disk();
     let start = SystemClock.wall();
     assert!(disk.is_due(start) && disk.is_due(start), "all wait for the first reading");
-    two.read_disk();
+    two.0.read();
     assert!(disk.is_due(start), "then one looks");
     assert!(!disk.is_due(start) && !disk.is_due(start + Duration::from_millis(999)));
     one.set_cookie(lasting("a", "1"));
@@ -181,7 +184,7 @@ fn a_file_that_cannot_be_made_leaves_the_cookies_in_memory() {
     storage.set_cookie(lasting("c", "d"));
     flush(&storage);
     assert_eq!(pairs(&storage), ["a=b", "c=d"]);
-    assert!(storage.0.disk.as_ref().is_some_and(|disk| !disk.wants_writer()));
+    assert!(!storage.0.disk().wants_writer());
 }
 
 #[test]
@@ -261,9 +264,9 @@ fn that_a_file_cannot_be_used_is_told_once() {
     let warnings = Arc::new(Warnings::default());
     tracing::subscriber::with_default(warnings.clone(), || {
         for name in ["a", "b", "c"] {
-            // As a writer does it, but on this thread.
-            storage.0.change(|jar| jar.set(lasting(name, "1"), None, SystemClock.wall()));
-            behind::write(&*storage.0);
+            // As a writer does it, but on this thread: a change would send for one.
+            storage.0.contents().set(lasting(name, "1"), None, SystemClock.wall());
+            storage.0.write();
             storage.read_disk();
         }
     });

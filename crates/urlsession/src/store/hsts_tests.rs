@@ -20,7 +20,7 @@ fn note(storage: &HstsStorage, name: &str, max_age: u64) {
 
 /// As another process would open it.
 fn opened(path: &Path) -> HstsStorage {
-    HstsStorage::make(Some(path.to_owned()))
+    HstsStorage(Store::new(Some(path.to_owned())))
 }
 
 fn flush(storage: &HstsStorage) {
@@ -39,7 +39,7 @@ fn addresses_and_this_machine_are_never_known() {
         storage.note(&Host::parse(address).unwrap(), said, SystemClock.wall());
         assert!(!storage.is_known_host(address), "{address}");
     }
-    assert_eq!(storage.0.count.load(Relaxed), 0);
+    assert_eq!(storage.0.count(), 0);
     note(&storage, "a.example.", YEAR);
     assert!(storage.is_known_host("a.example") && storage.is_known_host("b.a.example."));
 }

@@ -4,18 +4,25 @@
 use std::collections::{HashMap, HashSet};
 use std::time::SystemTime;
 
-use super::behind::micros;
+use super::behind::Contents;
+use crate::env::epoch_micros;
 
 /// What is known by a name. Both times are in microseconds since 1970.
-pub(super) trait Dated: Copy {
+pub(super) trait Dated: Copy + Send + 'static {
+    /// How many are kept.
+    const MOST: usize;
+
     fn expires(&self) -> i64;
     fn noted(&self) -> i64;
+
+    /// Is it for the disk?
+    fn is_lasting(&self) -> bool {
+        true
+    }
 }
 
 pub(super) struct Remembered<E> {
     entries: HashMap<Box<str>, E>,
-    /// How many are kept.
-    most: usize,
     /// What differs from the disk; `None` if there is none.
     unwritten: Option<Unwritten>,
 }
@@ -33,26 +40,7 @@ pub(super) struct Batch<E> {
     pub(super) entries: Vec<(Box<str>, Option<E>)>,
 }
 
-impl<E> Batch<E> {
-    pub(super) fn is_empty(&self) -> bool {
-        !self.clears && self.entries.is_empty()
-    }
-}
-
 impl<E: Dated> Remembered<E> {
-    pub(super) fn in_memory(most: usize) -> Self {
-        Self { entries: HashMap::new(), most, unwritten: None }
-    }
-
-    /// Changes are noted for a disk.
-    pub(super) fn kept(most: usize) -> Self {
-        Self { unwritten: Some(Unwritten::default()), ..Self::in_memory(most) }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Whether its time is over or not.
     pub(super) fn get(&self, name: &str) -> Option<&E> {
         self.entries.get(name)
@@ -67,70 +55,18 @@ impl<E: Dated> Remembered<E> {
                 self.make_room(now);
             }
         }
-        self.mark(name.into());
+        if entry.is_lasting() {
+            self.mark(name.into());
+        }
     }
 
     /// Was there anything?
     pub(super) fn remove(&mut self, name: &str) -> bool {
-        let Some((name, _)) = self.entries.remove_entry(name) else { return false };
-        self.mark(name);
+        let Some((name, entry)) = self.entries.remove_entry(name) else { return false };
+        if entry.is_lasting() {
+            self.mark(name);
+        }
         true
-    }
-
-    /// Forgets everything, on the disk too. Is there anything to write?
-    pub(super) fn clear(&mut self) -> bool {
-        let had = !self.entries.is_empty() || self.unwritten.is_some();
-        self.entries.clear();
-        if let Some(unwritten) = &mut self.unwritten {
-            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
-        }
-        had
-    }
-
-    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
-    /// stays as it is here.
-    pub(super) fn take_in(&mut self, rows: Vec<(Box<str>, E)>, now: SystemTime) {
-        let Some(unwritten) = &self.unwritten else { return };
-        self.entries.retain(|name, _| unwritten.names.contains(name));
-        if !unwritten.is_cleared {
-            for (name, entry) in rows {
-                if !unwritten.names.contains(&name) {
-                    self.entries.insert(name, entry);
-                }
-            }
-        }
-        self.make_room(now);
-    }
-
-    /// What is to be written now; it counts as written.
-    pub(super) fn take_unwritten(&mut self) -> Batch<E> {
-        let unwritten = self.unwritten.as_mut().map(std::mem::take).unwrap_or_default();
-        let entry = |name: Box<str>| {
-            let entry = self.entries.get(&name).copied();
-            (name, entry)
-        };
-        Batch { clears: unwritten.is_cleared, entries: unwritten.names.into_iter().map(entry).collect() }
-    }
-
-    /// A file is made when there is something to keep. If there is nothing, what differs from no file is forgotten.
-    pub(super) fn wants_file(&mut self) -> bool {
-        if self.entries.is_empty() {
-            self.take_unwritten();
-        }
-        !self.entries.is_empty()
-    }
-
-    /// The batch could not be written, and is to be another time.
-    pub(super) fn give_back(&mut self, batch: Batch<E>) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.is_cleared |= batch.clears;
-            unwritten.names.extend(batch.entries.into_iter().map(|(name, _)| name));
-        }
-    }
-
-    /// There is no disk any more.
-    pub(super) fn forget_disk(&mut self) {
-        self.unwritten = None;
     }
 
     fn mark(&mut self, name: Box<str>) {
@@ -142,19 +78,87 @@ impl<E: Dated> Remembered<E> {
     /// Removes what is too much: what has expired first, then who was not heard of for the longest time; a good many
     /// at once, so that it is seldom.
     fn make_room(&mut self, now: SystemTime) {
-        if self.entries.len() <= self.most {
+        if self.entries.len() <= E::MOST {
             return;
         }
-        let now = micros(now);
+        let now = epoch_micros(now);
         let mut by_age: Vec<(bool, i64, Box<str>)> = self
             .entries
             .iter()
             .map(|(name, entry)| (entry.expires() > now, entry.noted(), name.clone()))
             .collect();
         by_age.sort_unstable();
-        by_age.truncate(self.entries.len() - (self.most - self.most / 16));
+        by_age.truncate(self.entries.len() - (E::MOST - E::MOST / 16));
         for (_, _, name) in by_age {
             self.remove(&name);
         }
+    }
+}
+
+impl<E> Default for Remembered<E> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), unwritten: None }
+    }
+}
+
+impl<E: Dated> Contents for Remembered<E> {
+    type Rows = Vec<(Box<str>, E)>;
+    type Batch = Batch<E>;
+    type Watchers = ();
+
+    fn kept() -> Self {
+        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
+    }
+
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn has_lasting(&self) -> bool {
+        self.entries.values().any(E::is_lasting)
+    }
+
+    fn clear(&mut self) -> bool {
+        let had = !self.entries.is_empty() || self.unwritten.is_some();
+        self.entries.clear();
+        if let Some(unwritten) = &mut self.unwritten {
+            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
+        }
+        had
+    }
+
+    fn take_in(&mut self, rows: Self::Rows, now: SystemTime) {
+        let Some(unwritten) = &self.unwritten else { return };
+        self.entries.retain(|name, entry| !entry.is_lasting() || unwritten.names.contains(name));
+        if !unwritten.is_cleared {
+            for (name, entry) in rows {
+                if !unwritten.names.contains(&name) {
+                    self.entries.insert(name, entry);
+                }
+            }
+        }
+        self.make_room(now);
+    }
+
+    fn take_unwritten(&mut self) -> Option<Batch<E>> {
+        let unwritten = std::mem::take(self.unwritten.as_mut()?);
+        let entry = |name: Box<str>| {
+            let entry = self.entries.get(&name).copied();
+            (name, entry)
+        };
+        let entries: Vec<_> = unwritten.names.into_iter().map(entry).collect();
+        (unwritten.is_cleared || !entries.is_empty())
+            .then_some(Batch { clears: unwritten.is_cleared, entries })
+    }
+
+    fn give_back(&mut self, batch: Batch<E>) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.is_cleared |= batch.clears;
+            unwritten.names.extend(batch.entries.into_iter().map(|(name, _)| name));
+        }
+    }
+
+    fn forget_disk(&mut self) {
+        self.unwritten = None;
     }
 }

@@ -19,11 +19,11 @@ const DEAF: UploadManner =
 
 /// As another process would open it.
 fn opened(path: &Path) -> UploadServerStorage {
-    UploadServerStorage::make(Some(path.to_owned()))
+    UploadServerStorage(Store::new(Some(path.to_owned())))
 }
 
 fn read(storage: &UploadServerStorage) -> &UploadServerStorage {
-    behind::read(&*storage.0);
+    storage.0.read();
     storage
 }
 
@@ -41,7 +41,7 @@ fn an_origin_is_known_by_what_was_noted_last_and_there_is_an_end_to_them() {
     for host in 1..=MOST as u64 {
         storage.note(&url(&format!("{host}.example")), UploadManner::Refuses, later(host));
     }
-    assert!(storage.0.list().len() <= MOST);
+    assert!(storage.0.count() <= MOST);
     assert_eq!(storage.manner(&url("0.example"), later(2000)), None, "the oldest go");
     assert_eq!(storage.manner(&url("1000.example"), later(2000)), Some(UploadManner::Refuses));
 }

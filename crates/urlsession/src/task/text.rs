@@ -1,96 +1,89 @@
-//! `UnicodeScalars` and `Characters`: the text of a body as it comes. The rules are `urlsession_proto`'s `utf8` and
-//! `clusters`.
+//! `Lines`, `Characters` and `UnicodeScalars`: the text of a body as it comes. The rules are `urlsession_proto`'s
+//! `lines`, `clusters` and `utf8`.
 
+use std::error::Error;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use urlsession_proto::clusters::ClusterSplitter;
+use urlsession_proto::lines::LineSplitter;
 use urlsession_proto::utf8::Utf8Decoder;
 
 use super::bytes::AsyncBytes;
+use crate::env::block_on;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The Unicode scalar values of an [`AsyncBytes`].
-#[doc(alias = "AsyncUnicodeScalarSequence")]
-pub struct UnicodeScalars {
-    bytes: AsyncBytes,
-    decoder: Utf8Decoder,
-    /// Of one chunk, and how much of it has been taken.
-    text: String,
-    taken: usize,
-    is_done: bool,
-}
+/// The lines of an [`AsyncBytes`].
+#[doc(alias = "AsyncLineSequence")]
+#[derive(Debug)]
+pub struct Lines(Pieces<LineSplitter>);
 
-impl UnicodeScalars {
+impl Lines {
     pub(super) fn new(bytes: AsyncBytes) -> Self {
-        Self { bytes, decoder: Utf8Decoder::new(), text: String::new(), taken: 0, is_done: false }
+        Self(Pieces::new(bytes, LineSplitter::new(LONGEST_LINE)))
     }
 
     /// The bytes it reads from.
     pub fn bytes(&self) -> &AsyncBytes {
-        &self.bytes
+        &self.0.bytes
     }
 
-    /// The next scalar, waited for on this thread.
-    pub fn wait_scalar(&mut self) -> Option<Result<char>> {
-        crate::env::block_on(std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)))
-    }
-}
-
-impl Stream for UnicodeScalars {
-    type Item = Result<char>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<char>>> {
-        let this = &mut *self;
-        loop {
-            if let Some(scalar) = this.text[this.taken..].chars().next() {
-                this.taken += scalar.len_utf8();
-                return Poll::Ready(Some(Ok(scalar)));
-            }
-            if this.is_done {
-                return Poll::Ready(None);
-            }
-            this.text.clear();
-            this.taken = 0;
-            match ready!(this.bytes.poll_chunk(cx)) {
-                Some(Ok(chunk)) => this.decoder.push(&chunk, &mut this.text),
-                Some(Err(error)) => {
-                    this.is_done = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => {
-                    this.is_done = true;
-                    this.decoder.finish(&mut this.text);
-                }
-            }
-        }
+    /// The next line, waited for on this thread.
+    pub fn wait_line(&mut self) -> Option<Result<String>> {
+        self.0.wait()
     }
 }
 
 /// The characters of an [`AsyncBytes`] as a reader counts them: extended grapheme clusters (Unicode UAX #29).
 #[doc(alias = "AsyncCharacterSequence")]
-pub struct Characters {
-    bytes: AsyncBytes,
-    splitter: ClusterSplitter,
-    has_ended: bool,
-    is_done: bool,
-}
+#[derive(Debug)]
+pub struct Characters(Pieces<ClusterSplitter>);
 
 impl Characters {
     pub(super) fn new(bytes: AsyncBytes) -> Self {
-        Self { bytes, splitter: ClusterSplitter::new(LONGEST), has_ended: false, is_done: false }
+        Self(Pieces::new(bytes, ClusterSplitter::new(LONGEST_CHARACTER)))
     }
 
     /// The bytes it reads from.
     pub fn bytes(&self) -> &AsyncBytes {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// The next character, waited for on this thread.
     pub fn wait_character(&mut self) -> Option<Result<String>> {
-        crate::env::block_on(std::future::poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)))
+        self.0.wait()
+    }
+}
+
+/// The Unicode scalar values of an [`AsyncBytes`].
+#[doc(alias = "AsyncUnicodeScalarSequence")]
+#[derive(Debug)]
+pub struct UnicodeScalars(Pieces<Scalars>);
+
+impl UnicodeScalars {
+    pub(super) fn new(bytes: AsyncBytes) -> Self {
+        Self(Pieces::new(bytes, Scalars::default()))
+    }
+
+    /// The bytes it reads from.
+    pub fn bytes(&self) -> &AsyncBytes {
+        &self.0.bytes
+    }
+
+    /// The next scalar, waited for on this thread.
+    pub fn wait_scalar(&mut self) -> Option<Result<char>> {
+        self.0.wait()
+    }
+}
+
+impl Stream for Lines {
+    type Item = Result<String>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<String>>> {
+        self.0.poll(cx)
     }
 }
 
@@ -98,48 +91,147 @@ impl Stream for Characters {
     type Item = Result<String>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<String>>> {
-        let this = &mut *self;
-        while !this.is_done {
-            match this.splitter.next_cluster() {
-                Ok(Some(cluster)) => return Poll::Ready(Some(Ok(cluster.to_owned()))),
-                Ok(None) => {}
-                Err(error) => {
-                    this.is_done = true;
-                    let detail = format!("a character of the body is longer than {LONGEST} bytes");
-                    let long = UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Body, detail);
-                    return Poll::Ready(Some(Err(long.with_source(error))));
-                }
+        self.0.poll(cx)
+    }
+}
+
+impl Stream for UnicodeScalars {
+    type Item = Result<char>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<char>>> {
+        self.0.poll(cx)
+    }
+}
+
+/// Cuts bytes into pieces of text as they arrive.
+trait Cutter {
+    type Piece;
+
+    fn push(&mut self, chunk: &[u8]);
+
+    /// The last byte has been pushed.
+    fn end(&mut self);
+
+    /// The next piece that is whole.
+    fn cut(&mut self) -> Result<Option<Self::Piece>>;
+}
+
+/// The pieces of a body.
+struct Pieces<C> {
+    bytes: AsyncBytes,
+    cutter: C,
+    has_ended: bool,
+    /// After the last piece or an error nothing comes.
+    is_over: bool,
+}
+
+impl<C: Cutter> Pieces<C> {
+    fn new(bytes: AsyncBytes, cutter: C) -> Self {
+        Self { bytes, cutter, has_ended: false, is_over: false }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<C::Piece>>> {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let next = ready!(self.poll_piece(cx)).transpose();
+        self.is_over = !matches!(next, Some(Ok(_)));
+        Poll::Ready(next)
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<C::Piece>>> {
+        loop {
+            let piece = self.cutter.cut()?;
+            if piece.is_some() || self.has_ended {
+                return Poll::Ready(Ok(piece));
             }
-            if this.has_ended {
-                this.is_done = true;
-                break;
-            }
-            match ready!(this.bytes.poll_chunk(cx)) {
-                Some(Ok(chunk)) => this.splitter.push(&chunk),
-                Some(Err(error)) => {
-                    this.is_done = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
+            match ready!(self.bytes.poll_chunk(cx)).transpose()? {
+                Some(chunk) => self.cutter.push(&chunk),
                 None => {
-                    this.has_ended = true;
-                    this.splitter.end();
+                    self.has_ended = true;
+                    self.cutter.end();
                 }
             }
         }
-        Poll::Ready(None)
+    }
+
+    fn wait(&mut self) -> Option<Result<C::Piece>> {
+        block_on(poll_fn(|cx| self.poll(cx)))
     }
 }
 
-impl fmt::Debug for UnicodeScalars {
+impl<C> fmt::Debug for Pieces<C> {
+    // What is being read is not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UnicodeScalars").field("bytes", &self.bytes).finish_non_exhaustive()
+        self.bytes.fmt(f)
     }
 }
 
-impl fmt::Debug for Characters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Characters").field("bytes", &self.bytes).finish_non_exhaustive()
+impl Cutter for LineSplitter {
+    type Piece = String;
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.push(chunk);
+    }
+
+    fn end(&mut self) {
+        self.end();
+    }
+
+    fn cut(&mut self) -> Result<Option<String>> {
+        self.next_line().map_err(|error| too_long("line", LONGEST_LINE, error))
     }
 }
 
-const LONGEST: usize = 4 * 1024;
+impl Cutter for ClusterSplitter {
+    type Piece = String;
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.push(chunk);
+    }
+
+    fn end(&mut self) {
+        self.end();
+    }
+
+    fn cut(&mut self) -> Result<Option<String>> {
+        let next = self.next_cluster().map_err(|error| too_long("character", LONGEST_CHARACTER, error))?;
+        Ok(next.map(str::to_owned))
+    }
+}
+
+#[derive(Default)]
+struct Scalars {
+    decoder: Utf8Decoder,
+    /// Of one chunk, and how much of it has been taken.
+    text: String,
+    taken: usize,
+}
+
+impl Cutter for Scalars {
+    type Piece = char;
+
+    fn push(&mut self, chunk: &[u8]) {
+        self.text.clear();
+        self.taken = 0;
+        self.decoder.push(chunk, &mut self.text);
+    }
+
+    fn end(&mut self) {
+        self.decoder.finish(&mut self.text);
+    }
+
+    fn cut(&mut self) -> Result<Option<char>> {
+        let scalar = self.text[self.taken..].chars().next();
+        self.taken += scalar.map_or(0, char::len_utf8);
+        Ok(scalar)
+    }
+}
+
+fn too_long(what: &str, longest: usize, error: impl Error + Send + Sync + 'static) -> UrlError {
+    let detail = format!("a {what} of the body is longer than {longest} bytes");
+    UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Body, detail).with_source(error)
+}
+
+const LONGEST_LINE: usize = 1024 * 1024;
+const LONGEST_CHARACTER: usize = 4 * 1024;

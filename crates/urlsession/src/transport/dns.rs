@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::env::{Environment, Place, system_resolve};
+use crate::env::{Environment, Place, is_localhost, system_resolve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// The addresses of a host, families interleaved; `true` if a name had to be looked up. `validated` accepts only a
@@ -19,6 +19,7 @@ pub(super) async fn resolve(
     if let Some(address) = literal(host) {
         return Ok((vec![SocketAddr::new(address, port)], false));
     }
+    // No server is asked for a name of this machine.
     let must_validate = validated && !is_localhost(host);
     // Before the name is told to anybody.
     if must_validate && !env.resolver.validates_dnssec() {
@@ -52,12 +53,6 @@ fn not_validated(host: &str) -> UrlError {
          environment a resolver that validates, or do not set requires_dnssec_validation"
     );
     UrlError::new(UrlErrorCode::CannotFindHost, Phase::Policy, detail)
-}
-
-/// RFC 6761 §6.3: no server is asked for it.
-fn is_localhost(host: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    host == "localhost" || host.ends_with(".localhost")
 }
 
 /// An IP address written as a host: IPv6 stands in brackets (RFC 3986 §3.2.2).

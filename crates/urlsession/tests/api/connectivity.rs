@@ -83,19 +83,6 @@ fn interfaces(kinds: &[InterfaceKind]) -> Vec<Interface> {
     kinds.iter().map(|kind| Interface::new("if0", *kind)).collect()
 }
 
-/// Every name is this machine's.
-struct Here;
-
-impl Resolve for Here {
-    fn resolve(
-        &self,
-        _: &str,
-        port: u16,
-    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
-        Some(Box::pin(ready(Ok(vec![SocketAddr::from(([127, 0, 0, 1], port))]))))
-    }
-}
-
 const SECOND: Duration = Duration::from_secs(1);
 const HOST: &str = "far.test";
 
@@ -120,7 +107,7 @@ impl Far {
     fn configuration(&self) -> Configuration {
         let mut configuration = configuration(&self.origin);
         configuration.app_transport_security.allows_arbitrary_loads = true;
-        configuration.environment.resolver = Arc::new(Here);
+        configuration.environment.resolver = Arc::new(Everywhere(self.origin.addr()));
         configuration.environment.path = Arc::new(self.path.clone());
         configuration
     }
@@ -373,7 +360,10 @@ fn a_host_that_refuses_is_not_waited_for_though_it_has_addresses_without_a_route
 }
 
 /// Does not know the name the first times it is asked.
-struct Slow(Mutex<usize>);
+struct Slow {
+    failures: Mutex<usize>,
+    then: Everywhere,
+}
 
 impl Resolve for Slow {
     fn resolve(
@@ -381,9 +371,9 @@ impl Resolve for Slow {
         host: &str,
         port: u16,
     ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
-        let mut left = self.0.lock().unwrap();
+        let mut left = self.failures.lock().unwrap();
         match left.checked_sub(1) {
-            None => Here.resolve(host, port),
+            None => self.then.resolve(host, port),
             Some(less) => {
                 *left = less;
                 Some(Box::pin(ready(Err(io::Error::other("no resolver yet")))))
@@ -399,7 +389,8 @@ fn on_a_network_that_has_just_come_names_have_some_seconds_to_be_found() {
             let clock = HandClock::new();
             let mut configuration = far.waiting();
             configuration.environment.clock = Arc::new(clock.clone());
-            configuration.environment.resolver = Arc::new(Slow(Mutex::new(failures)));
+            configuration.environment.resolver =
+                Arc::new(Slow { failures: Mutex::new(failures), then: Everywhere(far.origin.addr()) });
             let (session, recorder) = with_recorder(configuration, Recorder::new());
             session.data_task(far.url("/Peru")).resume();
             far.path.wait_for_waiter();

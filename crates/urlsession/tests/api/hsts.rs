@@ -1,7 +1,5 @@
 //! HSTS: hosts that want TLS get it, whatever the URL says, and nobody can talk a load out of it.
 
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,19 +13,6 @@ use crate::support::*;
 const NAMES: [&str; 5] = ["site.test", "www.site.test", "other.test", "shop.dev", "127.0.0.1"];
 const FIELD: &str = "Strict-Transport-Security";
 const TLS: [Wire; 2] = [Wire::TlsH1, Wire::TlsH2];
-
-/// Leads every name to the origin.
-struct Everywhere(SocketAddr);
-
-impl urlsession::environment::Resolve for Everywhere {
-    fn resolve(
-        &self,
-        _: &str,
-        _: u16,
-    ) -> Option<Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>> {
-        Some(Box::pin(std::future::ready(Ok(vec![self.0]))))
-    }
-}
 
 /// An origin of many names over TLS, what trusts it, and a clock.
 struct Web {

@@ -26,6 +26,15 @@ use crate::support::*;
 const LENGTH: usize = 300_000;
 const CUT: u64 = 100_000;
 
+/// What a server sees of an upload that is cut at its creation and then once more.
+const CUT_TWICE: [&str; 5] = [
+    "POST /target ?1 100000 bytes",
+    "HEAD /uploads/0",
+    "PATCH /uploads/0 ?1 @100000 100000 bytes",
+    "HEAD /uploads/0",
+    "PATCH /uploads/0 ?1 @200000 100000 bytes",
+];
+
 /// What an upload comes to.
 type Loaded = Result<(Bytes, UrlResponse), UrlError>;
 
@@ -165,16 +174,7 @@ fn a_file_goes_on_too_and_is_read_from_there() {
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
         server.at(UploadStep::Append, [UploadFault::CutAt(CUT)]);
         took_all(session(origin).upload_from_file(post(origin), &file).wait(), server);
-        assert_eq!(
-            server.lines(),
-            [
-                "POST /target ?1 100000 bytes",
-                "HEAD /uploads/0",
-                "PATCH /uploads/0 ?1 @100000 100000 bytes",
-                "HEAD /uploads/0",
-                "PATCH /uploads/0 ?1 @200000 100000 bytes",
-            ]
-        );
+        assert_eq!(server.lines(), CUT_TWICE);
     });
 }
 

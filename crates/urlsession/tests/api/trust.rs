@@ -291,19 +291,6 @@ fn elsewhere(certificate: Certificate) -> (Origin, Configuration, String) {
     (origin, configuration, url)
 }
 
-struct Everywhere(std::net::SocketAddr);
-
-impl urlsession::environment::Resolve for Everywhere {
-    fn resolve(
-        &self,
-        _: &str,
-        _: u16,
-    ) -> Option<std::pin::Pin<Box<dyn Future<Output = std::io::Result<Vec<std::net::SocketAddr>>> + Send>>>
-    {
-        Some(Box::pin(std::future::ready(Ok(vec![self.0]))))
-    }
-}
-
 #[test]
 fn app_transport_security_says_where_a_delegate_may_loosen_trust() {
     let strangers = TestAuthority::separate("strangers");

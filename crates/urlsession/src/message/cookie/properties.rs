@@ -5,8 +5,8 @@ use std::sync::Arc;
 use url::Url;
 use urlsession_proto::cookie;
 
-use super::{HttpCookie, HttpCookieStringPolicy, Inner, Legacy, after, date_of, seconds_of};
-use crate::env::{Clock, SystemClock};
+use super::{HttpCookie, HttpCookieStringPolicy, Inner, Legacy, after, date_of};
+use crate::env::{Clock, SystemClock, epoch_seconds};
 
 /// What a property of a cookie is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -154,7 +154,7 @@ impl HttpCookie {
         ];
         match self.expires_date() {
             Some(date) => {
-                all.push((Key::Expires, cookie::format_date(seconds_of(date))));
+                all.push((Key::Expires, cookie::format_date(epoch_seconds(date))));
                 // Else a version 1 cookie without an age would be one of the session.
                 all.extend((self.version() == 1).then(|| (Key::Discard, "FALSE".into())));
             }
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn an_age_wins_over_a_date_and_discard_over_both() {
         let date = (Key::Expires, "Wed, 01 Jan 2020 12:30:00 GMT");
-        let seconds = |more: &[(Key, &str)]| with(more).unwrap().expires_date().map(seconds_of);
+        let seconds = |more: &[(Key, &str)]| with(more).unwrap().expires_date().map(epoch_seconds);
         assert_eq!(seconds(&[date]), Some(1_577_881_800));
         assert!(seconds(&[date, (Key::MaximumAge, "60")]) > Some(1_577_881_800));
         assert_eq!(seconds(&[date, (Key::Discard, "TRUE")]), None);

@@ -13,7 +13,6 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderValue, StatusCode};
 use smallvec::SmallVec;
@@ -23,7 +22,7 @@ use self::flights::Flights;
 use self::plan::{Missing, Next, Wish};
 use super::defaults::defaults;
 use crate::configuration::Configuration;
-use crate::env::Clock;
+use crate::env::{Clock, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
     Attempt, Body, CacheDecision, CacheLookup, CacheStorage, Layer, Response, StaleUse, WhyAsked,
@@ -363,10 +362,9 @@ fn not_cached() -> UrlError {
     UrlError::new(UrlErrorCode::ResourceUnavailable, Phase::Policy, detail)
 }
 
-/// Seconds since 1970.
+/// What the clock says, in seconds since 1970.
 fn seconds(clock: &dyn Clock) -> i64 {
-    let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    clock.wall().duration_since(UNIX_EPOCH).map_or_else(|before| -whole(before.duration()), whole)
+    epoch_seconds(clock.wall())
 }
 
 #[cfg(test)]

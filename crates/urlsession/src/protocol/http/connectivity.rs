@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::configuration::{Configuration, is_loopback};
-use crate::env::{Interface, InterfaceKind, PathStatus, Timer};
+use crate::configuration::Configuration;
+use crate::env::{Interface, InterfaceKind, PathStatus, Timer, is_loopback};
 use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response, WaitReason};
 use crate::message::UrlRequest;

@@ -8,6 +8,8 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
+use crate::store::behind::Watch;
+
 /// Those who watch a store.
 #[derive(Default)]
 pub(super) struct Watchers(Mutex<Vec<Weak<Mutex<Watcher>>>>);
@@ -28,11 +30,6 @@ impl Watchers {
         HttpCookieChanges(watcher)
     }
 
-    /// Tells every watcher; not to be called under a lock of the store.
-    pub(super) fn tell(&self) {
-        self.each(|watcher| watcher.has_news = true);
-    }
-
     fn each(&self, change: impl Fn(&mut Watcher)) {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let watchers: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
@@ -46,6 +43,12 @@ impl Watchers {
                 waker.wake();
             }
         }
+    }
+}
+
+impl Watch for Watchers {
+    fn tell(&self) {
+        self.each(|watcher| watcher.has_news = true);
     }
 }
 

@@ -5,48 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
-use super::Store;
-use super::jar::{Batch, Entry, MOST};
+use super::jar::{Batch, Entry, Jar, MOST};
 use crate::message::{HttpCookie, HttpCookieStringPolicy, ports_text};
-use crate::store::behind::{Contents, Disk};
+use crate::store::behind::Table;
 use crate::store::database::Schema;
 
-impl Contents for Store {
-    type Rows = Vec<Entry>;
-    type Batch = Batch;
+impl Table for Jar {
     const SCHEMA: Schema = SCHEMA;
-
-    fn disk(&self) -> Option<&Disk> {
-        self.disk.as_ref()
-    }
-
-    fn wants_file(&self) -> bool {
-        let mut jar = self.jar();
-        let wants = jar.has_lasting();
-        if !wants {
-            jar.take_unwritten();
-        }
-        wants
-    }
-
-    fn take_in(&self, rows: Vec<Entry>, now: SystemTime) {
-        self.change(|jar| {
-            jar.take_in(rows, now);
-            true
-        });
-    }
-
-    fn take_unwritten(&self) -> Option<Batch> {
-        Some(self.jar().take_unwritten()).filter(|batch| !batch.is_empty())
-    }
-
-    fn give_back(&self, batch: Batch) {
-        self.jar().give_back(batch);
-    }
-
-    fn forget_disk(&self) {
-        self.jar().forget_disk();
-    }
 
     fn read(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
         read(connection)

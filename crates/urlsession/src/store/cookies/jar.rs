@@ -7,9 +7,11 @@ use std::time::SystemTime;
 use smallvec::SmallVec;
 use urlsession_proto::cookie::{domain_matches, path_matches};
 
+use super::changes::Watchers;
 use super::rules::{Visit, site};
-use crate::message::HttpCookie;
-use crate::store::behind::micros;
+use crate::env::epoch_micros;
+use crate::message::{HttpCookie, HttpCookieAcceptPolicy};
+use crate::store::behind::Contents;
 
 /// A cookie and what is known of it.
 #[derive(Clone)]
@@ -27,6 +29,8 @@ pub(super) type Key = [Box<str>; 4];
 
 #[derive(Default)]
 pub(super) struct Jar {
+    /// Which cookies the application lets in; its own to obey, and not written.
+    pub(super) policy: HttpCookieAcceptPolicy,
     /// By registrable domain: who owns many hosts does not own more room.
     sites: HashMap<Box<str>, Vec<Entry>>,
     count: usize,
@@ -48,12 +52,6 @@ pub(super) struct Batch {
     pub(super) clears: bool,
     pub(super) puts: Vec<Entry>,
     pub(super) deletes: Vec<Key>,
-}
-
-impl Batch {
-    pub(super) fn is_empty(&self) -> bool {
-        !self.clears && self.puts.is_empty() && self.deletes.is_empty()
-    }
 }
 
 impl Entry {
@@ -86,24 +84,10 @@ impl Entry {
 }
 
 impl Jar {
-    /// A jar whose changes are noted for a disk.
-    pub(super) fn kept() -> Self {
-        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
-    /// Is there a cookie for the disk?
-    pub(super) fn has_lasting(&self) -> bool {
-        self.entries().any(|entry| !entry.cookie.is_session_only())
-    }
-
     /// The cookies of a request: longest path first, then the oldest (RFC 6265bis §5.8.3 step 2).
     pub(super) fn find(&mut self, visit: &Visit<'_>, now: SystemTime) -> SmallVec<[&HttpCookie; 8]> {
         let Some(host) = visit.url.host_str() else { return SmallVec::new() };
-        let (is_secure, accessed) = (visit.is_secure(), micros(now));
+        let (is_secure, accessed) = (visit.is_secure(), epoch_micros(now));
         let Some(entries) = self.sites.get_mut(site(host)) else { return SmallVec::new() };
         let mut found: SmallVec<[&Entry; 8]> = SmallVec::new();
         for entry in entries.iter_mut() {
@@ -140,7 +124,7 @@ impl Jar {
         if cookie.is_expired(now) {
             return self.remove_if(site(cookie.host()), |entry| entry.is_same(&cookie, partition));
         }
-        let accessed = micros(now);
+        let accessed = epoch_micros(now);
         let entries = self.of_site(site(cookie.host()));
         if let Some(entry) = entries.iter_mut().find(|entry| entry.is_same(&cookie, partition)) {
             // §5.7: the place of a cookie in the order does not change with its value.
@@ -171,88 +155,9 @@ impl Jar {
 
     /// Removes what was made after `date`. Has anything changed?
     pub(super) fn remove_since(&mut self, date: SystemTime) -> bool {
-        let date = micros(date);
+        let date = epoch_micros(date);
         let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
         sites.iter().fold(false, |changed, site| self.remove_if(site, |entry| entry.created > date) | changed)
-    }
-
-    /// Removes everything, on the disk too. Has anything changed?
-    pub(super) fn clear(&mut self) -> bool {
-        let had = self.count > 0;
-        self.sites.clear();
-        self.count = 0;
-        if let Some(unwritten) = &mut self.unwritten {
-            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
-        }
-        had
-    }
-
-    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
-    /// stays as it is here.
-    pub(super) fn take_in(&mut self, rows: Vec<Entry>, now: SystemTime) {
-        let unwritten = self.unwritten.take().unwrap_or_default();
-        let mut before = std::mem::take(&mut self.sites);
-        self.count = 0;
-        for mut row in rows {
-            self.newest = self.newest.max(row.created);
-            let old = before.get_mut(site(row.cookie.host())).and_then(|entries| {
-                entries.iter_mut().find(|old| old.is_same(&row.cookie, row.partition.as_deref()))
-            });
-            if unwritten.is_cleared || row.cookie.is_expired(now) || unwritten.keys.contains(&row.key()) {
-                if let Some(old) = old {
-                    old.created = old.created.min(row.created);
-                }
-                continue;
-            }
-            row.accessed = old.map_or(row.accessed, |old| old.accessed.max(row.accessed));
-            self.add(row);
-        }
-        for entry in before.into_values().flatten() {
-            let is_ours = entry.cookie.is_session_only() || unwritten.keys.contains(&entry.key());
-            let is_there = |jar: &Self| {
-                let entries = jar.sites.get(site(entry.cookie.host()));
-                entries.is_some_and(|entries| {
-                    entries.iter().any(|kept| kept.is_same(&entry.cookie, entry.partition.as_deref()))
-                })
-            };
-            if is_ours && !is_there(self) {
-                self.add(entry);
-            }
-        }
-        self.unwritten = Some(unwritten);
-        let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
-        sites.iter().for_each(|site| self.make_room(site, now));
-    }
-
-    /// What is to be written now; it counts as written.
-    pub(super) fn take_unwritten(&mut self) -> Batch {
-        let mut batch = Batch { clears: false, puts: Vec::new(), deletes: Vec::new() };
-        let Some(unwritten) = self.unwritten.as_mut().map(std::mem::take) else { return batch };
-        batch.clears = unwritten.is_cleared;
-        for key in unwritten.keys {
-            let entries = self.sites.get(site(key[1].trim_start_matches('.')));
-            let entry = entries.and_then(|entries| entries.iter().find(|entry| entry.key() == key));
-            match entry {
-                // A cookie of the session is not for the disk; one it replaced is there no more.
-                Some(entry) if !entry.cookie.is_session_only() => batch.puts.push(entry.clone()),
-                _ => batch.deletes.push(key),
-            }
-        }
-        batch
-    }
-
-    /// The batch could not be written, and is to be another time.
-    pub(super) fn give_back(&mut self, batch: Batch) {
-        if let Some(unwritten) = &mut self.unwritten {
-            unwritten.is_cleared |= batch.clears;
-            unwritten.keys.extend(batch.deletes);
-            unwritten.keys.extend(batch.puts.iter().map(Entry::key));
-        }
-    }
-
-    /// There is no disk any more.
-    pub(super) fn forget_disk(&mut self) {
-        self.unwritten = None;
     }
 
     fn entries(&self) -> impl Iterator<Item = &Entry> {
@@ -314,6 +219,96 @@ impl Jar {
             };
             self.remove_if(site(&of), |entry| age(entry) == oldest);
         }
+    }
+}
+
+impl Contents for Jar {
+    type Rows = Vec<Entry>;
+    type Batch = Batch;
+    type Watchers = Watchers;
+
+    fn kept() -> Self {
+        Self { unwritten: Some(Unwritten::default()), ..Self::default() }
+    }
+
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn has_lasting(&self) -> bool {
+        self.entries().any(|entry| !entry.cookie.is_session_only())
+    }
+
+    fn clear(&mut self) -> bool {
+        let had = self.count > 0;
+        self.sites.clear();
+        self.count = 0;
+        if let Some(unwritten) = &mut self.unwritten {
+            *unwritten = Unwritten { is_cleared: true, ..Unwritten::default() };
+        }
+        had
+    }
+
+    fn take_in(&mut self, rows: Vec<Entry>, now: SystemTime) {
+        let unwritten = self.unwritten.take().unwrap_or_default();
+        let mut before = std::mem::take(&mut self.sites);
+        self.count = 0;
+        for mut row in rows {
+            self.newest = self.newest.max(row.created);
+            let old = before.get_mut(site(row.cookie.host())).and_then(|entries| {
+                entries.iter_mut().find(|old| old.is_same(&row.cookie, row.partition.as_deref()))
+            });
+            if unwritten.is_cleared || row.cookie.is_expired(now) || unwritten.keys.contains(&row.key()) {
+                if let Some(old) = old {
+                    old.created = old.created.min(row.created);
+                }
+                continue;
+            }
+            row.accessed = old.map_or(row.accessed, |old| old.accessed.max(row.accessed));
+            self.add(row);
+        }
+        for entry in before.into_values().flatten() {
+            let is_ours = entry.cookie.is_session_only() || unwritten.keys.contains(&entry.key());
+            let is_there = |jar: &Self| {
+                let entries = jar.sites.get(site(entry.cookie.host()));
+                entries.is_some_and(|entries| {
+                    entries.iter().any(|kept| kept.is_same(&entry.cookie, entry.partition.as_deref()))
+                })
+            };
+            if is_ours && !is_there(self) {
+                self.add(entry);
+            }
+        }
+        self.unwritten = Some(unwritten);
+        let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
+        sites.iter().for_each(|site| self.make_room(site, now));
+    }
+
+    fn take_unwritten(&mut self) -> Option<Batch> {
+        let unwritten = std::mem::take(self.unwritten.as_mut()?);
+        let mut batch = Batch { clears: unwritten.is_cleared, puts: Vec::new(), deletes: Vec::new() };
+        for key in unwritten.keys {
+            let entries = self.sites.get(site(key[1].trim_start_matches('.')));
+            let entry = entries.and_then(|entries| entries.iter().find(|entry| entry.key() == key));
+            match entry {
+                // A cookie of the session is not for the disk; one it replaced is there no more.
+                Some(entry) if !entry.cookie.is_session_only() => batch.puts.push(entry.clone()),
+                _ => batch.deletes.push(key),
+            }
+        }
+        (batch.clears || !batch.puts.is_empty() || !batch.deletes.is_empty()).then_some(batch)
+    }
+
+    fn give_back(&mut self, batch: Batch) {
+        if let Some(unwritten) = &mut self.unwritten {
+            unwritten.is_cleared |= batch.clears;
+            unwritten.keys.extend(batch.deletes);
+            unwritten.keys.extend(batch.puts.iter().map(Entry::key));
+        }
+    }
+
+    fn forget_disk(&mut self) {
+        self.unwritten = None;
     }
 }
 

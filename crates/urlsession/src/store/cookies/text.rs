@@ -5,7 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use urlsession_proto::cookie::{NetscapeCookie, netscape_cookies, write_netscape_cookie};
 
 use super::HttpCookieStorage;
-use crate::message::{HttpCookie, seconds_of};
+use crate::env::epoch_seconds;
+use crate::message::HttpCookie;
 
 impl HttpCookieStorage {
     /// Keeps the cookies of a `cookies.txt`, whatever the policy, and says how many the file has. Lines that are not
@@ -37,7 +38,7 @@ impl HttpCookieStorage {
                 path: cookie.path(),
                 secure: cookie.is_secure(),
                 http_only: cookie.is_http_only(),
-                expires: cookie.expires_date().map(seconds_of),
+                expires: cookie.expires_date().map(epoch_seconds),
                 name: cookie.name(),
                 value: cookie.value(),
             };

@@ -4,15 +4,13 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::Store;
-use super::list::{Entry, MOST};
-use crate::store::behind::{Contents, Disk, micros};
+use super::list::{Entry, List, MOST};
+use crate::env::epoch_micros;
+use crate::store::behind::Table;
 use crate::store::database::Schema;
 use crate::store::remembered::Batch;
 
-impl Contents for Store {
-    type Rows = Vec<(Box<str>, Entry)>;
-    type Batch = Batch<Entry>;
+impl Table for List {
     const SCHEMA: Schema = Schema {
         name: "HSTS",
         version: 1,
@@ -24,33 +22,6 @@ impl Contents for Store {
             subdomains INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID",
     };
-
-    fn disk(&self) -> Option<&Disk> {
-        self.disk.as_ref()
-    }
-
-    fn wants_file(&self) -> bool {
-        self.list().wants_file()
-    }
-
-    fn take_in(&self, rows: Self::Rows, now: SystemTime) {
-        self.change(|list| {
-            list.take_in(rows, now);
-            true
-        });
-    }
-
-    fn take_unwritten(&self) -> Option<Batch<Entry>> {
-        Some(self.list().take_unwritten()).filter(|batch| !batch.is_empty())
-    }
-
-    fn give_back(&self, batch: Batch<Entry>) {
-        self.list().give_back(batch);
-    }
-
-    fn forget_disk(&self) {
-        self.list().forget_disk();
-    }
 
     fn read(connection: &Connection) -> rusqlite::Result<Self::Rows> {
         let mut statement = connection
@@ -67,7 +38,7 @@ impl Contents for Store {
         if batch.clears {
             transaction.execute("DELETE FROM hosts", [])?;
         } else {
-            transaction.execute("DELETE FROM hosts WHERE expires <= ?", [micros(now)])?;
+            transaction.execute("DELETE FROM hosts WHERE expires <= ?", [epoch_micros(now)])?;
         }
         {
             let mut delete = transaction.prepare("DELETE FROM hosts WHERE host = ?")?;

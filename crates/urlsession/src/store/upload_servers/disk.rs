@@ -5,14 +5,13 @@ use std::time::SystemTime;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use urlsession_proto::resumable_upload::Dialect;
 
-use super::{Entry, KEPT, MOST, Store, UploadManner};
-use crate::store::behind::{Contents, Disk, micros};
+use super::{Entry, KEPT, MOST, Servers, UploadManner};
+use crate::env::epoch_micros;
+use crate::store::behind::Table;
 use crate::store::database::Schema;
 use crate::store::remembered::Batch;
 
-impl Contents for Store {
-    type Rows = Vec<(Box<str>, Entry)>;
-    type Batch = Batch<Entry>;
+impl Table for Servers {
     const SCHEMA: Schema = Schema {
         name: "upload servers",
         version: 1,
@@ -28,30 +27,6 @@ impl Contents for Store {
         ) STRICT, WITHOUT ROWID",
     };
 
-    fn disk(&self) -> Option<&Disk> {
-        self.disk.as_ref()
-    }
-
-    fn wants_file(&self) -> bool {
-        self.list().wants_file()
-    }
-
-    fn take_in(&self, rows: Self::Rows, now: SystemTime) {
-        self.list().take_in(rows, now);
-    }
-
-    fn take_unwritten(&self) -> Option<Batch<Entry>> {
-        Some(self.list().take_unwritten()).filter(|batch| !batch.is_empty())
-    }
-
-    fn give_back(&self, batch: Batch<Entry>) {
-        self.list().give_back(batch);
-    }
-
-    fn forget_disk(&self) {
-        self.list().forget_disk();
-    }
-
     fn read(connection: &Connection) -> rusqlite::Result<Self::Rows> {
         let mut statement = connection.prepare(
             "SELECT origin, noted, manner, version, hears_interim, most_at_once FROM servers
@@ -62,7 +37,10 @@ impl Contents for Store {
         while let Some(row) = rows.next()? {
             // What says nothing that is understood is not known.
             if let Some(manner) = manner(row)? {
-                entries.push((row.get_ref(0)?.as_str()?.into(), Entry { manner, noted: row.get(1)? }));
+                entries.push((
+                    row.get_ref(0)?.as_str()?.into(),
+                    Entry { manner, noted: row.get(1)?, is_local: false },
+                ));
             }
         }
         Ok(entries)
@@ -73,14 +51,14 @@ impl Contents for Store {
         if batch.clears {
             transaction.execute("DELETE FROM servers", [])?;
         } else {
-            let oldest = micros(now).saturating_sub(KEPT.as_micros() as i64);
+            let oldest = epoch_micros(now).saturating_sub(KEPT.as_micros() as i64);
             transaction.execute("DELETE FROM servers WHERE noted <= ?", [oldest])?;
         }
         {
             let mut delete = transaction.prepare("DELETE FROM servers WHERE origin = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?, ?)")?;
             for (origin, entry) in &batch.entries {
-                let Some(Entry { manner, noted }) = entry else {
+                let Some(Entry { manner, noted, .. }) = entry else {
                     delete.execute([origin])?;
                     continue;
                 };

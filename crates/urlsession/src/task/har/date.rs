@@ -1,14 +1,12 @@
 //! Dates as HAR writes them: ISO 8601, UTC, milliseconds.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
+
+use crate::env::epoch_millis;
 
 /// Such as `2009-07-24T19:20:30.450Z`.
 pub(super) fn iso8601(date: SystemTime) -> String {
-    let millis = |since: Duration| i64::try_from(since.as_millis()).unwrap_or(i64::MAX / 2);
-    let millis = match date.duration_since(UNIX_EPOCH) {
-        Ok(after) => millis(after),
-        Err(before) => -millis(before.duration()),
-    };
+    let millis = epoch_millis(date);
     let (days, of_day) = (millis.div_euclid(DAY), millis.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
@@ -33,6 +31,8 @@ const DAY: i64 = 86_400_000;
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     #[test]

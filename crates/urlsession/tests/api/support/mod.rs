@@ -6,10 +6,14 @@ mod recorder;
 #[cfg(target_os = "linux")]
 pub mod watch;
 
-use std::future::Future;
+use std::future::{Future, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use urlsession::environment::Resolve;
 use urlsession::{
     Bytes, Configuration, DataTask, DelegateQueue, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
@@ -42,6 +46,19 @@ pub fn on(wire: Wire, test: impl Fn(&Origin)) {
 /// A configuration that trusts the origin.
 pub fn configuration(origin: &Origin) -> Configuration {
     Configuration { additional_trust_anchors: vec![origin.trust_anchor_der()], ..Configuration::ephemeral() }
+}
+
+/// A resolver that leads every name to this address.
+pub struct Everywhere(pub SocketAddr);
+
+impl Resolve for Everywhere {
+    fn resolve(
+        &self,
+        _: &str,
+        _: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+        Some(Box::pin(ready(Ok(vec![self.0]))))
+    }
 }
 
 /// A session that trusts the origin.
@@ -114,7 +131,7 @@ pub fn json(data: &[u8]) -> serde_json::Value {
 
 /// The next item of a stream.
 pub async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
-    std::future::poll_fn(|cx| std::pin::Pin::new(&mut *stream).poll_next(cx)).await
+    std::future::poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
 }
 
 /// Reads a stream to its end.

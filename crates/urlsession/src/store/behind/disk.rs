@@ -1,0 +1,165 @@
+//! `Disk`: the file behind a store. When to read it, when to write, and that a bad one costs persistence only; what is
+//! in it is its store's to say ([`Table`]).
+//!
+//! The lock of the file is taken before that of the contents, never the other way round.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::{Contents, Inner, Table};
+use crate::env::{Clock, SystemClock, epoch_micros};
+use crate::store::database;
+
+pub(in crate::store) struct Disk {
+    path: PathBuf,
+    link: Mutex<Link>,
+    /// Has it been looked at?
+    is_known: AtomicBool,
+    /// When to look for other processes' changes again, in microseconds since 1970.
+    due: AtomicI64,
+    /// Is somebody on the way to write?
+    has_writer: AtomicBool,
+    /// What is kept is in memory only.
+    is_broken: AtomicBool,
+}
+
+#[derive(Default)]
+struct Link {
+    connection: Option<Connection>,
+    /// SQLite's count of other connections' changes, at the last reading.
+    seen: i64,
+}
+
+impl Disk {
+    pub(in crate::store) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            link: Mutex::default(),
+            is_known: AtomicBool::new(false),
+            due: AtomicI64::new(0),
+            has_writer: AtomicBool::new(false),
+            is_broken: AtomicBool::new(false),
+        }
+    }
+
+    pub(in crate::store) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Is it time to look for other processes' changes? One of several who ask is told so, but at the first time all
+    /// must wait.
+    pub(in crate::store) fn is_due(&self, now: SystemTime) -> bool {
+        if !self.is_known.load(Relaxed) {
+            return true;
+        }
+        let (now, due) = (epoch_micros(now), self.due.load(Relaxed));
+        // A clock that was set back must not stop it.
+        let is_time = now >= due || due - now > 2 * INTERVAL;
+        is_time && self.due.compare_exchange(due, now + INTERVAL, Relaxed, Relaxed).is_ok()
+    }
+
+    /// Should the caller see to it that `write` is called? Only one of several is told so.
+    pub(in crate::store) fn wants_writer(&self) -> bool {
+        !self.is_broken.load(Relaxed) && !self.has_writer.swap(true, Relaxed)
+    }
+
+    /// Takes in what others have written. Blocks.
+    pub(super) fn read<T: Table>(&self, store: &Inner<T>) {
+        let mut link = self.lock();
+        if !self.is_broken.load(Relaxed)
+            && self.is_there(&link)
+            && let Err(error) = self.take_in(&mut link, store)
+        {
+            self.give_up(&mut link, store, &*error);
+        }
+        self.is_known.store(true, Relaxed);
+    }
+
+    /// Writes what is not written, and takes in what others have. Blocks.
+    pub(super) fn write<T: Table>(&self, store: &Inner<T>) {
+        // Who changes something from here on must call again.
+        self.has_writer.store(false, Relaxed);
+        let mut link = self.lock();
+        self.is_known.store(true, Relaxed);
+        if self.is_broken.load(Relaxed) || (!self.is_there(&link) && !wants_file(&mut *store.contents())) {
+            return;
+        }
+        // What others have written comes first: what is taken out of the store to be written counts as being there.
+        if let Err(error) = self.take_in(&mut link, store) {
+            return self.give_up(&mut link, store, &*error);
+        }
+        let Some(batch) = store.contents().take_unwritten() else { return };
+        let Some(connection) = &mut link.connection else { return };
+        let Err(error) = T::write(connection, &batch, SystemClock.wall()) else { return };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                let (name, path) = (T::SCHEMA.name, self.path.display());
+                tracing::warn!("the {name} store at {path} is busy: its changes wait");
+                store.contents().give_back(batch);
+            }
+            _ => self.give_up(&mut link, store, &error),
+        }
+    }
+
+    fn is_there(&self, link: &Link) -> bool {
+        link.connection.is_some() || self.path.exists()
+    }
+
+    /// Opens the file if it is not open, and reads it if another process has written it since.
+    fn take_in<T: Table>(&self, link: &mut Link, store: &Inner<T>) -> Result<(), Error> {
+        let (connection, is_new) = match &mut link.connection {
+            Some(connection) => (connection, false),
+            none => (none.insert(database::open(&self.path, &T::SCHEMA)?), true),
+        };
+        let version: i64 = connection.query_row("PRAGMA data_version", [], |row| row.get(0))?;
+        if !is_new && version == link.seen {
+            return Ok(());
+        }
+        let rows = T::read(connection)?;
+        link.seen = version;
+        store.change(|contents| {
+            contents.take_in(rows, SystemClock.wall());
+            true
+        });
+        Ok(())
+    }
+
+    /// From here on all is kept in memory only: that is no reason to fail a load.
+    fn give_up<T: Table>(
+        &self,
+        link: &mut Link,
+        store: &Inner<T>,
+        error: &(dyn std::error::Error + 'static),
+    ) {
+        self.is_broken.store(true, Relaxed);
+        link.connection = None;
+        store.contents().forget_disk();
+        tracing::warn!(
+            "the {} store cannot be kept at {} and is in memory only from here on: {error}",
+            T::SCHEMA.name,
+            self.path.display()
+        );
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A file is made when there is something to keep. If there is nothing, what differs from no file is forgotten.
+fn wants_file(contents: &mut impl Contents) -> bool {
+    let wants = contents.has_lasting();
+    if !wants {
+        contents.take_unwritten();
+    }
+    wants
+}
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long loads may not see what another process has written: a second.
+const INTERVAL: i64 = 1_000_000;
