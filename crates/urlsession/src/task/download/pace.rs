@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-/// What is known of a disk from the writes so far; nothing is trusted before some were quick.
+/// What is known of a disk from the writes so far; nothing is trusted before one was quick.
 pub(super) struct Pace {
-    /// Quick writes since the last slow one.
+    /// Quick writes since the last one that was not.
     quick: u32,
-    /// As many are wanted. More after each slow write that was trusted to be quick.
+    /// As many are wanted. More after each write that was trusted to be quick.
     wanted: u32,
 }
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { quick: 0, wanted: FIRST }
+        Self { quick: 0, wanted: 1 }
     }
 
     /// Will the next write be quick?
@@ -28,39 +28,64 @@ impl Pace {
             return;
         }
         if self.is_quick() {
-            self.wanted = self.wanted.saturating_mul(8);
+            self.wanted = match time > STALL {
+                true => self.wanted.saturating_mul(8),
+                false => self.wanted.max(FEW),
+            };
         }
         self.quick = 0;
     }
 }
 
-const FIRST: u32 = 4;
-
 /// For a batch of at most 1 MiB. The page cache takes a fifth of it; others on the same thread do not notice it.
 const QUICK: Duration = Duration::from_millis(2);
+
+/// Others notice that. What lies between is a slip, as any thread makes that does not have its core for itself.
+const STALL: Duration = Duration::from_millis(20);
+
+/// Quick writes after a slip, before one is trusted again.
+const FEW: u32 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SLIP: Duration = STALL;
+    const STALLED: Duration = STALL.saturating_add(Duration::from_nanos(1));
+
+    /// Quick writes until the next is trusted to be.
+    fn until_quick(pace: &mut Pace) -> u32 {
+        let mut writes = 0;
+        while !pace.is_quick() {
+            pace.wrote(QUICK);
+            writes += 1;
+        }
+        writes
+    }
+
     #[test]
-    fn a_disk_is_trusted_after_some_quick_writes_and_less_each_time_it_deceives() {
-        let slow = QUICK + Duration::from_nanos(1);
+    fn a_disk_is_trusted_after_a_quick_write_and_less_each_time_it_stalls() {
         let mut pace = Pace::new();
-        let until_quick = |pace: &mut Pace| {
-            let mut writes = 0;
-            while !pace.is_quick() {
-                pace.wrote(QUICK);
-                writes += 1;
-            }
-            writes
-        };
-        pace.wrote(slow);
-        assert_eq!(until_quick(&mut pace), 4);
-        pace.wrote(slow);
-        assert_eq!(until_quick(&mut pace), 32);
-        pace.wrote(slow);
-        pace.wrote(slow);
-        assert_eq!(until_quick(&mut pace), 256);
+        pace.wrote(STALLED);
+        assert_eq!(until_quick(&mut pace), 1);
+        pace.wrote(STALLED);
+        assert_eq!(until_quick(&mut pace), 8);
+        pace.wrote(STALLED);
+        pace.wrote(STALLED);
+        assert_eq!(until_quick(&mut pace), 64);
+    }
+
+    #[test]
+    fn a_slip_costs_a_few_writes_and_no_trust() {
+        let mut pace = Pace::new();
+        for _ in 0..3 {
+            until_quick(&mut pace);
+            pace.wrote(SLIP);
+            assert_eq!(until_quick(&mut pace), FEW);
+        }
+        pace.wrote(STALLED);
+        until_quick(&mut pace);
+        pace.wrote(SLIP);
+        assert_eq!(until_quick(&mut pace), 8 * FEW);
     }
 }
