@@ -19,7 +19,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -38,7 +38,7 @@ use super::kind::DownloadTask;
 use super::loading::Loading;
 use super::reading::Reading;
 use super::run;
-use crate::env::{Conduit, Place};
+use crate::env::{Conduit, Place, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Log, Response};
 use crate::message::{HttpUrlResponse, InvalidHeaderField, ResumeData, UrlRequest, UrlResponse};
@@ -281,14 +281,21 @@ impl Writing<'_> {
     async fn write_all(&mut self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
         let mut position = self.core.bytes.written.load(Relaxed);
         let (mut batch, mut length) = (Vec::new(), 0);
+        let mut patience = pin!(None::<Timer>);
         let mut may_splice = self.slot.with(|sink| Ok(sink.suits_conduit()))?;
         loop {
             if may_splice && length == 0 && reading.suits_conduit() {
                 may_splice = self.splice(reading, end, &mut position).await?;
             }
             let next = poll_fn(|cx| match reading.poll_next(cx) {
-                // What has come is written while more is on its way.
-                Poll::Pending if length > 0 => Poll::Ready(Read::Pause),
+                // What has come waits for what is on its way, but not long.
+                Poll::Pending if length > 0 => {
+                    if patience.is_none() {
+                        patience.set(Some(self.patience()));
+                    }
+                    let timer = patience.as_mut().as_pin_mut();
+                    timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| Read::Pause)
+                }
                 poll => poll.map(Read::Chunk),
             });
             let over = match next.await {
@@ -316,6 +323,7 @@ impl Writing<'_> {
             };
             if length > 0 {
                 length = 0;
+                patience.set(None);
                 let chunks = std::mem::take(&mut batch);
                 position = self.write(move |sink| sink.write(&chunks)).await?.0;
             }
@@ -323,6 +331,12 @@ impl Writing<'_> {
                 return over;
             }
         }
+    }
+
+    /// What ends the wait for more to write with what is here.
+    fn patience(&self) -> Timer {
+        let clock = &*self.core.roster.config.environment.clock;
+        Timer::at(clock, self.place, clock.now() + PATIENCE)
     }
 
     /// Lets the kernel write what comes, up to where it can or to `end`. False if it is not to be tried again.
@@ -440,3 +454,6 @@ fn of_download(error: UrlError) -> UrlError {
 
 /// Bytes written at once.
 const BATCH: usize = 1024 * 1024;
+
+/// How long fewer wait for more.
+const PATIENCE: Duration = Duration::from_millis(5);

@@ -400,7 +400,7 @@ const BYTES_A_MICROSECOND: u128 = 400;
 
 const SHORT_PATH_WINDOW: u32 = 4 * 1024 * 1024;
 
-const LONG_PATH_WINDOW: u32 = 7 * 1024 * 1024;
+const LONG_PATH_WINDOW: u32 = 8 * 1024 * 1024;
 
 /// Flow control of the connection.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;

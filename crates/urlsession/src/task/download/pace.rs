@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// What is known of a disk from the writes so far; nothing is trusted before one was quick.
+/// What is known of a disk from the writes so far. The first may be trusted: memory takes it before any disk is asked.
 pub(super) struct Pace {
     /// Quick writes since the last one that was not.
     quick: u32,
@@ -13,7 +13,7 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { quick: 0, wanted: 1 }
+        Self { quick: 0, wanted: 0 }
     }
 
     /// Will the next write be quick?
@@ -29,7 +29,7 @@ impl Pace {
         }
         if self.is_quick() {
             self.wanted = match time > STALL {
-                true => self.wanted.saturating_mul(8),
+                true => self.wanted.max(1).saturating_mul(8),
                 false => self.wanted.max(FEW),
             };
         }
@@ -64,10 +64,11 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_trusted_after_a_quick_write_and_less_each_time_it_stalls() {
+    fn a_disk_is_trusted_until_it_stalls_and_less_each_time() {
         let mut pace = Pace::new();
-        pace.wrote(STALLED);
-        assert_eq!(until_quick(&mut pace), 1);
+        assert!(pace.is_quick());
+        pace.wrote(QUICK);
+        assert!(pace.is_quick());
         pace.wrote(STALLED);
         assert_eq!(until_quick(&mut pace), 8);
         pace.wrote(STALLED);
@@ -79,7 +80,6 @@ mod tests {
     fn a_slip_costs_a_few_writes_and_no_trust() {
         let mut pace = Pace::new();
         for _ in 0..3 {
-            until_quick(&mut pace);
             pace.wrote(SLIP);
             assert_eq!(until_quick(&mut pace), FEW);
         }
