@@ -4,7 +4,7 @@
 //! Prints a line with name and port for each, and one with the path of a PEM file of its authority; ends with its input.
 
 use std::convert::Infallible;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -29,6 +29,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let (ca, http1_tls, http2_tls) = certificates();
+        serve_http1_tls(http1_tls);
         let path = std::env::temp_dir().join(format!("urlsession-beside-{}.pem", std::process::id()));
         std::fs::write(&path, ca).expect("writing the authority");
         let plain = listen("h1").await;
@@ -37,28 +38,25 @@ fn main() {
                 tokio::spawn(serve(accept(&plain).await, false));
             }
         });
-        for (name, acceptor, is_http2) in [("tls-h1", http1_tls, false), ("tls-h2", http2_tls, true)] {
-            let listener = listen(name).await;
-            if is_http2 {
-                let near = listener.local_addr().expect("an address").port();
-                let far = listen("far-h2").await;
+        let near = listen("tls-h2").await;
+        let port = near.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            let acceptor = TlsAcceptor::from(http2_tls);
+            loop {
+                let (stream, acceptor) = (accept(&near).await, acceptor.clone());
                 tokio::spawn(async move {
-                    loop {
-                        tokio::spawn(relay(accept(&far).await, near));
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, true).await;
                     }
                 });
             }
-            tokio::spawn(async move {
-                loop {
-                    let (stream, acceptor) = (accept(&listener).await, acceptor.clone());
-                    tokio::spawn(async move {
-                        if let Ok(stream) = acceptor.accept(stream).await {
-                            serve(stream, is_http2).await;
-                        }
-                    });
-                }
-            });
-        }
+        });
+        let far = listen("far-h2").await;
+        tokio::spawn(async move {
+            loop {
+                tokio::spawn(relay(accept(&far).await, port));
+            }
+        });
         println!("ca {}", path.display());
         let (end, ended) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
@@ -82,8 +80,45 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
+/// Downloads over HTTP/1.1 in TLS: by hand, 64 records at a time, so that it is the client's pace that shows.
+fn serve_http1_tls(config: Arc<ServerConfig>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    println!("tls-h1 {}", listener.local_addr().expect("an address").port());
+    let serve = move |stream| -> std::io::Result<()> {
+        let mut connection = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+        connection.set_buffer_limit(Some(ZEROS.len() + 1024));
+        let mut stream = StreamOwned::new(connection, stream);
+        loop {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte)?;
+                head.push(byte[0]);
+            }
+            let head = String::from_utf8_lossy(&head);
+            let path = head.split(' ').nth(1).unwrap_or_default();
+            let count = path.strip_prefix("/bytes/").and_then(|count| count.parse().ok()).unwrap_or(0u64);
+            stream.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {count}\r\n\r\n").as_bytes())?;
+            let mut left = count;
+            while left > 0 {
+                let n = left.min(ZEROS.len() as u64);
+                stream.write_all(&ZEROS[..n as usize])?;
+                left -= n;
+            }
+            stream.flush()?;
+        }
+    };
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = serve.clone();
+            // Until the client has had enough.
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+}
+
 /// A PEM file of the authority, and what speaks HTTP/1.1 and HTTP/2.
-fn certificates() -> (String, TlsAcceptor, TlsAcceptor) {
+fn certificates() -> (String, Arc<ServerConfig>, Arc<ServerConfig>) {
     let authority = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new([]).expect("names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -92,7 +127,7 @@ fn certificates() -> (String, TlsAcceptor, TlsAcceptor) {
     let key = KeyPair::generate().expect("a key");
     let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).expect("names");
     let leaf = leaf.signed_by(&key, &issuer).expect("a certificate");
-    let acceptor = |protocol: &[u8]| {
+    let config = |protocol: &[u8]| {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -104,9 +139,9 @@ fn certificates() -> (String, TlsAcceptor, TlsAcceptor) {
             )
             .expect("a certificate and its key");
         config.alpn_protocols = vec![protocol.to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+        Arc::new(config)
     };
-    (root.pem(), acceptor(b"http/1.1"), acceptor(b"h2"))
+    (root.pem(), config(b"http/1.1"), config(b"h2"))
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, is_http2: bool) {
@@ -139,7 +174,6 @@ async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, In
 }
 
 fn zeros(count: u64) -> BoxBody<Bytes, Infallible> {
-    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
     let chunks = stream::unfold(count, |left| async move {
         let n = left.min(ZEROS.len() as u64);
         let frame = Frame::data(Bytes::from_static(&ZEROS[..n as usize]));
@@ -179,5 +213,7 @@ async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
         }
     }
 }
+
+static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
 
 const DELAY: Duration = Duration::from_millis(10);

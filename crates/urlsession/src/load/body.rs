@@ -59,6 +59,16 @@ pub(crate) trait Flow: Send {
         Poll::Ready(None)
     }
 
+    /// The next bytes, put behind `pieces` where they are, in however small pieces: for who writes them elsewhere at once.
+    /// `None` if [`poll_chunk`](Self::poll_chunk) is to be asked.
+    fn poll_pieces(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _pieces: &mut Vec<Bytes>,
+    ) -> Poll<Option<Result<usize>>> {
+        Poll::Ready(None)
+    }
+
     /// Bytes read of the wire for this body so far: framing, trailers and coded content.
     fn wire_bytes(&self) -> u64;
 
@@ -269,11 +279,43 @@ impl Body {
         conduit: &mut Conduit,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
+        self.poll_unseen(|flow| flow.poll_into(cx, conduit, most))
+    }
+
+    /// As [`poll_chunk`](Self::poll_chunk), put behind `pieces` as they came.
+    pub(crate) fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<Option<Result<usize>>> {
+        if self.turns < TURNS {
+            match self.poll_unseen(|flow| flow.poll_pieces(cx, pieces)) {
+                Poll::Ready(None) => {}
+                poll => {
+                    self.turns = if poll.is_ready() { self.turns + 1 } else { 0 };
+                    return poll;
+                }
+            }
+        }
+        let chunk = ready!(self.poll_chunk(cx));
+        Poll::Ready(chunk.map(|chunk| {
+            let chunk = chunk?;
+            let length = chunk.len();
+            pieces.push(chunk);
+            Ok(length)
+        }))
+    }
+
+    /// What nobody looks at or decodes, by a way of the flow's own; `None` if there is none now.
+    fn poll_unseen(
+        &mut self,
+        poll: impl FnOnce(&mut dyn Flow) -> Poll<Option<Result<usize>>>,
+    ) -> Poll<Option<Result<usize>>> {
         let Source::Flow(flow) = &mut self.source else { return Poll::Ready(None) };
         if self.tap.is_some() || self.decoding.is_some() {
             return Poll::Ready(None);
         }
-        let poll = flow.poll_into(cx, conduit, most);
+        let poll = poll(&mut **flow);
         match &poll {
             Poll::Ready(Some(Ok(n))) => self.delivered += *n as u64,
             Poll::Ready(Some(Err(_))) => {

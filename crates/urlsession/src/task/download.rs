@@ -287,7 +287,7 @@ impl Writing<'_> {
             if may_splice && length == 0 && reading.suits_conduit() {
                 may_splice = self.splice(reading, end, &mut position).await?;
             }
-            let next = poll_fn(|cx| match reading.poll_next(cx) {
+            let next = poll_fn(|cx| match reading.poll_pieces(cx, &mut batch) {
                 // What has come waits for what is on its way, but not long.
                 Poll::Pending if length > 0 => {
                     if patience.is_none() {
@@ -296,29 +296,28 @@ impl Writing<'_> {
                     let timer = patience.as_mut().as_pin_mut();
                     timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| Read::Pause)
                 }
-                poll => poll.map(Read::Chunk),
+                poll => poll.map(Read::More),
             });
             let over = match next.await {
-                Read::Chunk(Some(Ok(mut chunk))) => {
+                Read::More(Some(Ok(more))) => {
                     let room = end.map_or(u64::MAX, |end| end - position - length as u64);
-                    let is_more = chunk.len() as u64 > room;
+                    let is_more = more as u64 > room;
                     if is_more {
-                        chunk.truncate(room as usize);
+                        cut(&mut batch, more - room as usize);
                     }
-                    length += chunk.len();
-                    batch.push(chunk);
+                    length += more.min(usize::try_from(room).unwrap_or(usize::MAX));
                     let is_for_kernel = may_splice && reading.suits_conduit();
-                    if length < BATCH && !is_more && !is_for_kernel {
+                    if length < BATCH && batch.len() < MOST_PIECES && !is_more && !is_for_kernel {
                         continue;
                     }
                     is_more.then(|| Err(unannounced("the server sent more than it had announced")))
                 }
                 // What came before is written all the same.
-                Read::Chunk(Some(Err(error))) => Some(Err(of_download(error))),
-                Read::Chunk(None) if end.is_some_and(|end| position + (length as u64) < end) => {
+                Read::More(Some(Err(error))) => Some(Err(of_download(error))),
+                Read::More(None) if end.is_some_and(|end| position + (length as u64) < end) => {
                     Some(Err(unannounced("the server sent less than it had announced")))
                 }
-                Read::Chunk(None) => Some(Ok(())),
+                Read::More(None) => Some(Ok(())),
                 Read::Pause => None,
             };
             if length > 0 {
@@ -412,7 +411,8 @@ impl Writing<'_> {
 }
 
 enum Read {
-    Chunk(Option<Result<Bytes>>),
+    /// So many bytes.
+    More(Option<Result<usize>>),
     /// Nothing has come yet, and there is something to write.
     Pause,
 }
@@ -428,6 +428,20 @@ async fn beside<T: Send + 'static>(
         let detail = "the runtime that was writing the file has been shut down";
         Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))
     })
+}
+
+/// Leaves the last `excess` bytes off.
+fn cut(pieces: &mut Vec<Bytes>, mut excess: usize) {
+    while let Some(last) = pieces.last_mut()
+        && excess > 0
+    {
+        let n = excess.min(last.len());
+        last.truncate(last.len() - n);
+        excess -= n;
+        if last.is_empty() {
+            pieces.pop();
+        }
+    }
 }
 
 fn unannounced(detail: &'static str) -> UrlError {
@@ -455,5 +469,26 @@ fn of_download(error: UrlError) -> UrlError {
 /// Bytes written at once.
 const BATCH: usize = 1024 * 1024;
 
+/// Pieces written at once: small ones keep the large buffers they came in.
+const MOST_PIECES: usize = 256;
+
 /// How long fewer wait for more.
 const PATIENCE: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excess_is_left_off_over_pieces() {
+        let left = |excess: usize| {
+            let mut pieces = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")];
+            cut(&mut pieces, excess);
+            pieces.concat()
+        };
+        assert_eq!(
+            [left(0), left(1), left(2), left(4), left(5)],
+            [&b"abcde"[..], b"abcd", b"abc", b"a", b""]
+        );
+    }
+}

@@ -57,6 +57,15 @@ impl<'a> Reading<'a> {
         poll_chunk(self.core, self.body, cx)
     }
 
+    /// The next bytes, put behind `pieces` and counted.
+    pub(super) fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<Option<Result<usize>>> {
+        counted(self.core, self.body, |body| body.poll_pieces(cx, pieces), |n| *n)
+    }
+
     /// May the kernel take the next bytes to a file?
     pub(super) fn suits_conduit(&self) -> bool {
         self.body.suits_conduit()

@@ -342,6 +342,14 @@ impl Flow for Connection {
         self.poll_body_into(cx, conduit, most)
     }
 
+    fn poll_pieces(
+        &mut self,
+        cx: &mut std::task::Context<'_>,
+        pieces: &mut Vec<Bytes>,
+    ) -> std::task::Poll<Option<Result<usize>>> {
+        self.poll_body_pieces(cx, pieces)
+    }
+
     fn wire_bytes(&self) -> u64 {
         self.body_bytes
     }

@@ -11,6 +11,7 @@ use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Meter;
 use crate::message::HttpHead;
+use crate::transport::stream::Stream;
 use bytes::{Buf, Bytes};
 use http::Method;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
@@ -129,17 +130,39 @@ impl Connection {
         if left == 0 || !self.input.is_empty() || !self.is_all_sent() {
             return Poll::Ready(None);
         }
-        Poll::Ready(match ready!(conduit.poll_fill(stream, cx, left)) {
+        match ready!(conduit.poll_fill(stream, cx, left)) {
+            // Not every kind of socket can.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Poll::Ready(None),
+            read => Poll::Ready(self.passed(read)),
+        }
+    }
+
+    /// The next bytes of a body of known length, where TLS has decrypted them.
+    pub(super) fn poll_body_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<Option<Result<usize>>> {
+        let left = usize::try_from(self.decoder.remaining().unwrap_or(0)).unwrap_or(usize::MAX);
+        if left == 0 || !self.input.is_empty() || !self.is_all_sent() {
+            return Poll::Ready(None);
+        }
+        let Stream::Tls(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let read = ready!(stream.poll_pieces(cx, left.min(MAX_READ), pieces));
+        Poll::Ready(self.passed(read))
+    }
+
+    /// Bytes of a body of known length have gone another way than through `input`.
+    fn passed(&mut self, read: io::Result<usize>) -> Option<Result<usize>> {
+        match read {
             Ok(0) => self.end_of_input().err().map(Err),
             Ok(n) => {
                 self.decoder.pass(n as u64);
                 self.body_bytes += n as u64;
                 Some(Ok(n))
             }
-            // Not every kind of socket can.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => None,
             Err(error) => Some(Err(broken(error))),
-        })
+        }
     }
 
     fn end_of_input(&mut self) -> Result<()> {

@@ -2,144 +2,108 @@
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
-use std::ops::Range;
 
+use bytes::{Bytes, BytesMut};
 use rustls::Error;
 use tokio::io::ReadBuf;
 
 use super::in_place::Place;
-use crate::transport::buffers::Buffer;
+use crate::transport::buffers::{BUFFER_SIZE, Buffer, shared};
 
 /// What has come: data that is decrypted and not yet read, and behind it records that are not yet decrypted.
 #[derive(Default)]
 pub(super) struct Incoming {
-    kept: Kept,
-    /// Where data is, record by record.
-    plain: VecDeque<Range<usize>>,
-    start: usize,
-    end: usize,
-}
-
-#[derive(Default)]
-enum Kept {
-    #[default]
-    Nothing,
-    Lent(Buffer),
-    /// The beginning of a record whose end is awaited.
-    Own(Box<[u8]>),
+    /// Record by record.
+    plain: VecDeque<Bytes>,
+    records: BytesMut,
+    /// The records are in a buffer of the thread's, not in one as long as they are.
+    is_lent: bool,
 }
 
 impl Incoming {
     pub(super) fn is_empty(&self) -> bool {
-        !self.has_plain() && !self.has_records()
-    }
-
-    /// Is there data to read?
-    pub(super) fn has_plain(&self) -> bool {
-        !self.plain.is_empty()
+        self.plain.is_empty() && self.records.is_empty()
     }
 
     /// Is there anything to decrypt?
     pub(super) fn has_records(&self) -> bool {
-        self.start < self.end
+        !self.records.is_empty()
     }
 
     /// What is not yet decrypted.
     pub(super) fn records_mut(&mut self) -> &mut [u8] {
-        &mut bytes(&mut self.kept)[self.start..self.end]
+        &mut self.records
     }
 
-    /// The first `n` bytes of the records are done with.
-    pub(super) fn discard(&mut self, n: usize) {
-        self.start += n.min(self.end - self.start);
-        self.release();
-    }
-
-    /// Data lies at this place of the records, which are at `address`.
-    pub(super) fn found(&mut self, place: Place, address: usize) -> Result<(), Error> {
-        let (from, to) = (place.start.checked_sub(address), place.end.checked_sub(address));
-        match (from, to) {
-            (Some(from), Some(to)) if self.start + to <= self.end => {
-                self.plain.push_back(self.start + from..self.start + to);
-                Ok(())
-            }
-            _ => Err(Error::General("TLS data was not decrypted where it was read".into())),
-        }
-    }
-
-    /// Reads as much data as there is room for.
-    pub(super) fn read_plain(&mut self, buf: &mut ReadBuf<'_>) {
-        let all = bytes(&mut self.kept);
-        while let Some(plain) = self.plain.front_mut()
-            && buf.remaining() > 0
-        {
-            let n = plain.len().min(buf.remaining());
-            buf.put_slice(&all[plain.start..plain.start + n]);
-            plain.start += n;
-            if plain.start == plain.end {
-                self.plain.pop_front();
-            }
-        }
-        self.release();
-    }
-
-    /// Where more may go; empty only if a buffer is full of what cannot be used.
-    pub(super) fn room(&mut self) -> &mut [u8] {
-        let used = self.move_to_front();
-        let buffer = match std::mem::take(&mut self.kept) {
-            Kept::Lent(mut buffer) => {
-                buffer.copy_within(used.clone(), 0);
-                buffer
-            }
-            Kept::Own(bytes) => {
-                let mut buffer = Buffer::take();
-                buffer[..used.len()].copy_from_slice(&bytes[used.clone()]);
-                buffer
-            }
-            Kept::Nothing => Buffer::take(),
+    /// The first `done` bytes of the records, which are at `address`, are done with; data lies at this place of them.
+    pub(super) fn discard(&mut self, done: usize, data: Option<Place>, address: usize) -> Result<(), Error> {
+        let done = match done.min(self.records.len()) {
+            0 => BytesMut::new(),
+            done => self.records.split_to(done),
         };
-        self.kept = Kept::Lent(buffer);
-        &mut bytes(&mut self.kept)[used.len()..]
+        if let Some(place) = data {
+            match (place.start.checked_sub(address), place.end.checked_sub(address)) {
+                (Some(from), Some(to)) if to <= done.len() => {
+                    self.plain.push_back(done.freeze().slice(from..to));
+                }
+                _ => return Err(Error::General("TLS data was not decrypted where it was read".into())),
+            }
+        }
+        if self.records.is_empty() {
+            self.give_back();
+        }
+        Ok(())
     }
 
-    /// `n` bytes have come into the room.
-    pub(super) fn filled(&mut self, n: usize) {
-        self.end += n;
+    /// Copies as much data as there is room for.
+    pub(super) fn read_plain(&mut self, buf: &mut ReadBuf<'_>) {
+        while buf.remaining() > 0
+            && let Some(plain) = self.next_plain(buf.remaining())
+        {
+            buf.put_slice(&plain);
+        }
+    }
+
+    /// The data of a record, where it was decrypted, or the next `most` bytes of it.
+    pub(super) fn next_plain(&mut self, most: usize) -> Option<Bytes> {
+        match self.plain.front_mut() {
+            Some(plain) if plain.len() > most => Some(plain.split_to(most)),
+            _ => self.plain.pop_front(),
+        }
+    }
+
+    /// Where more may go, behind the records; `None` if there is as much as can be of what cannot be used.
+    pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
+        let length = self.records.len();
+        if length >= BUFFER_SIZE {
+            return None;
+        }
+        if !self.is_lent || self.records.capacity() - length < LITTLE_ROOM {
+            let mut buffer = shared::take();
+            buffer.extend_from_slice(&self.records);
+            self.give_back();
+            (self.records, self.is_lent) = (buffer, true);
+        }
+        Some(&mut self.records)
     }
 
     /// Nothing more comes for now.
     pub(super) fn rest(&mut self) {
-        self.release();
-        if matches!(self.kept, Kept::Lent(_)) {
-            let used = self.move_to_front();
-            self.kept = Kept::Own(bytes(&mut self.kept)[used].into());
-        }
+        let own = BytesMut::from(&self.records[..]);
+        self.give_back();
+        self.records = own;
     }
 
-    /// Counts from the first byte that is used; returns where that was, up to the last.
-    fn move_to_front(&mut self) -> Range<usize> {
-        let from = self.plain.front().map_or(self.start, |first| first.start);
-        let used = from..self.end;
-        self.plain.iter_mut().for_each(|plain| *plain = plain.start - from..plain.end - from);
-        (self.start, self.end) = (self.start - from, self.end - from);
-        used
-    }
-
-    fn release(&mut self) {
-        if self.is_empty() {
-            self.kept = Kept::Nothing;
-            (self.start, self.end) = (0, 0);
+    fn give_back(&mut self) {
+        let records = std::mem::take(&mut self.records);
+        if std::mem::take(&mut self.is_lent) {
+            shared::give(records);
         }
     }
 }
 
-fn bytes(kept: &mut Kept) -> &mut [u8] {
-    match kept {
-        Kept::Nothing => &mut [],
-        Kept::Lent(buffer) => buffer,
-        Kept::Own(bytes) => bytes,
-    }
-}
+/// Less is not worth reading to.
+const LITTLE_ROOM: usize = 64 * 1024;
 
 /// What is encrypted and not yet written.
 #[derive(Default)]
@@ -187,18 +151,18 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     fn fill(incoming: &mut Incoming, data: &[u8]) {
-        incoming.room()[..data.len()].copy_from_slice(data);
-        incoming.filled(data.len());
+        incoming.room().unwrap().extend_from_slice(data);
     }
 
     /// Data at this place of the records is decrypted, and as many bytes of them are done with.
-    fn decrypted(incoming: &mut Incoming, place: Range<usize>, done: usize) {
+    fn decrypted(incoming: &mut Incoming, place: Range<usize>, done: usize) -> Result<(), Error> {
         let address = incoming.records_mut().as_ptr() as usize;
-        incoming.found(address + place.start..address + place.end, address).unwrap();
-        incoming.discard(done);
+        incoming.discard(done, Some(address + place.start..address + place.end), address)
     }
 
     fn read(incoming: &mut Incoming, most: usize) -> Vec<u8> {
@@ -212,54 +176,54 @@ mod tests {
     fn data_is_read_where_it_was_decrypted_and_nothing_is_held_when_it_is_read() {
         let mut incoming = Incoming::default();
         fill(&mut incoming, b"<abc><def><g");
-        decrypted(&mut incoming, 1..4, 5);
-        assert!(incoming.has_plain() && incoming.has_records());
-        decrypted(&mut incoming, 1..4, 5);
-        assert_eq!(read(&mut incoming, 4), b"abcd");
+        let place = incoming.records_mut().as_ptr() as usize;
+        decrypted(&mut incoming, 1..4, 5).unwrap();
+        decrypted(&mut incoming, 1..4, 5).unwrap();
+        assert_eq!(incoming.next_plain(2).unwrap().as_ptr() as usize, place + 1);
+        assert_eq!(read(&mut incoming, 2), b"cd");
         fill(&mut incoming, b"hi>");
         assert_eq!(incoming.records_mut(), b"<ghi>");
         assert_eq!(read(&mut incoming, 9), b"ef");
-        decrypted(&mut incoming, 1..4, 5);
-        assert!(!incoming.has_records());
+        decrypted(&mut incoming, 1..4, 5).unwrap();
+        assert!(!incoming.has_records() && !incoming.is_lent);
         assert_eq!(read(&mut incoming, 9), b"ghi");
-        assert!(incoming.is_empty() && matches!(incoming.kept, Kept::Nothing));
+        assert!(incoming.is_empty());
     }
 
     #[test]
     fn the_beginning_of_a_record_is_kept_in_as_much_as_it_needs() {
         let mut incoming = Incoming::default();
         fill(&mut incoming, b"abcdef");
-        incoming.discard(1);
+        incoming.discard(1, None, 0).unwrap();
         incoming.rest();
-        assert!(matches!(&incoming.kept, Kept::Own(bytes) if **bytes == *b"bcdef"));
+        assert!(!incoming.is_lent && incoming.records.capacity() < 100);
         fill(&mut incoming, b"g");
         assert_eq!(incoming.records_mut(), b"bcdefg");
-        decrypted(&mut incoming, 0..2, 3);
+        decrypted(&mut incoming, 0..2, 3).unwrap();
         incoming.rest();
         assert_eq!(read(&mut incoming, 9), b"bc");
         assert_eq!(incoming.records_mut(), b"efg");
-        incoming.discard(3);
+        incoming.discard(3, None, 0).unwrap();
         incoming.room();
         incoming.rest();
-        assert!(matches!(incoming.kept, Kept::Nothing));
+        assert!(!incoming.is_lent && incoming.records.capacity() == 0);
     }
 
     #[test]
     fn data_that_is_not_where_it_was_read_is_an_error() {
-        let mut incoming = Incoming::default();
-        fill(&mut incoming, b"abcdef");
-        let address = incoming.records_mut().as_ptr() as usize;
-        assert!(incoming.found(address + 3..address + 7, address).is_err());
-        assert!(incoming.found(address - 1..address + 1, address).is_err());
-        assert!(!incoming.has_plain());
+        for place in [3..7, 0..3] {
+            let mut incoming = Incoming::default();
+            fill(&mut incoming, b"abcdef");
+            assert!(decrypted(&mut incoming, place, 2).is_err());
+            assert!(incoming.next_plain(9).is_none());
+        }
     }
 
     #[test]
     fn a_buffer_full_of_what_cannot_be_used_has_no_room() {
         let mut incoming = Incoming::default();
-        let room = incoming.room().len();
-        incoming.filled(room);
-        assert!(incoming.room().is_empty());
+        fill(&mut incoming, &vec![0; BUFFER_SIZE]);
+        assert!(incoming.room().is_none());
     }
 
     #[test]

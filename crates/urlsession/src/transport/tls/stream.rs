@@ -4,15 +4,16 @@
 //! What is written is gathered until it is flushed, or enough for a system call of its own.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
 use rustls::{ClientConfig, Error};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::hold::Hold;
 use super::in_place;
@@ -155,9 +156,8 @@ impl TlsStream {
             Ok(_) => Ok(Step::Blocked),
             Err(error) => Err(error),
         };
-        let found = data.map_or(Ok(()), |place| incoming.found(place, address));
-        incoming.discard(discard);
-        step.and_then(|step| found.map(|()| step)).map_err(|error| self.fail(error))
+        let discarded = incoming.discard(discard, data, address);
+        step.and_then(|step| discarded.map(|()| step)).map_err(|error| self.fail(error))
     }
 
     /// What rustls has to tell the peer of an error goes out with what is written next. It is not to be asked again.
@@ -171,39 +171,86 @@ impl TlsStream {
         io::Error::new(io::ErrorKind::InvalidData, error)
     }
 
-    /// Decrypts what has come into `buf`, as much as it has room for.
-    fn decrypt(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
-        let before = buf.filled().len();
-        loop {
-            self.incoming.read_plain(buf);
-            if !self.incoming.has_records() || buf.remaining() == 0 || self.end.is_some() {
-                return Ok(());
+    /// The next bytes, at most `most`, put behind `pieces` where they were decrypted; none at the end.
+    pub(in crate::transport) fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<io::Result<usize>> {
+        let mut left = most;
+        self.poll_data(cx, |incoming| {
+            let before = left;
+            while left > 0
+                && let Some(piece) = incoming.next_plain(left)
+            {
+                left -= piece.len();
+                pieces.push(piece);
             }
-            match self.step(|_, _| Ok(())) {
-                Ok(Step::Went) => {}
-                Ok(Step::Ended) => self.end = Some(End::Closed),
-                Ok(Step::Open | Step::Blocked) => return Ok(()),
-                // What came before the fault is read first.
-                Err(_) if buf.filled().len() > before => return Ok(()),
-                Err(error) => return Err(error),
+            (before - left, left > 0)
+        })
+    }
+
+    /// Lets `take` have what is decrypted, up to where nothing more has come; it says how many bytes it took, and whether
+    /// it wants more. None were taken at the end.
+    fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&mut Incoming) -> (usize, bool),
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut taken = 0;
+            let decrypted = loop {
+                let (n, wants_more) = take(&mut self.incoming);
+                taken += n;
+                if !wants_more || !self.incoming.has_records() || self.end.is_some() {
+                    break Ok(());
+                }
+                match self.step(|_, _| Ok(())) {
+                    Ok(Step::Went) => {}
+                    Ok(Step::Ended) => self.end = Some(End::Closed),
+                    Ok(Step::Open | Step::Blocked) => break Ok(()),
+                    // What came before the fault is read first.
+                    Err(_) if taken > 0 => break Ok(()),
+                    Err(error) => break Err(error),
+                }
+            };
+            if !self.outgoing.is_empty() {
+                // An answer to the peer, which nobody waits for: if it cannot be written, the next write says so.
+                let _ = self.poll_sent(cx);
+            }
+            decrypted?;
+            if taken > 0 {
+                return Poll::Ready(Ok(taken));
+            }
+            match &self.end {
+                None => {}
+                Some(End::Closed) => return Poll::Ready(Ok(0)),
+                Some(End::Cut) => {
+                    let detail = "the connection ended without TLS saying so";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail)));
+                }
+                Some(End::Failed(error)) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())));
+                }
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                self.end = Some(End::Cut);
             }
         }
     }
 
     /// Reads once from the wire.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let mut room = ReadBuf::new(self.incoming.room());
-        if room.remaining() == 0 {
+        let Some(room) = self.incoming.room() else {
             let detail = "the server sent a TLS message that is too long";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, detail)));
-        }
-        let poll = Pin::new(&mut self.wire).poll_read(cx, &mut room);
-        let n = room.filled().len();
-        self.incoming.filled(n);
-        if n == 0 {
+        };
+        let poll = pin!(self.wire.read_buf(room)).poll(cx);
+        if !matches!(poll, Poll::Ready(Ok(1..))) {
             self.incoming.rest();
         }
-        poll.map_ok(|()| n)
+        poll
     }
 
     /// Writes what is encrypted.
@@ -282,36 +329,15 @@ impl TlsStream {
 
 impl AsyncRead for TlsStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
         if buf.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        loop {
-            let before = buf.filled().len();
-            let decrypted = this.decrypt(buf);
-            if !this.outgoing.is_empty() {
-                // An answer to the peer, which nobody waits for: if it cannot be written, the next write says so.
-                let _ = this.poll_sent(cx);
-            }
-            decrypted?;
-            if buf.filled().len() > before {
-                return Poll::Ready(Ok(()));
-            }
-            match &this.end {
-                None => {}
-                Some(End::Closed) => return Poll::Ready(Ok(())),
-                Some(End::Cut) => {
-                    let detail = "the connection ended without TLS saying so";
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, detail)));
-                }
-                Some(End::Failed(error)) => {
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error.clone())));
-                }
-            }
-            if ready!(this.poll_fill(cx))? == 0 {
-                this.end = Some(End::Cut);
-            }
-        }
+        let read = self.get_mut().poll_data(cx, |incoming| {
+            let before = buf.remaining();
+            incoming.read_plain(buf);
+            (before - buf.remaining(), buf.remaining() > 0)
+        });
+        read.map_ok(|_| ())
     }
 }
 
