@@ -69,6 +69,9 @@ pub(crate) trait Flow: Send {
         Poll::Ready(None)
     }
 
+    /// Whether the reader waits for something else, and has no use for more now.
+    fn rest(&mut self, _is_resting: bool) {}
+
     /// Bytes read of the wire for this body so far: framing, trailers and coded content.
     fn wire_bytes(&self) -> u64;
 
@@ -306,6 +309,13 @@ impl Body {
         }))
     }
 
+    /// Tells the connection whether the reader waits for something else, and has no use for more now.
+    pub(crate) fn rest(&mut self, is_resting: bool) {
+        if let Source::Flow(flow) = &mut self.source {
+            flow.rest(is_resting);
+        }
+    }
+
     /// What nobody looks at or decodes, by a way of the flow's own; `None` if there is none now.
     fn poll_unseen(
         &mut self,
@@ -406,6 +416,10 @@ impl Body {
 impl Flow for Body {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         Self::poll_chunk(self, cx)
+    }
+
+    fn rest(&mut self, is_resting: bool) {
+        Self::rest(self, is_resting);
     }
 
     fn wire_bytes(&self) -> u64 {

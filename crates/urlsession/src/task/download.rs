@@ -212,7 +212,13 @@ async fn save(
         let named = |error: UrlError| error.with_url(head.url());
         let next = {
             let mut reading = Reading::new(core, log, &mut body);
-            match course.answer(&head).await.map_err(named)? {
+            // The file is made ready for what comes; of another answer the application may be asked, which takes its time.
+            let answer = course.answer(&head);
+            let next = match head.status_code() {
+                Some(200..=299) => reading.resting(answer).await,
+                _ => answer.await,
+            };
+            match next.map_err(named)? {
                 Next::Read(end) => {
                     writing.write_all(&mut reading, end).await.map_err(named)?;
                     if end.is_some() { course.after_part() } else { Next::Done }
@@ -324,7 +330,7 @@ impl Writing<'_> {
                 length = 0;
                 patience.set(None);
                 let chunks = std::mem::take(&mut batch);
-                position = self.write(move |sink| sink.write(&chunks)).await?.0;
+                position = self.write(reading, move |sink| sink.write(&chunks)).await?.0;
             }
             if let Some(over) = over {
                 return over;
@@ -352,7 +358,7 @@ impl Writing<'_> {
             let Some(taken) = taken.transpose().map_err(of_download)? else { break };
             if taken > 0 {
                 let work = move |sink: &mut Sink| sink.write_from(&mut conduit).map(|()| conduit);
-                (*position, conduit) = self.write(work).await?;
+                (*position, conduit) = self.write(reading, work).await?;
             }
         }
         Ok(false)
@@ -361,6 +367,7 @@ impl Writing<'_> {
     /// Where the file ends then. What the disk takes at once is written here: another thread would cost more than that.
     async fn write<T: Send + 'static>(
         &mut self,
+        reading: &mut Reading<'_>,
         work: impl FnOnce(&mut Sink) -> Result<T> + Send + 'static,
     ) -> Result<(u64, T)> {
         let clock = self.core.roster.config.environment.clock.clone();
@@ -372,7 +379,7 @@ impl Writing<'_> {
             })?;
             self.pace.wrote(clock.now().saturating_duration_since(start));
             if is_due {
-                self.tend(start).await?;
+                reading.resting(self.tend(start)).await?;
             }
             written
         } else {
@@ -386,7 +393,7 @@ impl Writing<'_> {
                     Ok(((sink.position(), done), time))
                 })
             };
-            let (written, time) = beside(self.core, self.place, work).await?;
+            let (written, time) = reading.resting(beside(self.core, self.place, work)).await?;
             self.pace.wrote(time);
             written
         };

@@ -81,6 +81,14 @@ impl<'a> Reading<'a> {
         counted(self.core, self.body, |body| body.poll_into(cx, conduit, most), |n| *n)
     }
 
+    /// Waits for something else than the body, of which nothing needs to come meanwhile.
+    pub(super) async fn resting<T>(&mut self, other: impl Future<Output = T>) -> T {
+        self.body.rest(true);
+        let done = other.await;
+        self.body.rest(false);
+        done
+    }
+
     async fn next(&mut self) -> Option<Result<Bytes>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }

@@ -5,6 +5,7 @@
 
 mod fault;
 mod flow;
+mod rest;
 mod tap;
 mod urgency;
 
@@ -26,6 +27,7 @@ use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, stream_error};
 use self::flow::Incoming;
+use self::rest::{Rest, Resting};
 use self::tap::{Counted, Counts, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::RequestHead;
@@ -50,6 +52,7 @@ struct Link {
     authority: Option<Authority>,
     counts: Arc<Counts>,
     updates: Arc<Updates>,
+    rest: Arc<Rest>,
     is_open: AtomicBool,
     is_used: AtomicBool,
 }
@@ -68,6 +71,7 @@ pub(super) async fn handshake(
     place: &Place,
 ) -> Result<Handle> {
     let (counts, updates) = (Arc::new(Counts::default()), Arc::new(Updates::default()));
+    let rest = Arc::new(Rest::default());
     let owes_flush = Arc::new(AtomicBool::new(false));
     let (send, connection) = Builder::new()
         .initial_window_size(window(&facts))
@@ -76,7 +80,13 @@ pub(super) async fn handshake(
         .max_header_list_size(HEADER_LIST)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_push(false)
-        .handshake::<_, Bytes>(Tap::new(stream, counts.clone(), updates.clone(), owes_flush.clone()))
+        .handshake::<_, Bytes>(Tap::new(
+            stream,
+            counts.clone(),
+            updates.clone(),
+            rest.clone(),
+            owes_flush.clone(),
+        ))
         .await
         .map_err(connection_error)?;
     let authority = match origin.port {
@@ -84,7 +94,7 @@ pub(super) async fn handshake(
         port => format!("{}:{port}", origin.host).parse().ok(),
     };
     let (is_open, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
-    let link = Arc::new(Link { facts, authority, counts, updates, is_open, is_used });
+    let link = Arc::new(Link { facts, authority, counts, updates, rest, is_open, is_used });
     let driven = Driven(link.clone());
     place.spawn(async move {
         let mut connection = pin!(connection);
@@ -144,7 +154,8 @@ impl Handle {
         let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
-        Ok(Sent { response, sending, urgent, counted, body_sent: 0, request_end: None })
+        let resting = link.rest.stream();
+        Ok(Sent { response, sending, urgent, counted, resting, body_sent: 0, request_end: None })
     }
 
     /// The connection takes no more requests.
@@ -160,6 +171,7 @@ pub(crate) struct Sent {
     sending: Sending,
     urgent: Urgent,
     counted: Counted,
+    resting: Resting,
     body_sent: u64,
     request_end: Option<Instant>,
 }
@@ -219,7 +231,7 @@ impl Sent {
         if received.is_end_stream() && self.sending.done {
             return Body::empty();
         }
-        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent)))
+        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent, self.resting)))
     }
 
     fn poll(

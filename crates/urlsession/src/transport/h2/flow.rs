@@ -9,6 +9,7 @@ use urlsession_proto::trailers::allowed;
 
 use super::Sending;
 use super::fault::stream_error;
+use super::rest::Resting;
 use super::urgency::Urgent;
 use crate::error::{Phase, Result};
 use crate::load::Flow;
@@ -17,6 +18,7 @@ pub(super) struct Incoming {
     body: RecvStream,
     sending: Sending,
     urgent: Urgent,
+    resting: Resting,
     /// Bytes the reader has, for which the window is not yet open again.
     taken: usize,
     wire_bytes: u64,
@@ -25,8 +27,8 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent) -> Self {
-        Self { body, sending, urgent, taken: 0, wire_bytes: 0, sent_late: 0, trailers: None }
+    pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent, resting: Resting) -> Self {
+        Self { body, sending, urgent, resting, taken: 0, wire_bytes: 0, sent_late: 0, trailers: None }
     }
 }
 
@@ -80,6 +82,10 @@ impl Flow for Incoming {
                 }
             }
         }
+    }
+
+    fn rest(&mut self, is_resting: bool) {
+        self.resting.set(is_resting);
     }
 
     fn wire_bytes(&self) -> u64 {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::rest::Rest;
 use super::urgency::Updates;
 use crate::transport::stream::Stream;
 
@@ -81,6 +82,7 @@ pub(super) struct Tap {
     stream: Stream,
     counts: Arc<Counts>,
     updates: Arc<Updates>,
+    rest: Arc<Rest>,
     /// Frames of ours on their way, which go out whole before anything else does.
     update: Vec<u8>,
     /// Something was written that is not flushed yet, though `h2` has asked.
@@ -98,6 +100,7 @@ impl Tap {
         stream: Stream,
         counts: Arc<Counts>,
         updates: Arc<Updates>,
+        rest: Arc<Rest>,
         owes_flush: Arc<AtomicBool>,
     ) -> Self {
         let (sent, received) = (Frames::after(PREFACE), Frames::after(0));
@@ -105,6 +108,7 @@ impl Tap {
             stream,
             counts,
             updates,
+            rest,
             update: Vec::new(),
             owes_flush,
             wrote_data: false,
@@ -143,6 +147,7 @@ impl AsyncRead for Tap {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        ready!(this.rest.poll_over(cx));
         let before = buf.filled().len();
         let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
             this.turn = 0;
