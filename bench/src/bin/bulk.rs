@@ -133,7 +133,7 @@ impl Plan {
         let mut arguments = arguments;
         while let Some(flag) = arguments.next() {
             if flag == "--quick" {
-                (plan.mib, plan.rounds) = (128, 4);
+                (plan.mib, plan.rounds) = (256, 6);
                 continue;
             }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -311,7 +311,7 @@ mod tests {
     fn flags_are_read_and_mistakes_are_named() {
         let parse = |line: &str| Plan::parse(line.split_whitespace().map(str::to_owned));
         let plan = parse("--quick --rounds 2 --only W5a,W6b").unwrap();
-        assert_eq!((plan.mib, plan.rounds), (128, 2));
+        assert_eq!((plan.mib, plan.rounds), (256, 2));
         assert!(plan.wants("W6b") && !plan.wants("W5c"));
         assert!(parse("--mib many").is_err_and(|why| why.contains("--mib many")));
         assert!(parse("--fast 1").is_err_and(|why| why.contains("no such flag")));
