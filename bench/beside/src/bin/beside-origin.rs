@@ -80,7 +80,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     stream
 }
 
-/// Downloads over HTTP/1.1 in TLS: by hand, 64 records at a time, so that it is the client's pace that shows.
+/// Downloads over HTTP/1.1 in TLS: by hand, 16 records at a time, so that it is the client's pace that shows.
 fn serve_http1_tls(config: Arc<ServerConfig>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     println!("tls-h1 {}", listener.local_addr().expect("an address").port());
