@@ -64,6 +64,7 @@ pub(crate) struct H2Script {
     pub(crate) garbage: bool,
     pub(crate) flood: Option<Flood>,
     pub(crate) verbatim: bool,
+    pub(crate) pings: bool,
 }
 
 /// A scripted answer. Built by chaining; a clone performs the same script at the same gates.
@@ -290,6 +291,12 @@ impl Reply {
     /// HTTP/2: a bounded flood before the response.
     pub fn h2_flood(mut self, flood: Flood) -> Self {
         self.h2.flood = Some(flood);
+        self
+    }
+
+    /// HTTP/2: a PING whenever a gate of the body has opened.
+    pub fn h2_ping(mut self) -> Self {
+        self.h2.pings = true;
         self
     }
 

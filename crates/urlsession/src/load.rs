@@ -19,7 +19,7 @@ use std::time::Instant;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-pub(crate) use self::body::{Body, Decode, Duplex, Flow, Tap};
+pub(crate) use self::body::{Body, Decode, Duplex, Flow, Resting, Tap};
 pub(crate) use self::custom::{Head, Line};
 pub use self::custom::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,

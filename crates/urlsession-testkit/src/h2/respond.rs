@@ -130,7 +130,12 @@ impl Responder {
                     }
                     self.shared.send_data(self.stream, data, ended).await?;
                 }
-                Piece::Wait(gate) => gate.pass().await,
+                Piece::Wait(gate) => {
+                    gate.pass().await;
+                    if reply.h2.pings {
+                        self.queue(frame::frame(PING, 0, 0, b"the gate")).await?;
+                    }
+                }
                 Piece::Rest(gap) => tokio::time::sleep(gap).await,
                 Piece::Cut => {
                     match reset {

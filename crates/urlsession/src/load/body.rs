@@ -69,8 +69,10 @@ pub(crate) trait Flow: Send {
         Poll::Ready(None)
     }
 
-    /// Whether the reader waits for something else, and has no use for more now.
-    fn rest(&mut self, _is_resting: bool) {}
+    /// The reader waits for something else, and has no use for more until the [`Resting`] is dropped.
+    fn rest(&mut self) -> Resting {
+        None
+    }
 
     /// Bytes read of the wire for this body so far: framing, trailers and coded content.
     fn wire_bytes(&self) -> u64;
@@ -96,6 +98,10 @@ pub(crate) trait Flow: Send {
         None
     }
 }
+
+/// A reader that needs nothing of its connection, until this is dropped. It goes to what is waited for and not to who waits,
+/// who may be suspended meanwhile: a connection that others need, and that has PINGs to answer, is not to rest with it.
+pub(crate) type Resting = Option<Box<dyn Send>>;
 
 /// Sees a body go by, as it came. One that is dropped before the end has seen a part.
 pub(crate) trait Tap: Send {
@@ -309,10 +315,11 @@ impl Body {
         }))
     }
 
-    /// Tells the connection whether the reader waits for something else, and has no use for more now.
-    pub(crate) fn rest(&mut self, is_resting: bool) {
-        if let Source::Flow(flow) = &mut self.source {
-            flow.rest(is_resting);
+    /// The reader waits for something else, and has no use for more until the [`Resting`] is dropped.
+    pub(crate) fn rest(&mut self) -> Resting {
+        match &mut self.source {
+            Source::Flow(flow) => flow.rest(),
+            _ => None,
         }
     }
 
@@ -418,8 +425,8 @@ impl Flow for Body {
         Self::poll_chunk(self, cx)
     }
 
-    fn rest(&mut self, is_resting: bool) {
-        Self::rest(self, is_resting);
+    fn rest(&mut self) -> Resting {
+        Self::rest(self)
     }
 
     fn wire_bytes(&self) -> u64 {

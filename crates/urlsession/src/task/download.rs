@@ -40,7 +40,7 @@ use super::reading::Reading;
 use super::run;
 use crate::env::{Conduit, Place, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Log, Response};
+use crate::load::{Log, Response, Resting};
 use crate::message::{HttpUrlResponse, InvalidHeaderField, ResumeData, UrlRequest, UrlResponse};
 
 /// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
@@ -212,12 +212,7 @@ async fn save(
         let named = |error: UrlError| error.with_url(head.url());
         let next = {
             let mut reading = Reading::new(core, log, &mut body);
-            // The file is made ready for what comes; of another answer the application may be asked, which takes its time.
-            let answer = course.answer(&head);
-            let next = match head.status_code() {
-                Some(200..=299) => reading.resting(answer).await,
-                _ => answer.await,
-            };
+            let next = course.answer(&head, reading.rest()).await;
             match next.map_err(named)? {
                 Next::Read(end) => {
                     writing.write_all(&mut reading, end).await.map_err(named)?;
@@ -379,7 +374,7 @@ impl Writing<'_> {
             })?;
             self.pace.wrote(clock.now().saturating_duration_since(start));
             if is_due {
-                reading.resting(self.tend(start)).await?;
+                self.tend(start, reading.rest()).await?;
             }
             written
         } else {
@@ -393,7 +388,7 @@ impl Writing<'_> {
                     Ok(((sink.position(), done), time))
                 })
             };
-            let (written, time) = reading.resting(beside(self.core, self.place, work)).await?;
+            let (written, time) = beside(self.core, self.place, reading.rest(), work).await?;
             self.pace.wrote(time);
             written
         };
@@ -405,7 +400,7 @@ impl Writing<'_> {
     }
 
     /// To tend the file waits for the disk.
-    async fn tend(&self, now: Instant) -> Result<()> {
+    async fn tend(&self, now: Instant, resting: Resting) -> Result<()> {
         let (slot, checks) = (self.slot.clone(), self.checks.clone());
         let work = move || {
             slot.with(|sink| {
@@ -413,7 +408,7 @@ impl Writing<'_> {
                 Ok(())
             })
         };
-        beside(self.core, self.place, work).await
+        beside(self.core, self.place, resting, work).await
     }
 }
 
@@ -424,13 +419,19 @@ enum Read {
     Pause,
 }
 
-/// Work on the disk, whose time is not the server's.
+/// Work on the disk, whose time is not the server's. The connection rests until it is done.
 async fn beside<T: Send + 'static>(
     core: &Core,
     place: &Place,
+    resting: Resting,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let _excuse = core.meter.excuse();
+    let work = move || {
+        let done = work();
+        drop(resting);
+        done
+    };
     place.blocking(work).await.unwrap_or_else(|| {
         let detail = "the runtime that was writing the file has been shut down";
         Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))

@@ -17,7 +17,7 @@ use super::observe::TaskChange;
 use super::run;
 use crate::env::{Conduit, Place};
 use crate::error::Result;
-use crate::load::{Body, Log, Response};
+use crate::load::{Body, Log, Response, Resting};
 use crate::message::UrlResponse;
 
 /// Loads, and collects the body in one piece.
@@ -81,12 +81,9 @@ impl<'a> Reading<'a> {
         counted(self.core, self.body, |body| body.poll_into(cx, conduit, most), |n| *n)
     }
 
-    /// Waits for something else than the body, of which nothing needs to come meanwhile.
-    pub(super) async fn resting<T>(&mut self, other: impl Future<Output = T>) -> T {
-        self.body.rest(true);
-        let done = other.await;
-        self.body.rest(false);
-        done
+    /// Nothing of the body needs to come until this is dropped.
+    pub(super) fn rest(&mut self) -> Resting {
+        self.body.rest()
     }
 
     async fn next(&mut self) -> Option<Result<Bytes>> {

@@ -27,7 +27,7 @@ use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, stream_error};
 use self::flow::Incoming;
-use self::rest::{Rest, Resting};
+use self::rest::{Reader, Rest};
 use self::tap::{Counted, Counts, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::RequestHead;
@@ -154,8 +154,8 @@ impl Handle {
         let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
-        let resting = link.rest.stream();
-        Ok(Sent { response, sending, urgent, counted, resting, body_sent: 0, request_end: None })
+        let reader = link.rest.reader();
+        Ok(Sent { response, sending, urgent, counted, reader, body_sent: 0, request_end: None })
     }
 
     /// The connection takes no more requests.
@@ -171,7 +171,7 @@ pub(crate) struct Sent {
     sending: Sending,
     urgent: Urgent,
     counted: Counted,
-    resting: Resting,
+    reader: Reader,
     body_sent: u64,
     request_end: Option<Instant>,
 }
@@ -231,7 +231,7 @@ impl Sent {
         if received.is_end_stream() && self.sending.done {
             return Body::empty();
         }
-        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent, self.resting)))
+        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent, self.reader)))
     }
 
     fn poll(

@@ -1,6 +1,8 @@
 //! What only HTTP/2 has: shared connections, GOAWAY, refused streams, floods.
 
-use urlsession::{UrlErrorCode as Code, UrlSession};
+use std::sync::mpsc;
+
+use urlsession::{TaskChange, UrlErrorCode as Code, UrlSession};
 use urlsession_testkit::{Flood, Origin, Reply, Wire};
 
 use crate::support::*;
@@ -121,4 +123,37 @@ fn an_http2_only_session_refuses_cleartext_servers_at_once() {
     configuration.http_versions = urlsession::HttpVersions::Http2;
     let error = load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap_err();
     assert!(matches!(error.code(), Code::SecureConnectionFailed | Code::CannotConnectToHost), "{error}");
+}
+
+#[test]
+fn a_download_suspended_while_it_waits_for_its_disk_leaves_its_connection_to_be_read() {
+    on(Wire::TlsH2, |origin| {
+        let gate = origin.hold();
+        origin.enqueue("/file", Reply::new(200).pattern(0, 1000).body_gate(0, gate.clone()).h2_ping());
+        let one_thread_for_disks = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(1)
+            .build()
+            .unwrap();
+        one_thread_for_disks.block_on(async {
+            let session = session(origin);
+            session.data(origin.url("/")).await.unwrap();
+            let (free, freed) = mpsc::channel();
+            let busy = tokio::task::spawn_blocking(move || freed.recv().unwrap());
+            let download = session.download(origin.url("/file"));
+            let task = download.task();
+            let mut changes = task.observe();
+            let download = tokio::spawn(download);
+            while next(&mut changes).await.unwrap() != TaskChange::Response {}
+            task.suspend();
+            free.send(()).unwrap();
+            busy.await.unwrap();
+            gate.release();
+            assert!(origin.wait_for_async(|journal| journal.ping_acks == 1, PATIENCE).await);
+            task.resume();
+            let (file, _) = download.await.unwrap().unwrap();
+            assert_eq!(file.len(), 1000);
+        });
+        assert_eq!(origin.connection_count(), 1);
+    });
 }

@@ -17,6 +17,7 @@ use super::sink::{Sink, Slot, left_at, tidy};
 use super::{beside, cannot_resume};
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::Resting;
 use crate::message::{ResumeFailure, UrlRequest, UrlResponse};
 use crate::task::core::{Core, UNKNOWN};
 use crate::task::courier::Audience;
@@ -106,7 +107,7 @@ impl<'a> Course<'a> {
             }
             Ok(Some(Ok(())))
         };
-        match beside(core, place, work).await? {
+        match beside(core, place, None, work).await? {
             None => return Ok(course),
             // Whoever has it is doing what the application wants; with resume data it meant this very file.
             Some(Err(ResumeFailure::PartialInUse)) if is_given => {
@@ -153,8 +154,8 @@ impl<'a> Course<'a> {
         Ok(own.map(Arc::new))
     }
 
-    /// Decides what an answer is for, and makes the file ready for it.
-    pub(super) async fn answer(&mut self, head: &UrlResponse) -> Result<Next> {
+    /// Decides what an answer is for, and makes the file ready for it; the connection rests until it is.
+    pub(super) async fn answer(&mut self, head: &UrlResponse, resting: Resting) -> Result<Next> {
         let judged = match (self.asked, head.http_head()) {
             (Some(asked), Some(http)) => {
                 let sink = self.slot.lock();
@@ -170,15 +171,15 @@ impl<'a> Course<'a> {
             }
             _ => None,
         };
-        let Some((verdict, bytes)) = judged else { return self.take_whole(head).await };
+        let Some((verdict, bytes)) = judged else { return self.take_whole(head, resting).await };
         match verdict {
             Verdict::Append { at, end, complete } => {
-                self.go_on(head, at, complete).await?;
+                self.go_on(head, at, complete, resting).await?;
                 Ok(Next::Read(Some(end)))
             }
             Verdict::Whole(reason) => {
                 self.fails(failure(reason));
-                self.take_whole(head).await
+                self.take_whole(head, resting).await
             }
             Verdict::AskByDate => {
                 self.by_date = true;
@@ -190,10 +191,12 @@ impl<'a> Course<'a> {
                 Ok(Next::Again)
             }
             Verdict::Finished => {
-                self.go_on(head, bytes, Some(bytes)).await?;
+                self.go_on(head, bytes, Some(bytes), resting).await?;
                 Ok(Next::Done)
             }
             Verdict::Refuse(reason) => {
+                // The application takes its time.
+                drop(resting);
                 // In a box: other downloads do not carry it.
                 if let Some(request) = Box::pin(self.renewal(head)).await {
                     self.renew(request);
@@ -217,7 +220,7 @@ impl<'a> Course<'a> {
     pub(super) async fn finish(&self, head: &UrlResponse) -> Result<super::DownloadedFile> {
         let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
         let (destination, identity) = (self.destination.clone(), self.identity.clone());
-        beside(self.core, self.place, move || {
+        beside(self.core, self.place, None, move || {
             let file = Sink::finish(&slot, &suggested)?;
             if let Some(destination) = &destination {
                 tidy(destination, &identity);
@@ -263,7 +266,13 @@ impl<'a> Course<'a> {
         self.request = Some(request.into());
     }
 
-    async fn go_on(&mut self, head: &UrlResponse, at: u64, complete: Option<u64>) -> Result<()> {
+    async fn go_on(
+        &mut self,
+        head: &UrlResponse,
+        at: u64,
+        complete: Option<u64>,
+        resting: Resting,
+    ) -> Result<()> {
         let expected = self.expected(head, true)?;
         let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
         let destination = self.destination.clone();
@@ -278,13 +287,13 @@ impl<'a> Course<'a> {
                 sink.reserve(complete)
             })
         };
-        beside(self.core, self.place, work).await?;
+        beside(self.core, self.place, resting, work).await?;
         self.count_from(at, complete);
         Ok(())
     }
 
     /// A response that holds everything, or that is not about ranges at all.
-    async fn take_whole(&mut self, head: &UrlResponse) -> Result<Next> {
+    async fn take_whole(&mut self, head: &UrlResponse, resting: Resting) -> Result<Next> {
         if let (Some(destination), Some(status)) = (&self.destination, head.status_code())
             && destination.refuses(status)
         {
@@ -314,7 +323,7 @@ impl<'a> Course<'a> {
             };
             sink.reserve(complete)
         };
-        beside(self.core, self.place, work).await?;
+        beside(self.core, self.place, resting, work).await?;
         self.count_from(0, complete);
         Ok(Next::Read(end))
     }

@@ -9,16 +9,16 @@ use urlsession_proto::trailers::allowed;
 
 use super::Sending;
 use super::fault::stream_error;
-use super::rest::Resting;
+use super::rest::Reader;
 use super::urgency::Urgent;
 use crate::error::{Phase, Result};
-use crate::load::Flow;
+use crate::load::{Flow, Resting};
 
 pub(super) struct Incoming {
     body: RecvStream,
     sending: Sending,
     urgent: Urgent,
-    resting: Resting,
+    reader: Reader,
     /// Bytes the reader has, for which the window is not yet open again.
     taken: usize,
     wire_bytes: u64,
@@ -27,8 +27,8 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent, resting: Resting) -> Self {
-        Self { body, sending, urgent, resting, taken: 0, wire_bytes: 0, sent_late: 0, trailers: None }
+    pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent, reader: Reader) -> Self {
+        Self { body, sending, urgent, reader, taken: 0, wire_bytes: 0, sent_late: 0, trailers: None }
     }
 }
 
@@ -84,8 +84,8 @@ impl Flow for Incoming {
         }
     }
 
-    fn rest(&mut self, is_resting: bool) {
-        self.resting.set(is_resting);
+    fn rest(&mut self) -> Resting {
+        Some(Box::new(self.reader.rest()))
     }
 
     fn wire_bytes(&self) -> u64 {

@@ -11,37 +11,45 @@ pub(super) struct Rest(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    streams: usize,
-    resting: usize,
+    readers: usize,
+    /// The next reader's number.
+    next: u64,
+    /// The numbers of those that rest.
+    resting: Vec<u64>,
     /// Of who reads the connection, while it is not read.
-    reader: Option<Waker>,
+    waker: Option<Waker>,
 }
 
 impl Rest {
-    /// Ready unless all streams rest, of which there is one.
+    /// Ready unless all streams' readers rest, of which there is one.
     pub(super) fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
-        if state.streams == 0 || state.resting < state.streams {
+        if state.readers == 0 || state.resting.len() < state.readers {
             return Poll::Ready(());
         }
-        state.reader = Some(cx.waker().clone());
+        state.waker = Some(cx.waker().clone());
         Poll::Pending
     }
 
     /// There is another stream.
-    pub(super) fn stream(self: &Arc<Self>) -> Resting {
-        self.change(|state| state.streams += 1);
-        Resting { rest: self.clone(), is_resting: false }
+    pub(super) fn reader(self: &Arc<Self>) -> Reader {
+        let number = self.change(|state| {
+            state.readers += 1;
+            state.next += 1;
+            state.next
+        });
+        Reader { rest: self.clone(), number }
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
-        change(&mut state);
-        if let Some(reader) = state.reader.take() {
+        let changed = change(&mut state);
+        if let Some(waker) = state.waker.take() {
             drop(state);
             // If all rest still, it says so again.
-            reader.wake();
+            waker.wake();
         }
+        changed
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,27 +57,42 @@ impl Rest {
     }
 }
 
-/// Whether one stream rests, until this is dropped.
-pub(super) struct Resting {
+/// Who reads a stream, until this is dropped.
+pub(super) struct Reader {
     rest: Arc<Rest>,
-    is_resting: bool,
+    number: u64,
 }
 
-impl Resting {
-    pub(super) fn set(&mut self, is_resting: bool) {
-        if std::mem::replace(&mut self.is_resting, is_resting) != is_resting {
-            self.rest.change(|state| match is_resting {
-                true => state.resting += 1,
-                false => state.resting -= 1,
-            });
-        }
+impl Reader {
+    /// Rests until what this gives is dropped, which may be after the reader is.
+    pub(super) fn rest(&self) -> Resting {
+        self.rest.change(|state| {
+            if !state.resting.contains(&self.number) {
+                state.resting.push(self.number);
+            }
+        });
+        Resting { rest: self.rest.clone(), number: self.number }
     }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.rest.change(|state| {
+            state.readers -= 1;
+            state.resting.retain(|number| *number != self.number);
+        });
+    }
+}
+
+/// A reader that rests, until this is dropped.
+pub(super) struct Resting {
+    rest: Arc<Rest>,
+    number: u64,
 }
 
 impl Drop for Resting {
     fn drop(&mut self) {
-        self.set(false);
-        self.rest.change(|state| state.streams -= 1);
+        self.rest.change(|state| state.resting.retain(|number| *number != self.number));
     }
 }
 
@@ -89,29 +112,47 @@ mod tests {
         }
     }
 
+    /// A connection's rest, and what its driver sees: how often it was woken, and whether it may read.
+    fn connection() -> (Arc<Rest>, impl Fn() -> (usize, bool)) {
+        let (rest, count) = (Arc::new(Rest::default()), Arc::new(Count::default()));
+        let (driven, waker) = (rest.clone(), Waker::from(count.clone()));
+        let is_read = move || driven.poll_over(&Context::from_waker(&waker)).is_ready();
+        (rest, move || (count.0.load(Relaxed), is_read()))
+    }
+
     #[test]
-    fn a_connection_is_read_unless_all_its_streams_rest() {
-        let rest = Arc::new(Rest::default());
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(count.clone());
-        let is_read = || rest.poll_over(&Context::from_waker(&waker)).is_ready();
-        assert!(is_read(), "nobody rests");
-        let (mut one, mut other) = (rest.stream(), rest.stream());
-        one.set(true);
-        assert!(is_read());
-        other.set(true);
-        other.set(true);
-        assert!(!is_read());
-        assert_eq!(count.0.load(Relaxed), 0);
-        one.set(false);
-        assert_eq!((count.0.load(Relaxed), is_read()), (1, true));
-        one.set(true);
-        assert!(!is_read());
-        let third = rest.stream();
-        assert_eq!((count.0.load(Relaxed), is_read()), (2, true));
+    fn a_connection_is_read_unless_all_its_readers_rest() {
+        let (rest, woken_and_read) = connection();
+        assert_eq!(woken_and_read(), (0, true), "nobody rests");
+        let (one, other) = (rest.reader(), rest.reader());
+        let resting = one.rest();
+        assert_eq!(woken_and_read(), (0, true));
+        let others = other.rest();
+        assert_eq!(woken_and_read(), (0, false));
+        drop(resting);
+        assert_eq!(woken_and_read(), (1, true));
+        let resting = one.rest();
+        assert_eq!(woken_and_read(), (1, false));
+        let third = rest.reader();
+        assert_eq!(woken_and_read(), (2, true));
         drop(third);
-        assert!(!is_read());
-        drop((one, other));
-        assert!(count.0.load(Relaxed) > 2 && is_read());
+        assert_eq!(woken_and_read(), (2, false));
+        drop((resting, others));
+        assert_eq!(woken_and_read(), (3, true));
+    }
+
+    #[test]
+    fn a_rest_that_outlives_its_reader_is_nobody_elses() {
+        let (rest, woken_and_read) = connection();
+        let (gone, other) = (rest.reader(), rest.reader());
+        let resting = gone.rest();
+        drop(gone);
+        assert_eq!(woken_and_read(), (0, true));
+        let others = other.rest();
+        assert_eq!(woken_and_read(), (0, false));
+        drop(resting);
+        assert_eq!(woken_and_read(), (1, false));
+        drop(others);
+        assert_eq!(woken_and_read(), (2, true));
     }
 }
