@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use tokio::runtime::{self, Handle};
+use tokio::sync::oneshot;
 
 /// A reactor with an identity: connections belong to the place that made them and die with it.
 #[derive(Clone, Debug)]
@@ -50,7 +51,22 @@ impl Place {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        self.0.spawn_blocking(work).await.ok()
+        self.blocking_with((), work).await
+    }
+
+    /// The same. `held` is dropped when the work has been done, and after whoever waits was told.
+    pub(crate) async fn blocking_with<T: Send + 'static>(
+        &self,
+        held: impl Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, done) = oneshot::channel();
+        self.0.spawn_blocking(move || {
+            // It fails if nobody waits any more.
+            let _ = sender.send(work());
+            drop(held);
+        });
+        done.await.ok()
     }
 
     /// Runs work on a thread of its own.

@@ -419,7 +419,8 @@ enum Read {
     Pause,
 }
 
-/// Work on the disk, whose time is not the server's. The connection rests until it is done.
+/// Work on the disk, whose time is not the server's. The connection rests until it is done, and the
+/// task goes first: it takes what is here before more is read.
 async fn beside<T: Send + 'static>(
     core: &Core,
     place: &Place,
@@ -427,12 +428,7 @@ async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let _excuse = core.meter.excuse();
-    let work = move || {
-        let done = work();
-        drop(resting);
-        done
-    };
-    place.blocking(work).await.unwrap_or_else(|| {
+    place.blocking_with(resting, work).await.unwrap_or_else(|| {
         let detail = "the runtime that was writing the file has been shut down";
         Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))
     })
