@@ -30,6 +30,8 @@ pub use self::decision::{
 pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
 pub(crate) use self::nobody::Nobody;
+#[cfg(test)]
+pub(crate) use self::nobody::Unattended;
 pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};

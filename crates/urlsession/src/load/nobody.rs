@@ -1,5 +1,5 @@
 //! `Nobody`: the task of a load that has none. It answers every question as an application without a delegate does, and
-//! follows no redirect.
+//! follows no redirect. Stand-ins of tests build on it: they answer by themselves what `Unattended` lists.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,13 +20,37 @@ impl Nobody {
     }
 }
 
-impl Ask for Nobody {
-    fn redirect<'a>(&'a self, _: &'a UrlResponse, _: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
-        Box::pin(async { None })
+impl Unattended for Nobody {
+    fn upload(&self) -> Option<Uploading> {
+        self.uploading.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a load without a task may answer by itself. To everything else nobody answers.
+pub(crate) trait Unattended: Send + Sync {
+    fn follow(&self, _next: UrlRequest) -> Option<UrlRequest> {
+        None
     }
 
-    fn challenge<'a>(&'a self, _: &'a UrlAuthenticationChallenge) -> BoxFuture<'a, AuthChallengeDisposition> {
-        Box::pin(async { AuthChallengeDisposition::PerformDefaultHandling })
+    fn answer(&self, _challenge: &UrlAuthenticationChallenge) -> AuthChallengeDisposition {
+        AuthChallengeDisposition::PerformDefaultHandling
+    }
+
+    fn upload(&self) -> Option<Uploading> {
+        None
+    }
+}
+
+impl<T: Unattended> Ask for T {
+    fn redirect<'a>(&'a self, _: &'a UrlResponse, next: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
+        Box::pin(async move { self.follow(next) })
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+        Box::pin(async move { self.answer(challenge) })
     }
 
     fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
@@ -68,7 +92,7 @@ impl Ask for Nobody {
     }
 
     fn upload(&self) -> Option<Uploading> {
-        self.uploading.lock().unwrap_or_else(PoisonError::into_inner).take()
+        Unattended::upload(self)
     }
 
     fn upload_stands(&self, _: Option<UploadPoint>) {}

@@ -8,12 +8,9 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{
-    Ask, Attempt, Body, BoxFuture, Challenger, Layer, Log, Meter, Priority, Response, UploadPoint, Uploading,
-    UrlProtocolTask,
-};
+use crate::load::{Attempt, Body, Layer, Log, Meter, Response, Unattended};
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+    AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
 
 /// A response a [`Script`] gives.
@@ -90,76 +87,14 @@ struct Yes {
     challenges: Mutex<Vec<UrlAuthenticationChallenge>>,
 }
 
-impl Ask for Yes {
-    fn redirect<'a>(&'a self, _: &'a UrlResponse, next: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
-        Box::pin(async { Some(next) })
+impl Unattended for Yes {
+    fn follow(&self, next: UrlRequest) -> Option<UrlRequest> {
+        Some(next)
     }
 
-    fn challenge<'a>(
-        &'a self,
-        challenge: &'a UrlAuthenticationChallenge,
-    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+    fn answer(&self, challenge: &UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         self.challenges.lock().unwrap().push(challenge.clone());
-        let answer = self.answers.lock().unwrap().pop_front().unwrap_or_default();
-        Box::pin(async { answer })
-    }
-
-    fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
-        Box::pin(async { None })
-    }
-
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
-        UrlProtocolTask {
-            identifier: 1,
-            description: None,
-            priority: 0.5,
-            original: current.clone(),
-            current: current.clone(),
-        }
-    }
-
-    fn requesting(&self, _: &Arc<UrlRequest>) {}
-
-    fn sent(&self, _: u64) {}
-
-    fn wants_informational(&self) -> bool {
-        false
-    }
-
-    fn informational(&self, _: UrlResponse) {}
-
-    fn waiting_for_connectivity(&self) {}
-
-    fn challenger(&self) -> Option<Arc<dyn Challenger>> {
-        None
-    }
-
-    fn goes_to_file(&self) -> bool {
-        false
-    }
-
-    fn wants_will_cache(&self) -> bool {
-        false
-    }
-
-    fn upload(&self) -> Option<Uploading> {
-        None
-    }
-
-    fn upload_stands(&self, _: Option<UploadPoint>) {}
-
-    fn priority(&self) -> f32 {
-        0.5
-    }
-
-    fn lasting_priority(&self) -> Arc<dyn Priority> {
-        Arc::<Self>::default()
-    }
-}
-
-impl Priority for Yes {
-    fn priority(&self) -> f32 {
-        0.5
+        self.answers.lock().unwrap().pop_front().unwrap_or_default()
     }
 }
 
