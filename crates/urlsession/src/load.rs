@@ -263,7 +263,31 @@ impl Stamps {
     }
 }
 
-impl Attempt<'_> {
+impl<'a> Attempt<'a> {
+    /// The first pass of a load.
+    pub(crate) fn new(
+        request: Arc<UrlRequest>,
+        ask: &'a dyn Ask,
+        meter: &'a Meter,
+        log: &'a mut Log,
+        place: &'a Place,
+        clock: &'a dyn Clock,
+    ) -> Self {
+        Self {
+            request,
+            added: SmallVec::new(),
+            wants_new_connection: false,
+            expectation_failed: false,
+            expects: false,
+            hold: None,
+            ask,
+            meter,
+            log,
+            place,
+            clock,
+        }
+    }
+
     /// Begins a transaction: a hop, or a hop tried again.
     pub(crate) fn begin_transaction(&mut self) {
         self.log.push(Stamps::start(self.request.clone(), self.clock.now()));

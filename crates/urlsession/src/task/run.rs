@@ -165,19 +165,8 @@ async fn load_once(
         ));
     };
     let asking = Asking(core);
-    let attempt = Attempt {
-        request,
-        added: Default::default(),
-        wants_new_connection: false,
-        expectation_failed: false,
-        expects: false,
-        hold: None,
-        ask: &asking,
-        meter: &core.meter,
-        log,
-        place,
-        clock: &*core.roster.config.environment.clock,
-    };
+    let clock = &*core.roster.config.environment.clock;
+    let attempt = Attempt::new(request, &asking, &core.meter, log, place, clock);
     let response = core.roster.protocols.load(attempt).await?;
     // A part of a download is not the length of it: who joins the parts knows that.
     let is_part = matches!(core.kind, Kind::Download) && response.head.status_code() == Some(206);

@@ -119,19 +119,7 @@ pub(super) fn run_answered(
 ) -> (Result<Response, UrlError>, Log, Vec<UrlAuthenticationChallenge>) {
     let ask = Yes { answers: Mutex::new(answers.into_iter().collect()), ..Yes::default() };
     let (meter, mut log, place) = (Meter::default(), Log::new(), Place::own());
-    let mut attempt = Attempt {
-        request: Arc::new(request),
-        added: Default::default(),
-        wants_new_connection: false,
-        expectation_failed: false,
-        expects: false,
-        hold: None,
-        ask: &ask,
-        meter: &meter,
-        log: &mut log,
-        place: &place,
-        clock: &SystemClock,
-    };
+    let mut attempt = Attempt::new(Arc::new(request), &ask, &meter, &mut log, &place, &SystemClock);
     let result = block_on(room.load(&mut attempt));
     (result, log, ask.challenges.into_inner().unwrap())
 }

@@ -42,19 +42,8 @@ impl Core {
             let mut request = (*request).clone();
             request.remove_http_body();
             let (ask, meter, mut log) = (Nobody::giving_up(point), Meter::default(), Log::new());
-            let attempt = Attempt {
-                request: Arc::new(request),
-                added: Default::default(),
-                wants_new_connection: false,
-                expectation_failed: false,
-                expects: false,
-                hold: None,
-                ask: &ask,
-                meter: &meter,
-                log: &mut log,
-                place: &place,
-                clock: &*roster.config.environment.clock,
-            };
+            let clock = &*roster.config.environment.clock;
+            let attempt = Attempt::new(Arc::new(request), &ask, &meter, &mut log, &place, clock);
             // A server that is not reached forgets the upload in its own time.
             let _ = roster.protocols.load_http(attempt).await;
         });

@@ -20,20 +20,9 @@ impl<N: Layer + 'static> Caching<N> {
         place.clone().spawn(async move {
             let _flight = flight;
             let clock = room.0.config.environment.clock.clone();
-            let (meter, mut log) = (Meter::default(), Log::new());
-            let mut attempt = Attempt {
-                request,
-                added,
-                wants_new_connection: false,
-                expectation_failed: false,
-                expects: false,
-                hold: None,
-                ask: &Nobody::default(),
-                meter: &meter,
-                log: &mut log,
-                place: &place,
-                clock: &*clock,
-            };
+            let (ask, meter, mut log) = (Nobody::default(), Meter::default(), Log::new());
+            let mut attempt =
+                Attempt { added, ..Attempt::new(request, &ask, &meter, &mut log, &place, &*clock) };
             let end = clock.now() + room.0.config.timeout_interval_for_request;
             let asking = async {
                 let wish = Wish::default();

@@ -34,17 +34,8 @@ impl<N: Layer> Upload<'_, '_, N> {
         let listening = self.listening;
         let outer = &mut *self.attempt;
         let mut attempt = Attempt {
-            request,
             added: outer.added.iter().cloned().chain(fields).collect(),
-            wants_new_connection: false,
-            expectation_failed: false,
-            expects: false,
-            hold: None,
-            ask: listening,
-            meter: outer.meter,
-            log: &mut *outer.log,
-            place: outer.place,
-            clock: outer.clock,
+            ..Attempt::new(request, listening, outer.meter, outer.log, outer.place, outer.clock)
         };
         match (std::mem::replace(&mut self.has_begun, true), attempt.log.last_mut()) {
             (false, Some(first)) => first.request = attempt.request.clone(),
