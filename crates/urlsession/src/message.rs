@@ -28,6 +28,7 @@ pub(crate) use chunks::Chunks;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
 pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
+pub(crate) use fields::is_secret;
 pub use fields::{HeaderFields, InvalidHeaderField};
 pub(crate) use file_body::FileIdentity;
 pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};

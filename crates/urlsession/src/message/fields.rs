@@ -100,6 +100,12 @@ impl fmt::Debug for HeaderFields {
     }
 }
 
+/// Is what a request says in the field `name` a secret by its standard (RFC 9110 §11.6, §11.7, RFC 6265 §5.4)? It is not
+/// kept, and comes again from where it came from.
+pub(crate) fn is_secret(name: &str) -> bool {
+    ["authorization", "cookie", "proxy-authorization"].iter().any(|secret| secret.eq_ignore_ascii_case(name))
+}
+
 fn checked(name: Cow<'static, str>, value: Bytes) -> Result<(Cow<'static, str>, Bytes), InvalidHeaderField> {
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
         return Err(InvalidHeaderField {
@@ -156,6 +162,16 @@ mod tests {
         assert_eq!(fields.value("authorization"), Some("Bearer s3cret"));
         assert!(!error.to_string().contains("s3cret"));
         assert!(!format!("{fields:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn credentials_and_cookies_are_secrets_however_they_are_spelled() {
+        for name in ["authorization", "Authorization", "COOKIE", "Proxy-authorization"] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["", "Cook", "X-Cookie", "WWW-Authenticate"] {
+            assert!(!is_secret(name), "{name}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::partial::Stamp;
 use crate::error::Result;
 use crate::message::{
     CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
-    unusable,
+    is_secret, unusable,
 };
 use crate::task::destination::{DownloadDestination, identity};
 
@@ -183,11 +183,6 @@ impl Noted {
             checks_repr_digest: fields.number(CHECKS) == Some(1),
         })
     }
-}
-
-/// Fields that are secrets by their standards; they come again from where they came from.
-fn is_secret(name: &str) -> bool {
-    ["authorization", "cookie", "proxy-authorization"].iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
 /// Of the fields below. A reader refuses later versions, and knows what earlier ones lack.

@@ -2,15 +2,14 @@
 
 use url::{Position, Url};
 
+use crate::message::is_secret;
+
 /// In the place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
 
-/// Fields whose values are secrets.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
-
 /// The value of a field.
 pub(super) fn value(name: &str, value: &[u8]) -> String {
-    if SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
+    if is_secret(name) || name.eq_ignore_ascii_case("set-cookie") {
         return REDACTED.into();
     }
     text(&String::from_utf8_lossy(value))

@@ -18,7 +18,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{UploadPoint, Uploading};
 use crate::message::{
     BodyStream, DigestAlgorithm, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind,
-    UrlRequest, unusable,
+    UrlRequest, is_secret, unusable,
 };
 use crate::store::{UploadRecord, UploadRecords};
 
@@ -343,10 +343,6 @@ fn path_of(bytes: &[u8]) -> Option<PathBuf> {
 #[cfg(not(unix))]
 fn path_of(bytes: &[u8]) -> Option<PathBuf> {
     Some(std::str::from_utf8(bytes).ok()?.into())
-}
-
-fn is_secret(name: &str) -> bool {
-    ["authorization", "proxy-authorization", "cookie"].iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
 /// The version of the fields below.
