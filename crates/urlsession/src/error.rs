@@ -143,8 +143,8 @@ impl UrlError {
     }
 }
 
-/// Secrets never reach a message: the password of a URL's userinfo is dropped.
-fn without_password(url: &Url) -> Url {
+/// Secrets reach neither a message nor a file: the password of a URL's userinfo is dropped.
+pub(crate) fn without_password(url: &Url) -> Url {
     let mut url = url.clone();
     if url.password().is_some() {
         // Fails only for URLs that cannot have a password, which then have none.
@@ -430,6 +430,18 @@ mod tests {
         assert_eq!(error.to_string(), "the load timed out at example.com (-1001): no byte for 60 s");
         assert!(!format!("{error:?}").contains("secret"));
         assert!(!error.failing_url().unwrap().as_str().contains("secret"));
+    }
+
+    #[test]
+    fn a_url_without_its_password_keeps_all_else() {
+        for (url, expected) in [
+            ("https://me:s3cret@a:1/b?c#d", "https://me@a:1/b?c#d"),
+            ("https://:s3cret@a/", "https://a/"),
+            ("https://me@a/", "https://me@a/"),
+            ("data:,me:s3cret@a", "data:,me:s3cret@a"),
+        ] {
+            assert_eq!(without_password(&url.parse().unwrap()).as_str(), expected);
+        }
     }
 
     #[test]

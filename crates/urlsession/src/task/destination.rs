@@ -12,7 +12,7 @@ use tempfile::TempPath;
 use url::Url;
 
 use super::downloaded_file::DownloadedFile;
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::message::ResumeFields;
 
 /// Where a download is to be. A path is the file itself; by default it must not be there yet.
@@ -292,11 +292,7 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
 
 /// What a download is told from others by: its URL without what is a secret or not sent.
 pub(super) fn identity(url: &Url) -> String {
-    let mut url = url.clone();
-    if url.password().is_some() {
-        // Fails only for URLs that cannot have a password, which then have none.
-        let _ = url.set_password(None);
-    }
+    let mut url = without_password(url);
     url.set_fragment(None);
     url.into()
 }

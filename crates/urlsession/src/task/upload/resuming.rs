@@ -14,7 +14,7 @@ use super::super::core::Core;
 use super::super::kind::{Kind, UploadTask};
 use super::Upload;
 use crate::env::Place;
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::load::{UploadPoint, Uploading};
 use crate::message::{
     BodyStream, DigestAlgorithm, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind,
@@ -241,12 +241,7 @@ fn file_of(request: &UrlRequest) -> Option<(&std::path::Path, FileIdentity)> {
 
 fn seal(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
     let mut fields = ResumeFields::default();
-    let url = request.url().map(|url| {
-        let mut url = url.clone();
-        // Fails only for URLs that cannot have a password, which then have none.
-        let _ = url.set_password(None);
-        url
-    });
+    let url = request.url().map(without_password);
     fields.push_text(TARGET, url.as_ref().map(Url::as_str));
     fields.push_text(METHOD, Some(request.http_method().as_str()));
     for (name, value) in request.all_http_header_fields().iter().filter(|(name, _)| !is_secret(name)) {
