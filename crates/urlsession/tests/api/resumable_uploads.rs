@@ -35,6 +35,15 @@ const CUT_TWICE: [&str; 5] = [
     "PATCH /uploads/0 ?1 @200000 100000 bytes",
 ];
 
+/// What a server sees of its second upload, when that is careful and cut at its first part.
+const CUT_CAREFULLY: [&str; 5] = [
+    "OPTIONS /target",
+    "POST /target ?0",
+    "PATCH /uploads/1 ?1 @0 100000 bytes",
+    "HEAD /uploads/1",
+    "PATCH /uploads/1 ?1 @100000 200000 bytes",
+];
+
 /// What an upload comes to.
 type Loaded = Result<(Bytes, UrlResponse), UrlError>;
 
