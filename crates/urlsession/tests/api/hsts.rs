@@ -165,21 +165,6 @@ fn cleartext_and_addresses_teach_nothing_and_the_first_field_alone_counts() {
 
 #[test]
 fn a_server_that_only_the_delegate_trusts_teaches_nothing_and_a_known_host_cannot_be_trusted_so() {
-    use urlsession::{
-        Answer, AuthChallengeDisposition as Disposition, Task, TaskDelegate, UrlAuthenticationChallenge,
-        UrlCredential,
-    };
-    struct Trusting;
-    impl TaskDelegate for Trusting {
-        fn did_receive_challenge(
-            &self,
-            _: &Task,
-            challenge: &UrlAuthenticationChallenge,
-        ) -> Answer<Disposition> {
-            let trust = challenge.protection_space().server_trust().unwrap().clone();
-            Disposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
-        }
-    }
     let mut web = Web::on(Wire::TlsH1);
     let strict = UrlSession::new(web.configuration.clone());
     web.configuration.additional_trust_anchors.clear();

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use urlsession::{
     Answer, AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
-    Configuration, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate, Task,
-    TaskDelegate, TlsVersion, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol,
-    UrlSession,
+    Configuration, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate, TaskDelegate,
+    TlsVersion, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence,
+    UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Reply, TestAuthority, Wire};
 
@@ -264,17 +263,6 @@ fn a_resumed_session_is_judged_again() {
 fn what_one_tasks_delegate_trusted_is_not_resumed_by_a_task_without_one() {
     let origin = origin(Wire::TlsH1, TestAuthority::new().self_signed());
     let session = UrlSession::new(configuration(&origin));
-    struct Trusting;
-    impl TaskDelegate for Trusting {
-        fn did_receive_challenge(
-            &self,
-            _: &Task,
-            challenge: &UrlAuthenticationChallenge,
-        ) -> Answer<Disposition> {
-            let trust = challenge.protection_space().server_trust().unwrap().clone();
-            Disposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
-        }
-    }
     origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
     session.data(origin.url("/a")).delegate(Trusting).wait().unwrap();
     let error = session.data(origin.url("/a")).wait().unwrap_err();
@@ -449,21 +437,10 @@ fn without_a_client_certificate_the_server_decides_and_a_wrong_one_is_rejected()
 
 #[test]
 fn a_tasks_own_delegate_is_asked_about_trust_first() {
-    struct Own;
-    impl TaskDelegate for Own {
-        fn did_receive_challenge(
-            &self,
-            _: &Task,
-            challenge: &UrlAuthenticationChallenge,
-        ) -> Answer<Disposition> {
-            let trust = challenge.protection_space().server_trust().unwrap().clone();
-            Disposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
-        }
-    }
     let origin = origin(Wire::TlsH1, TestAuthority::new().self_signed());
     let judge = Judge::always(Disposition::RejectProtectionSpace);
     let session = judge.session(configuration(&origin));
-    let load = session.data(origin.url("/Peru")).delegate(Own);
+    let load = session.data(origin.url("/Peru")).delegate(Trusting);
     assert_eq!(load.wait().unwrap().0, "Lima");
     assert!(judge.methods().is_empty());
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use urlsession::environment::Resolve;
 use urlsession::{
-    Bytes, Configuration, DataTask, DelegateQueue, UrlError, UrlRequest, UrlResponse, UrlSession,
+    Answer, AuthChallengeDisposition, Bytes, Configuration, DataTask, DelegateQueue, Task, TaskDelegate,
+    UrlAuthenticationChallenge, UrlCredential, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Wire};
 
@@ -58,6 +59,20 @@ impl Resolve for Everywhere {
         _: u16,
     ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
         Some(Box::pin(ready(Ok(vec![self.0]))))
+    }
+}
+
+/// The delegate of a task that trusts every server.
+pub struct Trusting;
+
+impl TaskDelegate for Trusting {
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<AuthChallengeDisposition> {
+        let trust = challenge.protection_space().server_trust().unwrap().clone();
+        AuthChallengeDisposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
     }
 }
 
