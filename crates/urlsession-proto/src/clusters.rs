@@ -111,6 +111,7 @@ mod tests {
     use unicode_segmentation::UnicodeSegmentation;
 
     use super::*;
+    use crate::test_support::sequences;
 
     fn draw(splitter: &mut ClusterSplitter, clusters: &mut Vec<String>) {
         while let Some(cluster) = splitter.next_cluster().unwrap() {
@@ -191,17 +192,8 @@ mod tests {
             "\u{200c}",
             "©",
         ];
-        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-        for _ in 0..3000 {
-            let input: String = (0..9)
-                .map(|_| {
-                    seed ^= seed << 13;
-                    seed ^= seed >> 7;
-                    seed ^= seed << 17;
-                    alphabet[(seed % alphabet.len() as u64) as usize]
-                })
-                .collect();
-            any_cut(input.as_bytes());
+        for input in sequences(&alphabet, 3000, 9) {
+            any_cut(input.concat().as_bytes());
         }
     }
 

@@ -64,5 +64,7 @@ pub mod multipart;
 pub mod priority;
 pub mod range;
 pub mod resumable_upload;
+#[cfg(test)]
+mod test_support;
 pub mod trailers;
 pub mod utf8;

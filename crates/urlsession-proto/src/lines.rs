@@ -128,6 +128,7 @@ fn text(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::sequences;
 
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
         let mut splitter = LineSplitter::new(1 << 20);
@@ -198,16 +199,7 @@ mod tests {
     #[test]
     fn any_bytes_give_the_same_lines_however_cut() {
         let alphabet = [b'a', b'\n', b'\r', 0x0b, 0x80, 0x85, 0xa8, 0xa9, 0xc2, 0xe2];
-        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-        for _ in 0..500 {
-            let input: Vec<u8> = (0..12)
-                .map(|_| {
-                    seed ^= seed << 13;
-                    seed ^= seed >> 7;
-                    seed ^= seed << 17;
-                    alphabet[(seed % alphabet.len() as u64) as usize]
-                })
-                .collect();
+        for input in sequences(&alphabet, 500, 12) {
             any_cut(&input);
         }
     }

@@ -287,6 +287,7 @@ const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 64 };
 mod tests {
     use super::*;
     use crate::field::raw_fields;
+    use crate::test_support::sequences;
 
     /// The parts of a body: names and values of the head, and data.
     type Parts = Result<Vec<(Fields, String)>, MultipartError>;
@@ -503,16 +504,8 @@ mod tests {
             b"--b--",
             b"\r\n\r\n",
         ];
-        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-        for _ in 0..3000 {
-            let mut input = b"--b\r\n".to_vec();
-            for _ in 0..10 {
-                seed ^= seed << 13;
-                seed ^= seed >> 7;
-                seed ^= seed << 17;
-                input.extend_from_slice(alphabet[(seed % alphabet.len() as u64) as usize]);
-            }
-            let _ = any_cut("b", &input);
+        for input in sequences(&alphabet, 3000, 10) {
+            let _ = any_cut("b", &[b"--b\r\n", &*input.concat()].concat());
         }
     }
 

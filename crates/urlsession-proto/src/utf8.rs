@@ -70,6 +70,7 @@ fn is_beginning(invalid: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::sequences;
 
     fn decode(pieces: &[&[u8]]) -> String {
         let mut decoder = Utf8Decoder::new();
@@ -137,16 +138,7 @@ mod tests {
     #[test]
     fn any_bytes_give_the_same_text_however_cut() {
         let alphabet = [b'a', 0x80, 0x9f, 0xa0, 0xbf, 0xc2, 0xe0, 0xe2, 0xed, 0xf0, 0xf4, 0xff];
-        let mut seed = 0x9e37_79b9_7f4a_7c15u64;
-        for _ in 0..2000 {
-            let input: Vec<u8> = (0..8)
-                .map(|_| {
-                    seed ^= seed << 13;
-                    seed ^= seed >> 7;
-                    seed ^= seed << 17;
-                    alphabet[(seed % alphabet.len() as u64) as usize]
-                })
-                .collect();
+        for input in sequences(&alphabet, 2000, 8) {
             any_cut(&input);
         }
     }
