@@ -81,13 +81,13 @@ pub fn has(fields: &HeaderMap, name: &HeaderName) -> bool {
 /// The members of a comma-separated list (RFC 9110 §5.6.1): commas in quoted strings do not count, empty members are
 /// dropped.
 pub fn list(value: &str) -> impl Iterator<Item = &str> {
-    List { rest: value }.map(trim_ows).filter(|member| !member.is_empty())
+    pieces(value, comma).map(trim_ows).filter(|member| !member.is_empty())
 }
 
 /// The parameters of a value (RFC 9110 §5.6.6), and whatever else stands between its semicolons with an empty name.
 /// Values are unquoted. A semicolon after a backslash does not count, even outside a quoted string.
 pub(crate) fn parameters(value: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
-    Segments { rest: value }.map(|segment| match segment.split_once('=') {
+    pieces(value, semicolon).map(|segment| match segment.split_once('=') {
         Some((name, value)) => (trim_ows(name), unquote(trim_ows(value))),
         None => ("", Cow::Borrowed(trim_ows(segment))),
     })
@@ -132,74 +132,49 @@ fn after_line(raw: &[u8]) -> &[u8] {
     raw.iter().position(|&b| b == b'\n').map_or(&[], |at| &raw[at + 1..])
 }
 
-struct List<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for List<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.rest.is_empty() {
+/// What stands between the delimiters.
+fn pieces<'a>(mut rest: &'a str, delimiter: impl Fn(&str) -> Option<usize>) -> impl Iterator<Item = &'a str> {
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
             return None;
         }
-        let mut quoted = false;
-        let mut escaped = false;
-        let comma = self.rest.bytes().position(|b| {
-            match b {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' => quoted = !quoted,
-                b',' if !quoted => return true,
-                _ => {}
-            }
-            false
-        });
-        Some(split_off(&mut self.rest, comma))
-    }
+        let (piece, after) = delimiter(rest).map_or((rest, ""), |at| (&rest[..at], &rest[at + 1..]));
+        rest = after;
+        Some(piece)
+    })
 }
 
-struct Segments<'a> {
-    rest: &'a str,
-}
-
-impl<'a> Iterator for Segments<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.rest.is_empty() {
-            return None;
+/// Where the first comma is that is in no quoted string.
+pub(crate) fn comma(text: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.bytes().position(|b| {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return true,
+            _ => {}
         }
-        let mut quoted = false;
-        let mut escaped = false;
-        let mut starts_value = false;
-        let semicolon = self.rest.bytes().position(|b| {
-            match b {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' if quoted => quoted = false,
-                // A quotation mark within a token quotes nothing: it is a badly written value's own.
-                b'"' if starts_value => quoted = true,
-                b';' if !quoted => return true,
-                _ => {}
-            }
-            starts_value = b == b'=' || (starts_value && matches!(b, b' ' | b'\t'));
-            false
-        });
-        Some(split_off(&mut self.rest, semicolon))
-    }
+        false
+    })
 }
 
-/// Takes what stands before the delimiter at `at`, or everything.
-fn split_off<'a>(rest: &mut &'a str, at: Option<usize>) -> &'a str {
-    match at {
-        Some(at) => {
-            let taken = &rest[..at];
-            *rest = &rest[at + 1..];
-            taken
+/// Where the first semicolon is that is in no quoted string and not escaped.
+fn semicolon(text: &str) -> Option<usize> {
+    let (mut quoted, mut escaped, mut starts_value) = (false, false, false);
+    text.bytes().position(|b| {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' if quoted => quoted = false,
+            // A quotation mark within a token quotes nothing: it is a badly written value's own.
+            b'"' if starts_value => quoted = true,
+            b';' if !quoted => return true,
+            _ => {}
         }
-        None => std::mem::take(rest),
-    }
+        starts_value = b == b'=' || (starts_value && matches!(b, b' ' | b'\t'));
+        false
+    })
 }
 
 /// RFC 9110 §5.6.4. A quoted string that is not closed ends where the value does.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::field::is_token;
+use crate::field::{comma, is_token};
 
 /// A scheme and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,18 +132,7 @@ impl<'a> Reader<'a> {
 
     /// Goes past what is left of a member: up to a comma that is in no quoted string.
     fn skip_rest_of_member(&mut self) {
-        let (mut quoted, mut escaped) = (false, false);
-        let comma = self.rest.bytes().position(|b| {
-            match b {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' => quoted = !quoted,
-                b',' if !quoted => return true,
-                _ => {}
-            }
-            false
-        });
-        self.rest = comma.map_or("", |at| &self.rest[at..]);
+        self.rest = comma(self.rest).map_or("", |at| &self.rest[at..]);
     }
 
     /// A parameter, or a scheme with its first parameter or its token68.
