@@ -1,4 +1,5 @@
-//! Dates of HTTP fields (RFC 9110 §5.6.7): the three forms read, the preferred one written. Knows no field and no clock.
+//! Dates of HTTP fields (RFC 9110 §5.6.7): the three forms read, the preferred one written; and the calendar of all dates.
+//! Knows no field and no clock.
 
 /// The moment a date names, in seconds since 1970; `None` if it is none of the three forms or no such day exists.
 ///
@@ -18,7 +19,33 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
 
 /// The moment as `Sun, 06 Nov 1994 08:49:37 GMT`; moments outside the years 0 to 9999 are cut to them.
 pub fn format(seconds: i64) -> String {
-    let seconds = seconds.clamp(FIRST, LAST);
+    written(seconds.clamp(FIRST, LAST))
+}
+
+/// Year, month and day, for days since 1970-01-01 in the proleptic Gregorian calendar. Months and days begin with 1; the
+/// year before 1 is 0.
+pub fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let month = (march + 2) % 12 + 1;
+    (era * 400 + year + i64::from(month <= 2), month, of_year - (153 * march + 2) / 5 + 1)
+}
+
+/// Days since 1970-01-01; `None` if there is no such day.
+pub(crate) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    // A year here begins in March, so that the leap day is its last; 719468 days lie between 0000-03-01 and 1970.
+    let counted = if month <= 2 { year - 1 } else { year };
+    let (era, of_era) = (counted.div_euclid(400), counted.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    (civil(days) == (year, month, day)).then_some(days)
+}
+
+/// As [`format`] writes it, whatever the year.
+pub(crate) fn written(seconds: i64) -> String {
     let (days, time) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
     let (year, month, day) = civil(days);
     let week_day = DAYS[(days + 4).rem_euclid(7) as usize];
@@ -84,28 +111,8 @@ fn seconds(year: i64, month: &str, day: i64, time: &str) -> Option<i64> {
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
     // A leap second is the last of its minute.
     let is_time = hour < 24 && minute < 60 && second <= 60 && parts.next().is_none();
-    let days = days_since_1970(year, month, day);
-    (is_time && civil(days) == (year, month, day))
-        .then_some(days * DAY + hour * 3600 + minute * 60 + second.min(59))
-}
-
-/// Days of the proleptic Gregorian calendar, counted in years that begin in March.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Year, month and day of a number of days.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march = (5 * of_year + 2) / 153;
-    let month = (march + 2) % 12 + 1;
-    (era * 400 + year + i64::from(month <= 2), month, of_year - (153 * march + 2) / 5 + 1)
+    let days = days(year, month, day).filter(|_| is_time)?;
+    Some(days * DAY + hour * 3600 + minute * 60 + second.min(59))
 }
 
 const DAY: i64 = 86_400;
@@ -120,7 +127,7 @@ const LONGEST: usize = 40;
 /// From the day of the week 1970 began on, three days earlier.
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const LONG_DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] =
+pub(crate) const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 #[cfg(test)]
@@ -140,6 +147,30 @@ mod tests {
         ] {
             assert_eq!(parse(text, NOW), Some(784_111_777), "{text}");
         }
+    }
+
+    #[test]
+    fn every_day_follows_the_one_before() {
+        let mut before = civil(-1);
+        for at in 0..200_000 {
+            let today = civil(at);
+            let is_next = today == (before.0, before.1, before.2 + 1)
+                || today == (before.0, before.1 + 1, 1)
+                || today == (before.0 + 1, 1, 1);
+            assert!(is_next && today.2 <= 31 && today.1 <= 12, "{before:?} then {today:?}");
+            assert_eq!(days(today.0, today.1, today.2), Some(at));
+            before = today;
+        }
+        assert_eq!(civil(199_999), (2517, 7, 31));
+    }
+
+    #[test]
+    fn a_day_that_is_in_no_calendar_has_no_number() {
+        for (year, month, day) in [(2100, 2, 29), (2024, 2, 30), (2024, 4, 31), (2024, 1, 0), (2024, 12, 32)]
+        {
+            assert_eq!(days(year, month, day), None, "{year}-{month}-{day}");
+        }
+        assert_eq!(days(2024, 2, 29), Some(19_782));
     }
 
     #[test]

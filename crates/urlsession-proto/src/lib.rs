@@ -10,7 +10,7 @@
 //! | [`field`] | Field names, values and lists (RFC 9110 §5) |
 //! | [`auth`] | Challenges and credentials of HTTP: Basic, Digest, NTLM (RFC 9110 §11, RFC 7617, RFC 7616, MS-NLMP) |
 //! | [`caching`] | What may be kept, for how long and for whom (RFC 9111) |
-//! | [`date`] | Dates of fields (RFC 9110 §5.6.7) |
+//! | [`date`] | Dates of fields (RFC 9110 §5.6.7), and the calendar |
 //! | [`coding`] | Content codings (RFC 9110 §8.4) |
 //! | [`cookie`] | `Set-Cookie`, its dates, and where a cookie goes (RFC 6265bis) |
 //! | [`range`] | Ranges of bytes, and what an answer to them means (RFC 9110 §14) |

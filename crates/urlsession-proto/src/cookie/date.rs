@@ -1,5 +1,7 @@
 //! Dates of cookies (RFC 6265bis §5.1.1): read generously, written as RFC 9110 §5.6.7 wants it.
 
+use crate::date::{MONTHS, days, written};
+
 /// Seconds since 1970 of a cookie's date; `None` if it has no time, day, month or year, or is not in the calendar.
 pub fn parse_date(text: &str) -> Option<i64> {
     let (mut time, mut day, mut month, mut year) = (None, None, None, None);
@@ -35,26 +37,14 @@ pub fn parse_date(text: &str) -> Option<i64> {
         _ => year,
     };
     // Steps 5 and 6.
-    let is_right = (1..=days_in(month, year)).contains(&day)
-        && year >= 1601
-        && hour <= 23
-        && minute <= 59
-        && second <= 59;
-    is_right.then(|| days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+    let is_right = year >= 1601 && hour <= 23 && minute <= 59 && second <= 59;
+    let days = days(year, month, day).filter(|_| is_right)?;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second)
 }
 
 /// Such as `Sun, 06 Nov 1994 08:49:37 GMT`, for seconds since 1970.
 pub fn format_date(seconds: i64) -> String {
-    let (since, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(since);
-    format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        WEEKDAYS[since.rem_euclid(7) as usize],
-        MONTHS[month as usize - 1],
-        of_day / 3600,
-        of_day / 60 % 60,
-        of_day % 60
-    )
+    written(seconds)
 }
 
 fn is_delimiter(b: u8) -> bool {
@@ -84,40 +74,6 @@ fn month_of(token: &[u8]) -> Option<i64> {
     let at = MONTHS.iter().position(|month| month.as_bytes().eq_ignore_ascii_case(start))?;
     Some(at as i64 + 1)
 }
-
-fn days_in(month: i64, year: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar. A year here begins in March, so that the leap day is its last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-/// Year, month and day of a day counted from 1970-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (era * 400 + year + i64::from(month <= 2), month, day)
-}
-
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-/// 1970 began on a Thursday.
-const WEEKDAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 #[cfg(test)]
 mod tests {
