@@ -137,38 +137,22 @@ pub(crate) trait Decode: Send {
 
 impl Body {
     pub(crate) fn empty() -> Self {
-        Self {
-            source: Source::Empty,
-            tap: None,
-            is_plain: false,
-            decoding: None,
-            wire_bytes: 0,
-            sent_late: 0,
-            delivered: 0,
-            turns: 0,
-            trailers: None,
-        }
+        Self::of(Source::Empty)
     }
 
     /// A body that came whole, `wire_bytes` long on the wire.
     pub(crate) fn whole(data: Bytes, wire_bytes: u64) -> Self {
         let source = if data.is_empty() { Source::Empty } else { Source::Data(data) };
-        Self {
-            source,
-            tap: None,
-            is_plain: false,
-            decoding: None,
-            wire_bytes,
-            sent_late: 0,
-            delivered: 0,
-            turns: 0,
-            trailers: None,
-        }
+        Self { wire_bytes, ..Self::of(source) }
     }
 
     pub(crate) fn flow(flow: Box<dyn Flow>) -> Self {
+        Self::of(Source::Flow(flow))
+    }
+
+    fn of(source: Source) -> Self {
         Self {
-            source: Source::Flow(flow),
+            source,
             tap: None,
             is_plain: false,
             decoding: None,
