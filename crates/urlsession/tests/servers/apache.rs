@@ -14,58 +14,21 @@ use crate::server::{Server, age, goes_on_where_it_was_cut, session};
 fn apache() -> Server {
     Server::start("apache", |directory: &Path, plain, secure| {
         let d = directory.display();
-        let modules = "/usr/lib/apache2/modules";
         fs::create_dir_all(directory.join("www/dav/private")).unwrap();
-        // The server gives up root for www-data.
-        let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
-        let load = |names: &[&str]| {
-            names
-                .iter()
-                .map(|name| format!("LoadModule {name}_module {modules}/mod_{name}.so\n"))
-                .collect::<String>()
-        };
-        let modules = load(&[
-            "mpm_event",
-            "authz_core",
-            "dir",
-            "mime",
-            "ssl",
-            "http2",
-            "deflate",
-            "filter",
-            "dav",
-            "dav_fs",
-            "alias",
-            "headers",
-            "authn_core",
-            "authn_file",
-            "authz_user",
-            "auth_digest",
-            "env",
-            "ratelimit",
-        ]);
-        let configuration = format!(
+        // ann, realm private, password pw
+        let users = "ann:private:3acc0a064bf7ad4b19bb9e724f1a66ee\n";
+        fs::write(directory.join("users"), users).unwrap();
+        let modules =
+            ["dir", "mime", "deflate", "filter", "dav", "dav_fs", "auth_digest", "env", "ratelimit"];
+        let directives = format!(
             r#"
-ServerRoot {d}
-ServerName localhost
-{modules}
-PidFile {d}/pid
-ErrorLog {d}/error
-Listen 127.0.0.1:{plain}
-Listen 127.0.0.1:{secure}
-User www-data
-Group www-data
 KeepAlive On
 MaxKeepAliveRequests 4
 KeepAliveTimeout 5
-DocumentRoot {d}/www
 TypesConfig /dev/null
 AddType text/plain .txt
 AddOutputFilterByType DEFLATE text/plain
 DAVLockDB {d}/davlock
-<Directory {d}/www>
-  Require all granted
-</Directory>
 <Location /dav>
   Dav On
 </Location>
@@ -83,7 +46,6 @@ DAVLockDB {d}/davlock
   AuthUserFile {d}/users
   Require valid-user
 </Location>
-DefaultRuntimeDir {d}
 <Location /slow>
   SetOutputFilter RATE_LIMIT
   SetEnv rate-limit 3000
@@ -92,6 +54,42 @@ Alias /private {d}/www/index.html
 Alias /slow {d}/www
 Redirect 307 /moved /dav
 Header always set X-Served apache
+"#
+        );
+        configured(Command::new("apache2"), directory, plain, secure, &modules, &directives)
+    })
+}
+
+/// The command with a configuration in the directory: files over HTTP/1.1 and, with TLS, HTTP/2, and these modules and
+/// directives beside.
+pub(crate) fn configured(
+    mut command: Command,
+    directory: &Path,
+    plain: u16,
+    secure: u16,
+    modules: &[&str],
+    directives: &str,
+) -> Command {
+    let d = directory.display();
+    let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
+    let modules: String = MODULES.iter().chain(modules).map(load).collect();
+    let configuration = format!(
+        r#"
+ServerRoot {d}
+ServerName localhost
+{modules}
+PidFile {d}/pid
+ErrorLog {d}/error
+Listen 127.0.0.1:{plain}
+Listen 127.0.0.1:{secure}
+User www-data
+Group www-data
+DocumentRoot {d}/www
+DefaultRuntimeDir {d}
+<Directory {d}/www>
+  Require all granted
+</Directory>
+{directives}
 <VirtualHost 127.0.0.1:{plain}>
   Protocols http/1.1
 </VirtualHost>
@@ -102,16 +100,16 @@ Header always set X-Served apache
   SSLCertificateKeyFile {d}/server.key
 </VirtualHost>
 "#
-        );
-        // ann, realm private, password pw
-        let users = "ann:private:3acc0a064bf7ad4b19bb9e724f1a66ee\n";
-        fs::write(directory.join("users"), users).unwrap();
-        fs::write(directory.join("apache.conf"), configuration).unwrap();
-        let mut command = Command::new("apache2");
-        command.arg("-f").arg(directory.join("apache.conf")).arg("-D").arg("FOREGROUND");
-        command
-    })
+    );
+    fs::write(directory.join("apache.conf"), configuration).unwrap();
+    // The server gives up root for www-data.
+    let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
+    command.arg("-f").arg(directory.join("apache.conf")).args(["-D", "FOREGROUND"]);
+    command
 }
+
+const MODULES: [&str; 9] =
+    ["mpm_event", "authz_core", "authz_user", "authn_core", "authn_file", "alias", "headers", "ssl", "http2"];
 
 #[test]
 fn bodies_arrive_whole_over_connections_of_few_requests() {

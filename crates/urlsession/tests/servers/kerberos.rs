@@ -19,6 +19,7 @@ use urlsession::{
 };
 use urlsession_testkit::TestAuthority;
 
+use crate::apache::configured;
 use crate::server::{Server, free_port, stop};
 
 /// Where the client finds the server.
@@ -273,21 +274,6 @@ fn make_realm(directory: &Path, port: u16) {
 
 fn make_apache(directory: &Path, plain: u16, secure: u16) -> Command {
     let d = directory.display();
-    let modules: String = [
-        "mpm_event",
-        "authz_core",
-        "authz_user",
-        "authn_core",
-        "authn_file",
-        "auth_basic",
-        "auth_gssapi",
-        "alias",
-        "headers",
-        "ssl",
-        "http2",
-    ]
-    .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-    .concat();
     let keytab = format!("GssapiCredStore keytab:{d}/keytab");
     // Nothing of one is handed on to another.
     let doors: String = [
@@ -311,44 +297,11 @@ fn make_apache(directory: &Path, plain: u16, secure: u16) -> Command {
         )
     })
     .concat();
-    let configuration = format!(
-        r#"
-ServerRoot {d}
-ServerName localhost
-{modules}
-PidFile {d}/pid
-ErrorLog {d}/error
-LogFormat "%H %>s %k" short
-CustomLog {d}/access short
-Listen 127.0.0.1:{plain}
-Listen 127.0.0.1:{secure}
-User www-data
-Group www-data
-DocumentRoot {d}/www
-DefaultRuntimeDir {d}
-<Directory {d}/www>
-  Require all granted
-</Directory>
-{doors}
-<VirtualHost 127.0.0.1:{plain}>
-  Protocols http/1.1
-</VirtualHost>
-<VirtualHost 127.0.0.1:{secure}>
-  Protocols h2 http/1.1
-  SSLEngine on
-  SSLCertificateFile {d}/server.pem
-  SSLCertificateKeyFile {d}/server.key
-</VirtualHost>
-"#
-    );
+    let directives = format!("LogFormat \"%H %>s %k\" short\nCustomLog {d}/access short\n{doors}");
     fs::write(directory.join("users"), "DOMAIN:ann:pw\n").unwrap();
-    fs::write(directory.join("apache.conf"), configuration).unwrap();
-    // The server gives up root for www-data.
-    let _ = Command::new("chown").args(["-R", "www-data"]).arg(directory).status();
     let mut command = within(directory, "apache2");
     command.env("NTLM_USER_FILE", directory.join("users"));
-    command.arg("-f").arg(directory.join("apache.conf")).args(["-D", "FOREGROUND"]);
-    command
+    configured(command, directory, plain, secure, &["auth_basic", "auth_gssapi"], &directives)
 }
 
 /// A program that knows this realm only, and leaves nothing elsewhere.
