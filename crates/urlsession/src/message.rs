@@ -28,8 +28,8 @@ pub(crate) use chunks::Chunks;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
 pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
-pub(crate) use fields::is_secret;
 pub use fields::{HeaderFields, InvalidHeaderField};
+pub(crate) use fields::{is_of_origin, is_secret};
 pub(crate) use file_body::FileIdentity;
 pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{

@@ -68,6 +68,11 @@ impl HeaderFields {
         self.position(name).map(|at| self.0.remove(at)).is_some()
     }
 
+    /// Keeps the fields of these names only.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|field| keep(&field.name));
+    }
+
     /// Is there a field of this name?
     pub fn contains(&self, name: &str) -> bool {
         self.position(name).is_some()
@@ -104,6 +109,11 @@ impl fmt::Debug for HeaderFields {
 /// kept, and comes again from where it came from.
 pub(crate) fn is_secret(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization"].iter().any(|secret| secret.eq_ignore_ascii_case(name))
+}
+
+/// Is the field `name` for one origin only? Credentials never go to another; neither does the name of the host.
+pub(crate) fn is_of_origin(name: &str) -> bool {
+    is_secret(name) || name.eq_ignore_ascii_case("host")
 }
 
 fn checked(name: Cow<'static, str>, value: Bytes) -> Result<(Cow<'static, str>, Bytes), InvalidHeaderField> {
@@ -167,11 +177,12 @@ mod tests {
     #[test]
     fn credentials_and_cookies_are_secrets_however_they_are_spelled() {
         for name in ["authorization", "Authorization", "COOKIE", "Proxy-authorization"] {
-            assert!(is_secret(name), "{name}");
+            assert!(is_secret(name) && is_of_origin(name), "{name}");
         }
         for name in ["", "Cook", "X-Cookie", "WWW-Authenticate"] {
-            assert!(!is_secret(name), "{name}");
+            assert!(!is_secret(name) && !is_of_origin(name), "{name}");
         }
+        assert!(is_of_origin("HOST") && !is_secret("host"));
     }
 
     #[test]

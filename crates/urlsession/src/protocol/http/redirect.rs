@@ -9,7 +9,7 @@ use url::Url;
 use super::discard::discard;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
-use crate::message::UrlRequest;
+use crate::message::{UrlRequest, is_of_origin};
 
 pub(super) struct Redirect<N> {
     next: N,
@@ -123,10 +123,7 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
         }
     }
     if from.origin() != to.origin() {
-        // Credentials never cross an origin; neither does the name of the old host.
-        for name in ["authorization", "cookie", "proxy-authorization", "host"] {
-            next.header_fields_mut().remove(name);
-        }
+        next.header_fields_mut().retain(|name| !is_of_origin(name));
     }
     next.set_url(Some(to));
     next

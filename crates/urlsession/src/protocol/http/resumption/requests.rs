@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, header};
 use url::Url;
 use urlsession_proto::resumable_upload::Part;
 
-use crate::message::{BodyStream, HttpBody, UrlRequest};
+use crate::message::{BodyStream, HttpBody, UrlRequest, is_of_origin};
 
 /// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
 /// not sent, nor those that make a request conditional; credentials go to its origin only.
@@ -14,16 +14,12 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
     request.set_method(method);
     request.remove_http_body();
     let is_foreign = target.url().is_none_or(|target| !is_same_place(target, url));
-    let unfit = |name: &str| {
+    request.header_fields_mut().retain(|name| {
         let is_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
         let is_condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("if-"));
-        let is_one = |known: &&str| known.eq_ignore_ascii_case(name);
-        is_content || is_condition || UNFIT.iter().any(is_one) || is_foreign && SECRET.iter().any(is_one)
-    };
-    let names = request.all_http_header_fields().iter().map(|(name, _)| name.to_owned());
-    for name in names.filter(|name| unfit(name)).collect::<Vec<_>>() {
-        request.header_fields_mut().remove(&name);
-    }
+        let is_unfit = UNFIT.iter().any(|known| known.eq_ignore_ascii_case(name));
+        !(is_content || is_condition || is_unfit || is_foreign && is_of_origin(name))
+    });
     request
 }
 
@@ -101,9 +97,6 @@ pub(super) fn location(base: &Url, fields: &HeaderMap) -> Option<Url> {
 
 /// Fields that belong to one message, beside those of content and conditions.
 const UNFIT: [&str; 5] = ["expect", "range", "repr-digest", "transfer-encoding", "trailer"];
-
-/// Fields that say who one is.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "host"];
 
 /// Fields of applications that do it themselves.
 const OWN: [&str; 5] = [
