@@ -133,7 +133,7 @@ fn after_line(raw: &[u8]) -> &[u8] {
 }
 
 /// What stands between the delimiters.
-fn pieces<'a>(mut rest: &'a str, delimiter: impl Fn(&str) -> Option<usize>) -> impl Iterator<Item = &'a str> {
+fn pieces(mut rest: &str, delimiter: impl Fn(&str) -> Option<usize>) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
