@@ -4,7 +4,7 @@
 //! is kept of it meanwhile, and how it is resumed, is the download's business.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -176,8 +176,7 @@ impl DownloadDestination {
     pub(super) fn draft(&self, suggested: &str) -> Result<(File, TempPath)> {
         let target = self.target(suggested);
         let folder = folder_of(&target);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".urlsession-").suffix(".part");
+        let mut builder = drafts();
         // What is published has the permissions of any other file (less the umask).
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
@@ -186,6 +185,12 @@ impl DownloadDestination {
             UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
         })?;
         Ok(file.into_parts())
+    }
+
+    /// A name beside the target for a file that has another one already.
+    pub(super) fn second_name(&self, suggested: &str, path: &Path) -> io::Result<TempPath> {
+        let named = drafts().make_in(folder_of(&self.target(suggested)), |name| fs::hard_link(path, name))?;
+        Ok(named.into_temp_path())
     }
 
     /// Blocks until the file is on disk under its name. With the file if it cannot be: nothing is lost.
@@ -295,6 +300,12 @@ pub(super) fn identity(url: &Url) -> String {
     let mut url = without_password(url);
     url.set_fragment(None);
     url.into()
+}
+
+fn drafts() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".urlsession-").suffix(".part");
+    builder
 }
 
 fn folder_of(target: &Path) -> &Path {

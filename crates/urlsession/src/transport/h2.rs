@@ -27,7 +27,7 @@ use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, stream_error};
 use self::flow::Incoming;
-use self::rest::{Reader, Rest};
+use self::rest::{Driver, Reader, Rest};
 use self::tap::{Counted, Counts, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::RequestHead;
@@ -68,6 +68,7 @@ pub(super) async fn handshake(
     stream: Stream,
     facts: Arc<Facts>,
     origin: &Origin,
+    clock: Arc<dyn Clock>,
     place: &Place,
 ) -> Result<Handle> {
     let (counts, updates) = (Arc::new(Counts::default()), Arc::new(Updates::default()));
@@ -84,7 +85,7 @@ pub(super) async fn handshake(
             stream,
             counts.clone(),
             updates.clone(),
-            rest.clone(),
+            Driver::new(rest.clone(), clock, place.clone()),
             owes_flush.clone(),
         ))
         .await

@@ -206,7 +206,8 @@ impl Pool {
         let Connected { stream, facts, is_h2 } = connected;
         let facts = Arc::new(facts);
         if is_h2 {
-            return Ok(Checkout::Http2(h2::handshake(stream, facts, origin, place).await?));
+            let clock = self.config.environment.clock.clone();
+            return Ok(Checkout::Http2(h2::handshake(stream, facts, origin, clock, place).await?));
         }
         let home = Home {
             pool: self.weak(),

@@ -1,9 +1,15 @@
 //! What only HTTP/2 has: shared connections, GOAWAY, refused streams, floods.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
-use urlsession::{TaskChange, UrlErrorCode as Code, UrlSession};
-use urlsession_testkit::{Flood, Origin, Reply, Wire};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use urlsession::{
+    DownloadTask, DownloadedFile, TaskChange, UrlError, UrlErrorCode as Code, UrlResponse, UrlSession,
+};
+use urlsession_testkit::{Flood, Hold, Origin, Reply, Wire};
 
 use crate::support::*;
 
@@ -128,32 +134,74 @@ fn an_http2_only_session_refuses_cleartext_servers_at_once() {
 #[test]
 fn a_download_suspended_while_it_waits_for_its_disk_leaves_its_connection_to_be_read() {
     on(Wire::TlsH2, |origin| {
-        let gate = origin.hold();
-        origin.enqueue("/file", Reply::new(200).pattern(0, 1000).body_gate(0, gate.clone()).h2_ping());
-        let one_thread_for_disks = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(1)
-            .build()
-            .unwrap();
-        one_thread_for_disks.block_on(async {
-            let session = session(origin);
-            session.data(origin.url("/")).await.unwrap();
-            let (free, freed) = mpsc::channel();
-            let busy = tokio::task::spawn_blocking(move || freed.recv().unwrap());
-            let download = session.download(origin.url("/file"));
-            let task = download.task();
-            let mut changes = task.observe();
-            let download = tokio::spawn(download);
-            while next(&mut changes).await.unwrap() != TaskChange::Response {}
-            task.suspend();
-            free.send(()).unwrap();
-            busy.await.unwrap();
-            gate.release();
-            assert!(origin.wait_for_async(|journal| journal.ping_acks == 1, PATIENCE).await);
-            task.resume();
-            let (file, _) = download.await.unwrap().unwrap();
-            assert_eq!(file.len(), 1000);
+        one_thread_for_disks().block_on(async {
+            let waiting = Waiting::begin(origin, &session(origin)).await;
+            waiting.task.suspend();
+            waiting.disk.send(()).unwrap();
+            waiting.is_read(origin).await;
+            waiting.task.resume();
+            waiting.end().await;
         });
-        assert_eq!(origin.connection_count(), 1);
     });
+}
+
+#[test]
+fn a_disk_that_stalls_for_long_does_not_keep_a_connection_from_being_read() {
+    on(Wire::TlsH2, |origin| {
+        one_thread_for_disks().block_on(async {
+            let clock = HandClock::new();
+            let mut configuration = configuration(origin);
+            configuration.environment.clock = Arc::new(clock.clone());
+            let waiting = Waiting::begin(origin, &UrlSession::new(configuration)).await;
+            let after_a_while = thread::spawn(move || {
+                clock.wait_for_sleeper(Duration::from_secs(5));
+                clock.advance(Duration::from_secs(5));
+            });
+            waiting.is_read(origin).await;
+            after_a_while.join().unwrap();
+            waiting.disk.send(()).unwrap();
+            waiting.end().await;
+        });
+    });
+}
+
+fn one_thread_for_disks() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap()
+}
+
+/// A download whose disk is busy.
+struct Waiting {
+    task: DownloadTask,
+    download: JoinHandle<Result<(DownloadedFile, UrlResponse), UrlError>>,
+    /// Frees the disk.
+    disk: mpsc::Sender<()>,
+    server: Hold,
+}
+
+impl Waiting {
+    /// Waits for the answer, after which the server waits before it says anything more.
+    async fn begin(origin: &Origin, session: &UrlSession) -> Self {
+        session.data(origin.url("/")).await.unwrap();
+        let server = origin.hold();
+        origin.enqueue("/file", Reply::new(200).pattern(0, 1000).body_gate(0, server.clone()).h2_ping());
+        let (disk, freed) = mpsc::channel();
+        tokio::task::spawn_blocking(move || freed.recv());
+        let download = session.download(origin.url("/file"));
+        let task = download.task();
+        let mut changes = task.observe();
+        let download = tokio::spawn(download);
+        while next(&mut changes).await.unwrap() != TaskChange::Response {}
+        Self { task, download, disk, server }
+    }
+
+    /// The server's PING is answered.
+    async fn is_read(&self, origin: &Origin) {
+        self.server.release();
+        assert!(origin.wait_for_async(|journal| journal.ping_acks == 1, PATIENCE).await);
+    }
+
+    async fn end(self) {
+        let (file, _) = self.download.await.unwrap().unwrap();
+        assert_eq!(file.len(), 1000);
+    }
 }

@@ -139,8 +139,19 @@ fn resume_data_may_be_led_elsewhere() {
     // Of a temporary file, and of a partial one of another name.
     there(&path, ranges.broken_at(150_001));
     assert_eq!(names(folder.path()), ["a.bin"]);
+    let usual = folder.path().join("usual");
+    File::create(&usual).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions(), fs::metadata(&usual).unwrap().permissions());
+    fs::remove_file(&usual).unwrap();
     fs::remove_file(&path).unwrap();
-    there(&other, break_at(&ranges, 150_001, &path).resume_data().unwrap());
+    let data = break_at(&ranges, 150_001, &path).resume_data().unwrap();
+    #[cfg(unix)]
+    let file = |path: &Path| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+    #[cfg(unix)]
+    let partial = file(&folder.path().join(LEFT[1]));
+    there(&other, data);
+    #[cfg(unix)]
+    assert_eq!(file(&other), partial, "it has been moved, not copied");
     assert_eq!(names(folder.path()), ["b.bin"]);
     // To nowhere: then it is a temporary file.
     let data = break_at(&ranges, 150_001, &path).resume_data().unwrap();

@@ -123,12 +123,18 @@ fn test_simple_upload_with_delegate_providing_input_stream() {
             calls.retain(|call| method != "HEAD" || *call != "didReceiveData");
             assert_eq!(log.calls, calls);
             assert_eq!(log.sent.last().unwrap().1, 16384);
-            assert_eq!(origin.requests().last().unwrap().body_len, 16384);
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!(seen.body_len, 16384);
+            let form = (method == "POST").then_some("application/x-www-form-urlencoded");
+            assert_eq!(seen.header("content-type"), form);
+            let echoed = if method == "HEAD" { 0 } else { 16384 };
+            assert_eq!(log.data, vec![7; echoed]);
         }
-        let (session, recorder) = recorded(origin);
+        let body = BodyStream::from(Bytes::from(vec![7; 16384]));
+        let (session, recorder) = with_recorder(configuration(origin), Recorder::new().giving_bodies([body]));
         session.upload_task_with_streamed_request(origin.url("/echo")).resume();
         let log = recorder.completed(1);
-        assert_eq!(log.calls, ["didComplete"]);
+        assert_eq!((log.calls.as_slice(), log.sent.len()), (&["needNewBodyStream", "didComplete"][..], 0));
         assert_eq!(log.completions[0].as_ref().unwrap().code(), UrlErrorCode::DataLengthExceedsMaximum);
     });
 }

@@ -33,6 +33,9 @@ impl Exchange {
 impl Layer for Exchange {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
+        if *request.http_method() == Method::GET && !request.body().is_empty() {
+            return Err(refuse_body(attempt).await);
+        }
         let url = sendable(&request, self.versions)?;
         let Some(key) = self.pool.key(&request, url) else {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
@@ -115,6 +118,16 @@ fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
     held.downcast().ok()
 }
 
+/// Apple refuses a body of GET, and asks for it nonetheless if it is the delegate's.
+async fn refuse_body(attempt: &Attempt<'_>) -> UrlError {
+    if matches!(attempt.request.body(), HttpBody::Stream(stream) if stream.is_of_delegate()) {
+        // In a box: other loads do not carry it. What it is does not matter.
+        let _ = Box::pin(outgoing(attempt)).await;
+    }
+    let detail = "a GET request has no body; use POST, or remove the body";
+    UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Request, detail)
+}
+
 /// The URL to send to, if the request can be sent at all.
 fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     let refuse = |code, detail| Err(UrlError::new(code, Phase::Request, detail));
@@ -126,10 +139,6 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
         return refuse(UrlErrorCode::UnsupportedUrl, detail);
     }
     match *request.http_method() {
-        Method::GET if !request.body().is_empty() => refuse(
-            UrlErrorCode::DataLengthExceedsMaximum,
-            "a GET request has no body; use POST, or remove the body",
-        ),
         Method::CONNECT => {
             refuse(UrlErrorCode::BadUrl, "CONNECT makes tunnels for proxies and loads nothing")
         }

@@ -1,8 +1,9 @@
 //! `Sink`: the file a download is written to: its position, the hashes of what is in it, and what is noted of it so that
 //! it can be resumed. Everything here blocks; what belongs into the file is the download's business.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -305,11 +306,13 @@ impl Sink {
         let is_beside = sink.home.as_ref().is_some_and(|home| home.shares_place(destination));
         let published = match is_beside {
             true => destination.publish(suggested, &sink.file, path, sink.position),
-            // It may be on another file system.
-            false => copied(&mut sink.file, destination, suggested)
-                .and_then(|(copy, draft)| {
-                    let published = destination.publish(suggested, &copy, draft, sink.position);
-                    published.map_err(|(error, _)| error)
+            false => moved(&mut sink.file, &path, destination, suggested)
+                .and_then(|Moved { file, draft, permissions }| {
+                    let published = destination.publish(suggested, &file, draft, sink.position);
+                    let published = published.map_err(|(error, _)| error)?;
+                    // Not before: the temporary file is nobody else's. Should it fail, the published one is neither.
+                    let _ = file.set_permissions(permissions);
+                    Ok(published)
                 })
                 .map_err(|error| (error, path)),
         };
@@ -434,11 +437,25 @@ pub(super) fn tidy(destination: &DownloadDestination, identity: &str) {
     }
 }
 
-/// A copy beside the destination.
-fn copied(file: &mut File, destination: &DownloadDestination, suggested: &str) -> Result<(File, TempPath)> {
+/// The file beside the destination, under a second name or, where that cannot be, as a copy. It keeps its own until it is
+/// published.
+struct Moved {
+    file: File,
+    draft: TempPath,
+    /// Of any file there.
+    permissions: Permissions,
+}
+
+fn moved(file: &mut File, path: &Path, destination: &DownloadDestination, suggested: &str) -> Result<Moved> {
     let (mut copy, draft) = destination.draft(suggested)?;
+    let permissions = copy.metadata().map_err(unwritten)?.permissions();
+    let named = destination.second_name(suggested, path).and_then(|name| Ok((file.try_clone()?, name)));
+    if let Ok((file, draft)) = named {
+        return Ok(Moved { file, draft, permissions });
+    }
+    // It is on another file system, or on one where files have one name.
     file.seek(SeekFrom::Start(0)).and_then(|_| io::copy(file, &mut copy)).map_err(unwritten)?;
-    Ok((copy, draft))
+    Ok(Moved { file: copy, draft, permissions })
 }
 
 fn is_full(error: &io::Error) -> bool {

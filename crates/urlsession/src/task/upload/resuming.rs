@@ -74,6 +74,7 @@ impl UploadTask {
     ///
     /// A task that is cancelled gives the upload up, and the record goes with it; one that is cancelled by
     /// [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data), or whose future is dropped, keeps both.
+    /// One that is cancelled before it has looked for a record leaves that of an earlier task, and its upload.
     ///
     /// A server that does not know the upload any more (404, 410), or with which it cannot go on for another reason, gets
     /// it from its beginning; so does one to which another file, or a changed one, is uploaded.

@@ -1,10 +1,15 @@
 //! `Rest`: whether anybody can take what a connection brings. While the readers of all its streams wait for something else,
 //! such as a disk, nothing is read of it: a window full of data would lie in memory, and waits in the socket instead.
 //!
-//! One stream that can take data is enough for the connection to be read: no stream waits for another.
+//! One stream that can take data is enough for the connection to be read: no stream waits for another. Nor does the server
+//! wait for ever for what else it wants to know.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use crate::env::{Clock, Place, Timer};
 
 #[derive(Default)]
 pub(super) struct Rest(Mutex<State>);
@@ -22,7 +27,7 @@ struct State {
 
 impl Rest {
     /// Ready unless all streams' readers rest, of which there is one.
-    pub(super) fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
+    fn poll_over(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state();
         if state.readers == 0 || state.resting.len() < state.readers {
             return Poll::Ready(());
@@ -54,6 +59,48 @@ impl Rest {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Who reads the connection for the streams.
+pub(super) struct Driver {
+    rest: Arc<Rest>,
+    clock: Arc<dyn Clock>,
+    place: Place,
+    wait: Wait,
+}
+
+enum Wait {
+    Not,
+    Until(Pin<Box<Timer>>),
+    NoLonger,
+}
+
+impl Driver {
+    pub(super) fn new(rest: Arc<Rest>, clock: Arc<dyn Clock>, place: Place) -> Self {
+        Self { rest, clock, place, wait: Wait::Not }
+    }
+
+    /// Ready if the connection is to be read now. A disk that stalls for long is no reason to leave PINGs unanswered: then
+    /// comes what the windows allow.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.rest.poll_over(cx).is_ready() {
+            self.wait = Wait::Not;
+            return Poll::Ready(());
+        }
+        loop {
+            match &mut self.wait {
+                Wait::Not => {
+                    let end = self.clock.now() + LONGEST;
+                    self.wait = Wait::Until(Box::pin(Timer::at(&*self.clock, &self.place, end)));
+                }
+                Wait::Until(timer) => {
+                    ready!(timer.as_mut().poll(cx));
+                    self.wait = Wait::NoLonger;
+                }
+                Wait::NoLonger => return Poll::Ready(()),
+            }
+        }
     }
 }
 
@@ -95,6 +142,9 @@ impl Drop for Resting {
         self.rest.change(|state| state.resting.retain(|number| *number != self.number));
     }
 }
+
+/// Well below what servers wait for the answer to a PING.
+const LONGEST: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::rest::Rest;
+use super::rest::Driver;
 use super::urgency::Updates;
 use crate::transport::stream::Stream;
 
@@ -82,7 +82,7 @@ pub(super) struct Tap {
     stream: Stream,
     counts: Arc<Counts>,
     updates: Arc<Updates>,
-    rest: Arc<Rest>,
+    driver: Driver,
     /// Frames of ours on their way, which go out whole before anything else does.
     update: Vec<u8>,
     /// Something was written that is not flushed yet, though `h2` has asked.
@@ -100,7 +100,7 @@ impl Tap {
         stream: Stream,
         counts: Arc<Counts>,
         updates: Arc<Updates>,
-        rest: Arc<Rest>,
+        driver: Driver,
         owes_flush: Arc<AtomicBool>,
     ) -> Self {
         let (sent, received) = (Frames::after(PREFACE), Frames::after(0));
@@ -108,7 +108,7 @@ impl Tap {
             stream,
             counts,
             updates,
-            rest,
+            driver,
             update: Vec::new(),
             owes_flush,
             wrote_data: false,
@@ -147,7 +147,7 @@ impl AsyncRead for Tap {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        ready!(this.rest.poll_over(cx));
+        ready!(this.driver.poll_turn(cx));
         let before = buf.filled().len();
         let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) else {
             this.turn = 0;

@@ -4,7 +4,7 @@
 use std::fs;
 
 use urlsession::{BodyStream, DigestAlgorithm, MultipartForm, UrlErrorCode};
-use urlsession_testkit::{Reply, UploadFault, UploadLimits, UploadStep};
+use urlsession_testkit::{Reply, UploadFault, UploadLimits, UploadStep, Wire};
 
 use super::*;
 
@@ -204,6 +204,34 @@ fn the_rest_of_what_was_in_memory_has_digests_and_is_not_compared_with_all_of_it
         took_all(upload.wait(), server);
         assert_eq!(kinds(server.requests().last().unwrap())[..2], [None, Some("sha-256")]);
     });
+}
+
+#[test]
+fn a_cancelled_upload_is_not_hashed_to_its_end() {
+    let origin = Origin::start(Wire::H1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("body");
+    // It takes hours.
+    fs::File::create(&file).unwrap().set_len(8 << 40).unwrap();
+    let runtime = runtime();
+    let code = runtime.block_on(async {
+        let upload =
+            session(&origin).upload_from_file(post(&origin), &file).sending_digest(DigestAlgorithm::Sha256);
+        let task = upload.task();
+        let upload = tokio::spawn(upload);
+        tokio::task::yield_now().await;
+        task.cancel();
+        upload.await.unwrap().unwrap_err().code()
+    });
+    assert_eq!(code, UrlErrorCode::Cancelled);
+    let (sender, over) = mpsc::channel();
+    // A runtime waits for its work before it is gone.
+    std::thread::spawn(move || {
+        drop(runtime);
+        sender.send(()).unwrap();
+    });
+    over.recv_timeout(PATIENCE).expect("the body is being hashed still");
+    assert!(origin.requests().is_empty());
 }
 
 #[test]
