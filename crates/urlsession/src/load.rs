@@ -265,6 +265,7 @@ impl Stamps {
 
 impl<'a> Attempt<'a> {
     /// The first pass of a load.
+    #[inline]
     pub(crate) fn new(
         request: Arc<UrlRequest>,
         ask: &'a dyn Ask,

@@ -33,10 +33,11 @@ impl Exchange {
 impl Layer for Exchange {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
-        if *request.http_method() == Method::GET && !request.body().is_empty() {
-            return Err(refuse_body(attempt).await);
-        }
-        let url = sendable(&request, self.versions)?;
+        let url = match sendable(&request, self.versions) {
+            Ok(url) => url,
+            // In a box: other loads do not carry it.
+            Err(error) => return Err(Box::pin(refused(error, attempt)).await),
+        };
         let Some(key) = self.pool.key(&request, url) else {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
         };
@@ -118,14 +119,15 @@ fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
     held.downcast().ok()
 }
 
-/// Apple refuses a body of GET, and asks for it nonetheless if it is the delegate's.
-async fn refuse_body(attempt: &Attempt<'_>) -> UrlError {
-    if matches!(attempt.request.body(), HttpBody::Stream(stream) if stream.is_of_delegate()) {
-        // In a box: other loads do not carry it. What it is does not matter.
-        let _ = Box::pin(outgoing(attempt)).await;
+/// Apple asks for the body of a GET before it is refused, if it is the delegate's.
+async fn refused(error: UrlError, attempt: &Attempt<'_>) -> UrlError {
+    let is_of_delegate =
+        matches!(attempt.request.body(), HttpBody::Stream(stream) if stream.is_of_delegate());
+    if error.code() == UrlErrorCode::DataLengthExceedsMaximum && is_of_delegate {
+        // What it is does not matter.
+        let _ = outgoing(attempt).await;
     }
-    let detail = "a GET request has no body; use POST, or remove the body";
-    UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Request, detail)
+    error
 }
 
 /// The URL to send to, if the request can be sent at all.
@@ -139,6 +141,10 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
         return refuse(UrlErrorCode::UnsupportedUrl, detail);
     }
     match *request.http_method() {
+        Method::GET if !request.body().is_empty() => refuse(
+            UrlErrorCode::DataLengthExceedsMaximum,
+            "a GET request has no body; use POST, or remove the body",
+        ),
         Method::CONNECT => {
             refuse(UrlErrorCode::BadUrl, "CONNECT makes tunnels for proxies and loads nothing")
         }
