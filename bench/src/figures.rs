@@ -11,12 +11,14 @@ pub struct Samples {
     /// How long each load took, in nanoseconds.
     nanoseconds: Vec<u32>,
     bytes: u64,
+    /// The least processor time of a load.
+    least_cpu: Option<Duration>,
 }
 
 impl Samples {
     /// With room for `count` loads, so that recording them allocates nothing.
     pub fn with_room(count: usize) -> Self {
-        Self { nanoseconds: Vec::with_capacity(count), bytes: 0 }
+        Self { nanoseconds: Vec::with_capacity(count), bytes: 0, least_cpu: None }
     }
 
     /// Records a load that began at `start` and moved `bytes`.
@@ -26,10 +28,16 @@ impl Samples {
         self.bytes += bytes;
     }
 
+    /// Records what the process used for the load, if it made no other meanwhile.
+    pub fn record_cpu(&mut self, time: Duration) {
+        self.least_cpu = Some(self.least_cpu.map_or(time, |least| least.min(time)));
+    }
+
     /// Adds another worker's.
     pub fn absorb(&mut self, other: &Self) {
         self.nanoseconds.extend_from_slice(&other.nanoseconds);
         self.bytes += other.bytes;
+        self.least_cpu = self.least_cpu.into_iter().chain(other.least_cpu).min();
     }
 
     /// How many loads there were.
@@ -100,6 +108,8 @@ pub fn json(options: &Options, mut samples: Samples, elapsed: Elapsed) -> String
         ("user_s", format!("{:.6}", elapsed.cpu.user.as_secs_f64())),
         ("sys_s", format!("{:.6}", elapsed.cpu.system.as_secs_f64())),
         ("cpu_us_per_req", format!("{:.3}", elapsed.cpu.total().as_secs_f64() * 1e6 / count)),
+        ("least_wall_s", format!("{:.6}", samples.percentile(0.0) / 1e6)),
+        ("least_cpu_s", samples.least_cpu.map_or("null".into(), |time| format!("{:.6}", time.as_secs_f64()))),
         ("peak_rss_kib", peak_rss_kib().to_string()),
     ];
     let fields: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
@@ -112,9 +122,18 @@ mod tests {
 
     #[test]
     fn percentiles_are_of_the_sorted_loads() {
-        let mut samples = Samples { nanoseconds: (1..=100).rev().map(|i| i * 1000).collect(), bytes: 0 };
-        assert_eq!(samples.percentile(0.5), 51.0);
-        assert_eq!(samples.percentile(0.99), 100.0);
+        let nanoseconds = (1..=100).rev().map(|i| i * 1000).collect();
+        let mut samples = Samples { nanoseconds, ..Samples::default() };
+        assert_eq!([0.0, 0.5, 0.99].map(|share| samples.percentile(share)), [1.0, 51.0, 100.0]);
         assert_eq!(Samples::default().percentile(0.5), 0.0);
+    }
+
+    #[test]
+    fn the_least_processor_time_is_that_of_all_workers() {
+        let (mut one, mut other) = (Samples::default(), Samples::default());
+        [3, 1, 2].map(|time| one.record_cpu(Duration::from_secs(time)));
+        other.absorb(&one);
+        other.absorb(&Samples::default());
+        assert_eq!(other.least_cpu, Some(Duration::from_secs(1)));
     }
 }

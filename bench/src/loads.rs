@@ -13,6 +13,7 @@ use urlsession::{
 
 use crate::figures::Samples;
 use crate::options::{Mode, Options, Style};
+use crate::usage::CpuTime;
 
 /// A session and the loads to make with it. A clone is the same.
 #[derive(Clone)]
@@ -63,9 +64,14 @@ impl Loads {
             tokio::spawn(async move {
                 let mut samples = Samples::with_room(count / workers + 16);
                 while begun.fetch_add(1, Relaxed) < count {
+                    loads.make_way();
+                    let cpu = loads.is_counted_alone().then(CpuTime::now);
                     let start = Instant::now();
                     let bytes = loads.one().await;
                     samples.record(start, bytes);
+                    if let Some(cpu) = cpu {
+                        samples.record_cpu(CpuTime::now().since(cpu).total());
+                    }
                 }
                 samples
             })
@@ -76,6 +82,19 @@ impl Loads {
             all.absorb(&or_die(worker.await, "a worker"));
         }
         all
+    }
+
+    /// To ask for the processor time costs more than small loads should.
+    fn is_counted_alone(&self) -> bool {
+        self.options.concurrency == 1 && self.options.mode != Mode::Get
+    }
+
+    /// Removes the file of the load before: that costs time which is not this load's.
+    fn make_way(&self) {
+        if let (Mode::Download, Some(path)) = (self.options.mode, &self.options.out) {
+            // Mostly it is not there.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     async fn one(&self) -> u64 {

@@ -16,7 +16,6 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use urlsession_bench::loads::{die, or_die};
-use urlsession_bench::usage::CpuTime;
 
 /// A kind of transfer, and how long it may take as a share of the peer's time.
 struct Workload {
@@ -44,8 +43,11 @@ fn main() -> ExitCode {
     let upload = plan.folder.join("bulk-upload.bin");
     let file = or_die(File::create(&upload), "the file to upload");
     or_die(file.set_len(plan.mib << 20), "the file to upload");
-    println!("{} MiB; seconds, smallest (median); ours, reqwest's, ratio of the smallest (bar)\n", plan.mib);
-    println!("{:<4} {:>6} {:>32} {:>32} {:>14}", "", "rounds", "wall", "processor", "peak MiB");
+    println!(
+        "{} MiB, {} times a process; seconds, smallest (median of processes); ours, reqwest's, ratio of the smallest (bar)\n",
+        plan.mib, plan.loads
+    );
+    println!("{:<4} {:>6} {:>38} {:>38} {:>14}", "", "rounds", "wall", "processor", "peak MiB");
     let mut good = true;
     for workload in WORKLOADS.iter().filter(|workload| plan.wants(workload.name)) {
         good &= compare(workload, &plan, &beside, &upload);
@@ -56,7 +58,6 @@ fn main() -> ExitCode {
 }
 
 fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> bool {
-    let mib = if workload.is_far() { 64 } else { plan.mib };
     let (mut ours, mut theirs) = (Runs::default(), Runs::default());
     let mut rounds = 0;
     let start = Instant::now();
@@ -68,9 +69,9 @@ fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> 
         }
         for (is_ours, runs) in turns {
             if workload.is_download {
-                warm_page_cache(&plan.folder, mib);
+                warm_page_cache(&plan.folder, workload.mib(plan));
             }
-            let run = beside.run(workload, is_ours, mib, &plan.folder, upload);
+            let run = beside.run(workload, is_ours, plan, upload);
             // The first round warms up.
             if rounds > 0 {
                 runs.add(run);
@@ -80,7 +81,7 @@ fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> 
     }
     let pair = |ours: &Figures, theirs: &Figures| {
         format!(
-            "{:.2} ({:.2}) {:.2} ({:.2}) {:.2} ({:.2})",
+            "{:.3} ({:.3}) {:.3} ({:.3}) {:.2} ({:.2})",
             ours.smallest(),
             ours.median(),
             theirs.smallest(),
@@ -92,7 +93,7 @@ fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> 
     let (memory, other) = (ours.memory.largest(), theirs.memory.largest());
     let is_met = workload.is_met(&ours, &theirs, beside.pins);
     println!(
-        "{:<4} {:>6} {:>32} {:>32} {memory:>6.1} {other:>6.1}  {}: {}",
+        "{:<4} {:>6} {:>38} {:>38} {memory:>6.1} {other:>6.1}  {}: {}",
         workload.name,
         rounds - 1,
         pair(&ours.wall, &theirs.wall),
@@ -109,6 +110,15 @@ fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> 
 impl Workload {
     fn is_far(&self) -> bool {
         self.server == "far-h2"
+    }
+
+    fn mib(&self, plan: &Plan) -> u64 {
+        if self.is_far() { 64 } else { plan.mib }
+    }
+
+    /// A long path is learned by the first load over it.
+    fn loads(&self, plan: &Plan) -> usize {
+        if self.is_far() { 1 } else { plan.loads }
     }
 
     /// Did ours take no more than their share of theirs? On a long path waiting is most of it, and what waiting costs is
@@ -135,6 +145,8 @@ fn warm_page_cache(folder: &Path, mib: u64) {
 /// What is asked for.
 struct Plan {
     mib: u64,
+    /// Of one process, one after the other over one connection.
+    loads: usize,
     rounds: usize,
     only: Option<String>,
     folder: PathBuf,
@@ -142,17 +154,18 @@ struct Plan {
 
 impl Plan {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut plan = Self { mib: 1024, rounds: 10, only: None, folder: std::env::temp_dir() };
+        let mut plan = Self { mib: 1024, loads: 1, rounds: 10, only: None, folder: std::env::temp_dir() };
         let mut arguments = arguments;
         while let Some(flag) = arguments.next() {
             if flag == "--quick" {
-                (plan.mib, plan.rounds) = (256, 8);
+                (plan.mib, plan.loads, plan.rounds) = (64, 16, 5);
                 continue;
             }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
             let number = || value.parse().map_err(|error| format!("{flag} {value}: {error}"));
             match flag.as_str() {
                 "--mib" => plan.mib = number()?,
+                "--loads" => plan.loads = number()?.clamp(1, 1000) as usize,
                 "--rounds" => plan.rounds = number()?.clamp(1, 1000) as usize,
                 "--only" => plan.only = Some(value),
                 "--dir" => plan.folder = value.into(),
@@ -197,7 +210,9 @@ impl Beside {
         Self { origin, ports, programs, pins }
     }
 
-    fn run(&self, workload: &Workload, is_ours: bool, mib: u64, folder: &Path, upload: &Path) -> Run {
+    /// One process of a client. What it costs to start is not counted.
+    fn run(&self, workload: &Workload, is_ours: bool, plan: &Plan, upload: &Path) -> Run {
+        let (mib, loads, folder) = (workload.mib(plan), workload.loads(plan).to_string(), &plan.folder);
         let of = |name: &str| self.ports.get(name).unwrap_or_else(|| die("the origin lacks a server"));
         let scheme = if workload.server == "h1" { "http" } else { "https" };
         let (mode, what, flag, file) = match workload.is_download {
@@ -212,15 +227,13 @@ impl Beside {
         let mut command;
         if is_ours {
             command = pinned(self.pins, "1", &self.programs.join("client"));
-            command.args(["--mode", mode, "--http", workload.http, "--url", &url, "--ca", of("ca"), flag]);
-            command.arg(file).env("TMPDIR", folder);
+            command.args(["--mode", mode, "--http", workload.http, "--url", &url, "--ca", of("ca")]);
+            command.args(["--requests", &loads, flag]).arg(file).env("TMPDIR", folder);
         } else {
             command = pinned(self.pins, "1", &self.programs.join("beside-reqwest"));
-            command.args([mode, workload.http, &url, of("ca")]).arg(file);
+            command.args([mode, workload.http, &url, of("ca")]).arg(file).arg(&loads);
         }
-        let before = CpuTime::of_children();
         let output = or_die(command.output(), "starting a client");
-        let cpu = CpuTime::of_children().since(before);
         if !output.status.success() {
             die(&format!("{}: {}", workload.name, String::from_utf8_lossy(&output.stderr)));
         }
@@ -228,15 +241,17 @@ impl Beside {
             or_die(fs::remove_file(file), "removing what was downloaded");
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let (wall, memory) = match is_ours {
-            true => (of_json(&text, "wall_s"), of_json(&text, "peak_rss_kib")),
-            false => {
-                let mut words = text.split_whitespace().map(|word| word.parse().ok());
-                (words.next().flatten(), words.next().flatten())
-            }
+        let numbers: Option<Vec<f64>> = match is_ours {
+            true => ["least_wall_s", "least_cpu_s", "peak_rss_kib"]
+                .map(|key| of_json(&text, key))
+                .into_iter()
+                .collect(),
+            false => text.split_whitespace().map(|word| word.parse().ok()).collect(),
         };
-        let (Some(wall), Some(memory)) = (wall, memory) else { die("a client said nothing") };
-        Run { wall, cpu: cpu.total().as_secs_f64(), mib: memory / 1024.0 }
+        match numbers.as_deref() {
+            Some(&[wall, cpu, kib]) => Run { wall, cpu, mib: kib / 1024.0 },
+            _ => die(&format!("{}: a client said {text:?}", workload.name)),
+        }
     }
 }
 
@@ -344,7 +359,7 @@ mod tests {
     fn flags_are_read_and_mistakes_are_named() {
         let parse = |line: &str| Plan::parse(line.split_whitespace().map(str::to_owned));
         let plan = parse("--quick --rounds 2 --only W5a,W6b").unwrap();
-        assert_eq!((plan.mib, plan.rounds), (256, 2));
+        assert_eq!((plan.mib, plan.loads, plan.rounds), (64, 16, 2));
         assert!(plan.wants("W6b") && !plan.wants("W5c"));
         assert!(parse("--mib many").is_err_and(|why| why.contains("--mib many")));
         assert!(parse("--fast 1").is_err_and(|why| why.contains("no such flag")));
