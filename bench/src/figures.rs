@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_least_processor_time_is_that_of_all_workers() {
         let (mut one, mut other) = (Samples::default(), Samples::default());
-        [3, 1, 2].map(|time| one.record_cpu(Duration::from_secs(time)));
+        [3, 1, 2].into_iter().for_each(|time| one.record_cpu(Duration::from_secs(time)));
         other.absorb(&one);
         other.absorb(&Samples::default());
         assert_eq!(other.least_cpu, Some(Duration::from_secs(1)));

@@ -27,21 +27,12 @@ impl CpuTime {
     }
 
     /// Of this process, up to now.
-    pub fn now() -> Self {
-        Self::of(libc::RUSAGE_SELF)
-    }
-
-    /// Of the children that have ended and were waited for.
-    pub fn of_children() -> Self {
-        Self::of(libc::RUSAGE_CHILDREN)
-    }
-
     #[allow(unsafe_code)]
-    fn of(whom: libc::c_int) -> Self {
+    pub fn now() -> Self {
         let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
         // SAFETY: getrusage writes the whole struct it is given or nothing; all zeros is a valid rusage.
         let usage = unsafe {
-            libc::getrusage(whom, usage.as_mut_ptr());
+            libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
             usage.assume_init()
         };
         let duration = |time: libc::timeval| {
