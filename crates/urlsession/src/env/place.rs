@@ -118,3 +118,41 @@ impl Wake for Unpark {
         self.0.unpark();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// Says so when it is woken, or dropped.
+    struct Says(&'static str, Sender<&'static str>);
+
+    impl Wake for Says {
+        fn wake(self: Arc<Self>) {
+            self.1.send(self.0).unwrap();
+        }
+    }
+
+    struct Held(Says);
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.1.send(self.0.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn who_waits_for_work_is_told_before_what_was_held_is_let_go() {
+        let (said, says) = channel();
+        let (begin, begun) = channel();
+        let waker = Waker::from(Arc::new(Says("told", said.clone())));
+        let place = Place::own();
+        let work = place.blocking_with(Held(Says("let go", said)), move || begun.recv().unwrap());
+        let mut work = pin!(work);
+        assert!(work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        begin.send(7).unwrap();
+        assert_eq!([says.recv(), says.recv()], [Ok("told"), Ok("let go")]);
+        assert_eq!(work.poll(&mut Context::from_waker(&waker)), Poll::Ready(Some(7)));
+    }
+}
