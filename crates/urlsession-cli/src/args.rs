@@ -163,7 +163,7 @@ pub(crate) struct LoadArgs {
     #[arg(short, long)]
     pub(crate) silent: bool,
 
-    /// Send cookies: `name=value; name=value` to the URL's host, or those of a file in the Netscape format (repeatable)
+    /// Send cookies: `name=value; name=value` to the server of the URL, or those of a file in the Netscape format (repeatable)
     #[arg(short = 'b', long, value_name = "DATA|FILE", allow_hyphen_values = true)]
     pub(crate) cookie: Vec<String>,
 
@@ -174,6 +174,8 @@ pub(crate) struct LoadArgs {
     pub(crate) cookie_jar: Option<PathBuf>,
 
     /// Log in; without a password it is empty. By Basic and unasked, unless one of the next flags says else
+    ///
+    /// The login is for the server of the URL (scheme, host and port); a redirect does not carry it to another.
     #[arg(short, long, value_name = "USER[:PASSWORD]", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,
 
@@ -244,6 +246,11 @@ pub(crate) struct LoadArgs {
     /// Follow redirects: the default, accepted for curl's sake
     #[arg(short = 'L', long)]
     pub(crate) location: bool,
+
+    /// Follow redirects, and send what -u, -b name=value, and -H 'Authorization: …' and 'Cookie: …' give to every server they
+    /// lead to; without this flag only the first server receives them
+    #[arg(long, conflicts_with = "no_location")]
+    pub(crate) location_trusted: bool,
 
     /// Take a redirect response itself instead of following it
     #[arg(long, conflicts_with = "location")]

@@ -27,6 +27,7 @@ fn load(args: &GetArgs, story: &mut Story) -> Result<(), Failure> {
         };
         if let Some(body) = body {
             request.set_http_body(body);
+            load::set_field(request, "Content-Type", "application/x-www-form-urlencoded")?;
         }
         Ok(method)
     })?;

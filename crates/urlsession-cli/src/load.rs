@@ -1,6 +1,7 @@
 //! What all commands that load have in common: the request and the session of the options, the delegate, what is told
 //! afterwards, and the exit code.
 
+mod address;
 mod cookies;
 mod failure;
 mod har;
@@ -9,6 +10,7 @@ mod login;
 mod proxy;
 mod report;
 mod request;
+mod scope;
 mod watch;
 
 use std::io::{self, Write};
@@ -18,8 +20,9 @@ use std::sync::{Arc, mpsc};
 use urlsession::{HttpCookieStorage, Task, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
 
 pub(crate) use self::failure::Failure;
-use self::login::Login;
-pub(crate) use self::request::request;
+pub(crate) use self::header::set as set_field;
+pub(crate) use self::request::{GET_WITH_BODY, request};
+use self::scope::{GivenSecrets, SecretScope};
 pub(crate) use self::watch::{Seen, Watch};
 use crate::args::LoadArgs;
 use crate::show;
@@ -69,18 +72,20 @@ impl Prepared {
         let session = UrlSession::new(request::configuration(args)?);
         let storage =
             session.configuration().http_cookie_storage.unwrap_or_else(HttpCookieStorage::ephemeral);
-        cookies::take(&args.cookie, request, &storage)?;
+        let given = cookies::take(&args.cookie, request, &storage)?;
         story.request = Some(request.clone());
         if args.verbose {
             tell(&show::request_head(request, "> "));
         }
+        let scope = SecretScope::new(request.url(), args.location_trusted);
         let seen = Seen::default();
         let watch = Watch {
             seen: seen.clone(),
             follows: !args.no_location,
             is_verbose: args.verbose,
-            login: login::when_asked(args),
-            proxy_login: proxy::credential(args).map(Login::by_any),
+            login: login::when_asked(args, scope.clone()),
+            proxy_login: proxy::login(args)?,
+            secrets: GivenSecrets::new(scope, request, given, storage.clone()),
         };
         Ok(Self { session, seen, watch, storage })
     }

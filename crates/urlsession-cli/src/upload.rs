@@ -28,6 +28,9 @@ enum Source<'a> {
 fn upload(args: &UploadArgs, story: &mut Story) -> Result<(), Failure> {
     let (source, url) = source(args)?;
     let request = load::request(&args.load, &url, |_| Ok(if args.form.is_empty() { "PUT" } else { "POST" }))?;
+    if *request.http_method() == "GET" {
+        return Err(Failure::Usage(load::GET_WITH_BODY.into()));
+    }
     let prepared = Prepared::new(&args.load, &request, story)?;
     let (storage, session, seen) = (prepared.storage(), prepared.session, prepared.seen);
     let (task, wait) = match source {

@@ -4,21 +4,25 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use urlsession::{HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, UrlRequest};
+use urlsession::{HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, Url, UrlRequest};
 
 use super::failure::Failure;
 
-/// Keeps what `-b` gives: `name=value; …` for the host of the request, or a file.
+/// Keeps what `-b` gives: `name=value; …` for the host of the request, or a file. Returns the names and values.
 pub(super) fn take(
     given: &[String],
     request: &UrlRequest,
     storage: &HttpCookieStorage,
-) -> Result<(), Failure> {
+) -> Result<Vec<(String, String)>, Failure> {
+    let mut pairs = Vec::new();
     for text in given {
         if text.contains('=') {
-            let host = request.url().and_then(|url| url.host_str()).unwrap_or_default();
+            let Some(url) = request.url() else { continue };
             for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
-                storage.set_cookie(cookie(pair, host)?);
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let (name, value) = (name.trim(), value.trim());
+                storage.set_cookie(cookie(name, value, url)?);
+                pairs.push((name.to_owned(), value.to_owned()));
             }
         } else if !text.is_empty() {
             let file = fs::read_to_string(text)
@@ -26,7 +30,7 @@ pub(super) fn take(
             storage.import_netscape(&file);
         }
     }
-    Ok(())
+    Ok(pairs)
 }
 
 /// Writes the store for `-c`.
@@ -44,10 +48,13 @@ pub(super) fn give(file: &Path, storage: &HttpCookieStorage) -> Result<(), Failu
     }
 }
 
-fn cookie(pair: &str, host: &str) -> Result<HttpCookie, Failure> {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    let properties =
-        [(Key::Name, name.trim()), (Key::Value, value.trim()), (Key::Domain, host), (Key::Path, "/")];
+/// A cookie for the host of the URL; one that is given for an `https` URL is not sent in cleartext.
+pub(super) fn cookie(name: &str, value: &str, url: &Url) -> Result<HttpCookie, Failure> {
+    let host = url.host_str().unwrap_or_default();
+    let mut properties = vec![(Key::Name, name), (Key::Value, value), (Key::Domain, host), (Key::Path, "/")];
+    if url.scheme() == "https" {
+        properties.push((Key::Secure, "TRUE"));
+    }
     // The value may be a secret: it is not repeated.
     HttpCookie::new(properties).ok_or_else(|| Failure::Usage(format!("the cookie {name:?} cannot be sent")))
 }

@@ -24,7 +24,7 @@ impl Header {
             Some((name, value)) if value.trim().is_empty() => Self::Remove(name.trim_end().to_owned()),
             Some((name, value)) => Self::Set(name.trim_end().to_owned(), value.trim().to_owned()),
             None => {
-                let name = text.strip_suffix(';').ok_or_else(malformed)?;
+                let name = text.trim_end().strip_suffix(';').ok_or_else(malformed)?;
                 Self::Set(name.trim_end().to_owned(), String::new())
             }
         };
@@ -38,9 +38,9 @@ impl Header {
         Ok(header)
     }
 
-    /// Changes the request.
-    pub(super) fn apply(&self, request: &mut UrlRequest) -> Result<(), Failure> {
+    fn apply(&self, request: &mut UrlRequest, is_repeated: bool) -> Result<(), Failure> {
         match self {
+            Self::Set(name, value) if is_repeated => add(request, name, value),
             Self::Set(name, value) => set(request, name, value),
             Self::Remove(name) => {
                 request.header_fields_mut().remove(name);
@@ -56,8 +56,31 @@ impl Header {
     }
 }
 
+/// Changes the request. A field of the options replaces one that the command sets itself; of several options with one name
+/// all values are sent, as one list (RFC 9110 §5.3).
+pub(super) fn apply(headers: &[Header], request: &mut UrlRequest) -> Result<(), Failure> {
+    let mut names: Vec<&str> = Vec::new();
+    for header in headers {
+        let (Header::Set(name, _) | Header::Remove(name)) = header;
+        let is_known = names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        header.apply(request, is_known && request.all_http_header_fields().contains(name))?;
+        names.push(name);
+    }
+    Ok(())
+}
+
+/// Adds to a list; cookies have a separator of their own (RFC 6265 §4.2.1).
+fn add(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure> {
+    let separator = if name.eq_ignore_ascii_case("cookie") { "; " } else { ", " };
+    match request.value(name).filter(|known| !known.is_empty()) {
+        Some(known) if !value.is_empty() => set(request, name, &format!("{known}{separator}{value}")),
+        Some(_) => Ok(()),
+        None => set(request, name, value),
+    }
+}
+
 /// Replaces a field. Values come from the command line: a refusal is a usage error.
-pub(super) fn set(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure> {
+pub(crate) fn set(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure> {
     request.set_value(Some(value), name.to_owned()).map_err(|error| Failure::Usage(error.to_string()))
 }
 

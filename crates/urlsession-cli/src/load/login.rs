@@ -2,21 +2,33 @@
 
 use urlsession::{
     AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence,
+    UrlCredentialPersistence, UrlProtectionSpace,
 };
 
+use super::scope::SecretScope;
 use crate::args::LoadArgs;
 
-/// A credential, and by which scheme it may be used.
+/// A credential, for whom it is, and by which scheme it may be used.
 pub(super) struct Login {
+    recipient: Recipient,
     /// `None`: only by a ticket.
     credential: Option<UrlCredential>,
     /// `None`: by any.
     method: Option<AuthenticationMethod>,
 }
 
-/// The login for a server that asks; `None` if there is none, or if it is sent unasked.
-pub(super) fn when_asked(args: &LoadArgs) -> Option<Login> {
+enum Recipient {
+    Servers(SecretScope),
+    Proxy { host: String, port: u16 },
+}
+
+/// Is the login of `-u` sent only to a server that asks? Otherwise it is sent unasked, by Basic.
+pub(super) fn is_sent_when_asked(args: &LoadArgs) -> bool {
+    args.digest || args.ntlm || args.negotiate || args.anyauth
+}
+
+/// The login for a server of the scope that asks; `None` if there is none, or if it is sent unasked.
+pub(super) fn when_asked(args: &LoadArgs, scope: SecretScope) -> Option<Login> {
     let method = match () {
         () if args.digest => Some(AuthenticationMethod::HttpDigest),
         () if args.ntlm => Some(AuthenticationMethod::Ntlm),
@@ -28,7 +40,7 @@ pub(super) fn when_asked(args: &LoadArgs) -> Option<Login> {
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
     let is_somebody = !user.is_empty() || !password.is_empty();
     let credential = is_somebody.then(|| UrlCredential::new(user, password, UrlCredentialPersistence::None));
-    Some(Login { credential, method })
+    Some(Login { recipient: Recipient::Servers(scope), credential, method })
 }
 
 /// What is answered with this login, or with none: tickets are shown only to those who are meant to see them.
@@ -46,16 +58,29 @@ pub(super) fn answer(
 }
 
 impl Login {
-    /// By whatever scheme is offered.
-    pub(super) fn by_any(credential: UrlCredential) -> Self {
-        Self { credential: Some(credential), method: None }
+    /// For this proxy, by whatever scheme it offers.
+    pub(super) fn for_proxy(host: &str, port: u16, credential: UrlCredential) -> Self {
+        let recipient = Recipient::Proxy { host: host.to_owned(), port };
+        Self { recipient, credential: Some(credential), method: None }
     }
 
-    /// Once: a password that was refused is not tried again.
+    fn is_for(&self, space: &UrlProtectionSpace) -> bool {
+        match &self.recipient {
+            Recipient::Servers(scope) => scope.includes_space(space),
+            Recipient::Proxy { host, port } => {
+                space.is_proxy() && space.host().eq_ignore_ascii_case(host) && space.port() == *port
+            }
+        }
+    }
+
+    /// Once: a password that was refused is not tried again. A space of another server or proxy is rejected.
     fn answer(&self, challenge: &UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         let asked = challenge.protection_space().authentication_method();
         if matches!(asked, AuthenticationMethod::ServerTrust | AuthenticationMethod::ClientCertificate) {
             return AuthChallengeDisposition::PerformDefaultHandling;
+        }
+        if !self.is_for(challenge.protection_space()) {
+            return AuthChallengeDisposition::RejectProtectionSpace;
         }
         match self.method {
             Some(method) if method != asked => AuthChallengeDisposition::RejectProtectionSpace,

@@ -3,15 +3,13 @@
 use urlsession::{ProxyDictionary, Url, UrlCredential, UrlCredentialPersistence};
 
 use super::failure::Failure;
+use super::login::Login;
 use crate::args::LoadArgs;
 
 /// The proxy of both schemes; `None` if there is none.
 pub(super) fn dictionary(args: &LoadArgs) -> Result<Option<ProxyDictionary>, Failure> {
     let Some(url) = url(args)? else { return Ok(None) };
-    let host = url.host_str().unwrap_or_default();
-    // The port of the scheme itself is not in the URL.
-    let port = url.port().unwrap_or(if has_port_80(args) { 80 } else { 1080 });
-    let mut dictionary = ProxyDictionary::with_proxy(host, port);
+    let mut dictionary = ProxyDictionary::with_proxy(url.host_str().unwrap_or_default(), port(args, &url));
     for name in args.noproxy.as_deref().unwrap_or_default().split(',').map(str::trim) {
         let name = name.trim_start_matches('.');
         if name.is_empty() {
@@ -26,15 +24,20 @@ pub(super) fn dictionary(args: &LoadArgs) -> Result<Option<ProxyDictionary>, Fai
     Ok(Some(dictionary))
 }
 
-/// Who to log in as.
-pub(super) fn credential(args: &LoadArgs) -> Option<UrlCredential> {
+/// The login for the proxy, and for no other.
+pub(super) fn login(args: &LoadArgs) -> Result<Option<Login>, Failure> {
+    let Some(url) = url(args)? else { return Ok(None) };
+    let host = url.host_str().unwrap_or_default();
+    Ok(credential(args, &url).map(|credential| Login::for_proxy(host, port(args, &url), credential)))
+}
+
+fn credential(args: &LoadArgs, url: &Url) -> Option<UrlCredential> {
     let of =
         |user: &str, password: &str| UrlCredential::new(user, password, UrlCredentialPersistence::ForSession);
     if let Some(user) = &args.proxy_user {
         let (user, password) = user.split_once(':').unwrap_or((user, ""));
         return Some(of(user, password));
     }
-    let url = url(args).ok().flatten()?;
     let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
     let user = Some(url.username()).filter(|user| !user.is_empty())?;
     Some(of(&decoded(user), &decoded(url.password().unwrap_or_default())))
@@ -52,6 +55,11 @@ fn url(args: &LoadArgs) -> Result<Option<Url>, Failure> {
         "http" => Ok(Some(url)),
         scheme => Err(usage(&format!("has the scheme {scheme:?}; only http proxies are spoken to so far"))),
     }
+}
+
+/// The port of the scheme itself is not in the URL.
+fn port(args: &LoadArgs, url: &Url) -> u16 {
+    url.port().unwrap_or(if has_port_80(args) { 80 } else { 1080 })
 }
 
 /// Was the port of the scheme itself written out?

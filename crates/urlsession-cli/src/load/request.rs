@@ -4,6 +4,7 @@ use std::fs;
 
 use urlsession::{AppTransportSecurity, Configuration, HttpVersions, IntoUrlRequest, UrlRequest};
 
+use super::address::with_scheme;
 use super::failure::Failure;
 use super::header::{self, Header};
 use super::login;
@@ -46,24 +47,19 @@ pub(crate) fn request(
     request
         .set_http_method(method)
         .map_err(|_| Failure::Usage(format!("the method {method:?} is not a token (RFC 9110 §9.1)")))?;
-    if let Some(user) = args.user.as_ref().filter(|_| login::when_asked(args).is_none()) {
+    if *request.http_method() == "GET" && request.http_body().is_some_and(|body| !body.is_empty()) {
+        return Err(Failure::Usage(GET_WITH_BODY.into()));
+    }
+    if let Some(user) = args.user.as_ref().filter(|_| !login::is_sent_when_asked(args)) {
         header::set(&mut request, "Authorization", &basic(user))?;
     }
-    for header in headers {
-        header.apply(&mut request)?;
-    }
+    header::apply(&headers, &mut request)?;
     Ok(request)
 }
 
-/// As a browser's address bar takes it: what has no scheme is meant to be https.
-fn with_scheme(text: &str) -> String {
-    let text = text.trim();
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-    let mut characters = scheme.chars();
-    let is_scheme = characters.next().is_some_and(|first| first.is_ascii_alphabetic())
-        && characters.all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    if is_scheme { text.to_owned() } else { format!("https://{text}") }
-}
+/// Why `-X GET` and a body do not go together.
+pub(crate) const GET_WITH_BODY: &str = "a GET request has no body; use -X with POST, PUT or another method that sends \
+                                        one, or write the data into the query of the URL";
 
 /// RFC 7617 §2.
 fn basic(user: &str) -> String {
@@ -88,19 +84,6 @@ fn base64(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_url_without_a_scheme_is_an_https_one() {
-        for (given, meant) in [
-            ("example.com", "https://example.com"),
-            ("localhost:8080/x", "https://localhost:8080/x"),
-            ("example.com/?to=http://other", "https://example.com/?to=http://other"),
-            ("http://example.com", "http://example.com"),
-            ("ftp://example.com", "ftp://example.com"),
-        ] {
-            assert_eq!(with_scheme(given), meant);
-        }
-    }
 
     #[test]
     fn basic_credentials_are_those_of_the_rfc() {

@@ -9,6 +9,7 @@ use urlsession::{
 };
 
 use super::login::{self, Login};
+use super::scope::GivenSecrets;
 use super::tell;
 use crate::show;
 
@@ -19,6 +20,7 @@ pub(crate) struct Watch {
     pub(super) is_verbose: bool,
     pub(super) login: Option<Login>,
     pub(super) proxy_login: Option<Login>,
+    pub(super) secrets: GivenSecrets,
 }
 
 /// The responses before the final one: informational ones and redirects, in order.
@@ -57,13 +59,14 @@ impl TaskDelegate for Watch {
         &self,
         _: &Task,
         response: &HttpUrlResponse,
-        new_request: UrlRequest,
+        mut new_request: UrlRequest,
     ) -> Answer<Option<UrlRequest>> {
         if !self.follows {
             // It is the final response then.
             return Answer::now(None);
         }
         self.note(response);
+        self.secrets.accompany(&mut new_request);
         if self.is_verbose {
             tell(&show::request_head(&new_request, "> "));
         }

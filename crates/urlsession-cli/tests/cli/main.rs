@@ -7,6 +7,7 @@ mod har;
 mod output;
 mod proxies;
 mod requests;
+mod secrets;
 mod show;
 mod support;
 mod tour;

@@ -69,6 +69,86 @@ fn data_is_read_from_standard_input() {
 }
 
 #[test]
+fn several_fields_of_one_name_are_all_sent() {
+    let flags = ["-H", "X-One: 1", "-H", "x-one:2", "-H", "X-One: 3", "-H", "X-One;"];
+    let request = sent(&[&flags[..], &["-H", "Cookie: a=1", "-H", "Cookie: b=2"]].concat());
+    assert_eq!(request.header_all("x-one"), ["1, 2, 3"]);
+    assert_eq!(request.header_all("cookie"), ["a=1; b=2"]);
+    let request =
+        sent(&["-u", "me:pw", "-H", "Authorization: Bearer t", "-d", "x", "-H", "Content-Type: a/b"]);
+    assert_eq!(request.header_all("authorization"), ["Bearer t"], "an option replaces what the command sets");
+    assert_eq!(request.header_all("content-type"), ["a/b"]);
+    let request = sent(&["-H", "X-One: 1", "-H", "X-One:", "-H", "X-One: 2"]);
+    assert_eq!(request.header_all("x-one"), ["2"], "what was taken away is not sent");
+}
+
+#[test]
+fn data_is_a_form_whatever_the_method() {
+    for method in ["POST", "PUT", "PATCH", "DELETE", "QUERY"] {
+        let request = sent(&["-X", method, "-d", "a=1"]);
+        assert_eq!((request.method.as_str(), request.text().as_str()), (method, "a=1"));
+        assert_eq!(request.header_all("content-type"), ["application/x-www-form-urlencoded"], "{method}");
+        let request = sent(&["-X", method, "-d", "a=1", "-H", "content-type: text/plain"]);
+        assert_eq!(request.header_all("content-type"), ["text/plain"], "{method}");
+    }
+    assert_eq!(sent(&["-X", "PUT"]).header("content-type"), None);
+}
+
+#[test]
+fn data_of_a_get_request_is_a_fault_of_the_command_line() {
+    let origin = Origin::start(Wire::H1);
+    let (path, url) = (directory().join("data"), origin.url("/"));
+    fs::write(&path, "data").unwrap();
+    for run in [
+        get(&["-X", "GET", "-d", "a=1", &url]),
+        get(&["-X", "get", "--data-binary", "a=1", &url]),
+        upload(&["-X", "GET", path.to_str().unwrap(), &url]),
+    ] {
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("a GET request has no body") && run.stderr.contains("-X"),
+            "{}",
+            run.stderr
+        );
+    }
+    assert_eq!(origin.connection_count(), 0);
+}
+
+#[test]
+fn a_url_of_another_scheme_is_loaded_or_says_what_is_wrong() {
+    let file = directory().join("file");
+    fs::write(&file, "content").unwrap();
+    assert_eq!(get(&["data:,x%20y"]).ok(), "x y");
+    assert_eq!(get(&["DATA:text/plain;base64,eHk="]).ok(), "xy");
+    assert_eq!(get(&[&format!("file:{}", file.display())]).ok(), "content");
+    for (url, says) in [
+        ("mailto:", "the scheme \"mailto\""),
+        ("mailto:ann@example.com", "the scheme \"mailto\""),
+        ("about:blank", "the scheme \"about\""),
+        ("custom:x", "the scheme \"custom\""),
+        ("/etc/hosts", "relative URL"),
+        ("http:/", "host"),
+    ] {
+        let run = get(&[url]);
+        assert_eq!(run.code, Some(1), "{url}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{url}: {}", run.stderr);
+    }
+    let origin = Origin::start(Wire::H1);
+    let one_slash = origin.url("/Peru").replace("http://", "HTTP:/");
+    assert_eq!(get(&[&one_slash]).ok(), "Lima", "as browsers read it");
+}
+
+#[test]
+fn a_host_with_a_port_or_a_user_needs_no_scheme() {
+    let origin = Origin::start(Wire::TlsH1);
+    let anchor = authority(&origin);
+    for host in ["localhost", "alice:s3cret@localhost", "alice@localhost"] {
+        let url = format!("{host}:{}/Peru", origin.port());
+        assert_eq!(get(&["--cacert", &anchor, &url]).ok(), "Lima", "{host}");
+    }
+}
+
+#[test]
 fn a_method_is_used_instead_of_the_implied_one() {
     assert_eq!(sent(&["-X", "DELETE"]).method, "DELETE");
     let request = sent(&["-X", "PUT", "-d", "x"]);
