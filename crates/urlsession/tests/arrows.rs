@@ -1,7 +1,14 @@
-//! The house's shape, read off its sources: arrows point one way, files stay small, every file says what it owns.
+//! The structure of the library, read from its sources: layers name only what is to their right, no new circles of
+//! imports, files stay small, every file has a module doc. How sources are read is in `arrows/sources.rs`.
+#![allow(clippy::disallowed_methods)] // a test reads files
 
+#[path = "arrows/sources.rs"]
+mod sources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use sources::{Library, code_lines, is_test_file, of_crate};
 
 /// A file names only what stands to its right. The library's `lib.rs` and tests stand outside.
 const ARROWS: [&str; 10] =
@@ -16,63 +23,20 @@ const MEDIAN_LINES: usize = 200;
 /// Files over the limit, each with its reason.
 const EXCEPTIONS: [(&str, &str); 0] = [];
 
-fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
+/// The files that can be reached from themselves by imports, each after the first file of its circle. They may only become
+/// fewer.
+const CIRCLES: &str = include_str!("arrows/circles.txt");
+const FILES_IN_CIRCLES: usize = 68;
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+/// The pairs of files that import each other, and how many there are. They may only become fewer.
+const PAIRS: &str = include_str!("arrows/pairs.txt");
+const PAIRS_LEFT: usize = 39;
 
-fn of_crate(name: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    sources(&workspace().join("crates").join(name).join("src"), &mut found);
-    found
-}
-
-/// The lines before the tests.
-fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    text.lines()
-        .enumerate()
-        .take_while(|(_, line)| !line.starts_with("#[cfg(test)]") && !line.starts_with("#[cfg(all(test"))
-}
-
-fn is_test_file(path: &Path) -> bool {
-    let name = path.file_stem().unwrap().to_string_lossy();
-    name.ends_with("_tests") || name == "test_support"
-}
+const CRATES: [&str; 4] = ["urlsession", "urlsession-proto", "urlsession-testkit", "urlsession-cli"];
 
 #[test]
 fn arrows_point_to_the_right() {
-    let root = workspace().join("crates/urlsession/src");
-    let mut wrong = Vec::new();
-    for path in of_crate("urlsession") {
-        let inside = path.strip_prefix(&root).unwrap();
-        let room = inside.iter().next().unwrap().to_string_lossy().trim_end_matches(".rs").to_owned();
-        let Some(here) = ARROWS.iter().position(|arrow| *arrow == room) else { continue };
-        if is_test_file(&path) {
-            continue;
-        }
-        for (number, line) in code(&fs::read_to_string(&path).unwrap()) {
-            for name in line.split("crate::").skip(1) {
-                let name = name.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
-                if ARROWS.iter().position(|arrow| *arrow == name).is_some_and(|there| there < here) {
-                    wrong.push(format!(
-                        "{}:{}: {room} must not name {name}: {line}",
-                        inside.display(),
-                        number + 1
-                    ));
-                }
-            }
-        }
-    }
+    let wrong = leftward(&Library::read());
     assert!(
         wrong.is_empty(),
         "a file names only what stands to its right of\n  {}\n{}",
@@ -81,13 +45,123 @@ fn arrows_point_to_the_right() {
     );
 }
 
+fn leftward(library: &Library) -> Vec<String> {
+    let place = |file: &str| {
+        let layer = file.split('/').next().unwrap().trim_end_matches(".rs");
+        ARROWS.iter().position(|arrow| *arrow == layer)
+    };
+    let mut wrong = Vec::new();
+    for import in library.imports() {
+        // What is re-exported counts where it is named, and where it is.
+        let named = import.named.iter().filter_map(|layer| ARROWS.iter().position(|arrow| arrow == layer));
+        let theirs = place(&import.to).into_iter().chain(named).min();
+        if let (Some(here), Some(there)) = (place(&import.from), theirs)
+            && there < here
+        {
+            wrong.push(format!("{}:{} must not name {}", import.from, import.line, import.path));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn circles_of_imports_become_fewer() {
+    let library = Library::read();
+    // Files of one circle by the first of them: a circle that falls into two is two.
+    let found = library.circles().into_iter().flat_map(|files| {
+        let first = files[0].clone();
+        files.into_iter().map(move |file| format!("{first} {file}"))
+    });
+    let listed = lines(CIRCLES);
+    compare(&listed, &found.collect(), "circles", "tests/arrows/circles.txt");
+    assert_eq!(listed.len(), FILES_IN_CIRCLES, "FILES_IN_CIRCLES says how many lines circles.txt has");
+
+    let listed = lines(PAIRS);
+    let found = library.pairs().into_iter().map(|(a, b)| format!("{a} {b}")).collect();
+    compare(&listed, &found, "pairs", "tests/arrows/pairs.txt");
+    assert_eq!(listed.len(), PAIRS_LEFT, "PAIRS_LEFT says how many lines pairs.txt has");
+}
+
+fn lines(text: &str) -> BTreeSet<String> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+}
+
+fn compare(listed: &BTreeSet<String>, found: &BTreeSet<String>, what: &str, list: &str) {
+    let new: Vec<_> = found.difference(listed).map(String::as_str).collect();
+    let gone: Vec<_> = listed.difference(found).map(String::as_str).collect();
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "{what} of files that import each other have changed.\nNew, to be dissolved (pass a value or a trait, or move \
+         the item to a file that both import):\n{}\nGone, to be removed from {list}:\n{}",
+        new.join("\n"),
+        gone.join("\n")
+    );
+}
+
+/// Sources that do what is forbidden in every way that must be seen.
+#[test]
+fn every_way_of_naming_the_left_is_seen() {
+    let files = [
+        ("lib.rs", "mod task;\nmod store;\nmod error;\nmod session;"),
+        ("session.rs", "pub(crate) struct Session;"),
+        ("task.rs", "mod core;\npub(crate) mod kind;\npub(crate) use self::core::Core;"),
+        ("task/core.rs", "pub(crate) struct Core;\nimpl Core { pub(crate) fn new() -> Self { Self } }"),
+        ("task/kind.rs", "pub(crate) fn of() {}\npub(crate) mod inner { pub(crate) struct Deep; }"),
+        ("error.rs", "pub(crate) struct UrlError;"),
+        (
+            "store.rs",
+            "use crate::{error::UrlError, task::{\n    Core,\n    kind::{self, inner::Deep},\n}};\nmod lower;\nmacro_rules! no \
+             { () => {} }",
+        ),
+        (
+            "store/lower.rs",
+            "#[cfg(test)]\nuse crate::task::Core as InTests;\n#[cfg(test)]\nmod tests { use crate::task::Core; }\nfn \
+             a() { super::super::task::kind::of() }\nfn b(_: crate::task::Core) {}\nfn c() { println!(\"{:?}\", \
+             crate::task::kind::of()) }\nmod inline { fn d(_: super::super::super::task::Core) {} }\n#[cfg(not(test))]\nfn \
+             e() { let _ = crate::session::Session; }\nuse crate::task as renamed;\nfn f() { renamed::kind::of() }",
+        ),
+    ];
+    let wrong = leftward(&Library::of(&files));
+    let seen = |line: &str| wrong.iter().filter(|wrong| wrong.starts_with(line)).count();
+    assert_eq!(seen("store.rs:2 "), 1, "one of several on several lines: {wrong:#?}");
+    assert_eq!(seen("store.rs:3 "), 2, "nested braces: {wrong:#?}");
+    for (line, way) in [
+        (5, "super::super"),
+        (6, "a type"),
+        (7, "inside a macro"),
+        (8, "a module in a file"),
+        (10, "after the tests, and not of them"),
+        (11, "a renamed module"),
+        (12, "through the renamed module"),
+    ] {
+        assert_eq!(seen(&format!("store/lower.rs:{line} ")), 1, "{way}: {wrong:#?}");
+    }
+    assert_eq!(wrong.len(), 10, "{wrong:#?}");
+}
+
+#[test]
+fn circles_are_found_through_re_exports_and_over_several_files() {
+    let files = [
+        ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\nmod e;"),
+        ("a.rs", "use crate::b::One;\npub(crate) struct A;"),
+        ("b.rs", "mod one;\npub(crate) use one::One;"),
+        ("b/one.rs", "use crate::c::C;\npub(crate) struct One(C);"),
+        ("c.rs", "pub(crate) struct C;\nfn back() -> crate::a::A { crate::a::A }"),
+        ("d.rs", "use crate::e::E;\npub(crate) struct D;"),
+        ("e.rs", "pub(crate) struct E;\nimpl E { fn d(&self) -> crate::d::D { crate::d::D } }"),
+    ];
+    let library = Library::of(&files);
+    assert_eq!(library.circles(), [vec!["a.rs", "b/one.rs", "c.rs"], vec!["d.rs", "e.rs"]]);
+    assert_eq!(library.pairs(), BTreeSet::from([("d.rs".to_owned(), "e.rs".to_owned())]));
+}
+
 #[test]
 fn files_stay_small_enough_to_read_in_one_sitting() {
     let mut sizes = Vec::new();
     let mut wrong = Vec::new();
-    for name in ["urlsession", "urlsession-proto", "urlsession-testkit", "urlsession-cli"] {
+    for name in CRATES {
         for path in of_crate(name) {
-            let lines = code(&fs::read_to_string(&path).unwrap()).count();
+            let lines = code_lines(&fs::read_to_string(&path).unwrap());
             let excepted = EXCEPTIONS.iter().any(|(file, _)| path.ends_with(file));
             if lines > MOST_LINES && !excepted && !is_test_file(&path) {
                 wrong.push(format!("{}: {lines} lines", path.display()));
@@ -96,13 +170,19 @@ fn files_stay_small_enough_to_read_in_one_sitting() {
         }
     }
     sizes.sort_unstable();
-    assert!(wrong.is_empty(), "more than {MOST_LINES} lines; two rooms in one?\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "more than {MOST_LINES} lines; two units in one?\n{}", wrong.join("\n"));
     assert!(sizes[sizes.len() / 2] < MEDIAN_LINES, "the median file has {} lines", sizes[sizes.len() / 2]);
 }
 
 #[test]
+fn lines_of_code_are_counted_to_the_end_of_the_file() {
+    let text = "//! Doc.\nuse std::fs;\n#[cfg(test)]\nuse std::io;\n\n#[cfg(test)]\nmod tests {\n    fn a() {}\n}\n\nfn after() {}\n";
+    assert_eq!(code_lines(text), 3);
+}
+
+#[test]
 fn every_file_says_what_it_owns() {
-    for name in ["urlsession", "urlsession-proto", "urlsession-testkit", "urlsession-cli"] {
+    for name in CRATES {
         for path in of_crate(name) {
             let text = fs::read_to_string(&path).unwrap();
             assert!(
@@ -112,4 +192,15 @@ fn every_file_says_what_it_owns() {
             );
         }
     }
+}
+
+/// What a map of the modules is made of, for who dissolves a circle: `ARROWS_OF=task/core.rs` prints that file's imports.
+#[test]
+fn imports_of_a_file_can_be_printed() {
+    let Ok(file) = std::env::var("ARROWS_OF") else { return };
+    let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
+    for import in Library::read().imports().into_iter().filter(|import| import.from == file) {
+        imports.entry(import.to).or_default().insert(format!("{} (line {})", import.path, import.line));
+    }
+    println!("{imports:#?}");
 }
