@@ -12,6 +12,7 @@ mod conduit;
 mod epoch;
 mod file;
 mod folders;
+pub(crate) mod fs;
 mod gssapi;
 mod here;
 mod language;
@@ -23,8 +24,10 @@ mod random;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use clock::Timer;
-pub use clock::{Clock, SystemClock};
+pub use clock::Clock;
+#[allow(clippy::disallowed_types)] // its name for applications
+pub use clock::SystemClock;
+pub(crate) use clock::{StoreClock, Timer, system_wall};
 pub(crate) use conduit::Conduit;
 pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};

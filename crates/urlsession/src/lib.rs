@@ -21,6 +21,9 @@
 //!
 //! `session ▸ task ▸ protocol ▸ transport ▸ configuration ▸ store ▸ load ▸ message ▸ env ▸ error ▸ proto`
 
+// Unit tests may open files and sockets and read the clock (`clippy.toml`).
+#![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+
 mod configuration;
 mod env;
 mod error;
@@ -70,8 +73,10 @@ pub use crate::task::{
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.
 pub mod environment {
+    #[allow(clippy::disallowed_types)] // its name for applications
+    pub use crate::env::SystemClock;
     pub use crate::env::{
         Clock, Dial, Environment, Interface, InterfaceKind, NetworkPath, PathStatus, Resolve, Socket,
-        SystemClock, SystemNet, SystemPath, block_on,
+        SystemNet, SystemPath, block_on,
     };
 }

@@ -74,6 +74,7 @@ impl UrlSession {
             description: Mutex::default(),
             is_shared,
         }));
+        session.0.set_clock_of_stores();
         if let Some(delegate) = delegate {
             session.0.roster.set_herald(Arc::new(herald::Herald::new(&session, delegate)));
         }

@@ -1,9 +1,11 @@
 //! Time: what it is now, and being woken later.
 //!
 //! Owns the only calls of the system's clocks. A test's clock stands still until it is moved.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,18 +30,37 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(clippy::disallowed_methods)] // this is the one place
     fn now(&self) -> Instant {
         Instant::now()
     }
 
-    #[allow(clippy::disallowed_methods)] // this is the one place
     fn wall(&self) -> SystemTime {
         SystemTime::now()
     }
 
     fn sleep_until(&self, _: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
         None
+    }
+}
+
+/// The system's wall-clock time, for values that are made outside a session and have no injected clock.
+pub(crate) fn system_wall() -> SystemTime {
+    SystemClock.wall()
+}
+
+/// The clock of a store. A store may serve several sessions, and is there before them: until the first session uses it,
+/// its clock is the system's, from then on that session's.
+#[derive(Clone, Default)]
+pub(crate) struct StoreClock(Arc<OnceLock<Arc<dyn Clock>>>);
+
+impl StoreClock {
+    /// A session uses the store. Without effect if another one did before.
+    pub(crate) fn set(&self, clock: &Arc<dyn Clock>) {
+        self.0.get_or_init(|| clock.clone());
+    }
+
+    pub(crate) fn wall(&self) -> SystemTime {
+        self.0.get().map_or_else(|| SystemClock.wall(), |clock| clock.wall())
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! It knows no protocol: who owns the socket says how many bytes of it are for the file.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
@@ -11,6 +10,8 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+
+use crate::env::fs::File;
 
 /// A pipe between the two.
 pub(crate) struct Conduit {
@@ -107,7 +108,6 @@ impl Conduit {
 const ROOM: usize = 1024 * 1024;
 
 #[cfg(test)]
-#[allow(clippy::disallowed_types, clippy::disallowed_methods)]
 mod tests {
     use std::future::poll_fn;
     use std::io::{Read, Seek};

@@ -3,8 +3,9 @@
 //! What is in memory is read where it is wanted: to ask another thread takes longer than the copy. What is not may take
 //! the disk's time, and is read by a thread that may wait.
 
-use std::fs::File;
 use std::io;
+
+use crate::env::fs::File;
 
 /// `length` bytes from `offset` on, if the kernel has them all in memory; `None` if not, or if it does not say.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -1,11 +1,12 @@
 //! `Conduit` where the system has none.
 
 use std::convert::Infallible;
-use std::fs::File;
 use std::io;
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
+
+use crate::env::fs::File;
 
 /// There is none.
 pub(crate) struct Conduit(Infallible);

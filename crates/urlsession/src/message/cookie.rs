@@ -14,7 +14,7 @@ use urlsession_proto::cookie::{self, SameSite, SetCookie};
 pub use self::properties::HttpCookiePropertyKey;
 pub(crate) use self::properties::ports_text;
 use super::HeaderFields;
-use crate::env::{Clock, SystemClock};
+use crate::env::system_wall;
 
 /// A cookie (RFC 6265bis). Cheap to clone; its value is not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl HttpCookie {
     /// be joined by commas in one. Names of fields are compared without case, other fields ignored.
     ///
     /// Nothing is refused for coming from the wrong host: a store does that. A cookie without a name is not returned,
-    /// as Apple does not, though loads keep it. [`HttpUrlResponse::all_header_fields`] gives such fields.
+    /// as Apple does not, though loads keep it. `Max-Age` counts from the system's clock. [`HttpUrlResponse::all_header_fields`] gives such fields.
     ///
     /// [`HttpUrlResponse::all_header_fields`]: crate::HttpUrlResponse::all_header_fields
     #[doc(alias = "cookies(withResponseHeaderFields:for:)")]
@@ -61,7 +61,7 @@ impl HttpCookie {
         fields: impl IntoIterator<Item = (N, V)>,
         url: &Url,
     ) -> Vec<Self> {
-        let now = SystemClock.wall();
+        let now = system_wall();
         let mut cookies = Vec::new();
         for (_, value) in
             fields.into_iter().filter(|(name, _)| name.as_ref().eq_ignore_ascii_case("set-cookie"))

@@ -2,11 +2,11 @@
 //!
 //! It says what to read; when and where it is read is the stream's business.
 
-use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::env::fs::{self, File, Metadata};
 use crate::env::{read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -48,7 +48,7 @@ impl FileBody {
     /// The file as it is now.
     pub(super) fn of(path: &Path) -> Result<Self> {
         // Opened, not only looked at: whether it may be read is known now.
-        let metadata = File::open(path).and_then(|file| file.metadata());
+        let metadata = fs::open(path).and_then(|file| file.metadata());
         let metadata = metadata.map_err(|error| unreadable(path, error))?;
         if metadata.is_dir() {
             let detail = format!("{} is a directory and cannot be sent", path.display());
@@ -129,7 +129,7 @@ impl Read for Reader {
         let file = match &mut self.file {
             Some(file) => file,
             None => {
-                let file = File::open(&self.body.path)?;
+                let file = fs::open(&self.body.path)?;
                 self.body.is_unchanged(&file.metadata()?)?;
                 self.file.insert(file)
             }
@@ -147,6 +147,8 @@ impl Read for Reader {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(body: &FileBody) -> io::Result<Vec<u8>> {

@@ -3,7 +3,6 @@
 //! One chunk is in memory at a time, and no async worker waits for the disk. Folders are not listed, nothing is
 //! written, and no host but this one is known. HTTP's redirects do not lead here.
 
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -11,6 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use urlsession_proto::mime;
 
+use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, BoxFuture, Flow, Protocol, Response};
 use crate::message::{BodyStream, Chunks, UrlRequest, UrlResponse};
@@ -64,7 +64,7 @@ fn no_path(why: &'static str) -> UrlError {
 
 /// Opens a regular file; its length too. To open anything else, such as a pipe, may block for ever.
 fn open(path: &Path) -> Result<(File, u64)> {
-    let about = std::fs::metadata(path).map_err(unopened)?;
+    let about = fs::metadata(path).map_err(unopened)?;
     if about.is_dir() {
         let detail = "the path is a folder, which is not listed";
         return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Head, detail));
@@ -73,7 +73,7 @@ fn open(path: &Path) -> Result<(File, u64)> {
         let detail = "the path is neither a file nor a folder";
         return Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, detail));
     }
-    let file = File::open(path).map_err(unopened)?;
+    let file = fs::open(path).map_err(unopened)?;
     Ok((file, about.len()))
 }
 

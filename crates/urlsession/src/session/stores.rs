@@ -7,6 +7,24 @@ use super::Inner;
 use crate::env::Place;
 
 impl Inner {
+    /// From here on the stores go by the session's clock.
+    pub(super) fn set_clock_of_stores(&self) {
+        let config = &self.roster.config;
+        let clock = &config.environment.clock;
+        if let Some(cookies) = &config.http_cookie_storage {
+            cookies.set_clock(clock);
+        }
+        if let Some(cache) = &config.url_cache {
+            cache.set_clock(clock);
+        }
+        if let Some(hosts) = &config.hsts_storage {
+            hosts.set_clock(clock);
+        }
+        if let Some(servers) = &config.upload_server_storage {
+            servers.set_clock(clock);
+        }
+    }
+
     /// Empties the stores and forgets the servers.
     pub(super) async fn reset(&self, place: &Place) {
         self.roster.protocols.reset();

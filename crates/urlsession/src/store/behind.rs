@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use self::disk::Disk;
 use super::database::Schema;
-use crate::env::{Clock, Place, data_folder};
+use crate::env::{Clock, Place, StoreClock, data_folder};
 
 /// What is in memory. Sans-IO: the time is passed in, and what must be written is noted, not written.
 pub(super) trait Contents: Default + Send + 'static {
@@ -77,6 +77,7 @@ pub(super) struct Inner<T: Table> {
     count: AtomicUsize,
     contents: Mutex<T>,
     watchers: T::Watchers,
+    clock: StoreClock,
     disk: Option<Disk>,
 }
 
@@ -88,6 +89,7 @@ impl<T: Table> Store<T> {
             count: AtomicUsize::new(0),
             contents: Mutex::new(contents),
             watchers: T::Watchers::default(),
+            clock: StoreClock::default(),
             disk: file.map(Disk::new),
         }))
     }
@@ -113,6 +115,15 @@ impl<T: Table> Store<T> {
 
     pub(super) fn watchers(&self) -> &T::Watchers {
         &self.0.watchers
+    }
+
+    /// Wall-clock time, for what is asked outside a load.
+    pub(super) fn now(&self) -> SystemTime {
+        self.0.clock.wall()
+    }
+
+    pub(super) fn clock(&self) -> &StoreClock {
+        &self.0.clock
     }
 
     /// Is it time to look for what other processes have written?

@@ -29,7 +29,7 @@ pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
 pub(crate) use self::intake::Intake;
 pub(crate) use self::memory::Found;
 use self::memory::Memory;
-use crate::env::{Clock, SystemClock, block_on, cache_folder, epoch_millis};
+use crate::env::{Clock, StoreClock, block_on, cache_folder, epoch_millis};
 use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest};
 
 /// Responses kept for later loads, in memory and on disk. A clone is the same cache; usable from any thread, and the
@@ -50,6 +50,7 @@ struct Inner {
     generation: AtomicU64,
     /// Of an ephemeral session, whose delegate is not asked.
     is_private: bool,
+    clock: StoreClock,
 }
 
 impl UrlCache {
@@ -76,7 +77,13 @@ impl UrlCache {
     fn make(memory: u64, disk: u64, folder: Option<PathBuf>, is_private: bool) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory)));
         let disk = folder.map(|folder| Disk::new(folder, disk, memory.clone()));
-        Self(Arc::new(Inner { memory, disk, generation: AtomicU64::new(0), is_private }))
+        Self(Arc::new(Inner {
+            memory,
+            disk,
+            generation: AtomicU64::new(0),
+            is_private,
+            clock: StoreClock::default(),
+        }))
     }
 
     /// Bytes that may be used in memory.
@@ -155,7 +162,7 @@ impl UrlCache {
             None => Vec::new(),
         };
         let variant = Variant::of(names, said(request.all_http_header_fields()));
-        let now = epoch_millis(SystemClock.wall());
+        let now = epoch_millis(self.0.clock.wall());
         let times = Times { requested: now.div_euclid(1000), received: now.div_euclid(1000) };
         let data = cached.data().clone();
         let mut entry = Entry::new(key.into(), variant, cached, times, Content::Memory(data));
@@ -193,6 +200,11 @@ impl UrlCache {
         if let Some(disk) = &self.0.disk {
             disk.ask(shelf::Shelf::flush).await;
         }
+    }
+
+    /// A session uses the cache: its clock is the cache's, unless another session's is.
+    pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
+        self.0.clock.set(clock);
     }
 
     pub(crate) fn is_private(&self) -> bool {

@@ -11,7 +11,7 @@ mod text;
 use std::cmp::Ordering;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use url::Url;
@@ -20,7 +20,7 @@ use urlsession_proto::cookie::SetCookie;
 pub use self::changes::HttpCookieChanges;
 use self::jar::Jar;
 pub(crate) use self::rules::Visit;
-use crate::env::{Clock, Place, SystemClock};
+use crate::env::{Clock, Place};
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
 use crate::store::behind::{Contents, Opened, Store};
 
@@ -71,7 +71,7 @@ impl HttpCookieStorage {
     /// Every cookie that is not expired, the oldest first.
     pub fn cookies(&self) -> Vec<HttpCookie> {
         self.0.read();
-        self.0.contents().all(SystemClock.wall())
+        self.0.contents().all(self.0.now())
     }
 
     /// The cookies that a load of `url` sends, as its own first party: longest path first, then the oldest.
@@ -79,7 +79,7 @@ impl HttpCookieStorage {
     #[doc(alias = "cookiesForURL:")]
     pub fn cookies_for(&self, url: &Url) -> Vec<HttpCookie> {
         self.0.read();
-        self.found(&Visit { url, main_document_url: None, partition: None }, SystemClock.wall())
+        self.found(&Visit { url, main_document_url: None, partition: None }, self.0.now())
     }
 
     /// Keeps a cookie, unless the policy is `Never`; it replaces the one of the same name, domain and path. An expired
@@ -102,7 +102,7 @@ impl HttpCookieStorage {
         main_document_url: Option<&Url>,
     ) {
         let visit = Visit { url, main_document_url, partition: None };
-        self.set_for(cookies, &visit);
+        self.set_for(cookies, &visit, self.0.now());
     }
 
     /// Removes the cookie of this name, domain and path, if it is there.
@@ -168,6 +168,11 @@ impl HttpCookieStorage {
         self.0.count() == 0
     }
 
+    /// A session uses the store: its clock is the store's, unless another session's is.
+    pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
+        self.0.clock().set(clock);
+    }
+
     /// Is it time to look for what other processes have written?
     pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
         self.0.is_stale(clock)
@@ -209,9 +214,14 @@ impl HttpCookieStorage {
     }
 
     /// As [`set_cookies`](Self::set_cookies), for the partition of a load.
-    pub(crate) fn set_for(&self, cookies: impl IntoIterator<Item = HttpCookie>, visit: &Visit<'_>) {
+    pub(crate) fn set_for(
+        &self,
+        cookies: impl IntoIterator<Item = HttpCookie>,
+        visit: &Visit<'_>,
+        now: SystemTime,
+    ) {
         self.0.read();
-        self.admit(cookies, visit, self.cookie_accept_policy(), SystemClock.wall());
+        self.admit(cookies, visit, self.cookie_accept_policy(), now);
     }
 
     /// Takes in what other processes have written. Waits for the disk.
@@ -239,7 +249,7 @@ impl HttpCookieStorage {
     /// Keeps a cookie of the application's.
     fn keep(&self, cookie: HttpCookie) {
         self.0.read();
-        let now = SystemClock.wall();
+        let now = self.0.now();
         self.0.change(|jar| jar.set(cookie.expiring_by(now + LONGEST), None, now));
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
-use crate::env::block_on;
+use crate::env::{block_on, system_wall};
 use crate::message::HttpCookiePropertyKey as Key;
 
 fn cookie(name: &str, value: &str, domain: &str, age: Option<&str>) -> HttpCookie {
@@ -97,7 +97,7 @@ fn a_load_sees_what_another_process_wrote_within_a_second() {
     let path = folder.path().join("cookies.db");
     let (one, two) = (opened(&path), opened(&path));
     let disk = two.0.disk();
-    let start = SystemClock.wall();
+    let start = system_wall();
     assert!(disk.is_due(start) && disk.is_due(start), "all wait for the first reading");
     two.0.read();
     assert!(disk.is_due(start), "then one looks");
@@ -265,7 +265,7 @@ fn that_a_file_cannot_be_used_is_told_once() {
     tracing::subscriber::with_default(warnings.clone(), || {
         for name in ["a", "b", "c"] {
             // As a writer does it, but on this thread: a change would send for one.
-            storage.0.contents().set(lasting(name, "1"), None, SystemClock.wall());
+            storage.0.contents().set(lasting(name, "1"), None, system_wall());
             storage.0.write();
             storage.read_disk();
         }

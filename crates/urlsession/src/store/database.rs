@@ -3,13 +3,13 @@
 //!
 //! It knows no tables; a store brings its [`Schema`]. All of it blocks: call it beside the reactor.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// The tables of a store.
@@ -110,7 +110,7 @@ fn prepare(path: &Path, schema: &Schema) -> Result<Connection, Unusable> {
 
 /// Makes the folder, for this user alone.
 pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
+    let mut builder = fs::folder_builder();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -119,7 +119,7 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// Makes the file if it is not there, for this user alone; SQLite gives its other files the same permissions.
 fn make_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
+    let mut options = fs::options();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -139,7 +139,7 @@ fn move_aside(path: &Path) -> io::Result<PathBuf> {
         name.push(suffix);
         PathBuf::from(name)
     };
-    let free = (1..ASIDE).find(|number| !beside(&format!(".bad-{number}")).exists()).unwrap_or(ASIDE);
+    let free = (1..ASIDE).find(|number| !fs::exists(beside(&format!(".bad-{number}")))).unwrap_or(ASIDE);
     let aside = beside(&format!(".bad-{free}"));
     fs::rename(path, &aside)?;
     for rest in ["-wal", "-shm"] {
@@ -172,6 +172,8 @@ const ASIDE: u32 = 3;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SCHEMA: Schema =

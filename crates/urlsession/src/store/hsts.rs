@@ -9,7 +9,7 @@ mod preload;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use url::Host;
@@ -17,7 +17,7 @@ use urlsession_proto::hsts::StrictTransportSecurity;
 
 use self::list::List;
 use super::behind::{Contents, Opened, Store};
-use crate::env::{Clock, Place, SystemClock, is_localhost};
+use crate::env::{Clock, Place, is_localhost};
 
 /// A store of the hosts that have asked to be spoken to by TLS only (`Strict-Transport-Security`, RFC 6797), beside
 /// those that are known beforehand. A clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store
@@ -58,7 +58,7 @@ impl HstsStorage {
     /// or beforehand? Never an IP address or `localhost`. May wait for the disk.
     pub fn is_known_host(&self, host: &str) -> bool {
         self.0.read();
-        Host::parse(host).is_ok_and(|host| self.knows(&host, SystemClock.wall()))
+        Host::parse(host).is_ok_and(|host| self.knows(&host, self.0.now()))
     }
 
     /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
@@ -89,6 +89,11 @@ impl HstsStorage {
         if let Some(host) = name(host) {
             self.0.change(|list| list.note(host, said, now));
         }
+    }
+
+    /// A session uses the store: its clock is the store's, unless another session's is.
+    pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
+        self.0.clock().set(clock);
     }
 
     /// Is it time to look for what other processes have written?

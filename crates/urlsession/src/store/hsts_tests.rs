@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::env::block_on;
+use crate::env::{block_on, system_wall};
 
 fn host(name: &str) -> Host<&str> {
     Host::Domain(name)
@@ -15,7 +15,7 @@ const YEAR: u64 = 31_536_000;
 
 fn note(storage: &HstsStorage, name: &str, max_age: u64) {
     let said = StrictTransportSecurity { max_age, includes_subdomains: true };
-    storage.note(&host(name), said, SystemClock.wall());
+    storage.note(&host(name), said, system_wall());
 }
 
 /// As another process would open it.
@@ -36,7 +36,7 @@ fn addresses_and_this_machine_are_never_known() {
     }
     let said = StrictTransportSecurity { max_age: YEAR, includes_subdomains: true };
     for address in ["127.0.0.1", "8.8.8.8", "[2001:db8::1]"] {
-        storage.note(&Host::parse(address).unwrap(), said, SystemClock.wall());
+        storage.note(&Host::parse(address).unwrap(), said, system_wall());
         assert!(!storage.is_known_host(address), "{address}");
     }
     assert_eq!(storage.0.count(), 0);
@@ -54,7 +54,7 @@ fn hosts_outlive_the_store_until_their_time_is_over() {
     flush(&storage);
     let again = opened(&path);
     assert!(again.is_known_host("www.a.example"));
-    let later = SystemClock.wall() + Duration::from_secs(YEAR + 1);
+    let later = system_wall() + Duration::from_secs(YEAR + 1);
     assert!(!again.knows(&host("a.example"), later));
     note(&again, "a.example", 0);
     flush(&again);

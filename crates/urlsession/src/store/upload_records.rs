@@ -2,7 +2,6 @@
 //! files of a few hundred bytes; what is in them is the task's.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::env::fs::{self, File};
 use crate::env::{Place, data_folder};
 
 /// Records of uploads from files, which survive the process: a folder with a small file for each upload that is under way.
@@ -117,7 +117,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // Its permissions are the user's only. Left by a process that was killed, it goes when it is old, as a record.
-    let mut file = tempfile::Builder::new().suffix(UNFINISHED).tempfile_in(folder)?;
+    let mut file = fs::temporary().suffix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(bytes)?;
     File::sync_data(file.as_file())?;
     file.persist(path).map_err(|error| error.error)?;
@@ -135,8 +135,9 @@ const LONGEST: usize = 256 * 1024;
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::env::block_on;
 

@@ -5,7 +5,7 @@ mod disk;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
 use url::Url;
@@ -134,6 +134,11 @@ impl UploadServerStorage {
             }
             is_new && entry.is_lasting()
         });
+    }
+
+    /// A session uses the store: its clock is the store's, unless another session's is.
+    pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
+        self.0.clock().set(clock);
     }
 
     /// Is it time to look for what other processes have written?

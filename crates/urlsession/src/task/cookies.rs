@@ -1,7 +1,8 @@
 //! A store's methods that take a task. They are here since a store does not know what a task is.
 
+use std::time::SystemTime;
+
 use super::handle::Task;
-use crate::env::{Clock, SystemClock};
 use crate::message::{HttpCookie, UrlRequest};
 use crate::store::{HttpCookieStorage, Visit};
 
@@ -14,7 +15,7 @@ impl HttpCookieStorage {
     pub fn cookies_for_task(&self, task: &Task) -> Vec<HttpCookie> {
         let Some(request) = task.current_request() else { return Vec::new() };
         self.read_disk();
-        visit(&request).map(|visit| self.found(&visit, SystemClock.wall())).unwrap_or_default()
+        visit(&request).map(|visit| self.found(&visit, now(task))).unwrap_or_default()
     }
 
     /// As [`set_cookies`](Self::set_cookies), for the URL, the main document and the partition of a task's current
@@ -24,9 +25,13 @@ impl HttpCookieStorage {
     pub fn store_cookies_for_task(&self, cookies: impl IntoIterator<Item = HttpCookie>, task: &Task) {
         let Some(request) = task.current_request() else { return };
         if let Some(visit) = visit(&request) {
-            self.set_for(cookies, &visit);
+            self.set_for(cookies, &visit, now(task));
         }
     }
+}
+
+fn now(task: &Task) -> SystemTime {
+    task.core().roster.config.environment.clock.wall()
 }
 
 fn visit(request: &UrlRequest) -> Option<Visit<'_>> {

@@ -63,7 +63,6 @@ impl std::fmt::Display for Seconds {
 }
 
 #[cfg(test)]
-#[allow(clippy::disallowed_methods)]
 mod tests {
     use super::*;
 

@@ -4,7 +4,6 @@
 //! is kept of it meanwhile, and how it is resumed, is the download's business.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use tempfile::TempPath;
 use url::Url;
 
 use super::downloaded_file::DownloadedFile;
+use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::message::ResumeFields;
 
@@ -162,11 +162,11 @@ impl DownloadDestination {
     /// Fails if it can be known that publishing will.
     pub(super) fn check(&self, suggested: &str) -> Result<()> {
         let target = self.target(suggested);
-        if target.is_dir() {
+        if fs::is_dir(&target) {
             let detail = format!("{} is a directory; name a file in it, or use in_folder", target.display());
             return Err(UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail));
         }
-        if self.existing == Existing::Fail && target.symlink_metadata().is_ok() {
+        if self.existing == Existing::Fail && fs::symlink_metadata(&target).is_ok() {
             return Err(is_there(&target));
         }
         Ok(())
@@ -220,7 +220,7 @@ impl DownloadDestination {
         })?;
         // The name itself is in the folder. Where folders cannot be synchronised, there is nothing to be done.
         #[cfg(unix)]
-        let _ = File::open(folder_of(&target)).and_then(|folder| folder.sync_all());
+        let _ = fs::open(folder_of(&target)).and_then(|folder| folder.sync_all());
         Ok(DownloadedFile::published(target, length))
     }
 
@@ -303,7 +303,7 @@ pub(super) fn identity(url: &Url) -> String {
 }
 
 fn drafts() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
+    let mut builder = fs::temporary();
     builder.prefix(".urlsession-").suffix(".part");
     builder
 }

@@ -1,10 +1,10 @@
 //! `DownloadedFile`: what was downloaded, until it is kept or dropped. It knows nothing of how it was written.
 
 use std::fmt;
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// A file that was downloaded. Without a [destination](super::DownloadDestination) it is in the system's folder for
@@ -23,7 +23,7 @@ enum Place {
 impl DownloadedFile {
     /// An empty file, removed when its path is dropped. Blocks.
     pub(super) fn create((prefix, suffix): (&str, &str)) -> Result<(File, tempfile::TempPath)> {
-        let file = tempfile::Builder::new().prefix(prefix).suffix(suffix).tempfile();
+        let file = fs::temporary().prefix(prefix).suffix(suffix).tempfile();
         Ok(file.map_err(|error| failed(UrlErrorCode::CannotCreateFile, "created", error))?.into_parts())
     }
 
@@ -105,9 +105,8 @@ impl DownloadedFile {
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (mut copy, beside) =
-        tempfile::Builder::new().prefix(".urlsession-").tempfile_in(folder)?.into_parts();
-    io::copy(&mut File::open(from)?, &mut copy)?;
+    let (mut copy, beside) = fs::temporary().prefix(".urlsession-").tempfile_in(folder)?.into_parts();
+    io::copy(&mut fs::open(from)?, &mut copy)?;
     copy.set_permissions(fs::metadata(from)?.permissions())?;
     beside.persist(to).map_err(|failure| failure.error)
 }
@@ -157,6 +156,8 @@ impl From<PersistError> for UrlError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(content: &str) -> DownloadedFile {

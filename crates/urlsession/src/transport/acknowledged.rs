@@ -46,7 +46,6 @@ pub(super) fn acknowledged(_: &TcpStream) -> Option<u64> {
 }
 
 #[cfg(all(test, target_os = "linux"))]
-#[allow(clippy::disallowed_types, clippy::disallowed_methods)]
 mod tests {
     use super::*;
     use std::io::Read;

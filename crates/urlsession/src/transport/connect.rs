@@ -312,7 +312,6 @@ fn is_unrouted(error: &io::Error) -> bool {
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 #[cfg(all(test, target_os = "linux"))]
-#[allow(clippy::disallowed_types, clippy::disallowed_methods)]
 mod tests {
     use std::net::TcpListener;
 

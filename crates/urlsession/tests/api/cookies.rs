@@ -368,6 +368,27 @@ fn a_cookie_ends_by_the_clock_of_the_session() {
 }
 
 #[test]
+fn the_store_of_a_session_goes_by_its_clock_also_when_the_application_asks() {
+    on_every_wire(|origin| {
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let storage = configuration.http_cookie_storage.clone().unwrap();
+        let session = UrlSession::new(configuration);
+        visit(origin, &session, "/", &["a=1; Max-Age=60"]);
+        let task = session.data_task(url(origin, "/"));
+        let counts = || {
+            let of_url = storage.cookies_for(&url(origin, "/")).len();
+            (storage.cookies().len(), of_url, storage.cookies_for_task(&task).len())
+        };
+        clock.advance(Duration::from_secs(59));
+        assert_eq!(counts(), (1, 1, 1));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(counts(), (0, 0, 0));
+    });
+}
+
+#[test]
 fn a_cookie_without_a_name_is_sent_back_as_it_came() {
     on_every_wire(|origin| {
         let (session, _) = with_storage(origin);

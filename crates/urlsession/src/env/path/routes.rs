@@ -1,6 +1,6 @@
 //! Which links have a default route: for those without an address of their own that reaches further.
 
-use std::fs;
+use crate::env::fs;
 
 /// Does a default route lead over this link?
 pub(super) fn has_default(link: &str) -> bool {

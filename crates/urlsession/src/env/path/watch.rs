@@ -1,7 +1,6 @@
 //! One watch a process over the kernel's interfaces. It costs a socket from the first question on, and a task on
 //! the library's own runtime from the first wait on.
 
-use std::fs;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
@@ -15,6 +14,7 @@ use tokio::sync::watch;
 use super::netlink::{self, Link, News};
 use super::{Interface, InterfaceKind, PathStatus, routes};
 use crate::env::Place;
+use crate::env::fs;
 
 pub(super) struct Watch {
     socket: Socket,
@@ -117,7 +117,7 @@ fn kind(link: &Link) -> InterfaceKind {
     let directory = Path::new("/sys/class/net").join(&link.name);
     let uevent = fs::read_to_string(directory.join("uevent")).unwrap_or_default();
     let of_driver = uevent.lines().find_map(|line| line.strip_prefix("DEVTYPE="));
-    let is_wireless = || ["wireless", "phy80211"].iter().any(|entry| directory.join(entry).exists());
+    let is_wireless = || ["wireless", "phy80211"].iter().any(|entry| fs::exists(directory.join(entry)));
     match of_driver {
         Some("wlan") => InterfaceKind::Wifi,
         Some("wwan") => InterfaceKind::Cellular,

@@ -6,7 +6,7 @@ use url::Url;
 use urlsession_proto::cookie;
 
 use super::{HttpCookie, HttpCookieStringPolicy, Inner, Legacy, after, date_of};
-use crate::env::{Clock, SystemClock, epoch_seconds};
+use crate::env::{epoch_seconds, system_wall};
 
 /// What a property of a cookie is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,7 +118,7 @@ impl HttpCookie {
         };
         let expires = match (is_discarded, age) {
             (true, _) => None,
-            (false, Some(age)) => Some(after(SystemClock.wall(), age)),
+            (false, Some(age)) => Some(after(system_wall(), age)),
             (false, None) => of(Key::Expires).and_then(cookie::parse_date).map(date_of),
         };
         let legacy = Legacy {

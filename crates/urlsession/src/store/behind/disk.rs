@@ -11,7 +11,8 @@ use std::time::SystemTime;
 use rusqlite::{Connection, ErrorCode};
 
 use super::{Contents, Inner, Table};
-use crate::env::{Clock, SystemClock, epoch_micros};
+use crate::env::epoch_micros;
+use crate::env::fs;
 use crate::store::database;
 
 pub(in crate::store) struct Disk {
@@ -94,7 +95,7 @@ impl Disk {
         }
         let Some(batch) = store.contents().take_unwritten() else { return };
         let Some(connection) = &mut link.connection else { return };
-        let Err(error) = T::write(connection, &batch, SystemClock.wall()) else { return };
+        let Err(error) = T::write(connection, &batch, store.clock.wall()) else { return };
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 let (name, path) = (T::SCHEMA.name, self.path.display());
@@ -106,7 +107,7 @@ impl Disk {
     }
 
     fn is_there(&self, link: &Link) -> bool {
-        link.connection.is_some() || self.path.exists()
+        link.connection.is_some() || fs::exists(&self.path)
     }
 
     /// Opens the file if it is not open, and reads it if another process has written it since.
@@ -122,7 +123,7 @@ impl Disk {
         let rows = T::read(connection)?;
         link.seen = version;
         store.change(|contents| {
-            contents.take_in(rows, SystemClock.wall());
+            contents.take_in(rows, store.clock.wall());
             true
         });
         Ok(())

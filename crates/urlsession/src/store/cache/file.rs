@@ -4,7 +4,6 @@
 //! A checksum that was right is not worked out again while length and time of change stay the same. What a disk spoils
 //! without a write, after that and in the life of this process, is therefore not noticed.
 
-use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use flate2::Crc;
 
-use crate::env::{Clock, Place, SystemClock, read_at, read_held};
+use crate::env::fs::{self, File};
+use crate::env::{Place, read_at, read_held};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Body, BoxFuture, Flow};
 
@@ -102,11 +102,10 @@ impl BodyFile {
     /// Takes note of a checksum. What was written a moment ago may be written again at the same time, as far as the
     /// file system can tell.
     fn settle(&self, is_right: bool) {
-        let now = SystemClock.wall();
         let is_old = self.written.is_some_and(|written| {
             // A time in whole seconds is of a file system that knows no better.
             let is_exact = written.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() != 0);
-            now.duration_since(written).is_ok_and(|age| age > if is_exact { TICK } else { COARSE_TICK })
+            fs::age(written).is_some_and(|age| age > if is_exact { TICK } else { COARSE_TICK })
         });
         self.is_verified.store(is_right && is_old && self.is_unchanged(), Relaxed);
     }
@@ -223,7 +222,7 @@ impl BodyWriter {
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         for _ in 0..TRIES {
             let name = format!("{:016x}", RandomState::new().build_hasher().finish());
-            let mut options = OpenOptions::new();
+            let mut options = fs::options();
             options.write(true).create_new(true);
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

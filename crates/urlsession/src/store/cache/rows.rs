@@ -1,7 +1,6 @@
 //! The index's table, its rows, and the bodies they name. Who asks for them, and when, is the shelf's business.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +11,7 @@ use rusqlite::{Connection, Row};
 
 use super::entry::Content;
 use super::file::{BodyFile, checksum_of};
+use crate::env::fs;
 use crate::store::database::Schema;
 
 /// Files whose checksum was right, and when they were last written.
@@ -38,7 +38,7 @@ fn open_body(folder: &Path, name: &str, length: u64, crc: u32, verified: &mut Ve
     if !name.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
     }
-    let file = File::open(bodies(folder).join(name)).ok()?;
+    let file = fs::open(bodies(folder).join(name)).ok()?;
     let metadata = file.metadata().ok().filter(|metadata| metadata.len() == length)?;
     if verified.len() > VERIFIED {
         verified.clear();

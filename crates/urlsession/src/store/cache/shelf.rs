@@ -4,7 +4,6 @@
 //! damaged is removed and is a miss. Nothing here fails a load: what cannot be written is not kept.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -20,7 +19,7 @@ use super::file::{BodyWriter, WHOLE, checksum_of};
 use super::format;
 use super::memory::{Found, Memory, VARIANTS};
 use super::rows::{SCHEMA, Verified, bodies, content, data_version, delete_rows};
-use crate::env::{Clock, SystemClock};
+use crate::env::fs;
 use crate::store::database;
 
 pub(super) struct Shelf {
@@ -489,11 +488,10 @@ impl Shelf {
             let query = "SELECT 1 FROM entries WHERE file = ?";
             open.connection.query_row(query, [name], |_| Ok(())).optional().map_or(true, |row| row.is_some())
         };
-        let now = SystemClock.wall();
         let Ok(files) = fs::read_dir(bodies(&self.folder)) else { return };
         for file in files.flatten() {
             let changed = file.metadata().and_then(|metadata| metadata.modified());
-            let age = changed.ok().and_then(|changed| now.duration_since(changed).ok());
+            let age = changed.ok().and_then(fs::age);
             if age.is_some_and(|age| age > ORPHAN_AGE) && !file.file_name().to_str().is_some_and(named) {
                 let _ = fs::remove_file(file.path());
             }

@@ -1,11 +1,11 @@
 //! The key of a vault: in a file beside it, for this user alone. It does not know what the key opens. All of it blocks.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::env::fs;
 use crate::env::random;
 use crate::store::database;
 
@@ -32,7 +32,7 @@ pub(super) fn read_or_make(vault: &Path) -> io::Result<Key> {
 
 fn read(path: &Path) -> io::Result<Key> {
     let mut key = Zeroizing::new(Vec::with_capacity(LENGTH + 1));
-    File::open(path)?.take(LENGTH as u64 + 1).read_to_end(&mut key)?;
+    fs::open(path)?.take(LENGTH as u64 + 1).read_to_end(&mut key)?;
     if key.len() == LENGTH { Ok(key) } else { Err(io::ErrorKind::InvalidData.into()) }
 }
 
@@ -49,7 +49,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let whole = PathBuf::from(name);
     // Left by a process of this number that did not get to its end.
     let _ = fs::remove_file(&whole);
-    let mut options = OpenOptions::new();
+    let mut options = fs::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

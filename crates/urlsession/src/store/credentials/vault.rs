@@ -15,6 +15,7 @@ use super::Entry;
 use super::key;
 use super::keyring::{Item, Keyring};
 use super::record::{Record, space_bytes};
+use crate::env::fs;
 use crate::env::random;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
@@ -191,7 +192,7 @@ impl Vault {
 
     /// As [`with`](Self::with), of a file that is there: nobody who only looks makes one.
     fn with_existing<T>(&self, work: impl FnOnce(&Open) -> rusqlite::Result<T>) -> Option<T> {
-        if self.path.exists() { self.with(work) } else { None }
+        if fs::exists(&self.path) { self.with(work) } else { None }
     }
 
     /// What `work` gives; `None`, and a warning, if the file cannot be used.

@@ -7,13 +7,13 @@
 //! holds a lock on the partial file, which a process that is killed lets go.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::facts::{Noted, Place};
+use crate::env::fs::{self, File, OpenOptions, TryLockError};
 use crate::env::read_at;
 use crate::message::{ResumeData, ResumeFailure, ResumeFields};
 use crate::task::destination::DownloadDestination;
@@ -57,7 +57,7 @@ impl Names {
     /// What is noted; `None` if nothing is, or nothing that can be read.
     pub(super) fn noted(&self) -> Option<Noted> {
         let mut bytes = Vec::new();
-        let file = open(&self.note, OpenOptions::new().read(true)).ok()?;
+        let file = open(&self.note, fs::options().read(true)).ok()?;
         if !is_ours(&file, &self.note) {
             return None;
         }
@@ -69,7 +69,7 @@ impl Names {
     pub(super) fn write(&self, data: &ResumeData) -> io::Result<()> {
         let mut new = self.note.clone().into_os_string();
         new.push(".new");
-        let mut options = OpenOptions::new();
+        let mut options = fs::options();
         // The lock on the partial file is the one on these, too.
         // A URL may be a secret.
         #[cfg(unix)]
@@ -92,11 +92,11 @@ impl Names {
     /// The partial file, empty and for us alone; `None` if somebody else is writing it.
     pub(super) fn take(&self) -> io::Result<Option<File>> {
         for _ in 0..TRIES {
-            let mut options = OpenOptions::new();
+            let mut options = fs::options();
             let new = open(&self.part, options.read(true).write(true).create_new(true));
             let file = match new {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let file = match open(&self.part, OpenOptions::new().read(true).write(true)) {
+                    let file = match open(&self.part, fs::options().read(true).write(true)) {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                         file => file?,
                     };
@@ -122,7 +122,7 @@ impl Names {
 
     /// Removes what an earlier download left, unless somebody is writing it.
     pub(super) fn remove(&self) {
-        let Ok(file) = open(&self.part, OpenOptions::new().read(true).write(true)) else { return };
+        let Ok(file) = open(&self.part, fs::options().read(true).write(true)) else { return };
         if lock(&file).unwrap_or(false) && is_at(&file, &self.part) {
             self.forget();
             let _ = fs::remove_file(&self.part);
@@ -199,11 +199,10 @@ pub(super) fn reopen(noted: &Noted) -> Result<(PathBuf, Option<Names>, File), Re
             (names.part.clone(), Some(names))
         }
     };
-    let file =
-        open(&path, OpenOptions::new().read(true).write(true)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ResumeFailure::PartialMissing,
-            _ => ResumeFailure::PartialDamaged,
-        })?;
+    let file = open(&path, fs::options().read(true).write(true)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => ResumeFailure::PartialMissing,
+        _ => ResumeFailure::PartialDamaged,
+    })?;
     if !lock(&file).unwrap_or(false) {
         return Err(ResumeFailure::PartialInUse);
     }
@@ -264,7 +263,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 fn is_ours(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     // Whose a new file is, in the same folder: that is us.
-    let ours = path.parent().and_then(|folder| tempfile::tempfile_in(folder).ok());
+    let ours = path.parent().and_then(|folder| fs::unnamed_in(folder).ok());
     let owner = |file: &File| file.metadata().ok().map(|metadata| metadata.uid());
     ours.as_ref().and_then(owner).is_some_and(|us| owner(file) == Some(us))
 }
@@ -319,6 +318,8 @@ const TRIES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     #[cfg(unix)]
     use std::os::unix::fs::MetadataExt;
 
@@ -403,7 +404,7 @@ mod tests {
         last.write(&mut fields, 32);
         assert_eq!(Stamp::read(&fields, 32), Some(last.clone()));
         // Longer: what was written since is cut off.
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
         assert!(last.fits(&open()).unwrap());
         open().set_len(199_999).unwrap();
         assert!(!last.fits(&open()).unwrap() && middle.fits(&open()).unwrap());

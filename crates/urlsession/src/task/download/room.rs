@@ -1,9 +1,9 @@
 //! `Room`: what is taken on the disk ahead of what has come: enough that the file system lays the file out in large
 //! pieces, and never so much that a server's word alone takes the disk. Everything here may block.
 
-use std::fs::File;
 use std::io;
 
+use crate::env::fs::File;
 use crate::env::{free_room, reserve};
 
 /// The room of one file.

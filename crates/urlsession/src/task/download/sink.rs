@@ -1,7 +1,6 @@
 //! `Sink`: the file a download is written to: its position, the hashes of what is in it, and what is noted of it so that
 //! it can be resumed. Everything here blocks; what belongs into the file is the download's business.
 
-use std::fs::{File, Permissions};
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +16,7 @@ use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
 use super::room::Room;
 use crate::env::Conduit;
+use crate::env::fs::{File, Permissions};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
@@ -567,7 +567,7 @@ mod tests {
         sink.write(&[Bytes::from_static(b"0123456789")]).unwrap();
         let left = sink.leave(&Checks::default(), true).unwrap();
         let path = folder.path().join(".a.urlsession-part");
-        let mut more = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let mut more = File::options().append(true).open(&path).unwrap();
         more.write_all(b"not of the download").unwrap();
         let noted = Noted::open(&left.data).unwrap();
         let mut sink = Sink::reopen(&noted, Some(destination), now).unwrap();

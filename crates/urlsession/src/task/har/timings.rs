@@ -104,7 +104,6 @@ mod tests {
 
     /// Timings of a transaction that began at 0, its dates in milliseconds; the task ended at 1000.
     fn timings(write: impl FnOnce(&mut Stamps, &dyn Fn(u64) -> Instant)) -> Timings {
-        #[allow(clippy::disallowed_methods)] // any moment will do
         let zero = Instant::now();
         let at = |millis| zero + Duration::from_millis(millis);
         let mut stamps = Stamps::start(Arc::new(UrlRequest::new("https://a/".parse().unwrap())), zero);

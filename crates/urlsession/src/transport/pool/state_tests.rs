@@ -52,7 +52,6 @@ struct Pool {
 const REST: Duration = Duration::from_secs(60);
 
 impl Pool {
-    #[allow(clippy::disallowed_methods)]
     fn new(limit: usize, may_share: bool) -> Self {
         Self {
             state: State::new(limit, may_share),
