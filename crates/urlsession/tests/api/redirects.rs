@@ -68,7 +68,11 @@ fn test_http_redirection_with_code301_302() {
 
 #[test]
 fn test_http_redirection_with_code303() {
-    on_every_wire(|origin| METHODS.iter().for_each(|method| followed(origin, method, 303, "GET")));
+    on_every_wire(|origin| {
+        for method in METHODS {
+            followed(origin, method, 303, if method == "HEAD" { "HEAD" } else { "GET" });
+        }
+    });
 }
 
 #[test]
@@ -308,5 +312,31 @@ fn a_redirect_is_followed_on_the_same_connection() {
     on_every_wire(|origin| {
         load(&session(origin), origin.url("/redirect/5")).unwrap();
         assert_eq!(origin.connection_count(), 1);
+    });
+}
+
+#[test]
+fn a_redirect_with_an_empty_location_is_the_answer_and_sends_nothing_again() {
+    on_every_wire(|origin| {
+        origin.enqueue("/empty", Reply::new(307).header("Location", "").body("stay"));
+        let (session, recorder) = recorded(origin);
+        session.data_task(request(&origin.url("/empty"), "POST", Some(b"once"))).resume();
+        let log = recorder.completed(1);
+        assert_eq!((log.response.unwrap().status_code(), text(&log.data)), (Some(307), "stay"));
+        assert!(log.redirects.is_empty() && log.completions[0].is_none());
+        assert_eq!(origin.requests().len(), 1);
+    });
+}
+
+#[test]
+fn head_stays_head_on_every_redirect() {
+    on_every_wire(|origin| {
+        for status in [301, 302, 303, 307, 308] {
+            origin.enqueue("/from", Reply::new(status).header("Location", "/jsonBody"));
+            let (data, response) =
+                load(&session(origin), request(&origin.url("/from"), "HEAD", None)).unwrap();
+            assert!(data.is_empty() && response.status_code() == Some(200));
+            assert_eq!(origin.requests().last().unwrap().method, "HEAD", "{status}");
+        }
     });
 }

@@ -3,6 +3,8 @@
 //! RFC 9110 §15.4, RFC 3986 §5 and Apple's *willPerformHTTPRedirection*. It does not judge the new URL: the next
 //! hop passes the security room like the first.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
 
@@ -73,10 +75,13 @@ fn verdict(request: &UrlRequest, status: StatusCode, fields: &HeaderMap, hops: u
     if !matches!(code, 301 | 302 | 303 | 305..=308) {
         return Verdict::Final;
     }
-    let (Some(location), Some(url)) = (fields.get(header::LOCATION), request.url()) else {
+    let location = fields.get(header::LOCATION).map(|value| value.as_bytes().trim_ascii());
+    // An empty reference is the URL itself (RFC 3986 §4.4), to which no server redirects on purpose.
+    let (Some(location), Some(url)) = (location.filter(|location| !location.is_empty()), request.url())
+    else {
         return Verdict::Final;
     };
-    let target = match resolve(url, location.as_bytes()) {
+    let target = match resolve(url, location) {
         Ok(target) => target,
         Err(error) => return Verdict::Fail(error),
     };
@@ -91,10 +96,12 @@ fn verdict(request: &UrlRequest, status: StatusCode, fields: &HeaderMap, hops: u
 fn resolve(base: &Url, location: &[u8]) -> Result<Url> {
     let nowhere =
         |detail: String| UrlError::new(UrlErrorCode::RedirectToNonExistentLocation, Phase::Redirect, detail);
-    let text = std::str::from_utf8(location)
-        .map_err(|error| nowhere("Location is not text".into()).with_source(error))?;
-    let mut target = base
-        .join(text)
+    let text = escaped(location);
+    // Any number of slashes from two on leads to a host (WHATWG URL, "special authority ignore slashes state"), which `url`
+    // does for references with a scheme only.
+    let host = text.trim_start_matches(['/', '\\']);
+    let slashes = text.len() - host.len();
+    let mut target = if slashes > 2 { base.join(&format!("//{host}")) } else { base.join(&text) }
         .map_err(|error| nowhere(format!("Location {text:?} is not a URL: {error}")).with_source(error))?;
     if !matches!(target.scheme(), "http" | "https") {
         let detail = format!("a redirect from HTTP to the scheme {:?} is not followed", target.scheme());
@@ -106,17 +113,34 @@ fn resolve(base: &Url, location: &[u8]) -> Result<Url> {
     Ok(target)
 }
 
+/// The reference as text. Bytes that are not UTF-8 are percent-encoded one by one, as browsers do.
+fn escaped(location: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(location) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(location.len() * 3);
+    for byte in location {
+        match byte {
+            0..=0x7f => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Cow::Owned(text)
+}
+
 /// The request for the next hop.
 fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest {
     let mut next = request.clone();
-    // RFC 9110 §15.4.2, §15.4.3: POST becomes GET as everywhere; §15.4.4: 303 asks for GET.
-    let becomes_get = match code {
+    // RFC 9110 §15.4.2, §15.4.3: POST becomes GET as everywhere; §15.4.4: 303 asks for GET, or HEAD if that was asked.
+    let drops_content = match code {
         301 | 302 => *request.http_method() == Method::POST,
         303 => true,
         _ => false,
     };
-    if becomes_get {
-        next.set_method(Method::GET);
+    if drops_content {
+        if *request.http_method() != Method::HEAD {
+            next.set_method(Method::GET);
+        }
         next.remove_http_body();
         for name in OF_CONTENT {
             next.header_fields_mut().remove(name);
@@ -132,7 +156,7 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
 /// Apple's page: "currently 16".
 const LIMIT: usize = 16;
 
-/// Fields that describe content, which a request that becomes `GET` has none of (RFC 9110 §15.4, RFC 9530).
+/// Fields that describe content, which a request that drops it has none of (RFC 9110 §15.4, RFC 9530).
 const OF_CONTENT: [&str; 8] = [
     "content-type",
     "content-length",

@@ -15,7 +15,7 @@ fn ok() -> Reply {
 fn follow(method: &str, url: &str, replies: impl IntoIterator<Item = Reply>) -> Vec<String> {
     let script = Script::new(replies.into_iter().map(Ok));
     let (result, log) = run(&Redirect::new(&script), method, url);
-    assert!(result.is_ok());
+    assert!(result.is_ok(), "{:?} {:?}", script.seen(), result.err());
     let seen = script.seen();
     assert_eq!(log.len(), seen.len(), "one transaction a hop");
     seen
@@ -33,10 +33,43 @@ fn post_becomes_get_on_301_302_303_and_stays_on_305_to_308() {
 
 #[test]
 fn other_methods_stay_but_on_303() {
-    for method in ["PUT", "DELETE", "HEAD", "PATCH"] {
-        assert_eq!(follow(method, "http://a/x", [to(302, "/y"), ok()])[1], format!("{method} http://a/y"));
-        assert_eq!(follow(method, "http://a/x", [to(303, "/y"), ok()])[1], "GET http://a/y");
+    for method in ["PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "BREW"] {
+        for status in [301, 302, 305, 306, 307, 308] {
+            let seen = follow(method, "http://a/x", [to(status, "/y"), ok()]);
+            assert_eq!(seen[1], format!("{method} http://a/y"), "{status}");
+        }
+        let after = if method == "HEAD" { "HEAD" } else { "GET" };
+        assert_eq!(follow(method, "http://a/x", [to(303, "/y"), ok()])[1], format!("{after} http://a/y"));
     }
+}
+
+#[test]
+fn a_redirect_with_an_empty_location_is_the_answer() {
+    for status in [301, 302, 303, 307, 308] {
+        for location in ["", " ", "\t "] {
+            assert_eq!(
+                follow("POST", "http://a/x", [to(status, location)]).len(),
+                1,
+                "{status} {location:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn bytes_of_location_that_are_not_utf_8_are_escaped() {
+    for (location, expected) in [
+        (&b"/caf\xe9"[..], "http://a/caf%E9"),
+        (b"/\xc3\xa9\xe9", "http://a/%C3%A9%E9"),
+        (b"/p?q=\xe9#\xff", "http://a/p?q=%E9#%FF"),
+        (b"caf\xc3\xa9", "http://a/x/caf%C3%A9"),
+        (b"//b/\xe9", "http://b/%E9"),
+    ] {
+        let base = "http://a/x/y".parse().unwrap();
+        assert_eq!(resolve(&base, location).unwrap().as_str(), expected, "{}", location.escape_ascii());
+    }
+    let error = resolve(&"http://a/".parse().unwrap(), b"http://caf\xe9/").unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::RedirectToNonExistentLocation);
 }
 
 #[test]
@@ -53,6 +86,20 @@ fn location_is_resolved_by_rfc_3986() {
         ("echo", "http://a/rel/a/echo"),
         ("?q=1", "http://a/rel/a/b?q=1"),
         ("//b/c", "http://b/c"),
+        ("///b/c", "http://b/c"),
+        ("////b/c", "http://b/c"),
+        ("http:///b/c", "http://b/c"),
+        ("http:/c", "http://a/c"),
+        ("http:c", "http://a/rel/a/c"),
+        ("https:/c/d", "https://c/d"),
+        ("HTTP://B/c", "http://b/c"),
+        ("/a b", "http://a/a%20b"),
+        (" /c ", "http://a/c"),
+        ("/c\td", "http://a/cd"),
+        ("http://u:p@b/c", "http://u:p@b/c"),
+        ("\\\\b\\c", "http://b/c"),
+        ("./", "http://a/rel/a/"),
+        ("/../../c", "http://a/c"),
         ("https://c", "https://c/"),
         ("echo-query?param=foo%20bar", "http://a/rel/a/echo-query?param=foo%20bar"),
     ];
