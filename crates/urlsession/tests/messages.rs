@@ -665,3 +665,23 @@ fn a_response_nobody_sent_has_no_reason_phrase() {
     let response = HttpUrlResponse::new(url("https://a/"), 404, Version::HTTP_11, &[("A", "long enough")]);
     assert_eq!(response.unwrap().reason_phrase(), None);
 }
+
+#[test]
+fn all_header_fields_takes_time_linear_in_the_number_of_fields() {
+    let quickest = |count: usize| {
+        let names: Vec<_> = (0..count).map(|n| format!("field-{n}")).collect();
+        let mut fields: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+        fields.extend(names.iter().map(|name| (name.as_str(), "w")));
+        let response = HttpUrlResponse::new(url("http://a/"), 200, Version::HTTP_11, &fields).unwrap();
+        let run = || {
+            let start = std::time::Instant::now();
+            let all = response.all_header_fields();
+            assert_eq!((all.len(), all[count - 1].1.as_str()), (count, "v, w"));
+            start.elapsed()
+        };
+        (0..5).map(|_| run()).min().unwrap()
+    };
+    // Sixteen times the fields: sixteen times the time, and not its square.
+    let (few, many) = (quickest(500), quickest(8_000));
+    assert!(many < few * 100, "{few:?} {many:?}");
+}

@@ -4,6 +4,8 @@
 //! Apple: *URLResponse*, *HTTPURLResponse*.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -306,19 +308,29 @@ impl HttpUrlResponse {
     pub fn all_header_fields(&self) -> Vec<(String, String)> {
         let head = self.head();
         let mut all: Vec<(String, String)> = Vec::with_capacity(head.fields.keys_len());
+        let mut positions: HashMap<HeaderName, usize> = HashMap::with_capacity(head.fields.keys_len());
         let spelled: Box<dyn Iterator<Item = (&str, &[u8])>> = if head.raw.is_empty() {
             Box::new(head.fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())))
         } else {
             Box::new(field::raw_fields(&head.raw))
         };
         for (name, value) in spelled {
+            let Ok(key) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+            // A length that the framing overrides stands in the head as it came, and is no field of the response.
+            if !head.fields.contains_key(&key) {
+                continue;
+            }
             let value = String::from_utf8_lossy(value);
-            match all.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                Some((_, known)) => {
+            match positions.entry(key) {
+                Entry::Occupied(at) => {
+                    let known = &mut all[*at.get()].1;
                     known.push_str(", ");
                     known.push_str(&value);
                 }
-                None => all.push((field::canonical_name(name).into_owned(), value.into_owned())),
+                Entry::Vacant(vacant) => {
+                    vacant.insert(all.len());
+                    all.push((field::canonical_name(name).into_owned(), value.into_owned()));
+                }
             }
         }
         all
