@@ -107,6 +107,8 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
             b"\r\nHTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\n5\r\nhello\r\n0\r\na: b\r\n\r\n",
             b"HTTP/1.1 301 Moved\r\nLocation: /x\r\nX-Folded: a\r\n b\r\n\tc\r\nX-Empty:\r\n\r\n",
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x05hello",
+            b"HTTP/1.1 200 OK\r\n X: 0\r\nA : b\r\nno colon\r\n c\r\nB: \x7fc\r\nContent-Length: 5\r\n\r\nhello",
+            b"HTTP/1.1 200 OK\r\nContent-Length : 9\r\nTransfer-Encoding: identity\x0b\r\nA B: c\r\n\r\n",
         ],
     },
     Grammar {
@@ -117,6 +119,7 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
             b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n",
             b"00a;name=value;quoted=\"a;b\"\r\n0123456789\r\n0;last\r\n\r\n",
             b"1\r\nx\r\n0\r\nX-Sum: abc\r\nContent-Length: 3\r\n\r\n",
+            b"1\r\nx\r\n0\r\nX-Sum : a\x7fc\r\nno colon\r\nB: c\r\n d\r\n\r\n",
             b"7fffffffffffffff\r\nendless",
         ],
     },

@@ -67,7 +67,12 @@ pub fn canonical_name(name: &str) -> Cow<'_, str> {
 /// Takes a [`ResponseHead::raw`](crate::http1::ResponseHead::raw): the first line is the status line. A line
 /// without a name is skipped.
 pub fn raw_fields(raw: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
-    RawFields { rest: after_line(raw) }
+    field_lines(after_line(raw))
+}
+
+/// As [`raw_fields`], of bytes that begin with the first field line.
+pub(crate) fn field_lines(lines: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    RawFields { rest: lines }
 }
 
 /// Is there a field of this name? Heads are short: to compare their names is quicker than to look one up.

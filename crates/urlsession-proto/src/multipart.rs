@@ -251,10 +251,10 @@ impl MultipartSplitter {
         let mut lines = unfold(&head[..end]).into_owned();
         let length = lines.len();
         lines.extend_from_slice(b"\r\n");
-        let fields = parse_fields(&lines, &LIMITS).map_err(MultipartError::Head)?;
+        let (fields, raw) = parse_fields(&lines, &LIMITS).map_err(MultipartError::Head)?;
         self.state = State::Data { at_line_start: true };
         self.has_begun = true;
-        Ok(PartHead { fields, raw: Bytes::from(lines).slice(..length) })
+        Ok(PartHead { fields, raw: raw.slice(..length) })
     }
 
     /// What the line is that begins at `start`.
@@ -446,10 +446,9 @@ mod tests {
             (b"--b--", MultipartError::NoPart),
             (b"--b\r\n", MultipartError::Truncated),
             (b"--b\r\nX: 1\r\n", MultipartError::Truncated),
-            (b"--b\r\nX 1\r\n\r\n", MultipartError::Head(HeadError::HeaderName)),
-            (b"--b\r\n X: 1\r\n\r\n", MultipartError::Head(HeadError::HeaderName)),
+            (b"--b\r\nX\0: 1\r\n\r\n", MultipartError::Head(HeadError::HeaderName)),
             (b"--b\r\nX: 1\0\r\n\r\n", MultipartError::Head(HeadError::HeaderValue)),
-            (b"--b\r\n\r\n--b\r\n: 1\r\n\r\n", MultipartError::Head(HeadError::HeaderName)),
+            (b"--b\r\nContent-Length : 1\r\n\r\n", MultipartError::Head(HeadError::FramingField)),
         ] {
             assert_eq!(error(body), expected, "{:?}", body.escape_ascii().to_string());
         }
@@ -462,6 +461,13 @@ mod tests {
         }
         MultipartSplitter::new(&"b".repeat(70)).unwrap();
         MultipartSplitter::new("gc0p4Jq0M:2Yt08j34c0p'()+_,-./:=? x").unwrap();
+    }
+
+    #[test]
+    fn malformed_lines_of_a_head_are_repaired_or_left_out() {
+        let body = b"--b\r\n X: 0\r\nX 1\r\n: 2\r\nA : 3\r\nB: 4\x7f\r\n\r\none\r\n--b--";
+        let fields = vec![("A".to_owned(), "3".to_owned()), ("B".to_owned(), "4".to_owned())];
+        assert_eq!(any_cut("b", body), Ok(vec![(fields, "one".to_owned())]));
     }
 
     #[test]

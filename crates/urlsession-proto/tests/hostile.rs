@@ -13,7 +13,7 @@ use urlsession_proto::http1::{
 use urlsession_proto::lines::LineSplitter;
 use urlsession_proto::{caching, coding, cookie, date, disposition, field, hsts, method, mime};
 
-const HEADS: [&[u8]; 7] = [
+const HEADS: [&[u8]; 9] = [
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
     b"HTTP/1.0 404 Not Found\nConnection: keep-alive\nKeep-Alive: timeout=5, max=10\n\n",
     b"\r\nHTTP/1.1 200\r\nTransfer-Encoding: chunked\r\nTrailer: a\r\n\r\n5\r\nhello\r\n0\r\na: b\r\n\r\n",
@@ -21,6 +21,8 @@ const HEADS: [&[u8]; 7] = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5, 5\r\nContent-Encoding: gzip, br\r\n\r\nhello",
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x05hello",
     b"HTTP/1.1 200 \xe9\r\nContent-Disposition: attachment; filename=\"a.b\"\r\nSet-Cookie: a=b; Path=/\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n X: 0\r\nA : b\r\nno colon\r\n c\r\nB: \x7fc\r\n d\x01\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\nA B: c\r\n\r\n5\r\nhello\r\n0\r\na : b\r\n\r\n",
 ];
 
 const BODIES: [&[u8]; 5] = [

@@ -146,7 +146,7 @@ impl ChunkedDecoder {
             return Ok(State::Trailer);
         }
         match parse_fields(&trailer.raw, &TRAILER_LIMITS) {
-            Ok(fields) => {
+            Ok((fields, _)) => {
                 trailer.raw = Vec::new();
                 trailer.fields = trailers::allowed(fields);
                 Ok(State::Finished)
@@ -195,7 +195,7 @@ fn expect(byte: u8, wanted: u8) -> Result<(), BodyError> {
 /// What an empty line holds before its LF.
 const CR_LEN: usize = 1;
 const MAX_EXTENSION: usize = 4096;
-const TRAILER_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 64 };
+const TRAILER_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 256 };
 
 #[cfg(test)]
 mod tests {
@@ -326,7 +326,7 @@ mod tests {
         for piece in [1, 100] {
             let (body, result) = decode(b"5\r\nhelloX", piece);
             assert_eq!((&body[..], result), (&b"hello"[..], Err(BodyError::ChunkTerminator)));
-            let (body, result) = decode(b"5\r\nhello\r\n0\r\nA : b\r\n\r\n", piece);
+            let (body, result) = decode(b"5\r\nhello\r\n0\r\nA\0: b\r\n\r\n", piece);
             assert_eq!((&body[..], result), (&b"hello"[..], Err(BodyError::Trailer(HeadError::HeaderName))));
         }
     }
@@ -359,21 +359,30 @@ mod tests {
     #[test]
     fn malformed_trailers_are_refused() {
         for (input, expected) in [
-            (&b"0\r\nA\r\n\r\n"[..], HeadError::HeaderName),
-            (b"0\r\nA : b\r\n\r\n", HeadError::HeaderName),
-            (b"0\r\nA: b\r\n c\r\n\r\n", HeadError::HeaderName),
-            (b"0\r\nA: b\x01\r\n\r\n", HeadError::HeaderValue),
+            (&b"0\r\nA\0: b\r\n\r\n"[..], HeadError::HeaderName),
+            (b"0\r\nA: b\0\r\n\r\n", HeadError::HeaderValue),
             (b"0\r\nA: b\rc\r\n\r\n", HeadError::HeaderValue),
+            (b"0\r\nContent-Length : 5\r\n\r\n", HeadError::FramingField),
+            (b"0\r\nTransfer-Encoding: chunked\x0b\r\n\r\n", HeadError::FramingField),
         ] {
             assert_eq!(error(input), BodyError::Trailer(expected), "{:?}", input.escape_ascii().to_string());
         }
     }
 
     #[test]
+    fn trailers_that_frame_nothing_are_repaired_or_left_out() {
+        let (text, trailers, _) = body(b"1\r\nx\r\n0\r\nA : 1\r\nno colon\r\nB: 2\x7f3\r\n 4\r\n\r\n");
+        let trailers = trailers.unwrap();
+        assert_eq!((text.as_str(), trailers.len()), ("x", 2));
+        assert_eq!((&trailers["a"], &trailers["b"]), (&"1".parse().unwrap(), &"2 3   4".parse().unwrap()));
+        assert_eq!(body(b"0\r\nA\r\n\r\n").1, None);
+    }
+
+    #[test]
     fn trailers_are_limited_in_number_and_size() {
         let trailers = |count: usize| [b"0\r\n", &b"A: b\r\n".repeat(count)[..], b"\r\n"].concat();
-        assert_eq!(body(&trailers(64)).1.unwrap().len(), 64);
-        assert_eq!(error(&trailers(65)), BodyError::Trailer(HeadError::TooManyFields));
+        assert_eq!(body(&trailers(256)).1.unwrap().len(), 256);
+        assert_eq!(error(&trailers(257)), BodyError::Trailer(HeadError::TooManyFields));
         let endless = [b"0\r\nA: ", &b"b".repeat(64 * 1024)[..]].concat();
         assert_eq!(error(&endless), BodyError::Trailer(HeadError::TooLarge));
     }

@@ -28,11 +28,9 @@ pub enum FramingError {
     ConflictingLengths,
     /// A Content-Length that is no decimal number, or too large a one.
     InvalidLength,
-    /// Both Content-Length and Transfer-Encoding, as in response splitting.
-    LengthAndTransferEncoding,
     /// A Transfer-Encoding other than `chunked` or `identity` alone.
     UnknownTransferCoding,
-    /// A Transfer-Encoding from a peer that speaks HTTP/1.0.
+    /// `chunked` from a peer that speaks HTTP/1.0.
     TransferEncodingInHttp10,
 }
 
@@ -41,7 +39,6 @@ impl fmt::Display for FramingError {
         f.write_str(match self {
             Self::ConflictingLengths => "the response has Content-Length values that differ",
             Self::InvalidLength => "the response's Content-Length is not a number of bytes",
-            Self::LengthAndTransferEncoding => "the response has both Content-Length and Transfer-Encoding",
             Self::UnknownTransferCoding => "the response has a transfer coding other than chunked",
             Self::TransferEncodingInHttp10 => "the HTTP/1.0 response has a Transfer-Encoding",
         })
@@ -92,32 +89,41 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
     Ok(length)
 }
 
-/// RFC 9112 §6.1 and §6.3 rules 3 and 4. We send no TE, so `chunked` is the only coding we may be sent.
+/// RFC 9112 §6.1 and §6.3 rules 3 and 4. We send no TE, so `chunked` is the only coding we may be sent. It overrides a
+/// length; that the connection then ends is for [`keep_alive`](super::keep_alive) to say.
 fn transfer_framing(version: Version, headers: &HeaderMap) -> Result<Framing, FramingError> {
-    if headers.contains_key(CONTENT_LENGTH) {
-        return Err(FramingError::LengthAndTransferEncoding);
+    match transfer_coding(headers)? {
+        Coding::Chunked if version < Version::HTTP_11 => Err(FramingError::TransferEncodingInHttp10),
+        Coding::Chunked => Ok(Framing::Chunked),
+        // RFC 2616 §3.6: as if there were no Transfer-Encoding.
+        Coding::Identity => Ok(content_length(headers)?.map_or(Framing::UntilClose, Framing::Length)),
     }
-    if version < Version::HTTP_11 {
-        return Err(FramingError::TransferEncodingInHttp10);
-    }
-    let mut framing = None;
+}
+
+enum Coding {
+    Chunked,
+    Identity,
+}
+
+fn transfer_coding(headers: &HeaderMap) -> Result<Coding, FramingError> {
+    let mut only = None;
     for value in headers.get_all(TRANSFER_ENCODING) {
         let value = value.to_str().map_err(|_| FramingError::UnknownTransferCoding)?;
         for coding in list(value) {
             let known = if coding.eq_ignore_ascii_case("chunked") {
-                Framing::Chunked
+                Coding::Chunked
             } else if coding.eq_ignore_ascii_case("identity") {
-                Framing::UntilClose
+                Coding::Identity
             } else {
                 return Err(FramingError::UnknownTransferCoding);
             };
             // RFC 9112 §7.1: chunked is never applied twice; identity beside it is as ambiguous.
-            if framing.replace(known).is_some() {
+            if only.replace(known).is_some() {
                 return Err(FramingError::UnknownTransferCoding);
             }
         }
     }
-    framing.ok_or(FramingError::UnknownTransferCoding)
+    only.ok_or(FramingError::UnknownTransferCoding)
 }
 
 /// RFC 9110 §8.6: `1*DIGIT`, so neither a sign nor nothing.
@@ -232,17 +238,39 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beside_a_transfer_coding_is_refused() {
-        for coding in ["chunked", "identity", "gzip", ""] {
-            let fields = [("content-length", "5"), ("transfer-encoding", coding)];
-            assert_eq!(framing(&fields), Err(FramingError::LengthAndTransferEncoding));
+    fn chunked_overrides_a_length_and_identity_does_not() {
+        let unknown = Err(FramingError::UnknownTransferCoding);
+        for (length, coding, expected) in [
+            ("5", "chunked", Ok(Framing::Chunked)),
+            ("5, 6", "chunked", Ok(Framing::Chunked)),
+            ("x", "Chunked", Ok(Framing::Chunked)),
+            ("5", "identity", Ok(Framing::Length(5))),
+            ("5, 6", "identity", Err(FramingError::ConflictingLengths)),
+            ("x", "identity", Err(FramingError::InvalidLength)),
+            ("5", "gzip", unknown),
+            ("5", "gzip, chunked", unknown),
+            ("5", "xchunked", unknown),
+            ("5", "", unknown),
+        ] {
+            let fields = [("content-length", length), ("transfer-encoding", coding)];
+            assert_eq!(framing(&fields), expected, "{length} {coding}");
         }
     }
 
     #[test]
-    fn a_transfer_coding_in_http_1_0_is_refused() {
-        let headers = headers(&[("transfer-encoding", "chunked")]);
-        let framing = response_framing(&Method::GET, StatusCode::OK, Version::HTTP_10, &headers);
-        assert_eq!(framing, Err(FramingError::TransferEncodingInHttp10));
+    fn in_http_1_0_chunked_is_refused_and_identity_is_nothing() {
+        for (fields, expected) in [
+            (&[("transfer-encoding", "chunked")][..], Err(FramingError::TransferEncodingInHttp10)),
+            (
+                &[("transfer-encoding", "chunked"), ("content-length", "5")],
+                Err(FramingError::TransferEncodingInHttp10),
+            ),
+            (&[("transfer-encoding", "identity"), ("content-length", "5")], Ok(Framing::Length(5))),
+            (&[("transfer-encoding", "identity")], Ok(Framing::UntilClose)),
+            (&[("transfer-encoding", "gzip")], Err(FramingError::UnknownTransferCoding)),
+        ] {
+            let framing = response_framing(&Method::GET, StatusCode::OK, Version::HTTP_10, &headers(fields));
+            assert_eq!(framing, expected, "{fields:?}");
+        }
     }
 }

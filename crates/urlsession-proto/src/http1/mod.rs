@@ -5,6 +5,7 @@ mod body;
 mod chunked;
 mod framing;
 mod head;
+mod repair;
 mod request;
 mod reuse;
 

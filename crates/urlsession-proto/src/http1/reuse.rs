@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::Version;
-use http::header::{CONNECTION, HeaderMap, HeaderName};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName};
 
 use super::Framing;
 use crate::field::{has, list};
@@ -32,6 +32,8 @@ pub enum CloseReason {
     ConnectionClose,
     /// The body ends where the connection does.
     UntilClose,
+    /// The body is in chunks and the head has a Content-Length too, as in response splitting (RFC 9112 §6.3 rule 3).
+    ChunkedAndLength,
     /// The peer's Keep-Alive field leaves no time or no exchange.
     Exhausted,
 }
@@ -40,6 +42,9 @@ pub enum CloseReason {
 pub fn keep_alive(version: Version, headers: &HeaderMap, framing: &Framing) -> KeepAlive {
     if *framing == Framing::UntilClose {
         return KeepAlive::Close(CloseReason::UntilClose);
+    }
+    if *framing == Framing::Chunked && has(headers, &CONTENT_LENGTH) {
+        return KeepAlive::Close(CloseReason::ChunkedAndLength);
     }
     let mut persists = version >= Version::HTTP_11;
     let connection = has(headers, &CONNECTION).then(|| headers.get_all(CONNECTION));
@@ -135,6 +140,15 @@ mod tests {
     fn a_body_until_close_leaves_no_connection() {
         let verdict = keep_alive(Version::HTTP_11, &HeaderMap::new(), &Framing::UntilClose);
         assert_eq!(verdict, KeepAlive::Close(CloseReason::UntilClose));
+    }
+
+    #[test]
+    fn chunks_beside_a_length_leave_no_connection() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(keep_alive(Version::HTTP_11, &headers, &Framing::Chunked), PERSIST);
+        headers.append(CONTENT_LENGTH, HeaderValue::from_static("5"));
+        let verdict = keep_alive(Version::HTTP_11, &headers, &Framing::Chunked);
+        assert_eq!(verdict, KeepAlive::Close(CloseReason::ChunkedAndLength));
     }
 
     #[test]

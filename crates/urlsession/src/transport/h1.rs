@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use urlsession_proto::http1::{
-    BodyDecoder, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, response_framing,
+    BodyDecoder, CloseReason, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, response_framing,
 };
 
 use self::fault::framing_error;
@@ -258,7 +258,7 @@ impl Connection {
     }
 
     /// What a response head says about the body and the connection; `rest` is what came after it.
-    fn begin_body(&mut self, head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
+    fn begin_body(&mut self, mut head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
         if head.status.is_informational() {
             if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
                 if self.wants_upgrade {
@@ -279,7 +279,13 @@ impl Connection {
             response_framing(method, head.status, head.version, &head.fields).map_err(framing_error)?;
         match keep_alive(head.version, &head.fields, &framing) {
             KeepAlive::Persist { timeout, .. } => self.server_keeps_for = timeout,
-            KeepAlive::Close(_) => self.may_persist = false,
+            KeepAlive::Close(reason) => {
+                self.may_persist = false;
+                // RFC 9112 §6.3 rule 3: chunks override the length, which says nothing then.
+                if reason == CloseReason::ChunkedAndLength {
+                    head.fields.remove(http::header::CONTENT_LENGTH);
+                }
+            }
         }
         // Most small responses come whole: their body is copied out once and the connection needs no buffer.
         let whole = match framing {

@@ -1,7 +1,7 @@
 //! What servers and callers get wrong: a clear error with the right code, and the next load works.
 
 use urlsession::{Phase, UrlErrorCode as Code};
-use urlsession_testkit::{Origin, Reply, Wire};
+use urlsession_testkit::{After, Origin, Reply, Wire};
 
 use crate::support::*;
 
@@ -21,14 +21,64 @@ fn malformed_heads_are_not_parsed() {
             ("HTTP/1.1 OK\r\n\r\n", Code::CannotParseResponse),
             ("HTTP/1.1 20 OK\r\n\r\n", Code::CannotParseResponse),
             ("HTTP/1.1 2000 OK\r\n\r\n", Code::CannotParseResponse),
-            ("HTTP/1.1 200 OK\r\nNo colon\r\n\r\n", Code::CannotParseResponse),
-            ("HTTP/1.1 200 OK\r\nBad Name: x\r\n\r\n", Code::CannotParseResponse),
+            ("HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n", Code::CannotParseResponse),
+            ("HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok", Code::CannotParseResponse),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\x0b\r\n\r\n", Code::CannotParseResponse),
             ("HTTP/1.1 200 OK\r\nNul: a\0b\r\n\r\n", Code::CannotParseResponse),
             ("SSH-2.0-OpenSSH_9.2\r\n", Code::CannotParseResponse),
             ("<html>HTTP/0.9</html>", Code::CannotParseResponse),
         ] {
             let error = raw(origin, reply).unwrap_err();
             assert_eq!((error.code(), error.phase()), (code, Phase::Head), "{reply:?}: {error}");
+        }
+    });
+}
+
+#[test]
+fn malformed_lines_that_frame_nothing_are_repaired_or_left_out() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let head =
+            "HTTP/1.1 200 OK\r\nX : 1\r\nNo colon\r\nBad Name: x\r\nY: a\x7fb\r\nContent-Length: 2\r\n\r\nok";
+        origin.enqueue(
+            "/raw",
+            Reply::raw([b"HTTP/1.1 103 Hints\r\nLink : x\r\n\r\n", head.as_bytes()].concat())
+                .then(After::KeepAlive),
+        );
+        let (data, response) = session.data(origin.url("/raw")).wait().unwrap();
+        assert_eq!(text(&data), "ok");
+        let mut fields = response.http().unwrap().all_header_fields();
+        fields.sort();
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(fields, [("Content-Length", "2"), ("X", "1"), ("Y", "a b")]);
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), 1, "a repaired head costs no connection");
+    });
+}
+
+#[test]
+fn chunks_win_over_a_length_and_the_connection_ends_with_them() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let fields = "Content-Length: 100\r\nTransfer-Encoding: chunked\r\n";
+        let reply = format!("HTTP/1.1 200 OK\r\n{fields}\r\n2\r\nok\r\n0\r\n\r\n");
+        origin.enqueue("/raw", Reply::raw(reply));
+        let (data, response) = session.data(origin.url("/raw")).wait().unwrap();
+        assert_eq!((text(&data), response.expected_content_length()), ("ok", None));
+        let names: Vec<_> =
+            response.http().unwrap().all_header_fields().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["Transfer-Encoding"]);
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), 2);
+    });
+}
+
+#[test]
+fn a_transfer_coding_identity_beside_a_length_is_the_length() {
+    on(Wire::H1, |origin| {
+        for version in ["HTTP/1.1", "HTTP/1.0"] {
+            let fields = "Transfer-Encoding: identity\r\nContent-Length: 2\r\n";
+            assert_eq!(raw(origin, format!("{version} 200 OK\r\n{fields}\r\nok")).unwrap(), "ok");
         }
     });
 }
@@ -78,8 +128,12 @@ fn contradictions_about_the_length_are_refused() {
             "Content-Length: -1\r\n",
             "Content-Length: +2\r\n",
             "Content-Length: 99999999999999999999\r\n",
-            "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+            "Content-Length: 2\r\nContent-Length: 3\r\nTransfer-Encoding: identity\r\n",
+            "Content-Length: 2\r\nTransfer-Encoding: xchunked\r\n",
             "Transfer-Encoding: rot13\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         ] {
             let error = raw(origin, format!("HTTP/1.1 200 OK\r\n{fields}\r\nok")).unwrap_err();
             assert_eq!(error.code(), Code::CannotParseResponse, "{fields:?}: {error}");

@@ -172,7 +172,7 @@ fn malformed_parts_fail_the_task() {
     on_every_wire(|origin| {
         let long = format!("--frame\r\nX: {}\r\n\r\n", "x".repeat(64 * 1024));
         let many = format!("--frame\r\n{}\r\n", "X: 1\r\n".repeat(65));
-        for body in ["no part", "--frame\r\nno field\r\n\r\n", "--frame\r\nX: 1\r\n", &long, &many] {
+        for body in ["no part", "--frame\r\nX: 1\0\r\n\r\n", "--frame\r\nX: 1\r\n", &long, &many] {
             origin.enqueue("/frames", parts(body));
             let (parts, error) = frames(origin, None);
             assert_eq!(error.unwrap().code(), UrlErrorCode::BadServerResponse, "{body:.20}");
