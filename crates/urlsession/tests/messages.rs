@@ -667,6 +667,7 @@ fn a_response_nobody_sent_has_no_reason_phrase() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods)]
 fn all_header_fields_takes_time_linear_in_the_number_of_fields() {
     let quickest = |count: usize| {
         let names: Vec<_> = (0..count).map(|n| format!("field-{n}")).collect();
