@@ -13,5 +13,8 @@ pub use body::{BodyDecoder, BodyError, Step};
 pub use framing::{Framing, FramingError, response_framing};
 pub(crate) use head::parse_fields;
 pub use head::{HeadError, HeadLimits, HeadScanner, ResponseHead, parse_response, reason};
-pub use request::{end_head, write_chunk_size, write_field, write_last_chunk, write_request_line, write_u64};
+pub use request::{
+    end_head, write_chunk_size, write_field, write_field_in_title_case, write_last_chunk, write_request_line,
+    write_u64,
+};
 pub use reuse::{CloseReason, KeepAlive, keep_alive};

@@ -22,6 +22,20 @@ pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// As [`write_field`], the name with every word capitalised: `if-none-match` is `If-None-Match`.
+#[inline]
+pub fn write_field_in_title_case(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let start = out.len();
+    write_field(out, name, value);
+    let mut begins_word = true;
+    for byte in &mut out[start..start + name.len()] {
+        if begins_word {
+            byte.make_ascii_uppercase();
+        }
+        begins_word = *byte == b'-';
+    }
+}
+
 /// Appends the empty line that ends a head.
 #[inline]
 pub fn end_head(out: &mut Vec<u8>) {
@@ -79,6 +93,18 @@ mod tests {
         write_field(&mut out, b"X-Empty", b"");
         end_head(&mut out);
         assert_eq!(out, b"GET /a?b HTTP/1.1\r\nHost: example.org\r\nX-Empty: \r\n\r\n");
+    }
+
+    #[test]
+    fn names_of_our_own_are_written_in_title_case() {
+        let mut out = Vec::new();
+        for name in ["if-none-match", "cookie", "x-a1-b", "te", "Upload-offset", ""] {
+            write_field_in_title_case(&mut out, name.as_bytes(), b"a-b");
+        }
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "If-None-Match: a-b\r\nCookie: a-b\r\nX-A1-B: a-b\r\nTe: a-b\r\nUpload-Offset: a-b\r\n: a-b\r\n"
+        );
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) async fn connect(
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
-        let peer = Peer { host, port };
+        let peer = Peer { host, port, is_http1_only: origin.lane.is_http1_only };
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
             match tls.handshake(config, peer, wire, challenger, identity.take()).await? {

@@ -21,7 +21,7 @@ use urlsession_proto::http1::{
 use self::fault::framing_error;
 use self::receive::Received;
 use self::upgraded::Upgraded;
-use super::head::RequestHead;
+use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, asks_upgrade};
 use super::outgoing::Outgoing;
 use super::pool::Home;
 use super::stream::Stream;
@@ -231,7 +231,7 @@ impl Connection {
         self.written_before = self.stream.wire().written();
         self.body_bytes = 0;
         self.may_persist = !head.wants_close();
-        self.wants_upgrade = head.request.value("upgrade").is_some();
+        self.wants_upgrade = asks_upgrade(head.request);
     }
 
     /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
@@ -382,9 +382,6 @@ impl Flow for Connection {
     }
 }
 
-/// The most 1xx responses before a final one.
-const MAX_INFORMATIONAL: usize = 100;
-
 /// The first read of a body; later ones grow while the wire fills them.
 const FIRST_READ: usize = 16 * 1024;
 
@@ -397,4 +394,4 @@ const LONG: u64 = 1024 * 1024;
 /// A larger head buffer is not kept between exchanges.
 const MAX_KEPT_OUT: usize = 16 * 1024;
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: 256 };
+const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MAX_FIELDS };

@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,12 +25,12 @@ use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 use urlsession_proto::field::unfold;
 use urlsession_proto::priority::Urgency;
 
-use self::fault::{connection_error, not_sent, stream_error};
+use self::fault::{connection_error, not_sent, refused, requires_http1, stream_error};
 use self::flow::Incoming;
 use self::rest::{Driver, Reader, Rest};
-use self::tap::{Counted, Counts, Tap};
+use self::tap::{Counted, Counts, MOST_HEADS, Tap};
 use self::urgency::{Updates, Urgent};
-use super::head::RequestHead;
+use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
 use super::outgoing::Outgoing;
 use super::pool::{Origin, Shared};
 use super::stream::Stream;
@@ -129,7 +129,7 @@ impl Handle {
         let reused = self.link.is_used.swap(true, Relaxed);
         {
             let _excuse = attempt.meter.excuse();
-            poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| self.closing(not_sent(error)))?;
+            poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| self.closing(error))?;
         }
         let start = attempt.clock.now();
         let stamps = attempt.stamps();
@@ -151,7 +151,10 @@ impl Handle {
             let id = sent.0.stream_id().as_u32();
             Ok::<_, h2::Error>((sent, id))
         });
-        let ((response, stream), counted) = sent.map_err(|error| self.closing(not_sent(error)))?;
+        let ((response, stream), counted) = match sent {
+            Ok(sent) => sent,
+            Err(error) => return Err(self.not_taken(error)),
+        };
         let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
@@ -159,10 +162,26 @@ impl Handle {
         Ok(Sent { response, sending, urgent, counted, reader, body_sent: 0, request_end: None })
     }
 
+    /// Says why a request was not taken. A connection that takes others still is not what the error is about.
+    fn not_taken(&mut self, error: h2::Error) -> UrlError {
+        match self.send.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Err(_)) => self.closing(error),
+            _ => refused(error),
+        }
+    }
+
     /// The connection takes no more requests.
-    fn closing(&self, error: UrlError) -> UrlError {
+    fn closing(&self, error: h2::Error) -> UrlError {
         self.link.is_open.store(false, Relaxed);
-        error
+        if requires_http1(&error) {
+            self.link.counts.require_http1();
+        }
+        not_sent(error)
+    }
+
+    /// Has the server said that it wants to be spoken to over HTTP/1.1?
+    pub(crate) fn requires_http1(&self) -> bool {
+        self.link.counts.requires_http1()
     }
 }
 
@@ -188,22 +207,34 @@ impl Sent {
         let mut informational = 0;
         let result = loop {
             match poll_fn(|cx| self.poll(cx, clock, meter, ask)).await {
-                Ok(Event::Final(parts, body)) => break Ok((parts, body)),
+                Ok(Event::Final(parts, body)) => break check_fields(&parts.headers).map(|()| (parts, body)),
                 Ok(Event::Informational(parts)) => {
                     meter.moved(1);
                     informational += 1;
+                    if parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                        let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
+                        break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+                    }
                     self.sending.outgoing.hear(parts.status);
                     if informational > MAX_INFORMATIONAL {
-                        let detail = "the server sent more than 100 informational responses";
-                        break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+                        break Err(too_many_informational());
+                    }
+                    if let Err(error) = check_fields(&parts.headers) {
+                        break Err(error);
                     }
                     if ask.wants_informational() {
                         ask.informational(UrlResponse::from_http(attempt.request.clone(), to_head(parts)));
                     }
                 }
+                Err(Failure::Stream(_)) if self.counted.heads() > MOST_HEADS => {
+                    break Err(too_many_informational());
+                }
                 Err(Failure::Stream(error)) => {
-                    let reused = attempt.stamps().reused;
-                    break Err(stream_error(error, Phase::Head, reused && informational == 0));
+                    if requires_http1(&error) {
+                        self.counted.require_http1();
+                    }
+                    let may_be_unseen = attempt.stamps().reused || self.counted.requires_http1();
+                    break Err(stream_error(error, Phase::Head, may_be_unseen && informational == 0));
                 }
                 Err(Failure::Own(error)) => break Err(error),
             }
@@ -232,7 +263,7 @@ impl Sent {
         if received.is_end_stream() && self.sending.done {
             return Body::empty();
         }
-        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent, self.reader)))
+        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent, self.reader, self.counted)))
     }
 
     fn poll(
@@ -309,7 +340,10 @@ fn request(
     *request.uri_mut() = uri.try_into().map_err(|error: InvalidUriParts| refuse(error.into()))?;
     *request.method_mut() = head.request.http_method().clone();
     *request.version_mut() = http::Version::HTTP_2;
-    *request.headers_mut() = head.http2_fields();
+    *request.headers_mut() = head.http2_fields().map_err(|error| {
+        let detail = "the request has too many header fields";
+        UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_source(error)
+    })?;
     if let Some(names) =
         outgoing.announcement().and_then(|names| HeaderValue::from_maybe_shared(Bytes::from(names)).ok())
     {
@@ -323,6 +357,20 @@ fn request(
         None => {}
     }
     Ok(request)
+}
+
+/// As many fields as on HTTP/1.1.
+fn check_fields(fields: &HeaderMap) -> Result<()> {
+    if fields.len() <= MAX_FIELDS {
+        return Ok(());
+    }
+    let detail = "the response head has more fields than the limit";
+    Err(UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Head, detail))
+}
+
+fn too_many_informational() -> UrlError {
+    let detail = "the server sent more than 100 informational responses";
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail)
 }
 
 /// Fields that were checked when they were set.
@@ -427,6 +475,3 @@ const HEADER_LIST: u32 = 256 * 1024;
 
 /// Request body bytes buffered for one stream.
 const SEND_BUFFER: usize = 256 * 1024;
-
-/// The most 1xx responses before a final one.
-const MAX_INFORMATIONAL: usize = 100;

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::header::MaxSizeReached;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::{Position, Url};
 use urlsession_proto::field::unfold as unfolded;
@@ -39,12 +40,14 @@ pub(crate) struct DefaultFields {
 impl DefaultFields {
     pub(crate) fn new(fields: Vec<(Cow<'static, str>, Bytes)>) -> Self {
         let mut block = Vec::new();
+        let fields: Vec<_> = fields.into_iter().filter(|(name, _)| !is_framing(name)).collect();
         for (name, value) in &fields {
             http1::write_field(&mut block, name.as_bytes(), &unfolded(value));
         }
         let checked = fields.iter().filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            Some((name, HeaderValue::from_maybe_shared(Bytes::from(unfolded(value).into_owned())).ok()?))
+            let value = HeaderValue::from_maybe_shared(Bytes::from(unfolded(value).into_owned())).ok()?;
+            for_http2(name, value)
         });
         let checked = checked.collect();
         Self { fields, block, checked }
@@ -86,44 +89,43 @@ impl RequestHead<'_> {
         }
         if self.request.all_http_header_fields().is_empty() {
             out.extend_from_slice(&self.defaults.block);
-            for (name, value) in self.added {
-                http1::write_field(out, name.as_bytes(), value.as_bytes());
-            }
         } else {
-            self.each(|name, value| http1::write_field(out, name.as_bytes(), &unfolded(value)));
+            self.write_own_and_defaults(out);
         }
-        if self.wants_close() {
-            http1::write_field(out, b"Connection", b"close");
+        let own = self.request.all_http_header_fields();
+        for (name, value) in self.added.iter().filter(|(name, _)| !own.contains(name)) {
+            http1::write_field_in_title_case(out, name.as_bytes(), value.as_bytes());
         }
-        self.implied(|name, value| http1::write_field(out, name.as_bytes(), value.as_bytes()));
+        if let Some(kind) = self.implied_content_type() {
+            http1::write_field(out, b"Content-Type", kind.as_bytes());
+        }
     }
 
     /// The fields for HTTP/2: names in lower case, no framing fields. `Host` is the authority's.
-    pub(crate) fn http2_fields(&self) -> HeaderMap {
+    pub(crate) fn http2_fields(&self) -> Result<HeaderMap, MaxSizeReached> {
         let own = self.request.all_http_header_fields();
         let mut map =
-            HeaderMap::with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 2);
+            HeaderMap::try_with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 2)?;
         for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
             // Names and values were checked when they were set; what http refuses all the same is not sent.
             let name = HeaderName::from_bytes(name.as_bytes());
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&unfolded(value)))
                 && name != http::header::HOST
+                && let Some((name, value)) = for_http2(name, value)
             {
-                map.append(name, value);
+                map.try_append(name, value)?;
             }
         }
         for (name, value) in self.defaults.checked.iter().filter(|(name, _)| !own.contains(name.as_str())) {
-            map.append(name.clone(), value.clone());
+            map.try_append(name.clone(), value.clone())?;
         }
         for (name, value) in self.added.iter().filter(|(name, _)| !own.contains(name)) {
-            map.append(HeaderName::from_static(name), value.clone());
+            map.try_append(HeaderName::from_static(name), value.clone())?;
         }
-        self.implied(|_, value| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                map.append(http::header::CONTENT_TYPE, value);
-            }
-        });
-        map
+        if let Some(kind) = self.implied_content_type() {
+            map.try_append(http::header::CONTENT_TYPE, HeaderValue::from_static(kind))?;
+        }
+        Ok(map)
     }
 
     /// The authority for HTTP/2: the application's `Host` wins.
@@ -131,17 +133,23 @@ impl RequestHead<'_> {
         self.request.value("host").unwrap_or_else(|| self.authority())
     }
 
-    /// Every field but the implied ones: the request's own, then defaults, then added ones it does not have.
-    fn each(&self, mut field: impl FnMut(&str, &[u8])) {
+    /// The request's own fields, then defaults it does not have, then the options of the connection.
+    fn write_own_and_defaults(&self, out: &mut Vec<u8>) {
         let own = self.request.all_http_header_fields();
-        for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
-            field(name, value);
+        let asks_upgrade = asks_upgrade(self.request);
+        let is_upgrade = |name: &str| asks_upgrade && name.eq_ignore_ascii_case("upgrade");
+        for (name, value) in own.iter().filter(|(name, _)| self.may_send(name) || is_upgrade(name)) {
+            http1::write_field(out, name.as_bytes(), &unfolded(value));
         }
         for (name, value) in self.defaults.fields.iter().filter(|(name, _)| !own.contains(name)) {
-            field(name, value);
+            http1::write_field(out, name.as_bytes(), &unfolded(value));
         }
-        for (name, value) in self.added.iter().filter(|(name, _)| !own.contains(name)) {
-            field(name, value.as_bytes());
+        // RFC 9110 §7.6.1: what is for this connection only is named. §7.8 demands it of Upgrade, §10.1.4 of TE.
+        let options = [("upgrade", asks_upgrade), ("TE", own.contains("te")), ("close", self.wants_close())];
+        let mut options = options.iter().filter(|(_, applies)| *applies).map(|(option, _)| *option);
+        if let Some(first) = options.next() {
+            let value = options.fold(first.to_owned(), |value, option| value + ", " + option);
+            http1::write_field(out, b"Connection", value.as_bytes());
         }
     }
 
@@ -152,13 +160,24 @@ impl RequestHead<'_> {
         !(is_dropped || is_framing(name) || matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
     }
 
-    fn implied(&self, mut field: impl FnMut(&str, &str)) {
-        if let Some(kind) =
-            self.content_type.filter(|_| !self.request.all_http_header_fields().contains("content-type"))
-        {
-            field("Content-Type", kind);
-        }
+    fn implied_content_type(&self) -> Option<&'static str> {
+        self.content_type.filter(|_| !self.request.all_http_header_fields().contains("content-type"))
     }
+}
+
+/// Does the application ask for another protocol on the connection (RFC 9110 §7.8)? HTTP/2 has no such thing.
+pub(crate) fn asks_upgrade(request: &UrlRequest) -> bool {
+    request.all_http_header_fields().bytes("upgrade").is_some_and(|value| !value.trim_ascii().is_empty())
+}
+
+/// The field as HTTP/2 may carry it: of `TE` nothing but `trailers` (RFC 9113 §8.2.2).
+fn for_http2(name: HeaderName, value: HeaderValue) -> Option<(HeaderName, HeaderValue)> {
+    if name != http::header::TE {
+        return Some((name, value));
+    }
+    let mut codings = value.as_bytes().split(|b| *b == b',');
+    let has_trailers = codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
+    has_trailers.then(|| (name, HeaderValue::from_static("trailers")))
 }
 
 /// The URL without what is for the client only: user, password and fragment.
@@ -169,9 +188,43 @@ pub(crate) fn absolute_form(url: &Url) -> String {
 /// The value of `User-Agent`, unless the application has one.
 pub(crate) const USER_AGENT: &str = concat!("urlsession/", env!("CARGO_PKG_VERSION"));
 
+/// The most fields of a response head or trailer section, on every wire.
+pub(super) const MAX_FIELDS: usize = 256;
+
+/// The most 1xx responses before a final one, on every wire.
+pub(super) const MAX_INFORMATIONAL: usize = 100;
+
 /// Fields only the wire may write.
 fn is_framing(name: &str) -> bool {
     const FRAMING: [&str; 6] =
         ["connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
     FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_fields_than_http_2_can_carry_are_an_error_of_the_request() {
+        let fields = |count: usize| {
+            let fields = (0..count).map(|n| (Cow::Owned(format!("x-{n}")), Bytes::from_static(b"y")));
+            DefaultFields::new(fields.collect())
+        };
+        let url: Url = "https://a/".parse().unwrap();
+        let request = UrlRequest::new(url.clone());
+        for (count, is_ok) in [(0, true), (1_000, true), (30_000, false)] {
+            let defaults = fields(count);
+            let head = RequestHead {
+                request: &request,
+                url: &url,
+                route: Route::Direct,
+                defaults: &defaults,
+                added: &[],
+                content_type: None,
+                drops_expect: false,
+            };
+            assert_eq!(head.http2_fields().is_ok(), is_ok, "{count}");
+        }
+    }
 }

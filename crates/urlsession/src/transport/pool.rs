@@ -3,6 +3,7 @@
 //! It locks, asks, unlocks, performs. Dials run on the place that asked, independent of who waits for them, so
 //! that an abandoned load leaves a usable connection and a stalled one stalls nobody.
 
+mod http1_origins;
 mod key;
 mod state;
 
@@ -14,10 +15,12 @@ use std::time::Instant;
 
 use url::Url;
 
+use self::http1_origins::Http1Origins;
 pub(crate) use self::key::{Key, Lane, Origin};
 pub(super) use self::state::Shared;
 use self::state::{Action, Actions, Grant, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
+use super::head::asks_upgrade;
 use super::tls::Tls;
 use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
@@ -34,6 +37,7 @@ pub(crate) struct Pool {
     config: Arc<Configuration>,
     tls: Tls,
     logins: tunnel::Logins,
+    http1_origins: Http1Origins,
     state: Mutex<Pooled>,
     reapers: Mutex<Vec<PlaceId>>,
     /// Raised when connections are to be given up: those of an older one are not kept when their exchange ends.
@@ -70,6 +74,7 @@ impl Pool {
             config,
             tls: Tls::default(),
             logins: tunnel::Logins::default(),
+            http1_origins: Http1Origins::default(),
             state,
             reapers: Mutex::default(),
             generation: AtomicU64::new(0),
@@ -82,7 +87,17 @@ impl Pool {
 
     /// What the connections for this request are pooled by; `None` for a URL without a host.
     pub(crate) fn key<'a>(&'a self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
-        Some(Key::of(url, Lane::of(&self.config, request))?.routed(&self.config))
+        let key = Key::of(url, Lane::of(&self.config, request))?;
+        let is_http1_only =
+            |host: &str, port| asks_upgrade(request) || self.http1_origins.contains(host, port);
+        Some(key.over_http1(is_http1_only).routed(&self.config))
+    }
+
+    /// From now on the origin of this URL is spoken to over HTTP/1.1 only.
+    pub(crate) fn require_http1(&self, url: &Url) {
+        if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
+            self.http1_origins.insert(host, port);
+        }
     }
 
     /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open.
@@ -140,10 +155,12 @@ impl Pool {
         self.perform(actions);
     }
 
-    /// Forgets TLS sessions, so that the next handshake with any server is a full one, and logins with proxies of tunnels.
+    /// Forgets TLS sessions, so that the next handshake with any server is a full one, logins with proxies of tunnels, and
+    /// which servers want HTTP/1.1.
     pub(crate) fn forget_sessions(&self) {
         self.tls.forget_sessions();
         self.logins.clear();
+        self.http1_origins.clear();
     }
 
     async fn wait(&self, waiting: Waiting, ask: &dyn Ask, meter: &Meter) -> Result<Checkout> {

@@ -35,12 +35,12 @@ use crate::message::{ServerTrust, UrlCredential, UrlCredentialPersistence};
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(super) struct Tls {
-    kinds: Mutex<Vec<(TlsVersion, Result<Kind>)>>,
+    kinds: Mutex<Vec<(TlsVersion, bool, Result<Kind>)>>,
     /// The client's certificates by server, as delegates gave them for more than once.
     identities: Mutex<HashMap<(Box<str>, u16), UrlCredential>>,
 }
 
-/// What is offered and who judges, for one oldest version.
+/// What is offered and who judges, for one oldest version, with or without HTTP/2.
 #[derive(Clone)]
 struct Kind {
     config: Arc<ClientConfig>,
@@ -54,6 +54,8 @@ struct Kind {
 pub(super) struct Peer<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
+    /// HTTP/2 is not offered.
+    pub(super) is_http1_only: bool,
 }
 
 impl Peer<'_> {
@@ -152,11 +154,12 @@ impl Tls {
         let configured = config.tls_minimum_supported_protocol_version;
         let oldest = rule.map_or(configured, |rule| rule.max(configured));
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, kind)) = kinds.iter().find(|(known, _)| *known == oldest) {
+        let wanted = (oldest, peer.is_http1_only);
+        if let Some((_, _, kind)) = kinds.iter().find(|(oldest, http1, _)| (*oldest, *http1) == wanted) {
             return kind.clone();
         }
-        let kind = client_config(config, oldest);
-        kinds.push((oldest, kind.clone()));
+        let kind = client_config(config, oldest, peer.is_http1_only);
+        kinds.push((oldest, peer.is_http1_only, kind.clone()));
         kind
     }
 
@@ -187,7 +190,7 @@ fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name:
     Shown { chain: chain.iter().map(|der| der.to_vec()).collect(), verdict }
 }
 
-fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
+fn client_config(config: &Configuration, oldest: TlsVersion, is_http1_only: bool) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
     let mut provider = aws_lc_rs::default_provider();
     let all = &*in_place::CIPHER_SUITES;
@@ -218,6 +221,7 @@ fn client_config(config: &Configuration, oldest: TlsVersion) -> Result<Kind> {
         .with_custom_certificate_verifier(verifier.clone())
         .with_client_cert_resolver(Arc::new(OfHandshake));
     tls.alpn_protocols = match config.http_versions {
+        _ if is_http1_only => vec![b"http/1.1".to_vec()],
         HttpVersions::Automatic => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
         HttpVersions::Http2 => vec![b"h2".to_vec()],

@@ -206,11 +206,49 @@ fn a_body_that_is_not_what_its_coding_says_is_an_error() {
 
 #[test]
 fn informational_responses_without_end_are_cut_off() {
+    on_every_wire(|origin| {
+        for (count, is_ok) in [(100, true), (101, false), (300, false)] {
+            let hints = (0..count).fold(Reply::new(200), |reply, _| reply.informational(103, &[("x", "y")]));
+            origin.enqueue("/hints", hints.body("x"));
+            let result = session(origin).data(origin.url("/hints")).wait();
+            assert_eq!(
+                result.map(|_| ()).map_err(|error| error.code()).err(),
+                (!is_ok).then_some(Code::BadServerResponse)
+            );
+        }
+    });
     on(Wire::H1, |origin| {
         let error = raw(origin, "HTTP/1.1 100 Continue\r\n\r\n".repeat(200)).unwrap_err();
         assert_eq!(error.code(), Code::BadServerResponse);
         let error = raw(origin, "HTTP/1.1 101 Switching Protocols\r\n\r\n").unwrap_err();
         assert_eq!(error.code(), Code::BadServerResponse);
+    });
+}
+
+#[test]
+fn more_fields_than_the_limit_are_refused_in_every_head_on_every_wire() {
+    on_every_wire(|origin| {
+        let names: Vec<_> = (0..257).map(|n| format!("x-{n}")).collect();
+        let fields: Vec<_> = names.iter().map(|name| (name.as_str(), "y")).collect();
+        let with =
+            |count: usize| fields[..count].iter().fold(Reply::new(200), |reply, (n, v)| reply.header(*n, *v));
+        let session = session(origin);
+        let end = |reply: Reply| {
+            origin.enqueue("/many", reply.body("x"));
+            let result = session.data(origin.url("/many")).wait();
+            assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+            result.map(|_| ()).map_err(|error| error.code())
+        };
+        assert_eq!(end(with(240)), Ok(()));
+        assert_eq!(end(with(257)), Err(Code::DataLengthExceedsMaximum));
+        let hints = |count: usize| Reply::new(200).informational(103, &fields[..count]);
+        assert_eq!(end(hints(256)), Ok(()));
+        assert_eq!(end(hints(257)), Err(Code::DataLengthExceedsMaximum));
+        let trailers = |count: usize| {
+            fields[..count].iter().fold(Reply::new(200), |reply, (n, v)| reply.trailer(*n, *v))
+        };
+        assert_eq!(end(trailers(256)), Ok(()));
+        assert_eq!(end(trailers(257)), Err(Code::BadServerResponse));
     });
 }
 

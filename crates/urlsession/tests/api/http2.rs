@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use urlsession::{
     DownloadTask, DownloadedFile, TaskChange, UrlError, UrlErrorCode as Code, UrlResponse, UrlSession,
 };
-use urlsession_testkit::{Flood, Hold, Origin, Reply, Wire};
+use urlsession_testkit::{After, Flood, Hold, Origin, Reply, Wire};
 
 use crate::support::*;
 
@@ -163,6 +163,151 @@ fn a_disk_that_stalls_for_long_does_not_keep_a_connection_from_being_read() {
             waiting.end().await;
         });
     });
+}
+
+/// A frame of the first stream of a connection, or of the connection (RFC 9113 §4.1).
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    [&[0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream][..], payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const GOAWAY: u8 = 7;
+const END_HEADERS: u8 = 4;
+const END_STREAM: u8 = 1;
+/// `:status: 200`, and `:status: 103`.
+const OK: [u8; 1] = [0x88];
+const HINTS: [u8; 5] = [0x08, 3, b'1', b'0', b'3'];
+
+fn wires(origin: &Origin) -> Vec<Wire> {
+    origin.requests().iter().map(|request| request.wire).collect()
+}
+
+#[test]
+fn a_server_that_resets_for_http_1_1_gets_it_and_is_remembered() {
+    on(Wire::TlsH2, |origin| {
+        let session = session(origin);
+        origin.enqueue("/echo", Reply::new(200).h2_reset(13));
+        let (data, _) = load(&session, request(&origin.url("/echo"), "POST", Some(b"once"))).unwrap();
+        assert_eq!(text(&data), "once");
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(wires(origin), [Wire::TlsH2, Wire::TlsH1, Wire::TlsH1]);
+        assert_eq!(origin.connection_count(), 2);
+        // Other origins are spoken to as before.
+        on(Wire::TlsH2, |other| {
+            let mut configuration = configuration(other);
+            configuration.additional_trust_anchors.push(origin.trust_anchor_der());
+            let session = UrlSession::new(configuration);
+            origin.enqueue("/Peru", Reply::new(200).h2_reset(13));
+            load(&session, origin.url("/Peru")).unwrap();
+            load(&session, other.url("/Peru")).unwrap();
+            assert_eq!(wires(other), [Wire::TlsH2]);
+        });
+    });
+}
+
+#[test]
+fn a_server_that_goes_away_for_http_1_1_gets_it_and_is_remembered() {
+    for (last, method) in [(0, "GET"), (0, "POST"), (1, "GET")] {
+        for after in [After::KeepAlive, After::SilentClose] {
+            let origin = Origin::start(Wire::TlsH2);
+            let goaway = frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 13]);
+            origin.enqueue("/jsonBody", Reply::raw(goaway).then(after));
+            let session = session(&origin);
+            let body = (method == "POST").then_some(&b"once"[..]);
+            let (_, response) = load(&session, request(&origin.url("/jsonBody"), method, body)).unwrap();
+            assert_eq!(response.status_code(), Some(200));
+            load(&session, origin.url("/Peru")).unwrap();
+            assert_eq!(wires(&origin), [Wire::TlsH2, Wire::TlsH1, Wire::TlsH1], "{last} {method} {after:?}");
+        }
+    }
+}
+
+#[test]
+fn a_session_for_http_2_only_says_that_the_server_requires_http_1_1() {
+    on(Wire::TlsH2, |origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_versions = urlsession::HttpVersions::Http2;
+        origin.enqueue("/Peru", Reply::new(200).h2_reset(13));
+        let session = UrlSession::new(configuration);
+        let error = load(&session, origin.url("/Peru")).unwrap_err();
+        assert!(error.to_string().contains("requires HTTP/1.1"), "{error}");
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(wires(origin), [Wire::TlsH2; 2]);
+    });
+}
+
+#[test]
+fn te_is_sent_over_http_2_as_far_as_it_may_be() {
+    on(Wire::TlsH2, |origin| {
+        let mut configuration = configuration(origin);
+        for (name, value) in [("TE", "gzip"), ("Upgrade", "h2c"), ("Keep-Alive", "max=1")] {
+            configuration.http_additional_headers.set(name, value).unwrap();
+        }
+        let session = UrlSession::new(configuration);
+        for (te, sent) in [
+            (None, None),
+            (Some("gzip"), None),
+            (Some("trailers"), Some("trailers")),
+            (Some("deflate, Trailers;q=0.5"), None),
+            (Some("deflate , Trailers"), Some("trailers")),
+        ] {
+            let mut request = request(&origin.url("/Peru"), "GET", None);
+            request.set_value(te, "te").unwrap();
+            load(&session, request).unwrap();
+            assert_eq!(origin.requests().pop().unwrap().header("te"), sent, "{te:?}");
+        }
+        assert_eq!(origin.connection_count(), 1);
+    });
+}
+
+#[test]
+fn switching_protocols_and_pseudo_fields_in_trailers_are_errors() {
+    on(Wire::TlsH2, |origin| {
+        let session = session(origin);
+        origin.enqueue("/switch", Reply::new(200).informational(101, &[("x", "y")]));
+        let error = load(&session, origin.url("/switch")).unwrap_err();
+        assert_eq!(error.code(), Code::BadServerResponse, "{error}");
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), 1);
+    });
+    for (trailers, is_ok) in [(&OK[..], false), (b"\x00\x05:path\x01/", false), (b"\x00\x01x\x01y", true)] {
+        let origin = Origin::start(Wire::TlsH2);
+        let frames = [
+            frame(HEADERS, END_HEADERS, 1, &OK),
+            frame(0, 0, 1, b"body"),
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, trailers),
+        ];
+        origin.enqueue("/raw", Reply::raw(frames.concat()).then(After::KeepAlive));
+        let session = session(&origin);
+        match load(&session, origin.url("/raw")) {
+            Ok((data, _)) => assert!(is_ok && text(&data) == "body"),
+            Err(error) => assert!(!is_ok && error.code() == Code::BadServerResponse, "{error}"),
+        }
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), 1);
+    }
+}
+
+#[test]
+fn informational_heads_are_bounded_while_their_task_is_suspended() {
+    let origin = Origin::start(Wire::TlsH2);
+    let gate = origin.hold();
+    let flood = frame(HEADERS, END_HEADERS, 1, &HINTS).repeat(100_000);
+    origin.enqueue("/hints", Reply::raw(flood).after(gate.clone()).then(After::KeepAlive));
+    let (session, recorder) = recorded(&origin);
+    let task = session.data_task(origin.url("/hints"));
+    task.resume();
+    assert!(gate.wait_reached(PATIENCE));
+    task.suspend();
+    gate.release();
+    // Nobody reads them: the connection is given up for it.
+    assert!(origin.wait_for(|journal| journal.closed == 1, PATIENCE));
+    task.resume();
+    let log = recorder.completed(1);
+    let error = log.completions[0].as_ref().unwrap();
+    assert_eq!(error.code(), Code::BadServerResponse);
+    assert!(error.to_string().contains("informational"), "{error}");
+    assert_eq!(text(&load(&session, origin.url("/Peru")).unwrap().0), "Lima");
 }
 
 fn one_thread_for_disks() -> Runtime {

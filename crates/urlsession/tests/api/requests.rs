@@ -1,7 +1,7 @@
 //! What goes out: methods, header fields, bodies.
 
 use urlsession::{BodyStream, Bytes, UrlErrorCode, UrlRequest};
-use urlsession_testkit::Wire;
+use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
 
@@ -307,4 +307,46 @@ fn test_basic_auth_challenge_when_no_credentials_available_completes_with_respon
         let (_, response) = load(&session(origin), origin.url("/auth/basic")).unwrap();
         assert_eq!(response.status_code(), Some(401));
     });
+}
+
+#[test]
+fn fields_of_the_library_are_written_in_title_case_and_those_of_the_application_as_spelled() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        on(wire, |origin| {
+            let mut configuration = configuration(origin);
+            configuration.http_additional_headers.set("x-session", "1").unwrap();
+            let (session, recorder) = with_recorder(configuration, Recorder::new());
+            let first = Reply::new(200).header("ETag", "\"1\"").header("Cache-Control", "no-cache");
+            origin.enqueue("/kept", first.header("Set-Cookie", "a=b").body("x"));
+            load(&session, origin.url("/kept")).unwrap();
+            let mut request = request(&origin.url("/kept"), "GET", None);
+            request.set_value(Some("1"), "x-OWN").unwrap();
+            for (n, request) in
+                [request, UrlRequest::new(origin.url("/kept").parse().unwrap())].into_iter().enumerate()
+            {
+                let task = session.data_task(request);
+                task.set_priority(1.0);
+                task.resume();
+                recorder.completed(n + 1);
+            }
+            let seen = origin.requests();
+            for name in ["Cookie", "Accept-Encoding", "Priority"] {
+                assert!(
+                    seen[1].headers.iter().any(|(known, _)| known == name),
+                    "{name}: {:?}",
+                    seen[1].headers
+                );
+                assert!(
+                    seen[2].headers.iter().any(|(known, _)| known == name),
+                    "{name}: {:?}",
+                    seen[2].headers
+                );
+            }
+            for (name, _) in seen.iter().flat_map(|request| &request.headers) {
+                let words = name.split('-').all(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+                assert!(words || ["x-session", "x-OWN"].contains(&name.as_str()), "{name}");
+            }
+            assert!(seen[1].headers.iter().any(|(name, _)| name == "x-OWN"));
+        });
+    }
 }

@@ -154,10 +154,74 @@ fn a_suspended_stream_does_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn an_upgrade_is_sent_over_http_1_1_with_the_option_of_the_connection() {
+    for (wire, spoken) in [(Wire::H1, Wire::H1), (Wire::TlsH1, Wire::TlsH1), (Wire::TlsH2, Wire::TlsH1)] {
+        let origin = Origin::start(wire);
+        let (session, _, stream) = echoing(&origin, "hello");
+        let asked = origin.requests().pop().unwrap();
+        assert_eq!(asked.wire, spoken);
+        assert_eq!(
+            (asked.header_all("upgrade"), asked.header_all("connection")),
+            (vec!["echo"], vec!["upgrade"])
+        );
+        in_tokio(async {
+            assert_eq!(stream.read_data(5, 5, FOR_EVER).await.unwrap(), ("hello".into(), false));
+            session.data(origin.url("/Peru")).await.unwrap();
+        });
+        let other = origin.requests().pop().unwrap();
+        assert_eq!((other.wire, other.header("connection")), (wire, None));
+    }
+}
+
+#[test]
+fn an_upgrade_goes_beside_the_other_options_of_the_connection() {
+    on_http1(|origin| {
+        for (fields, expected) in [
+            (&[("connection", "close")][..], Some("close")),
+            (&[("Connection", "upgrade, close"), ("Upgrade", "x")], Some("upgrade, close")),
+            (&[("TE", "trailers")], Some("TE")),
+            (&[("TE", "trailers"), ("Upgrade", "x/1, y")], Some("upgrade, TE")),
+            (&[("Connection", "upgrade")], None),
+            (&[("Upgrade", " ")], None),
+        ] {
+            let mut request = request(&origin.url("/Peru"), "GET", None);
+            fields.iter().for_each(|(name, value)| request.set_value(Some(value), *name).unwrap());
+            load(&session(origin), request).unwrap();
+            let seen = origin.requests().pop().unwrap();
+            assert_eq!(seen.header("connection"), expected, "{fields:?}");
+            assert_eq!(
+                seen.header("upgrade").is_some(),
+                expected.is_some_and(|value| value.contains("upgrade"))
+            );
+        }
+    });
+}
+
+#[test]
+fn an_upgrade_is_refused_by_a_session_for_http_2_only() {
+    let origin = Origin::start(Wire::TlsH2);
+    let mut configuration = configuration(&origin);
+    configuration.http_versions = urlsession::HttpVersions::Http2;
+    let mut request = request(&origin.url("/Peru"), "GET", None);
+    request.set_value(Some("echo"), "Upgrade").unwrap();
+    let error = load(&UrlSession::new(configuration), request).unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::UnsupportedUrl);
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
 fn switching_protocols_unasked_is_an_error() {
     on_http1(|origin| {
         origin.enqueue("/rude", Reply::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"));
         let error = session(origin).data(origin.url("/rude")).wait().unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
+        // A field that is not sent asks for nothing.
+        for (name, value) in [("Upgrade", " "), ("Connection", "upgrade")] {
+            origin.enqueue("/rude", Reply::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"));
+            let mut request = request(&origin.url("/rude"), "GET", None);
+            request.set_value(Some(value), name).unwrap();
+            let error = session(origin).data(request).wait().unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
+        }
     });
 }

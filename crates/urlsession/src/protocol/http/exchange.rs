@@ -11,10 +11,10 @@ use urlsession_proto::priority::Urgency;
 use super::defaults::defaults;
 use super::expectation::asks;
 use crate::configuration::{Configuration, HttpVersions};
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::{Phase, Replay, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
-use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, Route, h1, h2};
+use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, Route, asks_upgrade, h1, h2};
 
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
@@ -59,8 +59,10 @@ impl Layer for Exchange {
                 connection.exchange(attempt).await?
             }
             Checkout::Http2(handle) => {
-                let mut sent = self.send(handle, (url, route), outgoing, attempt).await?;
-                let (head, received) = sent.head(attempt).await?;
+                let sent = self.send(handle.clone(), (url, route), outgoing, attempt).await;
+                let mut sent = sent.map_err(|error| self.judge(error, &handle, url))?;
+                let head = sent.head(attempt).await;
+                let (head, received) = head.map_err(|error| self.judge(error, &handle, url))?;
                 (head, sent.body(received))
             }
         };
@@ -79,6 +81,18 @@ impl Exchange {
         handle.ready(attempt).await?;
         let ask = attempt.ask;
         self.with_head(to, attempt, |head| handle.send(head, outgoing, ask))
+    }
+
+    /// RFC 9113 §7: a server that requires HTTP/1.1 is spoken to by that from now on.
+    fn judge(&self, error: UrlError, handle: &h2::Handle, url: &Url) -> UrlError {
+        if !handle.requires_http1() {
+            return error;
+        }
+        if self.versions == HttpVersions::Http2 {
+            return error.with_replay(Replay::Unsafe);
+        }
+        self.pool.require_http1(url);
+        error
     }
 
     /// Does `work` with the head of the request to this URL by this way.
@@ -138,6 +152,10 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     };
     if versions == HttpVersions::Http2 && url.scheme() == "http" {
         let detail = "the configuration allows only HTTP/2, which is spoken over https only";
+        return refuse(UrlErrorCode::UnsupportedUrl, detail);
+    }
+    if versions == HttpVersions::Http2 && asks_upgrade(request) {
+        let detail = "`Upgrade` is sent over HTTP/1.1 only, and the configuration allows only HTTP/2";
         return refuse(UrlErrorCode::UnsupportedUrl, detail);
     }
     match *request.http_method() {

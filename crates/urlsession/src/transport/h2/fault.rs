@@ -26,16 +26,30 @@ pub(super) fn not_sent(error: h2::Error) -> UrlError {
         .with_replay(Replay::Safe)
 }
 
+/// The codec sends no such request; the connection has nothing to do with it.
+pub(super) fn refused(error: h2::Error) -> UrlError {
+    let detail = "the request cannot be sent over HTTP/2";
+    UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_source(error)
+}
+
+/// Does the server want to be spoken to over HTTP/1.1 (RFC 9113 §7)?
+pub(super) fn requires_http1(error: &h2::Error) -> bool {
+    error.is_remote() && error.reason() == Some(Reason::HTTP_1_1_REQUIRED)
+}
+
 /// A stream ended without a response, or in the middle of one.
 pub(super) fn stream_error(error: h2::Error, phase: Phase, first_on_reused: bool) -> UrlError {
     use UrlErrorCode as C;
     if let Some(refusal) = error.get_io().and_then(late_refusal) {
         return refusal;
     }
-    let refused = error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+    let is_refusal = |reason| matches!(reason, Reason::REFUSED_STREAM | Reason::HTTP_1_1_REQUIRED);
+    let refused = error.is_remote() && error.is_reset() && error.reason().is_some_and(is_refusal);
     // The crate fails with GOAWAY only the streams above the last one the server says it has seen.
     let above_goaway = error.is_remote() && error.is_go_away();
-    let (code, detail) = if above_goaway {
+    let (code, detail) = if requires_http1(&error) {
+        (C::NetworkConnectionLost, "the server requires HTTP/1.1 (HTTP_1_1_REQUIRED)")
+    } else if above_goaway {
         (C::NetworkConnectionLost, "the server closed the HTTP/2 connection (GOAWAY)")
     } else if error.is_remote() && error.is_reset() {
         match error.reason() {

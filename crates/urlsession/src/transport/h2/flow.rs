@@ -7,11 +7,13 @@ use h2::RecvStream;
 use http::HeaderMap;
 use urlsession_proto::trailers::allowed;
 
+use super::super::head::MAX_FIELDS;
 use super::Sending;
 use super::fault::stream_error;
 use super::rest::Reader;
+use super::tap::Counted;
 use super::urgency::Urgent;
-use crate::error::{Phase, Result};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Flow, Resting};
 
 pub(super) struct Incoming {
@@ -19,6 +21,7 @@ pub(super) struct Incoming {
     sending: Sending,
     urgent: Urgent,
     reader: Reader,
+    counted: Counted,
     /// Bytes the reader has, for which the window is not yet open again.
     taken: usize,
     wire_bytes: u64,
@@ -27,12 +30,33 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub(super) fn new(body: RecvStream, sending: Sending, urgent: Urgent, reader: Reader) -> Self {
-        Self { body, sending, urgent, reader, taken: 0, wire_bytes: 0, sent_late: 0, trailers: None }
+    pub(super) fn new(
+        body: RecvStream,
+        sending: Sending,
+        urgent: Urgent,
+        reader: Reader,
+        counted: Counted,
+    ) -> Self {
+        let (taken, wire_bytes, sent_late, trailers) = (0, 0, 0, None);
+        Self { body, sending, urgent, reader, counted, taken, wire_bytes, sent_late, trailers }
     }
-}
 
-impl Incoming {
+    /// The trailer section, if it is one.
+    fn judge_trailers(&self, trailers: Option<HeaderMap>) -> Result<Option<HeaderMap>> {
+        let refuse = |detail: &str| {
+            Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail.to_owned()))
+        };
+        let Some(fields) = trailers else { return Ok(None) };
+        // RFC 9113 §8.1: the codec drops them without a word.
+        if self.counted.begins_with_pseudo_field() {
+            return refuse("the trailers have a pseudo-field");
+        }
+        if fields.len() > MAX_FIELDS {
+            return refuse("there are more trailers than the limit");
+        }
+        Ok(Some(allowed(fields)).filter(|fields| !fields.is_empty()))
+    }
+
     fn open_window(&mut self) {
         let taken = std::mem::take(&mut self.taken);
         if taken > 0 && !self.body.is_end_stream() {
@@ -74,7 +98,10 @@ impl Flow for Incoming {
                     // Trailers end the stream.
                     return match ready!(self.body.poll_trailers(cx)) {
                         Ok(trailers) => {
-                            self.trailers = trailers.map(allowed).filter(|fields| !fields.is_empty());
+                            self.trailers = match self.judge_trailers(trailers) {
+                                Ok(trailers) => trailers,
+                                Err(error) => return Poll::Ready(Some(Err(error))),
+                            };
                             Poll::Ready(None)
                         }
                         Err(error) => Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),

@@ -26,6 +26,8 @@ pub(crate) struct Origin {
 pub(crate) struct Lane {
     pub(crate) service: NetworkServiceType,
     pub(crate) is_validated: bool,
+    /// HTTP/2 is not offered in the TLS handshake.
+    pub(crate) is_http1_only: bool,
     pub(crate) route: Route,
 }
 
@@ -46,14 +48,16 @@ impl Lane {
             own => own,
         };
         let is_validated = config.requires_dnssec_validation || request.requires_dnssec_validation();
-        Self { service, is_validated, route: Route::Direct }
+        Self { service, is_validated, is_http1_only: false, route: Route::Direct }
     }
 }
 
 /// All but the host and the route in one word, for the speed of lookups.
 impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let lane = (self.lane.service as u32) << 1 | u32::from(self.lane.is_validated);
+        let lane = (self.lane.service as u32) << 2
+            | u32::from(self.lane.is_http1_only) << 1
+            | u32::from(self.lane.is_validated);
         state.write(self.host.as_bytes());
         state.write_u32(u32::from(self.port) << 16 | lane << 1 | u32::from(self.secure));
     }
@@ -78,6 +82,12 @@ impl<'a> Key<'a> {
         if let (Route::Forward, Some(proxy)) = (route, route.proxy(config)) {
             (self.host, self.port) = (proxy.host, proxy.port);
         }
+        self
+    }
+
+    /// The same over HTTP/1.1 only, if `is_http1_only`. Without TLS there is nothing else.
+    pub(super) fn over_http1(mut self, is_http1_only: impl FnOnce(&str, u16) -> bool) -> Self {
+        self.lane.is_http1_only = self.secure && is_http1_only(self.host, self.port);
         self
     }
 

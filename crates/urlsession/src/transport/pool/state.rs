@@ -141,7 +141,8 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             Some(host) => host,
             None => {
                 let origin = Arc::new(key.to_owned());
-                let known = if self.may_share && origin.secure { Known::Nothing } else { Known::Exclusive };
+                let shares = self.may_share && origin.secure && !origin.lane.is_http1_only;
+                let known = if shares { Known::Nothing } else { Known::Exclusive };
                 self.hosts.entry(origin.clone()).or_insert(Host::new(origin, known))
             }
         };
