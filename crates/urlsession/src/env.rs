@@ -20,6 +20,7 @@ mod net;
 mod path;
 mod place;
 mod random;
+mod serial_threads;
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,8 +42,9 @@ pub use net::{Dial, Resolve, Socket, SystemNet};
 pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub use place::block_on;
-pub(crate) use place::{Place, PlaceId};
+pub(crate) use place::{Place, PlaceId, Wait, wait_on_this_thread};
 pub(crate) use random::random;
+pub(crate) use serial_threads::{SerialThreads, SerialWork};
 
 /// What a session takes from the outside world. The default is the real one.
 #[derive(Clone)]

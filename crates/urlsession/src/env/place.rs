@@ -3,11 +3,15 @@
 //! The own runtime is one I/O thread, started on first use and never stopped. It does not decide what is
 //! spawned: loads are polled by their callers, only connections' drivers and resumed tasks live here.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::future::Future;
+use std::panic::catch_unwind;
 use std::pin::pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
@@ -20,9 +24,12 @@ pub(crate) struct Place(Handle);
 pub(crate) type PlaceId = runtime::Id;
 
 impl Place {
-    /// The tokio runtime this is called in, else the library's own.
+    /// The tokio runtime this is called in, if it has drivers for I/O and time, else the library's own.
     pub(crate) fn current() -> Self {
-        Handle::try_current().map_or_else(|_| Self::own(), Self)
+        match Handle::try_current() {
+            Ok(handle) if has_drivers(&handle) => Self(handle),
+            _ => Self::own(),
+        }
     }
 
     /// The library's own runtime.
@@ -78,6 +85,50 @@ impl Place {
     }
 }
 
+/// Whether this runtime can be waited on for sockets and timers. `handle` is that of this thread.
+fn has_drivers(handle: &Handle) -> bool {
+    thread_local! {
+        /// The runtime asked about last on this thread, and the answer.
+        static LAST: Cell<Option<(PlaceId, bool)>> = const { Cell::new(None) };
+    }
+    static KNOWN: Mutex<VecDeque<(PlaceId, bool)>> = Mutex::new(VecDeque::new());
+
+    let id = handle.id();
+    if let Some((_, answer)) = LAST.get().filter(|(last, _)| *last == id) {
+        return answer;
+    }
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.iter().find(|(known, _)| *known == id).map(|(_, answer)| *answer);
+    let answer = found.unwrap_or_else(|| {
+        let answer = try_drivers();
+        if known.len() >= MOST_KNOWN {
+            known.pop_front();
+        }
+        known.push_back((id, answer));
+        answer
+    });
+    LAST.set(Some((id, answer)));
+    answer
+}
+
+/// Tries the drivers of this thread's runtime. There is no other way to ask tokio: it panics where there is none, and
+/// the panic hook is called, once for each such runtime.
+fn try_drivers() -> bool {
+    catch_unwind(|| {
+        drop(tokio::time::sleep(Duration::ZERO));
+        let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0));
+        let Ok(socket) = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) else {
+            // That says nothing of the runtime.
+            return;
+        };
+        drop(tokio::net::UdpSocket::from_std(socket));
+    })
+    .is_ok()
+}
+
+/// Runtimes of which the answer is kept: an application has few.
+const MOST_KNOWN: usize = 64;
+
 /// One thread for sockets and timers: a wake-up across threads costs more than the load itself.
 fn start() -> Handle {
     let runtime = runtime::Builder::new_current_thread()
@@ -88,13 +139,62 @@ fn start() -> Handle {
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("urlsession-io".into())
-        .spawn(move || runtime.block_on(std::future::pending::<()>()))
+        .spawn(move || {
+            IS_IO_THREAD.set(true);
+            runtime.block_on(std::future::pending::<()>());
+        })
         .unwrap_or_else(|error| panic!("urlsession cannot start its I/O thread: {error}"));
     handle
 }
 
+thread_local! {
+    static IS_IO_THREAD: Cell<bool> = const { Cell::new(false) };
+    /// How many calls of [`block_on`] this thread is in.
+    static WAITS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How this thread waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It does not, or it is not known: it is not in [`block_on`].
+    No,
+    /// In [`block_on`].
+    Blocking,
+    /// In [`block_on`], and it is the thread that serves the library's sockets and timers: what needs those never ends.
+    BlockingIo,
+}
+
+/// How this thread waits.
+pub(crate) fn wait_on_this_thread() -> Wait {
+    match (WAITS.get() > 0, IS_IO_THREAD.get()) {
+        (false, _) => Wait::No,
+        (true, false) => Wait::Blocking,
+        (true, true) => Wait::BlockingIo,
+    }
+}
+
+/// One call of [`block_on`].
+struct Waiting;
+
+impl Waiting {
+    fn begin() -> Self {
+        WAITS.set(WAITS.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITS.set(WAITS.get() - 1);
+    }
+}
+
 /// Polls `future` on this thread until it is done, parking in between. Works inside any runtime too.
+///
+/// A load that is waited for in a delegate call of its own session, or on the library's I/O thread, fails at once: it
+/// could not end while that call runs.
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    let _waiting = Waiting::begin();
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut cx = Context::from_waker(&waker);

@@ -20,8 +20,8 @@ use super::kind::DataTask;
 use super::loading::Loading;
 use super::text::{Characters, Lines, UnicodeScalars};
 use super::{reading, run};
-use crate::env::{Place, block_on};
-use crate::error::{Result, UrlError};
+use crate::env::{Place, Wait, block_on, wait_on_this_thread};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Body, Log, Response};
 use crate::message::UrlResponse;
 
@@ -129,6 +129,9 @@ impl AsyncBytes {
     }
 
     /// The next chunk, waited for on this thread; for bodies opened with [`BytesRequest::wait`].
+    ///
+    /// # Errors
+    /// As reading them. Also if this is the thread that serves the library's sockets, such as that of a custom protocol.
     pub fn wait_chunk(&mut self) -> Option<Result<Bytes>> {
         block_on(poll_fn(|cx| self.poll_chunk(cx)))
     }
@@ -139,6 +142,12 @@ impl AsyncBytes {
             return Poll::Ready(Some(Ok(std::mem::take(&mut self.rest))));
         }
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        if wait_on_this_thread() == Wait::BlockingIo {
+            let detail = "the body was waited for on the thread of the library that serves its sockets";
+            let error = self.core.name_url(UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail));
+            self.end(Some(error.clone()));
+            return Poll::Ready(Some(Err(error)));
+        }
         let core = &self.core;
         let poll =
             self.governor.as_mut().poll(cx, |cx| match reading::poll_chunk(core, &mut reading.body, cx) {

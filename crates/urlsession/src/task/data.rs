@@ -19,8 +19,7 @@ use crate::message::UrlResponse;
 /// Body and response of a data task. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
 ///
 /// Nothing is sent before it is first polled. The load runs in the polls: on the caller's tokio runtime if there
-/// is one (with its I/O and time drivers enabled), otherwise woken by the library's own. Dropping it cancels the
-/// task.
+/// is one with I/O and time drivers, otherwise woken by the library's own. Dropping it cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
 pub struct Data(Loading<(Bytes, UrlResponse)>);
 
@@ -43,7 +42,10 @@ impl Data {
     /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
     ///
     /// # Errors
-    /// As awaiting it.
+    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
+    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
+    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
+    /// completion handler.
     pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
         self.0.wait()
     }

@@ -141,7 +141,10 @@ impl Download {
     /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
     ///
     /// # Errors
-    /// As awaiting it.
+    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
+    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
+    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
+    /// completion handler.
     pub fn wait(self) -> Result<(DownloadedFile, UrlResponse)> {
         self.0.wait()
     }
@@ -249,21 +252,20 @@ async fn left(core: &Arc<Core>, place: &Place, slot: Slot, error: UrlError) -> U
         Some((true, None)) | None => (None, None),
     };
     let Some(data) = data.filter(|_| is_wanted) else {
-        give(core, takers, None);
+        give(takers, None);
         return error;
     };
     if takers.is_empty() {
         return error.with_resume_data(data, move || Left::keep(path));
     }
     Left::keep(path);
-    give(core, takers, Some(data.clone()));
+    give(takers, Some(data.clone()));
     error.with_resume_data(data, || {})
 }
 
-fn give(core: &Core, takers: Vec<Taker>, data: Option<ResumeData>) {
+fn give(takers: Vec<Taker>, data: Option<ResumeData>) {
     for taker in takers {
-        let data = data.clone();
-        core.roster.queue.add(move || taker(data));
+        taker(data.clone());
     }
 }
 

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::handle::Task;
+use super::queue::{QueueWait, WaitsForItself};
 use super::run;
-use crate::env::{Place, block_on};
-use crate::error::{Result, UrlError};
+use crate::env::{Place, Wait, block_on, wait_on_this_thread};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, Log};
 
 /// What is awaited of a task.
@@ -19,12 +20,14 @@ pub(super) struct Loading<T> {
     start: fn(Arc<Core>, Place) -> BoxFuture<'static, Result<T>>,
     load: Option<BoxFuture<'static, Result<T>>>,
     is_done: bool,
+    /// In a call of a queue that blocks until this is done.
+    wait: Option<QueueWait>,
 }
 
 impl<T> Loading<T> {
     /// Nothing happens before the first poll, which calls `start`.
     pub(super) fn new(core: Arc<Core>, start: fn(Arc<Core>, Place) -> BoxFuture<'static, Result<T>>) -> Self {
-        Self { core, start, load: None, is_done: false }
+        Self { core, start, load: None, is_done: false, wait: None }
     }
 
     pub(super) fn task(&self) -> Task {
@@ -42,6 +45,41 @@ impl<T> Loading<T> {
         block_on(self)
     }
 
+    /// Whether this can be done while this thread waits for it.
+    fn check_wait(&mut self) -> Result<()> {
+        let wait = wait_on_this_thread();
+        if wait == Wait::BlockingIo {
+            return Err(self.fails("on the thread of the library that serves its sockets"));
+        }
+        let queue = &self.core.roster.queue;
+        let blocks = wait == Wait::Blocking || queue.is_in_blocking_call();
+        // Without a delegate nothing of it is called there.
+        if blocks && self.wait.is_none() && self.core.audience().is_some() {
+            match queue.begin_wait() {
+                Ok(wait) => self.wait = wait,
+                Err(WaitsForItself) => {
+                    return Err(
+                        self.fails("in a call of the delegate queue that its own delegate is called on")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fails(&mut self, place: &str) -> UrlError {
+        let detail = format!(
+            "the load was waited for {place}, which must return before the load can end; spawn it, or use a task with \
+             a completion handler"
+        );
+        let error = self.core.name_url(UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail));
+        self.load = None;
+        self.is_done = true;
+        self.core.fail(error.clone());
+        run::finish(&self.core, Some(error.clone()), &mut Log::new());
+        error
+    }
+
     fn begin(&mut self, place: Place) {
         self.core.resume();
         self.load = Some((self.start)(self.core.clone(), place));
@@ -52,6 +90,9 @@ impl<T> Future for Loading<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.is_done {
+            self.check_wait()?;
+        }
         if self.load.is_none() && !self.is_done {
             self.begin(Place::current());
         }
@@ -60,6 +101,7 @@ impl<T> Future for Loading<T> {
         if poll.is_ready() {
             self.is_done = true;
             self.load = None;
+            self.wait = None;
         }
         poll
     }

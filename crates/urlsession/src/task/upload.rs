@@ -73,7 +73,10 @@ impl Upload {
     /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
     ///
     /// # Errors
-    /// As awaiting it.
+    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
+    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
+    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
+    /// completion handler.
     pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
         self.0.wait()
     }

@@ -38,7 +38,7 @@ pub(super) struct Checks {
 /// Gives another request for what the server refuses to go on with.
 pub(super) type Refresh = dyn Fn(HttpUrlResponse) -> Answer<Option<UrlRequest>> + Send + Sync;
 
-/// Who waits for resume data. Called once, on the session's queue.
+/// Who waits for resume data. Called once, on any thread.
 pub(crate) type Taker = Box<dyn FnOnce(Option<ResumeData>) + Send>;
 
 impl Orders {
@@ -68,7 +68,7 @@ impl Core {
     fn order(&self, change: impl FnOnce(&mut Orders)) -> Result<()> {
         let mut live = self.live();
         if live.has_run || live.error.is_some() {
-            let detail = "what is asked of a download is set before the task is resumed";
+            let detail = "what a download is to do cannot be set after `resume()`";
             return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
         }
         change(live.orders());
@@ -80,7 +80,7 @@ impl Core {
         let mut live = self.live();
         if live.state() == TaskState::Completed {
             drop(live);
-            self.roster.queue.add(move || taker(None));
+            taker(None);
             return;
         }
         live.orders().takers.push(taker);
@@ -177,8 +177,9 @@ impl DownloadTask {
     #[doc(alias = "cancelByProducingResumeData()")]
     pub fn cancel_by_producing_resume_data(&self) -> impl Future<Output = Option<ResumeData>> + Send + use<> {
         let (answer, responder) = Answer::deferred();
-        self.cancel_by_producing_resume_data_with_handler(|data| responder.answer(data));
-        async { answer.resolve().await.flatten() }
+        // Not by way of the delegate queue, one of whose calls may be waiting for this.
+        self.core().cancel_for(Box::new(|data| responder.answer(data)));
+        async { answer.resolve().await.ok().flatten().flatten() }
     }
 
     /// As [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data); `handler` is called once, on the
@@ -188,6 +189,7 @@ impl DownloadTask {
         &self,
         handler: impl FnOnce(Option<ResumeData>) + Send + 'static,
     ) {
-        self.core().cancel_for(Box::new(handler));
+        let queue = self.core().roster.queue.clone();
+        self.core().cancel_for(Box::new(move |data| queue.add(move || handler(data))));
     }
 }
