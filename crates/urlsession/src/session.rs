@@ -161,6 +161,12 @@ impl UrlSession {
 
     /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is
     /// released. Returns at once. No effect on the shared session.
+    ///
+    /// Tasks that exist call everything that they would call without this, up to their completion, also those that are
+    /// resumed only later; `did_become_invalid` is the session's last call. A task that is made afterwards fails with
+    /// [`Cancelled`](crate::UrlErrorCode::Cancelled) when it is resumed, without a load: its completion handler is
+    /// called, or its future gives the error. Of delegate methods it calls `did_create_task`, metrics and `did_complete`,
+    /// and those only of its own delegate once the session's is released.
     #[doc(alias = "finishTasksAndInvalidate()")]
     pub fn finish_tasks_and_invalidate(&self) {
         if self.0.is_shared {
@@ -169,11 +175,10 @@ impl UrlSession {
         // Weakly: a session that is dropped has nobody to tell.
         let (session, queue) = (self.clone(), self.0.roster.queue.clone());
         self.0.roster.close(move || {
+            let last = LastCall(session);
             queue.add(move || {
-                let delegate = session.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
-                session.0.roster.protocols.flush();
-                if let Some(delegate) = delegate {
-                    delegate.did_become_invalid(&session, None);
+                if let Some(delegate) = last.release() {
+                    delegate.did_become_invalid(&last.0, None);
                 }
             });
         });
@@ -181,6 +186,9 @@ impl UrlSession {
 
     /// Cancels every task, then does as [`finish_tasks_and_invalidate`](Self::finish_tasks_and_invalidate). No
     /// effect on the shared session.
+    ///
+    /// Each task still calls its completion handler, or metrics and `did_complete`, with
+    /// [`Cancelled`](crate::UrlErrorCode::Cancelled), and what it had on the way to the delegate before.
     #[doc(alias = "invalidateAndCancel()")]
     pub fn invalidate_and_cancel(&self) {
         if self.0.is_shared {
@@ -191,6 +199,24 @@ impl UrlSession {
         for task in tasks {
             task.cancel();
         }
+    }
+}
+
+/// The last call to a session's delegate, on its way to the delegate queue. If the queue drops it, the delegate is
+/// released all the same.
+struct LastCall(UrlSession);
+
+impl LastCall {
+    fn release(&self) -> Option<Arc<dyn SessionDelegate>> {
+        let delegate = self.0.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.0.roster.protocols.flush();
+        delegate
+    }
+}
+
+impl Drop for LastCall {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

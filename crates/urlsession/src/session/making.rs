@@ -310,9 +310,7 @@ impl UrlSession {
     }
 
     fn created(&self, core: Arc<Core>) -> Arc<Core> {
-        if let Some(delegate) = self.0.roster.delegate() {
-            delegate.did_create_task(&Task::of(core.clone()));
-        }
+        core.tell_created();
         core
     }
 }

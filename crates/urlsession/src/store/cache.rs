@@ -48,8 +48,6 @@ struct Inner {
     disk: Option<Disk>,
     /// Counts changes: what was found before one is not put where it was removed.
     generation: AtomicU64,
-    /// Of an ephemeral session, whose delegate is not asked.
-    is_private: bool,
     clock: StoreClock,
 }
 
@@ -66,24 +64,18 @@ impl UrlCache {
     #[doc(alias = "init(memoryCapacity:diskCapacity:directory:)")]
     pub fn new(memory_capacity: u64, disk_capacity: u64, directory: Option<PathBuf>) -> Self {
         let folder = directory.or_else(|| Some(cache_folder()?.join("responses")));
-        Self::make(memory_capacity, disk_capacity, folder, false)
+        Self::make(memory_capacity, disk_capacity, folder)
     }
 
     /// The cache of an ephemeral session.
     pub(crate) fn private() -> Self {
-        Self::make(MEMORY, 0, None, true)
+        Self::make(MEMORY, 0, None)
     }
 
-    fn make(memory: u64, disk: u64, folder: Option<PathBuf>, is_private: bool) -> Self {
+    fn make(memory: u64, disk: u64, folder: Option<PathBuf>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory)));
         let disk = folder.map(|folder| Disk::new(folder, disk, memory.clone()));
-        Self(Arc::new(Inner {
-            memory,
-            disk,
-            generation: AtomicU64::new(0),
-            is_private,
-            clock: StoreClock::default(),
-        }))
+        Self(Arc::new(Inner { memory, disk, generation: AtomicU64::new(0), clock: StoreClock::default() }))
     }
 
     /// Bytes that may be used in memory.
@@ -205,10 +197,6 @@ impl UrlCache {
     /// A session uses the cache: its clock is the cache's, unless another session's is.
     pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
         self.0.clock.set(clock);
-    }
-
-    pub(crate) fn is_private(&self) -> bool {
-        self.0.is_private
     }
 
     pub(crate) fn find_in_memory(&self, key: &str, wanted: impl Fn(&Variant) -> bool) -> Found {

@@ -12,8 +12,15 @@ pub struct Answer<T>(Kind<T>);
 enum Kind<T> {
     Default,
     Now(T),
-    Later(Pin<Box<dyn Future<Output = Option<T>> + Send>>),
+    Later(Pin<Box<dyn Future<Output = Resolved<T>> + Send>>),
 }
+
+/// The decision, or `None` for the default.
+type Resolved<T> = Result<Option<T>, Unwound>;
+
+/// The responder was dropped by a panic: there is no decision, and the default does not stand for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unwound;
 
 impl<T: Send + 'static> Answer<T> {
     /// Decided.
@@ -23,18 +30,19 @@ impl<T: Send + 'static> Answer<T> {
 
     /// Decided when the future is done. The task waits; the time does not count for its idle timeout.
     pub fn later(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Kind::Later(Box::pin(async move { Some(future.await) })))
+        Self(Kind::Later(Box::pin(async move { Ok(Some(future.await)) })))
     }
 
     /// Decided when somebody calls the responder, from any thread. A responder that is kept for ever without an
-    /// answer keeps the task waiting, until its resource timeout; one that is dropped gives the default.
+    /// answer keeps the task waiting, until its resource timeout; one that is dropped gives the default. One that is
+    /// dropped by a panic fails the task.
     pub fn deferred() -> (Self, Responder<T>) {
-        let slot = Arc::new(Mutex::new(Slot { answer: None, is_open: true, waker: None }));
+        let slot = Arc::new(Mutex::new(Slot { answer: None, is_open: true, is_unwound: false, waker: None }));
         let responder = Responder { slot: slot.clone() };
         let wait = poll_fn(move |cx| {
             let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
             if slot.answer.is_some() || !slot.is_open {
-                return Poll::Ready(slot.answer.take());
+                return Poll::Ready(if slot.is_unwound { Err(Unwound) } else { Ok(slot.answer.take()) });
             }
             slot.waker = Some(cx.waker().clone());
             Poll::Pending
@@ -47,11 +55,20 @@ impl<T: Send + 'static> Answer<T> {
         Self(Kind::Default)
     }
 
-    /// The decision, or `None` for the default.
-    pub(crate) async fn resolve(self) -> Option<T> {
+    /// The decision, or `None` for the default, if it needs no waiting.
+    pub(crate) fn into_now(self) -> Result<Option<T>, Self> {
         match self.0 {
-            Kind::Default => None,
-            Kind::Now(value) => Some(value),
+            Kind::Default => Ok(None),
+            Kind::Now(value) => Ok(Some(value)),
+            Kind::Later(_) => Err(self),
+        }
+    }
+
+    /// The decision, or `None` for the default.
+    pub(crate) async fn resolve(self) -> Result<Option<T>, Unwound> {
+        match self.0 {
+            Kind::Default => Ok(None),
+            Kind::Now(value) => Ok(Some(value)),
             Kind::Later(future) => future.await,
         }
     }
@@ -76,6 +93,7 @@ impl<T> fmt::Debug for Answer<T> {
 struct Slot<T> {
     answer: Option<T>,
     is_open: bool,
+    is_unwound: bool,
     waker: Option<Waker>,
 }
 
@@ -102,6 +120,7 @@ impl<T> Drop for Responder<T> {
         let waker = {
             let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
             slot.is_open = false;
+            slot.is_unwound = slot.answer.is_none() && std::thread::panicking();
             slot.waker.take()
         };
         if let Some(waker) = waker {
@@ -123,16 +142,16 @@ mod tests {
 
     #[test]
     fn an_answer_comes_now_later_or_not_at_all() {
-        assert_eq!(block_on(Answer::now(1).resolve()), Some(1));
-        assert_eq!(block_on(Answer::later(async { 2 }).resolve()), Some(2));
-        assert_eq!(block_on(Answer::<u8>::default_handling().resolve()), None);
+        assert_eq!(block_on(Answer::now(1).resolve()), Ok(Some(1)));
+        assert_eq!(block_on(Answer::later(async { 2 }).resolve()), Ok(Some(2)));
+        assert_eq!(block_on(Answer::<u8>::default_handling().resolve()), Ok(None));
     }
 
     #[test]
     fn a_responder_answers_from_another_thread() {
         let (answer, responder) = Answer::deferred();
         let thread = std::thread::spawn(move || responder.answer(3));
-        assert_eq!(block_on(answer.resolve()), Some(3));
+        assert_eq!(block_on(answer.resolve()), Ok(Some(3)));
         thread.join().unwrap();
     }
 
@@ -140,6 +159,17 @@ mod tests {
     fn a_dropped_responder_is_the_default() {
         let (answer, responder) = Answer::<u8>::deferred();
         drop(responder);
-        assert_eq!(block_on(answer.resolve()), None);
+        assert_eq!(block_on(answer.resolve()), Ok(None));
+    }
+
+    #[test]
+    fn a_responder_that_a_panic_drops_is_no_default() {
+        let (answer, responder) = Answer::<u8>::deferred();
+        let thread = std::thread::spawn(move || {
+            let _responder = responder;
+            std::panic::resume_unwind(Box::new("of the application"));
+        });
+        assert_eq!(block_on(answer.resolve()), Err(Unwound));
+        thread.join().unwrap_err();
     }
 }

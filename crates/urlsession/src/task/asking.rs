@@ -1,5 +1,6 @@
 //! A task as the layers below see it: the one road up.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
@@ -7,6 +8,7 @@ use super::core::{Core, Style};
 use super::courier::Audience;
 use super::kind::Kind;
 use super::observe::TaskChange;
+use crate::error::Result;
 use crate::load::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -21,14 +23,23 @@ impl Asking<'_> {
         let ask = self
             .0
             .ask(audience?, "need_new_body_stream", |delegate, task| delegate.need_new_body_stream(task));
-        ask.await
+        or_stop(ask).await
     }
 
     async fn rest_of_body(&self, audience: Option<Audience>, offset: u64) -> Option<Option<BodyStream>> {
         let ask = self.0.ask(audience?, "need_new_body_stream_from", move |delegate, task| {
             delegate.need_new_body_stream_from(task, offset)
         });
-        ask.await
+        or_stop(ask).await
+    }
+}
+
+/// The answer to a question. A load whose delegate has failed goes no further: the task has recorded the failure, which
+/// ends the load before it is polled again.
+async fn or_stop<T>(ask: impl Future<Output = Result<Option<T>>>) -> Option<T> {
+    match ask.await {
+        Ok(answer) => answer,
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -46,7 +57,7 @@ impl Ask for Asking<'_> {
             let answer = self.0.ask(audience, "will_perform_http_redirection", move |delegate, task| {
                 delegate.will_perform_http_redirection(task, &response, proposed)
             });
-            answer.await.unwrap_or(Some(next))
+            or_stop(answer).await.unwrap_or(Some(next))
         })
     }
 
@@ -54,7 +65,7 @@ impl Ask for Asking<'_> {
         &'a self,
         challenge: &'a UrlAuthenticationChallenge,
     ) -> BoxFuture<'a, AuthChallengeDisposition> {
-        Box::pin(async move { self.0.challenged(challenge).await.unwrap_or_default() })
+        Box::pin(async move { or_stop(self.0.challenged(challenge)).await.unwrap_or_default() })
     }
 
     fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {

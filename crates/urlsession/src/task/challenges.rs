@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::answer::Answer;
 use super::core::Core;
 use super::roster::Roster;
+use crate::error::Result;
 use crate::load::{BoxFuture, Challenger};
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 
@@ -29,7 +30,11 @@ impl Challenger for Core {
         Box::pin(async move {
             // The delegate's time is not the server's.
             let _excuse = self.meter.excuse();
-            self.challenged(&challenge).await.unwrap_or_default()
+            match self.challenged(&challenge).await {
+                Ok(decision) => decision.unwrap_or_default(),
+                // The connection is not this task's alone, and outlives its load: it needs an answer.
+                Err(_) => AuthChallengeDisposition::CancelAuthenticationChallenge,
+            }
         })
     }
 }
@@ -40,27 +45,27 @@ impl Core {
     pub(super) async fn challenged(
         self: &Arc<Self>,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Option<AuthChallengeDisposition> {
-        let audience = self.audience()?;
+    ) -> Result<Option<AuthChallengeDisposition>> {
+        let Some(audience) = self.audience() else { return Ok(None) };
         if !challenge.is_session_level() {
             // An own delegate passes the question on by itself.
             return self.ask_of(audience, challenge).await;
         }
         if let Some(own) = self.passing_audience() {
-            let decision = self.ask_of(own, challenge).await;
+            let decision = self.ask_of(own, challenge).await?;
             if decision.is_some() {
-                return decision;
+                return Ok(decision);
             }
         }
-        let session = self.session_audience()?;
+        let Some(session) = self.session_audience() else { return Ok(None) };
         if let Some(herald) = self.roster.herald() {
             let (asked, core) = (challenge.clone(), self.clone());
             let answer = self.ask(session.clone(), "did_receive_challenge", move |_, _| {
                 herald.challenged(&core.roster, &asked)
             });
-            let decision = answer.await;
+            let decision = answer.await?;
             if decision.is_some() {
-                return decision;
+                return Ok(decision);
             }
         }
         self.ask_of(session, challenge).await
@@ -70,7 +75,7 @@ impl Core {
         self: &Arc<Self>,
         audience: super::courier::Audience,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Option<AuthChallengeDisposition> {
+    ) -> Result<Option<AuthChallengeDisposition>> {
         let asked = challenge.clone();
         self.ask(audience, "did_receive_challenge", move |delegate, task| {
             delegate.did_receive_challenge(task, &asked)

@@ -36,10 +36,9 @@ pub(super) async fn go_on(core: Arc<Core>, place: Place, log: Log, conversion: C
         Becomes::Stream => Kind::Stream(Arc::new(Pipe::default())),
     };
     let (successor, completed) = core.hand_over(kind.clone());
-    let new = successor.clone();
-    core.roster.queue.add(move || {
+    // On behalf of the new task: a panic fails that one.
+    successor.enqueue("did_become", move |new| {
         let task = Task::of(new.clone());
-        // On behalf of the new task: a panic fails that one.
         match (audience, kind) {
             (Some(audience), Kind::Stream(pipe)) => {
                 let stream = StreamTask::of(task, pipe);

@@ -253,6 +253,11 @@ impl Core {
         self.cancel();
     }
 
+    /// What it has failed with, if it has; else that it was cancelled.
+    pub(super) fn failure(&self) -> UrlError {
+        self.live().failure.clone().unwrap_or_else(UrlError::cancelled)
+    }
+
     /// Why it is being cancelled, if not by its owner and not told to the load yet.
     pub(super) fn take_failure(&self) -> Option<UrlError> {
         self.live().failure.take()
@@ -375,7 +380,7 @@ impl Core {
         drop(load);
         // There is nothing to be resumed.
         for taker in takers.into_iter().flatten() {
-            self.roster.queue.add(move || taker(None));
+            taker(None);
         }
         watchers.into_iter().for_each(Waker::wake);
         Completed(Some(self.clone()))

@@ -1,23 +1,24 @@
 //! The courier: carries a task's events to its delegate on the session's queue, and brings answers back.
 //!
-//! It keeps order, holds the load back when the delegate is slow, and turns a panic into the task's failure.
+//! It keeps order, holds the load back when the delegate is slow, and turns a panic, or a call that the delegate queue
+//! dropped, into the task's failure. The failure is recorded before anybody can see that there is no decision, and no
+//! default is taken in its place.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::answer::Answer;
+use super::answer::{Answer, Responder, Unwound};
 use super::core::{Core, UNKNOWN};
 use super::delegate::TaskDelegate;
 use super::handle::Task;
 use super::kind::{DataTask, DownloadTask};
-use crate::error::{Phase, UrlError, UrlErrorCode};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// Whom to call, and with which handle: the one given to a task's own delegate passes on to the session's.
 #[derive(Clone)]
@@ -56,6 +57,13 @@ impl Core {
         Some(Audience { delegate, task: Task::of(self.clone()) })
     }
 
+    /// Tells the session's delegate of the task, at once and on this thread.
+    pub(crate) fn tell_created(self: &Arc<Self>) {
+        if let Some(audience) = self.session_audience() {
+            self.call(audience, "did_create_task", |delegate, task| delegate.did_create_task(task));
+        }
+    }
+
     /// Calls the delegate, some time, in order.
     pub(super) fn tell(
         self: &Arc<Self>,
@@ -63,8 +71,21 @@ impl Core {
         what: &'static str,
         call: impl FnOnce(&dyn TaskDelegate, &Task) + Send + 'static,
     ) {
-        let core = self.clone();
-        self.roster.queue.add(move || core.call(audience, what, call));
+        self.enqueue(what, move |core| core.call(audience, what, call));
+    }
+
+    /// Calls `job` on the delegate queue, some time, in order. If the queue drops it, the task fails.
+    pub(super) fn enqueue(
+        self: &Arc<Self>,
+        what: &'static str,
+        job: impl FnOnce(&Arc<Self>) + Send + 'static,
+    ) {
+        let queued = Queued::new(self, what);
+        self.roster.queue.add(move || {
+            if let Some(core) = queued.begin() {
+                job(&core);
+            }
+        });
     }
 
     /// Calls the delegate on this thread.
@@ -80,30 +101,55 @@ impl Core {
         }
     }
 
-    /// Asks the delegate; `None` is the default. A panic gives the default too and fails the task.
+    /// Asks the delegate; `None` is the default.
+    ///
+    /// # Errors
+    /// It panicked, or was not called: the task has failed already, and nothing may be done in its name.
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         audience: Audience,
         what: &'static str,
         question: impl FnOnce(&dyn TaskDelegate, &Task) -> Answer<T> + Send + 'static,
-    ) -> Option<T> {
+    ) -> Result<Option<T>> {
         let (asked, responder) = Answer::deferred();
-        self.tell(audience, what, move |delegate, task| responder.answer(question(delegate, task)));
-        self.decided(what, asked.resolve().await?).await
+        let asking = Question { queued: Queued::new(self, what), responder };
+        self.roster.queue.add(move || asking.put(audience, what, question));
+        match asked.resolve().await {
+            Ok(Some(answer)) => match answer.into_now() {
+                Ok(decision) => Ok(decision),
+                Err(later) => self.decided(what, later).await,
+            },
+            Ok(None) | Err(Unwound) => Err(self.failure()),
+        }
     }
 
     /// What the application decides, sooner or later; `None` for the default.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
     pub(super) async fn decided<T: Send + 'static>(
         self: &Arc<Self>,
         what: &'static str,
         answer: Answer<T>,
-    ) -> Option<T> {
-        let mut decision = pin!(answer.resolve());
+    ) -> Result<Option<T>> {
+        // Boxed, so that dropping it can be guarded: it is the application's.
+        let mut decision = Some(Box::pin(answer.resolve()));
         poll_fn(|cx| {
-            catch_unwind(AssertUnwindSafe(|| decision.as_mut().poll(cx))).unwrap_or_else(|panic| {
-                self.fail(panicked(what, &*panic));
-                Poll::Ready(None)
-            })
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                let poll = decision.as_mut().map_or(Poll::Pending, |decision| decision.as_mut().poll(cx));
+                if poll.is_ready() {
+                    decision = None;
+                }
+                poll
+            }));
+            let error = match polled {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(decision))) => return Poll::Ready(Ok(decision)),
+                Ok(Poll::Ready(Err(Unwound))) => unwound(what),
+                Err(panic) => panicked(what, &*panic),
+            };
+            self.fail(error);
+            Poll::Ready(Err(self.failure()))
         })
         .await
     }
@@ -124,8 +170,7 @@ impl Core {
             .await;
         }
         in_delivery.fetch_add(length, AcqRel);
-        let core = self.clone();
-        self.roster.queue.add(move || {
+        self.enqueue("did_receive_data", move |core| {
             core.call(audience, "did_receive_data", |delegate, task| {
                 delegate.did_receive_data(&DataTask::of(task.clone()), data);
             });
@@ -165,20 +210,173 @@ impl Core {
         });
     }
 
-    /// Waits until everything told so far has been heard.
+    /// Waits until everything told so far has been heard, or dropped.
     pub(super) async fn heard(self: &Arc<Self>) {
         let (answer, responder) = Answer::deferred();
         self.roster.queue.add(move || responder.answer(()));
-        answer.resolve().await;
+        let _ = answer.resolve().await;
     }
 }
 
-fn panicked(what: &str, panic: &(dyn Any + Send)) -> UrlError {
+/// A call on its way to the delegate queue. Dropped before it has begun, it fails its task.
+struct Queued {
+    core: Option<Arc<Core>>,
+    what: &'static str,
+}
+
+impl Queued {
+    fn new(core: &Arc<Core>, what: &'static str) -> Self {
+        Self { core: Some(core.clone()), what }
+    }
+
+    /// Its task, once.
+    fn begin(mut self) -> Option<Arc<Core>> {
+        self.core.take()
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.take() {
+            core.fail(dropped_by_queue(self.what));
+        }
+    }
+}
+
+/// A question on its way. The order of the fields is that in which they are dropped: the task has failed before the
+/// responder says that there is no answer.
+struct Question<T> {
+    queued: Queued,
+    responder: Responder<Answer<T>>,
+}
+
+impl<T: Send + 'static> Question<T> {
+    fn put(
+        self,
+        audience: Audience,
+        what: &'static str,
+        question: impl FnOnce(&dyn TaskDelegate, &Task) -> Answer<T>,
+    ) {
+        let Self { queued, responder } = self;
+        let Some(core) = queued.begin() else { return };
+        let Audience { delegate, task } = audience;
+        // The responder stays outside: unwinding does not drop it.
+        match catch_unwind(AssertUnwindSafe(move || question(&*delegate, &task))) {
+            Ok(answer) => responder.answer(answer),
+            Err(panic) => {
+                core.fail(panicked(what, &*panic));
+                drop(responder);
+            }
+        }
+    }
+}
+
+pub(super) fn panicked(what: &str, panic: &(dyn Any + Send)) -> UrlError {
     let message =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let detail = format!("the delegate panicked in {what}: {}", message.unwrap_or("no message"));
     UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
 }
 
+fn unwound(what: &str) -> UrlError {
+    let detail = format!("a panic dropped the responder of {what} before it had answered");
+    UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
+}
+
+pub(super) fn dropped_by_queue(what: &str) -> UrlError {
+    let detail = format!(
+        "the executor of the delegate queue dropped the call of {what}; it must run each job that it is given"
+    );
+    UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
+}
+
 /// Body bytes that may wait for a delegate.
 const IN_DELIVERY: u64 = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::{Mutex, mpsc};
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+    use crate::configuration::Configuration;
+    use crate::message::UrlRequest;
+    use crate::task::core::Style;
+    use crate::task::kind::Kind;
+    use crate::task::roster::Roster;
+    use crate::task::state::TaskState;
+    use crate::task::{DelegateQueue, Job};
+
+    struct Nothing;
+    impl TaskDelegate for Nothing {}
+
+    /// Writes down the state of a task each time it is woken.
+    struct States(Arc<Core>, Mutex<Vec<TaskState>>);
+
+    impl Wake for States {
+        fn wake(self: Arc<Self>) {
+            self.1.lock().unwrap().push(self.0.state());
+        }
+    }
+
+    /// Asks; `meet` is what becomes of the job. What the load is given, and the states in which it is woken.
+    fn ask(
+        question: impl FnOnce(&dyn TaskDelegate, &Task) -> Answer<u8> + Send + 'static,
+        meet: impl FnOnce(Job),
+    ) -> (Result<Option<u8>>, Vec<TaskState>) {
+        let (sender, jobs) = mpsc::channel();
+        let queue = DelegateQueue::on(move |job| sender.send(job).unwrap());
+        let delegate: Arc<dyn TaskDelegate> = Arc::new(Nothing);
+        let roster = Arc::new(Roster::new(Configuration::ephemeral().into(), Some(delegate), queue));
+        let request = UrlRequest::new("http://a/".parse().unwrap());
+        let core = Core::new(&roster, Ok(request), Kind::Data, Style::Future, None);
+        core.resume();
+        let states = Arc::new(States(core.clone(), Mutex::default()));
+        let waker = Waker::from(states.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut asked = pin!(core.ask(core.audience().unwrap(), "did_ask", question));
+        assert!(asked.as_mut().poll(&mut cx).is_pending());
+        meet(jobs.try_recv().unwrap());
+        let Poll::Ready(answer) = asked.as_mut().poll(&mut cx) else { panic!("it waits") };
+        let states = std::mem::take(&mut *states.1.lock().unwrap());
+        (answer, states)
+    }
+
+    #[test]
+    fn a_failure_is_recorded_before_a_load_can_see_that_there_is_no_decision() {
+        type Question = fn(&dyn TaskDelegate, &Task) -> Answer<u8>;
+        let panics: Question = |_, _| std::panic::panic_any("of the delegate");
+        let later: Question = |_, _| Answer::later(async { std::panic::panic_any("of the delegate") });
+        let unwound: Question = |_, _| {
+            let (answer, responder) = Answer::deferred();
+            let thread = std::thread::spawn(move || {
+                let _responder = responder;
+                std::panic::resume_unwind(Box::new("of a thread"));
+            });
+            thread.join().unwrap_err();
+            answer
+        };
+        let cases: [(Question, bool, &str); 4] = [
+            (panics, true, "the delegate panicked in did_ask: of the delegate"),
+            (later, true, "the delegate panicked in did_ask: of the delegate"),
+            (unwound, true, "a panic dropped the responder of did_ask"),
+            (panics, false, "dropped the call of did_ask"),
+        ];
+        for (question, is_run, expected) in cases {
+            let (answer, states) = ask(question, |job| if is_run { job() } else { drop(job) });
+            let error = answer.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            // Of a question that was answered, it is the poll that finds the failure.
+            let is_found_by_poll = expected.contains("responder") || std::ptr::fn_addr_eq(question, later);
+            assert!(is_found_by_poll || !states.contains(&TaskState::Running), "{expected}: {states:?}");
+        }
+    }
+
+    #[test]
+    fn a_question_is_answered_by_a_value_later_or_by_the_default() {
+        assert_eq!(ask(|_, _| Answer::now(1), |job| job()).0.unwrap(), Some(1));
+        assert_eq!(ask(|_, _| Answer::later(async { 2 }), |job| job()).0.unwrap(), Some(2));
+        assert_eq!(ask(|_, _| Answer::default_handling(), |job| job()).0.unwrap(), None);
+    }
+}

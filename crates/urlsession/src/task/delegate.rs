@@ -23,7 +23,10 @@ use crate::message::{
 ///
 /// Calls come one at a time and in order on the session's [`DelegateQueue`](super::DelegateQueue): creation, then
 /// waiting for connectivity, redirects, informational responses and body progress, then response and data, then
-/// what is to be cached, then metrics, and completion last. A delegate that panics fails that task and nothing else.
+/// what is to be cached, then metrics, and completion last. A delegate that panics fails that task and nothing else: the
+/// error names the method and the panic's message, and nothing is done that the method was to decide (a redirect is not
+/// followed, no credential is sent, nothing is cached, no body is sent). The same is true of an [`Answer`] whose future
+/// panics and of a responder that a panic drops.
 #[allow(unused_variables)]
 #[doc(alias = "URLSessionTaskDelegate")]
 #[doc(alias = "URLSessionDataDelegate")]
@@ -66,7 +69,8 @@ pub trait TaskDelegate: Send + Sync {
     /// task's own delegate is asked of both, and before the session's. Default:
     /// [`PerformDefaultHandling`](AuthChallengeDisposition::PerformDefaultHandling).
     ///
-    /// Asked of tasks in every style, also with a completion handler.
+    /// Asked of tasks in every style, also with a completion handler. One request is answered by credentials at most 20
+    /// times, whoever gives them: then the response that asks is delivered as it is.
     #[doc(alias = "urlSession(_:task:didReceive:completionHandler:)")]
     #[doc(alias = "urlSession(_:task:didReceive:)")]
     fn did_receive_challenge(
@@ -159,8 +163,8 @@ pub trait TaskDelegate: Send + Sync {
     ///
     /// Called only if all of this is so: the task has neither a completion handler nor is it an async call, the
     /// status is 200 to 299, the response came from the server, policies and header fields allow it to be kept, it is
-    /// not larger than a twentieth of the cache, and the session is not ephemeral. That it is called does not mean
-    /// that the response will be found later. `proposed` holds the bytes as they came (see
+    /// not larger than a twentieth of the cache. That it is called does not mean that the response will be found later.
+    /// An ephemeral session has a cache too, unless `url_cache` is `None`. `proposed` holds the bytes as they came (see
     /// [`CachedUrlResponse::data`]); in an answer with other data, that is content.
     #[doc(alias = "urlSession(_:dataTask:willCacheResponse:completionHandler:)")]
     #[doc(alias = "urlSession(_:dataTask:willCacheResponse:)")]

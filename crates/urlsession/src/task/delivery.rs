@@ -83,7 +83,7 @@ impl Delivery {
             let ask = self.core.ask(self.audience.clone(), "did_receive_response", move |delegate, task| {
                 delegate.did_receive_response(&DataTask::of(task.clone()), &response)
             });
-            ask.await.unwrap_or_default()
+            ask.await?.unwrap_or_default()
         };
         match disposition {
             ResponseDisposition::Cancel => {

@@ -248,13 +248,14 @@ impl Progress {
             Act::Pause => state == TaskState::Running,
             Act::Resume => state == TaskState::Suspended,
         };
-        if let Some(controls) = core.controls.get().filter(|_| changes) {
-            controls.call(act);
-        }
-        match act {
+        let act_on_task = || match act {
             Act::Cancel => core.cancel(),
             Act::Pause => core.suspend(),
             Act::Resume => core.resume(),
+        };
+        match core.controls.get().filter(|_| changes) {
+            Some(controls) => controls.call_before(act, act_on_task),
+            None => act_on_task(),
         }
     }
 

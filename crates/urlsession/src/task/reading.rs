@@ -150,7 +150,11 @@ impl<'a> Reading<'a> {
         let asked = self.core.ask(audience, "will_cache_response", move |delegate, task| {
             delegate.will_cache_response(&DataTask::of(task.clone()), theirs)
         });
-        tap.decide(asked.await.unwrap_or(Some(proposed)));
+        tap.decide(match asked.await {
+            Ok(decision) => decision.unwrap_or(Some(proposed)),
+            // The delegate panicked: what it might have refused is not kept.
+            Err(_) => None,
+        });
     }
 }
 

@@ -98,11 +98,6 @@ impl Roster {
         drop((delegate, herald));
     }
 
-    /// The session's delegate, until the session has ended.
-    pub(crate) fn delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
-        self.lock().delegate.clone()
-    }
-
     /// Who asks the session's delegate as such.
     pub(super) fn herald(&self) -> Option<Arc<dyn SessionChallenge>> {
         self.lock().herald.clone()

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::asking::Asking;
 use super::convert;
 use super::core::{Core, Style};
-use super::courier::Audience;
+use super::courier::{Audience, dropped_by_queue};
 use super::download;
 use super::downloaded_file::DownloadedFile;
 use super::governor::Governor;
@@ -87,8 +87,15 @@ pub(super) async fn end_in_place<T>(core: &Arc<Core>, notes: &mut Notes<'_>, res
         return answer;
     }
     finish(core, error, &mut notes.log);
-    core.heard().await;
-    answer
+    // In a call of that queue, which is polling this, it would have to return first.
+    if !core.roster.queue.is_in_call() {
+        core.heard().await;
+    }
+    // A delegate that panicked after the load had ended comes first here too.
+    match core.live().error.clone() {
+        Some(error) => Err(error),
+        None => answer,
+    }
 }
 
 /// Polls `load` as the governor allows. It is pinned by the caller: to hand it over would take its room twice.
@@ -233,8 +240,9 @@ pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
     measure(core, log, error.as_ref());
     let Some(audience) = core.audience() else { return core.complete(error) };
     tell_metrics(core, &audience);
-    let last = core.clone();
+    let last = Last::new(core);
     core.roster.queue.add(move || {
+        let Some(last) = last.begin() else { return };
         // A delegate that panicked comes first: the load may have failed for want of its answer, or not have waited for it.
         let error = last.take_failure().or(error);
         // The properties are final when the application hears of the end.
@@ -246,6 +254,30 @@ pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut Log) {
     });
 }
 
+/// The last call of a task, on its way to the delegate queue. If the queue drops it, the task is over all the same: its
+/// state, its error and who observes them say so.
+struct Last(Option<Arc<Core>>);
+
+impl Last {
+    fn new(core: &Arc<Core>) -> Self {
+        Self(Some(core.clone()))
+    }
+
+    /// Its task, once.
+    fn begin(mut self) -> Option<Arc<Core>> {
+        self.0.take()
+    }
+}
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.take() {
+            let error = core.take_failure().unwrap_or_else(|| dropped_by_queue("its completion"));
+            core.complete(Some(core.name_url(error)));
+        }
+    }
+}
+
 /// As `finish`, with a handler in the place of the delegate's last call.
 fn finish_with<T: Send + 'static>(core: &Arc<Core>, result: Result<T>, log: &mut Log, handler: HandlerOf<T>) {
     let result = result.map_err(|error| core.with_leftovers(core.name_url(error)));
@@ -254,8 +286,9 @@ fn finish_with<T: Send + 'static>(core: &Arc<Core>, result: Result<T>, log: &mut
     if let Some(audience) = core.audience() {
         tell_metrics(core, &audience);
     }
-    let last = core.clone();
+    let last = Last::new(core);
     core.roster.queue.add(move || {
+        let Some(last) = last.begin() else { return };
         let result = last.take_failure().map_or(result, Err);
         let completed = last.begin_completion(result.as_ref().err().cloned());
         let _ = catch_unwind(AssertUnwindSafe(move || handler(result)));

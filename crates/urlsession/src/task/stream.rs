@@ -55,7 +55,7 @@ impl StreamTask {
     ) -> impl Future<Output = Result<(Bytes, bool)>> + Send + use<> {
         let (answer, responder) = Answer::deferred();
         self.pipe.read(self.task.core(), Read::new(min, max, timeout, |result| responder.answer(result)));
-        async { answer.resolve().await.unwrap_or_else(|| Err(UrlError::cancelled())) }
+        async { answer.resolve().await.ok().flatten().unwrap_or_else(|| Err(UrlError::cancelled())) }
     }
 
     /// As [`read_data`](Self::read_data); `handler` is called on the delegate queue.
@@ -67,8 +67,8 @@ impl StreamTask {
         timeout: Duration,
         handler: impl FnOnce(Result<(Bytes, bool)>) + Send + 'static,
     ) {
-        let queue = self.task.core().roster.queue.clone();
-        let done = move |result| queue.add(move || handler(result));
+        let core = self.task.core().clone();
+        let done = move |result| core.enqueue("a read's handler", move |_| handler(result));
         self.pipe.read(self.task.core(), Read::new(min, max, timeout, done));
     }
 
@@ -87,7 +87,7 @@ impl StreamTask {
         let (answer, responder) = Answer::deferred();
         let done = |result| responder.answer(result);
         self.pipe.write(self.task.core(), Write::new(data.into(), timeout, done));
-        async { answer.resolve().await.unwrap_or_else(|| Err(UrlError::cancelled())) }
+        async { answer.resolve().await.ok().flatten().unwrap_or_else(|| Err(UrlError::cancelled())) }
     }
 
     /// As [`write`](Self::write); `handler` is called on the delegate queue.
@@ -98,8 +98,8 @@ impl StreamTask {
         timeout: Duration,
         handler: impl FnOnce(Result<()>) + Send + 'static,
     ) {
-        let queue = self.task.core().roster.queue.clone();
-        let done = move |result| queue.add(move || handler(result));
+        let core = self.task.core().clone();
+        let done = move |result| core.enqueue("a write's handler", move |_| handler(result));
         self.pipe.write(self.task.core(), Write::new(data.into(), timeout, done));
     }
 

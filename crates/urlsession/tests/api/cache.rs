@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use urlsession::environment::Environment;
 use urlsession::{
-    Bytes, CacheBypass, CacheDecision, CacheLookup, CachePolicy, CacheStorage, Configuration, IntoUrlRequest,
-    NotStored, ResourceFetchType, StaleUse, UrlCache, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
-    WhyAsked,
+    Answer, Bytes, CacheBypass, CacheDecision, CacheLookup, CachePolicy, CacheStorage, Configuration,
+    IntoUrlRequest, NotStored, ResourceFetchType, StaleUse, UrlCache, UrlErrorCode, UrlRequest, UrlResponse,
+    UrlSession, WhyAsked,
 };
 use urlsession_proto::date;
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -806,11 +806,29 @@ fn a_delegate_is_asked_only_as_documented() {
                 "{path}"
             );
         }
-        // Nor is the delegate of an ephemeral session.
-        let (session, recorder) = recorded(origin);
-        origin.enqueue("/x", kept(Reply::new(200).body("x")));
-        session.data_task(origin.url("/x")).resume();
-        assert_eq!(recorder.completed(1).proposed.len(), 0);
+    });
+}
+
+#[test]
+fn the_delegate_of_an_ephemeral_session_decides_what_its_cache_keeps_if_it_has_one() {
+    on_every_wire(|origin| {
+        let asked = |cache: Option<UrlCache>, keeps: bool| {
+            let recorder = Recorder::new().caching(move |proposed| Answer::now(keeps.then_some(proposed)));
+            let configuration = Configuration { url_cache: cache, ..configuration(origin) };
+            let (session, recorder) = with_recorder(configuration, recorder);
+            origin.enqueue("/x", Reply::new(200).header("Cache-Control", "max-age=60").body("x"));
+            session.data_task(origin.url("/x")).resume();
+            let asked = recorder.completed(1).proposed.len();
+            let cache = session.configuration().url_cache;
+            let request = UrlRequest::new(origin.url("/x").parse().unwrap());
+            (asked, cache.is_some_and(|cache| cache.cached_response(&request).is_some()))
+        };
+        let own = || configuration(origin).url_cache;
+        assert!(own().is_some());
+        assert_eq!(asked(own(), true), (1, true));
+        assert_eq!(asked(own(), false), (1, false));
+        assert_eq!(asked(Some(UrlCache::new(1 << 20, 0, None)), false), (1, false));
+        assert_eq!(asked(None, true), (0, false));
     });
 }
 

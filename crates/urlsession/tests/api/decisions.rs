@@ -9,8 +9,9 @@ use std::time::Duration;
 use urlsession::{
     Answer, AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask,
     DelegateQueue, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
-    UrlAuthenticationChallenge, UrlCache, UrlCredential, UrlCredentialPersistence, UrlError, UrlErrorCode,
-    UrlRequest, UrlResponse, UrlSession,
+    UrlAuthenticationChallenge, UrlCache, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage,
+    UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlRequest, UrlResponse,
+    UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
 
@@ -42,7 +43,11 @@ enum Way {
     Never,
     Panics,
     PanicsLate,
+    /// A thread that was to answer panics.
+    Unwound,
 }
+
+const PANICS: [Way; 3] = [Way::Panics, Way::PanicsLate, Way::Unwound];
 
 /// Takes one decision in one way, and all others by default.
 struct Decider {
@@ -51,6 +56,7 @@ struct Decider {
     asked: Sender<()>,
     over: Sender<Option<UrlError>>,
     kept: Mutex<Vec<Box<dyn Any + Send>>>,
+    data: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Decider {
@@ -69,6 +75,13 @@ impl Decider {
             Way::Never => self.kept.lock().unwrap().push(Box::new(responder)),
             Way::Panics => panic!("in the middle of a decision"),
             Way::PanicsLate => return Answer::later(async { panic!("in the middle of a decision") }),
+            Way::Unwound => {
+                let thread = std::thread::spawn(move || {
+                    let _responder = responder;
+                    panic!("in the middle of a decision");
+                });
+                thread.join().unwrap_err();
+            }
         }
         answer
     }
@@ -121,6 +134,10 @@ impl TaskDelegate for Decider {
         self.answer(Decision::Cache, || Some(proposed))
     }
 
+    fn did_receive_data(&self, _: &DataTask, data: Bytes) {
+        self.data.lock().unwrap().extend_from_slice(&data);
+    }
+
     fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
         self.over.send(error.cloned()).unwrap();
     }
@@ -133,6 +150,8 @@ struct Run {
     clock: HandClock,
     asked: Receiver<()>,
     over: Receiver<Option<UrlError>>,
+    data: Arc<Mutex<Vec<u8>>>,
+    cache: UrlCache,
     _session: UrlSession,
 }
 
@@ -142,8 +161,18 @@ fn run(origin: &Origin, decision: Decision, way: Way) -> Run {
     let mut configuration = configuration(origin);
     configuration.environment.clock = Arc::new(clock.clone());
     configuration.timeout_interval_for_resource = Duration::from_secs(10);
-    configuration.url_cache = Some(UrlCache::new(1 << 20, 0, None));
-    let delegate = Arc::new(Decider { decision, way, asked: asking, over: ending, kept: Mutex::default() });
+    let cache = UrlCache::new(1 << 20, 0, None);
+    configuration.url_cache = Some(cache.clone());
+    if PANICS.contains(&way) {
+        // What the default would use.
+        let credentials = UrlCredentialStorage::ephemeral();
+        let ann = UrlCredential::new("ann", "secret", UrlCredentialPersistence::ForSession);
+        credentials.set_default_credential(&ann, &space(origin));
+        configuration.url_credential_storage = Some(credentials);
+    }
+    let data = Arc::new(Mutex::default());
+    let (kept, seen) = (Mutex::default(), data.clone());
+    let delegate = Arc::new(Decider { decision, way, asked: asking, over: ending, kept, data: seen });
     let session = UrlSession::with_delegate(configuration, delegate, DelegateQueue::serial());
     let task = match decision {
         Decision::Redirect => session.data_task(origin.url("/redirect/1")).into(),
@@ -158,7 +187,17 @@ fn run(origin: &Origin, decision: Decision, way: Way) -> Run {
             session.data_task(origin.url("/kept")).into()
         }
     };
-    Run { task, clock, asked, over, _session: session }
+    Run { task, clock, asked, over, data, cache, _session: session }
+}
+
+fn space(origin: &Origin) -> UrlProtectionSpace {
+    let url: urlsession::Url = origin.url("/").parse().unwrap();
+    let protocol = match url.scheme() {
+        "https" => UrlProtectionSpaceProtocol::Https,
+        _ => UrlProtectionSpaceProtocol::Http,
+    };
+    let (host, realm) = (url.host_str().unwrap(), Some("of ann"));
+    UrlProtectionSpace::new(host, origin.port(), protocol, realm, AuthenticationMethod::HttpBasic)
 }
 
 fn for_each(test: impl Fn(&Origin, Decision)) {
@@ -229,12 +268,42 @@ fn never_answered_the_task_can_still_be_cancelled() {
 #[test]
 fn answered_by_a_panic_the_task_fails_and_says_so() {
     for_each(|origin, decision| {
-        for way in [Way::Panics, Way::PanicsLate] {
+        for way in PANICS {
             let run = run(origin, decision, way);
             run.task.resume();
             let error = run.over.recv_timeout(PATIENCE).unwrap();
             let text = error.map(|error| error.to_string()).unwrap_or_default();
-            assert!(text.contains("in the middle of a decision"), "{decision:?} {way:?}: {text:?}");
+            let expected =
+                if way == Way::Unwound { "a panic dropped" } else { "in the middle of a decision" };
+            assert!(text.contains(expected), "{decision:?} {way:?}: {text:?}");
+        }
+    });
+}
+
+#[test]
+fn answered_by_a_panic_nothing_is_done_that_the_decision_was_about() {
+    for_each(|origin, decision| {
+        for way in PANICS {
+            let before = origin.requests().len();
+            let run = run(origin, decision, way);
+            run.task.resume();
+            assert!(run.over.recv_timeout(PATIENCE).unwrap().is_some());
+            let requests = origin.requests().split_off(before);
+            let name = format!("{decision:?} {way:?}: {requests:?}");
+            match decision {
+                Decision::Redirect => assert_eq!(requests.len(), 1, "{name}"),
+                Decision::Trust => assert_eq!(requests.len(), 0, "{name}"),
+                Decision::Body => assert!(requests.iter().all(|request| request.body.is_empty()), "{name}"),
+                Decision::Challenge => {
+                    assert_eq!(requests.len(), 1, "{name}");
+                    assert_eq!(requests[0].header("authorization"), None, "{name}");
+                }
+                Decision::Response => assert_eq!(run.data.lock().unwrap().len(), 0, "{name}"),
+                Decision::Cache => {
+                    let request = UrlRequest::new(origin.url("/kept").parse().unwrap());
+                    assert!(run.cache.cached_response(&request).is_none(), "{name}");
+                }
+            }
         }
     });
 }

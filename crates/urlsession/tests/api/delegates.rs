@@ -47,7 +47,8 @@ fn a_tasks_own_delegate_is_asked_first_and_may_pass_on() {
         task.resume();
         assert_eq!(text(&recorder.completed(1).data), "changed");
         assert_eq!(receiver.recv().unwrap(), "Kathmandu");
-        assert!(task.set_delegate(None).is_err(), "too late");
+        let late = task.set_delegate(None).unwrap_err();
+        assert_eq!(late.to_string(), "the delegate cannot be set after `resume()` (-1)");
         assert!(receiver.recv().is_err(), "the delegate was released");
     });
 }
@@ -142,9 +143,13 @@ fn a_panic_fails_its_task_and_nothing_else() {
         let delegate = Arc::new(Clumsy(sender));
         let session = UrlSession::with_delegate(configuration(origin), delegate, DelegateQueue::serial());
         session.data_task(origin.url("/first")).resume();
-        let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
+        let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap().to_string();
+        let place = format!("the load failed at localhost:{}/first (-1): ", origin.port());
+        let place = place
+            .replace("localhost", origin.url("/").parse::<urlsession::Url>().unwrap().host_str().unwrap());
+        assert!(error.starts_with(&place), "{error}");
         assert!(
-            error.to_string().contains("did_receive_data") && error.to_string().contains("clumsy"),
+            error.contains("the delegate panicked in did_receive_data") && error.contains("clumsy"),
             "{error}"
         );
         session.data_task(origin.url("/Nepal")).resume();
@@ -290,4 +295,122 @@ fn the_delegate_of_a_future_may_get_its_data_in_one_piece_too() {
         let task = session.data_task_with_handler(origin.url("/Nepal"), |_| {});
         assert!(!task.prefers_incremental_delivery(), "a handler gets everything at once");
     });
+}
+
+#[test]
+fn a_panic_when_the_task_is_created_fails_that_task_and_a_panic_of_its_body_too() {
+    struct Clumsy(mpsc::Sender<Option<UrlError>>);
+    impl TaskDelegate for Clumsy {
+        fn did_create_task(&self, task: &Task) {
+            assert_ne!(task.task_identifier(), 1, "clumsy");
+        }
+        fn did_complete(&self, _: &Task, error: Option<&UrlError>) {
+            self.0.send(error.cloned()).unwrap();
+        }
+    }
+    impl SessionDelegate for Clumsy {}
+    on_every_wire(|origin| {
+        let (sender, receiver) = mpsc::channel();
+        let delegate = Arc::new(Clumsy(sender));
+        let session = UrlSession::with_delegate(configuration(origin), delegate, DelegateQueue::serial());
+        let task = session.data_task(origin.url("/Nepal"));
+        task.resume();
+        let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap().to_string();
+        assert!(error.contains("did_create_task") && error.contains("clumsy"), "{error}");
+        assert_eq!(origin.requests().len(), 0);
+
+        let mut put = request(&origin.url("/echo"), "PUT", None);
+        put.set_http_body_stream(urlsession::BodyStream::from_stream(Bursting));
+        session.data_task(put).resume();
+        let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap().to_string();
+        assert!(error.contains("burst"), "{error}");
+    });
+}
+
+/// A body that panics when it is read.
+struct Bursting;
+
+impl futures_core::Stream for Bursting {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        panic!("burst");
+    }
+}
+
+#[test]
+fn a_panic_of_a_progress_handler_does_not_undo_the_act() {
+    on(Wire::H1, |origin| {
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/Nepal"));
+        let parent = urlsession::Progress::with_total_unit_count(1);
+        parent.add_child(&task.progress(), 1).unwrap();
+        task.progress().set_cancellation_handler(|| panic!("clumsy"));
+        let cancels = parent.clone();
+        std::thread::spawn(move || cancels.cancel()).join().unwrap_err();
+        let error = recorder.completed(1).completions[0].clone().unwrap();
+        assert_eq!(error.code(), UrlErrorCode::Cancelled);
+        assert_eq!(origin.requests().len(), 0);
+    });
+}
+
+/// How many threads of this process serve delegate queues.
+#[cfg(target_os = "linux")]
+fn delegate_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    // The kernel keeps fifteen characters.
+    names.filter(|name| name.starts_with("urlsession-dele")).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn two_thousand_sessions_share_a_few_threads_for_their_delegates() {
+    let recorder = Recorder::new();
+    let sessions: Vec<_> = (0..2_000)
+        .map(|_| {
+            let delegate = Arc::new(recorder.clone());
+            let queue = DelegateQueue::serial();
+            let session = UrlSession::with_delegate(urlsession::Configuration::ephemeral(), delegate, queue);
+            session.data_task("data:,one").resume();
+            session
+        })
+        .collect();
+    recorder.completed(2_000);
+    // With those of the tests beside this one, some of which block.
+    assert!(delegate_threads() < 500, "{}", delegate_threads());
+    drop(sessions);
+}
+
+#[test]
+fn a_delegate_that_blocks_holds_up_only_its_own_session() {
+    struct Blocked(Mutex<mpsc::Receiver<()>>, mpsc::Sender<()>);
+    impl TaskDelegate for Blocked {
+        fn did_complete(&self, _: &Task, _: Option<&UrlError>) {
+            self.1.send(()).unwrap();
+            let _ = self.0.lock().unwrap().recv();
+        }
+    }
+    impl SessionDelegate for Blocked {}
+    let session = |delegate| {
+        UrlSession::with_delegate(urlsession::Configuration::ephemeral(), delegate, DelegateQueue::serial())
+    };
+    let (reached, reaches) = mpsc::channel();
+    let blocked: Vec<_> = (0..40)
+        .map(|_| {
+            let (gate, waits) = mpsc::channel();
+            let session = session(Arc::new(Blocked(Mutex::new(waits), reached.clone())));
+            session.data_task("data:,x").resume();
+            (session, gate)
+        })
+        .collect();
+    for _ in &blocked {
+        reaches.recv_timeout(PATIENCE).expect("one is held up by another");
+    }
+    let recorder = Recorder::new();
+    session(Arc::new(recorder.clone())).data_task("data:,x").resume();
+    recorder.completed(1);
 }

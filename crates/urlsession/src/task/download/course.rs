@@ -198,7 +198,7 @@ impl<'a> Course<'a> {
                 // The application takes its time.
                 drop(resting);
                 // In a box: other downloads do not carry it.
-                if let Some(request) = Box::pin(self.renewal(head)).await {
+                if let Some(request) = Box::pin(self.renewal(head)).await? {
                     self.renew(request);
                     return Ok(Next::Again);
                 }
@@ -231,22 +231,22 @@ impl<'a> Course<'a> {
     }
 
     /// Another request for what the server refuses, if the application has one.
-    async fn renewal(&mut self, head: &UrlResponse) -> Option<UrlRequest> {
+    async fn renewal(&mut self, head: &UrlResponse) -> Result<Option<UrlRequest>> {
         if self.renewals >= MOST_RENEWALS || !head.status_code().is_some_and(is_expiry) {
-            return None;
+            return Ok(None);
         }
-        let response = head.http()?;
+        let Some(response) = head.http() else { return Ok(None) };
         let refresh = self.core.live().orders.as_ref().and_then(|orders| orders.refresh.clone());
         // The application's time is not the server's.
         let _excuse = self.core.meter.excuse();
         match refresh {
-            Some(refresh) => self.core.decided("refreshing", refresh(response)).await?,
+            Some(refresh) => Ok(self.core.decided("refreshing", refresh(response)).await?.flatten()),
             None => {
-                let audience = self.core.audience()?;
+                let Some(audience) = self.core.audience() else { return Ok(None) };
                 let ask = self.core.ask(audience, "need_new_download_request", move |delegate, task| {
                     delegate.need_new_download_request(&DownloadTask::of(task.clone()), &response)
                 });
-                ask.await?
+                Ok(ask.await?.flatten())
             }
         }
     }
@@ -297,7 +297,7 @@ impl<'a> Course<'a> {
         if let (Some(destination), Some(status)) = (&self.destination, head.status_code())
             && destination.refuses(status)
         {
-            let detail = format!("the server answered {status}, which is not to be the file");
+            let detail = format!("unexpected status {status}; `only_successes` demands 200 to 299");
             return Err(UrlError::new(code_of(status), Phase::Head, detail));
         }
         let clock = &self.core.roster.config.environment.clock;

@@ -1,5 +1,6 @@
 //! What an application sets on a progress: handlers of its controls, and whether they are to be offered to a user.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) type Handler = Arc<dyn Fn() + Send + Sync>;
@@ -38,6 +39,15 @@ impl Controls {
         };
         if let Some(handler) = handler {
             handler();
+        }
+    }
+
+    /// Calls the handler, then `next`; also if the handler panics, which then goes on.
+    pub(super) fn call_before(&self, act: Act, next: impl FnOnce()) {
+        let called = catch_unwind(AssertUnwindSafe(|| self.call(act)));
+        next();
+        if let Err(panic) = called {
+            resume_unwind(panic);
         }
     }
 

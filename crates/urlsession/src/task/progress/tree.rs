@@ -3,6 +3,7 @@
 //! Everything is computed when it is asked for: a child knows nothing of its parents. Locks are taken from parent to
 //! child, and none is held while handlers and wakers run.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -155,11 +156,10 @@ impl Tree {
         let wakers = if has_changed { state.watchers.tell(TaskChange::Bytes) } else { Vec::new() };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        if has_changed {
-            self.controls.call(act);
-        }
-        for (_, child) in children {
-            child.act(act);
+        let act_on_children = || act_on_each(children.into_iter().map(|(_, child)| child), act);
+        match has_changed {
+            true => self.controls.call_before(act, act_on_children),
+            false => act_on_children(),
         }
     }
 
@@ -174,6 +174,17 @@ impl Tree {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// On every one, also if a handler of one panics.
+fn act_on_each(mut children: impl Iterator<Item = Progress>, act: Act) {
+    if let Some(child) = children.next() {
+        let acted = catch_unwind(AssertUnwindSafe(|| child.act(act)));
+        act_on_each(children, act);
+        if let Err(panic) = acted {
+            resume_unwind(panic);
+        }
     }
 }
 

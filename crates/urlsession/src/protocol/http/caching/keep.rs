@@ -64,8 +64,8 @@ impl<N: Layer + 'static> Caching<N> {
         // Without the fragment, and without the request, whose fields may be secrets.
         let mut url = url.clone();
         url.set_fragment(None);
-        // Apple, *willCacheResponse*: of a success, and never of an ephemeral session.
-        let asks = head.status.is_success() && !cache.is_private() && attempt.ask.wants_will_cache();
+        // Apple, *willCacheResponse*: of a success.
+        let asks = head.status.is_success() && attempt.ask.wants_will_cache();
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, head.clone()), Bytes::new());
         let content = Content::Memory(Bytes::new());
         let draft = Entry::new(Arc::from(key), variant, &cached, times(attempt), content);
@@ -99,7 +99,8 @@ fn may_keep(cache: &UrlCache, head: &HttpHead) -> Result<Vec<HeaderName>, NotSto
     }
 }
 
-/// Takes a body into the cache as it is read.
+/// Takes a body into the cache as it is read. What the delegate is to decide about is kept only by its decision: a load
+/// that ends before that, or in the middle of it, keeps nothing.
 struct Keeper {
     intake: Option<Intake>,
     asks: bool,
@@ -134,15 +135,6 @@ impl Tap for Keeper {
             && let Some(proposal) = intake.proposal()
         {
             intake.keep(&decision.coded_like(&proposal));
-        }
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        // Nobody was asked after all: kept, which is the default.
-        if let Some(intake) = self.intake.take().filter(|_| self.is_whole) {
-            intake.finish();
         }
     }
 }
