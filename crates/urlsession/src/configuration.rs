@@ -30,7 +30,8 @@ pub struct Configuration {
     /// a free connection or for connectivity, or waits for an answer of its delegate.
     #[doc(alias = "timeoutIntervalForRequest")]
     pub timeout_interval_for_request: Duration,
-    /// How long the whole load may take, from `resume` to the last byte (7 days).
+    /// How long the whole load may take, from `resume` to the last byte (7 days). Everything counts: waiting, redirects
+    /// and the time the task is suspended.
     #[doc(alias = "timeoutIntervalForResource")]
     pub timeout_interval_for_resource: Duration,
     /// Does a load wait for a network that may be used, rather than fail (false)? Only to make its connection: one

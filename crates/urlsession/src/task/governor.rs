@@ -1,8 +1,9 @@
 //! Lets a task's load be polled only while it may run, and ends it when it is cancelled or out of time.
 //!
-//! A suspended load is not polled: it reads nothing, so the sender is held back.
+//! A suspended load is not polled: it reads nothing, so the sender is held back. Only its total time goes on.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use std::time::Instant;
 use pin_project_lite::pin_project;
 
 use super::core::{Core, Standing};
+use super::courier::panicked;
 use super::deadlines::{Deadlines, Verdict};
 use crate::env::{Place, Timer};
 use crate::error::Result;
@@ -38,21 +40,28 @@ impl Governor {
         load: impl FnOnce(&mut Context<'_>) -> Poll<Result<T>>,
     ) -> Poll<Result<T>> {
         let mut this = self.project();
-        match this.core.standing(cx) {
-            Standing::Go => {}
-            Standing::Wait => return Poll::Pending,
+        let mut is_suspended = match this.core.standing(cx) {
+            Standing::Go => false,
+            Standing::Wait => true,
             Standing::Stop(error) => return Poll::Ready(Err(error)),
-        }
-        match load(cx) {
-            // Cancelled within this poll: that came first, and may be why it failed.
-            Poll::Ready(Err(error)) => {
-                return Poll::Ready(Err(match this.core.standing(cx) {
-                    Standing::Stop(stopped) => stopped,
-                    Standing::Go | Standing::Wait => error,
-                }));
+        };
+        if !is_suspended {
+            // Bodies, resolvers and more of the application's are polled with it; what panics there fails this task.
+            let polled = catch_unwind(AssertUnwindSafe(|| load(cx))).unwrap_or_else(|panic| {
+                this.core.fail(panicked("the load", &*panic));
+                Poll::Ready(Err(this.core.failure()))
+            });
+            match polled {
+                // Cancelled within this poll: that came first, and may be why it failed.
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(match this.core.standing(cx) {
+                        Standing::Stop(stopped) => stopped,
+                        Standing::Go | Standing::Wait => error,
+                    }));
+                }
+                Poll::Ready(done) => return Poll::Ready(done),
+                Poll::Pending => {}
             }
-            Poll::Ready(done) => return Poll::Ready(done),
-            Poll::Pending => {}
         }
         // Nothing is ready: only now is the time worth looking at.
         let clock = &*this.core.roster.config.environment.clock;
@@ -63,10 +72,13 @@ impl Governor {
         }
         let mut now = now;
         loop {
-            match deadlines.verdict(now, this.core.meter.is_excused()) {
-                // Suspended meanwhile: the time that has passed does not count.
-                Some(Verdict::TimedOut(_)) if matches!(this.core.standing(cx), Standing::Wait) => {
-                    return Poll::Pending;
+            // A suspended task is not idle, but its total time goes on.
+            match deadlines.verdict(now, is_suspended || this.core.meter.is_excused()) {
+                Some(Verdict::TimedOut(_))
+                    if !is_suspended && matches!(this.core.standing(cx), Standing::Wait) =>
+                {
+                    // Suspended meanwhile.
+                    is_suspended = true;
                 }
                 Some(Verdict::TimedOut(error)) => return Poll::Ready(Err(error)),
                 None => return Poll::Pending,

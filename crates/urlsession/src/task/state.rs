@@ -7,7 +7,8 @@ pub enum TaskState {
     /// Moving, or ready to move, bytes.
     #[doc(alias = "running")]
     Running = 0,
-    /// Not started, or suspended: nothing moves, no timeout runs.
+    /// Not started, or suspended: nothing moves, and the timeout for idle time stands still. That for the whole resource
+    /// counts on from the first `resume`, and may end the task.
     #[doc(alias = "suspended")]
     Suspended = 1,
     /// Cancelled; its completion is on the way.

@@ -210,3 +210,36 @@ fn bytes_sent_start_the_idle_time_anew_too() {
         assert_eq!(text(&log.data), "xxxx");
     });
 }
+
+#[test]
+fn the_total_time_goes_on_while_a_task_is_suspended_and_the_idle_time_does_not() {
+    on_every_wire(|origin| {
+        for is_begun in [false, true] {
+            let (clock, mut configuration) = with_clock(origin);
+            configuration.timeout_interval_for_request = SECOND;
+            configuration.timeout_interval_for_resource = 100 * SECOND;
+            let (session, recorder) = with_recorder(configuration, Recorder::new());
+            let gate = origin.hold();
+            let reply = Reply::new(200).pattern(0, 10);
+            let reply = if is_begun { reply.body_gate(5, gate.clone()) } else { reply.after(gate.clone()) };
+            origin.enqueue("/slow", reply);
+            let task = session.data_task(origin.url("/slow"));
+            task.resume();
+            assert!(gate.wait_reached(PATIENCE));
+            if is_begun {
+                recorder.wait_for(|log| log.data.len() == 5);
+            }
+            task.suspend();
+            clock.wait_for_sleeper(100 * SECOND);
+            clock.advance(50 * SECOND);
+            // Not idle: it is told only of the end of the whole.
+            clock.wait_for_sleeper(100 * SECOND);
+            assert!(recorder.log().completions.is_empty());
+            clock.advance_until(50 * SECOND, || !recorder.log().completions.is_empty());
+            let error = recorder.completed(1).completions[0].clone().unwrap();
+            assert_eq!(error.code(), UrlErrorCode::TimedOut);
+            assert!(error.to_string().contains("100 s, the timeout for the whole resource"), "{error}");
+            gate.release();
+        }
+    });
+}
