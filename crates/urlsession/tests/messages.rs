@@ -686,3 +686,19 @@ fn all_header_fields_takes_time_linear_in_the_number_of_fields() {
     let (few, many) = (quickest(500), quickest(8_000));
     assert!(many < few * 100, "{few:?} {many:?}");
 }
+
+#[test]
+fn the_value_of_a_field_is_all_of_it_in_utf_8_or_latin_1() {
+    let fields = [
+        ("Via", "1.1 a"),
+        ("X-Name", "na\u{ef}ve"),
+        ("via", "1.1 b"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+    ];
+    let response = HttpUrlResponse::new(url("https://a/"), 200, Version::HTTP_11, &fields).unwrap();
+    assert_eq!(response.value("VIA"), Some("1.1 a, 1.1 b"));
+    assert_eq!(response.value("set-cookie"), Some("a=1, b=2"));
+    assert_eq!(response.value("x-name"), Some("na\u{ef}ve"));
+    assert_eq!((response.value("none"), response.value("no name")), (None, None));
+}

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
@@ -25,6 +25,8 @@ pub struct UrlResponse(Arc<Inner>);
 struct Inner {
     url: Source,
     kind: Kind,
+    /// Made when somebody asks for one of them.
+    joined: OnceLock<Joined>,
 }
 
 /// The URL of a response is that of the request it answers; sharing it saves a copy for each load.
@@ -52,6 +54,9 @@ pub(crate) struct HttpHead {
     pub(crate) raw: Bytes,
 }
 
+/// The values that are not simply the bytes of one field: those of repeated fields, joined, and those in ISO-8859-1.
+type Joined = Box<[(HeaderName, String)]>;
+
 impl UrlResponse {
     /// A response of a protocol without header fields.
     #[doc(alias = "init(url:mimeType:expectedContentLength:textEncodingName:)")]
@@ -66,16 +71,20 @@ impl UrlResponse {
             expected_content_length,
             text_encoding_name: text_encoding_name.map(Into::into),
         };
-        Self(Arc::new(Inner { url: Source::Url(url), kind }))
+        Self(Arc::new(Inner { url: Source::Url(url), kind, joined: OnceLock::new() }))
     }
 
     pub(crate) fn from_http(request: Arc<UrlRequest>, head: HttpHead) -> Self {
-        Self(Arc::new(Inner { url: Source::Request(request), kind: Kind::Http(head) }))
+        Self(Arc::new(Inner {
+            url: Source::Request(request),
+            kind: Kind::Http(head),
+            joined: OnceLock::new(),
+        }))
     }
 
     /// As `from_http`, for a response that outlives its request.
     pub(crate) fn kept(url: Url, head: HttpHead) -> Self {
-        Self(Arc::new(Inner { url: Source::Url(url), kind: Kind::Http(head) }))
+        Self(Arc::new(Inner { url: Source::Url(url), kind: Kind::Http(head), joined: OnceLock::new() }))
     }
 
     /// This response as the answer to `request`, whose URL may have a fragment of its own.
@@ -117,7 +126,7 @@ impl UrlResponse {
         }
         fields.extend(part);
         let head = HttpHead { version: whole.version, status: whole.status, fields, raw: raw.into() };
-        Self(Arc::new(Inner { url, kind: Kind::Http(head) }))
+        Self(Arc::new(Inner { url, kind: Kind::Http(head), joined: OnceLock::new() }))
     }
 
     /// The URL that was answered; after redirects the last one.
@@ -207,6 +216,27 @@ impl UrlResponse {
     }
 }
 
+/// The text of a field value: UTF-8, else ISO-8859-1, which RFC 9110 §5.5 gives for what is there from earlier times.
+fn decoded(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(value) => Cow::Borrowed(value),
+        Err(_) => Cow::Owned(value.iter().copied().map(char::from).collect()),
+    }
+}
+
+fn joined(fields: &HeaderMap) -> Joined {
+    let value = |name: &HeaderName| {
+        let mut values = fields.get_all(name).iter().map(|value| decoded(value.as_bytes()));
+        let first = values.next()?;
+        let mut rest = values.peekable();
+        if rest.peek().is_none() && matches!(first, Cow::Borrowed(_)) {
+            return None;
+        }
+        Some((name.clone(), rest.fold(first.into_owned(), |all, next| all + ", " + &next)))
+    };
+    fields.keys().filter_map(value).collect()
+}
+
 fn content_type(head: &HttpHead) -> Option<mime::ContentType> {
     mime::parse(head.fields.get(header::CONTENT_TYPE)?.to_str().ok()?)
 }
@@ -264,13 +294,20 @@ impl HttpUrlResponse {
         let mut map = HeaderMap::with_capacity(fields.len());
         let mut raw = b"\r\n".to_vec();
         for (name, value) in fields {
-            map.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?);
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).ok()?,
+                HeaderValue::from_bytes(value.as_bytes()).ok()?,
+            );
             raw.extend_from_slice(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
         }
         raw.extend_from_slice(b"\r\n");
         let status = StatusCode::from_u16(status_code).ok()?;
         let head = HttpHead { version, status, fields: map, raw: raw.into() };
-        Some(Self(UrlResponse(Arc::new(Inner { url: Source::Url(url), kind: Kind::Http(head) }))))
+        Some(Self(UrlResponse(Arc::new(Inner {
+            url: Source::Url(url),
+            kind: Kind::Http(head),
+            joined: OnceLock::new(),
+        }))))
     }
 
     /// The status code, 100 to 999.
@@ -290,11 +327,20 @@ impl HttpUrlResponse {
         Some(reason).filter(|reason| !reason.is_empty())
     }
 
-    /// The first value of a header field, if it is visible ASCII; names compare without case.
+    /// The value of a header field; names compare without case. A field that is repeated is one value, joined by `, `
+    /// in the order received (RFC 9110 §5.3), `Set-Cookie` too. What is not UTF-8 is read as ISO-8859-1.
     #[doc(alias = "valueForHTTPHeaderField")]
     #[doc(alias = "value(forHTTPHeaderField:)")]
     pub fn value(&self, name: &str) -> Option<&str> {
-        self.head().fields.get(name).and_then(|value| value.to_str().ok())
+        let mut values = self.head().fields.get_all(name).iter();
+        let first = values.next()?;
+        if values.next().is_none()
+            && let Ok(value) = std::str::from_utf8(first.as_bytes())
+        {
+            return Some(value);
+        }
+        let joined = self.0.0.joined.get_or_init(|| joined(&self.head().fields));
+        joined.iter().find(|(known, _)| known.as_str().eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
     }
 
     /// The header fields with lower-case names and every value.
@@ -320,7 +366,7 @@ impl HttpUrlResponse {
             if !head.fields.contains_key(&key) {
                 continue;
             }
-            let value = String::from_utf8_lossy(value);
+            let value = decoded(value);
             match positions.entry(key) {
                 Entry::Occupied(at) => {
                     let known = &mut all[*at.get()].1;

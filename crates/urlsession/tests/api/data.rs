@@ -285,3 +285,31 @@ fn a_dropped_future_cancels_its_task() {
         assert!(runtime.block_on(seen));
     });
 }
+
+#[test]
+fn a_response_s_field_is_joined_and_read_as_latin_1_if_it_is_not_utf_8() {
+    on_every_wire(|origin| {
+        let reply =
+            Reply::new(200).header("X-Twice", "a").header("X-Twice", "b").header("X-Utf-8", "na\u{ef}ve");
+        origin.enqueue("/fields", reply);
+        let (_, response) = session(origin).data(origin.url("/fields")).wait().unwrap();
+        let response = response.http().unwrap();
+        assert_eq!(response.value("x-twice"), Some("a, b"));
+        assert_eq!(response.value("x-utf-8"), Some("na\u{ef}ve"));
+    });
+    let latin = b"HTTP/1.1 200 OK\r\nX-Latin: na\xefve\r\nContent-Length: 0\r\n\r\n";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        stream.write_all(latin).unwrap();
+    });
+    let session = UrlSession::new(urlsession::Configuration::ephemeral());
+    let (_, response) = session.data(url).wait().unwrap();
+    let response = response.http().unwrap();
+    assert_eq!(response.value("x-latin"), Some("na\u{ef}ve"));
+    assert!(response.all_header_fields().contains(&("X-Latin".into(), "na\u{ef}ve".into())));
+    server.join().unwrap();
+}
