@@ -158,15 +158,39 @@ fn shown(url: &Url) -> &str {
     if url.scheme() == "data" { "a data: URL" } else { url.as_str() }
 }
 
+/// Host, port and path of a URL. Its query may be a secret, and is left out.
+struct Location<'a>(&'a Url);
+
+impl fmt::Display for Location<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.host_str().unwrap_or_default())?;
+        if let Some(port) = self.0.port() {
+            write!(f, ":{port}")?;
+        }
+        match self.0.path() {
+            "/" => Ok(()),
+            path if path.len() <= LONGEST_PATH => f.write_str(path),
+            // Paths are ASCII: any length is one of characters.
+            path => write!(f, "{}…", &path[..LONGEST_PATH]),
+        }
+    }
+}
+
+/// The longest path in a message, in bytes.
+const LONGEST_PATH: usize = 200;
+
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, url, detail, .. } = &*self.0;
-        match url {
-            Some(url) => match url.host_str() {
-                Some(host) => write!(f, "{} at {host} ({}): {detail}", code.sentence(), code.number()),
-                None => write!(f, "{} for {} ({}): {detail}", code.sentence(), shown(url), code.number()),
-            },
-            None => write!(f, "{} ({}): {detail}", code.sentence(), code.number()),
+        let Inner { code, phase, url, detail, .. } = &*self.0;
+        // The detail is the reason.
+        let sentence = if *code == UrlErrorCode::Unknown { "the load failed" } else { code.sentence() };
+        let number = code.number();
+        // A disk is here, not where the URL leads.
+        match url.as_ref().filter(|_| *phase != Phase::Disk) {
+            Some(url) if url.has_host() => write!(f, "{sentence} at {} ({number}): {detail}", Location(url)),
+            Some(url) => write!(f, "{sentence} for {} ({number}): {detail}", shown(url)),
+            None if *code == UrlErrorCode::Unknown => write!(f, "{detail} ({number})"),
+            None => write!(f, "{sentence} ({number}): {detail}"),
         }
     }
 }
@@ -423,11 +447,33 @@ mod tests {
     }
 
     #[test]
-    fn a_message_names_the_host_the_code_and_the_cause_but_no_password() {
+    fn a_message_names_host_port_and_path_the_code_and_the_cause_but_no_secret() {
         let url: Url = "https://me:secret@example.com/x".parse().unwrap();
         let error =
             UrlError::new(UrlErrorCode::TimedOut, Phase::Head, "no byte for 60 s").with_url(Some(&url));
-        assert_eq!(error.to_string(), "the load timed out at example.com (-1001): no byte for 60 s");
+        assert_eq!(error.to_string(), "the load timed out at example.com/x (-1001): no byte for 60 s");
+        let at = |url: &str, code, phase| {
+            UrlError::new(code, phase, "why").with_url(Some(&url.parse().unwrap())).to_string()
+        };
+        use UrlErrorCode as C;
+        for (url, code, phase, expected) in [
+            ("http://a:8080/", C::TimedOut, Phase::Head, "the load timed out at a:8080 (-1001): why"),
+            (
+                "http://[::1]:1/a/b?token=s#f",
+                C::TimedOut,
+                Phase::Head,
+                "the load timed out at [::1]:1/a/b (-1001): why",
+            ),
+            ("http://a:80/b", C::Unknown, Phase::Delegate, "the load failed at a/b (-1): why"),
+            ("http://a/b", C::CannotWriteToFile, Phase::Disk, "the file could not be written (-3003): why"),
+            ("made:up", C::TimedOut, Phase::Head, "the load timed out for made:up (-1001): why"),
+        ] {
+            assert_eq!(at(url, code, phase), expected);
+        }
+        let long = at(&format!("http://a/{}", "é".repeat(1000)), C::TimedOut, Phase::Head);
+        assert!(long.len() < 300 && long.contains('…'), "{long}");
+        let late = UrlError::new(C::Unknown, Phase::Request, "the delegate cannot be set after `resume()`");
+        assert_eq!(late.to_string(), "the delegate cannot be set after `resume()` (-1)");
         assert!(!format!("{error:?}").contains("secret"));
         assert!(!error.failing_url().unwrap().as_str().contains("secret"));
     }

@@ -87,7 +87,10 @@ impl FileBody {
     fn is_unchanged(&self, now: &Metadata) -> io::Result<()> {
         match FileIdentity::of(now) == self.file {
             true => Ok(()),
-            false => Err(io::Error::other("the file has changed since the task was made")),
+            false => {
+                let detail = format!("the file {} changed since the task was made", self.path.display());
+                Err(io::Error::other(detail))
+            }
         }
     }
 }

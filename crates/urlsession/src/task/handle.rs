@@ -97,7 +97,7 @@ impl Task {
     }
 
     /// Stops the task until it is resumed once more: nothing is read or sent, and the request's timeout stands
-    /// still. The server is held back, so that nothing is lost; events already on the way are still delivered.
+    /// still; that of the whole resource goes on. The server is held back, so that nothing is lost; events already on the way are still delivered.
     #[doc(alias = "suspend()")]
     pub fn suspend(&self) {
         self.core.suspend();
@@ -199,7 +199,7 @@ impl Task {
     pub fn set_delegate(&self, delegate: Option<Arc<dyn TaskDelegate>>) -> Result<()> {
         let mut live = self.core.live();
         if live.has_run || live.error.is_some() {
-            let detail = "a task's delegate is set before the task is resumed";
+            let detail = "the delegate cannot be set after `resume()`";
             return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
         }
         let old = std::mem::replace(&mut live.delegate, delegate);
@@ -224,7 +224,7 @@ impl Task {
     pub fn set_prefers_incremental_delivery(&self, prefers: bool) -> Result<()> {
         let mut live = self.core.live();
         if live.has_run || live.error.is_some() {
-            let detail = "the delivery of a task's data is set before the task is resumed";
+            let detail = "`prefers_incremental_delivery` cannot be set after `resume()`";
             return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
         }
         live.prefers_incremental_delivery = prefers;

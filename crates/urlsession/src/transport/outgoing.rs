@@ -1,5 +1,6 @@
 //! The request body on its way out, whatever the wire: chunk by chunk, its length held to what was announced.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -153,7 +154,10 @@ impl Outgoing {
                     }
                     return Poll::Ready(Some(Ok(chunk)));
                 }
-                (Some(Err(error)), _) => Some(Err(failure("the body stream failed").with_source(error))),
+                (Some(Err(error)), _) => {
+                    let detail = format!("the body could not be read: {error}");
+                    Some(Err(failure(detail).with_source(error)))
+                }
                 (None, Some(left)) if left > 0 => {
                     Some(Err(failure("the body stream ended before its announced length")))
                 }
@@ -165,6 +169,6 @@ impl Outgoing {
     }
 }
 
-fn failure(detail: &'static str) -> UrlError {
+fn failure(detail: impl Into<Cow<'static, str>>) -> UrlError {
     UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail)
 }

@@ -167,3 +167,17 @@ fn an_upload_task_is_a_data_task_too_and_knows_its_kind() {
         assert!(UploadTask::try_from(data).is_err());
     });
 }
+
+#[test]
+fn a_file_that_changed_since_the_task_was_made_is_named_by_the_error() {
+    on_every_wire(|origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.txt");
+        fs::write(&path, "before").unwrap();
+        let load = session(origin).upload_from_file(request(&origin.url("/echo"), "PUT", None), &path);
+        fs::write(&path, "quite another").unwrap();
+        let error = load.wait().unwrap_err().to_string();
+        let expected = format!("the file {} changed since the task was made", path.display());
+        assert!(error.contains(&expected), "{error}");
+    });
+}

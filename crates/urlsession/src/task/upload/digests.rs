@@ -41,7 +41,7 @@ impl UploadTask {
     pub fn set_sends_digest(&self, algorithm: Option<DigestAlgorithm>) -> Result<()> {
         let mut live = self.core().live();
         if live.has_run || live.error.is_some() {
-            let detail = "whether digests are sent is set before the task is resumed";
+            let detail = "the digests of an upload cannot be set after `resume()`";
             return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
         }
         live.resuming().digest = algorithm;
