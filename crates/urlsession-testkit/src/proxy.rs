@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -47,9 +48,23 @@ pub struct Proxy {
 
 struct Hub {
     login: Option<ProxyLogin>,
-    closes_when_asking: bool,
+    ending: Ending,
+    /// Has a kept connection been closed without an answer?
+    has_hung_up: AtomicBool,
     fault: Option<ProxyFault>,
     journal: Mutex<ProxyJournal>,
+}
+
+/// What becomes of a connection on which the proxy asks for a login.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    StaysOpen,
+    /// `Connection: close`
+    Close,
+    /// `Proxy-Connection: close`
+    ProxyConnectionClose,
+    /// The first request that follows on the same connection is read, and the connection closed.
+    HangsUpOnce,
 }
 
 #[derive(Default)]
@@ -61,29 +76,40 @@ struct ProxyJournal {
 impl Proxy {
     /// A proxy for everybody.
     pub fn start() -> Self {
-        Self::run(None, false, None)
+        Self::run(None, Ending::StaysOpen, None)
     }
 
     /// A proxy for this user, on connections that stay open while it asks.
     pub fn with_login(login: ProxyLogin) -> Self {
-        Self::run(Some(login), false, None)
+        Self::run(Some(login), Ending::StaysOpen, None)
     }
 
     /// A proxy for this user that closes the connection whenever it asks.
     pub fn closing_when_it_asks(login: ProxyLogin) -> Self {
-        Self::run(Some(login), true, None)
+        Self::run(Some(login), Ending::Close, None)
+    }
+
+    /// The same, but the proxy says it by `Proxy-Connection: close`.
+    pub fn closing_by_proxy_connection(login: ProxyLogin) -> Self {
+        Self::run(Some(login), Ending::ProxyConnectionClose, None)
+    }
+
+    /// A proxy for this user that hangs up once, when a connection on which it asked is used again.
+    pub fn hanging_up_once(login: ProxyLogin) -> Self {
+        Self::run(Some(login), Ending::HangsUpOnce, None)
     }
 
     /// A proxy that does this with every request.
     pub fn with_fault(fault: ProxyFault) -> Self {
-        Self::run(None, false, Some(fault))
+        Self::run(None, Ending::StaysOpen, Some(fault))
     }
 
-    fn run(login: Option<ProxyLogin>, closes_when_asking: bool, fault: Option<ProxyFault>) -> Self {
+    fn run(login: Option<ProxyLogin>, ending: Ending, fault: Option<ProxyFault>) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let addr = listener.local_addr().expect("the address of a bound listener");
-        let hub = Arc::new(Hub { login, closes_when_asking, fault, journal: Mutex::default() });
+        let has_hung_up = AtomicBool::new(false);
+        let hub = Arc::new(Hub { login, ending, has_hung_up, fault, journal: Mutex::default() });
         let (stop, stopped) = oneshot::channel();
         let shared = hub.clone();
         let work = move || {
@@ -163,7 +189,7 @@ async fn accept(listener: TcpListener, hub: Arc<Hub>) {
 }
 
 async fn serve(mut tcp: TcpStream, connection: usize, hub: Arc<Hub>) {
-    let mut is_logged_in = false;
+    let (mut is_logged_in, mut has_asked) = (false, false);
     while let Some((mut request, body)) = read_request(&mut tcp, connection).await {
         {
             let mut journal = hub.journal();
@@ -173,15 +199,30 @@ async fn serve(mut tcp: TcpStream, connection: usize, hub: Arc<Hub>) {
         if let Some(fault) = &hub.fault {
             return misbehave(&mut tcp, fault).await;
         }
+        if has_asked && hub.ending == Ending::HangsUpOnce && !hub.has_hung_up.swap(true, Ordering::SeqCst) {
+            return;
+        }
         if let Some(login) = hub.login.filter(|_| !is_logged_in)
             && let Some(challenge) = asks(login, &request)
         {
-            let close = if hub.closes_when_asking { "Connection: close\r\n" } else { "" };
+            has_asked = true;
+            let (close, closes) = match hub.ending {
+                Ending::StaysOpen | Ending::HangsUpOnce => ("", false),
+                Ending::Close => ("Connection: close\r\n", true),
+                Ending::ProxyConnectionClose => ("Proxy-Connection: close\r\n", true),
+            };
             let text = format!(
                 "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: {challenge}\r\n\
                  Content-Length: 9\r\n{close}\r\nlog in!\r\n"
             );
-            if tcp.write_all(text.as_bytes()).await.is_err() || hub.closes_when_asking {
+            if tcp.write_all(text.as_bytes()).await.is_err() {
+                return;
+            }
+            if closes {
+                // Who does not heed it is seen in the journal.
+                if let Some((request, _)) = read_request(&mut tcp, connection).await {
+                    hub.journal().requests.push(request);
+                }
                 return;
             }
             continue;

@@ -17,4 +17,4 @@ pub use request::{
     end_head, write_chunk_size, write_field, write_field_in_title_case, write_last_chunk, write_request_line,
     write_u64,
 };
-pub use reuse::{CloseReason, KeepAlive, keep_alive};
+pub use reuse::{CloseReason, KeepAlive, keep_alive, proxy_closes};

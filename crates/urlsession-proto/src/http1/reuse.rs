@@ -63,6 +63,14 @@ pub fn keep_alive(version: Version, headers: &HeaderMap, framing: &Framing) -> K
     granted(headers)
 }
 
+/// Does a proxy close the connection after this response, and say so by `Proxy-Connection: close`? The field is in no
+/// standard (RFC 9112, appendix C.2.2); proxies send it in place of `Connection`. Servers are not asked.
+pub fn proxy_closes(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(&PROXY_CONNECTION).into_iter();
+    let mut options = values.flat_map(|value| value.to_str().into_iter().flat_map(list));
+    options.any(|option| option.eq_ignore_ascii_case("close"))
+}
+
 /// The parameters of the Keep-Alive field (RFC 2068 §19.7.1.1), the smallest of each.
 fn granted(headers: &HeaderMap) -> KeepAlive {
     if !has(headers, &KEEP_ALIVE) {
@@ -97,6 +105,7 @@ fn saturating_decimal(digits: &str) -> Option<u32> {
 }
 
 static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 #[cfg(test)]
 mod tests {
@@ -133,6 +142,23 @@ mod tests {
             (Version::HTTP_09, &[], KeepAlive::Close(CloseReason::Http10)),
         ] {
             assert_eq!(verdict(version, connection, &[]), expected, "{version:?} {connection:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_closes_if_it_says_so() {
+        for (values, closes) in [
+            (&[][..], false),
+            (&["keep-alive"], false),
+            (&["Close"], true),
+            (&["keep-alive", "x , close"], true),
+            (&["closed"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(&PROXY_CONNECTION, HeaderValue::from_static(value));
+            }
+            assert_eq!(proxy_closes(&headers), closes, "{values:?}");
         }
     }
 

@@ -154,11 +154,15 @@ impl Leg<'_> {
         let Self { config, logins, place, origin, challenger, .. } = *self;
         let target = tunnel::target(origin);
         let mut tunnel = Tunnel::new(config, place, proxy, &target, logins, challenger);
+        let mut is_reused = false;
         loop {
-            match tunnel.step(wire).await? {
+            match tunnel.step(wire, is_reused).await? {
                 Step::Open(open) => return Ok((open, remote)),
-                Step::Again(Some(same)) => wire = same,
-                Step::Again(None) => (wire, remote) = self.dial(&[remote]).await?,
+                Step::Again(Some(same)) => (wire, is_reused) = (same, true),
+                Step::Again(None) => {
+                    (wire, remote) = self.dial(&[remote]).await?;
+                    is_reused = false;
+                }
             }
         }
     }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
 use urlsession_proto::http1::{
-    BodyDecoder, CloseReason, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, response_framing,
+    BodyDecoder, CloseReason, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, proxy_closes,
+    response_framing,
 };
 
 use self::fault::framing_error;
@@ -24,6 +25,7 @@ use self::upgraded::Upgraded;
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, asks_upgrade};
 use super::outgoing::Outgoing;
 use super::pool::Home;
+use super::route::Route;
 use super::stream::Stream;
 use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -64,6 +66,8 @@ pub(crate) struct Connection {
     may_persist: bool,
     /// The request asks for another protocol (RFC 9110 §7.8).
     wants_upgrade: bool,
+    /// A proxy is asked for the URL of this exchange.
+    is_forwarded: bool,
     /// The server agreed.
     has_switched: bool,
     /// Who wants it after this exchange, before the pool.
@@ -98,6 +102,7 @@ impl Connection {
             body_bytes: 0,
             may_persist: true,
             wants_upgrade: false,
+            is_forwarded: false,
             has_switched: false,
             hold: None,
             must_send: false,
@@ -231,6 +236,7 @@ impl Connection {
         self.written_before = self.stream.wire().written();
         self.body_bytes = 0;
         self.may_persist = !head.wants_close();
+        self.is_forwarded = head.route == Route::Forward;
         self.wants_upgrade = asks_upgrade(head.request);
     }
 
@@ -286,6 +292,9 @@ impl Connection {
                     head.fields.remove(http::header::CONTENT_LENGTH);
                 }
             }
+        }
+        if self.is_forwarded && proxy_closes(&head.fields) {
+            self.may_persist = false;
         }
         // Most small responses come whole: their body is copied out once and the connection needs no buffer.
         let whole = match framing {

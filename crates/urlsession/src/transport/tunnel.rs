@@ -12,7 +12,8 @@ use http::{HeaderValue, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use urlsession_proto::field::unfold;
 use urlsession_proto::http1::{
-    self, BodyDecoder, HeadLimits, HeadScanner, KeepAlive, ResponseHead, keep_alive, response_framing,
+    self, BodyDecoder, HeadLimits, HeadScanner, KeepAlive, ResponseHead, keep_alive, proxy_closes,
+    response_framing,
 };
 
 pub(super) use self::login::Logins;
@@ -33,6 +34,8 @@ pub(super) struct Tunnel<'a> {
     proxy: Proxy<'a>,
     target: &'a str,
     passport: Passport<'a>,
+    /// How many kept connections the proxy closed without an answer.
+    lost: usize,
 }
 
 /// What came of one request.
@@ -60,17 +63,27 @@ impl<'a> Tunnel<'a> {
         let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
         let keeper = Keeper { storage: config.url_credential_storage.as_ref(), place };
         let passport = Passport::new(asker, target, proxy.credential, keeper, logins, challenger);
-        Self { config, proxy, target, passport }
+        Self { config, proxy, target, passport, lost: 0 }
     }
 
-    /// Asks the proxy at the other end once.
-    pub(super) async fn step(&mut self, mut wire: Wire) -> Result<Step> {
+    /// Asks the proxy at the other end once. `is_reused` is true if the wire carried a request before: the proxy may have
+    /// closed it meanwhile (RFC 9112 §9.5), and is then asked again over another.
+    pub(super) async fn step(&mut self, mut wire: Wire, is_reused: bool) -> Result<Step> {
         let Self { config, proxy, target, .. } = *self;
         let out = request(config, target, self.passport.value());
-        let broken = |error| closed(proxy, Some(error));
-        wire.write_all(&out).await.map_err(broken)?;
-        wire.flush().await.map_err(broken)?;
-        let (head, rest) = read_head(&mut wire, proxy).await?;
+        let answer = match send(&mut wire, &out).await {
+            Ok(()) => read_head(&mut wire, proxy).await,
+            Err(error) => Err(NoAnswer::Silence(closed(proxy, Some(error)))),
+        };
+        let (head, rest) = match answer {
+            Ok(answer) => answer,
+            Err(NoAnswer::Silence(_)) if is_reused && self.lost < MOST_LOST => {
+                self.lost += 1;
+                self.passport.lost();
+                return Ok(Step::Again(None));
+            }
+            Err(NoAnswer::Silence(error) | NoAnswer::Bad(error)) => return Err(error),
+        };
         if head.status.is_success() {
             // RFC 9110 §9.3.6: what follows is the origin's, who waits for the client to speak.
             if !rest.is_empty() {
@@ -121,7 +134,8 @@ fn whole(head: ResponseHead) -> HttpHead {
 /// not worth the reading.
 async fn reusable(mut wire: Wire, head: &ResponseHead, mut rest: BytesMut) -> Option<Wire> {
     let framing = response_framing(&Method::CONNECT, head.status, head.version, &head.headers).ok()?;
-    if matches!(keep_alive(head.version, &head.headers, &framing), KeepAlive::Close(_)) {
+    let closes = matches!(keep_alive(head.version, &head.headers, &framing), KeepAlive::Close(_));
+    if closes || proxy_closes(&head.headers) {
         return None;
     }
     let (mut decoder, mut read) = (BodyDecoder::new(framing), rest.len());
@@ -144,14 +158,28 @@ async fn reusable(mut wire: Wire, head: &ResponseHead, mut rest: BytesMut) -> Op
     }
 }
 
+/// Why there is no answer of the proxy.
+enum NoAnswer {
+    /// The connection ended before the first byte.
+    Silence(UrlError),
+    Bad(UrlError),
+}
+
+async fn send(wire: &mut Wire, out: &[u8]) -> io::Result<()> {
+    wire.write_all(out).await?;
+    wire.flush().await
+}
+
 /// The head of the proxy's final answer, and what came with it.
-async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, BytesMut)> {
+async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, BytesMut), NoAnswer> {
     let (mut input, mut scanner) = (BytesMut::with_capacity(READ), HeadScanner::new());
     let mut informational = 0;
     loop {
         let parsed = scanner.parse(&input, &LIMITS).map_err(|error| {
             let detail = format!("the proxy {} does not answer in HTTP: {error}", name(proxy));
-            UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail).with_source(error)
+            NoAnswer::Bad(
+                UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail).with_source(error),
+            )
         })?;
         match parsed {
             Some((head, consumed)) => {
@@ -162,17 +190,20 @@ async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, B
                 informational += 1;
                 if informational > MAX_INFORMATIONAL {
                     let detail = format!("the proxy {} sends informational responses only", name(proxy));
-                    return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
+                    let error = UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail);
+                    return Err(NoAnswer::Bad(error));
                 }
                 input = rest;
             }
             None => {
                 input.reserve(READ);
-                match wire.read_buf(&mut input).await {
-                    Ok(0) => return Err(closed(proxy, None)),
-                    Ok(_) => {}
-                    Err(error) => return Err(closed(proxy, Some(error))),
-                }
+                let is_silent = input.is_empty() && informational == 0;
+                let error = match wire.read_buf(&mut input).await {
+                    Ok(0) => closed(proxy, None),
+                    Ok(_) => continue,
+                    Err(error) => closed(proxy, Some(error)),
+                };
+                return Err(if is_silent { NoAnswer::Silence(error) } else { NoAnswer::Bad(error) });
             }
         }
     }
@@ -207,6 +238,9 @@ fn name(proxy: Proxy<'_>) -> String {
 const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
 
 const MAX_INFORMATIONAL: usize = 10;
+
+/// More kept connections than this are not lost by accident.
+const MOST_LOST: usize = 3;
 
 const READ: usize = 4 * 1024;
 

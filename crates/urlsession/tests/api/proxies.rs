@@ -553,3 +553,64 @@ fn a_body_is_sent_again_to_a_proxy_that_asked_for_a_login() {
         });
     }
 }
+
+/// The connections to the proxy, in the order of their requests.
+fn connections(proxy: &Proxy) -> Vec<usize> {
+    proxy.requests().iter().map(|request| request.connection).collect()
+}
+
+#[test]
+fn a_proxy_that_closes_by_proxy_connection_is_asked_again_over_another_connection() {
+    for login in [ProxyLogin::Basic("ann", "pw"), ProxyLogin::Digest("ann", "pw")] {
+        on_every_wire(|origin| {
+            let proxy = Proxy::closing_by_proxy_connection(login);
+            let (session, _) = with_recorder(through(origin, &proxy), as_ann("pw"));
+            load(&session, request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
+            assert_eq!((origin.requests().len(), &*origin.requests()[0].text()), (1, "hello"));
+            assert_eq!(connections(&proxy), [0, 1]);
+        });
+    }
+}
+
+#[test]
+fn a_proxy_that_hangs_up_on_a_kept_connection_is_asked_again_over_another() {
+    let ntlm = ProxyLogin::Ntlm("ann", "pw");
+    for login in LOGINS.map(|(login, _)| login).into_iter().chain([ntlm]) {
+        for wire in [Wire::TlsH1, Wire::TlsH2] {
+            on(wire, |origin| {
+                let proxy = Proxy::hanging_up_once(login);
+                let (session, recorder) = with_recorder(through(origin, &proxy), as_ann("pw"));
+                load(&session, request(&origin.url("/upload"), "POST", Some(b"hello"))).unwrap();
+                assert_eq!(origin.requests().len(), 1);
+                assert_eq!(connections(&proxy)[..3], [0, 0, 1]);
+                assert_eq!(recorder.log().challenges.len(), 1, "nobody is asked again");
+            });
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_never_answers_on_its_first_connection_fails_the_load() {
+    for wire in [Wire::TlsH1, Wire::TlsH2] {
+        on(wire, |origin| {
+            let proxy = Proxy::with_fault(ProxyFault::Answers(Vec::new()));
+            let error = load(&UrlSession::new(through(origin, &proxy)), origin.url("/Peru")).unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
+            assert_eq!(proxy.connection_count(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_proxy_that_asks_for_very_many_logins_gets_sixteen_answers_at_most() {
+    let many: String =
+        (0..50).map(|n| format!("Proxy-Authenticate: Digest realm=\"{n}\", nonce=n\r\n")).collect();
+    let answer = format!("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n{many}\r\n");
+    on_every_wire(|origin| {
+        let proxy = Proxy::with_fault(ProxyFault::Answers(answer.clone().into_bytes()));
+        let rejecting = Recorder::new().answering(|_| Answer::now(Disposition::RejectProtectionSpace));
+        let (session, recorder) = with_recorder(through(origin, &proxy), rejecting);
+        let _ = load(&session, origin.url("/Peru"));
+        assert_eq!(recorder.log().challenges.len(), 16);
+    });
+}

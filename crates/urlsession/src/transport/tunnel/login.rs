@@ -85,12 +85,21 @@ impl<'a> Passport<'a> {
     }
 
     /// The value of `Proxy-Authorization` for the next request.
-    pub(super) fn value(&mut self) -> Option<HeaderValue> {
-        match &mut self.shown {
+    pub(super) fn value(&self) -> Option<HeaderValue> {
+        match &self.shown {
             Shown::Nothing => None,
             Shown::NtlmStart(_) => ntlm_start(),
-            Shown::NtlmProof(_, value) | Shown::Login { value, .. } => value.take(),
+            Shown::NtlmProof(_, value) | Shown::Login { value, .. } => value.clone(),
         }
+    }
+
+    /// The connection ended before the proxy answered: the next request, on another, proves the same. A handshake of NTLM
+    /// begins anew, for it is about one connection (MS-NLMP §1.3).
+    pub(super) fn lost(&mut self) {
+        self.shown = match std::mem::replace(&mut self.shown, Shown::Nothing) {
+            Shown::NtlmProof(used, _) => Shown::NtlmStart(used),
+            same => same,
+        };
     }
 
     /// The proxy has made the tunnel: what was shown is good.
