@@ -298,6 +298,7 @@ fn challenge(input: &[u8]) -> Told {
         if let Some((answer, expectation)) =
             session.authorize(DigestRequest { method: "GET", uri: "/", body: Some(b"") })
         {
+            let answer = String::from_utf8(answer).expect("what came as UTF-8 is sent back as UTF-8");
             let said = challenges(&answer);
             assert_eq!(said.len(), 1);
             assert_eq!(said[0].parameter("realm"), Some(digest.realm()));

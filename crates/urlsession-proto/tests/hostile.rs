@@ -181,6 +181,7 @@ fn a_damaged_value_is_read_or_refused() {
                 let request = DigestRequest { method: "GET", uri: "/", body: Some(b"") };
                 let (answer, _) =
                     DigestSession::begin(digest.clone(), "u", "p", "c").authorize(request).unwrap();
+                let answer = String::from_utf8(answer).unwrap();
                 let said = challenges(&answer);
                 assert_eq!(said.len(), 1, "{value:?}: {answer:?}");
                 assert_eq!(said[0].parameter("realm"), Some(digest.realm()), "{value:?}");

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::io::Write as _;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -24,6 +25,7 @@ pub struct DigestChallenge {
     is_stale: bool,
     wants_user_hash: bool,
     is_utf8: bool,
+    is_latin1: bool,
 }
 
 /// The hash, from the weakest to the strongest.
@@ -75,6 +77,8 @@ impl DigestChallenge {
         };
         let qop = match challenge.parameter("qop") {
             None => None,
+            // An empty list offers nothing; servers that send one mean that there is none.
+            Some(list) if list.split(',').all(|qop| qop.trim().is_empty()) => None,
             Some(list) => {
                 let offers = |name| list.split(',').any(|qop| qop.trim().eq_ignore_ascii_case(name));
                 // The body is protected by TLS better than by a hash, and a stream would have to be read twice.
@@ -98,7 +102,30 @@ impl DigestChallenge {
             is_stale: says("stale", "true"),
             wants_user_hash: says("userhash", "true"),
             is_utf8: says("charset", "UTF-8"),
+            is_latin1: false,
         })
+    }
+
+    /// The challenge of a field that was decoded as ISO-8859-1: its texts are hashed and sent back as the bytes that they
+    /// were (RFC 7616 leaves the encoding of a realm open unless `charset` names one).
+    #[must_use]
+    pub fn decoded_as_latin1(self) -> Self {
+        Self { is_latin1: true, ..self }
+    }
+
+    /// A text of the challenge as it came.
+    fn bytes<'a>(&self, text: &'a str) -> Cow<'a, [u8]> {
+        if !self.is_latin1 || text.is_ascii() {
+            return Cow::Borrowed(text.as_bytes());
+        }
+        let mut bytes = Vec::with_capacity(text.len());
+        for c in text.chars() {
+            match u8::try_from(u32::from(c)) {
+                Ok(byte) => bytes.push(byte),
+                Err(_) => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        Cow::Owned(bytes)
     }
 
     /// The realm.
@@ -158,10 +185,10 @@ impl DigestSession {
     /// Begins to answer. `cnonce` must be new and not to be guessed; it is used as long as the nonce.
     pub fn begin(challenge: DigestChallenge, user: &str, password: &str, cnonce: &str) -> Self {
         let hash = challenge.algorithm.hash;
-        let secret = hash.hex(&[user.as_bytes(), challenge.realm.as_bytes(), password.as_bytes()]);
+        let secret = hash.hex(&[user.as_bytes(), &challenge.bytes(&challenge.realm), password.as_bytes()]);
         let key = match challenge.algorithm.is_session {
             // RFC 7616 §3.4.2: made once, of the first nonces.
-            true => hash.hex(&[secret.as_bytes(), challenge.nonce.as_bytes(), cnonce.as_bytes()]),
+            true => hash.hex(&[secret.as_bytes(), &challenge.bytes(&challenge.nonce), cnonce.as_bytes()]),
             false => secret,
         };
         Self { challenge, user: user.into(), key, cnonce: cnonce.into(), count: 0 }
@@ -174,7 +201,7 @@ impl DigestSession {
 
     /// The value of `Authorization` for the next request, and what the server will prove in return. `None` if the body
     /// must be known and is not.
-    pub fn authorize(&mut self, request: DigestRequest<'_>) -> Option<(String, DigestExpectation)> {
+    pub fn authorize(&mut self, request: DigestRequest<'_>) -> Option<(Vec<u8>, DigestExpectation)> {
         let Self { challenge, key, cnonce, .. } = &*self;
         let hash = challenge.algorithm.hash;
         let count = format!("{:08x}", self.count.wrapping_add(1));
@@ -186,12 +213,12 @@ impl DigestSession {
             _ => hash.hex(&[request.method.as_bytes(), request.uri.as_bytes()]),
         };
         let response = response(challenge, key, cnonce, &count, &subject);
-        let mut value = String::with_capacity(512);
-        value.push_str("Digest ");
+        let mut value = Vec::with_capacity(512);
+        value.extend_from_slice(b"Digest ");
         self.write_user(&mut value);
-        let quoted = |value: &mut String, name: &str, text: &str| {
+        let quoted = |value: &mut Vec<u8>, name: &str, text: &str| {
             let _ = write!(value, ", {name}=");
-            write_quoted(value, text);
+            write_quoted(value, &challenge.bytes(text));
         };
         quoted(&mut value, "realm", &challenge.realm);
         quoted(&mut value, "uri", request.uri);
@@ -224,19 +251,20 @@ impl DigestSession {
     }
 
     /// RFC 7616 §3.4: what does not fit a quoted string of old is sent as `username*`, to servers that know UTF-8.
-    fn write_user(&self, value: &mut String) {
+    fn write_user(&self, value: &mut Vec<u8>) {
         let challenge = &self.challenge;
         if challenge.wants_user_hash {
-            let hash = challenge.algorithm.hash.hex(&[self.user.as_bytes(), challenge.realm.as_bytes()]);
+            let realm = challenge.bytes(&challenge.realm);
+            let hash = challenge.algorithm.hash.hex(&[self.user.as_bytes(), &realm]);
             let _ = write!(value, "username=\"{hash}\"");
         } else if challenge.is_utf8 && !self.user.bytes().all(|b| matches!(b, b' '..=b'~')) {
             let _ = write!(value, "username*=UTF-8''{}", utf8_percent_encode(&self.user, NON_ALPHANUMERIC));
         } else {
-            value.push_str("username=");
-            write_quoted(value, &self.user);
+            value.extend_from_slice(b"username=");
+            write_quoted(value, self.user.as_bytes());
         }
         if challenge.wants_user_hash {
-            value.push_str(", userhash=true");
+            value.extend_from_slice(b", userhash=true");
         }
     }
 
@@ -292,7 +320,7 @@ impl<'a> AuthenticationInfo<'a> {
 
 /// RFC 7616 §3.4.1; without `qop`, RFC 2069 §2.1.2.
 fn response(challenge: &DigestChallenge, key: &str, cnonce: &str, count: &str, subject: &str) -> String {
-    let nonce = challenge.nonce.as_bytes();
+    let nonce = &*challenge.bytes(&challenge.nonce);
     let (key, cnonce, count, subject) =
         (key.as_bytes(), cnonce.as_bytes(), count.as_bytes(), subject.as_bytes());
     match challenge.qop {
@@ -365,7 +393,7 @@ mod tests {
     }
 
     fn answer(session: &mut DigestSession) -> String {
-        session.authorize(GET).unwrap().0
+        String::from_utf8(session.authorize(GET).unwrap().0).unwrap()
     }
 
     #[test]
@@ -392,7 +420,7 @@ mod tests {
         let mut session =
             DigestSession::begin(challenge(value).unwrap(), "Jäsøn Doe", "Secret, or not?", cnonce);
         let request = DigestRequest { method: "GET", uri: "/doe.json", body: None };
-        let (value, _) = session.authorize(request).unwrap();
+        let value = String::from_utf8(session.authorize(request).unwrap().0).unwrap();
         let user = "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b";
         let response = "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5";
         assert_eq!(part(&value, "username").unwrap(), user);
@@ -402,7 +430,10 @@ mod tests {
 
     #[test]
     fn sessions_bodies_and_servers_without_a_quality_of_protection() {
-        let response = |more, request| part(&mufasa(more).authorize(request).unwrap().0, "response").unwrap();
+        let response = |more, request| {
+            let (value, _) = mufasa(more).authorize(request).unwrap();
+            part(&String::from_utf8(value).unwrap(), "response").unwrap()
+        };
         let post = DigestRequest { method: "POST", body: Some(b"v=%s"), ..GET };
         for (more, request, expected) in [
             (", algorithm=MD5-sess, qop=auth", GET, "e783283f46242139c486a698fec7211d"),
@@ -484,6 +515,37 @@ mod tests {
         let known = challenge(r#"Digest realm=x, nonce=y, stale=TRUE, domain="/a http://b/c""#).unwrap();
         assert!(known.is_stale());
         assert_eq!(known.domain().collect::<Vec<_>>(), ["/a", "http://b/c"]);
+    }
+
+    #[test]
+    fn an_empty_quality_of_protection_is_none() {
+        for qop in ["", " ", ",", " , "] {
+            let value = answer(&mut mufasa(&format!(", qop=\"{qop}\"")));
+            assert!(!value.contains("qop") && !value.contains("cnonce"), "{qop:?}: {value}");
+            let without = answer(&mut mufasa(""));
+            assert_eq!(part(&value, "response"), part(&without, "response"), "{qop:?}");
+        }
+    }
+
+    #[test]
+    fn a_latin_1_realm_is_hashed_and_sent_back_byte_for_byte() {
+        let (user, password, nonce) = ("ann", "pw", "n\u{fc}");
+        let value =
+            format!("Digest realm=\"K\u{f6}ln\", nonce=\"{nonce}\", opaque=\"\u{ff}\", userhash=true");
+        let challenge = challenge(&value).unwrap().decoded_as_latin1();
+        assert_eq!(challenge.realm(), "K\u{f6}ln");
+        let (value, _) = DigestSession::begin(challenge, user, password, "c").authorize(GET).unwrap();
+        let h = |parts: &[&[u8]]| Hash::Md5.hex(parts);
+        let key = h(&[b"ann", b"K\xf6ln", b"pw"]);
+        let subject = h(&[b"GET", b"/dir/index.html"]);
+        let response = h(&[key.as_bytes(), b"n\xfc", subject.as_bytes()]);
+        let user = h(&[b"ann", b"K\xf6ln"]);
+        let mut expected = format!("Digest username=\"{user}\", userhash=true, realm=\"K").into_bytes();
+        expected.extend_from_slice(b"\xf6ln\", uri=\"/dir/index.html\", nonce=\"n\xfc\", response=\"");
+        expected.extend_from_slice(response.as_bytes());
+        expected.extend_from_slice(b"\", opaque=\"\xff\"");
+        assert_eq!(String::from_utf8_lossy(&value), String::from_utf8_lossy(&expected));
+        assert_eq!(value, expected);
     }
 
     #[test]

@@ -682,3 +682,56 @@ fn a_user_without_a_realm_is_passed_over_by_negotiate_and_let_in_by_basic() {
         assert_eq!(sent(origin), [None, Some("Basic YW5uOnB3".to_owned())]);
     });
 }
+
+#[test]
+fn basic_without_a_realm_is_answered_and_remembered() {
+    on_every_wire(|origin| {
+        for challenge in ["Basic", "Basic charset=\"UTF-8\"", "Digest nonce=n, Basic"] {
+            let (session, recorder) = with_recorder(configuration(origin), with(ann()));
+            origin.enqueue("/plain", Reply::new(401).header("WWW-Authenticate", challenge));
+            origin.enqueue("/plain", Reply::new(200).body("in"));
+            origin.enqueue("/plain", Reply::new(200).body("still in"));
+            assert_eq!(text(&load(&session, origin.url("/plain")).unwrap().0), "in", "{challenge}");
+            assert_eq!(text(&load(&session, origin.url("/plain")).unwrap().0), "still in", "{challenge}");
+            let log = recorder.log();
+            let space = log.challenges[0].protection_space();
+            assert_eq!((log.challenges.len(), space.realm()), (1, None), "{challenge}");
+            let basic = Some("Basic YW5uOnB3".to_owned());
+            assert_eq!(sent(origin).iter().rev().take(3).collect::<Vec<_>>(), [&basic, &basic, &None]);
+        }
+    });
+}
+
+#[test]
+fn a_realm_in_latin_1_is_sent_back_byte_for_byte() {
+    let origin = Origin::start(Wire::H1);
+    let body = "WWW-Authenticate: Digest nonce=\"n\", qop=\"\", realm=\"K";
+    let head = [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n", body.as_bytes(), b"\xf6ln\"\r\n\r\n"];
+    origin.enqueue("/koeln", Reply::raw(head.concat()));
+    origin.enqueue("/koeln", Reply::new(200).body("in"));
+    let (session, recorder) = with_recorder(configuration(&origin), with(ann()));
+    assert_eq!(text(&load(&session, origin.url("/koeln")).unwrap().0), "in");
+    assert_eq!(recorder.log().challenges[0].protection_space().realm(), Some("K\u{f6}ln"));
+    // The journal shows bytes that are not UTF-8 as ISO-8859-1.
+    let answer = sent(&origin)[1].clone().unwrap();
+    assert!(answer.contains("realm=\"K\u{f6}ln\"") && !answer.contains('\u{c3}'), "{answer}");
+    assert!(!answer.contains("qop") && !answer.contains("cnonce"), "an empty list is none: {answer}");
+    // RFC 2069: MD5 of `key:n:MD5(GET:/koeln)`, where the key is the MD5 of `ann:K\xf6ln:pw`.
+    assert_eq!(part(Some(&answer), "response").as_deref(), Some("61b60d50a936171017f13cbb7d03d994"));
+}
+
+#[test]
+fn a_response_with_very_many_challenges_asks_sixteen_times_at_most() {
+    on_every_wire(|origin| {
+        let mut reply = Reply::new(401);
+        for field in 0..40 {
+            let many = (0..30).map(|number| format!("Digest realm=\"{field}-{number}\", nonce=n"));
+            reply = reply.header("WWW-Authenticate", many.collect::<Vec<_>>().join(", "));
+        }
+        origin.enqueue("/many", reply);
+        let (session, recorder) =
+            with_recorder(configuration(origin), disposing(Disposition::RejectProtectionSpace));
+        let (_, response) = load(&session, origin.url("/many")).unwrap();
+        assert_eq!((response.status_code(), recorder.log().challenges.len()), (Some(401), 16));
+    });
+}

@@ -105,8 +105,8 @@ pub(crate) fn unusable(scheme: &Scheme, credential: &UrlCredential, body: Option
 }
 
 /// A value that HPACK never puts into its table, and `Debug` does not show.
-pub(crate) fn secret(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+pub(crate) fn secret(value: impl AsRef<[u8]>) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(value.as_ref()).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

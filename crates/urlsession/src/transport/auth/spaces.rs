@@ -37,21 +37,21 @@ pub(crate) enum Scheme {
     Basic,
 }
 
-/// Every offer that can be taken up, the strongest first. NTLM is about a connection, and so not for HTTP/2.
+/// The offers that can be taken up, the strongest first: each space once for a scheme, and 16 at most. NTLM is about a
+/// connection, and so not for HTTP/2.
 pub(crate) fn offers(asker: Asker<'_>, fields: &HeaderMap, is_http1: bool) -> Vec<Offer> {
     let mut offers = Vec::new();
-    each(asker, fields, |challenge| {
+    each(asker, fields, |challenge, is_latin1| {
         let offer = match () {
             // Tickets are for servers only.
             () if challenge.is("Negotiate") && matches!(asker, Asker::Server(_)) => {
                 asker.offer(Scheme::Negotiate, None)
             }
             () if challenge.is("NTLM") && is_http1 => asker.offer(Scheme::Ntlm, None),
-            () if challenge.is("Basic") => {
-                // RFC 7617 §2: the realm is required.
-                challenge.parameter("realm").and_then(|realm| asker.offer(Scheme::Basic, Some(realm)))
-            }
+            // RFC 7617 §2 requires a realm; servers without one get the password all the same, as from other clients.
+            () if challenge.is("Basic") => asker.offer(Scheme::Basic, challenge.parameter("realm")),
             () => DigestChallenge::of(&challenge).and_then(|digest| {
+                let digest = if is_latin1 { digest.decoded_as_latin1() } else { digest };
                 let realm = digest.realm().to_owned();
                 asker.offer(Scheme::Digest(Box::new(digest)), Some(&realm))
             }),
@@ -60,13 +60,21 @@ pub(crate) fn offers(asker: Asker<'_>, fields: &HeaderMap, is_http1: bool) -> Ve
     });
     // Stable: of equals the server's first counts.
     offers.sort_by_key(|offer| std::cmp::Reverse(offer.scheme.strength()));
-    offers
+    let mut strongest: Vec<Offer> = Vec::new();
+    for offer in offers {
+        let is_same =
+            |known: &Offer| known.space == offer.space && known.scheme.strength() == offer.scheme.strength();
+        if strongest.len() < MOST_OFFERS && !strongest.iter().any(is_same) {
+            strongest.push(offer);
+        }
+    }
+    strongest
 }
 
 /// What a server or a proxy says in the middle of its NTLM handshake.
 pub(crate) fn ntlm_challenge(asker: Asker<'_>, fields: &HeaderMap) -> Option<NtlmChallenge> {
     let mut found = None;
-    each(asker, fields, |challenge| {
+    each(asker, fields, |challenge, _| {
         if challenge.is("NTLM") && found.is_none() {
             found = challenge
                 .token68()
@@ -80,7 +88,7 @@ pub(crate) fn ntlm_challenge(asker: Asker<'_>, fields: &HeaderMap) -> Option<Ntl
 /// What a server says in the middle or at the end of Negotiate (RFC 4559 §4.1, §5).
 pub(crate) fn negotiate_token(asker: Asker<'_>, fields: &HeaderMap) -> Option<Vec<u8>> {
     let mut found = None;
-    each(asker, fields, |challenge| {
+    each(asker, fields, |challenge, _| {
         if challenge.is("Negotiate") && found.is_none() {
             // What is no base64 is no proof either.
             found = challenge.token68().map(|token| base64::decode(token).unwrap_or_default());
@@ -89,16 +97,22 @@ pub(crate) fn negotiate_token(asker: Asker<'_>, fields: &HeaderMap) -> Option<Ve
     found
 }
 
-fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>)) {
+/// Calls `see` with every challenge, and whether its field was decoded as ISO-8859-1.
+fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>, bool)) {
     for value in fields.get_all(asker.challenge_field()) {
         // Values are bytes: UTF-8, or what servers of old sent.
-        let text = match std::str::from_utf8(value.as_bytes()) {
-            Ok(text) => text.into(),
-            Err(_) => value.as_bytes().iter().copied().map(char::from).collect::<String>(),
-        };
-        challenges(&text).into_iter().for_each(&mut see);
+        match std::str::from_utf8(value.as_bytes()) {
+            Ok(text) => challenges(text).into_iter().for_each(|challenge| see(challenge, false)),
+            Err(_) => {
+                let text: String = value.as_bytes().iter().copied().map(char::from).collect();
+                challenges(&text).into_iter().for_each(|challenge| see(challenge, true));
+            }
+        }
     }
 }
+
+/// The longest list of offers of one response: each of them is a question to the delegate.
+const MOST_OFFERS: usize = 16;
 
 impl Asker<'_> {
     /// The field of the answer.
@@ -192,6 +206,8 @@ impl Scheme {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn read_on(url: &str, values: &[&'static str], is_http1: bool) -> Vec<UrlProtectionSpace> {
@@ -246,6 +262,30 @@ mod tests {
             (M::HttpBasic, Some("b".into())),
         ];
         assert_eq!(read(&strongest_last), expected);
+    }
+
+    #[test]
+    fn basic_needs_no_realm() {
+        for value in ["Basic", "basic charset=\"UTF-8\"", "Basic realm=", "Basic dG9rZW4="] {
+            assert_eq!(read(&[value]), [(M::HttpBasic, None)], "{value}");
+        }
+        assert_eq!(read(&["Digest nonce=n, Basic"]), [(M::HttpBasic, None)]);
+    }
+
+    #[test]
+    fn a_response_makes_sixteen_offers_at_most_and_they_are_the_strongest() {
+        let url = "https://a/".parse().unwrap();
+        let mut fields = HeaderMap::new();
+        for field in 0..250 {
+            let many = (0..32).map(|number| format!("Digest realm=\"{field}-{number}\", nonce=n"));
+            fields.append(header::WWW_AUTHENTICATE, many.collect::<Vec<_>>().join(", ").parse().unwrap());
+        }
+        fields.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("NTLM, Negotiate, Basic realm=b"));
+        let offers = offers(Asker::Server(&url), &fields, true);
+        let methods: Vec<_> = offers.iter().map(|offer| offer.space.authentication_method()).collect();
+        assert_eq!((methods.len(), &methods[..3]), (16, &[M::Negotiate, M::Ntlm, M::HttpDigest][..]));
+        let same = ["Digest realm=r, nonce=n, ".repeat(31) + "Basic realm=b"];
+        assert_eq!(read_on("https://a/", &[Box::leak(same[0].clone().into_boxed_str())], true).len(), 2);
     }
 
     #[test]
