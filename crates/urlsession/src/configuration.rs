@@ -2,6 +2,7 @@
 //!
 //! It decides nothing. Apple: *URLSessionConfiguration*.
 
+mod domains;
 mod multipath;
 mod proxy;
 mod resumable_uploads;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::domains::covers;
 pub use self::multipath::MultipathServiceType;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub use self::resumable_uploads::{ResumableUploads, UploadStrategy};
@@ -111,6 +113,19 @@ pub struct Configuration {
     /// and nobody is logged in for longer than a task.
     #[doc(alias = "urlCredentialStorage")]
     pub url_credential_storage: Option<UrlCredentialStorage>,
+    /// The domains whose servers receive the Kerberos ticket of the user who is logged in on this machine, when they ask for
+    /// it by Negotiate (RFC 4559) and the decision is left to default handling. Default: empty, no server.
+    ///
+    /// An entry is a host name or a domain and covers that name and all names below it: `example.com` covers `example.com`
+    /// and `www.example.com`, not `anexample.com`. A leading `*.` or `.` changes nothing, case does not count, an address
+    /// covers itself only (`10.0.0.1`, `::1`), and `*` alone covers every host. Schemes and ports do not count: list only
+    /// domains whose servers use `https`, or whose network is trusted.
+    ///
+    /// The list does not restrict explicit decisions: a delegate that answers
+    /// [`UseCredential`](crate::AuthChallengeDisposition::UseCredential), with or without a credential, a credential in the
+    /// URL and a stored one are used for every host. Proxies never receive a ticket.
+    /// Extension: no counterpart in Apple's API.
+    pub negotiate_domains: Vec<String>,
     /// Do uploads go on after they broke off, with servers that can do that (automatic)? Apple's sessions always try.
     pub resumable_uploads: ResumableUploads,
     /// May a server keep an upload at another origin than the one it was sent to (false)? The rest of the body is then sent
@@ -223,6 +238,7 @@ impl Default for Configuration {
             proxy_configurations: Vec::new(),
             http_should_use_pipelining: false,
             url_credential_storage: Some(UrlCredentialStorage::shared()),
+            negotiate_domains: Vec::new(),
             resumable_uploads: ResumableUploads::Auto,
             allows_uploads_at_other_origins: false,
             upload_server_storage: Some(UploadServerStorage::shared()),
@@ -264,6 +280,14 @@ impl Configuration {
             upload_server_storage: Some(UploadServerStorage::ephemeral()),
             ..Self::default()
         }
+    }
+
+    /// Does a server of this host, as URLs spell it, receive the ticket of the machine's user by default?
+    pub(crate) fn negotiates_with(&self, host: &str) -> bool {
+        self.negotiate_domains
+            .iter()
+            .map(|entry| entry.trim())
+            .any(|entry| entry == "*" || covers(entry, host))
     }
 
     /// Does it matter to every load which network is there?

@@ -73,6 +73,7 @@ impl Http {
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
         let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), hsts)
+            .with_negotiate_domains(&config)
             .behind_proxy(&config, logins[1].clone());
         let resumption = Resumption::new(config.clone(), Security::new(config, auth));
         Self { loader: Redirect::new(resumption), logins }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use crate::configuration::{Configuration, ProxyConfiguration, ProxyDictionary};
+use crate::configuration::{Configuration, ProxyConfiguration, ProxyDictionary, covers};
 use crate::message::UrlCredential;
 
 /// A way to an origin.
@@ -82,7 +82,7 @@ impl Route {
 /// The first proxy from `start` on that is for the host.
 fn first(proxies: &[ProxyConfiguration], start: usize, host: &str) -> Option<u8> {
     let is_for = |proxy: &ProxyConfiguration| {
-        let among = |domains: &[String]| domains.iter().any(|domain| is_below(host, domain));
+        let among = |domains: &[String]| domains.iter().any(|domain| covers(domain, host));
         (proxy.match_domains.is_empty() || among(&proxy.match_domains)) && !among(&proxy.excluded_domains)
     };
     let index = proxies.iter().skip(start).position(is_for)?;
@@ -123,17 +123,6 @@ fn is_excepted(dictionary: &ProxyDictionary, host: &str) -> bool {
         Some(address) if pattern.parse() == Ok(address) => true,
         _ => matches(pattern.as_bytes(), host.as_bytes()),
     })
-}
-
-/// The domain itself, or one below it.
-fn is_below(host: &str, domain: &str) -> bool {
-    let host = host.strip_suffix('.').unwrap_or(host);
-    let domain = domain.trim_start_matches("*.").trim_start_matches('.');
-    let Some(start) = host.len().checked_sub(domain.len()) else { return false };
-    let (before, tail) = host.as_bytes().split_at(start);
-    !domain.is_empty()
-        && tail.eq_ignore_ascii_case(domain.as_bytes())
-        && matches!(before.last(), None | Some(b'.'))
 }
 
 /// `*` stands for any characters. Each is tried at its next place only, so that no pattern takes long.

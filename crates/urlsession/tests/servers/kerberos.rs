@@ -59,21 +59,37 @@ fn a_connection_that_is_logged_in_is_used_again() {
     assert_eq!(realm.on_http1(), ["401 0", "200 1", "200 2", "200 3"]);
 }
 
-/// NTLM within SPNEGO: three messages, of which the server must see the first and the last on one connection.
+/// A server that accepts NTLM only, and a client where another mechanism than Kerberos is installed and has a user.
 #[test]
-fn a_proof_of_several_legs_stays_on_its_connection() {
-    let realm = run("a_proof_of_several_legs_stays_on_its_connection", "ntlm", |base| {
-        let session = session();
-        for number in 0..2 {
-            let url = format!("{base}/legs?{number}");
-            // Many requests share a connection of the other version: nothing can be bound to it.
-            if base.starts_with("http:") {
-                assert_eq!(session.data(url).wait().unwrap().0, HELLO);
-            }
+fn ntlm_is_not_spoken_within_negotiate() {
+    let realm = run("ntlm_is_not_spoken_within_negotiate", "ntlm", |base| {
+        for session in [session(), answering(AuthChallengeDisposition::UseCredential(None)).0] {
+            let response = session.data(format!("{base}/legs")).wait().unwrap().1;
+            assert_eq!(response.status_code(), Some(401));
         }
     });
     let Some(realm) = realm else { return };
-    assert_eq!(realm.on_http1(), ["401 0", "401 1", "200 2", "200 3"]);
+    assert_eq!(realm.on_http1(), ["401 0", "401 0"], "nothing is sent that the server could answer");
+}
+
+#[test]
+fn a_ticket_is_shown_to_listed_domains_or_by_a_delegates_decision() {
+    let realm = run("a_ticket_is_shown_to_listed_domains_or_by_a_delegates_decision", "tickets", |base| {
+        for domains in [&[][..], &["example.com"], &["ocalhost"]] {
+            let session = UrlSession::new(configuration(domains));
+            let response = session.data(format!("{base}/ticket")).wait().unwrap().1;
+            assert_eq!(response.status_code(), Some(401), "{domains:?}");
+        }
+        for domains in [&["localhost"][..], &["*"]] {
+            let session = UrlSession::new(configuration(domains));
+            assert_eq!(session.data(format!("{base}/ticket")).wait().unwrap().0, HELLO, "{domains:?}");
+        }
+        let (deciding, _) = answering(AuthChallengeDisposition::UseCredential(None));
+        assert_eq!(deciding.data(format!("{base}/ticket")).wait().unwrap().0, HELLO);
+    });
+    let Some(realm) = realm else { return };
+    let asked = realm.on_http1().iter().filter(|line| line.starts_with("401")).count();
+    assert_eq!((asked, realm.on_http1().len()), (6, 9), "{:?}", realm.on_http1());
 }
 
 #[test]
@@ -138,20 +154,22 @@ fn run(test: &str, tickets: &str, client: impl Fn(&str)) -> Option<Realm> {
     Some(realm)
 }
 
-fn configuration() -> Configuration {
+fn configuration(negotiate_domains: &[&str]) -> Configuration {
     let anchors = vec![fs::read(std::env::var_os(ANCHOR).unwrap()).unwrap()];
-    Configuration { additional_trust_anchors: anchors, ..Configuration::ephemeral() }
+    let negotiate_domains = negotiate_domains.iter().map(|&domain| domain.into()).collect();
+    Configuration { additional_trust_anchors: anchors, negotiate_domains, ..Configuration::ephemeral() }
 }
 
+/// A session that shows tickets to this machine.
 fn session() -> UrlSession {
-    UrlSession::new(configuration())
+    UrlSession::new(configuration(&["localhost"]))
 }
 
 /// A session whose delegate gives one answer to all who ask for a user, and what it was asked.
 fn answering(answer: AuthChallengeDisposition) -> (UrlSession, Arc<Mutex<Vec<UrlAuthenticationChallenge>>>) {
     let asked = Arc::<Mutex<Vec<_>>>::default();
     let delegate = Arc::new(Answering { answer, asked: asked.clone() });
-    (UrlSession::with_delegate(configuration(), delegate, DelegateQueue::serial()), asked)
+    (UrlSession::with_delegate(configuration(&[]), delegate, DelegateQueue::serial()), asked)
 }
 
 fn methods(asked: &Mutex<Vec<UrlAuthenticationChallenge>>) -> Vec<AuthenticationMethod> {

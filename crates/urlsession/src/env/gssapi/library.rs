@@ -1,7 +1,7 @@
 //! The platform calls of Negotiate: `libgssapi_krb5.so.2`, loaded on first use and never unloaded.
 //!
-//! The C bindings of GSSAPI (RFC 2744), the mechanism SPNEGO (RFC 4178), and Kerberos (RFC 4121) where a library has no
-//! SPNEGO. Every pointer of the library stays in this file; what it gives is copied, bounded, and released.
+//! The C bindings of GSSAPI (RFC 2744), the mechanism SPNEGO (RFC 4178) limited to Kerberos (RFC 4121), and Kerberos alone
+//! where a library has no SPNEGO. Every pointer of the library stays in this file; what it gives is copied, bounded, and released.
 
 #![allow(unsafe_code)] // the calls, each with its proof
 
@@ -31,7 +31,7 @@ pub(super) fn begin(host: &str, user: Option<GssapiUser<'_>>) -> Result<Box<dyn 
     };
     let mut context =
         Context { calls, service, user, credential: null_mut(), handle: null_mut(), mechanism: &SPNEGO };
-    context.acquire()?;
+    context.acquire_any()?;
     Ok(Box::new(context))
 }
 
@@ -39,7 +39,7 @@ struct Context {
     calls: &'static Calls,
     service: Name,
     user: Option<(Name, zeroize::Zeroizing<String>)>,
-    /// Null: whatever this process has.
+    /// Null: whatever this process has of Kerberos.
     credential: Handle,
     /// Null until the first step.
     handle: Handle,
@@ -51,8 +51,59 @@ struct Context {
 unsafe impl Send for Context {}
 
 impl Context {
-    /// Gets credentials with the password, if there is one.
-    fn acquire(&mut self) -> Result<()> {
+    /// Gets credentials for SPNEGO, or for Kerberos where the library has no SPNEGO.
+    fn acquire_any(&mut self) -> Result<()> {
+        let mut acquired = self.acquire();
+        if let Err((BAD_MECHANISM, _)) = acquired
+            && self.mechanism == &SPNEGO
+        {
+            self.release();
+            self.mechanism = &KERBEROS;
+            acquired = self.acquire();
+        }
+        acquired.map_err(|(major, minor)| self.calls.error(major, minor, self.mechanism))
+    }
+
+    /// Gets credentials: of the user with the password, else whatever this process has. Those of SPNEGO negotiate Kerberos
+    /// only: another mechanism that is installed (NTLM) may prove a password to a server that is not who it says it is.
+    fn acquire(&mut self) -> Result<(), (u32, u32)> {
+        match &self.user {
+            Some(_) => self.acquire_with_password()?,
+            None if self.mechanism == &SPNEGO => self.acquire_default()?,
+            None => return Ok(()),
+        }
+        if self.mechanism != &SPNEGO {
+            return Ok(());
+        }
+        let mechanisms = OidSet { count: 1, elements: &raw const KERBEROS };
+        let mut minor = 0;
+        // SAFETY: `credential` is live; `mechanisms` outlives the call, which copies it.
+        let major =
+            unsafe { (self.calls.set_neg_mechs)(&raw mut minor, self.credential, &raw const mechanisms) };
+        if is_error(major) { Err((major, minor)) } else { Ok(()) }
+    }
+
+    fn acquire_default(&mut self) -> Result<(), (u32, u32)> {
+        let mechanisms = OidSet { count: 1, elements: self.mechanism };
+        let mut minor = 0;
+        // SAFETY: a null name is the default one; `mechanisms` outlives the call, which only reads it; `credential` is null
+        // and takes the new credential. Null is allowed for what is not asked for.
+        let major = unsafe {
+            (self.calls.acquire_cred)(
+                &raw mut minor,
+                null_mut(),
+                INDEFINITE,
+                &raw const mechanisms,
+                INITIATE,
+                &raw mut self.credential,
+                null_mut(),
+                null_mut(),
+            )
+        };
+        if is_error(major) { Err((major, minor)) } else { Ok(()) }
+    }
+
+    fn acquire_with_password(&mut self) -> Result<(), (u32, u32)> {
         let Some((name, password)) = &self.user else { return Ok(()) };
         let password = Buffer::of(password.as_bytes());
         let mechanisms = OidSet { count: 1, elements: self.mechanism };
@@ -72,7 +123,7 @@ impl Context {
                 null_mut(),
             )
         };
-        self.calls.check(major, minor, self.mechanism).map(drop)
+        if is_error(major) { Err((major, minor)) } else { Ok(()) }
     }
 
     fn call(&mut self, heard: Option<&[u8]>) -> Result<GssapiStep, (u32, u32)> {
@@ -118,7 +169,7 @@ impl GssapiContext for Context {
         {
             self.mechanism = &KERBEROS;
             self.release();
-            self.acquire()?;
+            self.acquire_any()?;
             result = self.call(heard);
         }
         result.map_err(|(major, minor)| self.calls.error(major, minor, self.mechanism))
@@ -209,7 +260,9 @@ impl Calls {
             let calls = Self {
                 import_name: *library.get(c"gss_import_name")?,
                 release_name: *library.get(c"gss_release_name")?,
+                acquire_cred: *library.get(c"gss_acquire_cred")?,
                 acquire_cred_with_password: *library.get(c"gss_acquire_cred_with_password")?,
+                set_neg_mechs: *library.get(c"gss_set_neg_mechs")?,
                 release_cred: *library.get(c"gss_release_cred")?,
                 init_sec_context: *library.get(c"gss_init_sec_context")?,
                 delete_sec_context: *library.get(c"gss_delete_sec_context")?,
@@ -287,6 +340,17 @@ struct Calls {
     import_name: unsafe extern "C" fn(*mut u32, *const Buffer, *const Oid, *mut Handle) -> u32,
     release_name: unsafe extern "C" fn(*mut u32, *mut Handle) -> u32,
     #[allow(clippy::type_complexity)] // as declared in C
+    acquire_cred: unsafe extern "C" fn(
+        *mut u32,
+        Handle,
+        u32,
+        *const OidSet,
+        i32,
+        *mut Handle,
+        *mut c_void,
+        *mut u32,
+    ) -> u32,
+    #[allow(clippy::type_complexity)] // as declared in C
     acquire_cred_with_password: unsafe extern "C" fn(
         *mut u32,
         Handle,
@@ -298,6 +362,7 @@ struct Calls {
         *mut c_void,
         *mut u32,
     ) -> u32,
+    set_neg_mechs: unsafe extern "C" fn(*mut u32, Handle, *const OidSet) -> u32,
     release_cred: unsafe extern "C" fn(*mut u32, *mut Handle) -> u32,
     #[allow(clippy::type_complexity)] // as declared in C
     init_sec_context: unsafe extern "C" fn(

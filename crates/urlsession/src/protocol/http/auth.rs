@@ -46,7 +46,16 @@ impl<N> Auth<N> {
         known: Arc<Known>,
         next: N,
     ) -> Self {
-        Self { server: Desk { storage, gssapi: Some(gssapi), known, proxy: None }, proxy: None, next }
+        let gssapi = Some(Tickets { gssapi, config: None });
+        Self { server: Desk { storage, gssapi, known, proxy: None }, proxy: None, next }
+    }
+
+    /// Tickets are shown to servers of this configuration's domains without a delegate's consent.
+    pub(super) fn with_negotiate_domains(mut self, config: &Arc<Configuration>) -> Self {
+        if let Some(tickets) = &mut self.server.gssapi {
+            tickets.config = Some(config.clone());
+        }
+        self
     }
 
     /// The same behind the HTTP proxy of the configuration, if it has one.
@@ -100,10 +109,23 @@ impl<N: Layer> Layer for Behind<'_, N> {
 struct Desk {
     storage: Option<UrlCredentialStorage>,
     /// Tickets are for servers.
-    gssapi: Option<Arc<dyn Gssapi>>,
+    gssapi: Option<Tickets>,
     known: Arc<Known>,
     /// `None`: of servers.
     proxy: Option<ForwardProxy>,
+}
+
+/// Tickets of Kerberos, and the configuration that says which servers see that of the machine's user.
+struct Tickets {
+    gssapi: Arc<dyn Gssapi>,
+    /// `None`: no server.
+    config: Option<Arc<Configuration>>,
+}
+
+impl Tickets {
+    fn are_for(&self, host: &str) -> bool {
+        self.config.as_ref().is_some_and(|config| config.negotiates_with(host))
+    }
 }
 
 struct ForwardProxy {
@@ -218,6 +240,9 @@ impl Desk {
             return Ok(response);
         }
         let mut trial = Trial::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
+        if self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(visit.asker.host())) {
+            trial.show_ticket_by_default();
+        }
         self.look_for_tickets(attempt, &visit, &response.head, &mut trial).await;
         loop {
             let (counsel, keeper) = (OfTask { ask: attempt.ask, meter: attempt.meter }, self.keeper(attempt));
@@ -225,7 +250,7 @@ impl Desk {
             let decided = decide(&mut trial, visit.asker, &response.head, body, keeper, &counsel).await?;
             let Some((offer, credential)) = decided else { return Ok(response) };
             response = match (&self.gssapi, credential) {
-                (Some(gssapi), credential) if offer.is_negotiate() => {
+                (Some(Tickets { gssapi, .. }), credential) if offer.is_negotiate() => {
                     // Before the response is given up: without a ticket there may be a weaker offer.
                     match Ticket::get(attempt, gssapi, &offer.space, credential.as_ref()).await {
                         Ok(ticket) => {

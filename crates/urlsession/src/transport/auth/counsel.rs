@@ -65,7 +65,7 @@ pub(crate) async fn decide(
                     is_left_to_default = true;
                     match stored {
                         Some(credential) => credential,
-                        None if offer.is_negotiate() && trial.may_show_ticket() => {
+                        None if offer.is_negotiate() && trial.may_show_ticket_by_default() => {
                             return Ok(Some((offer, None)));
                         }
                         // There may be one for a weaker offer.

@@ -19,6 +19,8 @@ pub(crate) struct Trial {
     error: Option<UrlError>,
     has_shown_ticket: bool,
     has_no_tickets: bool,
+    /// Is the ticket shown to this server without a delegate's consent?
+    shows_ticket_by_default: bool,
 }
 
 /// A credential that was sent.
@@ -127,6 +129,16 @@ impl Trial {
     /// May the ticket of the machine's user be shown? Once, and not in place of somebody who was named.
     pub(super) fn may_show_ticket(&self) -> bool {
         !self.has_shown_ticket && self.named.is_none() && self.refused.is_empty()
+    }
+
+    /// The server is in a domain that the configuration trusts with tickets.
+    pub(crate) fn show_ticket_by_default(&mut self) {
+        self.shows_ticket_by_default = true;
+    }
+
+    /// As [`may_show_ticket`](Self::may_show_ticket), if whoever decides leaves it to the default.
+    pub(super) fn may_show_ticket_by_default(&self) -> bool {
+        self.shows_ticket_by_default && self.may_show_ticket()
     }
 
     /// The ticket of the machine's user was refused.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use urlsession_proto::auth::base64;
 
-use super::{Desk, Visit, discard};
+use super::{Desk, Tickets, Visit, discard};
 use crate::env::{Gssapi, GssapiContext, GssapiUser};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Hold, Layer, Response};
@@ -80,7 +80,9 @@ impl Desk {
         response: &UrlResponse,
         trial: &mut Trial,
     ) {
-        let Some((gssapi, head)) = self.gssapi.as_ref().zip(response.http_head()) else { return };
+        let Some((Tickets { gssapi, .. }, head)) = self.gssapi.as_ref().zip(response.http_head()) else {
+            return;
+        };
         if offers(visit.asker, &head.fields, true).iter().any(Offer::is_negotiate)
             && let Err(error) = find(attempt, gssapi).await
         {

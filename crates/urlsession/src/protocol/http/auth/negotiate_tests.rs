@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use super::super::super::test_support::{Reply, Script, run, run_answered};
 use super::super::Auth;
 use super::*;
+use crate::configuration::Configuration;
 use crate::env::GssapiStep;
 use crate::message::AuthChallengeDisposition as Disposition;
 use crate::message::{AuthenticationMethod, UrlCredentialPersistence, UrlRequest};
@@ -15,7 +16,7 @@ type Plan = &'static [std::result::Result<(&'static str, bool), &'static str>];
 
 /// Tickets as planned; whose they were and what was heard is noted.
 #[derive(Default)]
-struct Tickets {
+struct Planned {
     plan: Plan,
     /// No ticket for a user with a password.
     is_ambient_only: bool,
@@ -24,7 +25,7 @@ struct Tickets {
 
 struct Steps(Plan, Arc<Mutex<Vec<String>>>);
 
-impl Gssapi for Tickets {
+impl Gssapi for Planned {
     fn find(&self) -> Result<()> {
         Ok(())
     }
@@ -56,12 +57,15 @@ fn failure(detail: &'static str) -> UrlError {
     UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail)
 }
 
-fn tickets(plan: Plan) -> Arc<Tickets> {
-    Arc::new(Tickets { plan, ..Tickets::default() })
+fn tickets(plan: Plan) -> Arc<Planned> {
+    Arc::new(Planned { plan, ..Planned::default() })
 }
 
-fn room<'a>(script: &'a Script, tickets: &Arc<Tickets>) -> Auth<&'a Script> {
+fn room<'a>(script: &'a Script, tickets: &Arc<Planned>) -> Auth<&'a Script> {
+    let negotiate_domains = vec!["a".into(), "a.test".into(), "b".into()];
+    let config = Configuration { negotiate_domains, ..Configuration::ephemeral() };
     Auth::new(Some(UrlCredentialStorage::ephemeral()), tickets.clone(), Arc::default(), script)
+        .with_negotiate_domains(&Arc::new(config))
 }
 
 fn says(status: u16, values: &[&'static str]) -> Result<Reply> {
@@ -105,6 +109,30 @@ fn the_ticket_of_the_machines_user_is_shown_to_the_host_that_asks_and_its_proof_
     assert_eq!(shown(&script), ["Negotiate hello"]);
     assert_eq!(*tickets.log.lock().unwrap(), ["the machine's user to a.test", "heard proof"]);
     assert_eq!(log.len(), 2);
+}
+
+#[test]
+fn the_ticket_of_the_machines_user_is_shown_to_listed_domains_only_unless_a_delegate_says_so() {
+    let asks = || says(401, &["Negotiate, Basic realm=r"]);
+    for (url, is_shown) in
+        [("http://x.a/", true), ("http://c/", false), ("http://xa/", false), ("http://a.test.evil/", false)]
+    {
+        let script = Script::new([asks(), says(200, &[])]);
+        let tickets = tickets(&[Ok(("hello", false))]);
+        let (result, _) = run(&room(&script, &tickets), "GET", url);
+        let status = result.unwrap_or_else(|error| panic!("{error}")).head.status_code();
+        assert_eq!(status, Some(if is_shown { 200 } else { 401 }), "{url}");
+        assert_eq!(tickets.log.lock().unwrap().len(), usize::from(is_shown), "{url}");
+    }
+    let (script, tickets) = (Script::new([asks(), says(200, &[])]), tickets(&[Ok(("hello", false))]));
+    let answer = [Disposition::UseCredential(None)];
+    assert!(run_answered(&room(&script, &tickets), request("http://c/"), answer).0.is_ok());
+    assert_eq!(shown(&script), ["Negotiate hello"], "a delegate's decision");
+    let (script, tickets) = (Script::new([asks()]), self::tickets(&[Ok(("hello", false))]));
+    let nobody = Auth::new(None, tickets.clone(), Arc::default(), &script)
+        .with_negotiate_domains(&Arc::new(Configuration::ephemeral()));
+    assert!(run(&nobody, "GET", "http://a/").0.is_ok());
+    assert!(tickets.log.lock().unwrap().is_empty(), "no domain is listed by default");
 }
 
 #[test]
@@ -190,7 +218,7 @@ fn without_a_ticket_the_next_scheme_is_tried_and_its_challenge_says_why() {
 #[test]
 fn a_user_of_the_url_for_whom_there_is_no_ticket_is_good_for_a_weaker_scheme() {
     let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
-    let tickets = Arc::new(Tickets { is_ambient_only: true, ..Tickets::default() });
+    let tickets = Arc::new(Planned { is_ambient_only: true, ..Planned::default() });
     assert!(run(&room(&script, &tickets), "GET", "http://ann%40R:pw@a/").0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uQFI6cHc="]);
     assert_eq!(*tickets.log.lock().unwrap(), ["ann@R:pw to a"], "nobody else's ticket is shown for ann");
