@@ -79,6 +79,12 @@ pub struct Configuration {
     /// `WWW-Authenticate` are reserved and not sent from here.
     #[doc(alias = "httpAdditionalHeaders")]
     pub http_additional_headers: HeaderFields,
+    /// Names of header fields that the library does not add by itself: `Accept`, `Accept-Encoding`, `Accept-Language`,
+    /// `User-Agent`, and the `Content-Type` of a POST body without one. Default: empty, all are added. Case does not count;
+    /// fields of the request and of [`http_additional_headers`](Self::http_additional_headers) are sent all the same, and
+    /// other names have no effect.
+    /// Extension: no counterpart in Apple's API.
+    pub omitted_header_fields: Vec<String>,
     /// Where cookies are kept: [`shared`](HttpCookieStorage::shared), in a configuration made by
     /// [`ephemeral`](Self::ephemeral) a store of its own. With `None` cookies are neither sent nor kept.
     #[doc(alias = "httpCookieStorage")]
@@ -230,6 +236,7 @@ impl Default for Configuration {
             multipath_service_type: MultipathServiceType::None,
             requires_dnssec_validation: false,
             http_additional_headers: HeaderFields::new(),
+            omitted_header_fields: Vec::new(),
             http_cookie_storage: Some(HttpCookieStorage::shared()),
             http_cookie_accept_policy: HttpCookieAcceptPolicy::OnlyFromMainDocumentDomain,
             http_should_set_cookies: true,
@@ -280,6 +287,11 @@ impl Configuration {
             upload_server_storage: Some(UploadServerStorage::ephemeral()),
             ..Self::default()
         }
+    }
+
+    /// Is the field `name` left to the application?
+    pub(crate) fn omits(&self, name: &str) -> bool {
+        self.omitted_header_fields.iter().any(|omitted| omitted.eq_ignore_ascii_case(name))
     }
 
     /// Does a server of this host, as URLs spell it, receive the ticket of the machine's user by default?

@@ -44,12 +44,6 @@ impl Header {
             Self::Set(name, value) => set(request, name, value),
             Self::Remove(name) => {
                 request.header_fields_mut().remove(name);
-                let has_body = request.http_body().is_some();
-                if ADDED_LATER.iter().any(|added| added.eq_ignore_ascii_case(name))
-                    || has_body && name.eq_ignore_ascii_case("content-type")
-                {
-                    set(request, name, "")?;
-                }
                 Ok(())
             }
         }
@@ -79,14 +73,20 @@ fn add(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure>
     }
 }
 
+/// The names of the fields that the options take away, as far as they can be read.
+pub(super) fn removed(options: &[String]) -> Vec<String> {
+    let headers = options.iter().filter_map(|text| Header::parse(text).ok());
+    let name = |header| match header {
+        Header::Remove(name) => Some(name),
+        Header::Set(..) => None,
+    };
+    headers.filter_map(name).collect()
+}
+
 /// Replaces a field. Values come from the command line: a refusal is a usage error.
 pub(crate) fn set(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure> {
     request.set_value(Some(value), name.to_owned()).map_err(|error| Failure::Usage(error.to_string()))
 }
-
-/// Fields the session adds on the way to the wire. It can be told another value for them but not to leave them
-/// out: an empty value is the nearest there is.
-const ADDED_LATER: [&str; 4] = ["accept", "accept-encoding", "accept-language", "user-agent"];
 
 #[cfg(test)]
 mod tests {

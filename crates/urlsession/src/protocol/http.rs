@@ -68,7 +68,7 @@ impl Http {
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
         let caching = Caching::new(config.clone(), connectivity);
-        let cookies = Cookies::new(config.clone(), Coding::new(caching));
+        let cookies = Cookies::new(config.clone(), Coding::new(caching).of(&config));
         let hsts = Hsts::new(config.hsts_storage.clone(), cookies);
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();

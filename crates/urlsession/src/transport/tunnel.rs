@@ -117,8 +117,11 @@ fn request(config: &Configuration, target: &str, authorization: Option<HeaderVal
     let mut out = Vec::with_capacity(256);
     http1::write_request_line(&mut out, &Method::CONNECT, target);
     http1::write_field(&mut out, b"Host", target.as_bytes());
-    let agent = config.http_additional_headers.bytes("user-agent").unwrap_or(USER_AGENT.as_bytes());
-    http1::write_field(&mut out, b"User-Agent", &unfold(agent));
+    let own = config.http_additional_headers.bytes("user-agent");
+    let default = (!config.omits("user-agent")).then_some(USER_AGENT.as_bytes());
+    if let Some(agent) = own.or(default) {
+        http1::write_field(&mut out, b"User-Agent", &unfold(agent));
+    }
     if let Some(value) = authorization {
         http1::write_field(&mut out, b"Proxy-Authorization", value.as_bytes());
     }

@@ -150,3 +150,24 @@ fn the_systems_resolver_does_not_validate_and_addresses_and_localhost_need_it_no
         assert!(error.to_string().contains("DNSSEC"), "{error}");
     });
 }
+
+#[test]
+fn fields_that_are_left_to_the_application_are_not_added() {
+    on_every_wire(|origin| {
+        let names = ["Accept", "accept-encoding", "ACCEPT-LANGUAGE", "User-Agent", "Content-Type"];
+        let omitted_header_fields = names.iter().map(|&name| name.into()).collect();
+        let mut config = Configuration { omitted_header_fields, ..configuration(origin) };
+        let session = UrlSession::new(config.clone());
+        load(&session, request(&origin.url("/echo"), "POST", Some(b"body"))).unwrap();
+        let mut own = request(&origin.url("/echo"), "POST", Some(b"body"));
+        own.set_value(Some("a/b"), "Content-Type").unwrap();
+        config.http_additional_headers.set("User-Agent", "me").unwrap();
+        load(&UrlSession::new(config), own).unwrap();
+        let requests = origin.requests();
+        for name in names {
+            assert_eq!(requests[0].header(name), None, "{name}");
+        }
+        assert_eq!(requests[1].header("content-type"), Some("a/b"));
+        assert_eq!(requests[1].header("user-agent"), Some("me"));
+    });
+}

@@ -11,23 +11,31 @@ use compression_core::util::{PartialBuffer, WriteBuffer};
 use http::HeaderValue;
 use urlsession_proto::coding::{ACCEPT_ENCODING, ContentCoding, content_codings};
 
+use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Decode, Layer, Response};
 
 pub(super) struct Coding<N> {
+    omits_accept_encoding: bool,
     next: N,
 }
 
 impl<N> Coding<N> {
     pub(super) fn new(next: N) -> Self {
-        Self { next }
+        Self { omits_accept_encoding: false, next }
+    }
+
+    /// Without `Accept-Encoding`, if the configuration leaves it to the application.
+    pub(super) fn of(mut self, config: &Configuration) -> Self {
+        self.omits_accept_encoding = config.omits("accept-encoding");
+        self
     }
 }
 
 impl<N: Layer> Layer for Coding<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         // A range counts coded bytes (RFC 9110 §14.2): who asks for one wants the bytes themselves.
-        if !attempt.request.all_http_header_fields().contains("range") {
+        if !self.omits_accept_encoding && !attempt.request.all_http_header_fields().contains("range") {
             attempt.added.push(("accept-encoding", HeaderValue::from_static(ACCEPT_ENCODING)));
         }
         let mut response = self.next.load(attempt).await?;

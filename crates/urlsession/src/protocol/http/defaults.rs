@@ -20,7 +20,7 @@ pub(super) fn defaults(config: &Configuration) -> DefaultFields {
         fields.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
     }
     let mut add = |name: &'static str, value: Bytes| {
-        if !config.http_additional_headers.contains(name) {
+        if !config.http_additional_headers.contains(name) && !config.omits(name) {
             fields.push((name.into(), value));
         }
     };

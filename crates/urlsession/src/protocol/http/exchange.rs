@@ -21,12 +21,14 @@ pub(crate) struct Exchange {
     defaults: DefaultFields,
     versions: HttpVersions,
     expect_continue_timeout: Duration,
+    omits_content_type: bool,
 }
 
 impl Exchange {
     pub(super) fn new(config: &Configuration, pool: Arc<Pool>) -> Self {
         let (versions, expect_continue_timeout) = (config.http_versions, config.expect_continue_timeout);
-        Self { pool, defaults: defaults(config), versions, expect_continue_timeout }
+        let omits_content_type = config.omits("content-type");
+        Self { pool, defaults: defaults(config), versions, expect_continue_timeout, omits_content_type }
     }
 }
 
@@ -114,7 +116,7 @@ impl Exchange {
             route: to.1,
             defaults: &self.defaults,
             added: &attempt.added,
-            content_type: implied_content_type(request),
+            content_type: implied_content_type(request).filter(|_| !self.omits_content_type),
             drops_expect: !attempt.expects && asks(request.all_http_header_fields().bytes("expect")),
         });
         // A retry sends the fields of the rooms above again, and its own priority.
