@@ -1,6 +1,7 @@
 //! `urlsession download`: one URL to one file, which appears when it is whole.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use urlsession::{ContentDigest, DownloadDestination};
@@ -29,7 +30,7 @@ fn download(args: &DownloadArgs, story: &mut Story) -> Result<(), Failure> {
     let result = match result {
         Ok((file, response)) => {
             load::respond(&args.load, &session, &response, story);
-            name(&file.path().display().to_string())
+            name(file.path())
         }
         Err(error) => {
             story.response = task.response();
@@ -60,8 +61,8 @@ fn digest(hex: &str) -> Result<ContentDigest, Failure> {
 }
 
 /// The path, for whoever goes on with the file.
-fn name(path: &str) -> Result<(), Failure> {
-    let path = path.strip_prefix("./").unwrap_or(path);
+fn name(path: &Path) -> Result<(), Failure> {
+    let path = path.strip_prefix(".").unwrap_or(path).display();
     match io::stdout().write_all(format!("{path}\n").as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Closed),
         written => {

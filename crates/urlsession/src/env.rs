@@ -11,6 +11,7 @@ mod conduit;
 mod conduit;
 mod epoch;
 mod file;
+mod file_id;
 mod folders;
 pub(crate) mod fs;
 mod gssapi;
@@ -32,6 +33,7 @@ pub(crate) use clock::{StoreClock, Timer, system_wall};
 pub(crate) use conduit::Conduit;
 pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};
+pub(crate) use file_id::FileId;
 pub(crate) use folders::{cache_folder, data_folder};
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;

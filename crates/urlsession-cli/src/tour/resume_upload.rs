@@ -50,12 +50,12 @@ fn killed(page: &mut Page, film: &Path, data: &Path) -> Outcome {
     let upload = || {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["upload", "--progress", "-X", "POST"]).arg(film).arg(origin.url("/films"));
-        command.env("XDG_DATA_HOME", data).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+        command.env(DATA_FOLDER, data).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
     };
     let mut first = upload()?;
     let has_begun = until(&mut first, || {
         let sent = origin.journal(|journal| journal.heads.iter().any(|head| head.body_len >= CUT));
-        sent && is_recorded(&data.join("urlsession"))
+        sent && is_recorded(data)
     })?;
     first.kill()?;
     first.wait()?;
@@ -76,6 +76,13 @@ fn is_recorded(folder: &Path) -> bool {
         false => path.extension().is_some_and(|kind| kind == "upload"),
     })
 }
+
+/// Below which folder the library keeps its records.
+const DATA_FOLDER: &str = match (cfg!(windows), cfg!(target_vendor = "apple")) {
+    (true, _) => "LOCALAPPDATA",
+    (_, true) => "HOME",
+    _ => "XDG_DATA_HOME",
+};
 
 fn has_all(page: &mut Page, server: &UploadServer) -> Outcome {
     for line in server.lines() {

@@ -38,8 +38,18 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // What the user has is not touched.
     static DATA: LazyLock<PathBuf> = LazyLock::new(directory);
-    command.env("XDG_DATA_HOME", &*DATA);
+    with_data(&mut command, &DATA);
     command
+}
+
+/// Where the command keeps what outlives it, on whichever platform.
+pub(crate) fn with_data<'c>(command: &'c mut Command, folder: &Path) -> &'c mut Command {
+    let name = match (cfg!(windows), cfg!(target_vendor = "apple")) {
+        (true, _) => "LOCALAPPDATA",
+        (_, true) => "HOME",
+        _ => "XDG_DATA_HOME",
+    };
+    command.env(name, folder)
 }
 
 /// `urlsession get` with these arguments.

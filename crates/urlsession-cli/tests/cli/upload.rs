@@ -141,11 +141,13 @@ fn killed_and_repeated(options: &[&str]) -> Vec<String> {
     let (file, url) = (file("film", &[7; 300_000]), origin.url("/target"));
     let arguments = [&["upload"], options, &[&file, &url]].concat();
     let data = directory();
-    let mut first = command(&arguments).env("XDG_DATA_HOME", &data).spawn().unwrap();
+    let mut first = with_data(&mut command(&arguments), &data).spawn().unwrap();
     // The server has them, and the record is written when the server has said where the upload is.
     assert!(origin.wait_for(|journal| journal.heads.iter().any(|head| head.body_len >= 100_000), PATIENCE));
     let is_expected = options.is_empty();
-    let records = || fs::read_dir(data.join("urlsession/urlsession/uploads")).into_iter().flatten();
+    let below = if cfg!(target_vendor = "apple") { "Library/Application Support" } else { "" };
+    let records =
+        || fs::read_dir(data.join(below).join("urlsession/urlsession/uploads")).into_iter().flatten();
     let is_whole = |name: &OsStr| name.as_encoded_bytes().ends_with(b".upload");
     let is_recorded = || records().any(|entry| is_whole(&entry.unwrap().file_name()));
     while is_expected && !is_recorded() {
@@ -154,7 +156,7 @@ fn killed_and_repeated(options: &[&str]) -> Vec<String> {
     }
     first.kill().unwrap();
     first.wait().unwrap();
-    assert_eq!(run(command(&arguments).env("XDG_DATA_HOME", &data)).ok(), "took 300000 bytes");
+    assert_eq!(run(with_data(&mut command(&arguments), &data)).ok(), "took 300000 bytes");
     server.lines()
 }
 

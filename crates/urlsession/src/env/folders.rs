@@ -12,9 +12,11 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
 }
 
 /// The folder for what can be fetched again: `$XDG_CACHE_HOME`, else `~/.cache`, `%LOCALAPPDATA%` or
-/// `~/Library/Caches`; below it one of the application's name. `None` if the user has no home.
+/// `~/Library/Caches`; below it one of the application's name, on Windows `Cache` in that, because both are below the same
+/// folder there. `None` if the user has no home.
 pub(crate) fn cache_folder() -> Option<PathBuf> {
-    of_platform("XDG_CACHE_HOME", ".cache", "Library/Caches")
+    let folder = of_platform("XDG_CACHE_HOME", ".cache", "Library/Caches")?;
+    Some(if cfg!(windows) { folder.join("Cache") } else { folder })
 }
 
 fn of_platform(xdg: &str, below_home: &str, on_apple: &str) -> Option<PathBuf> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::env::fs::{self, File, Metadata};
-use crate::env::{read_held_into, read_some};
+use crate::env::{FileId, read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(super) struct FileBody {
 /// Which file it is, and in which state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
-    /// Device and inode, where there are such.
+    /// Device and inode, or what is the like.
     pub(crate) place: (u64, u64),
     /// In bytes.
     pub(crate) length: u64,
@@ -32,15 +32,8 @@ pub(crate) struct FileIdentity {
 }
 
 impl FileIdentity {
-    fn of(metadata: &Metadata) -> Self {
-        #[cfg(unix)]
-        let place = {
-            use std::os::unix::fs::MetadataExt;
-            (metadata.dev(), metadata.ino())
-        };
-        #[cfg(not(unix))]
-        let place = (0, 0);
-        Self { place, length: metadata.len(), modified: metadata.modified().ok() }
+    fn of(id: FileId, metadata: &Metadata) -> Self {
+        Self { place: (id.device, id.inode), length: metadata.len(), modified: metadata.modified().ok() }
     }
 }
 
@@ -48,13 +41,18 @@ impl FileBody {
     /// The file as it is now.
     pub(super) fn of(path: &Path) -> Result<Self> {
         // Opened, not only looked at: whether it may be read is known now.
-        let metadata = fs::open(path).and_then(|file| file.metadata());
-        let metadata = metadata.map_err(|error| unreadable(path, error))?;
-        if metadata.is_dir() {
+        let opened = fs::open(path).and_then(|file| {
+            let metadata = file.metadata()?;
+            Ok((FileId::of(&file, &metadata)?, metadata))
+        });
+        // Windows opens no folder as a file.
+        let is_folder = opened.as_ref().map_or_else(|_| fs::is_dir(path), |(_, metadata)| metadata.is_dir());
+        if is_folder {
             let detail = format!("{} is a directory and cannot be sent", path.display());
             return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Request, detail));
         }
-        let file = FileIdentity::of(&metadata);
+        let (id, metadata) = opened.map_err(|error| unreadable(path, error))?;
+        let file = FileIdentity::of(id, &metadata);
         Ok(Self { path: path.into(), file, start: 0, length: file.length })
     }
 
@@ -84,8 +82,8 @@ impl FileBody {
         Reader { body: self.clone(), left: self.length, file: None }
     }
 
-    fn is_unchanged(&self, now: &Metadata) -> io::Result<()> {
-        match FileIdentity::of(now) == self.file {
+    fn is_unchanged(&self, (id, metadata): (FileId, Metadata)) -> io::Result<()> {
+        match FileIdentity::of(id, &metadata) == self.file {
             true => Ok(()),
             false => {
                 let detail = format!("the file {} changed since the task was made", self.path.display());
@@ -133,7 +131,8 @@ impl Read for Reader {
             Some(file) => file,
             None => {
                 let file = fs::open(&self.body.path)?;
-                self.body.is_unchanged(&file.metadata()?)?;
+                let metadata = file.metadata()?;
+                self.body.is_unchanged((FileId::of(&file, &metadata)?, metadata))?;
                 self.file.insert(file)
             }
         };
@@ -142,7 +141,7 @@ impl Read for Reader {
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {
-            self.body.is_unchanged(&fs::metadata(&self.body.path)?)?;
+            self.body.is_unchanged(FileId::at(&self.body.path)?)?;
         }
         Ok(n)
     }

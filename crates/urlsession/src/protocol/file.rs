@@ -55,6 +55,10 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
 /// The path of the URL, which may name this machine only (RFC 8089 §2).
 fn path(request: &UrlRequest) -> Result<std::path::PathBuf> {
     let Some(url) = request.url() else { return Err(no_path("the request has no URL")) };
+    // On Windows such a path leads to the host, with a login of the user's.
+    if url.host_str().is_some_and(|host| host != "localhost") {
+        return Err(no_path("the URL names a file of another machine"));
+    }
     url.to_file_path().map_err(|()| no_path("the URL names no file of this machine"))
 }
 

@@ -176,11 +176,7 @@ impl DownloadDestination {
     pub(super) fn draft(&self, suggested: &str) -> Result<(File, TempPath)> {
         let target = self.target(suggested);
         let folder = folder_of(&target);
-        let mut builder = drafts();
-        // What is published has the permissions of any other file (less the umask).
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).map_err(|error| {
+        let file = published_drafts().tempfile_in(folder).map_err(|error| {
             let detail = format!("no file can be made in {}", folder.display());
             UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(error)
         })?;
@@ -308,6 +304,19 @@ fn drafts() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
+/// What is published has the permissions of any other file (less the umask).
+#[cfg(unix)]
+fn published_drafts() -> tempfile::Builder<'static, 'static> {
+    let mut builder = drafts();
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+}
+
+#[cfg(not(unix))]
+fn published_drafts() -> tempfile::Builder<'static, 'static> {
+    drafts()
+}
+
 fn folder_of(target: &Path) -> &Path {
     target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -387,7 +396,8 @@ mod tests {
         assert_eq!(error.code(), UrlErrorCode::CannotCreateFile);
         assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
         assert!(draft.exists());
-        drop(draft);
+        // Before Windows 10 a name stays as long as the file is open.
+        drop((draft, file));
         assert_eq!(names(folder.path()), ["a"]);
     }
 
@@ -414,10 +424,12 @@ mod tests {
 
     #[test]
     fn a_destination_is_read_as_it_was_written() {
+        // On Windows an absolute path begins with a drive.
+        let absolute = |path| std::path::absolute(path).unwrap();
         for destination in [
-            DownloadDestination::file("/a/b"),
-            DownloadDestination::in_folder("/a/b").overwriting(),
-            DownloadDestination::file("/a/ü").with_unique_name(),
+            DownloadDestination::file(absolute("/a/b")),
+            DownloadDestination::in_folder(absolute("/a/b")).overwriting(),
+            DownloadDestination::file(absolute("/a/ü")).with_unique_name(),
         ] {
             let mut fields = ResumeFields::default();
             destination.write(&mut fields, 64);

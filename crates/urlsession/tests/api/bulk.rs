@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use urlsession::{BodyStream, Bytes, UrlErrorCode};
-use urlsession_testkit::{Journal, Reply, Wire, pattern};
+use urlsession_testkit::{Journal, Reply, pattern};
 
 use crate::support::*;
 
@@ -108,7 +108,7 @@ fn a_long_download_that_was_cancelled_is_resumed_where_it_was() {
 fn room_that_was_reserved_for_a_download_that_breaks_is_given_back() {
     use std::os::unix::fs::MetadataExt;
 
-    on(Wire::H1, |origin| {
+    on(urlsession_testkit::Wire::H1, |origin| {
         let folder = tempfile::tempdir().unwrap();
         origin.enqueue("/cut", whole(64 * MIB).truncate_at(2 * MIB));
         let download = session(origin).download(origin.url("/cut")).to(folder.path().join("file"));

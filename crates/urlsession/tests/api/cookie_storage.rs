@@ -169,11 +169,8 @@ fn test_cookie_domain_matching() {
 fn test_cookie_in_xdg_spec_path() {
     let folder = tempfile::tempdir().unwrap();
     run("helper_keeps_a_cookie", folder.path());
-    let application = std::env::current_exe().unwrap();
-    let file = folder.path().join("urlsession").join(application.file_stem().unwrap()).join("cookies.db");
-    if cfg!(all(unix, not(target_vendor = "apple"))) {
-        assert!(file.exists(), "{}", file.display());
-    }
+    let file = file_of_helper(folder.path());
+    assert!(file.exists(), "{}", file.display());
     run("helper_finds_the_cookie", folder.path());
 }
 
@@ -260,10 +257,10 @@ fn helper_writes_until_it_is_killed() {
 /// The file of the shared store of a helper.
 fn file_of_helper(folder: &Path) -> std::path::PathBuf {
     let application = std::env::current_exe().unwrap();
-    folder.join("urlsession").join(application.file_stem().unwrap()).join("cookies.db")
+    let data = if cfg!(target_vendor = "apple") { "Library/Application Support" } else { "" };
+    folder.join(data).join("urlsession").join(application.file_stem().unwrap()).join("cookies.db")
 }
 
-#[cfg(all(unix, not(target_vendor = "apple")))]
 #[test]
 fn what_was_flushed_survives_a_process_that_is_killed_in_the_middle() {
     let folder = tempfile::tempdir().unwrap();
@@ -284,7 +281,6 @@ fn what_was_flushed_survives_a_process_that_is_killed_in_the_middle() {
     );
 }
 
-#[cfg(all(unix, not(target_vendor = "apple")))]
 #[test]
 fn two_processes_write_at_once_and_each_sees_what_the_other_keeps() {
     let folder = tempfile::tempdir().unwrap();

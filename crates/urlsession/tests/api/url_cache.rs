@@ -119,6 +119,15 @@ fn test_shrinking_disk_capacity_evicts_items() {
     assert_eq!(found(&cache, &all), [false; 3]);
 }
 
+/// Takes what is on disk away.
+fn lose(cache: &UrlCache, folder: &TempDir) {
+    match cfg!(windows) {
+        // Windows removes no file that SQLite has open ("Sharing violation").
+        true => cache.set_disk_capacity(0),
+        false => fs::remove_dir_all(folder.path()).unwrap(),
+    }
+}
+
 #[test]
 fn test_no_memory_usage_if_disabled() {
     let folder = folder();
@@ -127,7 +136,7 @@ fn test_no_memory_usage_if_disabled() {
     cache.store_cached_response(&stored, &request);
     assert_eq!(cache.current_memory_usage(), 0);
     assert!(cache.cached_response(&request).is_some());
-    fs::remove_dir_all(folder.path()).unwrap();
+    lose(&cache, &folder);
     assert!(cache.cached_response(&request).is_none());
 }
 
@@ -138,7 +147,7 @@ fn test_shrinking_memory_capacity_evicts_items() {
     let all = three();
     all.iter().for_each(|(request, stored)| cache.store_cached_response(stored, request));
     assert!(cache.current_disk_usage() > 0);
-    fs::remove_dir_all(folder.path()).unwrap();
+    lose(&cache, &folder);
     assert_eq!(found(&cache, &all), [true; 3]);
     cache.set_memory_capacity(0);
     assert_eq!(found(&cache, &all), [false; 3]);
@@ -253,6 +262,11 @@ fn bodies_of_every_size_are_found_as_they_were_kept() {
     assert_eq!(files(folder.path()).len(), 3);
     writer.remove_all_cached_responses();
     assert_eq!(writer.current_disk_usage(), 0);
+    if cfg!(windows) {
+        // Before Windows 10 a name stays as long as somebody has the file open, here the other cache.
+        drop(reader);
+        wait_until(|| files(folder.path()).is_empty());
+    }
     assert_eq!(files(folder.path()).len(), 0);
 }
 

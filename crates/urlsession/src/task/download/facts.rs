@@ -264,7 +264,9 @@ mod tests {
         Noted {
             facts: Facts::of("name:a", &request(), &response, 0).unwrap(),
             stamp: Stamp { bytes: 500, tail: [7; 32], device: 1, inode: 2, changed: Some((3, 4)) },
-            place: Place::Destined(DownloadDestination::in_folder("/x").overwriting()),
+            place: Place::Destined(
+                DownloadDestination::in_folder(std::path::absolute("/x").unwrap()).overwriting(),
+            ),
             expected: Some(ContentDigest::sha256([1; 32])),
             checks_repr_digest: true,
         }

@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::facts::{Noted, Place};
 use crate::env::fs::{self, File, OpenOptions, TryLockError};
-use crate::env::read_at;
+use crate::env::{FileId, read_at};
 use crate::message::{ResumeData, ResumeFailure, ResumeFields};
 use crate::task::destination::DownloadDestination;
 
@@ -147,8 +147,9 @@ impl Stamp {
     /// Waits until the bytes are on disk. `is_last`: nothing more will be written.
     pub(super) fn of(file: &File, bytes: u64, is_last: bool) -> io::Result<Self> {
         file.sync_data()?;
-        let Identity { device, inode, changed } = Identity::of(&file.metadata()?);
-        let changed = if is_last { changed } else { None };
+        let metadata = file.metadata()?;
+        let FileId { device, inode } = FileId::of(file, &metadata)?;
+        let changed = if is_last { changed(&metadata) } else { None };
         Ok(Self { bytes, tail: tail(file, bytes)?, device, inode, changed })
     }
 
@@ -177,13 +178,12 @@ impl Stamp {
     /// Is this the file, and are its bytes still the same?
     fn fits(&self, file: &File) -> io::Result<bool> {
         let metadata = file.metadata()?;
-        let Identity { device, inode, changed } = Identity::of(&metadata);
-        if !metadata.is_file() || (device, inode) != (self.device, self.inode) || metadata.len() < self.bytes
-        {
+        let was = FileId { device: self.device, inode: self.inode };
+        if !metadata.is_file() || FileId::of(file, &metadata)? != was || metadata.len() < self.bytes {
             return Ok(false);
         }
         // What was written after the stamp is cut off; what was not written by us shows by its time.
-        if metadata.len() == self.bytes && self.changed.is_some() && self.changed != changed {
+        if metadata.len() == self.bytes && self.changed.is_some() && self.changed != changed(&metadata) {
             return Ok(false);
         }
         Ok(tail(file, self.bytes)? == self.tail)
@@ -252,9 +252,8 @@ fn lock(file: &File) -> io::Result<bool> {
 
 /// Is this file the one of that name?
 fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(open), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else { return false };
-    let (open, there) = (Identity::of(&open), Identity::of(&there));
-    (open.device, open.inode) == (there.device, there.inode)
+    let open = file.metadata().and_then(|metadata| FileId::of(file, &metadata));
+    matches!((open, FileId::at_itself(path)), (Ok(open), Ok(there)) if open == there)
 }
 
 /// Does the file belong to this user? In a folder where others may write, a partial file could be planted, with a note
@@ -273,25 +272,18 @@ fn is_ours(_: &File, _: &Path) -> bool {
     true
 }
 
-struct Identity {
-    device: u64,
-    inode: u64,
-    changed: Option<(i64, i64)>,
+/// When the file was last changed, in seconds and nanoseconds since 1970.
+#[cfg(unix)]
+fn changed(metadata: &fs::Metadata) -> Option<(i64, i64)> {
+    use std::os::unix::fs::MetadataExt;
+    Some((metadata.mtime(), metadata.mtime_nsec()))
 }
 
-impl Identity {
-    #[cfg(unix)]
-    fn of(metadata: &fs::Metadata) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        let changed = Some((metadata.mtime(), metadata.mtime_nsec()));
-        Self { device: metadata.dev(), inode: metadata.ino(), changed }
-    }
-
-    /// The length and the tail must do.
-    #[cfg(not(unix))]
-    fn of(_: &fs::Metadata) -> Self {
-        Self { device: 0, inode: 0, changed: None }
-    }
+/// When the file was last changed, in seconds and nanoseconds since 1970.
+#[cfg(not(unix))]
+fn changed(metadata: &fs::Metadata) -> Option<(i64, i64)> {
+    let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some((i64::try_from(since.as_secs()).ok()?, since.subsec_nanos().into()))
 }
 
 fn hashed(bytes: &[u8]) -> OsString {
@@ -334,12 +326,14 @@ mod tests {
         let part = |destination: &DownloadDestination| {
             Names::of(destination, "https://example.com/x").map(|names| names.part)
         };
-        assert_eq!(part(&"/d/a.iso".into()), Some("/d/.a.iso.urlsession-part".into()));
+        // On Windows an absolute path begins with a drive.
+        let absolute = |path| std::path::absolute(path).unwrap();
+        assert_eq!(part(&"/d/a.iso".into()), Some(absolute("/d/.a.iso.urlsession-part")));
         assert_eq!(part(&DownloadDestination::file("/d/a.iso").without_resuming()), None);
         let long = part(&format!("/d/{}", "x".repeat(255)).into()).unwrap();
         assert!(long.file_name().unwrap().len() < 100);
         let folder = part(&DownloadDestination::in_folder("/d")).unwrap();
-        assert_eq!(folder.parent(), Some(Path::new("/d")));
+        assert_eq!(folder.parent(), Some(&*absolute("/d")));
         assert_eq!(part(&DownloadDestination::in_folder("/d")), Some(folder));
         assert!(part(&"/".into()).is_none());
     }
@@ -414,7 +408,7 @@ mod tests {
         // Another file with the same content.
         fs::rename(&path, folder.path().join("other")).unwrap();
         fs::write(&path, &content).unwrap();
-        assert!(cfg!(not(unix)) || !last.fits(&open()).unwrap());
+        assert!(!last.fits(&open()).unwrap());
     }
 
     #[test]

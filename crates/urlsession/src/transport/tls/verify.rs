@@ -72,13 +72,9 @@ impl Verifier {
         let verdict = match verdict {
             Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
                 match self.platform() {
-                    Ok(platform) => platform.verify_server_cert(
-                        end_entity,
-                        intermediates,
-                        server_name,
-                        ocsp_response,
-                        now,
-                    ),
+                    Ok(platform) => platform
+                        .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                        .map_err(name_partial_chain),
                     // A platform without roots trusts nobody; that is a verdict, not a failure.
                     Err(_) => Err(CertificateError::UnknownIssuer.into()),
                 }
@@ -156,6 +152,20 @@ impl ServerCertVerifier for Verifier {
 /// The certificates as they were sent, the server's own first.
 fn chain(end_entity: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
     std::iter::once(end_entity).chain(intermediates).map(|der| der.to_vec()).collect()
+}
+
+/// Windows tells a chain that ends before a root (`CERT_E_CHAINING`) from one whose root is not trusted, and the verifier
+/// passes that on as a text only. In both cases the issuer is not known.
+fn name_partial_chain(error: rustls::Error) -> rustls::Error {
+    const CERT_E_CHAINING: &str = "(os error -2146762486)";
+    match &error {
+        rustls::Error::InvalidCertificate(CertificateError::Other(why))
+            if cfg!(windows) && why.0.to_string().contains(CERT_E_CHAINING) =>
+        {
+            CertificateError::UnknownIssuer.into()
+        }
+        _ => error,
+    }
 }
 
 /// Apple tells a self-signed certificate (-1202) from one of an unknown authority (-1203).
