@@ -130,7 +130,7 @@ pub(crate) fn ntlm_proof(
 }
 
 fn ntlm_value(message: &[u8]) -> Option<HeaderValue> {
-    secret(&format!("NTLM {}", base64::encode(message)))
+    secret(format!("NTLM {}", base64::encode(message)))
 }
 
 /// In 100 ns since 1601 (MS-DTYP §2.3.3).

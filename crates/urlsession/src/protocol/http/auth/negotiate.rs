@@ -67,7 +67,7 @@ impl Ticket {
     }
 
     fn value(&self) -> Option<HeaderValue> {
-        secret(&format!("Negotiate {}", base64::encode(&self.token)))
+        secret(format!("Negotiate {}", base64::encode(&self.token)))
     }
 }
 
