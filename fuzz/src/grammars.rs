@@ -53,7 +53,18 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
             b"__Host-id=\"1\"; Domain=.Example.COM; Path=/a/b; Partitioned; samesite=lax",
             b"a=1; Expires=Sun, 16-Aug-2025 22:39:54 GMT, b = 2; Comment=x; Port=\"80,443\"; Version=1; Discard",
             b"=nameless; Path=x; Max-Age=-99999999999999999999; Domain=; =; ;;",
+            b"n\xe9=\xff\xe9; Path=/\xe9; Domain=\xe9.example",
+        ],
+    },
+    Grammar {
+        name: "cookie-file",
+        growth: 4,
+        read: cookie_file,
+        corpus: &[
+            b"# Netscape HTTP Cookie File\n\n.example.com\tTRUE\t/\tFALSE\t2147483647\tname\tvalue\n",
             b"#HttpOnly_.example.com\tTRUE\t/\tFALSE\t2147483647\tname\tvalue\nlocalhost\tFALSE\t/x\tTRUE\t0\ta\tb",
+            b"example.com\tFALSE\t/\tTRUE\t1735689600.25\t__Host-id\t\xe9\xff\r\n[::1]\tFALSE\t/\tFALSE\t\t\tnameless\r\n",
+            b"127.0.0.1\tfalse\t/a;b\tFALSE\t-1e9\ta=b\tc; d\te\nbad.example\tTRUE\t/\tFALSE\t5\tname",
         ],
     },
     Grammar {
@@ -229,12 +240,12 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
 fn cookies(input: &[u8]) -> Told {
     let text = String::from_utf8_lossy(input);
     let (mut bytes, mut shape) = (0, Vec::new());
-    for part in cookie::unfolded(&text).chain([&*text]).take(64) {
+    for part in cookie::unfolded(&text).map(str::as_bytes).chain([input]).take(64) {
         let Some(set) = cookie::parse(part) else { continue };
         bytes += set.name.len() + set.value.len();
         assert!((1..=cookie::MAX_PAIR).contains(&(set.name.len() + set.value.len())));
-        assert!(!set.value.contains([';', '\r', '\n', '\0']));
-        assert!(set.path.is_none_or(|path| path.starts_with('/')));
+        assert!(!set.value.iter().any(|b| b";\r\n\0".contains(b)));
+        assert!(set.path.as_deref().is_none_or(|path| path.starts_with('/')));
         let host = set.domain.as_deref().unwrap_or("example.com");
         assert!(cookie::domain_matches(host, host));
         cookie::prefix_allows(set.name, set.value, set.secure, true, "/");
@@ -249,11 +260,29 @@ fn cookies(input: &[u8]) -> Told {
             set.path.is_some(),
         ));
     }
-    for line in cookie::netscape_cookies(&text).take(64) {
-        let mut out = String::new();
-        let _ = cookie::write_netscape_cookie(&mut out, &line);
-        assert!(out.is_empty() || cookie::netscape_cookies(&out).next() == Some(line));
+    shape.truncate(4);
+    Told::new(bytes, shape)
+}
+
+fn cookie_file(input: &[u8]) -> Told {
+    let (mut bytes, mut shape) = (0, Vec::new());
+    for line in cookie::netscape_cookies(input) {
+        for text in [line.domain.as_bytes(), line.path.as_bytes(), line.name, line.value] {
+            assert!(!text.iter().any(|b| b";\r\n\0".contains(b)));
+        }
+        assert!((1..=cookie::MAX_PAIR).contains(&(line.name.len() + line.value.len())));
+        assert!(line.path.starts_with('/') && !line.name.contains(&b'=') && !line.domain.is_empty());
+        let mut out = Vec::new();
+        cookie::write_netscape_cookie(&mut out, &line).unwrap();
+        assert!(out.is_empty() || cookie::netscape_cookies(&out).next().as_ref() == Some(&line));
         bytes += out.len();
+        shape.push((
+            line.includes_subdomains,
+            line.secure,
+            line.http_only,
+            line.expires.is_some(),
+            out.is_empty(),
+        ));
     }
     shape.truncate(4);
     Told::new(bytes, shape)

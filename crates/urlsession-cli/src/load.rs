@@ -72,7 +72,7 @@ impl Prepared {
         let session = UrlSession::new(request::configuration(args)?);
         let storage =
             session.configuration().http_cookie_storage.unwrap_or_else(HttpCookieStorage::ephemeral);
-        let given = cookies::take(&args.cookie, request, &storage)?;
+        let given = cookies::take(args, request, &storage)?;
         story.request = Some(request.clone());
         if args.verbose {
             tell(&show::request_head(request, "> "));

@@ -7,15 +7,17 @@ use std::path::Path;
 use urlsession::{HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, Url, UrlRequest};
 
 use super::failure::Failure;
+use super::tell;
+use crate::args::LoadArgs;
 
 /// Keeps what `-b` gives: `name=value; …` for the host of the request, or a file. Returns the names and values.
 pub(super) fn take(
-    given: &[String],
+    args: &LoadArgs,
     request: &UrlRequest,
     storage: &HttpCookieStorage,
 ) -> Result<Vec<(String, String)>, Failure> {
     let mut pairs = Vec::new();
-    for text in given {
+    for text in &args.cookie {
         if text.contains('=') {
             let Some(url) = request.url() else { continue };
             for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -25,9 +27,18 @@ pub(super) fn take(
                 pairs.push((name.to_owned(), value.to_owned()));
             }
         } else if !text.is_empty() {
-            let file = fs::read_to_string(text)
-                .map_err(|error| Failure::Local(format!("cannot read {text}: {error}")))?;
-            storage.import_netscape(&file);
+            match fs::read(text) {
+                Ok(file) => drop(storage.import_netscape(file)),
+                // As in curl: the first run of `-b FILE -c FILE` has no file yet.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if !args.silent && !args.json {
+                        tell(&format!(
+                            "urlsession: warning: there is no cookie file {text}; no cookies are read\n"
+                        ));
+                    }
+                }
+                Err(error) => return Err(Failure::Local(format!("cannot read {text}: {error}"))),
+            }
         }
     }
     Ok(pairs)
@@ -35,10 +46,12 @@ pub(super) fn take(
 
 /// Writes the store for `-c`.
 pub(super) fn give(file: &Path, storage: &HttpCookieStorage) -> Result<(), Failure> {
-    let text = storage.export_netscape();
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = storage.write_netscape(&mut text);
     let written = match file == Path::new("-") {
-        true => io::stdout().write_all(text.as_bytes()),
-        false => private(file).and_then(|mut file| file.write_all(text.as_bytes())),
+        true => io::stdout().write_all(&text),
+        false => private(file).and_then(|mut file| file.write_all(&text)),
     };
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::Closed),

@@ -47,7 +47,53 @@ fn a_cookie_that_cannot_be_sent_is_the_command_lines_fault() {
     let run = get(&["-b", "=s3cret", "http://127.0.0.1/"]);
     assert_eq!(run.code, Some(2));
     assert!(!run.stderr.contains("s3cret"), "{}", run.stderr);
-    let run = get(&["-b", "no-such-file", "http://127.0.0.1/"]);
-    assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("no-such-file"), "{}", run.stderr);
+    let folder = directory();
+    let run = get(&["-b", folder.to_str().unwrap(), "http://127.0.0.1/"]);
+    assert_eq!(run.code, Some(1), "a file that cannot be read is an error");
+    assert!(run.stderr.contains(folder.to_str().unwrap()), "{}", run.stderr);
+}
+
+#[test]
+fn a_cookie_file_that_is_not_there_is_empty_with_a_warning() {
+    let origin = Origin::start(Wire::H1);
+    origin.enqueue("/first", Reply::new(200).header("Set-Cookie", "a=1; Path=/"));
+    let directory = directory();
+    let run = get_in(&directory, &["-b", "no-such-file", "-c", "no-such-file", &origin.url("/first")]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stderr.contains("warning") && run.stderr.contains("no-such-file"), "{}", run.stderr);
+    let run = get_in(&directory, &["-b", "no-such-file", &origin.url("/second")]);
+    assert_eq!((run.code, &*run.stderr), (Some(0), ""));
+    let seen: Vec<_> =
+        origin.requests().iter().map(|seen| seen.header("cookie").map(str::to_owned)).collect();
+    assert_eq!(seen, [None, Some("a=1".to_owned())]);
+    let silent = get_in(&directory, &["-s", "-b", "nor-this", &origin.url("/third")]);
+    assert_eq!((silent.code, &*silent.stderr), (Some(0), ""));
+}
+
+#[test]
+fn a_cookie_file_is_read_and_written_byte_for_byte() {
+    let origin = Origin::start(Wire::H1);
+    let directory = directory();
+    let line = b"127.0.0.1\tFALSE\t/\tFALSE\t0\ta\t\xe9\xff\n";
+    let decimal = b"127.0.0.1\tFALSE\t/\tFALSE\t4102444800.5\tb\t2\n";
+    fs::write(directory.join("jar"), [&line[..], decimal].concat()).unwrap();
+    get_in(&directory, &["-b", "jar", "-c", "out", &origin.url("/")]).ok();
+    assert_eq!(only_request(&origin).header("cookie"), Some("a=\u{e9}\u{ff}; b=2"));
+    let out = fs::read(directory.join("out")).unwrap();
+    assert!(out.windows(line.len()).any(|window| window == line), "{}", out.escape_ascii());
+}
+
+#[test]
+fn a_cookie_file_sets_no_cookie_for_a_registry_and_none_that_breaks_its_promise() {
+    let origin = Origin::start(Wire::H1);
+    let file = directory().join("cookies.txt");
+    let lines = [
+        ".com\tTRUE\t/\tFALSE\t0\tregistry\t1",
+        "127.0.0.1\tFALSE\t/\tFALSE\t0\t__Host-a\t1",
+        "127.0.0.1\tFALSE\t/\tFALSE\t0\ta\t1; b=2",
+        "127.0.0.1\tFALSE\t/\tFALSE\t0\tgood\t1",
+    ];
+    fs::write(&file, lines.join("\n")).unwrap();
+    get(&["-b", file.to_str().unwrap(), &origin.url("/")]).ok();
+    assert_eq!(only_request(&origin).header("cookie"), Some("good=1"));
 }

@@ -30,10 +30,17 @@ pub fn path_matches(path: &str, cookie: &str) -> bool {
 }
 
 /// Does the cookie keep what its name promises (§4.1.3, §5.7)? A cookie without a name promises by its value.
-pub fn prefix_allows(name: &str, value: &str, is_secure: bool, is_host_only: bool, path: &str) -> bool {
+pub fn prefix_allows(
+    name: impl AsRef<[u8]>,
+    value: impl AsRef<[u8]>,
+    is_secure: bool,
+    is_host_only: bool,
+    path: &str,
+) -> bool {
+    let (name, value) = (name.as_ref(), value.as_ref());
     let promises = |prefix: &str| {
         let shown = if name.is_empty() { value } else { name };
-        shown.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        shown.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
     };
     let (secure, host) = (promises("__Secure-"), promises("__Host-"));
     if name.is_empty() {

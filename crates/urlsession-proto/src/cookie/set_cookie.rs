@@ -6,19 +6,21 @@ use std::borrow::Cow;
 use super::parse_date;
 use crate::field::is_token;
 
-/// A cookie as a server sets it. Names and values borrow from the field.
+/// A cookie as a server sets it. Names and values borrow from the field; they are bytes of any encoding.
 ///
 /// Of attributes that occur twice the last counts (RFC 6265bis §5.7).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SetCookie<'a> {
     /// Empty for a cookie without a name.
-    pub name: &'a str,
+    pub name: &'a [u8],
     /// As it came: quotes are part of it.
-    pub value: &'a str,
-    /// In lower case (ASCII) and without a leading dot; `None` if it is missing or empty.
+    pub value: &'a [u8],
+    /// In lower case (ASCII) and without a leading dot; `None` if it is missing or empty. Bytes that are not UTF-8 are
+    /// replaced by U+FFFD, which is in no host.
     pub domain: Option<Cow<'a, str>>,
-    /// Begins with a slash; `None` if it is missing or does not: the default path counts.
-    pub path: Option<&'a str>,
+    /// Begins with a slash; `None` if it is missing or does not: the default path counts. Bytes that are not UTF-8 are
+    /// replaced by U+FFFD, which is in no path of a URL.
+    pub path: Option<Cow<'a, str>>,
     /// Seconds since 1970.
     pub expires: Option<i64>,
     /// Seconds from now on; it wins over `expires`. Zero or less is at once.
@@ -31,7 +33,7 @@ pub struct SetCookie<'a> {
     pub partitioned: bool,
     /// For which sites' requests.
     pub same_site: Option<SameSite>,
-    /// Of RFC 2965, as are those below, which Apple's cookies still know.
+    /// Of RFC 2965, as are those below, which Apple's cookies still know. As if missing if it is not UTF-8.
     pub comment: Option<&'a str>,
     /// Where the purpose is explained; perhaps relative.
     pub comment_url: Option<&'a str>,
@@ -53,15 +55,16 @@ pub enum SameSite {
 }
 
 /// Reads the value of one `Set-Cookie` field; `None` if the cookie is to be ignored.
-pub fn parse(field: &str) -> Option<SetCookie<'_>> {
+pub fn parse<F: AsRef<[u8]> + ?Sized>(field: &F) -> Option<SetCookie<'_>> {
+    let field = field.as_ref();
     // §5.6 step 1: control characters, but for the tab.
-    if field.bytes().any(|b| matches!(b, 0..=8 | 10..=31 | 127)) {
+    if field.iter().any(|b| matches!(b, 0..=8 | 10..=31 | 127)) {
         return None;
     }
-    let mut parts = field.split(';');
+    let mut parts = field.split(|b| *b == b';');
     let pair = parts.next().unwrap_or_default();
     // Steps 3 and 4: without `=` all of it is the value of a cookie without a name.
-    let (name, value) = pair.split_once('=').unwrap_or(("", pair));
+    let (name, value) = split_at_equals(pair).unwrap_or((b"", pair));
     let (name, value) = (trim(name), trim(value));
     // Steps 5 and 6.
     if name.len() + value.len() > MAX_PAIR || (name.is_empty() && value.is_empty()) {
@@ -69,7 +72,7 @@ pub fn parse(field: &str) -> Option<SetCookie<'_>> {
     }
     let mut cookie = SetCookie { name, value, ..SetCookie::default() };
     for part in parts {
-        let (name, value) = match part.split_once('=') {
+        let (name, value) = match split_at_equals(part) {
             Some((name, value)) => (trim(name), Some(trim(value))),
             None => (trim(part), None),
         };
@@ -89,19 +92,21 @@ pub fn unfolded(fields: &str) -> impl Iterator<Item = &str> {
 
 impl<'a> SetCookie<'a> {
     /// §5.6.1 to §5.6.7; unknown attributes are ignored.
-    fn attribute(&mut self, name: &str, value: Option<&'a str>) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
-        let text = value.unwrap_or_default();
-        let some = value.filter(|value| !value.is_empty());
+    fn attribute(&mut self, name: &[u8], value: Option<&'a [u8]>) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        let bytes = value.unwrap_or_default();
+        let lossy = String::from_utf8_lossy(bytes);
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        let some = Some(text).filter(|text| !text.is_empty());
         if is("Expires") {
             // A date that cannot be read is as if it were missing.
-            self.expires = parse_date(text).or(self.expires);
+            self.expires = parse_date(&lossy).or(self.expires);
         } else if is("Max-Age") {
             self.max_age = seconds(text).or(self.max_age);
         } else if is("Domain") {
-            self.domain = domain(text);
+            self.domain = domain(lossy);
         } else if is("Path") {
-            self.path = Some(text).filter(|path| path.starts_with('/'));
+            self.path = Some(lossy).filter(|path| path.starts_with('/'));
         } else if is("Secure") {
             self.secure = true;
         } else if is("HttpOnly") {
@@ -138,15 +143,13 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 /// §5.6.3
-fn domain(text: &str) -> Option<Cow<'_, str>> {
-    let text = text.strip_prefix('.').unwrap_or(text);
-    if text.is_empty() {
-        return None;
-    }
-    Some(match text.bytes().any(|b| b.is_ascii_uppercase()) {
-        true => Cow::Owned(text.to_ascii_lowercase()),
-        false => Cow::Borrowed(text),
-    })
+fn domain(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let is_plain = !text.starts_with('.') && !text.bytes().any(|b| b.is_ascii_uppercase());
+    let text = match is_plain {
+        true => text,
+        false => Cow::Owned(text.strip_prefix('.').unwrap_or(&text).to_ascii_lowercase()),
+    };
+    Some(text).filter(|text| !text.is_empty())
 }
 
 fn same_site(text: &str) -> Option<SameSite> {
@@ -159,8 +162,18 @@ fn same_site(text: &str) -> Option<SameSite> {
     }
 }
 
-fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+/// What stands before the first `=`, and what follows it.
+fn split_at_equals(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|b| *b == b'=')?;
+    Some((&text[..at], &text[at + 1..]))
+}
+
+/// Without the white space around it (RFC 6265bis §5.6: space and tab).
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = text {
+        text = rest;
+    }
+    text
 }
 
 struct Unfolded<'a> {
@@ -204,7 +217,22 @@ mod tests {
     use super::*;
 
     fn pair(field: &str) -> Option<(&str, &str)> {
-        parse(field).map(|cookie| (cookie.name, cookie.value))
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        parse(field).map(|cookie| (text(cookie.name), text(cookie.value)))
+    }
+
+    #[test]
+    fn a_cookie_is_bytes_of_any_encoding() {
+        let cookie =
+            parse(b"n\xe9 = \xff\xe9 ; Path=/\xe9; Domain=\xe9.example; Comment=\xe9; Secure").unwrap();
+        assert_eq!((cookie.name, cookie.value), (&b"n\xe9"[..], &b"\xff\xe9"[..]));
+        assert_eq!(
+            (cookie.path.as_deref(), cookie.domain.as_deref()),
+            (Some("/\u{fffd}"), Some("\u{fffd}.example"))
+        );
+        assert!(cookie.secure && cookie.comment.is_none());
+        // NEL and other controls above ASCII are bytes like others.
+        assert!(parse(b"a=\x85\x80").is_some());
     }
 
     #[test]
@@ -254,10 +282,10 @@ mod tests {
         assert_eq!(
             cookie,
             SetCookie {
-                name: "a",
-                value: "b",
+                name: b"a",
+                value: b"b",
                 domain: Some("example.com".into()),
-                path: Some("/x"),
+                path: Some("/x".into()),
                 expires: Some(60),
                 max_age: Some(60),
                 secure: true,
@@ -285,7 +313,7 @@ mod tests {
             parse("a=b; Domain=x.example; Domain=y.example; Path=/x; Path=y; SameSite=Lax; SameSite=");
         let cookie = cookie.unwrap();
         assert_eq!(cookie.domain.as_deref(), Some("y.example"));
-        assert_eq!((cookie.path, cookie.same_site), (None, None));
+        assert_eq!((&cookie.path, cookie.same_site), (&None, None));
         assert_eq!(parse("a=b; Domain=x.example; Domain=").unwrap().domain, None);
         assert_eq!(parse("a=b; Max-Age=1; Max-Age=soon").unwrap().max_age, Some(1));
     }
@@ -293,8 +321,8 @@ mod tests {
     #[test]
     fn an_attribute_too_long_is_as_if_it_were_missing() {
         let path = format!("/{}", "p".repeat(1023));
-        assert_eq!(parse(&format!("a=b; Path={path}")).unwrap().path, Some(&*path));
-        assert_eq!(parse(&format!("a=b; Path=/x; Path={path}p")).unwrap().path, Some("/x"));
+        assert_eq!(parse(&format!("a=b; Path={path}")).unwrap().path.as_deref(), Some(&*path));
+        assert_eq!(parse(&format!("a=b; Path=/x; Path={path}p")).unwrap().path.as_deref(), Some("/x"));
     }
 
     #[test]

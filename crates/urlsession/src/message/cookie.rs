@@ -3,7 +3,9 @@
 //! Whether it is kept, and where it is sent, is decided by stores and policies. Apple: *HTTPCookie*.
 
 mod properties;
+mod text;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +15,7 @@ use urlsession_proto::cookie::{self, SameSite, SetCookie};
 
 pub use self::properties::HttpCookiePropertyKey;
 pub(crate) use self::properties::ports_text;
+use self::text::CookieText;
 use super::HeaderFields;
 use crate::env::system_wall;
 
@@ -23,8 +26,8 @@ pub struct HttpCookie(Arc<Inner>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
-    name: Box<str>,
-    value: Box<str>,
+    name: CookieText,
+    value: CookieText,
     /// In lower case; with a leading dot if it includes the hosts below.
     domain: Box<str>,
     path: Box<str>,
@@ -88,14 +91,33 @@ impl HttpCookie {
         fields
     }
 
-    /// The name; empty for the few cookies that servers set without one.
+    /// The name; empty for the few cookies that servers set without one. A name that is not UTF-8 is read as
+    /// ISO-8859-1; [`name_bytes`](Self::name_bytes) are what is sent.
     pub fn name(&self) -> &str {
-        &self.0.name
+        self.0.name.as_str()
     }
 
-    /// The value, as it is sent: quotes are part of it.
+    /// The value; quotes are part of it. A value that is not UTF-8 is read as ISO-8859-1;
+    /// [`value_bytes`](Self::value_bytes) are what is sent.
     pub fn value(&self) -> &str {
-        &self.0.value
+        self.0.value.as_str()
+    }
+
+    /// The name as it is received and sent (RFC 6265bis §5.6: bytes of any encoding). Extension: no counterpart in
+    /// Apple's API.
+    pub fn name_bytes(&self) -> &[u8] {
+        self.0.name.as_bytes()
+    }
+
+    /// The value as it is received and sent (RFC 6265bis §5.6: bytes of any encoding). Extension: no counterpart in
+    /// Apple's API.
+    pub fn value_bytes(&self) -> &[u8] {
+        self.0.value.as_bytes()
+    }
+
+    /// Name and value as text of which no two are the same for different bytes, for a store.
+    pub(crate) fn stored_pair(&self) -> [Cow<'_, str>; 2] {
+        [self.0.name.stored(), self.0.value.stored()]
     }
 
     /// The host it goes to, in lower case; with a leading dot, to the hosts below too.
@@ -193,10 +215,10 @@ impl HttpCookie {
             ports: set.port.and_then(|ports| properties::ports(ports, set.version)),
         };
         Some(Self(Arc::new(Inner {
-            name: set.name.into(),
-            value: set.value.into(),
+            name: CookieText::of(set.name),
+            value: CookieText::of(set.value),
             domain,
-            path: set.path.unwrap_or_else(|| cookie::default_path(url.path())).into(),
+            path: set.path.as_deref().unwrap_or_else(|| cookie::default_path(url.path())).into(),
             expires,
             is_secure: set.secure,
             is_http_only: set.http_only,
@@ -208,11 +230,20 @@ impl HttpCookie {
         })))
     }
 
-    /// A cookie out of a store or a file. `domain` says whether it includes the hosts below.
+    /// A cookie out of a store, with the texts of `stored_pair`. `domain` says whether it includes the hosts below.
     pub(crate) fn kept(name: &str, value: &str, domain: &str, path: &str) -> Self {
+        Self::of_texts(CookieText::from_stored(name), CookieText::from_stored(value), domain, path)
+    }
+
+    /// A cookie out of a file.
+    pub(crate) fn imported(name: &[u8], value: &[u8], domain: &str, path: &str) -> Self {
+        Self::of_texts(CookieText::of(name), CookieText::of(value), domain, path)
+    }
+
+    fn of_texts(name: CookieText, value: CookieText, domain: &str, path: &str) -> Self {
         Self(Arc::new(Inner {
-            name: name.into(),
-            value: value.into(),
+            name,
+            value,
             domain: domain.to_ascii_lowercase().into(),
             path: path.into(),
             expires: None,
@@ -296,11 +327,11 @@ impl HttpCookie {
         if !field.is_empty() {
             field.extend_from_slice(b"; ");
         }
-        if !self.0.name.is_empty() {
-            field.extend_from_slice(self.0.name.as_bytes());
+        if !self.name_bytes().is_empty() {
+            field.extend_from_slice(self.name_bytes());
             field.push(b'=');
         }
-        field.extend_from_slice(self.0.value.as_bytes());
+        field.extend_from_slice(self.value_bytes());
     }
 }
 
@@ -308,7 +339,7 @@ impl HttpCookie {
 impl fmt::Debug for HttpCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpCookie")
-            .field("name", &self.0.name)
+            .field("name", &self.name())
             .field("domain", &self.0.domain)
             .field("path", &self.0.path)
             .field("expires", &self.0.expires)

@@ -27,7 +27,8 @@ use crate::store::behind::{Contents, Opened, Store};
 /// A store of cookies. A clone is the same store, and equal to it; usable from any thread.
 ///
 /// At most 180 cookies of a site (a registrable domain, such as `example.co.uk`) and 3,000 in all are kept, each for
-/// 400 days at most; those that were not sent for the longest time give way.
+/// 400 days at most. Expired cookies give way first, then those that are not secure, of these the ones that were not
+/// sent for the longest time (RFC 6265bis §5.7); a response over cleartext evicts no secure cookie.
 ///
 /// A store with a file keeps its cookies, but for those of the session, across runs. The file is read when it is first
 /// needed and made when there is a cookie to keep; what changes is written soon afterwards, beside the load: call
@@ -190,7 +191,8 @@ impl HttpCookieStorage {
         if found.is_empty() {
             return None;
         }
-        let length = found.iter().map(|cookie| cookie.name().len() + cookie.value().len() + 3).sum();
+        let length =
+            found.iter().map(|cookie| cookie.name_bytes().len() + cookie.value_bytes().len() + 3).sum();
         let mut field = Vec::with_capacity(length);
         found.iter().for_each(|cookie| cookie.write_pair(&mut field));
         Some(field)
@@ -240,8 +242,14 @@ impl HttpCookieStorage {
         let is_secure = visit.is_secure();
         self.0.change(|jar| {
             admitted.fold(false, |changed, cookie| {
-                let is_shielded = !is_secure && jar.shields(&cookie, visit.partition);
-                (!is_shielded && jar.set(cookie, visit.partition, now)) | changed
+                let is_set = match is_secure {
+                    true => jar.set(cookie, visit.partition, now),
+                    false => {
+                        !jar.shields(&cookie, visit.partition)
+                            && jar.set_from_cleartext(cookie, visit.partition, now)
+                    }
+                };
+                is_set | changed
             })
         });
     }

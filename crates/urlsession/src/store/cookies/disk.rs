@@ -77,13 +77,14 @@ fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlit
             .prepare("INSERT OR REPLACE INTO cookies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
         for entry in &batch.puts {
             let cookie = &entry.cookie;
+            let [name, value] = cookie.stored_pair();
             let flag = |is: bool, flag: u8| if is { flag } else { 0 };
             put.execute(params![
                 entry.partition.as_deref().unwrap_or_default(),
                 cookie.domain(),
                 cookie.path(),
-                cookie.name(),
-                cookie.value(),
+                name,
+                value,
                 entry.created,
                 entry.accessed,
                 cookie.expires_date().map(nanos),

@@ -24,7 +24,14 @@ pub(super) struct Entry {
     pub(super) accessed: i64,
 }
 
-/// Partition, domain, path and name.
+/// Which cookies make way for others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Evictable {
+    All,
+    NotSecure,
+}
+
+/// Partition, domain, path and name, as they are stored.
 pub(super) type Key = [Box<str>; 4];
 
 #[derive(Default)]
@@ -57,7 +64,8 @@ pub(super) struct Batch {
 impl Entry {
     pub(super) fn key(&self) -> Key {
         let partition = self.partition.as_deref().unwrap_or_default();
-        [partition, self.cookie.domain(), self.cookie.path(), self.cookie.name()].map(Into::into)
+        let [name, _] = self.cookie.stored_pair();
+        [partition, self.cookie.domain(), self.cookie.path(), &*name].map(Into::into)
     }
 
     fn is_same(&self, cookie: &HttpCookie, partition: Option<&str>) -> bool {
@@ -113,14 +121,35 @@ impl Jar {
         entries.iter().any(|Entry { cookie: kept, partition: of, .. }| {
             kept.is_secure()
                 && of.as_deref() == partition
-                && kept.name() == cookie.name()
+                && kept.name_bytes() == cookie.name_bytes()
                 && (domain_matches(kept.host(), cookie.host()) || domain_matches(cookie.host(), kept.host()))
                 && path_matches(cookie.path(), kept.path())
         })
     }
 
-    /// Keeps a cookie; an expired one removes that of the same name, domain and path. Has anything changed?
+    /// Keeps a cookie; an expired one removes that of the same name, domain and path. Says whether anything has changed.
     pub(super) fn set(&mut self, cookie: HttpCookie, partition: Option<&str>, now: SystemTime) -> bool {
+        self.set_evicting(cookie, partition, now, Evictable::All)
+    }
+
+    /// The same for a cookie from a cleartext connection, which evicts no secure cookie: where there are only secure
+    /// ones, the new cookie itself is left out.
+    pub(super) fn set_from_cleartext(
+        &mut self,
+        cookie: HttpCookie,
+        partition: Option<&str>,
+        now: SystemTime,
+    ) -> bool {
+        self.set_evicting(cookie, partition, now, Evictable::NotSecure)
+    }
+
+    fn set_evicting(
+        &mut self,
+        cookie: HttpCookie,
+        partition: Option<&str>,
+        now: SystemTime,
+        evictable: Evictable,
+    ) -> bool {
         if cookie.is_expired(now) {
             return self.remove_if(site(cookie.host()), |entry| entry.is_same(&cookie, partition));
         }
@@ -144,7 +173,7 @@ impl Jar {
         let key: Box<str> = site(entry.cookie.host()).into();
         self.of_site(&key).push(entry);
         self.count += 1;
-        self.make_room(&key, now);
+        self.remove_excess(&key, now, evictable);
         true
     }
 
@@ -196,15 +225,19 @@ impl Jar {
         !removed.is_empty()
     }
 
-    /// Removes what is too much: expired cookies first, then those that were not sent for the longest time
-    /// (RFC 6265bis §5.7).
-    fn make_room(&mut self, of: &str, now: SystemTime) {
+    /// Removes what is too much, in the order of RFC 6265bis §5.7: expired cookies; those of sites with many cookies
+    /// that are not secure, then that are; then any. Of each class those go first that were not sent for the longest
+    /// time.
+    fn remove_excess(&mut self, of: &str, now: SystemTime, evictable: Evictable) {
+        let may_go = |entry: &&Entry| evictable == Evictable::All || !entry.cookie.is_secure();
         if self.sites.get(of).is_some_and(|entries| entries.len() > MOST_OF_SITE) {
             self.remove_if(of, |entry| entry.cookie.is_expired(now));
         }
         while let Some(entries) = self.sites.get(of).filter(|entries| entries.len() > MOST_OF_SITE) {
-            let Some(oldest) = entries.iter().map(age).min() else { break };
-            self.remove_if(of, |entry| age(entry) == oldest);
+            let first =
+                entries.iter().filter(may_go).min_by_key(|entry| (entry.cookie.is_secure(), age(entry)));
+            let Some(first) = first.map(age) else { break };
+            self.remove_if(of, |entry| age(entry) == first);
         }
         if self.count > MOST {
             let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
@@ -213,11 +246,18 @@ impl Jar {
             }
         }
         while self.count > MOST {
-            let oldest = self.entries().min_by_key(|entry| age(entry));
-            let Some((oldest, of)) = oldest.map(|entry| (age(entry), entry.cookie.host().to_owned())) else {
+            let of_site = |entries: &'_ Vec<Entry>| entries.len() > MANY_OF_SITE;
+            let ranked = self.sites.values().flat_map(|entries| {
+                let is_many = of_site(entries);
+                let class = move |entry: &Entry| if is_many { u8::from(entry.cookie.is_secure()) } else { 2 };
+                entries.iter().map(move |entry| ((class(entry), age(entry)), entry))
+            });
+            let first = ranked.filter(|(_, entry)| may_go(entry)).min_by_key(|(rank, _)| *rank);
+            let Some((first, of)) = first.map(|(_, entry)| (age(entry), entry.cookie.host().to_owned()))
+            else {
                 break;
             };
-            self.remove_if(site(&of), |entry| age(entry) == oldest);
+            self.remove_if(site(&of), |entry| age(entry) == first);
         }
     }
 }
@@ -281,7 +321,7 @@ impl Contents for Jar {
         }
         self.unwritten = Some(unwritten);
         let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
-        sites.iter().for_each(|site| self.make_room(site, now));
+        sites.iter().for_each(|site| self.remove_excess(site, now, Evictable::All));
     }
 
     fn take_unwritten(&mut self) -> Option<Batch> {
@@ -319,6 +359,8 @@ fn age(entry: &Entry) -> (i64, i64) {
 
 /// Cookies of one site (RFC 6265bis §6.1 wants 50 at least).
 pub(super) const MOST_OF_SITE: usize = 180;
+/// A site with more cookies than this gives way first when there are too many in all (RFC 6265bis §6.1: 50).
+const MANY_OF_SITE: usize = 50;
 /// Cookies in all (RFC 6265bis §6.1).
 pub(super) const MOST: usize = 3000;
 

@@ -171,6 +171,66 @@ fn a_site_has_its_limit_however_many_hosts_it_has() {
 }
 
 #[test]
+fn of_a_site_that_has_too_many_the_cookies_that_are_not_secure_go_first() {
+    let mut jar = Jar::default();
+    let url = "https://example.com/";
+    set(&mut jar, url, "sid=1; Secure", 0);
+    for number in 1..MOST_OF_SITE as u64 {
+        set(&mut jar, url, &format!("c{number}=1"), number);
+    }
+    set(&mut jar, url, "more=1; Secure", 500);
+    let all = names(&jar);
+    assert_eq!(all.len(), MOST_OF_SITE);
+    assert!(all.contains(&"sid".into()) && all.contains(&"more".into()) && !all.contains(&"c1".into()));
+    // Where all are secure, the one that was not sent for the longest time goes.
+    for number in 0..MOST_OF_SITE as u64 {
+        set(&mut jar, url, &format!("s{number}=1; Secure"), 600 + number);
+    }
+    assert!(names(&jar).iter().all(|name| name.starts_with('s') && name != "sid"), "{:?}", names(&jar));
+}
+
+#[test]
+fn cleartext_evicts_no_secure_cookie_of_its_site_or_of_another() {
+    let mut jar = Jar::default();
+    set(&mut jar, "https://example.com/", "sid=1; Secure", 0);
+    for number in 0..2 * MOST_OF_SITE as u64 {
+        let cookie = cookie_of("http://example.com/", &format!("c{number}=1"));
+        jar.set_from_cleartext(cookie, None, at(1 + number));
+    }
+    assert_eq!(jar.len(), MOST_OF_SITE);
+    assert_eq!(names(&jar)[0], "sid");
+
+    let mut jar = Jar::default();
+    for number in 0..MOST as u64 {
+        set(&mut jar, &format!("https://site{number}.com/"), "a=1; Secure", number);
+    }
+    let cookie = cookie_of("http://attacker.com/", "a=1");
+    jar.set_from_cleartext(cookie, None, at(10_000));
+    assert_eq!(found_at(&mut jar, "https://site0.com/", 10_001).len(), 1);
+    assert_eq!(found_at(&mut jar, "http://attacker.com/", 10_001).len(), 0);
+    assert_eq!(jar.len(), MOST);
+    // One that came over TLS takes the place of the oldest.
+    set(&mut jar, "https://example.org/", "a=1; Secure", 10_002);
+    assert_eq!(found_at(&mut jar, "https://example.org/", 10_003).len(), 1);
+    assert_eq!(jar.len(), MOST);
+}
+
+#[test]
+fn a_site_with_many_cookies_gives_way_before_sites_with_few() {
+    let mut jar = Jar::default();
+    set(&mut jar, "https://few.com/", "a=1", 0);
+    let mut number = 0;
+    while jar.len() < MOST {
+        number += 1;
+        set(&mut jar, &format!("https://many{}.com/", number / 100), &format!("c{number}=1"), number);
+    }
+    set(&mut jar, "https://one-more.com/", "a=1", number + 1);
+    assert_eq!(jar.len(), MOST);
+    assert_eq!(found_at(&mut jar, "https://few.com/", number + 2).len(), 1);
+    assert_eq!(found_at(&mut jar, "https://many0.com/", number + 2).len(), 98);
+}
+
+#[test]
 fn the_whole_jar_has_its_limit() {
     let mut jar = Jar::default();
     for number in 0..MOST as u64 {

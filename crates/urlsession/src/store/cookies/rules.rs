@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
-use url::Url;
+use url::{Host, Url};
 use urlsession_proto::cookie::{domain_matches, prefix_allows};
 
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy as Policy, LONGEST};
@@ -63,8 +63,8 @@ pub(super) fn admitted(
         false => domain_matches(host, cookie.host()),
     };
     let keeps_promise = prefix_allows(
-        cookie.name(),
-        cookie.value(),
+        cookie.name_bytes(),
+        cookie.value_bytes(),
         cookie.is_secure(),
         cookie.is_host_only(),
         cookie.path(),
@@ -79,10 +79,34 @@ pub(super) fn admitted(
     is_right.then(|| cookie.expiring_by(now + LONGEST))
 }
 
+/// A cookie of a file as it is to be kept, if it may be: the rules of `admitted` that need no response.
+pub(super) fn imported(cookie: HttpCookie) -> Option<HttpCookie> {
+    let host = Host::parse(cookie.host()).ok()?.to_string();
+    // Of internationalised names only the ASCII form is compared with hosts.
+    if host != cookie.host() {
+        return None;
+    }
+    let keeps_promise = prefix_allows(
+        cookie.name_bytes(),
+        cookie.value_bytes(),
+        cookie.is_secure(),
+        cookie.is_host_only(),
+        cookie.path(),
+    );
+    // §5.7: no cookie is for a whole registry.
+    let is_for_registry = !cookie.is_host_only() && is_registry(&host);
+    if !keeps_promise || is_for_registry {
+        return None;
+    }
+    // A name of one label that is no registry, such as `localhost`, has no hosts below that belong to it.
+    let is_alone = !cookie.is_host_only() && (is_public_suffix(&host) || is_address(&host));
+    Some(if is_alone { cookie.host_only() } else { cookie })
+}
+
 /// The registrable domain of a host; the host itself if it is an address, a registry or of one label.
 pub(super) fn site(host: &str) -> &str {
     let host = host.strip_suffix('.').unwrap_or(host);
-    if host.ends_with(']') || host.parse::<Ipv4Addr>().is_ok() {
+    if is_address(host) {
         return host;
     }
     psl::domain_str(host).unwrap_or(host)
@@ -90,6 +114,15 @@ pub(super) fn site(host: &str) -> &str {
 
 fn is_public_suffix(domain: &str) -> bool {
     psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
+}
+
+/// Is it a public suffix that is on the list? Each unknown name of one label is one by the list's last rule.
+fn is_registry(domain: &str) -> bool {
+    psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == domain)
+}
+
+fn is_address(host: &str) -> bool {
+    host.ends_with(']') || host.parse::<Ipv4Addr>().is_ok()
 }
 
 fn is_secure(url: &Url) -> bool {
