@@ -25,7 +25,7 @@ use self::auth::{Auth, Known};
 use self::caching::Caching;
 use self::coding::Coding;
 use self::connectivity::Connectivity;
-use self::cookies::Cookies;
+use self::cookies::{Cookies, SetCookies};
 use self::exchange::Exchange;
 use self::expectation::Expectation;
 use self::hsts::Hsts;
@@ -45,16 +45,17 @@ use crate::transport::Pool;
 /// 2. `Resumption`: every hop of an upload may take several requests, which all below see one by one
 /// 3. `Security`: sees the URL of every hop, and may change it, which all below must know
 /// 4. `Auth`: repeats a hop with credentials, for the server or the proxy
-/// 5. `Hsts`: listens to every answer, 401s included
-/// 6. `Cookies`: below authentication, since 401s set cookies too
-/// 7. `Coding`: above the cache, which keeps coded bytes
-/// 8. `Caching`: all below it costs network
-/// 9. `Connectivity`: a cached answer needs no network
-/// 10. `Retry`: repeats only what failed on the wire
-/// 11. `Expectation`: a server that is asked before the body is sent
-/// 12. `Exchange`: the wire
+/// 5. `Cookies`: sends them; above the cache, whose entries may vary by them
+/// 6. `Coding`: above the cache, which keeps coded bytes
+/// 7. `Caching`: all below it costs network
+/// 8. `Hsts`: reads what each response of the network says, 401s and confirmations included
+/// 9. `SetCookies`: stores what each response of the network sets
+/// 10. `Connectivity`: a cached answer needs no network
+/// 11. `Retry`: repeats only what failed on the wire
+/// 12. `Expectation`: a server that is asked before the body is sent
+/// 13. `Exchange`: the wire
 type HttpLoader<W = Expectation<Exchange>> =
-    Redirect<Resumption<Security<Auth<Hsts<Cookies<Coding<Caching<Connectivity<Retry<W>>>>>>>>>>;
+    Redirect<Resumption<Security<Auth<Cookies<Coding<Caching<Hsts<SetCookies<Connectivity<Retry<W>>>>>>>>>>>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
@@ -67,12 +68,12 @@ impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
-        let caching = Caching::new(config.clone(), connectivity);
+        let network = Hsts::new(config.hsts_storage.clone(), SetCookies::new(config.clone(), connectivity));
+        let caching = Caching::new(config.clone(), network);
         let cookies = Cookies::new(config.clone(), Coding::new(caching).of(&config));
-        let hsts = Hsts::new(config.hsts_storage.clone(), cookies);
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), hsts)
+        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), cookies)
             .with_negotiate_domains(&config)
             .behind_proxy(&config, logins[1].clone());
         let resumption = Resumption::new(config.clone(), Security::new(config, auth));

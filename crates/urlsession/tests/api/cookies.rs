@@ -457,3 +457,172 @@ fn a_store_with_a_file_is_shared_by_sessions_and_outlives_them() {
         assert_eq!(sent(origin, &other, "/").unwrap(), "kept=1");
     });
 }
+
+/// A response that is fresh for a minute and sets a cookie.
+fn cached_with(cookie: &str) -> Reply {
+    Reply::new(200).header("Cache-Control", "max-age=60").header("Set-Cookie", cookie).body("page")
+}
+
+#[test]
+fn a_response_of_the_cache_does_not_set_its_cookies_again() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        origin.enqueue("/a", cached_with("s=x; Path=/"));
+        load(&session, url(origin, "/a")).unwrap();
+        assert_eq!(pairs(&storage), ["s=x"]);
+        visit(origin, &session, "/logout", &["s=; Max-Age=0; Path=/"]);
+        assert!(storage.cookies().is_empty());
+        let (data, response) = load(&session, url(origin, "/a")).unwrap();
+        assert_eq!(text(&data), "page");
+        assert!(response.http().unwrap().value("Set-Cookie").is_some(), "the stored response is whole");
+        assert_eq!(origin.requests().len(), 2, "the page came from the cache");
+        assert!(storage.cookies().is_empty(), "the logout is undone");
+        // The same for a cookie that the application deletes.
+        visit(origin, &session, "/b", &["t=1"]);
+        storage.delete_cookie(&storage.cookies()[0]);
+        load(&session, url(origin, "/a")).unwrap();
+        assert!(storage.cookies().is_empty());
+    });
+}
+
+#[test]
+fn a_confirmation_sets_only_the_cookies_that_it_carries_itself() {
+    on_every_wire(|origin| {
+        let (session, storage) = with_storage(origin);
+        let first = Reply::new(200).header("ETag", "\"1\"").header("Set-Cookie", "s=x; Path=/").body("page");
+        origin.enqueue("/a", first);
+        load(&session, url(origin, "/a")).unwrap();
+        storage.delete_cookie(&storage.cookies()[0]);
+        origin.enqueue("/a", Reply::new(304).header("ETag", "\"1\""));
+        assert_eq!(text(&load(&session, url(origin, "/a")).unwrap().0), "page");
+        assert!(storage.cookies().is_empty(), "the stored field set a cookie");
+        origin.enqueue("/a", Reply::new(304).header("ETag", "\"1\"").header("Set-Cookie", "s=y; Path=/"));
+        assert_eq!(text(&load(&session, url(origin, "/a")).unwrap().0), "page");
+        assert_eq!(pairs(&storage), ["s=y"]);
+        assert_eq!(sent(origin, &session, "/c").as_deref(), Some("s=y"));
+    });
+}
+
+#[test]
+fn a_background_revalidation_sets_the_cookies_of_its_response() {
+    on_every_wire(|origin| {
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let storage = configuration.http_cookie_storage.clone().unwrap();
+        let session = UrlSession::new(configuration);
+        let control = "max-age=10, stale-while-revalidate=100";
+        let reply = |cookie: &str| {
+            Reply::new(200).header("Cache-Control", control).header("Set-Cookie", cookie).body("page")
+        };
+        origin.enqueue("/a", reply("s=1; Path=/"));
+        load(&session, url(origin, "/a")).unwrap();
+        clock.advance(Duration::from_secs(20));
+        origin.enqueue("/a", reply("s=2; Path=/"));
+        load(&session, url(origin, "/a")).unwrap();
+        let start = std::time::Instant::now();
+        while pairs(&storage) != ["s=2"] {
+            assert!(start.elapsed() < PATIENCE, "{:?}", pairs(&storage));
+            std::thread::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_redirect_of_the_cache_does_not_set_its_cookies_again() {
+    let origin = Origin::start(Wire::H1);
+    let (session, storage) = with_storage(&origin);
+    let moved = Reply::new(301).header("Location", "/there").header("Cache-Control", "max-age=60");
+    origin.enqueue("/here", moved.header("Set-Cookie", "s=x; Path=/"));
+    load(&session, url(&origin, "/here")).unwrap();
+    storage.delete_cookie(&storage.cookies()[0]);
+    load(&session, url(&origin, "/here")).unwrap();
+    assert!(storage.cookies().is_empty());
+}
+
+#[test]
+fn cleartext_does_not_evict_secure_cookies_and_then_replace_them() {
+    let secure = Origin::start(Wire::TlsH1);
+    let (session, storage) = with_storage(&secure);
+    visit(&secure, &session, "/login", &["sid=good; Path=/; Secure"]);
+    let plain = Origin::start(Wire::H1);
+    for page in 0..4 {
+        let reply = (0..60).fold(Reply::new(200), |reply, number| {
+            reply.header("Set-Cookie", format!("c{page}-{number}=1; Path=/"))
+        });
+        plain.enqueue("/flood", reply);
+        load(&session, url(&plain, "/flood")).unwrap();
+    }
+    visit(&plain, &session, "/attack", &["sid=attacker; Path=/"]);
+    let all = pairs(&storage);
+    assert!(all.contains(&"sid=good".to_owned()) && !all.contains(&"sid=attacker".to_owned()), "{all:?}");
+    assert_eq!(all.len(), 180);
+    assert!(sent(&secure, &session, "/again").unwrap().contains("sid=good"));
+}
+
+/// Answers one connection for each of these heads, and gives the requests as they came.
+fn serve_bytes(replies: Vec<Vec<u8>>) -> (std::net::SocketAddr, std::thread::JoinHandle<Vec<Vec<u8>>>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        replies
+            .iter()
+            .map(|reply| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.push(byte[0]);
+                }
+                stream.write_all(reply).unwrap();
+                request
+            })
+            .collect()
+    });
+    (address, serving)
+}
+
+#[test]
+fn a_cookie_that_is_not_utf8_is_kept_and_sent_byte_for_byte() {
+    let reply = |field: &[u8]| {
+        [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n", field, b"\r\n"].concat()
+    };
+    let (address, serving) = serve_bytes(vec![
+        reply(b"Set-Cookie: a=\xe9\r\nSet-Cookie: n\xff=\xc3\xa9\x80\r\nSet-Cookie: u=\xc3\xa9; Max-Age=600\r\n"),
+        reply(b"Set-Cookie: a=\xe8; Max-Age=600\r\n"),
+        reply(b""),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let storage = HttpCookieStorage::at(folder.path().join("cookies.db"));
+    let configuration =
+        Configuration { http_cookie_storage: Some(storage.clone()), ..Configuration::ephemeral() };
+    let session = UrlSession::new(configuration.clone());
+    let page = format!("http://{address}/");
+    load(&session, &*page).unwrap();
+    let all = storage.cookies();
+    assert_eq!((all[0].value(), all[0].value_bytes()), ("é", &b"\xe9"[..]));
+    assert_eq!((all[1].name_bytes(), all[1].value_bytes()), (&b"n\xff"[..], &b"\xc3\xa9\x80"[..]));
+    load(&session, &*page).unwrap();
+    // From the disk, as in another process.
+    in_tokio(storage.flush());
+    let other = HttpCookieStorage::at(
+        folder.path().join("../").join(folder.path().file_name().unwrap()).join("cookies.db"),
+    );
+    let configuration = Configuration { http_cookie_storage: Some(other), ..configuration };
+    load(&UrlSession::new(configuration), &*page).unwrap();
+    let sent: Vec<Vec<u8>> = serving
+        .join()
+        .unwrap()
+        .into_iter()
+        .map(|request| {
+            let name = b"cookie: ";
+            let at = request.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name));
+            let line =
+                at.map(|at| request[at + name.len()..].split(|b| *b == b'\r').next().unwrap().to_vec());
+            line.unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(sent, [&b""[..], b"a=\xe9; n\xff=\xc3\xa9\x80; u=\xc3\xa9", b"a=\xe8; u=\xc3\xa9"]);
+}

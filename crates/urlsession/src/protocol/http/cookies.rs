@@ -1,5 +1,9 @@
 //! Cookies: which go along with a request, and which of a response are kept (RFC 6265bis §5.7, §5.8).
 //!
+//! Two layers: `Cookies` adds the `Cookie` field above the cache, whose entries may vary by it; `SetCookies` reads
+//! `Set-Cookie` below the cache, so that only responses of the network set cookies: those of a revalidation too, and
+//! never the stored field of a response that is used again.
+//!
 //! Every hop is looked at by itself. What a cookie is and whether a host may set it is the store's business. Apple:
 //! *httpShouldHandleCookies*, *httpShouldSetCookies*, *httpCookieAcceptPolicy*.
 
@@ -15,6 +19,7 @@ use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpCookieAcceptPolicy, UrlRequest};
 use crate::store::{HttpCookieStorage, Visit};
 
+/// Adds the `Cookie` field to requests.
 pub(super) struct Cookies<N> {
     config: Arc<Configuration>,
     /// Does every request carry a `Cookie` of the configuration's own?
@@ -46,6 +51,24 @@ impl<N: Layer> Layer for Cookies<N> {
                 add(storage, attempt);
             }
         }
+        self.next.load(attempt).await
+    }
+}
+
+/// Stores the cookies that responses of the network set.
+pub(super) struct SetCookies<N> {
+    config: Arc<Configuration>,
+    next: N,
+}
+
+impl<N> SetCookies<N> {
+    pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
+        Self { config, next }
+    }
+}
+
+impl<N: Layer> Layer for SetCookies<N> {
+    async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let response = self.next.load(attempt).await?;
         if let Some(head) = response.head.http_head()
             && has(&head.fields, &header::SET_COOKIE)
@@ -83,7 +106,7 @@ fn keep(
 ) {
     // Of a response that sets more, the rest is not worth reading.
     let fields = fields.get_all(header::SET_COOKIE).iter().take(MOST_OF_RESPONSE);
-    let cookies = fields.filter_map(|field| cookie::parse(std::str::from_utf8(field.as_bytes()).ok()?));
+    let cookies = fields.filter_map(|field| cookie::parse(field.as_bytes()));
     if let Some(visit) = visit(&attempt.request) {
         storage.store(cookies, &visit, policy, attempt.clock.wall());
     }

@@ -1,4 +1,4 @@
-//! The cookies room over a scripted room.
+//! The layers for cookies over a scripted layer.
 
 use url::Url;
 
@@ -41,7 +41,7 @@ fn added(config: Configuration, request: UrlRequest) -> Vec<String> {
 fn kept(config: Configuration, request: UrlRequest, field: &'static str) -> usize {
     let script = Script::new([Ok(sets(field))]);
     let storage = config.http_cookie_storage.clone();
-    run_request(&Cookies::new(config.into(), &script), request).0.unwrap();
+    run_request(&SetCookies::new(config.into(), &script), request).0.unwrap();
     storage.map_or(0, |storage| storage.cookies().len())
 }
 
@@ -107,7 +107,10 @@ fn every_hop_sends_its_own_cookies_and_sets_some() {
         Ok(hop("https://one.example/", "two=1")),
         Ok(Reply::from(401)),
     ]);
-    let room = Redirect::new(Cookies::new(config(&storage).into(), &script));
+    let room = {
+        let config = Arc::new(config(&storage));
+        Redirect::new(Cookies::new(config.clone(), SetCookies::new(config, &script)))
+    };
     run_request(&room, request("https://one.example/")).0.unwrap();
     assert_eq!(*script.added.lock().unwrap(), ["cookie: one=1", "cookie: one=1; first=1"]);
     assert_eq!(storage.cookies().len(), 3);
@@ -119,7 +122,9 @@ fn a_flood_of_cookies_is_cut() {
     let field = |number: usize| ("set-cookie", &*format!("c{number}=1").leak());
     let flood = Reply { status: 200, fields: (0..1000).map(field).collect(), body: b"" };
     let script = Script::new([Ok(flood)]);
-    run_request(&Cookies::new(config(&storage).into(), &script), request("https://example.com/")).0.unwrap();
+    run_request(&SetCookies::new(config(&storage).into(), &script), request("https://example.com/"))
+        .0
+        .unwrap();
     let names: Vec<_> = storage.cookies().iter().map(|cookie| cookie.name().to_owned()).collect();
     assert_eq!(
         (names.len(), &*names[0]),

@@ -1,5 +1,6 @@
-//! HSTS, the listening half (RFC 6797 §8.1): what a host asks for the future, of every answer, those that want a login
-//! included. Whose URLs are then upgraded is decided above (`security`).
+//! HSTS, the reading half (RFC 6797 §8.1): what a host asks for the future, of every response of the network, those
+//! that want a login included. It is below the cache: a stored field says nothing anew. Whose URLs are then upgraded is
+//! decided above (`security`).
 
 use http::header::STRICT_TRANSPORT_SECURITY;
 use url::Url;
@@ -46,8 +47,7 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
     let stamps = attempt.stamps();
     let facts = stamps.connection.as_ref()?;
     let is_safe = is_https && facts.secure.is_some() && !facts.is_loosened;
-    let is_kept = stamps.cache.is_some_and(|cache| cache.is_hit());
-    if !is_safe || is_kept {
+    if !is_safe {
         return None;
     }
     hsts::parse(fields.get(STRICT_TRANSPORT_SECURITY)?.as_bytes())
