@@ -94,7 +94,7 @@ mod tests {
         assert_eq!(storage.export_netscape(), file);
         assert_eq!(storage.import_netscape("example.com\tFALSE\t/\tFALSE\t1\told\tx"), 1);
         assert_eq!(storage.cookies().len(), 2);
-        storage.import_netscape(&format!("example.com\tFALSE\t/\tFALSE\t{}\tfar\tx", i64::MAX));
+        storage.import_netscape(format!("example.com\tFALSE\t/\tFALSE\t{}\tfar\tx", i64::MAX));
         assert_eq!(storage.cookies().len(), 3);
     }
     #[test]
