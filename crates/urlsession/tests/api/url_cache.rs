@@ -579,3 +579,82 @@ mod cached_url_response {
         assert!(!shown.contains("secret") && !shown.contains("value"), "{shown}");
     }
 }
+
+/// What a folder takes on the disk.
+fn taken(folder: &Path) -> u64 {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let file = file.unwrap();
+            let metadata = file.metadata().unwrap();
+            match metadata.is_dir() {
+                true => taken(&file.path()),
+                false => metadata.len().next_multiple_of(4096),
+            }
+        })
+        .sum()
+}
+
+#[test]
+fn the_folder_takes_no_more_than_the_capacity_and_a_tenth_index_and_log_included() {
+    let folder = folder();
+    let capacity = 4 * MIB;
+    let cache = cache(0, capacity, &folder);
+    let mut random = 0x5eed_u64;
+    let mut most = 0;
+    for number in 0..2000 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // Small ones, which are in the index, then large ones, which are not, then both.
+        let length = match number / 500 {
+            0 => 2048 + random % (14 * 1024),
+            1 => 17 * 1024 + random % (23 * 1024),
+            _ => 2048 + random % (38 * 1024),
+        };
+        let (request, cached) =
+            pair(&format!("http://host{}.example/{number}", random % 97), body(length as usize, 1));
+        cache.store_cached_response(&cached, &request);
+        if number % 50 == 49 {
+            assert!(cache.current_disk_usage() <= capacity);
+            most = most.max(taken(folder.path()));
+        }
+    }
+    assert!(most <= capacity + capacity / 10, "{most} bytes for {capacity}");
+    assert!(taken(folder.path()) > capacity * 7 / 10, "little is kept: {}", taken(folder.path()));
+    cache.set_disk_capacity(MIB);
+    assert!(cache.current_disk_usage() <= MIB);
+    assert!(taken(folder.path()) <= MIB + MIB / 10, "{} after shrinking", taken(folder.path()));
+    cache.remove_all_cached_responses();
+    assert_eq!(cache.current_disk_usage(), 0);
+    assert!(taken(folder.path()) <= MIB / 4, "{} of nothing", taken(folder.path()));
+}
+
+#[test]
+fn an_index_of_an_earlier_version_gives_its_pages_back_too() {
+    let folder = folder();
+    let capacity = 2 * MIB;
+    let store = |cache: &UrlCache, from: usize| {
+        for number in from..from + 300 {
+            let (request, cached) = pair(&format!("http://a/{number}"), body(8 * 1024, 1));
+            cache.store_cached_response(&cached, &request);
+        }
+        assert!(cache.current_disk_usage() <= capacity);
+    };
+    store(&cache(0, capacity, &folder), 0);
+    // As earlier versions made it.
+    let index = rusqlite::Connection::open(folder.path().join("cache.db")).unwrap();
+    index.busy_timeout(Duration::from_secs(10)).unwrap();
+    let is_kept: i64 = index
+        .pragma_update(None, "auto_vacuum", 0)
+        .and_then(|()| index.execute_batch("VACUUM"))
+        .and_then(|()| index.pragma_query_value(None, "auto_vacuum", |row| row.get(0)))
+        .unwrap();
+    assert_eq!(is_kept, 0);
+    drop(index);
+    let later = cache(0, capacity, &folder);
+    store(&later, 1000);
+    later.set_disk_capacity(MIB);
+    assert!(later.current_disk_usage() <= MIB);
+    assert!(taken(folder.path()) <= MIB + MIB / 10, "{}", taken(folder.path()));
+}

@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row};
 
 use super::entry::Content;
 use super::file::{BodyFile, checksum_of};
+use super::space::on_disk;
 use crate::env::fs;
 use crate::store::database::Schema;
 
@@ -51,20 +52,31 @@ fn open_body(folder: &Path, name: &str, length: u64, crc: u32, verified: &mut Ve
     Some(Content::File(Arc::new(BodyFile::new(file, length, crc, written, known.1.clone()))))
 }
 
+/// What deleted rows took.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Freed {
+    /// Their sizes.
+    pub(super) size: u64,
+    /// Of their files, on the disk.
+    pub(super) files: u64,
+}
+
 /// Deletes rows and says how much they took; their files are the caller's to remove once that is certain.
 pub(super) fn delete_rows(
     connection: &Connection,
     condition: &str,
     values: &[&dyn rusqlite::ToSql],
     gone: &mut Vec<String>,
-) -> rusqlite::Result<u64> {
-    let mut freed = 0;
-    let mut rows =
-        connection.prepare_cached(&format!("DELETE FROM entries WHERE {condition} RETURNING file, size"))?;
+) -> rusqlite::Result<Freed> {
+    let mut freed = Freed::default();
+    let mut rows = connection
+        .prepare_cached(&format!("DELETE FROM entries WHERE {condition} RETURNING file, size, length"))?;
     let mut rows = rows.query(values)?;
     while let Some(row) = rows.next()? {
-        gone.extend(row.get::<_, Option<String>>(0)?);
-        freed += row.get::<_, i64>(1)?.unsigned_abs();
+        let file = row.get::<_, Option<String>>(0)?;
+        freed.size += row.get::<_, i64>(1)?.unsigned_abs();
+        freed.files += if file.is_some() { on_disk(row.get::<_, i64>(2)?.unsigned_abs()) } else { 0 };
+        gone.extend(file);
     }
     Ok(freed)
 }

@@ -18,7 +18,8 @@ use super::entry::{Content, Entry, Variant};
 use super::file::{BodyWriter, WHOLE, checksum_of};
 use super::format;
 use super::memory::{Found, Memory, VARIANTS};
-use super::rows::{SCHEMA, Verified, bodies, content, data_version, delete_rows};
+use super::rows::{Freed, SCHEMA, Verified, bodies, content, data_version, delete_rows};
+use super::space;
 use crate::env::fs;
 use crate::store::database;
 
@@ -47,6 +48,8 @@ struct Open {
     connection: Connection,
     /// The sizes of all rows.
     total: u64,
+    /// What the bodies beside the index take on the disk.
+    files: u64,
     /// Changes when another process writes.
     data_version: i64,
     /// Which file it is: it may be removed under our feet.
@@ -54,6 +57,18 @@ struct Open {
 }
 
 type Identity = (u64, u64);
+
+impl Open {
+    /// Bytes on the disk: the sizes of all entries, or what they really take if that is more.
+    fn usage(&self) -> rusqlite::Result<u64> {
+        Ok(self.total.max(space::index(&self.connection)? + self.files))
+    }
+
+    fn forget(&mut self, freed: Freed) {
+        self.total = self.total.saturating_sub(freed.size);
+        self.files = self.files.saturating_sub(freed.files);
+    }
+}
 
 /// A row's body.
 struct RowBody {
@@ -237,19 +252,23 @@ impl Shelf {
     }
 
     pub(super) fn clear(&mut self) {
-        self.attempt(false, |shelf| shelf.delete("true", &[]));
+        self.attempt(false, |shelf| {
+            shelf.delete("true", &[])?;
+            let capacity = shelf.capacity.load(Relaxed);
+            space::give_back(&shelf.open_now()?.connection, capacity, true)
+        });
     }
 
     /// Bytes used, of every process.
     pub(super) fn usage(&mut self) -> u64 {
-        self.attempt(false, |shelf| Ok(shelf.open_now()?.total)).unwrap_or(0)
+        self.attempt(false, |shelf| shelf.open_now()?.usage()).unwrap_or(0)
     }
 
     /// Makes room, down to the capacity.
     pub(super) fn shrink(&mut self) {
         self.attempt(false, |shelf| {
             let mut gone = Vec::new();
-            let result = shelf.evict(&mut gone);
+            let result = shelf.evict(&mut gone, true);
             shelf.unlink(gone);
             result
         });
@@ -318,7 +337,11 @@ impl Shelf {
         match opened {
             Ok(connection) => {
                 let identity = self::identity(&path);
-                self.state = State::Open(Open { connection, total: 0, data_version: 0, identity });
+                if let Err(error) = space::prepare(&connection, self.capacity.load(Relaxed)) {
+                    // Another process has it open: another time.
+                    tracing::debug!("the cache's index keeps the pages it has: {error}");
+                }
+                self.state = State::Open(Open { connection, total: 0, files: 0, data_version: 0, identity });
                 match self.reload() {
                     Ok(()) => self.sweep(),
                     Err(error) => self.warn(&error),
@@ -342,12 +365,14 @@ impl Shelf {
     fn reload(&mut self) -> rusqlite::Result<()> {
         let open = self.open_now()?;
         open.data_version = data_version(&open.connection)?;
-        open.total = open
+        let sums = "SELECT coalesce(sum(size), 0),
+                           coalesce(sum((length + 4095) / 4096 * 4096) FILTER (WHERE file IS NOT NULL), 0)
+                    FROM entries";
+        let number = |row: &rusqlite::Row<'_>, at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        (open.total, open.files) = open
             .connection
-            .prepare_cached("SELECT coalesce(sum(size), 0) FROM entries")?
-            .query_row([], |row| row.get::<_, i64>(0))?
-            .try_into()
-            .unwrap_or(0);
+            .prepare_cached(sums)?
+            .query_row([], |row| Ok((number(row, 0)?, number(row, 1)?)))?;
         let mut keys = open.connection.prepare_cached("SELECT key FROM entries")?;
         let known: HashSet<u64> = keys
             .query_map([], |row| Ok(Index::hash(row.get_ref(0)?.as_str()?)))?
@@ -394,13 +419,15 @@ impl Shelf {
                 entry.stored,
             ])?;
         transaction.commit()?;
-        open.total = open.total.saturating_sub(freed) + size;
+        open.forget(freed);
+        open.total += size;
+        open.files += if body.file.is_some() { space::on_disk(body.length) } else { 0 };
         let mut index = self.index();
         index.known.insert(Index::hash(&entry.key));
         // What was found before may not be the newest any more.
         index.opened.remove(&entry.key);
         drop(index);
-        let evicted = self.evict(&mut gone);
+        let evicted = self.evict(&mut gone, false);
         self.unlink(gone);
         evicted
     }
@@ -409,7 +436,7 @@ impl Shelf {
         let mut gone = Vec::new();
         let open = self.open_now()?;
         let freed = delete_rows(&open.connection, condition, values, &mut gone)?;
-        open.total = open.total.saturating_sub(freed);
+        open.forget(freed);
         self.unlink(gone);
         Ok(())
     }
@@ -418,16 +445,29 @@ impl Shelf {
         rows.iter().try_for_each(|id| self.delete("id = ?", &[id]))
     }
 
-    /// The least recently used go until the rest fits.
-    fn evict(&mut self, gone: &mut Vec<String>) -> rusqlite::Result<()> {
+    /// The least recently used go until the rest fits. `all`: the file is cut at once, and not by and by.
+    fn evict(&mut self, gone: &mut Vec<String>, all: bool) -> rusqlite::Result<()> {
         let capacity = self.capacity.load(Relaxed);
-        if self.open_now()?.total <= capacity {
-            return Ok(());
+        if self.open_now()?.usage()? > capacity {
+            self.tell_uses()?;
         }
-        self.tell_uses()?;
+        // What rows take on the disk shows when they are gone.
+        while let over @ 1.. = self.open_now()?.usage()?.saturating_sub(capacity) {
+            if !self.evict_some(over, gone)? {
+                break;
+            }
+        }
+        let open = self.open_now()?;
+        if all {
+            space::bound_log(&open.connection, capacity)?;
+        }
+        space::give_back(&open.connection, capacity, all)
+    }
+
+    /// The least recently used go, of `over` bytes in all; false if there are none.
+    fn evict_some(&mut self, mut over: u64, gone: &mut Vec<String>) -> rusqlite::Result<bool> {
         let open = self.open_now()?;
         let transaction = open.connection.unchecked_transaction()?;
-        let mut over = open.total.saturating_sub(capacity);
         let mut victims = Vec::new();
         {
             let mut oldest = transaction.prepare_cached("SELECT id, size FROM entries ORDER BY used")?;
@@ -439,13 +479,14 @@ impl Shelf {
                 over = over.saturating_sub(row.get::<_, i64>(1)?.unsigned_abs());
             }
         }
-        let mut freed = 0;
+        let mut freed = Freed::default();
         for id in &victims {
-            freed += delete_rows(&transaction, "id = ?", &[id], gone)?;
+            let of = delete_rows(&transaction, "id = ?", &[id], gone)?;
+            (freed.size, freed.files) = (freed.size + of.size, freed.files + of.files);
         }
         transaction.commit()?;
-        open.total = open.total.saturating_sub(freed);
-        Ok(())
+        open.forget(freed);
+        Ok(!victims.is_empty())
     }
 
     /// What was used in memory or here is used: the index is told when it matters, not at every use.
