@@ -1,7 +1,8 @@
 //! Dates of HTTP fields (RFC 9110 §5.6.7): the three forms read, the preferred one written; and the calendar of all dates.
 //! Knows no field and no clock.
 
-/// The moment a date names, in seconds since 1970; `None` if it is none of the three forms or no such day exists.
+/// The moment a date names, in seconds since 1970; `None` if it is none of the three forms or no such day exists. Names
+/// of days and months and `GMT` are read in any case; no other zone is read, `UTC` neither.
 ///
 /// `now` tells the century of a year of two digits: one that would be more than 50 years ahead is of the last century.
 pub fn parse(text: &str, now: i64) -> Option<i64> {
@@ -10,8 +11,8 @@ pub fn parse(text: &str, now: i64) -> Option<i64> {
         return None;
     }
     match text.split_once(',') {
-        Some((day, rest)) if DAYS.contains(&day) => fixed_date(rest.strip_prefix(' ')?),
-        Some((day, rest)) if LONG_DAYS.contains(&day) => rfc850_date(rest.strip_prefix(' ')?, now),
+        Some((day, rest)) if is_one_of(&DAYS, day) => fixed_date(rest.strip_prefix(' ')?),
+        Some((day, rest)) if is_one_of(&LONG_DAYS, day) => rfc850_date(rest.strip_prefix(' ')?, now),
         Some(_) => None,
         None => asctime_date(text),
     }
@@ -61,8 +62,7 @@ pub(crate) fn written(seconds: i64) -> String {
 /// `06 Nov 1994 08:49:37 GMT`
 fn fixed_date(text: &str) -> Option<i64> {
     let [day, month, year, time, zone] = words(text)?;
-    let is_zone = matches!(zone, "GMT" | "UTC");
-    seconds(digits(year, 4)?, month, digits(day, 2)?, time).filter(|_| is_zone)
+    seconds(digits(year, 4)?, month, digits(day, 2)?, time).filter(|_| is_gmt(zone))
 }
 
 /// `06-Nov-94 08:49:37 GMT`
@@ -73,7 +73,7 @@ fn rfc850_date(text: &str, now: i64) -> Option<i64> {
     let (day, month, year) = (digits(parts.next()?, 2)?, parts.next()?, digits(parts.next()?, 2)?);
     let century = civil(now.div_euclid(DAY)).0.div_euclid(100) * 100;
     let ahead = |year| seconds(year, month, day, time);
-    if zone != "GMT" {
+    if !is_gmt(zone) {
         return None;
     }
     // RFC 9110 §5.6.7: more than 50 years in the future is the most recent year in the past with those digits.
@@ -88,7 +88,15 @@ fn asctime_date(text: &str) -> Option<i64> {
     let (day, rest) = rest.strip_prefix(' ')?.split_at_checked(2)?;
     let (time, year) = rest.strip_prefix(' ')?.split_once(' ')?;
     let day = day.strip_prefix(' ').map_or_else(|| digits(day, 2), |day| digits(day, 1))?;
-    seconds(digits(year, 4)?, month, day, time).filter(|_| DAYS.contains(&week_day))
+    seconds(digits(year, 4)?, month, day, time).filter(|_| is_one_of(&DAYS, week_day))
+}
+
+fn is_gmt(zone: &str) -> bool {
+    zone.eq_ignore_ascii_case("GMT")
+}
+
+fn is_one_of(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn words<const N: usize>(text: &str) -> Option<[&str; N]> {
@@ -106,7 +114,7 @@ fn digits(text: &str, count: usize) -> Option<i64> {
 }
 
 fn seconds(year: i64, month: &str, day: i64, time: &str) -> Option<i64> {
-    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? as i64 + 1;
     let mut parts = time.split(':').map(|part| digits(part, 2));
     let (hour, minute, second) = (parts.next()??, parts.next()??, parts.next()??);
     // A leap second is the last of its minute.
@@ -144,6 +152,9 @@ mod tests {
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
             " Sun, 06 Nov 1994 08:49:37 GMT\t",
+            "SUN, 06 nOV 1994 08:49:37 gmt",
+            "sunday, 06-NOV-94 08:49:37 Gmt",
+            "sun nov  6 08:49:37 1994",
         ] {
             assert_eq!(parse(text, NOW), Some(784_111_777), "{text}");
         }
@@ -204,7 +215,13 @@ mod tests {
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, 06 Nov 1994 08:60:37 GMT",
             "Sun, 6 Nov 1994 08:49:37 GMT",
-            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+            "Sun 06 Nov 1994 08:49:37 GMT",
+            "Sun, 06  Nov  1994 08:49:37 GMT",
+            "Sun, 06-Nov-1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08.49.37 GMT",
+            "Sun, 06 Nov 1994 8:49:37 GMT",
             "Xyz, 06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37 GMT GMT",
             "Sun, 06 Nov 1994 08:49:37:00 GMT",

@@ -40,6 +40,47 @@ impl ContentRange {
     }
 }
 
+/// One range of a `Range` field in bytes (RFC 9110 §14.1.2, §14.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ByteRange {
+    /// From the first position to the last, which is the end if there is none.
+    From(u64, Option<u64>),
+    /// So many bytes at the end.
+    Last(u64),
+}
+
+impl ByteRange {
+    /// Reads a value. `None` if it is malformed, has several ranges, or counts in another unit.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let (unit, range) = std::str::from_utf8(value).ok()?.split_once('=')?;
+        let (first, last) = range.trim_matches([' ', '\t']).split_once('-')?;
+        if !unit.trim_matches([' ', '\t']).eq_ignore_ascii_case("bytes") {
+            return None;
+        }
+        if first.is_empty() {
+            return Some(Self::Last(number(last)?));
+        }
+        let first = number(first)?;
+        let last = if last.is_empty() { None } else { Some(number(last)?) };
+        last.is_none_or(|last| first <= last).then_some(Self::From(first, last))
+    }
+
+    /// The positions of its first and its last byte in a representation that is so long; `None` if it holds none of them,
+    /// or if that cannot be told.
+    pub fn within(self, complete: Option<u64>) -> Option<(u64, u64)> {
+        match (self, complete) {
+            (Self::From(first, Some(last)), None) => Some((first, last)),
+            (Self::From(first, last), Some(complete)) if first < complete => {
+                Some((first, last.unwrap_or(u64::MAX).min(complete - 1)))
+            }
+            (Self::Last(length @ 1..), Some(complete @ 1..)) => {
+                Some((complete.saturating_sub(length), complete - 1))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// What tells one state of a representation from another, as far as it is strong enough to join two parts of it
 /// (RFC 9110 §8.8, §13.1.5).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -269,6 +310,34 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn one_range_is_read_and_put_into_the_representation() {
+        for (value, complete, expected) in [
+            ("bytes=0-1", Some(10), Some((0, 1))),
+            ("BYTES = 5- ", Some(10), Some((5, 9))),
+            ("bytes=-3", Some(10), Some((7, 9))),
+            ("bytes=-30", Some(10), Some((0, 9))),
+            ("bytes=8-99", Some(10), Some((8, 9))),
+            ("bytes=10-", Some(10), None),
+            ("bytes=-0", Some(10), None),
+            ("bytes=-1", Some(0), None),
+            ("bytes=2-3", None, Some((2, 3))),
+            ("bytes=2-", None, None),
+            ("bytes=-2", None, None),
+            ("bytes=3-2", Some(10), None),
+            ("bytes=0-1,3-4", Some(10), None),
+            ("bytes=a-b", Some(10), None),
+            ("bytes=-", Some(10), None),
+            ("bytes", Some(10), None),
+            ("lines=0-1", Some(10), None),
+            ("bytes=99999999999999999999-", Some(10), None),
+        ] {
+            let range = ByteRange::parse(value.as_bytes()).and_then(|range| range.within(complete));
+            assert_eq!(range, expected, "{value} of {complete:?}");
+        }
+        assert_eq!(ByteRange::parse(b"bytes=\xff-"), None);
+    }
 
     fn fields(all: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();

@@ -18,6 +18,7 @@ mod request;
 mod response;
 mod resume_data;
 mod server_trust;
+mod stored_head;
 mod trailers;
 
 pub(crate) use body_digest::{digest_of, hasher};

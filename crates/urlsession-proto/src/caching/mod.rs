@@ -8,4 +8,7 @@ mod storing;
 
 pub use control::CacheControl;
 pub use freshness::{Freshness, Reuse, Times, Why};
-pub use storing::{NotStorable, Vary, merged, says_something, storable, updates, vary};
+pub use storing::{
+    NotStorable, Vary, connection_fields, has_validator, is_blank, merged, says_something, storable, updates,
+    vary,
+};

@@ -1,10 +1,10 @@
 //! What may be kept (RFC 9111 §3), for which requests (§4.1), and how a 304 changes it (§3.2).
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderMap,
-    LAST_MODIFIED, PRAGMA, VARY, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES,
+    HeaderMap, LAST_MODIFIED, PRAGMA, VARY, WWW_AUTHENTICATE,
 };
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::CacheControl;
 use crate::field::list;
@@ -28,23 +28,25 @@ pub enum NotStorable {
 ///
 /// # Errors
 /// Says why not.
+///
+/// A whole response, that is: a 206 is `Partial`.
 pub fn storable(status: StatusCode, fields: &HeaderMap, control: &CacheControl) -> Result<(), NotStorable> {
     let (Some(rank), false) = (rank(status), fields.contains_key(WWW_AUTHENTICATE)) else {
         let is_partial = status == StatusCode::PARTIAL_CONTENT;
         return Err(if is_partial { NotStorable::Partial } else { NotStorable::Status });
     };
     // RFC 9111 §5.2.2.3
+    if control.must_understand && !is_understood(status) {
+        return Err(NotStorable::Status);
+    }
     if control.no_store && !control.must_understand {
         return Err(NotStorable::NoStore);
-    }
-    if fields.contains_key(CONTENT_RANGE) {
-        return Err(NotStorable::Partial);
     }
     if vary(fields) == Vary::Everything {
         return Err(NotStorable::VariesByEverything);
     }
     let is_timed = control.max_age.is_some() || fields.contains_key(EXPIRES);
-    let is_validated = fields.contains_key(ETAG) || fields.contains_key(LAST_MODIFIED);
+    let is_validated = has_validator(fields);
     match rank {
         Rank::Success => Ok(()),
         Rank::Heuristic if is_timed || is_validated => Ok(()),
@@ -68,14 +70,33 @@ enum Rank {
     Explicit,
 }
 
-/// The statuses this cache understands; a failure of the server is never kept.
+/// Is there an entity tag or a date to ask by? An empty one is none.
+pub fn has_validator(fields: &HeaderMap) -> bool {
+    [ETAG, LAST_MODIFIED].iter().any(|name| fields.get(name).is_some_and(|value| !is_blank(value)))
+}
+
+/// Is there nothing in it but white space?
+pub fn is_blank(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii().is_empty()
+}
+
+/// What it takes to store a response of this status (RFC 9110 §15.1, RFC 9111 §3); `None` if it is not stored.
 fn rank(status: StatusCode) -> Option<Rank> {
     match status.as_u16() {
         200 | 203 | 204 => Some(Rank::Success),
         300 | 301 | 308 | 404 | 405 | 410 | 414 | 501 => Some(Rank::Heuristic),
-        302 | 303 | 307 => Some(Rank::Explicit),
+        // Not of a resource, but of this request: parts, confirmations, logins, ranges.
+        206 | 304 | 401 | 407 | 416 => None,
+        // RFC 6585 §3 to §6: not stored by a cache.
+        428 | 429 | 431 | 511 => None,
+        200.. => Some(Rank::Explicit),
         _ => None,
     }
+}
+
+/// Is it a status that somebody has registered?
+fn is_understood(status: StatusCode) -> bool {
+    status.canonical_reason().is_some()
 }
 
 /// RFC 9110 §15.1, without 206, which is not kept.
@@ -126,7 +147,19 @@ pub fn merged(stored: &HeaderMap, fresh: &HeaderMap) -> HeaderMap {
 /// Does a field of a 304 replace the stored one? Not if it is of the connection, or describes the body that is kept.
 pub fn updates(name: &HeaderName) -> bool {
     const KEPT: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE];
-    // RFC 9111 §3.1
+    !KEPT.contains(name) && !is_of_connection(name)
+}
+
+/// The fields of a head that are of its connection and are not stored (RFC 9111 §3.1): those that always are, and those
+/// that `Connection` names. Costs no allocation where there is none.
+pub fn connection_fields(fields: &HeaderMap) -> Vec<HeaderName> {
+    let named = fields.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(list);
+    let named = named.filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+    let known = fields.keys().filter(|name| is_of_connection(name)).cloned();
+    known.chain(named.filter(|name| fields.contains_key(name))).collect()
+}
+
+fn is_of_connection(name: &HeaderName) -> bool {
     const OF_CONNECTION: [&str; 9] = [
         "connection",
         "keep-alive",
@@ -138,7 +171,7 @@ pub fn updates(name: &HeaderName) -> bool {
         "transfer-encoding",
         "upgrade",
     ];
-    !KEPT.contains(name) && !OF_CONNECTION.contains(&name.as_str())
+    OF_CONNECTION.contains(&name.as_str())
 }
 
 const MAX_NAMES: usize = 32;
@@ -160,7 +193,7 @@ mod tests {
     #[test]
     fn what_may_be_kept_is_kept() {
         use NotStorable::*;
-        let cases: [(u16, Head, Result<(), NotStorable>); 18] = [
+        let cases: [(u16, Head, Result<(), NotStorable>); 28] = [
             (200, &[("cache-control", "max-age=60")], Ok(())),
             (200, &[("cache-control", "max-age=0")], Ok(())),
             (200, &[("cache-control", "private, no-cache")], Ok(())),
@@ -168,8 +201,18 @@ mod tests {
             (200, &[("cache-control", "no-store, max-age=60")], Err(NoStore)),
             (200, &[("cache-control", "no-store, must-understand")], Ok(())),
             (299, &[("cache-control", "no-store, must-understand")], Err(Status)),
+            (599, &[("cache-control", "max-age=60, must-understand")], Err(Status)),
+            (299, &[("cache-control", "max-age=60")], Ok(())),
+            (499, &[("expires", "0")], Ok(())),
+            (599, &[("cache-control", "public")], Ok(())),
+            (201, &[("etag", "\"x\"")], Err(Status)),
+            (429, &[("cache-control", "max-age=60")], Err(Status)),
+            (304, &[("cache-control", "max-age=60")], Err(Status)),
+            (416, &[("cache-control", "max-age=60")], Err(Status)),
+            (404, &[("etag", ""), ("last-modified", " ")], Err(Status)),
+            (404, &[("etag", "\"\"")], Ok(())),
             (200, &[("etag", "\"x\""), ("vary", "*")], Err(VariesByEverything)),
-            (200, &[("etag", "\"x\""), ("content-range", "bytes 0-1/2")], Err(Partial)),
+            (200, &[("etag", "\"x\""), ("content-range", "bytes 0-1/2")], Ok(())),
             (206, &[("cache-control", "max-age=60")], Err(Partial)),
             (301, &[], Err(Status)),
             (301, &[("cache-control", "max-age=60")], Ok(())),
@@ -177,7 +220,7 @@ mod tests {
             (302, &[("expires", "0")], Ok(())),
             (404, &[("cache-control", "max-age=60")], Ok(())),
             (401, &[("cache-control", "max-age=60")], Err(Status)),
-            (500, &[("cache-control", "max-age=60")], Err(Status)),
+            (500, &[("cache-control", "max-age=60")], Ok(())),
             (503, &[("etag", "\"x\"")], Err(Status)),
         ];
         for (status, fields, expected) in cases {
@@ -191,6 +234,22 @@ mod tests {
         }
         assert!(!says_something(&head(&[("date", "x"), ("content-type", "text/plain")])));
         assert!(says_something(&head(&[("last-modified", "x")])));
+    }
+
+    #[test]
+    fn fields_of_the_connection_are_named_and_only_where_they_are() {
+        let fields = head(&[
+            ("connection", "close, X-One"),
+            ("connection", "x-two, x-gone"),
+            ("keep-alive", "timeout=5"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-three", "3"),
+        ]);
+        let mut names = connection_fields(&fields);
+        names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        assert_eq!(names, ["connection", "keep-alive", "x-one", "x-two"]);
+        assert!(connection_fields(&head(&[("etag", "x")])).is_empty());
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub enum CacheLookup {
     Confirmed(WhyAsked),
     /// The server was asked and sent another.
     Changed(WhyAsked),
+    /// The beginning was stored: the rest came from the server.
+    Completed,
 }
 
 /// Why the cache was not asked.
@@ -170,6 +172,7 @@ impl fmt::Display for CacheLookup {
             }
             Self::Confirmed(why) => write!(f, "confirmed by the server, asked since {why}"),
             Self::Changed(why) => write!(f, "changed on the server, asked since {why}"),
+            Self::Completed => f.write_str("the beginning kept, the rest from the server"),
         }
     }
 }

@@ -95,6 +95,16 @@ impl UrlResponse {
         }
     }
 
+    /// This response out of a cache, as the answer to `request`, with its age in seconds (RFC 9111 §5.1).
+    pub(crate) fn stored_for(&self, request: &Arc<UrlRequest>, age: Option<u64>) -> Self {
+        match (&self.0.kind, age) {
+            (Kind::Http(head), Some(age)) => {
+                Self::from_http(request.clone(), head.with(header::AGE, "Age", age.into()))
+            }
+            _ => self.answering(request),
+        }
+    }
+
     /// The response of one part of this one: its URL, status and fields, with the part's own fields in place of those
     /// of the same name and of all that describe the body (`Content-*`).
     pub(crate) fn of_part(&self, part: HeaderMap, lines: &[u8]) -> Self {

@@ -12,6 +12,7 @@ mod memory;
 mod opened;
 mod rows;
 mod shelf;
+mod space;
 #[cfg(test)]
 mod test_support;
 
@@ -35,6 +36,7 @@ use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest}
 /// Responses kept for later loads, in memory and on disk. A clone is the same cache; usable from any thread, and the
 /// directory from several processes at the same time.
 ///
+/// Parts of a response (206) are kept if they have a strong validator, joined, and completed when the whole is loaded.
 /// Entries are found by URL (without the fragment), and by the request fields a response's `Vary` names; only
 /// answers to `GET` are kept. The least recently used go first when the capacity is reached. A damaged or
 /// unwritable store costs what it holds and never a load: a warning ([`tracing`]) says what is wrong. Methods that
@@ -90,7 +92,8 @@ impl UrlCache {
         self.memory().set_capacity(bytes);
     }
 
-    /// Bytes that may be used on disk; 0 if there is no directory.
+    /// Bytes that may be used on disk; 0 if there is no directory. The directory takes as much as that at most, within a
+    /// tenth, with its index and log; below a mebibyte, which the index alone needs a good part of, a little more.
     #[doc(alias = "diskCapacity")]
     pub fn disk_capacity(&self) -> u64 {
         self.0.disk.as_ref().map_or(0, Disk::capacity)
@@ -135,6 +138,9 @@ impl UrlCache {
                 _ => None,
             },
         }?;
+        if found.is_part() && !request.all_http_header_fields().contains("range") {
+            return None;
+        }
         let data = match &found.content {
             Content::Memory(data) => data.clone(),
             Content::File(file) => file.read()?,

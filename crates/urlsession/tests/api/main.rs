@@ -10,6 +10,8 @@ mod bad_input;
 mod bulk;
 mod bytes;
 mod cache;
+mod cache_suite;
+mod cached_ranges;
 mod configuration;
 mod connectivity;
 mod convert;

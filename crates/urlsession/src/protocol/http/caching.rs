@@ -7,6 +7,7 @@
 mod flights;
 mod keep;
 mod plan;
+mod ranges;
 mod refresh;
 
 use std::future::{Future, poll_fn};
@@ -25,9 +26,9 @@ use crate::configuration::Configuration;
 use crate::env::{Clock, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, CacheDecision, CacheLookup, CacheStorage, Layer, Response, StaleUse, WhyAsked,
+    Attempt, Body, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response, StaleUse, WhyAsked,
 };
-use crate::message::UrlRequest;
+use crate::message::{UrlRequest, UrlResponse};
 use crate::store::UrlCache;
 use crate::store::cache::{Entry, Found, Known, Said, Variant, key};
 use crate::transport::DefaultFields;
@@ -112,7 +113,11 @@ impl<N: Layer + 'static> Caching<N> {
             attempt.stamps().cache = Some(plan::UNCACHEABLE);
             return Begin::Load(After::Invalidate);
         }
-        let wish = Wish::of(&attempt.request, config.request_cache_policy);
+        let mut wish = Wish::of(&attempt.request, config.request_cache_policy);
+        if wish.range.is_some() && attempt.ask.goes_to_file() {
+            // A download goes on with what it has itself.
+            wish.bypass = Some(CacheBypass::Conditional);
+        }
         let Some(key) = key(&attempt.request).filter(|_| wish.bypass.is_none()) else {
             attempt.stamps().cache = Some(plan::not_asked(wish.bypass));
             return match wish.only_from_cache {
@@ -120,11 +125,14 @@ impl<N: Layer + 'static> Caching<N> {
                 false => Begin::Load(After::Pass),
             };
         };
+        if wish.range.is_some() {
+            return Begin::Wait;
+        }
         let found = match wish.looks {
             true => self.find_at_once(cache, key, attempt),
             false => Some(Found::Nothing),
         };
-        let Some(found) = found else { return Begin::Wait };
+        let Some(found) = found.filter(|found| part(found).is_none()) else { return Begin::Wait };
         if config.shares_cacheable_loads && wish.may_share() && !matches!(found, Found::Entry(_)) {
             return Begin::Wait;
         }
@@ -147,6 +155,9 @@ impl<N: Layer + 'static> Caching<N> {
             return self.0.next.load(attempt).await;
         };
         let wish = Wish::of(&request, self.0.config.request_cache_policy);
+        if let Some(range) = wish.range {
+            return Box::pin(self.load_range(cache, key, range, &wish, attempt)).await;
+        }
         let mut found = match wish.looks {
             true => self.find(cache, key, attempt).await,
             false => Found::Nothing,
@@ -154,6 +165,9 @@ impl<N: Layer + 'static> Caching<N> {
         let mut flight = None;
         if self.0.config.shares_cacheable_loads && wish.may_share() && !matches!(found, Found::Entry(_)) {
             (found, flight) = self.share(cache, key, attempt).await;
+        }
+        if let Some(entry) = part(&found) {
+            return Box::pin(self.complete(cache, entry.clone(), &wish, attempt)).await;
         }
         match plan::next(&found, &wish, || seconds(attempt.clock)) {
             Next::Serve(entry, lookup) => self.serve(cache, entry, lookup, attempt).await,
@@ -232,13 +246,27 @@ impl<N: Layer + 'static> Caching<N> {
         if matches!(lookup, CacheLookup::Stale { by: StaleUse::WhileRevalidate, .. }) {
             self.refresh(cache, entry, attempt);
         }
-        let head = entry.response.answering(&attempt.request);
+        let age = entry.freshness.and_then(|freshness| freshness.age(seconds(attempt.clock)));
+        // RFC 9111 §5.1
+        let head = entry.response.stored_for(&attempt.request, age);
+        let body = if entry.is_coded { body } else { body.plain() };
+        self.answer_with(head, lookup, body, attempt)
+    }
+
+    /// Answers with what was made of something stored.
+    fn answer_with(
+        &self,
+        head: UrlResponse,
+        lookup: CacheLookup,
+        body: Body,
+        attempt: &mut Attempt<'_>,
+    ) -> Response {
         let now = attempt.clock.now();
         let stamps = attempt.stamps();
         stamps.cache = Some(CacheDecision::new(lookup, CacheStorage::NotConsidered));
         stamps.response_start = Some(now);
         stamps.response = Some(head.clone());
-        Response { head, body: if entry.is_coded { body } else { body.plain() } }
+        Response { head, body }
     }
 
     /// The body turned out to be damaged: as if it had never been there.
@@ -317,6 +345,14 @@ impl<N: Layer + 'static> Caching<N> {
                 self.load_instead(cache, &entry, attempt).await
             }
         }
+    }
+}
+
+/// What is found, if it is only a part.
+fn part(found: &Found) -> Option<&Arc<Entry>> {
+    match found {
+        Found::Entry(entry) if entry.is_part() => Some(entry),
+        _ => None,
     }
 }
 

@@ -1,20 +1,22 @@
 //! An entry of the cache: a response, its body or where that lies, and which requests it answers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
-use http::HeaderName;
 use http::header::AUTHORIZATION;
+use http::{HeaderName, StatusCode};
 use url::{Position, Url};
 use urlsession_proto::caching::{CacheControl, Freshness, Times};
+use urlsession_proto::field::list;
 
 use super::file::BodyFile;
 use crate::env::Place;
 use crate::load::Body;
-use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse};
+use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse, is_secret};
 
 pub(crate) struct Entry {
     pub(crate) key: Arc<str>,
@@ -59,7 +61,7 @@ impl Content {
         }
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         match self {
             Self::Memory(data) => data.len() as u64,
             Self::File(file) => file.length,
@@ -126,6 +128,11 @@ impl Entry {
         new
     }
 
+    /// Is it a part of a representation?
+    pub(crate) fn is_part(&self) -> bool {
+        self.response.status_code() == Some(StatusCode::PARTIAL_CONTENT.as_u16())
+    }
+
     /// For the application; `data` is the body.
     pub(super) fn cached(&self, data: Bytes) -> CachedUrlResponse {
         let cached = match self.is_coded {
@@ -187,7 +194,7 @@ impl Variant {
         names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         let value = |name: HeaderName| {
             let digest = match said(name.as_str()) {
-                Said::Value(value) => Some(digest_of(value)),
+                Said::Value(value) => Some(digest_of(name.as_str(), value)),
                 Said::Nothing | Said::Unknown => None,
             };
             (name, digest)
@@ -197,7 +204,7 @@ impl Variant {
 
     pub(crate) fn matches<'a>(&self, said: impl Fn(&str) -> Said<'a>) -> bool {
         self.0.iter().all(|(name, stored)| match said(name.as_str()) {
-            Said::Value(value) => stored.is_some_and(|stored| stored == digest_of(value)),
+            Said::Value(value) => stored.is_some_and(|stored| stored == digest_of(name.as_str(), value)),
             Said::Nothing => stored.is_none(),
             Said::Unknown => true,
         })
@@ -233,12 +240,30 @@ impl Variant {
     }
 }
 
-/// RFC 9111 §4.1: white space around a value does not count.
-fn digest_of(value: &[u8]) -> Digest {
-    let digest = digest(&SHA256, value.trim_ascii());
+fn digest_of(name: &str, value: &[u8]) -> Digest {
+    let digest = digest(&SHA256, &normalized(name, value));
     let mut short = Digest::default();
     short.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
     short
+}
+
+/// What counts of a value when requests are compared (RFC 9111 §4.1): not the white space around it and around the
+/// members of a list, which may have come in several lines; of languages, codings and character sets not the case.
+/// Secrets are compared as they are.
+fn normalized<'a>(name: &str, value: &'a [u8]) -> Cow<'a, [u8]> {
+    let value = value.trim_ascii();
+    let ignores_case = matches!(name, "accept-charset" | "accept-encoding" | "accept-language");
+    let is_list = value.contains(&b',') && !is_secret(name);
+    match std::str::from_utf8(value) {
+        Ok(text) if is_list || ignores_case => {
+            let mut text = list(text).collect::<Vec<_>>().join(",");
+            if ignores_case {
+                text.make_ascii_lowercase();
+            }
+            Cow::Owned(text.into_bytes())
+        }
+        _ => Cow::Borrowed(value),
+    }
 }
 
 /// Pointers, tables and a row's own bytes, roughly.
@@ -256,6 +281,27 @@ mod tests {
         assert_ne!(key("http://a/b?x=1"), key("http://a/b?x=2"));
         assert_eq!(key("http://me@a/"), None);
         assert_eq!(key("http://:secret@a/"), None);
+    }
+
+    #[test]
+    fn lists_are_compared_by_their_members_and_secrets_as_they_are() {
+        for (name, one, other, is_same) in [
+            ("foo", "1,2", " 1 ,  2 ", true),
+            ("foo", "1, 2", "2, 1", false),
+            ("foo", "a", "A", false),
+            ("foo", "\"1, 2\"", "\"1,2\"", false),
+            ("accept-language", "en, de", "eN,De", true),
+            ("accept-encoding", "gzip", "GZIP", true),
+            ("cookie", "a=1, 2", "a=1,2", false),
+            ("authorization", "Digest a, b", "Digest a,b", false),
+        ] {
+            let names = || vec![HeaderName::from_bytes(name.as_bytes()).unwrap()];
+            let said = |value: &'static str| {
+                move |of: &str| if of == name { Said::Value(value.as_bytes()) } else { Said::Nothing }
+            };
+            let variant = Variant::of(names(), said(one));
+            assert_eq!(variant.matches(said(other)), is_same, "{name}: {one:?} {other:?}");
+        }
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LOCATION, ETAG, HeaderMap, LAST_MODIFIED, LOCATION};
+use http::header::{AGE, CONTENT_LOCATION, ETAG, HeaderMap, LAST_MODIFIED, LOCATION};
 use http::{HeaderName, HeaderValue};
 use smallvec::SmallVec;
 use urlsession_proto::caching::{
-    CacheControl, NotStorable, Times, Vary, merged, says_something, storable, updates, vary,
+    CacheControl, NotStorable, Times, Vary, connection_fields, is_blank, merged, says_something, storable,
+    updates, vary,
 };
 use urlsession_proto::field::raw_fields;
 
@@ -66,7 +67,7 @@ impl<N: Layer + 'static> Caching<N> {
         url.set_fragment(None);
         // Apple, *willCacheResponse*: of a success.
         let asks = head.status.is_success() && attempt.ask.wants_will_cache();
-        let cached = CachedUrlResponse::coded(UrlResponse::kept(url, head.clone()), Bytes::new());
+        let cached = CachedUrlResponse::coded(UrlResponse::kept(url, stored_head(head)), Bytes::new());
         let content = Content::Memory(Bytes::new());
         let draft = Entry::new(Arc::from(key), variant, &cached, times(attempt), content);
         let intake = Some(Intake::new(cache.clone(), draft, asks));
@@ -97,6 +98,12 @@ fn may_keep(cache: &UrlCache, head: &HttpHead) -> Result<Vec<HeaderName>, NotSto
         Vary::Fields(names) => Ok(names),
         Vary::Everything => Err(NotStored::VariesByEverything),
     }
+}
+
+/// The head as it is stored: without the fields of the connection (RFC 9111 §3.1).
+pub(super) fn stored_head(head: &HttpHead) -> HttpHead {
+    let names = connection_fields(&head.fields);
+    if names.is_empty() { head.clone() } else { head.without(|name| names.iter().any(|of| of == name)) }
 }
 
 /// Takes a body into the cache as it is read. What the delegate is to decide about is kept only by its decision: a load
@@ -143,7 +150,10 @@ impl Tap for Keeper {
 pub(super) fn conditions(response: &UrlResponse) -> SmallVec<[(&'static str, HeaderValue); 2]> {
     let Some(head) = response.http_head() else { return SmallVec::new() };
     let pairs = [("if-none-match", ETAG), ("if-modified-since", LAST_MODIFIED)];
-    pairs.into_iter().filter_map(|(name, of)| Some((name, head.fields.get(of)?.clone()))).collect()
+    pairs
+        .into_iter()
+        .filter_map(|(name, of)| Some((name, head.fields.get(of).filter(|value| !is_blank(value))?.clone())))
+        .collect()
 }
 
 /// RFC 5861 §4
@@ -153,7 +163,7 @@ pub(super) fn is_failure(response: &UrlResponse) -> bool {
 
 /// The kept head as a 304 makes it; `None` if that is about another response.
 pub(super) fn confirmed(kept: &UrlResponse, answer: &UrlResponse) -> Option<UrlResponse> {
-    let (kept_head, fresh) = (kept.http_head()?, answer.http_head()?);
+    let (kept_head, fresh) = (kept.http_head()?, &stored_head(answer.http_head()?));
     let tag = |fields: &HeaderMap| {
         let tag = fields.get(ETAG)?.as_bytes();
         Some(tag.strip_prefix(b"W/").unwrap_or(tag).to_vec())
@@ -163,14 +173,18 @@ pub(super) fn confirmed(kept: &UrlResponse, answer: &UrlResponse) -> Option<UrlR
     {
         return None;
     }
-    let fields = merged(&kept_head.fields, &fresh.fields);
+    let mut fields = merged(&kept_head.fields, &fresh.fields);
+    if !fresh.fields.contains_key(AGE) {
+        // The age of what was stored is not that of what has just been confirmed.
+        fields.remove(AGE);
+    }
     let raw = merged_raw(kept_head, fresh);
     let head = HttpHead { version: kept_head.version, status: kept_head.status, fields, raw };
     Some(UrlResponse::kept(kept.url()?.clone(), head))
 }
 
 /// The same for the head as it was spelled; empty if neither was.
-fn merged_raw(kept: &HttpHead, fresh: &HttpHead) -> Bytes {
+pub(super) fn merged_raw(kept: &HttpHead, fresh: &HttpHead) -> Bytes {
     if kept.raw.is_empty() {
         return Bytes::new();
     }
@@ -181,7 +195,7 @@ fn merged_raw(kept: &HttpHead, fresh: &HttpHead) -> Bytes {
     };
     let replaces = |name: &str| {
         HeaderName::from_bytes(name.as_bytes())
-            .is_ok_and(|name| updates(&name) && fresh.fields.contains_key(&name))
+            .is_ok_and(|name| name == AGE || (updates(&name) && fresh.fields.contains_key(&name)))
     };
     raw_fields(&kept.raw).filter(|(name, _)| !replaces(name)).for_each(|(name, value)| line(name, value));
     if fresh.raw.is_empty() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use urlsession_proto::caching::{CacheControl, Reuse, Why};
+use urlsession_proto::range::ByteRange;
 
 use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, StaleUse, WhyAsked};
 use crate::message::{CachePolicy, UrlRequest};
@@ -26,6 +27,8 @@ pub(super) struct Wish {
     pub(super) revalidates: bool,
     /// Caches on the way must not answer either.
     pub(super) past_all_caches: bool,
+    /// The one range that is asked for.
+    pub(super) range: Option<ByteRange>,
 }
 
 impl Wish {
@@ -50,9 +53,12 @@ impl Wish {
         if fields.is_empty() {
             return wish;
         }
-        // Who asks conditions of its own judges the answer itself.
+        // Who asks conditions of its own judges the answer itself. `If-Range` is one of the range.
         if CONDITIONS.iter().any(|name| fields.contains(name)) {
             wish.bypass = Some(CacheBypass::Conditional);
+        } else if RANGES.iter().any(|name| fields.contains(name)) {
+            wish.range = fields.bytes("range").and_then(ByteRange::parse);
+            wish.bypass = wish.range.is_none().then_some(CacheBypass::Conditional);
         }
         let value = fields.bytes("cache-control");
         wish.control = CacheControl::of_values(value);
@@ -188,5 +194,5 @@ fn asked(why: Why) -> WhyAsked {
     }
 }
 
-const CONDITIONS: [&str; 6] =
-    ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "range"];
+const CONDITIONS: [&str; 4] = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since"];
+const RANGES: [&str; 2] = ["range", "if-range"];
