@@ -93,7 +93,7 @@ impl UrlCache {
     }
 
     /// Bytes that may be used on disk; 0 if there is no directory. The directory takes as much as that at most, within a
-    /// tenth, with its index and log; below a mebibyte, which the index alone needs a good part of, a little more.
+    /// tenth, with its index and log; below two mebibytes, of which the index alone needs a part, a little more.
     #[doc(alias = "diskCapacity")]
     pub fn disk_capacity(&self) -> u64 {
         self.0.disk.as_ref().map_or(0, Disk::capacity)

@@ -129,8 +129,9 @@ impl<'a> Run<'a> {
         };
         let target =
             exchange.query.map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path));
-        if expected != "store" {
-            self.origin.enqueue(&self.path, reply);
+        // A connection that is dropped may be tried again.
+        for _ in 0..if expected == "fails" { 8 } else { usize::from(expected != "store") } {
+            self.origin.enqueue(&self.path, reply.clone());
         }
         let mut request = UrlRequest::new(self.origin.url(&target).parse().unwrap());
         request.set_cache_policy(exchange.policy);
@@ -141,7 +142,9 @@ impl<'a> Run<'a> {
         for (name, value) in &exchange.asks {
             request.add_value(value, name.clone()).unwrap();
         }
-        let result = self.session.data(request).wait();
+        let load = self.session.data(request);
+        let task = load.task();
+        let result = load.wait();
         let seen = self.origin.requests();
         if expected == "fails" {
             return if result.is_err() { Ok(()) } else { Err("it is served".into()) };
@@ -149,10 +152,14 @@ impl<'a> Run<'a> {
         let (data, response) = result.map_err(|error| error.to_string())?;
         let http = response.http().unwrap();
         self.last = Some((http.status_code(), data.to_vec(), http.all_header_fields()));
+        let is_hit =
+            task.metrics().unwrap().transaction_metrics.last().unwrap().cache_decision.unwrap().is_hit();
         let asked = |name| seen.last().is_some_and(|seen| seen.header(name).is_some());
         match expected {
-            "store" if seen.len() > before => Err("it does not come from the store".into()),
-            "server" | "etag" | "date" if seen.len() == before => Err("it comes from the store".into()),
+            "store" if !is_hit => Err("it does not come from the store".into()),
+            "server" | "etag" | "date" if is_hit || seen.len() == before => {
+                Err("it comes from the store".into())
+            }
             "etag" if !asked("if-none-match") => Err("no If-None-Match".into()),
             "date" if !asked("if-modified-since") => Err("no If-Modified-Since".into()),
             "server" if http.status_code() != status => Err(format!("status {}", http.status_code())),
@@ -829,6 +836,55 @@ query test=1
 server
 query test=1
 store
+
+may partial-store-complete-reuse-partial
+< Cache-Control: max-age=3600
+body 01234567890
+server
+> Range: bytes=0-1
+store
+code 206
+gives 01
+
+may partial-store-complete-reuse-partial-no-last
+< Cache-Control: max-age=3600
+body 01234567890
+server
+> Range: bytes=1-
+store
+code 206
+gives 1234567890
+
+may partial-store-complete-reuse-partial-suffix
+< Cache-Control: max-age=3600
+body 0123456789A
+server
+> Range: bytes=-1
+store
+code 206
+gives A
+
+case partial-use-headers
+< Cache-Control: max-age=3600
+< A: 1
+body 01234567890
+server
+> Range: bytes=0-1
+store
+code 206
+gives 01
+not B
+
+case partial-use-stored-headers
+< Cache-Control: max-age=3600
+< A: 1
+body 01234567890
+server
+> Range: bytes=0-1
+store
+code 206
+gives 01
+has A: 1
 
 may other-set-cookie
 < Cache-Control: max-age=100000

@@ -60,8 +60,8 @@ type Identity = (u64, u64);
 
 impl Open {
     /// Bytes on the disk: the sizes of all entries, or what they really take if that is more.
-    fn usage(&self) -> rusqlite::Result<u64> {
-        Ok(self.total.max(space::index(&self.connection)? + self.files))
+    fn usage(&self, capacity: u64) -> rusqlite::Result<u64> {
+        Ok(self.total.max(space::index(&self.connection, capacity)? + self.files))
     }
 
     fn forget(&mut self, freed: Freed) {
@@ -261,7 +261,8 @@ impl Shelf {
 
     /// Bytes used, of every process.
     pub(super) fn usage(&mut self) -> u64 {
-        self.attempt(false, |shelf| shelf.open_now()?.usage()).unwrap_or(0)
+        let capacity = self.capacity.load(Relaxed);
+        self.attempt(false, |shelf| shelf.open_now()?.usage(capacity)).unwrap_or(0)
     }
 
     /// Makes room, down to the capacity.
@@ -448,11 +449,11 @@ impl Shelf {
     /// The least recently used go until the rest fits. `all`: the file is cut at once, and not by and by.
     fn evict(&mut self, gone: &mut Vec<String>, all: bool) -> rusqlite::Result<()> {
         let capacity = self.capacity.load(Relaxed);
-        if self.open_now()?.usage()? > capacity {
+        if self.open_now()?.usage(capacity)? > capacity {
             self.tell_uses()?;
         }
         // What rows take on the disk shows when they are gone.
-        while let over @ 1.. = self.open_now()?.usage()?.saturating_sub(capacity) {
+        while let over @ 1.. = self.open_now()?.usage(capacity)?.saturating_sub(capacity) {
             if !self.evict_some(over, gone)? {
                 break;
             }

@@ -20,28 +20,30 @@ pub(super) fn prepare(connection: &Connection, capacity: u64) -> rusqlite::Resul
 
 /// The log is written back when it has this part of the capacity, and cut to it.
 pub(super) fn bound_log(connection: &Connection, capacity: u64) -> rusqlite::Result<()> {
-    let pages = (capacity / LOG_SHARE / PAGE).clamp(FEWEST, DEFAULT_LOG);
+    let pages = (capacity / LOG_SHARE / PAGE).clamp(SHORTEST_LOG, DEFAULT_LOG);
     connection.pragma_update(None, "wal_autocheckpoint", pages as i64)?;
     connection.pragma_update(None, "journal_size_limit", (pages * PAGE) as i64)
 }
 
 /// Bytes of the index's pages that are in use, beyond what an index without entries has.
-pub(super) fn index(connection: &Connection) -> rusqlite::Result<u64> {
+pub(super) fn index(connection: &Connection, capacity: u64) -> rusqlite::Result<u64> {
     let page = number(connection, "PRAGMA page_size")?;
     let used =
         number(connection, "PRAGMA page_count")?.saturating_sub(number(connection, "PRAGMA freelist_count")?);
-    Ok((used * page).saturating_sub(EMPTY))
+    Ok((used * page).saturating_sub(if capacity < SMALL { EMPTY_SMALL } else { EMPTY }))
 }
 
 /// Gives pages back to the file system that nothing is in, but for some that the next entries use: a few at a time, or
 /// all of them.
 pub(super) fn give_back(connection: &Connection, capacity: u64, all: bool) -> rusqlite::Result<()> {
     let free = number(connection, "PRAGMA freelist_count")?;
-    let surplus = free.saturating_sub((capacity / FREE_SHARE / PAGE).max(FEWEST));
-    if surplus == 0 {
+    let pages = match all {
+        true => free,
+        false => free.saturating_sub(capacity / FREE_SHARE / PAGE).min(AT_ONCE),
+    };
+    if pages == 0 {
         return Ok(());
     }
-    let pages = if all { surplus } else { surplus.min(AT_ONCE) };
     // Each row is a page that was given back.
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut rows = statement.query([])?;
@@ -68,8 +70,12 @@ const INCREMENTAL: u64 = 2;
 /// SQLite's page, and the block of most file systems.
 const PAGE: u64 = 4096;
 
-/// An index without entries, and what many pages are filled with in part; small caches are not judged by it.
-const EMPTY: u64 = 64 * 1024;
+/// An index without entries.
+const EMPTY: u64 = 32 * 1024;
+
+/// A cache of less is judged by the sizes of its entries: a few pages are most of it.
+const SMALL: u64 = 1024 * 1024;
+const EMPTY_SMALL: u64 = 64 * 1024;
 
 /// The log has this part of the capacity, and so have free pages.
 const LOG_SHARE: u64 = 50;
@@ -78,8 +84,8 @@ const FREE_SHARE: u64 = 40;
 /// As SQLite does by itself.
 const DEFAULT_LOG: u64 = 1000;
 
-/// Pages: less is not worth a write.
-const FEWEST: u64 = 16;
+/// Pages: less is not worth the writing back.
+const SHORTEST_LOG: u64 = 8;
 
 /// Pages given back beside one entry.
 const AT_ONCE: u64 = 64;
