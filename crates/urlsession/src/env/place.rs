@@ -113,6 +113,7 @@ fn has_drivers(handle: &Handle) -> bool {
 
 /// Tries the drivers of this thread's runtime. There is no other way to ask tokio: it panics where there is none, and
 /// the panic hook is called, once for each such runtime.
+#[allow(clippy::disallowed_methods)] // nothing sleeps: whether it can is asked
 fn try_drivers() -> bool {
     catch_unwind(|| {
         drop(tokio::time::sleep(Duration::ZERO));

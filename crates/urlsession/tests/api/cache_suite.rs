@@ -54,8 +54,11 @@ struct Run<'a> {
     clock: HandClock,
     path: String,
     next: Exchange,
-    last: Option<(u16, Vec<u8>, Vec<(String, String)>)>,
+    last: Option<Reply>,
 }
+
+/// What came: status, body and header fields.
+type Reply = (u16, Vec<u8>, Vec<(String, String)>);
 
 #[derive(Default)]
 struct Exchange {
