@@ -49,7 +49,7 @@ pub struct Proxy {
 struct Hub {
     login: Option<ProxyLogin>,
     ending: Ending,
-    /// Has a kept connection been closed without an answer?
+    /// Whether a kept connection has been closed without an answer.
     has_hung_up: AtomicBool,
     fault: Option<ProxyFault>,
     journal: Mutex<ProxyJournal>,

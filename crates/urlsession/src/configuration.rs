@@ -289,12 +289,12 @@ impl Configuration {
         }
     }
 
-    /// Is the field `name` left to the application?
+    /// Whether the field `name` is left to the application.
     pub(crate) fn omits(&self, name: &str) -> bool {
         self.omitted_header_fields.iter().any(|omitted| omitted.eq_ignore_ascii_case(name))
     }
 
-    /// Does a server of this host, as URLs spell it, receive the ticket of the machine's user by default?
+    /// Whether a server of this host, as URLs spell it, receives the ticket of the machine's user by default.
     pub(crate) fn negotiates_with(&self, host: &str) -> bool {
         self.negotiate_domains
             .iter()

@@ -22,7 +22,7 @@ enum Recipient {
     Proxy { host: String, port: u16 },
 }
 
-/// Is the login of `-u` sent only to a server that asks? Otherwise it is sent unasked, by Basic.
+/// Whether the login of `-u` is sent only to a server that asks for it. Otherwise it is sent with the first request, by Basic.
 pub(super) fn is_sent_when_asked(args: &LoadArgs) -> bool {
     args.digest || args.ntlm || args.negotiate || args.anyauth
 }

@@ -26,10 +26,10 @@ pub enum NotStorable {
 
 /// May a response to a GET be kept? RFC 9111 §3.
 ///
+/// The response must be whole: a 206 is `Partial`.
+///
 /// # Errors
 /// Says why not.
-///
-/// A whole response, that is: a 206 is `Partial`.
 pub fn storable(status: StatusCode, fields: &HeaderMap, control: &CacheControl) -> Result<(), NotStorable> {
     let (Some(rank), false) = (rank(status), fields.contains_key(WWW_AUTHENTICATE)) else {
         let is_partial = status == StatusCode::PARTIAL_CONTENT;
@@ -70,12 +70,12 @@ enum Rank {
     Explicit,
 }
 
-/// Is there an entity tag or a date to ask by? An empty one is none.
+/// Whether there is an entity tag or a date to revalidate by. An empty one is none.
 pub fn has_validator(fields: &HeaderMap) -> bool {
     [ETAG, LAST_MODIFIED].iter().any(|name| fields.get(name).is_some_and(|value| !is_blank(value)))
 }
 
-/// Is there nothing in it but white space?
+/// Whether the value holds nothing but white space.
 pub fn is_blank(value: &HeaderValue) -> bool {
     value.as_bytes().trim_ascii().is_empty()
 }
@@ -94,7 +94,7 @@ fn rank(status: StatusCode) -> Option<Rank> {
     }
 }
 
-/// Is it a status that somebody has registered?
+/// Whether the status is registered.
 fn is_understood(status: StatusCode) -> bool {
     status.canonical_reason().is_some()
 }

@@ -1,7 +1,7 @@
 //! `cookies.txt`, the file of Netscape that curl, wget and browsers' tools exchange: one cookie a line, seven fields
 //! between tabs. Names and values are bytes of any encoding.
 //!
-//! What could not be sent as a cookie (RFC 6265bis §5.6) is no cookie here either. Whether a host may have it is not
+//! Lines that could not be sent as a cookie (RFC 6265bis §5.6) are skipped. Whether a host may set a cookie is not
 //! decided here.
 
 use std::io::{self, Write};
@@ -85,7 +85,7 @@ fn cookie(line: &[u8]) -> Option<NetscapeCookie<'_>> {
     is_whole(&cookie).then_some(cookie)
 }
 
-/// Could the cookie be sent, and read from its line?
+/// Whether the cookie can be sent, and can be read from its line.
 fn is_whole(cookie: &NetscapeCookie<'_>) -> bool {
     let NetscapeCookie { domain, path, name, value, .. } = *cookie;
     let ends_early = |text: &[u8]| text.contains(&b';');

@@ -222,7 +222,7 @@ pub(crate) fn parse_fields(buf: &[u8], limits: &HeadLimits) -> Result<(HeaderMap
     }
 }
 
-/// Is the error one of field lines?
+/// Whether the error is one of field lines.
 fn is_of_fields(error: httparse::Error) -> bool {
     use httparse::Error as E;
     matches!(error, E::HeaderName | E::HeaderValue | E::NewLine | E::Token)

@@ -63,8 +63,9 @@ pub fn keep_alive(version: Version, headers: &HeaderMap, framing: &Framing) -> K
     granted(headers)
 }
 
-/// Does a proxy close the connection after this response, and say so by `Proxy-Connection: close`? The field is in no
-/// standard (RFC 9112, appendix C.2.2); proxies send it in place of `Connection`. Servers are not asked.
+/// Whether a proxy announces by `Proxy-Connection: close` that it closes the connection after this response. The field is
+/// in no standard (RFC 9112, appendix C.2.2); proxies send it in place of `Connection`. It is ignored in responses of
+/// servers.
 pub fn proxy_closes(headers: &HeaderMap) -> bool {
     let values = headers.get_all(&PROXY_CONNECTION).into_iter();
     let mut options = values.flat_map(|value| value.to_str().into_iter().flat_map(list));

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-/// Is the host, as URLs spell it, the domain itself or a name below it? An address is covered by itself only.
+/// Whether the host, as URLs spell it, is the domain itself or a name below it. An address is covered by itself only.
 pub(crate) fn covers(domain: &str, host: &str) -> bool {
     if let Some(address) = address(host) {
         return self::address(domain) == Some(address);

@@ -26,7 +26,7 @@ pub(crate) trait GssapiContext: Send {
 
 /// A user as Kerberos names one, with or without a realm.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // nobody there reads it
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))] // read on Linux only
 pub(crate) struct GssapiUser<'a> {
     pub(crate) name: &'a str,
     pub(crate) password: &'a str,

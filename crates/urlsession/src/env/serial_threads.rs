@@ -87,7 +87,7 @@ impl SerialThreads {
         }
     }
 
-    /// The life of a thread.
+    /// What each thread does from its start to its end.
     fn live(&'static self, watch: Option<Watch>) {
         if let Some(watch) = watch {
             self.watch(watch);

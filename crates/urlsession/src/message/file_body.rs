@@ -23,7 +23,7 @@ pub(super) struct FileBody {
 /// Which file it is, and in which state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileIdentity {
-    /// Device and inode, or what is the like.
+    /// Device and inode; on Windows the serial number of the volume and the index of the file.
     pub(crate) place: (u64, u64),
     /// In bytes.
     pub(crate) length: u64,

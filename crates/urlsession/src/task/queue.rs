@@ -82,13 +82,13 @@ impl DelegateQueue {
         }
     }
 
-    /// Is this called within a call of this queue?
+    /// Whether this thread is in a call of this queue.
     pub(super) fn is_in_call(&self) -> bool {
         CALLS.with_borrow(|calls| calls.contains(&self.0.id()))
     }
 
-    /// Is this called within a call of this queue, on a thread that does nothing but such calls? Then whoever polls a
-    /// future does not return to an event loop in between: it blocks the queue until the future is done.
+    /// Whether this thread is in a call of this queue and does nothing but such calls. A future that is polled there does
+    /// not return to an event loop in between: it blocks the queue until it is done.
     pub(super) fn is_in_blocking_call(&self) -> bool {
         matches!(self.0.executor, Executor::Own) && self.is_in_call()
     }

@@ -179,7 +179,7 @@ impl Handle {
         not_sent(error)
     }
 
-    /// Has the server said that it wants to be spoken to over HTTP/1.1?
+    /// Whether the server requires HTTP/1.1 (HTTP_1_1_REQUIRED).
     pub(crate) fn requires_http1(&self) -> bool {
         self.link.counts.requires_http1()
     }

@@ -165,7 +165,7 @@ impl RequestHead<'_> {
     }
 }
 
-/// Does the application ask for another protocol on the connection (RFC 9110 §7.8)? HTTP/2 has no such thing.
+/// Whether the application asks for another protocol on the connection (RFC 9110 §7.8). HTTP/2 has no such request.
 pub(crate) fn asks_upgrade(request: &UrlRequest) -> bool {
     request.all_http_header_fields().bytes("upgrade").is_some_and(|value| !value.trim_ascii().is_empty())
 }

@@ -128,7 +128,7 @@ impl Entry {
         new
     }
 
-    /// Is it a part of a representation?
+    /// Whether the entry is a part of a representation.
     pub(crate) fn is_part(&self) -> bool {
         self.response.status_code() == Some(StatusCode::PARTIAL_CONTENT.as_u16())
     }

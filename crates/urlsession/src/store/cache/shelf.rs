@@ -339,7 +339,7 @@ impl Shelf {
             Ok(connection) => {
                 let identity = self::identity(&path);
                 if let Err(error) = space::prepare(&connection, self.capacity.load(Relaxed)) {
-                    // Another process has it open: another time.
+                    // Another process has it open; the next opening tries again.
                     tracing::debug!("the cache's index keeps the pages it has: {error}");
                 }
                 self.state = State::Open(Open { connection, total: 0, files: 0, data_version: 0, identity });
@@ -446,7 +446,8 @@ impl Shelf {
         rows.iter().try_for_each(|id| self.delete("id = ?", &[id]))
     }
 
-    /// The least recently used go until the rest fits. `all`: the file is cut at once, and not by and by.
+    /// Removes the least recently used entries until the rest fits. With `all` the file is truncated at once instead of
+    /// step by step.
     fn evict(&mut self, gone: &mut Vec<String>, all: bool) -> rusqlite::Result<()> {
         let capacity = self.capacity.load(Relaxed);
         if self.open_now()?.usage(capacity)? > capacity {
@@ -465,7 +466,7 @@ impl Shelf {
         space::give_back(&open.connection, capacity, all)
     }
 
-    /// The least recently used go, of `over` bytes in all; false if there are none.
+    /// Removes the least recently used entries, `over` bytes in all; false if there are none.
     fn evict_some(&mut self, mut over: u64, gone: &mut Vec<String>) -> rusqlite::Result<bool> {
         let open = self.open_now()?;
         let transaction = open.connection.unchecked_transaction()?;

@@ -116,7 +116,8 @@ fn is_public_suffix(domain: &str) -> bool {
     psl::suffix_str(domain).is_some_and(|suffix| suffix == domain)
 }
 
-/// Is it a public suffix that is on the list? Each unknown name of one label is one by the list's last rule.
+/// Whether the domain is a public suffix that is on the list. By the list's last rule every unknown name of one label is one
+/// too; that does not count here.
 fn is_registry(domain: &str) -> bool {
     psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == domain)
 }

@@ -19,7 +19,7 @@ pub(crate) struct Trial {
     error: Option<UrlError>,
     has_shown_ticket: bool,
     has_no_tickets: bool,
-    /// Is the ticket shown to this server without a delegate's consent?
+    /// Whether the ticket is shown to this server without a delegate's consent.
     shows_ticket_by_default: bool,
 }
 

@@ -32,7 +32,7 @@ pub(super) fn refused(error: h2::Error) -> UrlError {
     UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_source(error)
 }
 
-/// Does the server want to be spoken to over HTTP/1.1 (RFC 9113 §7)?
+/// Whether the server requires HTTP/1.1 (RFC 9113 §7).
 pub(super) fn requires_http1(error: &h2::Error) -> bool {
     error.is_remote() && error.reason() == Some(Reason::HTTP_1_1_REQUIRED)
 }

@@ -204,7 +204,7 @@ impl Counted {
         self.counts.get(self.stream).heads
     }
 
-    /// Do the trailers, which have come, begin with a pseudo-field?
+    /// Whether the trailers, once received, begin with a pseudo-field.
     pub(super) fn begins_with_pseudo_field(&self) -> bool {
         self.counts.get(self.stream).begins_with_pseudo_field
     }

@@ -186,7 +186,7 @@ impl<N: Layer + 'static> Caching<N> {
     }
 }
 
-/// Is the server of the response trusted by a delegate's word alone? Its parts are neither stored nor joined.
+/// Whether only a delegate trusts the server of the response. Its parts are neither stored nor joined.
 fn is_untrusted(attempt: &mut Attempt<'_>) -> bool {
     attempt.stamps().connection.as_ref().is_some_and(|facts| facts.is_loosened)
 }
@@ -236,7 +236,7 @@ impl Stored {
         (self.first <= first && last <= self.last).then_some((first, last))
     }
 
-    /// Does the representation suit the `If-Range` of the request, if it has one (RFC 9110 §13.1.5)?
+    /// Whether the representation matches the `If-Range` of the request, if it has one (RFC 9110 §13.1.5).
     fn suits_if_range(&self, request: &UrlRequest, now: i64) -> bool {
         let Some(condition) = request.all_http_header_fields().bytes("if-range") else { return true };
         let Validators { etag, date } = Validators::of(&self.head.fields, now);
@@ -254,7 +254,7 @@ impl Stored {
     }
 }
 
-/// Is what is stored of the representation that has these strong validators?
+/// Whether the entry is of the representation that has these strong validators.
 fn is_of(validators: &Validators, entry: &Entry, now: i64) -> bool {
     let head = entry.response.http_head();
     head.is_some_and(|head| Validators::of(&head.fields, now) == *validators)
