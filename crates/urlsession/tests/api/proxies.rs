@@ -272,7 +272,7 @@ fn a_server_is_judged_through_the_tunnel_as_it_is_without() {
     let (origin, proxy) = (Origin::start(Wire::TlsH2), Proxy::start());
     let untrusting = Configuration { additional_trust_anchors: Vec::new(), ..through(&origin, &proxy) };
     let error = load(&UrlSession::new(untrusting), origin.url("/Peru")).unwrap_err();
-    assert_eq!(error.code(), UrlErrorCode::ServerCertificateHasUnknownRoot);
+    assert_eq!(error.code(), unknown_root());
 }
 
 /// Gives this password, at most once a load.

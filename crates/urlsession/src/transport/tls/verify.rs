@@ -221,3 +221,20 @@ impl fmt::Debug for Verifier {
         f.debug_struct("Verifier").field("own", &self.own.is_some()).finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_without_a_root_is_of_an_unknown_issuer() {
+        let of = |code: i32| {
+            let text = std::io::Error::from_raw_os_error(code).to_string();
+            let why = OtherError(Arc::from(Box::<dyn Error + Send + Sync>::from(text)));
+            name_partial_chain(CertificateError::Other(why).into())
+        };
+        assert_eq!(of(0x800B_010A_u32 as i32), CertificateError::UnknownIssuer.into());
+        // CERT_E_CRITICAL
+        assert_ne!(of(0x800B_0105_u32 as i32), CertificateError::UnknownIssuer.into());
+    }
+}
