@@ -60,8 +60,8 @@ impl Layer for Exchange {
                 self.with_head((url, route), attempt, |head| connection.begin(head, outgoing));
                 connection.exchange(attempt).await?
             }
-            Checkout::Http2(handle) => {
-                let sent = self.send(handle.clone(), (url, route), outgoing, attempt).await;
+            Checkout::Http2(mut handle) => {
+                let sent = self.send(&mut handle, (url, route), outgoing, attempt).await;
                 let mut sent = sent.map_err(|error| self.judge(error, &handle, url))?;
                 let head = sent.head(attempt).await;
                 let (head, received) = head.map_err(|error| self.judge(error, &handle, url))?;
@@ -75,7 +75,7 @@ impl Layer for Exchange {
 impl Exchange {
     async fn send(
         &self,
-        mut handle: h2::Handle,
+        handle: &mut h2::Handle,
         to: (&Url, Route),
         outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
