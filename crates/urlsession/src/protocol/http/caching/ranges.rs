@@ -186,7 +186,7 @@ impl<N: Layer + 'static> Caching<N> {
     }
 }
 
-/// Whether only a delegate trusts the server of the response. Its parts are neither stored nor joined.
+/// Is the server of the response trusted by a delegate's word alone? Its parts are neither stored nor joined.
 fn is_untrusted(attempt: &mut Attempt<'_>) -> bool {
     attempt.stamps().connection.as_ref().is_some_and(|facts| facts.is_loosened)
 }
