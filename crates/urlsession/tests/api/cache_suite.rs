@@ -54,11 +54,11 @@ struct Run<'a> {
     clock: HandClock,
     path: String,
     next: Exchange,
-    last: Option<Reply>,
+    last: Option<Received>,
 }
 
 /// What came: status, body and header fields.
-type Reply = (u16, Vec<u8>, Vec<(String, String)>);
+type Received = (u16, Vec<u8>, Vec<(String, String)>);
 
 #[derive(Default)]
 struct Exchange {
