@@ -143,6 +143,21 @@ impl TestAuthority {
         certificate(&leaf, key)
     }
 
+    /// A server certificate signed by its own key that says it is an authority's, valid from and to so many days from now.
+    pub fn self_signed_authority(&self, from: i32, to: i32) -> Certificate {
+        let key = new_key();
+        let mut params = server_params(&LOCAL);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.extended_key_usages = Vec::new();
+        params.key_usages = Vec::new();
+        let day = |days: i32| {
+            if days < 0 { days_ago(days.unsigned_abs()) } else { days_ahead(days.unsigned_abs()) }
+        };
+        valid(&mut params, day(from), day(to));
+        let leaf = params.self_signed(&key).expect("a self-signed leaf from fixed parameters");
+        certificate(&leaf, key)
+    }
+
     /// A valid server certificate of another authority, which is not trusted.
     pub fn unknown_authority(&self) -> Certificate {
         static OTHER: OnceLock<TestAuthority> = OnceLock::new();

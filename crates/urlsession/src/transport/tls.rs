@@ -9,6 +9,7 @@ mod pins;
 mod records;
 mod stream;
 mod trust;
+mod validity;
 mod verify;
 
 use std::collections::HashMap;

@@ -131,3 +131,31 @@ fn sessions_are_resumed() {
         assert_eq!((resumed(0), resumed(1)), (false, true));
     });
 }
+
+#[test]
+fn a_servers_own_certificate_that_is_an_anchor_is_trusted_whoever_issued_it_and_whatever_it_is_for() {
+    let authority = TestAuthority::new();
+    let load = |certificate: Certificate, host: &str| {
+        let anchor = certificate.chain_der()[0].clone();
+        let origin = Origin::builder().wire(Wire::TlsH1).certificate(certificate).start();
+        let mut configuration =
+            Configuration { additional_trust_anchors: vec![anchor], ..Configuration::ephemeral() };
+        configuration.environment.resolver = std::sync::Arc::new(Everywhere(origin.addr()));
+        let url = format!("https://{host}:{}/Peru", origin.port());
+        UrlSession::new(configuration).data(url).wait().map(|(data, _)| text(&data).to_owned())
+    };
+    let of_authority = |from, to| authority.self_signed_authority(from, to);
+    for certificate in [of_authority(-1, 1), authority.self_signed(), authority.unknown_authority()] {
+        assert_eq!(load(certificate, "localhost").unwrap(), "Lima");
+    }
+    let code = |certificate, host| load(certificate, host).unwrap_err().code();
+    assert_eq!(code(of_authority(-1, 1), "elsewhere.test"), Code::ServerCertificateUntrusted);
+    assert_eq!(code(of_authority(-3, -1), "localhost"), Code::ServerCertificateHasBadDate);
+    assert_eq!(code(of_authority(1, 3), "localhost"), Code::ServerCertificateNotYetValid);
+    let others = authority.unknown_authority().chain_der()[0].clone();
+    let origin = Origin::builder().wire(Wire::TlsH1).certificate(of_authority(-1, 1)).start();
+    let configuration =
+        Configuration { additional_trust_anchors: vec![others], ..Configuration::ephemeral() };
+    let error = UrlSession::new(configuration).data(origin.url("/Peru")).wait().unwrap_err();
+    assert_eq!(error.code(), Code::ServerCertificateUntrusted, "another is no anchor: {error}");
+}

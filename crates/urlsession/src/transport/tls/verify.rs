@@ -5,13 +5,15 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
+use rustls::client::{VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier as Platform;
 
 use super::hold::{Hold, Shown};
+use super::validity::validity;
 use super::{failed, pins};
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -21,7 +23,7 @@ pub(super) struct Verifier {
     anchors: Vec<Vec<u8>>,
     provider: Arc<CryptoProvider>,
     own: Option<Arc<WebPkiServerVerifier>>,
-    platform: OnceLock<Result<Platform, rustls::Error>>,
+    platform: OnceLock<Platform>,
 }
 
 impl Verifier {
@@ -70,6 +72,12 @@ impl Verifier {
             None => Err(CertificateError::UnknownIssuer.into()),
         };
         let verdict = match verdict {
+            // A path of certificates needs none: it is trusted itself.
+            Err(error)
+                if is_of_issuer(&error) && self.anchors.iter().any(|anchor| **anchor == **end_entity) =>
+            {
+                judge_anchor(end_entity, server_name, now)
+            }
             Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
                 match self.platform() {
                     Ok(platform) => platform
@@ -100,8 +108,11 @@ impl Verifier {
     }
 
     fn platform(&self) -> Result<&Platform, rustls::Error> {
-        let platform = self.platform.get_or_init(|| Platform::new(self.provider.clone()));
-        platform.as_ref().map_err(Clone::clone)
+        match self.platform.get() {
+            Some(platform) => Ok(platform),
+            // A failure is not kept: it may have been for lack of descriptors.
+            None => Platform::new(self.provider.clone()).map(|new| self.platform.get_or_init(|| new)),
+        }
     }
 }
 
@@ -146,6 +157,29 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Is nothing wrong with the server's own certificate but who issued it, or for what?
+fn is_of_issuer(error: &rustls::Error) -> bool {
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::Other(_))
+    )
+}
+
+/// The server's own certificate is one of the anchors: its name and its dates are left to look at.
+fn judge_anchor(
+    end_entity: &CertificateDer<'_>,
+    server_name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, rustls::Error> {
+    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+    let validity = validity(end_entity).ok_or(CertificateError::BadEncoding)?;
+    match i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
+        now if now < validity.not_before => Err(CertificateError::NotValidYet.into()),
+        now if now > validity.not_after => Err(CertificateError::Expired.into()),
+        _ => Ok(ServerCertVerified::assertion()),
     }
 }
 
