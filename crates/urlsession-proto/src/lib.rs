@@ -68,3 +68,4 @@ pub mod resumable_upload;
 mod test_support;
 pub mod trailers;
 pub mod utf8;
+pub mod zone;

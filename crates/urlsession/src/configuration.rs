@@ -144,6 +144,14 @@ pub struct Configuration {
     pub upload_server_storage: Option<UploadServerStorage>,
     /// Which versions of HTTP may be used (automatic). Not of Apple's.
     pub http_versions: HttpVersions,
+    /// The most connections the session keeps that carry nothing, over all hosts (100). The one that has been idle
+    /// longest is closed for another. With 0 none is kept. Extension: no counterpart in Apple's API.
+    pub maximum_idle_connections: usize,
+    /// The most connections of the session at the same time, over all hosts: those that are being made, in use and idle
+    /// (256); at least 1. HTTP/2 connections count as one each. At the limit the connection that has been idle
+    /// longest is closed for a new one; if none is idle, loads wait until one is or closes, and hosts take turns. A load
+    /// whose response is not read to its end keeps its connection. Extension: no counterpart in Apple's API.
+    pub maximum_open_connections: usize,
     /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
     /// Apple's.
     pub connection_idle_timeout: Duration,
@@ -250,6 +258,8 @@ impl Default for Configuration {
             allows_uploads_at_other_origins: false,
             upload_server_storage: Some(UploadServerStorage::shared()),
             http_versions: HttpVersions::Automatic,
+            maximum_idle_connections: 100,
+            maximum_open_connections: 256,
             connection_idle_timeout: Duration::from_secs(60),
             expect_continue_timeout: Duration::from_secs(1),
             tls_minimum_supported_protocol_version: TlsVersion::Tls12,

@@ -41,7 +41,7 @@ pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
 pub(crate) use here::{is_localhost, is_loopback};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
-pub(crate) use net::{SocketOptions, Wire, system_dial, system_resolve};
+pub(crate) use net::{SocketOptions, Wire, is_out_of_descriptors, system_dial, system_resolve};
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub use place::block_on;
 pub(crate) use place::{Place, PlaceId, Wait, wait_on_this_thread};

@@ -12,10 +12,11 @@ pub(crate) fn is_loopback<S: AsRef<str>>(host: &Host<S>) -> bool {
     }
 }
 
-/// RFC 6761 §6.3. The name is in lower case.
+/// RFC 6761 §6.3: the name is `localhost`, or ends with it as a label of its own.
 pub(crate) fn is_localhost(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    name == "localhost" || name.ends_with(".localhost")
+    let label = name.rsplit('.').next().unwrap_or_default();
+    label.eq_ignore_ascii_case("localhost")
 }
 
 #[cfg(test)]
@@ -27,6 +28,8 @@ mod tests {
         for (host, is_here) in [
             ("localhost", true),
             ("a.localhost.", true),
+            ("A.b.LocalHost", true),
+            ("localhost.localhost.", true),
             ("notlocalhost", false),
             ("localhost.example", false),
             ("127.9.9.9", true),
@@ -36,6 +39,13 @@ mod tests {
             ("[::ffff:10.0.0.1]", false),
         ] {
             assert_eq!(is_loopback(&Host::parse(host).unwrap()), is_here, "{host}");
+        }
+        // Names of proxies are not those of URLs.
+        for name in ["LOCALHOST", "LocalHost.", "a.LOCALHOST."] {
+            assert!(is_localhost(name), "{name}");
+        }
+        for name in ["", ".", "localhost.a", "alocalhost", "localhost.."] {
+            assert!(!is_localhost(name), "{name}");
         }
     }
 }

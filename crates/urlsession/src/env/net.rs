@@ -63,9 +63,36 @@ impl Dial for SystemNet {
 pub(crate) async fn system_resolve(place: &Place, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     use std::net::ToSocketAddrs;
     let host = host.to_owned();
-    let lookup = place.blocking(move || (host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    let lookup = place.blocking(move || {
+        let found = (host.as_str(), port).to_socket_addrs();
+        // A resolver without a descriptor most often says that the name cannot be found.
+        found.map(Iterator::collect).map_err(|error| lack_of_descriptors().unwrap_or(error))
+    });
     lookup.await.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")))
 }
+
+/// Has the process, or the system, too many open files for another?
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    // EMFILE and ENFILE, which every Unix numbers like this; WSAEMFILE and ERROR_TOO_MANY_OPEN_FILES.
+    let codes = if cfg!(windows) { [10024, 4] } else { [24, 23] };
+    error.raw_os_error().is_some_and(|code| codes.contains(&code))
+}
+
+/// The error, if there are not as many descriptors left as a resolver needs.
+fn lack_of_descriptors() -> Option<io::Error> {
+    use socket2::{Domain, Socket, Type};
+    let mut probes = Vec::new();
+    for _ in 0..RESOLVER_DESCRIPTORS {
+        match Socket::new(Domain::IPV4, Type::DGRAM, None) {
+            Ok(probe) => probes.push(probe),
+            Err(error) => return Some(error).filter(is_out_of_descriptors),
+        }
+    }
+    None
+}
+
+/// A resolver reads its files one after the other, and asks a few servers.
+const RESOLVER_DESCRIPTORS: usize = 4;
 
 /// What is asked of a socket before it connects. The system may refuse each without an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,17 +185,18 @@ impl Wire {
         self.written
     }
 
-    /// Has the peer closed, or sent what nobody asked for? Looks at what the reactor knows, without a system
-    /// call; `ask_system` makes the one that knows better.
-    pub(crate) fn is_quiet(&self, ask_system: bool) -> bool {
-        let Kind::Tcp(stream) = &self.kind else { return true };
+    /// Has the peer neither closed nor sent anything that is not read? Looks at what the reactor knows, without a system
+    /// call; `ask_system` makes the one that knows better. `None` if only reading tells, which is left out without
+    /// `ask_system`.
+    pub(crate) fn is_quiet(&self, ask_system: bool) -> Option<bool> {
+        let Kind::Tcp(stream) = &self.kind else { return (!ask_system).then_some(true) };
         let mut byte = [MaybeUninit::uninit()];
         let readable = stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready();
         if !readable && !ask_system {
-            return true;
+            return Some(true);
         }
         let peeked = SockRef::from(stream).peek(&mut byte);
-        matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        Some(matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
     }
 }
 

@@ -38,6 +38,7 @@ pub struct UrlRequest {
     attribution: Attribution,
     #[doc(alias = "cookiePartitionIdentifier")]
     cookie_partition_identifier: Option<Box<str>>,
+    zone_id: Option<Box<str>>,
     properties: Properties,
     flags: u16,
 }
@@ -90,6 +91,7 @@ impl UrlRequest {
             network_service_type: NetworkServiceType::default(),
             attribution: Attribution::default(),
             cookie_partition_identifier: None,
+            zone_id: None,
             properties: Properties::default(),
             flags: HANDLES_COOKIES | CELLULAR | EXPENSIVE | CONSTRAINED | ULTRA_CONSTRAINED,
         }
@@ -100,10 +102,29 @@ impl UrlRequest {
         self.url.as_ref()
     }
 
-    /// Changes the URL.
+    /// Changes the URL. The [zone](Self::zone_id) is kept with the same host only.
     #[doc(alias = "url")]
     pub fn set_url(&mut self, url: Option<Url>) {
+        let host = |url: &Option<Url>| url.as_ref().and_then(Url::host).map(|host| host.to_owned());
+        if self.zone_id.is_some() && host(&url) != host(&self.url) {
+            self.zone_id = None;
+        }
         self.url = url;
+    }
+
+    /// The zone in which the URL's IPv6 address is meant: the name or the number of an interface of this machine, such
+    /// as `eth0`. Link-local addresses (`fe80::/10`) need one. Default: `None`.
+    ///
+    /// A [`Url`] cannot hold it; in text it stands behind the address, as in `http://[fe80::1%25eth0]/`
+    /// (RFC 6874 §2), and is taken from there. It says where to connect to, and is not sent. Extension: no counterpart
+    /// in Apple's API.
+    pub fn zone_id(&self) -> Option<&str> {
+        self.zone_id.as_deref()
+    }
+
+    /// Changes the [zone](Self::zone_id). It has no effect unless the host of the URL is an IPv6 address.
+    pub fn set_zone_id(&mut self, zone: Option<&str>) {
+        self.zone_id = zone.filter(|zone| !zone.is_empty()).map(Into::into);
     }
 
     /// The method, `GET` by default.
@@ -503,6 +524,11 @@ impl IntoUrlRequest for &Url {
 
 impl IntoUrlRequest for &str {
     fn into_url_request(self) -> Result<UrlRequest> {
+        if let Some((text, zone)) = urlsession_proto::zone::split(self) {
+            let mut request = text.as_str().into_url_request()?;
+            request.set_zone_id(Some(&zone));
+            return Ok(request);
+        }
         let url = Url::parse(self).map_err(|error| {
             // What stands before an @ may be a password.
             let text = if self.contains('@') { "the text".into() } else { format!("{self:?}") };

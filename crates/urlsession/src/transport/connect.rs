@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,7 +18,9 @@ use super::tls::{Handshaken, Peer, Standing, Tls};
 use super::tunnel::{Step, Tunnel};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
-use crate::env::{Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, system_dial};
+use crate::env::{
+    Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, is_out_of_descriptors, system_dial,
+};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, Challenger, Facts};
 
@@ -140,7 +142,10 @@ impl Leg<'_> {
         let env = &self.config.environment;
         let (host, port) = self.end();
         let lookup_start = env.clock.now();
-        let resolved = dns::resolve(env, self.place, host, port, self.origin.lane.is_validated).await;
+        let resolved = match &self.origin.zone {
+            Some(zone) if self.route == Route::Direct => dns::in_zone(self.place, host, zone, port).await,
+            _ => dns::resolve(env, self.place, host, port, self.origin.lane.is_validated).await,
+        };
         let (addresses, looked_up) = resolved.map_err(|error| self.blame(error))?;
         let start = env.clock.now();
         let (wire, remote) = self.wire(&addresses).await?;
@@ -215,6 +220,9 @@ fn interface(config: &Configuration, local: SocketAddr) -> Option<Interface> {
 }
 
 fn refused(host: &str, port: u16, error: io::Error) -> UrlError {
+    if is_out_of_descriptors(&error) {
+        return dns::too_many_open_files(Phase::Connect, error);
+    }
     let detail = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("{host} refuses connections on port {port}"),
         _ => format!("no address of {host} answers on port {port}"),
@@ -242,9 +250,17 @@ async fn race(
             }
             None => {}
         }
-        let patience = (rest.len() > 0).then(|| clock.now() + ATTEMPT_DELAY);
+        // This machine itself answers or refuses at once.
+        let may_hang = next.is_none_or(|address| !is_own(address.ip()));
+        let patience = (rest.len() > 0 && may_hang).then(|| clock.now() + ATTEMPT_DELAY);
         if let Some(winner) = race.until(clock, place, patience).await {
             return Ok(winner);
+        }
+        // There is none for another address either.
+        if race.running.is_empty()
+            && let Some(error) = race.last_error.take_if(|error| is_out_of_descriptors(error))
+        {
+            return Err(error);
         }
     }
 }
@@ -308,6 +324,10 @@ fn dial(
     }
 }
 
+fn is_own(address: IpAddr) -> bool {
+    address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
+}
+
 fn is_unrouted(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable)
 }
@@ -332,6 +352,7 @@ mod tests {
             secure: false,
             host: host.into(),
             port: listener.local_addr().unwrap().port(),
+            zone: None,
             lane: Lane { service, is_validated: true, ..Lane::default() },
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -2,12 +2,12 @@
 //! at all if they must be validated (DNSSEC, RFC 4033).
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::env::{Environment, Place, is_localhost, system_resolve};
+use crate::env::{Environment, Place, is_localhost, is_out_of_descriptors, system_resolve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The addresses of a host, families interleaved; `true` if a name had to be looked up. `validated` accepts only a
+/// The addresses of a host, families interleaved; `true` if it is a name. `validated` accepts only a
 /// resolver that validates, unless nobody has to be asked.
 pub(super) async fn resolve(
     env: &Environment,
@@ -19,22 +19,51 @@ pub(super) async fn resolve(
     if let Some(address) = literal(host) {
         return Ok((vec![SocketAddr::new(address, port)], false));
     }
-    // No server is asked for a name of this machine.
-    let must_validate = validated && !is_localhost(host);
+    // RFC 6761 §6.3: no resolver is asked for a name of this machine.
+    if is_localhost(host) {
+        return Ok((LOOPBACK.map(|address| SocketAddr::new(address, port)).to_vec(), true));
+    }
     // Before the name is told to anybody.
-    if must_validate && !env.resolver.validates_dnssec() {
+    if validated && !env.resolver.validates_dnssec() {
         return Err(not_validated(host));
     }
     let found = match env.resolver.resolve(host, port) {
         Some(lookup) => lookup.await,
         // The system's resolver does not say whether it has validated an answer.
-        None if must_validate => return Err(not_validated(host)),
+        None if validated => return Err(not_validated(host)),
         None => system_resolve(place, host, port).await,
     };
     match found {
         Ok(addresses) if addresses.is_empty() => Err(not_found(host, None)),
         Ok(addresses) => Ok((interleave(addresses), true)),
+        Err(error) if is_out_of_descriptors(&error) => Err(too_many_open_files(Phase::Dns, error)),
         Err(error) => Err(not_found(host, Some(error))),
+    }
+}
+
+/// The IPv6 address `host` in a zone of this machine, which is an interface's number or name.
+pub(super) async fn in_zone(
+    place: &Place,
+    host: &str,
+    zone: &str,
+    port: u16,
+) -> Result<(Vec<SocketAddr>, bool)> {
+    let no_zone = || {
+        let detail = format!("{zone:?} is no interface of this machine, as the zone of {host} must be");
+        UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, detail)
+    };
+    let Some(IpAddr::V6(address)) = literal(host) else { return Err(no_zone()) };
+    if let Ok(scope) = zone.parse() {
+        return Ok((vec![SocketAddrV6::new(address, port, 0, scope).into()], false));
+    }
+    // The system's resolver knows the names of interfaces, and asks nobody for an address.
+    match system_resolve(place, &format!("{address}%{zone}"), port).await {
+        Ok(found) if found.iter().any(|found| matches!(found, SocketAddr::V6(v6) if v6.scope_id() != 0)) => {
+            Ok((found, false))
+        }
+        Ok(_) => Err(no_zone()),
+        Err(error) if is_out_of_descriptors(&error) => Err(too_many_open_files(Phase::Dns, error)),
+        Err(error) => Err(no_zone().with_source(error)),
     }
 }
 
@@ -45,6 +74,13 @@ fn not_found(host: &str, error: Option<io::Error>) -> UrlError {
         Some(error) => failure.with_source(error),
         None => failure,
     }
+}
+
+/// The process has no descriptor for a connection or a resolver, though what was idle has been closed.
+pub(super) fn too_many_open_files(phase: Phase, error: io::Error) -> UrlError {
+    let detail = "too many open files: this process has no descriptor left for a connection; close files or sessions, \
+                  lower `maximum_open_connections`, or raise the limit (`ulimit -n`)";
+    UrlError::new(UrlErrorCode::CannotConnectToHost, phase, detail).with_source(error)
 }
 
 fn not_validated(host: &str) -> UrlError {
@@ -78,10 +114,11 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
+/// Most servers that are for their own machine listen at the first.
+const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
 
     fn addresses(list: &[&str]) -> Vec<SocketAddr> {

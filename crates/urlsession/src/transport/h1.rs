@@ -118,12 +118,16 @@ impl Connection {
         self.server_keeps_for
     }
 
+    pub(super) fn home(&self) -> &Home {
+        &self.home
+    }
+
     pub(super) fn home_mut(&mut self) -> &mut Home {
         &mut self.home
     }
 
     /// See [`Stream::is_alive`].
-    pub(super) fn is_alive(&mut self, certain: bool) -> bool {
+    pub(crate) fn is_alive(&mut self, certain: bool) -> bool {
         self.stream.is_alive(certain)
     }
 

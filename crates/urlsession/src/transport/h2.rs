@@ -10,9 +10,8 @@ mod tap;
 mod urgency;
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
@@ -21,6 +20,7 @@ use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
+use tokio::sync::watch;
 
 use urlsession_proto::field::unfold;
 use urlsession_proto::priority::Urgency;
@@ -32,7 +32,7 @@ use self::tap::{Counted, Counts, MOST_HEADS, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
 use super::outgoing::Outgoing;
-use super::pool::{Origin, Shared};
+use super::pool::{End, Origin, Shared, SharedHome};
 use super::stream::Stream;
 use crate::env::{Clock, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -40,13 +40,31 @@ use crate::load::{Ask, Attempt, Body, Facts, Meter};
 use crate::message::{HeaderFields, HttpHead, UrlResponse};
 
 /// A connection that carries many exchanges at once.
-#[derive(Clone)]
 pub(crate) struct Handle {
     send: SendRequest<Bytes>,
     link: Arc<Link>,
+    /// As long as an exchange has it.
+    lease: Option<Lease>,
+}
+
+/// Of the handle only: an exchange has a lease of its own.
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self { send: self.send.clone(), link: self.link.clone(), lease: None }
+    }
+}
+
+/// The share of an exchange in its connection, which is in use until this is dropped.
+pub(super) struct Lease(Arc<Link>);
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.0.home.returned();
+    }
 }
 
 struct Link {
+    home: Box<dyn SharedHome>,
     facts: Arc<Facts>,
     /// Of the origin, parsed once.
     authority: Option<Authority>,
@@ -55,6 +73,10 @@ struct Link {
     rest: Arc<Rest>,
     is_open: AtomicBool,
     is_used: AtomicBool,
+    /// The pool has given it up while it was idle.
+    is_given_up: AtomicBool,
+    /// Its sender is dropped when the wire is.
+    end: End,
 }
 
 impl Shared for Handle {
@@ -68,6 +90,7 @@ pub(super) async fn handshake(
     stream: Stream,
     facts: Arc<Facts>,
     origin: &Origin,
+    home: Box<dyn SharedHome>,
     clock: Arc<dyn Clock>,
     place: &Place,
 ) -> Result<Handle> {
@@ -95,35 +118,69 @@ pub(super) async fn handshake(
         port => format!("{}:{port}", origin.host).parse().ok(),
     };
     let (is_open, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
-    let link = Arc::new(Link { facts, authority, counts, updates, rest, is_open, is_used });
-    let driven = Driven(link.clone());
+    let is_given_up = AtomicBool::new(false);
+    let (ended, end) = End::new();
+    let link =
+        Arc::new(Link { home, facts, authority, counts, updates, rest, is_open, is_used, is_given_up, end });
+    let driven = Driven { link: link.clone(), _ended: ended };
     place.spawn(async move {
-        let mut connection = pin!(connection);
+        // Its wire is closed before that is told.
+        let driven = driven;
+        let mut connection = Box::pin(connection);
         // Every exchange hears of the error by itself.
         let _ = poll_fn(|cx| {
-            driven.0.updates.watch(cx.waker());
+            driven.link.updates.watch(cx.waker());
+            let is_given_up = driven.link.is_given_up.load(Acquire);
             let poll = connection.as_mut().poll(cx);
+            if poll.is_pending() && is_given_up {
+                // It has taken leave, as far as the wire takes that now.
+                return Poll::Ready(Ok(()));
+            }
             if poll.is_pending() && owes_flush.load(Relaxed) {
                 cx.waker().wake_by_ref();
             }
             poll
         })
         .await;
+        drop(connection);
         drop(driven);
     });
-    Ok(Handle { send, link })
+    Ok(Handle { send, link, lease: None })
 }
 
 /// Marks the connection closed when its driver ends, also with its runtime.
-struct Driven(Arc<Link>);
+struct Driven {
+    link: Arc<Link>,
+    _ended: watch::Sender<()>,
+}
 
 impl Drop for Driven {
     fn drop(&mut self) {
-        self.0.is_open.store(false, Relaxed);
+        self.link.is_open.store(false, Relaxed);
+        self.link.home.closed();
     }
 }
 
 impl Handle {
+    /// The same for an exchange, which the pool has counted.
+    pub(super) fn lease(mut self) -> Self {
+        self.lease = Some(Lease(self.link.clone()));
+        self
+    }
+
+    /// Closes the connection, which carries nothing.
+    pub(super) fn close(self) {
+        let Self { send, link, .. } = self;
+        drop(send);
+        link.is_given_up.store(true, Release);
+        link.updates.wake_driver();
+    }
+
+    /// For who waits until its wire is closed.
+    pub(super) fn watch_end(&self) -> End {
+        self.link.end.clone()
+    }
+
     /// Waits for its turn: others' requests of this connection may be before it, as on a busy pool.
     pub(crate) async fn ready(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
         let reused = self.link.is_used.swap(true, Relaxed);
@@ -158,8 +215,8 @@ impl Handle {
         let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
-        let reader = link.rest.reader();
-        Ok(Sent { response, sending, urgent, counted, reader, body_sent: 0, request_end: None })
+        let (reader, lease) = (link.rest.reader(), self.lease.take());
+        Ok(Sent { response, sending, urgent, counted, reader, lease, body_sent: 0, request_end: None })
     }
 
     /// Says why a request was not taken. A connection that takes others still is not what the error is about.
@@ -192,6 +249,7 @@ pub(crate) struct Sent {
     urgent: Urgent,
     counted: Counted,
     reader: Reader,
+    lease: Option<Lease>,
     body_sent: u64,
     request_end: Option<Instant>,
 }
@@ -263,7 +321,8 @@ impl Sent {
         if received.is_end_stream() && self.sending.done {
             return Body::empty();
         }
-        Body::flow(Box::new(Incoming::new(received, self.sending, self.urgent, self.reader, self.counted)))
+        let Self { sending, urgent, reader, counted, lease, .. } = self;
+        Body::flow(Box::new(Incoming::new(received, sending, urgent, reader, counted, lease)))
     }
 
     fn poll(

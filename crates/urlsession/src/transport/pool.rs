@@ -3,8 +3,11 @@
 //! It locks, asks, unlocks, performs. Dials run on the place that asked, independent of who waits for them, so
 //! that an abandoned load leaves a usable connection and a stalled one stalls nobody.
 
+mod descriptors;
+mod host;
 mod http1_origins;
 mod key;
+mod lru;
 mod state;
 
 use std::future::poll_fn;
@@ -15,10 +18,11 @@ use std::time::Instant;
 
 use url::Url;
 
+pub(super) use self::descriptors::End;
+pub(super) use self::host::{Shared, SharedHome};
 use self::http1_origins::Http1Origins;
 pub(crate) use self::key::{Key, Lane, Origin};
-pub(super) use self::state::Shared;
-use self::state::{Action, Actions, Grant, State, Ticket, Waiting, Want};
+use self::state::{Action, Grant, Limits, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
 use super::head::asks_upgrade;
 use super::tls::Tls;
@@ -31,6 +35,7 @@ use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
 type Pooled = State<Exclusive, h2::Handle, Caller, UrlError>;
+type Actions = state::Actions<Exclusive, h2::Handle, Caller>;
 
 /// The connections of one session.
 pub(crate) struct Pool {
@@ -40,6 +45,9 @@ pub(crate) struct Pool {
     http1_origins: Http1Origins,
     state: Mutex<Pooled>,
     reapers: Mutex<Vec<PlaceId>>,
+    /// Among the pools of this process, from the first dial on.
+    registration: OnceLock<descriptors::Registration>,
+    has_system_clock: bool,
     /// Raised when connections are to be given up: those of an older one are not kept when their exchange ends.
     generation: AtomicU64,
     weak: OnceLock<Weak<Self>>,
@@ -69,7 +77,14 @@ impl state::Place for Caller {
 impl Pool {
     pub(crate) fn new(config: Arc<Configuration>) -> Arc<Self> {
         let may_share = config.http_versions != HttpVersions::Http1;
-        let state = Mutex::new(State::new(config.http_maximum_connections_per_host, may_share));
+        let limits = Limits {
+            per_host: config.http_maximum_connections_per_host,
+            open: config.maximum_open_connections,
+            idle: config.maximum_idle_connections,
+        };
+        let state = Mutex::new(State::new(limits, may_share));
+        let clock = &config.environment.clock;
+        let has_system_clock = clock.sleep_until(clock.now()).is_none();
         let pool = Arc::new(Self {
             config,
             tls: Tls::default(),
@@ -77,6 +92,8 @@ impl Pool {
             http1_origins: Http1Origins::default(),
             state,
             reapers: Mutex::default(),
+            registration: OnceLock::new(),
+            has_system_clock,
             generation: AtomicU64::new(0),
             weak: OnceLock::new(),
         });
@@ -86,8 +103,8 @@ impl Pool {
     }
 
     /// What the connections for this request are pooled by; `None` for a URL without a host.
-    pub(crate) fn key<'a>(&'a self, request: &UrlRequest, url: &'a Url) -> Option<Key<'a>> {
-        let key = Key::of(url, Lane::of(&self.config, request))?;
+    pub(crate) fn key<'a>(&'a self, request: &'a UrlRequest, url: &'a Url) -> Option<Key<'a>> {
+        let key = Key::of(url, Lane::of(&self.config, request))?.in_zone(request.zone_id());
         let is_http1_only =
             |host: &str, port| asks_upgrade(request) || self.http1_origins.contains(host, port);
         Some(key.over_http1(is_http1_only).routed(&self.config))
@@ -100,13 +117,9 @@ impl Pool {
         }
     }
 
-    /// A connection to the origin. `certain` spends a system call to make sure that a kept one is still open.
-    pub(crate) async fn checkout(
-        &self,
-        key: Key<'_>,
-        attempt: &Attempt<'_>,
-        certain: bool,
-    ) -> Result<Checkout> {
+    /// A connection to the origin. A kept one is looked at before, which costs a system call unless it was given back a
+    /// moment ago: it must be open, and nothing may have come that nobody asked for (RFC 9112 §6.3, §9.5).
+    pub(crate) async fn checkout(&self, key: Key<'_>, attempt: &Attempt<'_>) -> Result<Checkout> {
         let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
         let caller = Caller { place: attempt.place.clone(), challenger };
         loop {
@@ -116,7 +129,7 @@ impl Pool {
             };
             match checkout {
                 Checkout::Http1(mut connection) => {
-                    if !connection.is_reused() || connection.is_alive(certain) {
+                    if !connection.is_reused() || connection.is_alive(!self.was_just_released(&connection)) {
                         connection.home_mut().leave();
                         return Ok(Checkout::Http1(connection));
                     }
@@ -126,6 +139,16 @@ impl Pool {
                 shared => return Ok(shared),
             }
         }
+    }
+
+    /// Was the connection given back so short a time ago that the reactor had no turn in between? Then its last
+    /// reading is as good as a look at it.
+    fn was_just_released(&self, connection: &h1::Connection) -> bool {
+        let released = connection.home().released;
+        let now = self.config.environment.clock.now();
+        // A clock of a test's own may stand still: it tells nothing.
+        self.has_system_clock
+            && released.is_some_and(|released| now.saturating_duration_since(released) < TURN)
     }
 
     /// A connection, or what to wait for.
@@ -142,7 +165,7 @@ impl Pool {
         self.perform(actions);
         match want {
             Want::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Want::Shared(handle) => Ok(Checkout::Http2(handle)),
+            Want::Shared(handle) => Ok(Checkout::Http2(handle.lease())),
             Want::Wait(waiting) => Err(waiting),
         }
     }
@@ -151,7 +174,7 @@ impl Pool {
     pub(crate) fn give_up_connections(&self) {
         self.generation.fetch_add(1, Relaxed);
         let mut actions = Actions::new();
-        self.lock().close_idle(&mut actions);
+        self.lock().retire(&mut actions);
         self.perform(actions);
     }
 
@@ -187,16 +210,17 @@ impl Pool {
         waiter.waiting = None;
         match grant {
             Grant::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Grant::Shared(handle) => Ok(Checkout::Http2(handle)),
+            Grant::Shared(handle, _) => Ok(Checkout::Http2(handle.lease())),
             Grant::Failed(error) => Err(error),
         }
     }
 
-    fn perform(&self, actions: Actions<Exclusive, Caller>) {
+    fn perform(&self, actions: Actions) {
         for action in actions {
             match action {
                 Action::Wake(waker) => waker.wake(),
                 Action::Close(mut connection) => connection.home_mut().stay_closed(),
+                Action::CloseShared(handle) => handle.close(),
                 Action::Dial { origin, place, ticket } => self.dial(origin, place, ticket),
             }
         }
@@ -205,13 +229,22 @@ impl Pool {
     fn dial(&self, origin: Arc<Origin>, caller: Caller, ticket: Ticket) {
         let Caller { place, challenger } = caller;
         let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
+        self.registration.get_or_init(|| descriptors::Registration::new(self.weak()));
         let mut dialling = Dialling { pool: self.weak(), origin, ticket, reported: false };
         place.clone().spawn(async move {
             let (config, tls, logins) = (pool.config.clone(), &pool.tls, &pool.logins);
             let origin = &dialling.origin.clone();
-            let result = connect(&config, tls, logins, &place, origin, challenger.as_ref()).await;
+            let connect = || connect(&config, tls, logins, &place, origin, challenger.as_ref());
+            let result = match connect().await {
+                // In a box: other dials do not carry it.
+                Err(error) if descriptors::are_lacking(&error) => {
+                    let clock = &*config.environment.clock;
+                    Box::pin(descriptors::connect_with_fewer(error, clock, &place, connect)).await
+                }
+                result => result,
+            };
             let result = match result {
-                Ok(connected) => pool.settle(connected, origin, &place).await,
+                Ok(connected) => pool.settle(connected, origin, &place, ticket).await,
                 Err(error) => Err(error),
             };
             dialling.done();
@@ -219,12 +252,20 @@ impl Pool {
         });
     }
 
-    async fn settle(&self, connected: Connected, origin: &Arc<Origin>, place: &Place) -> Result<Checkout> {
+    async fn settle(
+        &self,
+        connected: Connected,
+        origin: &Arc<Origin>,
+        place: &Place,
+        ticket: Ticket,
+    ) -> Result<Checkout> {
         let Connected { stream, facts, is_h2 } = connected;
         let facts = Arc::new(facts);
         if is_h2 {
             let clock = self.config.environment.clock.clone();
-            return Ok(Checkout::Http2(h2::handshake(stream, facts, origin, clock, place).await?));
+            let home = OfPool { pool: self.weak(), origin: origin.clone(), place: place.clone(), ticket };
+            let handshake = h2::handshake(stream, facts, origin, Box::new(home), clock, place);
+            return Ok(Checkout::Http2(handshake.await?));
         }
         let home = Home {
             pool: self.weak(),
@@ -232,6 +273,7 @@ impl Pool {
             place: place.clone(),
             generation: self.generation.load(Relaxed),
             state: HomeState::Pooled,
+            released: None,
         };
         Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, home))))
     }
@@ -245,7 +287,9 @@ impl Pool {
             Ok(Checkout::Http1(connection)) => {
                 state.opened(origin, ticket, connection, now, until, &mut actions)
             }
-            Ok(Checkout::Http2(handle)) => state.opened_shared(origin, ticket, handle, &mut actions),
+            Ok(Checkout::Http2(handle)) => {
+                state.opened_shared(origin, ticket, handle, now, until, &mut actions);
+            }
             Err(error) => state.failed(origin, ticket, error, &mut actions),
         }
         drop(state);
@@ -253,8 +297,7 @@ impl Pool {
         self.watch(place, until);
     }
 
-    fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: &Place) {
-        let now = self.config.environment.clock.now();
+    fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: &Place, now: Instant) {
         let ours = self.rest_until(now);
         // The server closes when its own time is up: leave before.
         let theirs =
@@ -265,6 +308,18 @@ impl Pool {
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
         self.perform(actions);
         self.watch(place, until);
+    }
+
+    /// An exchange on a shared connection has ended.
+    fn take_back_shared(&self, home: &OfPool) {
+        let now = self.config.environment.clock.now();
+        let until = self.rest_until(now);
+        let mut actions = Actions::new();
+        let is_idle = self.lock().returned(&home.origin, home.ticket, now, until, &mut actions);
+        self.perform(actions);
+        if is_idle {
+            self.watch(&home.place, until);
+        }
     }
 
     /// One task a place closes what has rested too long, and notices when the place goes away.
@@ -323,6 +378,19 @@ impl Pool {
 
     fn weak(&self) -> Weak<Self> {
         self.weak.get().cloned().unwrap_or_default()
+    }
+}
+
+impl descriptors::HasIdle for Pool {
+    fn close_idle(&self, closing: &mut Vec<End>) -> bool {
+        let mut actions = Actions::new();
+        let has_closed = self.lock().close_idle(&mut actions);
+        closing.extend(actions.iter().filter_map(|action| match action {
+            Action::CloseShared(handle) => Some(handle.watch_end()),
+            _ => None,
+        }));
+        self.perform(actions);
+        has_closed
     }
 }
 
@@ -406,6 +474,8 @@ pub(super) struct Home {
     place: Place,
     generation: u64,
     state: HomeState,
+    /// When it was last given back.
+    released: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -425,8 +495,10 @@ impl Home {
             return;
         }
         home.state = HomeState::Pooled;
+        let now = pool.config.environment.clock.now();
+        home.released = Some(now);
         let (origin, place) = (home.origin.clone(), home.place.clone());
-        pool.take_back(connection, &origin, &place);
+        pool.take_back(connection, &origin, &place, now);
     }
 
     fn leave(&mut self) {
@@ -449,6 +521,34 @@ impl Drop for Home {
         }
     }
 }
+
+/// Where a connection for many exchanges belongs.
+struct OfPool {
+    pool: Weak<Pool>,
+    origin: Arc<Origin>,
+    place: Place,
+    ticket: Ticket,
+}
+
+impl SharedHome for OfPool {
+    fn returned(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.take_back_shared(self);
+        }
+    }
+
+    fn closed(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            let mut actions = Actions::new();
+            pool.lock().shared_closed(&self.origin, self.ticket, &mut actions);
+            pool.perform(actions);
+        }
+    }
+}
+
+/// No turn of the reactor is as short as this. The loop of an application that loads one thing after another takes less
+/// from the end of one exchange to the next.
+const TURN: std::time::Duration = std::time::Duration::from_micros(10);
 
 /// How long before the server's own idle limit a connection is given up.
 const MARGIN: std::time::Duration = std::time::Duration::from_secs(1);

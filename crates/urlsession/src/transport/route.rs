@@ -118,7 +118,8 @@ fn is_excepted(dictionary: &ProxyDictionary, host: &str) -> bool {
     if dictionary.exclude_simple_hostnames && address.is_none() && !host.contains('.') {
         return true;
     }
-    dictionary.exceptions_list.iter().map(|pattern| pattern.trim()).any(|pattern| match address {
+    let patterns = dictionary.exceptions_list.iter().map(|pattern| pattern.trim());
+    patterns.map(|pattern| pattern.strip_suffix('.').unwrap_or(pattern)).any(|pattern| match address {
         Some(address) if pattern.contains('/') => is_in_range(address, pattern),
         Some(address) if pattern.parse() == Ok(address) => true,
         _ => matches(pattern.as_bytes(), host.as_bytes()),
@@ -217,6 +218,8 @@ mod tests {
             "fd00::/8",
             "1.2.3.4",
             "in*al",
+            "LOCALHOST.",
+            "*.localhost",
         ]);
         for host in [
             "a.local",
@@ -227,6 +230,9 @@ mod tests {
             "[fd00::1]",
             "1.2.3.4",
             "internal",
+            "localhost",
+            "localhost.",
+            "a.b.localhost.",
         ] {
             assert!(is_direct(&config, host), "{host}");
         }

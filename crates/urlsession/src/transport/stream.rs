@@ -31,24 +31,22 @@ impl Stream {
         }
     }
 
-    /// May an idle connection carry another request, as far as can be known? `certain` spends a system call on
-    /// it, for requests that must not be lost.
+    /// May an idle connection carry another request, as far as can be known: has its peer neither closed it nor sent
+    /// what nobody asked for? `certain` looks at the wire itself, which is a system call, and not only at what the
+    /// reactor has seen.
     pub(super) fn is_alive(&mut self, certain: bool) -> bool {
         let has_unread = matches!(self, Self::Tls(stream) if stream.has_unread());
-        if !has_unread && self.wire().is_quiet(certain) {
-            return true;
+        match self.wire().is_quiet(certain) {
+            Some(true) if !has_unread => return true,
+            Some(false) if matches!(self, Self::Plain(_)) => return false,
+            _ => {}
         }
-        match self {
-            Self::Plain(_) => false,
-            // Bytes may be session tickets, which rustls takes without handing anything out.
-            Self::Tls(stream) => {
-                let mut byte = [0; 1];
-                let mut cx = Context::from_waker(Waker::noop());
-                let quiet =
-                    Pin::new(&mut **stream).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending();
-                quiet && stream.wire().is_quiet(certain)
-            }
-        }
+        // Bytes may be session tickets, which rustls takes without handing anything out. An application's own socket
+        // shows what it has only when it is read.
+        let mut byte = [0; 1];
+        let mut cx = Context::from_waker(Waker::noop());
+        let is_quiet = Pin::new(&mut *self).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending();
+        is_quiet && self.wire().is_quiet(certain) != Some(false)
     }
 
     /// Can reading make progress without a buffer being at hand? Spares idle waiters their buffers.

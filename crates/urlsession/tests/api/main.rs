@@ -13,6 +13,7 @@ mod cache;
 mod cache_suite;
 mod cached_ranges;
 mod configuration;
+mod connection_limits;
 mod connectivity;
 mod convert;
 mod cookie_storage;

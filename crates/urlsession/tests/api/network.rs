@@ -21,7 +21,7 @@ struct Names(io::Result<Vec<SocketAddr>>);
 
 impl Resolve for Names {
     fn resolve(&self, host: &str, _: u16) -> Option<Answer<Vec<SocketAddr>>> {
-        assert_eq!(host, "two.localhost");
+        assert_eq!(host, "two.example");
         let answer = match &self.0 {
             Ok(addresses) => Ok(addresses.clone()),
             Err(error) => Err(error.kind().into()),
@@ -61,11 +61,12 @@ fn at(origin: &Origin, fates: &[Fate]) -> (Configuration, Arc<Fates>, HandClock,
     let fates = Arc::new(Fates(addresses.collect(), Mutex::default()));
     let clock = HandClock::new();
     let mut configuration = configuration(origin);
+    configuration.app_transport_security.allows_arbitrary_loads = true;
     configuration.environment.clock = Arc::new(clock.clone());
     configuration.environment.resolver =
         Arc::new(Names(Ok(fates.0.iter().map(|(address, _)| *address).collect())));
     configuration.environment.dialler = fates.clone();
-    (configuration, fates, clock, format!("http://two.localhost:{}/Peru", origin.port()))
+    (configuration, fates, clock, format!("http://two.example:{}/Peru", origin.port()))
 }
 
 #[test]
@@ -101,12 +102,35 @@ fn when_every_address_refuses_so_does_the_host() {
     });
 }
 
+/// A resolver that must not be asked.
+struct Never;
+
+impl Resolve for Never {
+    fn resolve(&self, host: &str, _: u16) -> Option<Answer<Vec<SocketAddr>>> {
+        panic!("it is asked for {host}");
+    }
+}
+
+#[test]
+fn names_of_this_machine_are_asked_of_no_resolver() {
+    on(Wire::H1, |origin| {
+        let mut configuration = configuration(origin);
+        configuration.environment.resolver = Arc::new(Never);
+        let session = UrlSession::new(configuration);
+        for host in ["localhost", "LocalHost", "localhost.", "a.localhost", "a.b.LOCALHOST."] {
+            let (data, _) = load(&session, format!("http://{host}:{}/Peru", origin.port())).unwrap();
+            assert_eq!(text(&data), "Lima", "{host}");
+        }
+    });
+}
+
 #[test]
 fn a_name_without_an_address_and_a_resolver_that_fails_are_a_host_not_found() {
     for answer in [Ok(Vec::new()), Err(io::Error::other("no resolver"))] {
         let mut configuration = Configuration::ephemeral();
+        configuration.app_transport_security.allows_arbitrary_loads = true;
         configuration.environment.resolver = Arc::new(Names(answer));
-        let error = load(&UrlSession::new(configuration), "http://two.localhost/").unwrap_err();
+        let error = load(&UrlSession::new(configuration), "http://two.example/").unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::CannotFindHost, "{error}");
     }
 }
@@ -159,4 +183,72 @@ fn a_socket_of_the_applications_own_carries_a_load() {
     let asked = String::from_utf8(asked.lock().unwrap().clone()).unwrap();
     assert!(asked.starts_with("GET /beans?tin=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"), "{asked}");
     assert!(asked.ends_with("\r\n\r\n"));
+}
+
+/// Leads every address to the origin, and remembers it.
+struct Led(SocketAddr, Mutex<Vec<SocketAddr>>);
+
+impl Dial for Led {
+    fn dial(&self, address: SocketAddr) -> Option<Answer<Box<dyn Socket>>> {
+        self.1.lock().unwrap().push(address);
+        let origin = self.0;
+        Some(Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(origin).await?;
+            Ok(Box::new(OwnSocket(stream, ())) as Box<dyn Socket>)
+        }))
+    }
+}
+
+#[test]
+fn the_zone_of_an_address_reaches_the_socket_and_nothing_else() {
+    on(Wire::H1, |origin| {
+        let led = Arc::new(Led(origin.addr(), Mutex::default()));
+        let mut configuration = configuration(origin);
+        configuration.app_transport_security.allows_arbitrary_loads = true;
+        configuration.environment.resolver = Arc::new(Never);
+        configuration.environment.dialler = led.clone();
+        let session = UrlSession::new(configuration);
+        let mut by_field = urlsession::UrlRequest::new("http://[fe80::1]:81/Peru".parse().unwrap());
+        by_field.set_zone_id(Some("4"));
+        origin.enqueue("/there", urlsession_testkit::Reply::new(302).header("Location", "/Peru"));
+        for _ in 0..2 {
+            assert_eq!(text(&load(&session, "http://[fe80::1%253]:81/Peru").unwrap().0), "Lima");
+        }
+        load(&session, &by_field).unwrap();
+        let (_, response) = load(&session, "http://[fe80::1%5]:81/there").unwrap();
+        assert_eq!(response.url().unwrap().as_str(), "http://[fe80::1]:81/Peru");
+        let led_to = led.1.lock().unwrap().clone();
+        let scopes = led_to.iter().map(|address| match address {
+            SocketAddr::V6(address) => (address.ip().to_string(), address.port(), address.scope_id()),
+            other => panic!("{other}"),
+        });
+        let scopes: Vec<_> = scopes.collect();
+        assert_eq!(scopes, [3, 4, 5].map(|scope| ("fe80::1".to_owned(), 81, scope)), "a zone, a host");
+        for request in origin.requests() {
+            assert_eq!(request.header("host"), Some("[fe80::1]:81"));
+        }
+        if cfg!(target_os = "linux") {
+            load(&session, "http://[fe80::1%25lo]:81/Peru").unwrap();
+            let address = *led.1.lock().unwrap().last().unwrap();
+            assert!(matches!(address, SocketAddr::V6(address) if address.scope_id() == 1), "{address}");
+        }
+        let error = load(&session, "http://[fe80::1%25no-such]:81/").unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotFindHost);
+        assert!(error.to_string().contains("no-such"), "{error}");
+    });
+}
+
+#[test]
+fn labels_with_a_hyphen_at_an_edge_are_names_of_hosts() {
+    on(Wire::H1, |origin| {
+        let mut configuration = configuration(origin);
+        configuration.app_transport_security.allows_arbitrary_loads = true;
+        configuration.environment.resolver = Arc::new(Everywhere(origin.addr()));
+        let session = UrlSession::new(configuration);
+        for host in ["-a.example", "a-.example", "-.example", "b.-a-.example"] {
+            load(&session, format!("http://{host}:{}/Peru", origin.port())).unwrap();
+            let sent = origin.requests().pop().unwrap();
+            assert_eq!(sent.header("host"), Some(&*format!("{host}:{}", origin.port())));
+        }
+    });
 }

@@ -273,6 +273,71 @@ fn bytes_after_the_body_end_the_connection_not_the_load() {
     });
 }
 
+/// The second response is on the wire, and the reactor has had no turn to see it on a socket of the system's.
+#[test]
+fn a_response_that_nobody_asked_for_answers_no_later_request() {
+    struct Own;
+    impl urlsession::environment::Dial for Own {
+        fn dial(
+            &self,
+            address: std::net::SocketAddr,
+        ) -> Option<
+            std::pin::Pin<
+                Box<dyn Future<Output = std::io::Result<Box<dyn urlsession::environment::Socket>>> + Send>,
+            >,
+        > {
+            Some(Box::pin(async move {
+                let stream = tokio::net::TcpStream::connect(address).await?;
+                Ok(Box::new(OwnSocket(stream, ())) as Box<dyn urlsession::environment::Socket>)
+            }))
+        }
+    }
+    for (wire, is_own) in [(Wire::H1, false), (Wire::TlsH1, false), (Wire::H1, true), (Wire::TlsH1, true)] {
+        on(wire, |origin| {
+            let (begin, end) = (origin.hold(), origin.hold());
+            let body = "okHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+            let reply = Reply::new(200).header("Content-Length", "2").body(body);
+            let reply = reply.body_gate(2, begin.clone()).body_gate(body.len() as u64, end.clone());
+            origin.enqueue("/a", reply);
+            let mut configuration = configuration(origin);
+            if is_own {
+                configuration.environment.dialler = std::sync::Arc::new(Own);
+            }
+            let session = UrlSession::new(configuration);
+            in_tokio(async {
+                assert_eq!(text(&session.data(origin.url("/a")).await.unwrap().0), "ok");
+                begin.release();
+                assert!(end.wait_reached(PATIENCE));
+                if is_own {
+                    // This socket is tokio's, which reads only what the reactor has seen.
+                    tokio::task::yield_now().await;
+                }
+                let (data, _) = session.data(origin.url("/Peru")).await.unwrap();
+                assert_eq!(text(&data), "Lima", "{wire:?}, {is_own}");
+            });
+            assert_eq!(origin.connection_count(), 2, "{wire:?}, {is_own}");
+            end.release();
+        });
+    }
+}
+
+/// More than fits into one record, or one reading.
+#[test]
+fn bytes_after_a_long_body_answer_no_later_request() {
+    for wire in [Wire::H1, Wire::TlsH1] {
+        for length in [10, 16_384, 16_385, 100_000, 1_000_000] {
+            on(wire, |origin| {
+                let body = "x".repeat(length) + "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
+                let reply = Reply::new(200).header("Content-Length", length.to_string()).body(body);
+                origin.enqueue("/a", reply);
+                let session = session(origin);
+                assert_eq!(session.data(origin.url("/a")).wait().unwrap().0.len(), length);
+                assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima", "{length}");
+            });
+        }
+    }
+}
+
 #[test]
 fn an_unread_body_is_not_left_in_a_kept_connection() {
     on(Wire::H1, |origin| {

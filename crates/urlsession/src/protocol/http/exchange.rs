@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 use url::Url;
-use urlsession_proto::method::is_idempotent;
 use urlsession_proto::priority::Urgency;
 
 use super::defaults::defaults;
@@ -44,11 +43,9 @@ impl Layer for Exchange {
             return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
         };
         let route = key.route();
-        // A request that must not be repeated is worth a system call that tells whether the connection lives.
-        let certain = !is_idempotent(request.http_method());
         let checkout = match held(attempt) {
             Some(connection) => Checkout::Http1(connection),
-            None => self.pool.checkout(key, attempt, certain).await?,
+            None => self.pool.checkout(key, attempt).await?,
         };
         let mut outgoing = outgoing(attempt).await?;
         if attempt.expects {
@@ -132,7 +129,9 @@ fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
     if !hold.is_lasting() {
         attempt.hold = None;
     }
-    held.downcast().ok()
+    // What was sent unasked would be taken for the answer.
+    let mut connection = held.downcast::<h1::Connection>().ok()?;
+    connection.is_alive(true).then_some(connection)
 }
 
 /// Apple asks for the body of a GET before it is refused, if it is the delegate's.

@@ -8,11 +8,11 @@ use http::HeaderMap;
 use urlsession_proto::trailers::allowed;
 
 use super::super::head::MAX_FIELDS;
-use super::Sending;
 use super::fault::stream_error;
 use super::rest::Reader;
 use super::tap::Counted;
 use super::urgency::Urgent;
+use super::{Lease, Sending};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Flow, Resting};
 
@@ -27,6 +27,8 @@ pub(super) struct Incoming {
     wire_bytes: u64,
     sent_late: u64,
     trailers: Option<HeaderMap>,
+    /// Last: the stream has ended when the connection is no longer in use.
+    _lease: Option<Lease>,
 }
 
 impl Incoming {
@@ -36,9 +38,10 @@ impl Incoming {
         urgent: Urgent,
         reader: Reader,
         counted: Counted,
+        lease: Option<Lease>,
     ) -> Self {
-        let (taken, wire_bytes, sent_late, trailers) = (0, 0, 0, None);
-        Self { body, sending, urgent, reader, counted, taken, wire_bytes, sent_late, trailers }
+        let (taken, wire_bytes, sent_late, trailers, _lease) = (0, 0, 0, None, lease);
+        Self { body, sending, urgent, reader, counted, taken, wire_bytes, sent_late, trailers, _lease }
     }
 
     /// The trailer section, if it is one.

@@ -63,8 +63,13 @@ impl Updates {
             None => pending.urgencies.push((stream, urgency)),
         }
         self.any.store(true, Release);
-        let driver = pending.driver.take();
         drop(pending);
+        self.wake_driver();
+    }
+
+    /// Has the connection polled.
+    pub(super) fn wake_driver(&self) {
+        let driver = self.lock().driver.take();
         if let Some(driver) = driver {
             driver.wake();
         }

@@ -17,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) secure: bool,
     pub(crate) host: Box<str>,
     pub(crate) port: u16,
+    /// Of an IPv6 address (RFC 4007 §11).
+    pub(crate) zone: Option<Box<str>>,
     pub(crate) lane: Lane,
 }
 
@@ -37,6 +39,7 @@ pub(crate) struct Key<'a> {
     secure: bool,
     host: &'a str,
     port: u16,
+    zone: Option<&'a str>,
     lane: Lane,
 }
 
@@ -68,7 +71,14 @@ impl<'a> Key<'a> {
     pub(crate) fn of(url: &'a Url, lane: Lane) -> Option<Self> {
         let secure = url.scheme() == "https";
         let host = url.host_str().filter(|host| !host.is_empty())?;
-        Some(Self { secure, host, port: url.port().unwrap_or(if secure { 443 } else { 80 }), lane })
+        let port = url.port().unwrap_or(if secure { 443 } else { 80 });
+        Some(Self { secure, host, port, zone: None, lane })
+    }
+
+    /// The same in a zone, which only an IPv6 address has.
+    pub(crate) fn in_zone(mut self, zone: Option<&'a str>) -> Self {
+        self.zone = zone.filter(|_| self.host.starts_with('['));
+        self
     }
 
     /// The same by the way that leads there.
@@ -80,7 +90,7 @@ impl<'a> Key<'a> {
         self.lane.route = route;
         // A connection to the proxy carries requests for every origin.
         if let (Route::Forward, Some(proxy)) = (route, route.proxy(config)) {
-            (self.host, self.port) = (proxy.host, proxy.port);
+            (self.host, self.port, self.zone) = (proxy.host, proxy.port, None);
         }
         self
     }
@@ -101,7 +111,8 @@ impl<'a> Key<'a> {
     }
 
     pub(crate) fn to_owned(self) -> Origin {
-        Origin { secure: self.secure, host: self.host.into(), port: self.port, lane: self.lane }
+        let (host, zone) = (self.host.into(), self.zone.map(Into::into));
+        Origin { secure: self.secure, host, port: self.port, zone, lane: self.lane }
     }
 }
 
@@ -118,7 +129,8 @@ impl AsKey for Key<'_> {
 
 impl AsKey for Origin {
     fn as_key(&self) -> Key<'_> {
-        Key { secure: self.secure, host: &self.host, port: self.port, lane: self.lane }
+        let zone = self.zone.as_deref();
+        Key { secure: self.secure, host: &self.host, port: self.port, zone, lane: self.lane }
     }
 }
 

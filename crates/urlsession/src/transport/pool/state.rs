@@ -1,8 +1,14 @@
 //! The pool's bookkeeping: who waits for what, what is open, what is idle. No IO, no clock, no lock.
 //!
+//! Two limits hold over all hosts. At the limit of open connections the one that has been idle longest is closed for a
+//! new one; if none is idle, hosts take turns at what closes or becomes idle. One that carries many exchanges is idle
+//! while it carries none.
+//!
 //! Every change answers with [`Action`]s, which the shell performs after it has let go of the lock. `E` is a
 //! connection that carries one exchange at a time, `S` a handle of one that carries many, `P` where they live,
 //! `X` why a dial failed.
+
+mod limits;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,118 +18,96 @@ use std::time::Instant;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::host::{Dial, DialInProgress, Host, Known, Shared, SharedConnection, Waiter};
+pub(super) use super::host::{Grant, Place, Ticket, Waiting};
 use super::key::{Key, Origin};
+use super::lru::Lru;
 
 /// What the shell has to do.
 #[derive(Debug)]
-pub(super) enum Action<E, P> {
+pub(super) enum Action<E, S, P> {
     /// Connect and report with the ticket.
     Dial { origin: Arc<Origin>, place: P, ticket: Ticket },
     /// A waiter's answer is ready.
     Wake(Waker),
     /// Close an idle connection.
     Close(E),
+    /// Close an idle connection that carries many exchanges, or drop one that has closed.
+    CloseShared(S),
 }
 
-pub(super) type Actions<E, P> = SmallVec<[Action<E, P>; 2]>;
+pub(super) type Actions<E, S, P> = SmallVec<[Action<E, S, P>; 2]>;
 
-/// A dial in progress.
-pub(super) type Ticket = u64;
-
-/// A waiter's number.
-pub(super) type Waiting = usize;
-
-/// A place where connections live.
-pub(super) trait Place: Clone {
-    type Id: Copy + Eq + std::fmt::Debug;
-    fn id(&self) -> Self::Id;
-}
-
-/// What a connection for many exchanges must tell.
-pub(crate) trait Shared: Clone {
-    fn is_open(&self) -> bool;
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Exclusive ones to one host; at least 1.
+    pub(super) per_host: usize,
+    /// Over all hosts: dialling, busy and idle; at least 1.
+    pub(super) open: usize,
+    /// Idle over all hosts.
+    pub(super) idle: usize,
 }
 
 /// The answer to a wish.
 #[derive(Debug)]
 pub(super) enum Want<E, S> {
     Exclusive(E),
+    /// To be returned.
     Shared(S),
     Wait(Waiting),
 }
 
-/// What a waiter gets in the end.
-#[derive(Debug)]
-pub(super) enum Grant<E, S, X> {
-    Exclusive(E),
-    Shared(S),
-    Failed(X),
-}
-
 #[derive(Debug)]
 pub(super) struct State<E, S, P: Place, X> {
-    hosts: HashMap<Arc<Origin>, Host<E, S, P>>,
+    hosts: HashMap<Arc<Origin>, Host<S, P>>,
     waiters: Slab<Waiter<E, S, P, X>>,
-    limit: usize,
+    limits: Limits,
     /// May https origins turn out to share connections?
     may_share: bool,
     next_ticket: Ticket,
-}
-
-#[derive(Debug)]
-struct Host<E, S, P: Place> {
-    origin: Arc<Origin>,
-    known: Known,
-    idle: Vec<Idle<E, P>>,
-    shared: Vec<(P::Id, S)>,
-    /// In the order of their tickets.
-    dials: VecDeque<DialInProgress<P>>,
-    /// May one of the dials have nobody it is for? In a crowd none has, and none must be looked for.
-    may_have_orphans: bool,
-    /// Exclusive connections: dialling, busy and idle.
+    /// What is idle, over all hosts.
+    idle: Lru<Idle<E, P>>,
+    /// Connections over all hosts: dialling, busy and idle.
     open: usize,
-    queue: VecDeque<Waiting>,
-}
-
-#[derive(Debug)]
-struct DialInProgress<P: Place> {
-    ticket: Ticket,
-    place: P,
-    /// The waiter that asked for it; none once that waiter is served or gone.
-    on_behalf_of: Option<Waiting>,
-    /// Does it count as an open exclusive connection?
-    counted: bool,
-}
-
-/// What kind of connection an origin offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    Nothing,
-    Exclusive,
-    Shared,
+    /// Hosts whose waiters need a dial that the limit over all hosts does not allow, in the order in which they get
+    /// one. While there are any, nothing is idle.
+    blocked: VecDeque<Arc<Origin>>,
+    /// Connections that went from one load of a host to the next while other hosts were blocked.
+    passed_over: usize,
+    /// Hosts among the blocked that are forgotten.
+    forgotten: usize,
 }
 
 #[derive(Debug)]
 struct Idle<E, P: Place> {
-    connection: E,
+    origin: Arc<Origin>,
     place: P::Id,
     until: Instant,
+    connection: IdleConnection<E>,
 }
 
 #[derive(Debug)]
-struct Waiter<E, S, P: Place, X> {
-    origin: Arc<Origin>,
-    place: P,
-    priority: f32,
-    /// Is a dial in progress on its behalf?
-    promised: bool,
-    waker: Option<Waker>,
-    grant: Option<Grant<E, S, X>>,
+enum IdleConnection<E> {
+    Exclusive(E),
+    Shared(Ticket),
 }
 
 impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
-    pub(super) fn new(limit: usize, may_share: bool) -> Self {
-        Self { hosts: HashMap::new(), waiters: Slab::new(), limit: limit.max(1), may_share, next_ticket: 0 }
+    pub(super) fn new(limits: Limits, may_share: bool) -> Self {
+        let limits = Limits { per_host: limits.per_host.max(1), open: limits.open.max(1), ..limits };
+        Self {
+            hosts: HashMap::new(),
+            waiters: Slab::new(),
+            limits,
+            may_share,
+            next_ticket: 0,
+            idle: Lru::new(),
+            open: 0,
+            blocked: VecDeque::new(),
+            passed_over: 0,
+            forgotten: 0,
+        }
     }
 
     /// A connection to `key`, now or later. `fresh` refuses idle ones.
@@ -134,7 +118,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         now: Instant,
         priority: f32,
         fresh: bool,
-        actions: &mut Actions<E, P>,
+        actions: &mut Actions<E, S, P>,
     ) -> Want<E, S> {
         let id = place.id();
         let host = match self.hosts.get_mut(&key as &dyn super::key::AsKey) {
@@ -146,19 +130,30 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
                 self.hosts.entry(origin.clone()).or_insert(Host::new(origin, known))
             }
         };
-        host.shared.retain(|(_, shared)| shared.is_open());
-        if let Some((_, shared)) = host.shared.iter().find(|(place, _)| *place == id) {
-            return Want::Shared(shared.clone());
+        while let Some(shared) = host.usable_shared(id) {
+            let key = shared.idle.take();
+            let until = key.map(|key| self.idle.remove(key).until);
+            if until.is_none_or(|until| until > now) {
+                shared.in_use += 1;
+                return Want::Shared(shared.handle.clone());
+            }
+            let ticket = shared.ticket;
+            self.open -= 1;
+            actions.extend(host.remove_shared(ticket).map(|shared| Action::CloseShared(shared.handle)));
         }
         // The youngest idle connection first: the old ones may expire. Those who already wait go before.
         if !fresh && host.queue.is_empty() {
-            while let Some(at) = host.idle.iter().rposition(|idle| idle.place == id) {
-                let idle = host.idle.remove(at);
-                if idle.until > now {
-                    return Want::Exclusive(idle.connection);
+            let is_here =
+                |all: &Lru<Idle<E, P>>, key: usize| all.get(key).is_some_and(|idle| idle.place == id);
+            while let Some(at) = host.idle.iter().rposition(|key| is_here(&self.idle, *key)) {
+                let Idle { connection, until, .. } = self.idle.remove(host.idle.remove(at));
+                let IdleConnection::Exclusive(connection) = connection else { continue };
+                if until > now {
+                    return Want::Exclusive(connection);
                 }
                 host.open -= 1;
-                actions.push(Action::Close(idle.connection));
+                self.open -= 1;
+                actions.push(Action::Close(connection));
             }
         }
         let origin = host.origin.clone();
@@ -218,15 +213,21 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         waiting: Waiting,
         now: Instant,
         until: Instant,
-        actions: &mut Actions<E, P>,
+        actions: &mut Actions<E, S, P>,
     ) {
         let Some(waiter) = self.waiters.try_remove(waiting) else { return };
         if let Some(host) = self.hosts.get_mut(&waiter.origin) {
             host.queue.retain(|other| *other != waiting);
             host.orphan(waiting);
         }
-        if let Some(Grant::Exclusive(connection)) = waiter.grant {
-            self.released(&waiter.origin, &waiter.place, connection, now, until, actions);
+        match waiter.grant {
+            Some(Grant::Exclusive(connection)) => {
+                self.released(&waiter.origin, &waiter.place, connection, now, until, actions);
+            }
+            Some(Grant::Shared(_, ticket)) => {
+                self.returned(&waiter.origin, ticket, now, until, actions);
+            }
+            Some(Grant::Failed(_)) | None => self.drop_if_unused(&waiter.origin),
         }
     }
 
@@ -238,7 +239,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         connection: E,
         now: Instant,
         until: Instant,
-        actions: &mut Actions<E, P>,
+        actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::Close(connection)) };
@@ -261,27 +262,34 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         &mut self,
         origin: &Arc<Origin>,
         ticket: Ticket,
-        shared: S,
-        actions: &mut Actions<E, P>,
+        handle: S,
+        now: Instant,
+        until: Instant,
+        actions: &mut Actions<E, S, P>,
     ) {
-        let Some(host) = self.hosts.get_mut(origin) else { return };
-        let Some(dial) = host.end_dial(ticket) else { return };
+        let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::CloseShared(handle)) };
+        let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::CloseShared(handle)) };
         if dial.counted {
             host.open -= 1;
         }
         host.known = Known::Shared;
         let place = dial.place.id();
-        host.shared.push((place, shared.clone()));
         let waiters = &mut self.waiters;
+        // Until it is returned below, it is in use by this.
+        let mut in_use = 1;
         host.queue.retain(|waiting| {
             let waiter = &mut waiters[*waiting];
             let served = waiter.place.id() == place;
             if served {
-                grant(waiter, Grant::Shared(shared.clone()), actions);
+                in_use += 1;
+                grant(waiter, Grant::Shared(handle.clone(), ticket), actions);
             }
             !served
         });
+        let (idle, is_retired) = (None, false);
+        host.shared.push(SharedConnection { ticket, place, handle, in_use, idle, is_retired });
         self.dial_if_needed(origin, actions);
+        self.returned(origin, ticket, now, until, actions);
     }
 
     /// A dial failed: so does the waiter it was for, and everyone else if nothing is left that could serve them.
@@ -290,10 +298,11 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         origin: &Arc<Origin>,
         ticket: Ticket,
         error: X,
-        actions: &mut Actions<E, P>,
+        actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return };
         let Some(dial) = host.end_dial(ticket) else { return };
+        self.open -= 1;
         if dial.counted {
             host.open -= 1;
         }
@@ -313,9 +322,10 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         });
         self.dial_if_needed(origin, actions);
         self.drop_if_unused(origin);
+        self.serve_blocked(actions);
     }
 
-    /// An exclusive connection is free: the next waiter gets it, or it rests.
+    /// An exclusive connection is free: the next waiter gets it, or it becomes idle.
     pub(super) fn released(
         &mut self,
         origin: &Arc<Origin>,
@@ -323,98 +333,141 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         connection: E,
         now: Instant,
         until: Instant,
-        actions: &mut Actions<E, P>,
+        actions: &mut Actions<E, S, P>,
     ) {
+        let must_yield = self.must_yield(origin);
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let id = place.id();
         let waiters = &mut self.waiters;
-        if let Some(at) = host.queue.iter().position(|waiting| waiters[*waiting].place.id() == id) {
+        if !must_yield
+            && let Some(at) = host.queue.iter().position(|waiting| waiters[*waiting].place.id() == id)
+        {
             // Whoever waits longest at this place is served, even if a dial was begun for it: that connection
             // will serve another.
             if let Some(waiting) = host.queue.remove(at) {
                 if waiters[waiting].promised {
                     host.orphan(waiting);
                 }
+                self.passed_over += usize::from(!self.blocked.is_empty());
                 return grant(&mut waiters[waiting], Grant::Exclusive(connection), actions);
             }
         }
         if until > now && host.queue.is_empty() {
-            host.idle.push(Idle { connection, place: id, until });
+            let (origin, connection) = (origin.clone(), IdleConnection::Exclusive(connection));
+            host.idle.push(self.idle.push(Idle { origin, place: id, until, connection }));
+            self.became_idle(actions);
         } else {
-            // Somebody elsewhere waits for a place under the limit.
+            // Another waits for its place under a limit, or it is too old.
             host.open -= 1;
+            self.open -= 1;
             actions.push(Action::Close(connection));
             self.dial_if_needed(origin, actions);
+            self.drop_if_unused(origin);
+            self.serve_blocked(actions);
         }
     }
 
     /// An exclusive connection has been closed by its user.
-    pub(super) fn closed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, P>) {
+    pub(super) fn closed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, S, P>) {
         let Some(host) = self.hosts.get_mut(origin) else { return };
         host.open = host.open.saturating_sub(1);
+        self.open = self.open.saturating_sub(1);
         self.dial_if_needed(origin, actions);
         self.drop_if_unused(origin);
+        self.serve_blocked(actions);
     }
 
-    /// Closes what has rested long enough; the time of the next to close at `place`.
+    /// An exchange on a shared connection has ended. True if the connection is idle now.
+    pub(super) fn returned(
+        &mut self,
+        origin: &Arc<Origin>,
+        ticket: Ticket,
+        now: Instant,
+        until: Instant,
+        actions: &mut Actions<E, S, P>,
+    ) -> bool {
+        let Some(host) = self.hosts.get_mut(origin) else { return false };
+        let Some(shared) = host.shared.iter_mut().find(|shared| shared.ticket == ticket) else {
+            return false;
+        };
+        shared.in_use -= 1;
+        if shared.in_use > 0 {
+            return false;
+        }
+        if shared.is_retired || !shared.handle.is_open() || until <= now {
+            self.close_shared(origin, ticket, actions);
+            self.serve_blocked(actions);
+            return false;
+        }
+        let (origin, place) = (origin.clone(), shared.place);
+        let connection = IdleConnection::Shared(ticket);
+        shared.idle = Some(self.idle.push(Idle { origin, place, until, connection }));
+        self.became_idle(actions);
+        true
+    }
+
+    /// A shared connection has closed by itself.
+    pub(super) fn shared_closed(
+        &mut self,
+        origin: &Arc<Origin>,
+        ticket: Ticket,
+        actions: &mut Actions<E, S, P>,
+    ) {
+        self.close_shared(origin, ticket, actions);
+        self.serve_blocked(actions);
+    }
+
+    /// Closes what has been idle long enough; the time of the next to close at `place`.
     pub(super) fn expire(
         &mut self,
         place: P::Id,
         now: Instant,
-        actions: &mut Actions<E, P>,
+        actions: &mut Actions<E, S, P>,
     ) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        let mut expired = Vec::new();
-        for host in self.hosts.values_mut() {
-            for idle in host.idle.extract_if(.., |idle| idle.until <= now) {
-                host.open -= 1;
-                actions.push(Action::Close(idle.connection));
-            }
-            for idle in host.idle.iter().filter(|idle| idle.place == place) {
-                next = Some(next.map_or(idle.until, |known| known.min(idle.until)));
-            }
-            if host.is_unused() {
-                expired.push(host.origin.clone());
-            }
-        }
-        for origin in expired {
-            self.drop_if_unused(&origin);
-        }
-        next
+        self.close_idle_if(|idle| idle.until <= now, actions);
+        self.idle.iter().filter(|(_, idle)| idle.place == place).map(|(_, idle)| idle.until).min()
     }
 
-    /// A place is gone with its reactor: what rested there is closed, what it was dialling will never come.
-    pub(super) fn place_gone(&mut self, place: P::Id, actions: &mut Actions<E, P>) {
+    /// A place is gone with its reactor: what was there is closed, what it was dialling will never come.
+    pub(super) fn place_gone(&mut self, place: P::Id, actions: &mut Actions<E, S, P>) {
+        self.close_idle_if(|idle| idle.place == place, actions);
         let origins: Vec<_> = self.hosts.keys().cloned().collect();
         for origin in origins {
-            if let Some(host) = self.hosts.get_mut(&origin) {
-                for idle in host.idle.extract_if(.., |idle| idle.place == place) {
-                    host.open -= 1;
-                    actions.push(Action::Close(idle.connection));
-                }
-                host.shared.retain(|(id, _)| *id != place);
+            while let Some(host) = self.hosts.get(&origin)
+                && let Some(shared) = host.shared.iter().find(|shared| shared.place == place)
+            {
+                let ticket = shared.ticket;
+                self.close_shared(&origin, ticket, actions);
             }
             self.dial_if_needed(&origin, actions);
             self.drop_if_unused(&origin);
         }
+        self.serve_blocked(actions);
     }
 
-    /// Closes everything idle and forgets shared connections: later wishes get new ones.
-    pub(super) fn close_idle(&mut self, actions: &mut Actions<E, P>) {
-        for host in self.hosts.values_mut() {
-            host.open -= host.idle.len();
-            actions.extend(host.idle.drain(..).map(|idle| Action::Close(idle.connection)));
-            host.shared.clear();
+    /// Closes everything idle. True if anything was.
+    pub(super) fn close_idle(&mut self, actions: &mut Actions<E, S, P>) -> bool {
+        let any = !self.idle.is_empty();
+        self.close_idle_if(|_| true, actions);
+        any
+    }
+
+    /// Closes everything idle, and shared connections when they are idle: later loads get new ones.
+    pub(super) fn retire(&mut self, actions: &mut Actions<E, S, P>) {
+        self.close_idle(actions);
+        for shared in self.hosts.values_mut().flat_map(|host| &mut host.shared) {
+            shared.is_retired = true;
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.hosts.is_empty() && self.waiters.is_empty()
+        let nothing = (self.open, self.idle.len(), self.blocked.len()) == (0, 0, 0);
+        nothing && self.hosts.is_empty() && self.waiters.is_empty()
     }
 
-    /// Starts dials for those who wait without one, as far as the limit allows.
-    fn dial_if_needed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, P>) {
+    /// Starts dials for those who wait without one, as far as the limits allow.
+    fn dial_if_needed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, S, P>) {
         let mut at = 0;
         while let Some(host) = self.hosts.get(origin) {
             // In a crowd nearly all are promised one: the search must not look the origin up for each.
@@ -428,25 +481,34 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         }
     }
 
-    /// Sees to it that a dial will serve the waiter; false if the limit forbids one. While it is not known what
-    /// the origin offers, or it offers a shared connection, one dial at a place serves all who wait there.
-    fn dial_for(&mut self, origin: &Arc<Origin>, waiting: Waiting, actions: &mut Actions<E, P>) -> bool {
+    /// Sees to it that a dial will serve the waiter; false if a limit forbids one.
+    fn dial_for(&mut self, origin: &Arc<Origin>, waiting: Waiting, actions: &mut Actions<E, S, P>) -> bool {
         let Some(host) = self.hosts.get_mut(origin) else { return false };
+        match host.dial(waiting, &mut self.waiters[waiting], self.limits.per_host) {
+            Dial::InProgress => true,
+            Dial::Forbidden => false,
+            Dial::Needed { counted } => {
+                // Nobody overtakes the hosts that wait for the limit over all.
+                let may = self.blocked.is_empty() && self.make_way(origin, counted, actions);
+                match may {
+                    true => self.begin_dial(origin, waiting, counted, actions),
+                    false => self.block(origin),
+                }
+                may
+            }
+        }
+    }
+
+    fn begin_dial(
+        &mut self,
+        origin: &Arc<Origin>,
+        waiting: Waiting,
+        counted: bool,
+        actions: &mut Actions<E, S, P>,
+    ) {
+        let Some(host) = self.hosts.get_mut(origin) else { return };
         let waiter = &mut self.waiters[waiting];
-        let id = waiter.place.id();
-        let counted = host.known == Known::Exclusive;
-        if !counted && host.dials.iter().any(|dial| dial.place.id() == id) {
-            return true;
-        }
-        // A dial whose waiter was served otherwise is adopted before a new one is begun.
-        if let Some(orphan) = host.orphan_at(id) {
-            orphan.on_behalf_of = Some(waiting);
-            waiter.promised = counted;
-            return true;
-        }
-        if counted && !host.make_room(self.limit, actions) {
-            return false;
-        }
+        self.open += 1;
         host.open += usize::from(counted);
         waiter.promised = counted;
         let (ticket, place) = (self.next_ticket, waiter.place.clone());
@@ -458,7 +520,6 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             counted,
         });
         actions.push(Action::Dial { origin: origin.clone(), place, ticket });
-        true
     }
 
     /// The dial has ended: whoever it was for waits without one again.
@@ -469,83 +530,19 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 
     fn drop_if_unused(&mut self, origin: &Arc<Origin>) {
-        if self.hosts.get(origin).is_some_and(Host::is_unused) {
-            self.hosts.remove(origin);
+        if self.hosts.get(origin).is_some_and(Host::is_unused)
+            && let Some(host) = self.hosts.remove(origin)
+            && host.is_blocked
+        {
+            self.forget_blocked();
         }
-    }
-}
-
-impl<E, S: Shared, P: Place> Host<E, S, P> {
-    fn new(origin: Arc<Origin>, known: Known) -> Self {
-        Self {
-            origin,
-            known,
-            idle: Vec::new(),
-            shared: Vec::new(),
-            dials: VecDeque::new(),
-            may_have_orphans: false,
-            open: 0,
-            queue: VecDeque::new(),
-        }
-    }
-
-    /// Puts a waiter behind those at least as urgent.
-    fn enqueue<X>(&mut self, waiting: Waiting, priority: f32, waiters: &Slab<Waiter<E, S, P, X>>) {
-        let before = |other: &Waiting| waiters[*other].priority >= priority;
-        let at = self.queue.iter().rposition(before).map_or(0, |at| at + 1);
-        self.queue.insert(at, waiting);
-    }
-
-    fn end_dial(&mut self, ticket: Ticket) -> Option<DialInProgress<P>> {
-        let at = self.dials.binary_search_by_key(&ticket, |dial| dial.ticket).ok()?;
-        self.dials.remove(at)
-    }
-
-    /// A dial at this place whose waiter was served otherwise, or has gone.
-    fn orphan_at(&mut self, place: P::Id) -> Option<&mut DialInProgress<P>> {
-        if !self.may_have_orphans {
-            return None;
-        }
-        self.may_have_orphans = self.dials.iter().any(|dial| dial.on_behalf_of.is_none());
-        self.dials.iter_mut().find(|dial| dial.on_behalf_of.is_none() && dial.place.id() == place)
-    }
-
-    /// The waiter's dial is free for another.
-    fn orphan(&mut self, waiting: Waiting) {
-        for dial in self.dials.iter_mut().filter(|dial| dial.on_behalf_of == Some(waiting)) {
-            dial.on_behalf_of = None;
-            self.may_have_orphans = true;
-        }
-    }
-
-    /// Is there room for one more, if need be by closing a connection that rests at another place?
-    fn make_room(&mut self, limit: usize, actions: &mut Actions<E, P>) -> bool {
-        if self.open < limit {
-            return true;
-        }
-        match self.idle.pop() {
-            Some(idle) => {
-                self.open -= 1;
-                actions.push(Action::Close(idle.connection));
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Nothing is known of it that a new entry would not know; what it offers is kept while something is open.
-    fn is_unused(&self) -> bool {
-        self.open == 0
-            && self.dials.is_empty()
-            && self.queue.is_empty()
-            && !self.shared.iter().any(|(_, shared)| shared.is_open())
     }
 }
 
 fn grant<E, S, P: Place, X>(
     waiter: &mut Waiter<E, S, P, X>,
     grant: Grant<E, S, X>,
-    actions: &mut Actions<E, P>,
+    actions: &mut Actions<E, S, P>,
 ) {
     waiter.grant = Some(grant);
     actions.extend(waiter.waker.take().map(Action::Wake));

@@ -46,6 +46,7 @@ struct Pool {
     now: Instant,
     dials: Mutex<Vec<(Arc<Origin>, Here, Ticket)>>,
     closed: Vec<u32>,
+    closed_shared: usize,
     woken: Arc<Count>,
 }
 
@@ -53,16 +54,22 @@ const REST: Duration = Duration::from_secs(60);
 
 impl Pool {
     fn new(limit: usize, may_share: bool) -> Self {
+        Self::with_limits(limit, may_share, Limits { per_host: limit, open: 1000, idle: 1000 })
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn with_limits(limit: usize, may_share: bool, limits: Limits) -> Self {
         Self {
-            state: State::new(limit, may_share),
+            state: State::new(Limits { per_host: limit, ..limits }, may_share),
             now: Instant::now(),
             dials: Mutex::default(),
             closed: Vec::new(),
+            closed_shared: 0,
             woken: Arc::new(Count(AtomicUsize::new(0))),
         }
     }
 
-    fn perform(&mut self, actions: Actions<u32, Here>) {
+    fn perform(&mut self, actions: Actions<u32, Many, Here>) {
         for action in actions {
             match action {
                 Action::Dial { origin, place, ticket } => {
@@ -70,6 +77,7 @@ impl Pool {
                 }
                 Action::Wake(waker) => waker.wake(),
                 Action::Close(connection) => self.closed.push(connection),
+                Action::CloseShared(..) => self.closed_shared += 1,
             }
         }
     }
@@ -114,7 +122,7 @@ impl Pool {
     fn open_shared(&mut self, shared: Many) {
         let (origin, _, ticket) = self.next_dial();
         let mut actions = Actions::new();
-        self.state.opened_shared(&origin, ticket, shared, &mut actions);
+        self.state.opened_shared(&origin, ticket, shared, self.now, self.now + REST, &mut actions);
         self.perform(actions);
     }
 
@@ -136,6 +144,45 @@ impl Pool {
         let mut actions = Actions::new();
         self.state.closed(&origin(url), &mut actions);
         self.perform(actions);
+    }
+
+    /// An exchange on a shared connection ends.
+    fn return_shared(&mut self, url: &str, ticket: Ticket) {
+        let mut actions = Actions::new();
+        self.state.returned(&origin(url), ticket, self.now, self.now + REST, &mut actions);
+        self.perform(actions);
+    }
+
+    fn shared_closes(&mut self, url: &str, ticket: Ticket) {
+        let mut actions = Actions::new();
+        self.state.shared_closed(&origin(url), ticket, &mut actions);
+        self.perform(actions);
+    }
+
+    /// The ticket of the shared connection that loads of this host get.
+    fn shared_ticket(&mut self, url: &str) -> Ticket {
+        self.state.hosts.get_mut(&origin(url)).unwrap().usable_shared(0).unwrap().ticket
+    }
+
+    /// The ticket of the shared connection this waiter has got.
+    fn got_shared(&mut self, waiting: Waiting) -> Ticket {
+        match self.take(waiting) {
+            Some(Grant::Shared(_, ticket)) => ticket,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Makes a connection to the host and leaves it idle.
+    fn visit(&mut self, url: &str, connection: u32) {
+        let waiting = self.wait(url);
+        self.open(connection);
+        assert_eq!(self.got(waiting), Some(connection));
+        self.release(url, 0, connection);
+    }
+
+    /// The hosts of the dials that are in progress.
+    fn dialled(&self) -> Vec<String> {
+        self.dials.lock().unwrap().iter().map(|(origin, ..)| origin.host.to_string()).collect()
     }
 
     fn forget(&mut self, waiting: Waiting) {
@@ -212,8 +259,8 @@ fn while_nothing_is_known_of_an_origin_one_dial_serves_all() {
     let waiting = [(); 100].map(|()| pool.wait(S));
     assert_eq!(pool.dials(), 1);
     pool.open_shared(many());
-    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Grant::Shared(_)))));
-    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(_)));
+    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Grant::Shared(..)))));
+    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(..)));
 }
 
 #[test]
@@ -418,7 +465,7 @@ fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
                 0 | 1 => match pool.want_at(A, 0, next(3) as f32 / 2.0) {
                     Want::Wait(number) => waiting.push(number),
                     Want::Exclusive(connection) => busy.push(connection),
-                    Want::Shared(_) => unreachable!(),
+                    Want::Shared(..) => unreachable!(),
                 },
                 2 if pool.dials() > 0 => pool.open(numbers.next().unwrap()),
                 3 if pool.dials() > 0 => pool.fail(),
@@ -438,7 +485,7 @@ fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
                     false
                 }
                 Some(Grant::Failed(_)) => false,
-                Some(Grant::Shared(_)) => unreachable!(),
+                Some(Grant::Shared(..)) => unreachable!(),
                 None => true,
             });
             assert!(busy.len() + pool.dials() <= limit, "seed {seed}");
@@ -465,5 +512,269 @@ fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
         pool.state.expire(0, pool.now, &mut actions);
         pool.perform(actions);
         assert!(pool.state.is_empty(), "seed {seed}");
+    }
+}
+
+fn limits(open: usize, idle: usize) -> Limits {
+    Limits { per_host: 6, open, idle }
+}
+
+const B: &str = "http://b/";
+const C: &str = "http://c/";
+const D: &str = "http://d/";
+
+#[test]
+fn of_idle_connections_over_the_limit_the_one_idle_longest_is_closed() {
+    let mut pool = Pool::with_limits(6, true, limits(10, 2));
+    for (number, host) in [A, B, C].into_iter().enumerate() {
+        pool.visit(host, number as u32);
+    }
+    assert_eq!(pool.closed, [0]);
+    // Used again, it is the youngest.
+    assert!(matches!(pool.want_at(B, 0, 0.5), Want::Exclusive(1)));
+    pool.release(B, 0, 1);
+    pool.visit(D, 3);
+    assert_eq!(pool.closed, [0, 2]);
+    let mut none = Pool::with_limits(6, true, limits(10, 0));
+    none.visit(A, 1);
+    assert_eq!(none.closed, [1]);
+    assert!(none.state.is_empty(), "what is over is forgotten");
+}
+
+#[test]
+fn at_the_limit_of_open_connections_the_one_idle_longest_is_closed_for_a_new_one() {
+    let mut pool = Pool::with_limits(6, true, limits(2, 100));
+    pool.visit(A, 1);
+    pool.visit(B, 2);
+    let waiting = pool.wait(C);
+    assert_eq!((pool.closed.clone(), pool.dialled()), (vec![1], vec!["c".to_owned()]));
+    pool.open(3);
+    assert_eq!(pool.got(waiting), Some(3));
+}
+
+#[test]
+fn hosts_take_turns_at_what_becomes_free() {
+    let mut pool = Pool::with_limits(6, true, limits(1, 100));
+    let busy = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(busy), Some(1));
+    let waiting = [pool.wait(B), pool.wait(B), pool.wait(C), pool.wait(D)];
+    assert_eq!(pool.dials(), 0);
+    pool.release(A, 0, 1);
+    assert_eq!((pool.closed.clone(), pool.dialled()), (vec![1], vec!["b".to_owned()]));
+    pool.open(2);
+    assert_eq!(pool.got(waiting[0]), Some(2));
+    // The connection serves whoever waits for this host: that is no new one.
+    pool.release(B, 0, 2);
+    assert_eq!(pool.got(waiting[1]), Some(2));
+    pool.close(B);
+    assert_eq!(pool.dialled(), ["c"]);
+    pool.fail();
+    assert!(matches!(pool.take(waiting[2]), Some(Grant::Failed(_))));
+    assert_eq!(pool.dialled(), ["d"]);
+}
+
+#[test]
+fn a_busy_host_does_not_keep_others_waiting_for_ever() {
+    let mut pool = Pool::with_limits(6, true, limits(1, 100));
+    let mut has = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(has), Some(1));
+    let other = pool.wait(B);
+    let mut turns = 0;
+    while pool.dials() == 0 {
+        has = pool.wait(A);
+        pool.release(A, 0, 1);
+        turns += 1;
+        assert!(turns < 20, "A goes on and on");
+        if pool.dials() == 0 {
+            assert_eq!(pool.got(has), Some(1));
+        }
+    }
+    assert_eq!((pool.dialled(), pool.closed.clone()), (vec!["b".to_owned()], vec![1]));
+    pool.open(2);
+    assert_eq!(pool.got(other), Some(2));
+    pool.release(B, 0, 2);
+    assert_eq!(pool.dialled(), ["a"], "who waited meanwhile is next");
+    pool.open(3);
+    assert_eq!(pool.got(has), Some(3));
+}
+
+#[test]
+fn a_shared_connection_counts_and_is_closed_for_another_only_while_it_carries_nothing() {
+    let mut pool = Pool::with_limits(6, true, limits(1, 100));
+    let first = pool.wait(S);
+    pool.open_shared(many());
+    let ticket = pool.got_shared(first);
+    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(..)));
+    let other = pool.wait(B);
+    assert_eq!(pool.dials(), 0);
+    pool.return_shared(S, ticket);
+    assert_eq!((pool.dials(), pool.closed_shared), (0, 0), "it carries another exchange");
+    pool.return_shared(S, ticket);
+    assert_eq!((pool.dialled(), pool.closed_shared), (vec!["b".to_owned()], 1));
+    pool.open(1);
+    assert_eq!(pool.got(other), Some(1));
+    // It reports its end all the same.
+    pool.shared_closes(S, ticket);
+    pool.close(B);
+    assert!(pool.state.is_empty());
+}
+
+#[test]
+fn a_shared_connection_that_closes_by_itself_lets_another_be_made() {
+    let mut pool = Pool::with_limits(6, true, limits(1, 100));
+    let first = pool.wait(S);
+    let shared = many();
+    pool.open_shared(shared.clone());
+    let ticket = pool.got_shared(first);
+    pool.wait(B);
+    shared.0.store(false, Relaxed);
+    pool.shared_closes(S, ticket);
+    assert_eq!(pool.dialled(), ["b"]);
+    pool.return_shared(S, ticket);
+}
+
+#[test]
+fn what_a_waiter_that_leaves_was_given_of_a_shared_connection_is_returned() {
+    let mut pool = Pool::with_limits(6, true, limits(1, 100));
+    let first = pool.wait(S);
+    pool.open_shared(many());
+    pool.forget(first);
+    pool.wait(B);
+    assert_eq!((pool.dialled(), pool.closed_shared), (vec!["b".to_owned()], 1));
+}
+
+#[test]
+fn an_idle_shared_connection_expires_and_a_retired_one_is_closed_when_it_is_returned() {
+    let mut pool = Pool::new(6, true);
+    let waiting = pool.wait(S);
+    pool.open_shared(many());
+    let ticket = pool.got_shared(waiting);
+    let mut actions = Actions::new();
+    assert_eq!(pool.state.expire(0, pool.now + REST, &mut actions), None, "it is in use");
+    pool.state.retire(&mut actions);
+    assert_eq!(actions.len(), 0);
+    let again = pool.wait(S);
+    assert_eq!(pool.dials(), 1, "later loads get a new one");
+    pool.return_shared(S, ticket);
+    assert_eq!(pool.closed_shared, 1);
+    pool.open_shared(many());
+    let ticket = pool.got_shared(again);
+    pool.return_shared(S, ticket);
+    let mut actions = Actions::new();
+    assert_eq!(pool.state.expire(0, pool.now, &mut actions), Some(pool.now + REST));
+    assert_eq!(pool.state.expire(0, pool.now + REST, &mut actions), None);
+    pool.perform(actions);
+    assert_eq!(pool.closed_shared, 2);
+    assert!(pool.state.is_empty());
+}
+
+#[test]
+fn hosts_that_nobody_waits_for_any_more_are_forgotten() {
+    let mut pool = Pool::with_limits(6, true, limits(1, 100));
+    let busy = pool.wait(A);
+    pool.open(1);
+    assert_eq!(pool.got(busy), Some(1));
+    for number in 0..10_000 {
+        let waiting = pool.wait(&format!("http://h{number}/"));
+        pool.forget(waiting);
+    }
+    assert!(pool.state.blocked.len() < 10, "{} are left", pool.state.blocked.len());
+    pool.release(A, 0, 1);
+    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
+}
+
+/// Random moves over several hosts, some of which share connections: the limits hold, and whoever waits is served once
+/// what is busy comes back.
+#[test]
+fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
+    #[derive(Debug)]
+    enum Held {
+        Exclusive(&'static str, u32),
+        Shared(&'static str, Ticket),
+    }
+    let hosts = [A, B, C, D, S, "https://b/", "https://c/"];
+    for seed in 1..100u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut next = |n: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 11) % n
+        };
+        let limits =
+            Limits { per_host: 1 + next(3) as usize, open: 1 + next(4) as usize, idle: next(4) as usize };
+        let mut pool = Pool::with_limits(limits.per_host, true, limits);
+        let mut waiting: Vec<(&'static str, Waiting)> = Vec::new();
+        let (mut held, mut numbers): (Vec<Held>, _) = (Vec::new(), 0..);
+        let open_next = |pool: &mut Pool, number: u32| {
+            let is_secure = pool.dials.lock().unwrap()[0].0.secure;
+            if is_secure { pool.open_shared(many()) } else { pool.open(number) }
+        };
+        let collect = |pool: &mut Pool, waiting: &mut Vec<(&'static str, Waiting)>, held: &mut Vec<Held>| {
+            waiting.retain(|(host, number)| {
+                match pool.take(*number) {
+                    Some(Grant::Exclusive(connection)) => held.push(Held::Exclusive(host, connection)),
+                    Some(Grant::Shared(_, ticket)) => held.push(Held::Shared(host, ticket)),
+                    Some(Grant::Failed(_)) => {}
+                    None => return true,
+                }
+                false
+            });
+        };
+        let give_back = |pool: &mut Pool, held: Held, keep: bool| match held {
+            Held::Exclusive(host, connection) if keep => pool.release(host, 0, connection),
+            Held::Exclusive(host, _) => pool.close(host),
+            Held::Shared(host, ticket) => {
+                if !keep {
+                    pool.shared_closes(host, ticket);
+                }
+                pool.return_shared(host, ticket);
+            }
+        };
+        for _ in 0..400 {
+            match next(7) {
+                0..=2 => {
+                    let host = hosts[next(hosts.len() as u64) as usize];
+                    match pool.want_at(host, 0, next(3) as f32 / 2.0) {
+                        Want::Wait(number) => waiting.push((host, number)),
+                        Want::Exclusive(connection) => held.push(Held::Exclusive(host, connection)),
+                        Want::Shared(_) => held.push(Held::Shared(host, pool.shared_ticket(host))),
+                    }
+                }
+                3 if pool.dials() > 0 => open_next(&mut pool, numbers.next().unwrap()),
+                4 if pool.dials() > 0 && next(3) == 0 => pool.fail(),
+                5 if !held.is_empty() => {
+                    let one = held.swap_remove(next(held.len() as u64) as usize);
+                    give_back(&mut pool, one, next(3) > 0);
+                }
+                6 if !waiting.is_empty() && next(3) == 0 => {
+                    let (_, number) = waiting.swap_remove(next(waiting.len() as u64) as usize);
+                    pool.forget(number);
+                }
+                _ => {}
+            }
+            collect(&mut pool, &mut waiting, &mut held);
+            assert!(pool.state.open <= limits.open, "seed {seed}");
+            assert!(pool.state.idle.len() <= limits.idle, "seed {seed}");
+            let free = pool.state.open < limits.open || !pool.state.idle.is_empty();
+            assert!(pool.state.blocked.is_empty() || !free, "seed {seed}: hosts wait though one may be made");
+        }
+        for _ in 0..1000 {
+            if pool.dials() > 0 {
+                open_next(&mut pool, numbers.next().unwrap());
+            }
+            collect(&mut pool, &mut waiting, &mut held);
+            if let Some(one) = held.pop() {
+                give_back(&mut pool, one, true);
+            }
+        }
+        assert!(waiting.is_empty() && held.is_empty(), "seed {seed}: {} wait, {held:?}", waiting.len());
+        pool.now += REST * 2;
+        let mut actions = Actions::new();
+        pool.state.expire(0, pool.now, &mut actions);
+        pool.perform(actions);
+        assert!(pool.state.is_empty(), "seed {seed}: {} open", pool.state.open);
     }
 }

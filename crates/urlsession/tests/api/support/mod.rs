@@ -11,6 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::mpsc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use urlsession::environment::Resolve;
@@ -69,6 +70,31 @@ impl Resolve for Everywhere {
         _: u16,
     ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
         Some(Box::pin(ready(Ok(vec![self.0]))))
+    }
+}
+
+/// A socket that an application's own dialler hands in, with what lives as long as it.
+pub struct OwnSocket<T>(pub tokio::net::TcpStream, pub T);
+
+impl<T: Unpin> futures_io::AsyncRead for OwnSocket<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = tokio::io::ReadBuf::new(buf);
+        let poll = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.get_mut().0), cx, &mut buf);
+        poll.map_ok(|()| buf.filled().len())
+    }
+}
+
+impl<T: Unpin> futures_io::AsyncWrite for OwnSocket<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.get_mut().0), cx, data)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.get_mut().0), cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.get_mut().0), cx)
     }
 }
 

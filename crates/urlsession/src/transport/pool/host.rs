@@ -1,0 +1,212 @@
+//! What the pool knows of one origin: its connections and dials, and who waits for it.
+//!
+//! It decides whether a waiter needs a dial; what is closed for one, the bookkeeping of the pool decides.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use slab::Slab;
+
+use super::key::Origin;
+
+/// A dial in progress.
+pub(super) type Ticket = u64;
+
+/// A waiter's number.
+pub(super) type Waiting = usize;
+
+/// A place where connections live.
+pub(super) trait Place: Clone {
+    type Id: Copy + Eq + std::fmt::Debug;
+    fn id(&self) -> Self::Id;
+}
+
+/// What a connection for many exchanges must tell.
+pub(crate) trait Shared: Clone {
+    fn is_open(&self) -> bool;
+}
+
+/// What a waiter gets in the end.
+#[derive(Debug)]
+pub(super) enum Grant<E, S, X> {
+    Exclusive(E),
+    /// To be returned with the ticket of its dial.
+    Shared(S, Ticket),
+    Failed(X),
+}
+
+/// Whom a connection that carries many exchanges tells of them.
+pub(crate) trait SharedHome: Send + Sync {
+    /// An exchange has ended.
+    fn returned(&self);
+
+    /// The connection has closed.
+    fn closed(&self);
+}
+
+#[derive(Debug)]
+pub(super) struct Host<S, P: Place> {
+    pub(super) origin: Arc<Origin>,
+    pub(super) known: Known,
+    /// Keys of idle exclusive connections, the oldest first.
+    pub(super) idle: Vec<usize>,
+    pub(super) shared: Vec<SharedConnection<S, P>>,
+    /// In the order of their tickets.
+    pub(super) dials: VecDeque<DialInProgress<P>>,
+    /// May one of the dials have nobody it is for? In a crowd none has, and none must be looked for.
+    may_have_orphans: bool,
+    /// Exclusive connections: dialling, busy and idle.
+    pub(super) open: usize,
+    pub(super) queue: VecDeque<Waiting>,
+    /// Is it among those that wait for the limit over all hosts?
+    pub(super) is_blocked: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Waiter<E, S, P: Place, X> {
+    pub(super) origin: Arc<Origin>,
+    pub(super) place: P,
+    pub(super) priority: f32,
+    /// Is a dial in progress on its behalf?
+    pub(super) promised: bool,
+    pub(super) waker: Option<Waker>,
+    pub(super) grant: Option<Grant<E, S, X>>,
+}
+
+/// A connection that carries many exchanges.
+#[derive(Debug)]
+pub(super) struct SharedConnection<S, P: Place> {
+    /// Of the dial that made it.
+    pub(super) ticket: Ticket,
+    pub(super) place: P::Id,
+    pub(super) handle: S,
+    /// Exchanges it carries.
+    pub(super) in_use: usize,
+    /// Its key among what is idle.
+    pub(super) idle: Option<usize>,
+    /// Later loads do not get it.
+    pub(super) is_retired: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct DialInProgress<P: Place> {
+    pub(super) ticket: Ticket,
+    pub(super) place: P,
+    /// The waiter that asked for it; none once that waiter is served or gone.
+    pub(super) on_behalf_of: Option<Waiting>,
+    /// Does it count as an open exclusive connection?
+    pub(super) counted: bool,
+}
+
+/// What kind of connection an origin offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    Exclusive,
+    Shared,
+}
+
+/// Does a waiter need a dial?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dial {
+    /// One that is in progress serves it.
+    InProgress,
+    /// The host's limit forbids one.
+    Forbidden,
+    /// It does, which counts as an open exclusive connection or not.
+    Needed { counted: bool },
+}
+
+impl<S: Shared, P: Place> Host<S, P> {
+    pub(super) fn new(origin: Arc<Origin>, known: Known) -> Self {
+        Self {
+            origin,
+            known,
+            idle: Vec::new(),
+            shared: Vec::new(),
+            dials: VecDeque::new(),
+            may_have_orphans: false,
+            open: 0,
+            queue: VecDeque::new(),
+            is_blocked: false,
+        }
+    }
+
+    /// Puts a waiter behind those at least as urgent.
+    pub(super) fn enqueue<E, X>(
+        &mut self,
+        waiting: Waiting,
+        priority: f32,
+        waiters: &Slab<Waiter<E, S, P, X>>,
+    ) {
+        let before = |other: &Waiting| waiters[*other].priority >= priority;
+        let at = self.queue.iter().rposition(before).map_or(0, |at| at + 1);
+        self.queue.insert(at, waiting);
+    }
+
+    pub(super) fn end_dial(&mut self, ticket: Ticket) -> Option<DialInProgress<P>> {
+        let at = self.dials.binary_search_by_key(&ticket, |dial| dial.ticket).ok()?;
+        self.dials.remove(at)
+    }
+
+    /// A dial at this place whose waiter was served otherwise, or has gone.
+    pub(super) fn orphan_at(&mut self, place: P::Id) -> Option<&mut DialInProgress<P>> {
+        if !self.may_have_orphans {
+            return None;
+        }
+        self.may_have_orphans = self.dials.iter().any(|dial| dial.on_behalf_of.is_none());
+        self.dials.iter_mut().find(|dial| dial.on_behalf_of.is_none() && dial.place.id() == place)
+    }
+
+    /// The waiter's dial is free for another.
+    pub(super) fn orphan(&mut self, waiting: Waiting) {
+        for dial in self.dials.iter_mut().filter(|dial| dial.on_behalf_of == Some(waiting)) {
+            dial.on_behalf_of = None;
+            self.may_have_orphans = true;
+        }
+    }
+
+    /// Does the waiter need a dial? While it is not known what the origin offers, or it offers a shared connection, one
+    /// dial at a place serves all who wait there.
+    pub(super) fn dial<E, X>(
+        &mut self,
+        waiting: Waiting,
+        waiter: &mut Waiter<E, S, P, X>,
+        limit: usize,
+    ) -> Dial {
+        let id = waiter.place.id();
+        let counted = self.known == Known::Exclusive;
+        if !counted && self.dials.iter().any(|dial| dial.place.id() == id) {
+            return Dial::InProgress;
+        }
+        // A dial whose waiter was served otherwise is adopted before a new one is begun.
+        if let Some(orphan) = self.orphan_at(id) {
+            orphan.on_behalf_of = Some(waiting);
+            waiter.promised = counted;
+            return Dial::InProgress;
+        }
+        match counted && self.open >= limit && self.idle.is_empty() {
+            true => Dial::Forbidden,
+            false => Dial::Needed { counted },
+        }
+    }
+
+    /// A shared connection that later loads at the place may use.
+    pub(super) fn usable_shared(&mut self, place: P::Id) -> Option<&mut SharedConnection<S, P>> {
+        let is_usable = |shared: &&mut SharedConnection<S, P>| {
+            shared.place == place && !shared.is_retired && shared.handle.is_open()
+        };
+        self.shared.iter_mut().find(is_usable)
+    }
+
+    pub(super) fn remove_shared(&mut self, ticket: Ticket) -> Option<SharedConnection<S, P>> {
+        let at = self.shared.iter().position(|shared| shared.ticket == ticket)?;
+        Some(self.shared.swap_remove(at))
+    }
+
+    /// Nothing is known of it that a new entry would not know; what it offers is kept while something is open.
+    pub(super) fn is_unused(&self) -> bool {
+        self.open == 0 && self.dials.is_empty() && self.queue.is_empty() && self.shared.is_empty()
+    }
+}

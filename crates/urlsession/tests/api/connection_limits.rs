@@ -1,0 +1,295 @@
+//! Limits of connections over all hosts, and what happens without a descriptor for one.
+
+use std::future::{Future, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+
+use urlsession::environment::{Dial, Resolve, Socket};
+use urlsession::{Configuration, UrlErrorCode, UrlSession};
+use urlsession_testkit::{Origin, Reply, Wire};
+
+use crate::support::*;
+
+/// A configuration whose every name leads to the origin.
+fn everywhere(origin: &Origin) -> Configuration {
+    let mut configuration = configuration(origin);
+    configuration.environment.resolver = Arc::new(Everywhere(origin.addr()));
+    configuration.app_transport_security.allows_arbitrary_loads = true;
+    configuration
+}
+
+fn url(host: usize, origin: &Origin, path: &str) -> String {
+    format!("http://host-{host}.example:{}{path}", origin.port())
+}
+
+#[test]
+fn of_idle_connections_over_all_hosts_the_one_idle_longest_is_closed() {
+    on(Wire::H1, |origin| {
+        let mut configuration = everywhere(origin);
+        configuration.maximum_idle_connections = 3;
+        let session = UrlSession::new(configuration);
+        for host in 0..10 {
+            session.data(url(host, origin, "/Peru")).wait().unwrap();
+        }
+        assert!(origin.wait_for(|journal| journal.open() == 3, PATIENCE));
+        for host in [9, 8, 7] {
+            session.data(url(host, origin, "/Peru")).wait().unwrap();
+        }
+        assert_eq!(origin.connection_count(), 10, "the last three were kept");
+    });
+}
+
+#[test]
+fn at_the_limit_over_all_hosts_loads_wait_for_a_connection_and_all_are_served() {
+    on(Wire::H1, |origin| {
+        let mut configuration = everywhere(origin);
+        configuration.maximum_open_connections = 4;
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let gate = origin.hold();
+        (0..4).for_each(|_| origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone())));
+        for host in 0..40 {
+            session.data_task(url(host, origin, if host < 4 { "/held" } else { "/Peru" })).resume();
+        }
+        assert!(origin.wait_for(|journal| journal.requests.len() == 4, PATIENCE));
+        assert_eq!(origin.open_connections(), 4);
+        gate.release();
+        let log = recorder.completed(40);
+        assert!(log.completions.iter().all(Option::is_none));
+    });
+}
+
+/// Several origins are several hosts: each speaks HTTP/2 over one connection.
+#[test]
+fn connections_of_http2_count_and_are_closed_for_others_once_they_carry_nothing() {
+    let origins: Vec<_> = (0..4).map(|_| Origin::start(Wire::TlsH2)).collect();
+    let mut configuration = Configuration::ephemeral();
+    configuration.additional_trust_anchors = origins.iter().map(Origin::trust_anchor_der).collect();
+    configuration.maximum_open_connections = 2;
+    let (session, recorder) = with_recorder(configuration, Recorder::new());
+    let gate = origins[0].hold();
+    for origin in &origins[..2] {
+        origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
+        session.data_task(origin.url("/held")).resume();
+        assert!(origin.wait_for(|journal| journal.requests.len() == 1, PATIENCE));
+    }
+    for origin in &origins[2..] {
+        session.data_task(origin.url("/Peru")).resume();
+    }
+    // What is busy serves more of its own.
+    session.data_task(origins[0].url("/Peru")).resume();
+    recorder.completed(1);
+    assert_eq!(origins[2].connection_count() + origins[3].connection_count(), 0);
+    gate.release();
+    let log = recorder.completed(5);
+    assert!(log.completions.iter().all(Option::is_none));
+    let open = || origins.iter().map(Origin::open_connections).sum::<usize>();
+    for origin in &origins {
+        session.data(origin.url("/Peru")).wait().unwrap();
+        assert!(origin.wait_for(|journal| journal.open() == 1, PATIENCE));
+    }
+    for origin in &origins[..2] {
+        assert!(origin.wait_for(|journal| journal.open() == 0, PATIENCE), "{} are open", open());
+    }
+}
+
+#[test]
+fn an_idle_connection_of_http2_is_closed_after_its_time_and_while_more_than_the_limit_are_idle() {
+    on(Wire::TlsH2, |origin| {
+        let clock = HandClock::new();
+        let mut configuration = configuration(origin);
+        configuration.environment.clock = Arc::new(clock.clone());
+        let session = UrlSession::new(configuration.clone());
+        session.data(origin.url("/Peru")).wait().unwrap();
+        let idle = configuration.connection_idle_timeout;
+        clock.wait_for_sleeper(idle);
+        clock.advance(idle);
+        assert!(origin.wait_for(|journal| journal.closed == 1, PATIENCE));
+        configuration.maximum_idle_connections = 0;
+        let session = UrlSession::new(configuration);
+        session.data(origin.url("/Peru")).wait().unwrap();
+        assert!(origin.wait_for(|journal| journal.closed == 2, PATIENCE));
+    });
+}
+
+/// Lets a process have no more connections than this.
+struct Few {
+    most: usize,
+    open: Arc<AtomicUsize>,
+    failures: AtomicUsize,
+}
+
+/// One of them.
+struct Counts(Arc<AtomicUsize>);
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Dial for Few {
+    fn dial(
+        &self,
+        address: SocketAddr,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        if self.open.load(Relaxed) >= self.most {
+            self.failures.fetch_add(1, Relaxed);
+            return Some(Box::pin(ready(Err(too_many_open_files()))));
+        }
+        self.open.fetch_add(1, Relaxed);
+        let open = self.open.clone();
+        Some(Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(address).await.inspect_err(|_| {
+                open.fetch_sub(1, Relaxed);
+            })?;
+            Ok(Box::new(OwnSocket(stream, Counts(open))) as Box<dyn Socket>)
+        }))
+    }
+}
+
+fn too_many_open_files() -> io::Error {
+    io::Error::from_raw_os_error(if cfg!(windows) { 10024 } else { 24 })
+}
+
+#[test]
+fn without_a_descriptor_idle_connections_of_any_session_are_closed_and_the_load_succeeds() {
+    on_every_wire(|origin| {
+        let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
+        let mut configuration = configuration(origin);
+        configuration.environment.dialler = few.clone();
+        let (first, second) = (UrlSession::new(configuration.clone()), UrlSession::new(configuration));
+        for session in [&first, &second, &first] {
+            assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+        }
+        assert_eq!(few.failures.load(Relaxed), 2);
+    });
+}
+
+#[test]
+fn without_a_descriptor_the_error_says_so_and_what_helps() {
+    on_every_wire(|origin| {
+        let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
+        let mut configuration = configuration(origin);
+        configuration.environment.dialler = few;
+        let busy = UrlSession::new(configuration.clone());
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
+        let held = busy.data_task(origin.url("/held"));
+        held.resume();
+        assert!(gate.wait_reached(PATIENCE));
+        let error = UrlSession::new(configuration).data(origin.url("/Peru")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+        let said = error.to_string();
+        assert!(said.contains("too many open files") && said.contains("ulimit -n"), "{said}");
+        held.cancel();
+        gate.release();
+    });
+}
+
+/// A resolver without descriptors until it may have one.
+struct Lacking(SocketAddr, Arc<AtomicBool>, Mutex<usize>);
+
+impl Resolve for Lacking {
+    fn resolve(
+        &self,
+        _: &str,
+        _: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+        *self.2.lock().unwrap() += 1;
+        let answer = match self.1.load(Relaxed) {
+            true => Ok(vec![self.0]),
+            false => Err(too_many_open_files()),
+        };
+        Some(Box::pin(ready(answer)))
+    }
+}
+
+#[test]
+fn a_resolver_without_a_descriptor_is_not_a_host_without_a_name() {
+    on(Wire::H1, |origin| {
+        let may = Arc::new(AtomicBool::new(false));
+        let mut configuration = everywhere(origin);
+        let resolver = Arc::new(Lacking(origin.addr(), may.clone(), Mutex::new(0)));
+        configuration.environment.resolver = resolver.clone();
+        let session = UrlSession::new(configuration);
+        let error = session.data(url(1, origin, "/Peru")).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+        assert!(error.to_string().contains("too many open files"), "{error}");
+        assert!(*resolver.2.lock().unwrap() >= 2, "it is asked again");
+        may.store(true, Relaxed);
+        session.data(url(1, origin, "/Peru")).wait().unwrap();
+    });
+}
+
+#[cfg(target_os = "linux")]
+mod few_descriptors {
+    use std::fs::File;
+    use std::process::Command;
+
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::*;
+
+    /// Set for the child of the test below.
+    const CHILD: &str = "URLSESSION_TEST_FEW_DESCRIPTORS";
+
+    fn limit(files: u64) {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }).unwrap();
+    }
+
+    #[test]
+    #[ignore = "the child of the test below, whose process may have few open files"]
+    fn child_with_few_descriptors() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        limit(1024);
+        let origin = Origin::start(Wire::H1);
+        let (session, recorder) = with_recorder(everywhere(&origin), Recorder::new());
+        for host in 0..2_000 {
+            session.data_task(url(host, &origin, "/Peru")).resume();
+        }
+        let failed: Vec<_> = recorder.completed(2_000).completions.into_iter().flatten().collect();
+        assert!(failed.is_empty(), "at once: {} of 2,000 failed, {}", failed.len(), failed[0]);
+        let session = UrlSession::new(everywhere(&origin));
+        for host in 0..10_000 {
+            let loaded = session.data(url(host, &origin, "/Peru")).wait();
+            loaded.unwrap_or_else(|error| panic!("host {host}, one after the other: {error}"));
+        }
+        // What is idle is given up when something else has all other descriptors.
+        let mut files = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            files.push(file);
+        }
+        let other = UrlSession::new(everywhere(&origin));
+        other.data(url(1, &origin, "/Peru")).wait().unwrap();
+        drop(other);
+        // No number below is free.
+        limit(3);
+        // The system's resolver and a literal address: each says what is lacking.
+        let mut configuration = Configuration::ephemeral();
+        configuration.app_transport_security.allows_arbitrary_loads = true;
+        let bare = UrlSession::new(configuration);
+        for host in ["no-such-name.example", "127.0.0.1"] {
+            let error = bare.data(format!("http://{host}:{}/", origin.port())).wait().unwrap_err();
+            assert!(error.to_string().contains("too many open files"), "{host}: {error}");
+        }
+    }
+
+    #[test]
+    fn ten_thousand_hosts_in_turn_and_two_thousand_at_once_need_no_more_than_1024_descriptors() {
+        let name = "connection_limits::few_descriptors::child_with_few_descriptors";
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([name, "--exact", "--ignored", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
+    }
+}
