@@ -36,7 +36,7 @@ pub fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// Days since 1970-01-01; `None` if there is no such day.
-pub(crate) fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+pub fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     // A year here begins in March, so that the leap day is its last; 719468 days lie between 0000-03-01 and 1970.
     let counted = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (counted.div_euclid(400), counted.rem_euclid(400));

@@ -71,7 +71,7 @@ pub(crate) async fn system_resolve(place: &Place, host: &str, port: u16) -> io::
     lookup.await.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")))
 }
 
-/// Has the process, or the system, too many open files for another?
+/// Whether the error says that the process, or the system, has too many open files for another.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     // EMFILE and ENFILE, which every Unix numbers like this; WSAEMFILE and ERROR_TOO_MANY_OPEN_FILES.
     let codes = if cfg!(windows) { [10024, 4] } else { [24, 23] };
@@ -185,7 +185,7 @@ impl Wire {
         self.written
     }
 
-    /// Has the peer neither closed nor sent anything that is not read? Looks at what the reactor knows, without a system
+    /// Whether the peer has neither closed nor sent anything that is not read. Looks at what the reactor knows, without a system
     /// call; `ask_system` makes the one that knows better. `None` if only reading tells, which is left out without
     /// `ask_system`.
     pub(crate) fn is_quiet(&self, ask_system: bool) -> Option<bool> {

@@ -31,8 +31,8 @@ impl Stream {
         }
     }
 
-    /// May an idle connection carry another request, as far as can be known: has its peer neither closed it nor sent
-    /// what nobody asked for? `certain` looks at the wire itself, which is a system call, and not only at what the
+    /// Whether an idle connection can carry another request, as far as can be known: its peer has neither closed it nor
+    /// sent anything unasked. `certain` looks at the wire itself, which is a system call, and not only at what the
     /// reactor has seen.
     pub(super) fn is_alive(&mut self, certain: bool) -> bool {
         let has_unread = matches!(self, Self::Tls(stream) if stream.has_unread());

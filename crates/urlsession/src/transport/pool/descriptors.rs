@@ -60,7 +60,7 @@ impl End {
     }
 }
 
-/// Did it fail for lack of descriptors?
+/// Whether the failure is for lack of descriptors.
 pub(super) fn are_lacking(error: &UrlError) -> bool {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(error) = cause {

@@ -1,5 +1,7 @@
 //! When a certificate is valid (RFC 5280 §4.1.2.5), which webpki does not show.
 
+use urlsession_proto::date;
+
 /// In seconds since 1970, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Validity {
@@ -61,17 +63,10 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
         _ => return None,
     };
     let mut pairs = rest.chunks(2).map(number);
-    let (month, day) = (pairs.next()?, pairs.next()?);
+    let days = date::days(year, pairs.next()?, pairs.next()?)?;
     let (hour, minute, second) = (pairs.next()?, pairs.next()?, pairs.next()?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Days from 1970 by the Gregorian calendar, in years that begin in March.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
+    let is_time = hour < 24 && minute < 60 && second <= 60;
+    is_time.then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
 const SEQUENCE: u8 = 0x30;

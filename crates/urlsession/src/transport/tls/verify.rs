@@ -160,7 +160,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Is nothing wrong with the server's own certificate but who issued it, or for what?
+/// Whether nothing is wrong with the server's own certificate but its issuer or its purpose.
 fn is_of_issuer(error: &rustls::Error) -> bool {
     matches!(
         error,
