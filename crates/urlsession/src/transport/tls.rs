@@ -2,6 +2,7 @@
 //!
 //! Platform roots are loaded only when the configuration's own anchors do not already vouch for the server.
 
+mod certificate;
 mod hold;
 mod identity;
 mod in_place;
@@ -9,7 +10,7 @@ mod pins;
 mod records;
 mod stream;
 mod trust;
-mod validity;
+mod unusual_name;
 mod verify;
 
 use std::collections::HashMap;
@@ -88,10 +89,16 @@ impl Tls {
     ) -> Result<Handshaken> {
         let Kind { config: unjudged, judged, verifier } = self.kind(config, peer)?;
         let tls = if challenger.is_some() { judged } else { unjudged };
-        let name = ServerName::try_from(peer.name().to_owned()).map_err(|error| {
-            let detail = format!("{:?} cannot be the name in a certificate", peer.name());
-            UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error)
-        })?;
+        let (name, tls) = match ServerName::try_from(peer.name().to_owned()) {
+            Ok(name) => (name, tls),
+            Err(_) if unusual_name::is_one(peer.name()) => {
+                unusual_name::to_rustls(&tls, verifier.clone(), peer.name())
+            }
+            Err(error) => {
+                let detail = format!("{:?} cannot be the name in a certificate", peer.name());
+                return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error));
+            }
+        };
         let stored = config.url_credential_storage.as_ref();
         let stored = stored.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
         let identity = identity

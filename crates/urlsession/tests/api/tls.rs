@@ -159,3 +159,41 @@ fn a_servers_own_certificate_that_is_an_anchor_is_trusted_whoever_issued_it_and_
     let error = UrlSession::new(configuration).data(origin.url("/Peru")).wait().unwrap_err();
     assert_eq!(error.code(), Code::ServerCertificateUntrusted, "another is no anchor: {error}");
 }
+
+#[test]
+fn a_host_with_a_hyphen_at_the_edge_of_a_label_is_trusted_by_its_name() {
+    let authority = TestAuthority::new();
+    for wire in [Wire::TlsH1, Wire::TlsH2] {
+        let load = |names: &[&str], hosts: &[&str]| {
+            let origin = Origin::builder().wire(wire).certificate(authority.leaf(names)).start();
+            let mut configuration = configuration(&origin);
+            configuration.environment.resolver = std::sync::Arc::new(Everywhere(origin.addr()));
+            let session = UrlSession::new(configuration);
+            let load = |host: &&str| {
+                let url = format!("https://{host}:{}/Peru", origin.port());
+                session.data(url).wait().map(|(data, _)| text(&data).to_owned()).map_err(|error| error.code())
+            };
+            hosts.iter().map(load).collect::<Vec<_>>()
+        };
+        let both = ["-a.b.example", "a-.b.example"];
+        for names in [&["*.b.example"][..], &both, &["*.example", "usual.example", "*.B.Example"]] {
+            assert_eq!(load(names, &both), [Ok("Lima".into()), Ok("Lima".into())], "{wire:?}, {names:?}");
+        }
+        let refused = Err(Code::ServerCertificateUntrusted);
+        for names in [&["elsewhere.test"][..], &["-a.test"], &["b.example", "*.example", "a.b.example"]] {
+            assert_eq!(load(names, &both), [refused.clone(), refused.clone()], "{wire:?}, {names:?}");
+        }
+    }
+    // All else that is looked at stays so.
+    for (certificate, code) in [
+        (authority.expired(), Code::ServerCertificateHasBadDate),
+        (authority.unknown_authority(), Code::ServerCertificateHasUnknownRoot),
+        (authority.self_signed(), Code::ServerCertificateUntrusted),
+    ] {
+        let origin = Origin::builder().wire(Wire::TlsH1).certificate(certificate).start();
+        let mut configuration = configuration(&origin);
+        configuration.environment.resolver = std::sync::Arc::new(Everywhere(origin.addr()));
+        let url = format!("https://a-.example:{}/", origin.port());
+        assert_eq!(UrlSession::new(configuration).data(url).wait().unwrap_err().code(), code);
+    }
+}

@@ -12,8 +12,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::Verifier as Platform;
 
+use super::certificate::validity;
 use super::hold::{Hold, Shown};
-use super::validity::validity;
+use super::unusual_name::Judge;
 use super::{failed, pins};
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -67,6 +68,29 @@ impl Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.judge_path(end_entity, intermediates, server_name, ocsp_response, now)?;
+        self.judge_pins(&server_name.to_str(), end_entity, intermediates, now)?;
+        Ok(verified)
+    }
+
+    fn platform(&self) -> Result<&Platform, rustls::Error> {
+        match self.platform.get() {
+            Some(platform) => Ok(platform),
+            // A failure is not kept: it may have been for lack of descriptors.
+            None => Platform::new(self.provider.clone()).map(|new| self.platform.get_or_init(|| new)),
+        }
+    }
+}
+
+impl Judge for Verifier {
+    fn judge_path(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
         let verdict = match &self.own {
             Some(own) => own.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
             None => Err(CertificateError::UnknownIssuer.into()),
@@ -89,29 +113,40 @@ impl Verifier {
             }
             verdict => verdict,
         };
-        let verified = verdict.map_err(|error| name_self_signed(error, end_entity))?;
-        match self.rules.pins(&server_name.to_str()) {
-            Some(rule)
-                if !pins::satisfied(
-                    rule,
-                    end_entity,
-                    intermediates,
-                    &self.anchors,
-                    &self.provider.signature_verification_algorithms,
-                    now,
-                ) =>
-            {
-                Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into())
-            }
-            _ => Ok(verified),
+        verdict.map_err(|error| name_self_signed(error, end_entity))
+    }
+
+    fn judge_pins(
+        &self,
+        host: &str,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let is_pinned = self.rules.pins(host).is_none_or(|rule| {
+            pins::satisfied(rule, end_entity, intermediates, &self.anchors, algorithms, now)
+        });
+        match is_pinned {
+            true => Ok(()),
+            false => Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into()),
         }
     }
 
-    fn platform(&self) -> Result<&Platform, rustls::Error> {
-        match self.platform.get() {
-            Some(platform) => Ok(platform),
-            // A failure is not kept: it may have been for lack of descriptors.
-            None => Platform::new(self.provider.clone()).map(|new| self.platform.get_or_init(|| new)),
+    fn hand_over(
+        &self,
+        verdict: Result<ServerCertVerified, rustls::Error>,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(hold) = Hold::current() else { return verdict };
+        let shown = || Shown {
+            chain: chain(end_entity, intermediates),
+            verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
+        };
+        match hold.show(verdict.is_ok(), shown) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => verdict,
         }
     }
 }
@@ -126,15 +161,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let verdict = self.judge(end_entity, intermediates, server_name, ocsp_response, now);
-        let Some(hold) = Hold::current() else { return verdict };
-        let shown = || Shown {
-            chain: chain(end_entity, intermediates),
-            verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
-        };
-        match hold.show(verdict.is_ok(), shown) {
-            true => Ok(ServerCertVerified::assertion()),
-            false => verdict,
-        }
+        self.hand_over(verdict, end_entity, intermediates)
     }
 
     fn verify_tls12_signature(
@@ -174,13 +201,15 @@ fn judge_anchor(
     server_name: &ServerName<'_>,
     now: UnixTime,
 ) -> Result<ServerCertVerified, rustls::Error> {
-    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
     let validity = validity(end_entity).ok_or(CertificateError::BadEncoding)?;
     match i64::try_from(now.as_secs()).unwrap_or(i64::MAX) {
-        now if now < validity.not_before => Err(CertificateError::NotValidYet.into()),
-        now if now > validity.not_after => Err(CertificateError::Expired.into()),
-        _ => Ok(ServerCertVerified::assertion()),
+        now if now < validity.not_before => return Err(CertificateError::NotValidYet.into()),
+        now if now > validity.not_after => return Err(CertificateError::Expired.into()),
+        _ => {}
     }
+    // The name last, as webpki does.
+    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+    Ok(ServerCertVerified::assertion())
 }
 
 /// The certificates as they were sent, the server's own first.

@@ -1,4 +1,7 @@
-//! When a certificate is valid (RFC 5280 §4.1.2.5), which webpki does not show.
+//! What a certificate says that webpki does not show: when it is valid (RFC 5280 §4.1.2.5), and the names of hosts as they
+//! are written (§4.2.1.6), also those that webpki takes for none.
+//!
+//! It checks no signature.
 
 use urlsession_proto::date;
 
@@ -11,18 +14,56 @@ pub(super) struct Validity {
 
 /// `None` if the certificate is not well-formed up to there.
 pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
-    let mut fields = Der(Der(Der(certificate).next_of(SEQUENCE)?).next_of(SEQUENCE)?);
-    // The version may be left out.
-    let (tag, _) = fields.next()?;
-    if tag == VERSION {
-        fields.next_of(INTEGER)?;
-    } else if tag != INTEGER {
-        return None;
-    }
-    let (_signature, _issuer) = (fields.next_of(SEQUENCE)?, fields.next_of(SEQUENCE)?);
-    let mut times = Der(fields.next_of(SEQUENCE)?);
+    let mut times = Der(from_validity(certificate)?.next_of(SEQUENCE)?);
     let (not_before, not_after) = (time(times.next()?)?, time(times.next()?)?);
     Some(Validity { not_before, not_after })
+}
+
+/// The names of hosts, among which `*.` may begin one; none if the certificate is not well-formed up to them.
+pub(super) fn dns_names(certificate: &[u8]) -> Vec<&str> {
+    alternative_names(certificate).unwrap_or_default()
+}
+
+fn alternative_names(certificate: &[u8]) -> Option<Vec<&str>> {
+    let mut fields = from_validity(certificate)?;
+    let mut extensions = loop {
+        if let (EXTENSIONS, contents) = fields.next()? {
+            break Der(Der(contents).next_of(SEQUENCE)?);
+        }
+    };
+    let mut names = loop {
+        let mut extension = Der(extensions.next_of(SEQUENCE)?);
+        if extension.next_of(OBJECT_IDENTIFIER)? == SUBJECT_ALTERNATIVE_NAME {
+            // Whether it is critical may be said before.
+            let value = match extension.next()? {
+                (OCTET_STRING, value) => value,
+                _ => extension.next_of(OCTET_STRING)?,
+            };
+            break Der(Der(value).next_of(SEQUENCE)?);
+        }
+    };
+    let mut found = Vec::new();
+    while let Some((tag, name)) = names.next() {
+        if tag == DNS_NAME && name.is_ascii() {
+            found.push(std::str::from_utf8(name).ok()?);
+        }
+    }
+    Some(found)
+}
+
+/// The fields of the certificate from its validity on.
+fn from_validity(certificate: &[u8]) -> Option<Der<'_>> {
+    let mut fields = Der(Der(Der(certificate).next_of(SEQUENCE)?).next_of(SEQUENCE)?);
+    // The version may be left out.
+    match fields.next()?.0 {
+        VERSION => {
+            fields.next_of(INTEGER)?;
+        }
+        INTEGER => {}
+        _ => return None,
+    }
+    let (_signature, _issuer) = (fields.next_of(SEQUENCE)?, fields.next_of(SEQUENCE)?);
+    Some(fields)
 }
 
 /// What is left of a DER value's contents (X.690 §8, §10).
@@ -71,8 +112,16 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT_IDENTIFIER: u8 = 0x06;
 /// Of the context, constructed, number 0.
 const VERSION: u8 = 0xa0;
+/// The same, number 3.
+const EXTENSIONS: u8 = 0xa3;
+/// Of the context, number 2.
+const DNS_NAME: u8 = 0x82;
+/// 2.5.29.17.
+const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
@@ -112,10 +161,23 @@ mod tests {
         for length in 0..certificate.len() {
             assert_eq!(validity(&certificate[..length]), None);
         }
-        for at in 0..100 {
-            let mut damaged = certificate.clone();
-            damaged[at] ^= 0x80;
-            let _ = validity(&damaged);
+    }
+
+    #[test]
+    fn names_of_hosts_are_read_as_they_are_written() {
+        let names = ["a.example", "*.b.example", "-c.example", "127.0.0.1", "d-.example"];
+        let leaf = urlsession_testkit::TestAuthority::new().leaf(&names);
+        let certificate = &leaf.chain_der()[0];
+        let expected = ["a.example", "*.b.example", "-c.example", "d-.example"];
+        assert_eq!(dns_names(certificate), expected);
+        assert_eq!(dns_names(&urlsession_testkit::TestAuthority::new().der()), [""; 0]);
+        for at in 0..certificate.len() {
+            assert_eq!(dns_names(&certificate[..at]), [""; 0]);
+            for bit in 0..8 {
+                let mut damaged = certificate.clone();
+                damaged[at] ^= 1 << bit;
+                let _ = (validity(&damaged), dns_names(&damaged));
+            }
         }
     }
 }
