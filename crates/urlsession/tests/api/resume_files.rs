@@ -447,3 +447,18 @@ fn base64_of(hex: &str) -> String {
     }
     text
 }
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_a_sidecar_does_not_hold_a_download_up() {
+    on_every_range_server(|ranges| {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".file.urlsession-part", ".file.urlsession-note"] {
+            let made = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(made.is_ok_and(|status| status.success()));
+        }
+        let path = folder.path().join("file");
+        ranges.download().to(&*path).wait().unwrap();
+        assert!(fs::read(path).unwrap() == content());
+    });
+}

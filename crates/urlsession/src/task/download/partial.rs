@@ -67,14 +67,16 @@ impl Names {
 
     /// Notes it, at once and whole. What it says must be on disk before.
     pub(super) fn write(&self, data: &ResumeData) -> io::Result<()> {
+        // The lock on the partial file is the one on this name, too. It is always the same, so that a process that is killed
+        // leaves one such file at most; what has it, link or pipe, is removed and never opened.
         let mut new = self.note.clone().into_os_string();
         new.push(".new");
+        let _ = fs::remove_file(&new);
         let mut options = fs::options();
-        // The lock on the partial file is the one on these, too.
         // A URL may be a secret.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = open(Path::new(&new), options.write(true).create(true).truncate(true))?;
+        let mut file = open(Path::new(&new), options.write(true).create_new(true))?;
         let written = file
             .write_all(data.as_bytes())
             .and_then(|()| file.sync_data())
@@ -231,14 +233,20 @@ fn tail(file: &File, end: u64) -> io::Result<[u8; 32]> {
     Ok(hash)
 }
 
-/// Opens the file of that name itself, not what a link of that name leads to.
+/// Opens the file of that name itself, not what a link of that name leads to. Anything but a regular file is an error, and
+/// is not waited for.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        options.custom_flags(libc::O_NOFOLLOW);
+        // A pipe would be waited for, and a terminal become that of the process.
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
     }
-    options.open(path)
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    Ok(file)
 }
 
 /// False if somebody else has it. Where files cannot be locked, nobody can be kept from writing it: an error.
@@ -365,6 +373,56 @@ mod tests {
         std::os::unix::fs::symlink(folder.path().join("precious"), &names.part).unwrap();
         assert!(names.take().is_err());
         assert_eq!(fs::read(folder.path().join("precious")).unwrap(), b"x");
+    }
+
+    #[cfg(unix)]
+    fn make_pipe(path: &Path) {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.is_ok_and(|status| status.success()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_a_socket_or_a_folder_in_place_of_a_sidecar_is_not_waited_for() {
+        let make: [fn(&Path); 3] = [
+            make_pipe,
+            |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+            |path| fs::create_dir(path).unwrap(),
+        ];
+        for make in make {
+            let folder = tempfile::tempdir().unwrap();
+            let names = names(folder.path());
+            make(&names.part);
+            make(&names.note);
+            assert!(names.take().is_err() && names.noted().is_none());
+            names.remove();
+            assert!(names.part.exists());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_note_replaces_a_link_or_a_pipe_and_follows_neither() {
+        use crate::message::ResumeKind;
+        let data = ResumeData::seal(ResumeKind::Download, 1, &ResumeFields::default());
+        for is_pipe in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let (names, precious) = (names(folder.path()), folder.path().join("precious"));
+            fs::write(&precious, "x").unwrap();
+            let new = folder.path().join(".a.iso.urlsession-note.new");
+            for path in [&names.note, &new] {
+                match is_pipe {
+                    true => make_pipe(path),
+                    false => std::os::unix::fs::symlink(&precious, path).unwrap(),
+                }
+            }
+            names.write(&data).unwrap();
+            let metadata = fs::symlink_metadata(&names.note).unwrap();
+            assert!(metadata.is_file() && metadata.mode() & 0o777 == 0o600);
+            assert_eq!(fs::read(&names.note).unwrap(), data.as_bytes());
+            assert_eq!(fs::read(&precious).unwrap(), b"x");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        }
     }
 
     #[cfg(unix)]
