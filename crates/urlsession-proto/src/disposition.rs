@@ -1,6 +1,8 @@
 //! The file name of a Content-Disposition field (RFC 6266), made safe to create in a directory of the app's choosing.
 //! Does not say whether such a file exists, nor what it may be named if it does.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 use crate::field::parameters;
@@ -21,6 +23,24 @@ pub fn file_name(value: &str) -> Option<String> {
     extended.or(plain)
 }
 
+/// The file name that the last segment of a URL's path suggests, as [`file_name`] would have it; `None` if it suggests none.
+pub fn file_name_of_segment(segment: &str) -> Option<String> {
+    // A name that is not UTF-8 stays encoded.
+    match percent_decode_str(segment).decode_utf8() {
+        Ok(name) => safe(&name).or_else(|| safe(segment)),
+        Err(_) => safe(segment),
+    }
+}
+
+/// The text of a field value. RFC 9110 §5.5 knows ISO-8859-1 only; most servers send UTF-8, which hardly any text in
+/// ISO-8859-1 happens to be.
+pub fn text_of(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => text.into(),
+        Err(_) => value.iter().copied().map(char::from).collect::<String>().into(),
+    }
+}
+
 /// RFC 8187 §3.2: `charset'language'percent-encoded`.
 fn extended_value(value: &str) -> Option<String> {
     let (charset, rest) = value.split_once('\'')?;
@@ -39,13 +59,19 @@ fn extended_value(value: &str) -> Option<String> {
 fn safe(name: &str) -> Option<String> {
     let mut safe: String = name
         .chars()
-        .filter(|&c| !c.is_control() && !is_direction(c))
+        .filter(|&c| !c.is_control() && !is_invisible(c))
         .map(|c| if SEPARATORS.contains(&c) { '_' } else { c })
         .collect();
-    if is_device(&safe) {
+    // What is not a name but dots is none.
+    safe = trim(&safe).to_owned();
+    // A name with a leading dot is hidden on Unix, and some configure programs.
+    if safe.starts_with('.') {
+        safe.replace_range(..1, "_");
+    }
+    if is_device(&safe) || is_of_library(&safe) {
         safe.insert(0, '_');
     }
-    let safe = trim(shorten(trim(&safe)).as_str()).to_owned();
+    let safe = trim(shorten(&safe).as_str()).to_owned();
     (!safe.is_empty()).then_some(safe)
 }
 
@@ -82,9 +108,18 @@ fn is_device(name: &str) -> bool {
         && matches!((port.next(), port.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 
-/// Marks that make `exe.gpj` read `jpg.exe`, or the other way round.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Names by which the library finds what it keeps of a download that is not whole.
+fn is_of_library(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    [".urlsession-part", ".urlsession-note"].iter().any(|suffix| name.ends_with(suffix))
+        || name.starts_with("urlsession-") && name.ends_with(".tmp")
+}
+
+/// Marks that make `exe.gpj` read `jpg.exe`, or the other way round, separators of lines, and what is not seen at all. The
+/// joiners of scripts and emoji stay.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 const MAX_BYTES: usize = 255;
@@ -113,6 +148,7 @@ mod tests {
                 Some("genome.jpeg"),
             ),
             ("attachment; filename=\";.ext\"", Some(";.ext")),
+            ("attachment; filename=\".ext\"", Some("_ext")),
             ("attachment; aa=bb\\; filename=\"wrong.ext\"; filename=\"fname.ext\"; cc=dd", Some("fname.ext")),
             ("aa=bb\\; filename=\"wrong.ext\"; filename=\"fname.ext\"; cc=dd", Some("fname.ext")),
             ("attachment; filename=\"/a/b/name\"", Some("_a_b_name")),
@@ -135,7 +171,7 @@ mod tests {
             ("a; filename*=utf-8'en'na%C3%AFve.txt; filename=plain", "naïve.txt"),
             ("a; filename*=\"UTF-8''quoted\"", "quoted"),
             ("a; filename*=iso-8859-1''%A3%20rates", "£ rates"),
-            ("a; filename*=UTF-8''..%2f..%2Fetc%5cpasswd%00", ".._.._etc_passwd"),
+            ("a; filename*=UTF-8''..%2f..%2Fetc%5cpasswd%00", "_._.._etc_passwd"),
             ("a; filename*=UTF-8''%ff; filename=plain", "plain"),
             ("a; filename*=koi8-r''x; filename=plain", "plain"),
             ("a; filename*=UTF-8'x; filename=plain", "plain"),
@@ -155,11 +191,19 @@ mod tests {
             ("...", None),
             (" . . ", None),
             ("..\u{0}", None),
-            ("../..", Some(".._")),
-            ("..\\..\\x", Some(".._.._x")),
+            ("../..", Some("_._")),
+            ("..\\..\\x", Some("_._.._x")),
             ("C:\\x", Some("C__x")),
             ("file:stream", Some("file_stream")),
-            (".hidden", Some(".hidden")),
+            (".hidden", Some("_hidden")),
+            (".bash_profile", Some("_bash_profile")),
+            (" \u{200b}.bash_profile", Some("_bash_profile")),
+            (". .ssh", Some("_ .ssh")),
+            ("..", None),
+            (".a.iso.urlsession-part", Some("__a.iso.urlsession-part")),
+            ("a.URLSESSION-note", Some("_a.URLSESSION-note")),
+            ("urlsession-x.tmp", Some("_urlsession-x.tmp")),
+            ("line\u{2028}break\u{feff}", Some("linebreak")),
             ("a\r\n\t\u{7f}\u{85}b", Some("ab")),
             ("photo\u{202e}gpj.exe", Some("photogpj.exe")),
             ("trail. . ", Some("trail")),
@@ -167,6 +211,33 @@ mod tests {
         ] {
             assert_eq!(named(given).as_deref(), expected, "{given:?}");
         }
+    }
+
+    #[test]
+    fn the_last_segment_of_a_path_is_a_name_with_all_its_characters() {
+        for (segment, expected) in [
+            ("a;b.txt", Some("a;b.txt")),
+            ("a%3Bb=c.txt", Some("a;b=c.txt")),
+            ("%22quoted%22", Some("\"quoted\"")),
+            ("caf%C3%A9.txt", Some("café.txt")),
+            ("caf%E9.txt", Some("caf%E9.txt")),
+            (".bash_profile", Some("_bash_profile")),
+            ("%2ebashrc", Some("_bashrc")),
+            ("..%2f..%2fx", Some("_._.._x")),
+            ("con.txt", Some("_con.txt")),
+            ("x.txt%2e%20.", Some("x.txt")),
+            ("a%E2%80%AEtxt.exe", Some("atxt.exe")),
+            ("%00%0a", Some("%00%0a")),
+            ("", None),
+        ] {
+            assert_eq!(file_name_of_segment(segment).as_deref(), expected, "{segment}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_iso_8859_1() {
+        assert_eq!(text_of(b"na\xefve"), "na\u{ef}ve");
+        assert_eq!(text_of("naïve".as_bytes()), "naïve");
     }
 
     #[test]

@@ -160,3 +160,25 @@ fn a_head_can_be_asked_for_alone() {
     assert!(run.ok().contains("\r\nContent-Length: 1000\r\n"));
     assert_eq!(only_request(&origin).method, "HEAD");
 }
+
+#[test]
+fn a_name_of_the_server_is_never_hidden_and_keeps_its_characters() {
+    let origin = Origin::start(Wire::H1);
+    for (path, field, name) in [
+        ("/.bash_profile", None, "_bash_profile"),
+        ("/x", Some("attachment; filename=\".bash_profile\""), "_bash_profile"),
+        ("/a;b.txt", None, "a;b.txt"),
+        ("/x", Some("attachment; filename=\".x.iso.urlsession-part\""), "__x.iso.urlsession-part"),
+        ("/con.txt", None, "_con.txt"),
+    ] {
+        let mut reply = Reply::new(200).body("x");
+        if let Some(field) = field {
+            reply = reply.header("Content-Disposition", field);
+        }
+        origin.enqueue(path, reply);
+        let directory = directory();
+        get_in(&directory, &["-O", &origin.url(path)]).ok();
+        let saved = fs::read_dir(&directory).unwrap().map(|file| file.unwrap().file_name());
+        assert_eq!(saved.collect::<Vec<_>>(), [name]);
+    }
+}

@@ -179,14 +179,15 @@ impl UrlResponse {
     }
 
     /// A safe file name for the body: from `Content-Disposition`, else the last part of the URL's path (with an
-    /// extension for the MIME type if it has none), else `Unknown`. It never holds a path separator.
+    /// extension for the MIME type if it has none), else `Unknown`. It never holds a path separator, a control character
+    /// or a mark of writing direction; and a name that begins with a dot, that is a device on Windows, or that the library
+    /// keeps partial downloads under, begins with `_`.
     #[doc(alias = "suggestedFilename")]
     pub fn suggested_filename(&self) -> String {
         if let Kind::Http(head) = &self.0.kind {
             let field = head.fields.get(header::CONTENT_DISPOSITION);
-            // Field values are bytes; file names in the wild are UTF-8 (RFC 8187 §1 allows only ISO-8859-1).
             let name =
-                field.and_then(|value| disposition::file_name(&String::from_utf8_lossy(value.as_bytes())));
+                field.and_then(|value| disposition::file_name(&disposition::text_of(value.as_bytes())));
             if let Some(name) = name {
                 return name;
             }
@@ -213,9 +214,7 @@ impl UrlResponse {
 
     fn name_from_path(&self) -> Option<String> {
         let segment = self.url()?.path_segments()?.next_back().filter(|name| !name.is_empty())?;
-        let quoted = format!("attachment; filename*=UTF-8''{segment}");
-        let name = disposition::file_name(&quoted)
-            .or_else(|| disposition::file_name(&format!("a; filename={segment}")))?;
+        let name = disposition::file_name_of_segment(segment)?;
         if name.contains('.') {
             return Some(name);
         }

@@ -308,3 +308,27 @@ fn a_download_that_fails_leaves_nothing_at_its_destination() {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     });
 }
+
+#[test]
+fn a_suggested_name_is_read_byte_for_byte_and_made_safe() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let saved = |path: &str, disposition: &[u8]| {
+            let field =
+                [&b"Content-Disposition: attachment; filename=\""[..], disposition, b"\"\r\n"].concat();
+            let field = if disposition.is_empty() { Vec::new() } else { field };
+            let head = [b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n", &field[..], b"\r\nx"].concat();
+            origin.enqueue(path, Reply::raw(head));
+            let folder = tempfile::tempdir().unwrap();
+            let destination = DownloadDestination::in_folder(folder.path());
+            let (file, _) = session.download(origin.url(path)).to(destination).wait().unwrap();
+            file.path().file_name().unwrap().to_str().unwrap().to_owned()
+        };
+        assert_eq!(saved("/x", b"na\xefve.txt"), "naïve.txt");
+        assert_eq!(saved("/x", "naïve.txt".as_bytes()), "naïve.txt");
+        assert_eq!(saved("/x", b".bash_profile"), "_bash_profile");
+        assert_eq!(saved("/.bash_profile", b""), "_bash_profile");
+        assert_eq!(saved("/%2essh.txt", b""), "_ssh.txt");
+        assert_eq!(saved("/a;b.txt", b""), "a;b.txt");
+    });
+}
