@@ -235,7 +235,8 @@ pub(crate) struct LoadArgs {
 
     /// Write a log of every transaction to FILE, in the HAR format that browsers' developer tools open
     ///
-    /// `-` is standard output, after the body. Bodies are not in the log, and secrets are left out.
+    /// `-` is standard output, after the body. The text of request bodies is in the log; credentials are left out. Only
+    /// the owner of the file may read it.
     #[arg(long, value_name = "FILE")]
     pub(crate) har: Option<PathBuf>,
 

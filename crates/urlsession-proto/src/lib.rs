@@ -67,5 +67,6 @@ pub mod resumable_upload;
 #[cfg(test)]
 mod test_support;
 pub mod trailers;
+pub mod userinfo;
 pub mod utf8;
 pub mod zone;

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use urlsession::{HttpUrlResponse, Url, UrlRequest, UrlResponse, Version};
+use urlsession::{CachedUrlResponse, HttpUrlResponse, Url, UrlRequest, UrlResponse, Version};
 
 fn url(text: &str) -> Url {
     text.parse().unwrap()
@@ -705,4 +705,21 @@ fn the_value_of_a_field_is_all_of_it_in_utf_8_or_latin_1() {
     assert_eq!(response.value("set-cookie"), Some("a=1, b=2"));
     assert_eq!(response.value("x-name"), Some("na\u{ef}ve"));
     assert_eq!((response.value("none"), response.value("no name")), (None, None));
+}
+
+/// A password is shown nowhere.
+#[test]
+fn no_value_shows_the_password_of_its_url() {
+    let request = UrlRequest::new("https://me:s3cret@example.com/a?b".parse().unwrap());
+    assert_eq!(request.to_string(), "https://me@example.com/a?b");
+    let response = UrlResponse::new(request.url().unwrap().clone(), None, None, None);
+    let cached = CachedUrlResponse::new(response.clone(), "x");
+    let task = urlsession::UrlSession::shared().data_task(request.clone());
+    for shown in [
+        format!("{request:?}"),
+        format!("{response:?} {cached:?} {task:?}"),
+        format!("{:?}", urlsession::UrlSession::shared().data(request.clone())),
+    ] {
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `--har`: the log of the load, in a file of the user's choice.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -20,7 +20,24 @@ pub(super) fn write(file: &Path, metrics: Option<&TaskMetrics>) -> Result<(), Fa
             written => written.map_err(|error| cannot("standard output", &error)),
         };
     }
-    fs::write(file, log).map_err(|error| cannot(&file.display().to_string(), &error))
+    create(file)
+        .and_then(|mut file| file.write_all(log.as_bytes()))
+        .map_err(|error| cannot(&file.display().to_string(), &error))
+}
+
+/// Makes the file, or empties it. Only its owner may read it: queries and bodies may hold secrets that are not known to be
+/// any. What is not a regular file, such as a pipe, stays as it is.
+fn create(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    if file.metadata()?.is_file() {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(file)
 }
 
 fn cannot(name: &str, error: &io::Error) -> Failure {

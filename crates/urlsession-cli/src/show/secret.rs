@@ -1,13 +1,14 @@
 //! What is never shown: credentials in header fields and in URLs.
 
 use urlsession::Url;
+use urlsession_proto::userinfo::{REDACTED, without_userinfo};
 
 /// The value of a field as it may be shown.
 pub(super) fn value(name: &str, value: &[u8]) -> String {
     if SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(name)) {
         return REDACTED.to_owned();
     }
-    String::from_utf8_lossy(value).into_owned()
+    without_userinfo(&String::from_utf8_lossy(value))
 }
 
 /// The URL without its password.
@@ -21,7 +22,6 @@ pub(crate) fn url(url: &Url) -> String {
 }
 
 const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
-const REDACTED: &str = "[redacted]";
 
 #[cfg(test)]
 mod tests {
@@ -33,6 +33,7 @@ mod tests {
             assert_eq!(value(name, b"s3cret"), REDACTED);
         }
         assert_eq!(value("X-Cookie", b"crumbs"), "crumbs");
+        assert_eq!(value("Location", b"https://me:s3cret@a/b"), "https://[redacted]@a/b");
     }
 
     #[test]

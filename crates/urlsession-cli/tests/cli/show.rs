@@ -128,3 +128,26 @@ fn json_tells_a_failure_and_nothing_else_does() {
 fn keys(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).collect()
 }
+
+#[test]
+fn the_userinfo_of_a_location_is_redacted() {
+    for mode in ["-v", "--json"] {
+        let origin = Origin::start(Wire::H1);
+        let to = origin.url("/UK").replace("://", "://me:s3cret@");
+        origin.enqueue("/start", Reply::new(302).header("Location", to));
+        let run = get(&[mode, &origin.url("/start")]);
+        assert_eq!(run.ok(), "London");
+        assert!(!run.stderr.contains("s3cret") && run.stderr.contains("://[redacted]@"), "{}", run.stderr);
+        // What cannot be followed is told without it, and without its query.
+        let bad = "http://me:s3cret@host:99999/?token=s3cret";
+        origin.enqueue("/bad", Reply::new(302).header("Location", bad));
+        let run = get(&[mode, &origin.url("/bad")]);
+        assert_eq!(run.code, Some(1));
+        let error = match mode {
+            "--json" => run.json()["error"]["message"].as_str().unwrap().to_owned(),
+            _ => run.stderr.lines().last().unwrap().to_owned(),
+        };
+        assert!(error.contains("is not a URL") && !error.contains("s3cret"), "{error}");
+        assert!(!run.stderr.contains("me:s3cret"), "{}", run.stderr);
+    }
+}

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::property::Properties;
 use super::{BodyStream, HeaderFields, InvalidHeaderField, MultipartForm};
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 
 /// A URL load request: URL, method, header fields, body, and the policies of this one load.
 ///
@@ -330,6 +330,11 @@ impl UrlRequest {
         self.properties.remove(key)
     }
 
+    /// Whether the application asks for a part of the representation (RFC 9110 §14.2).
+    pub(crate) fn asks_for_range(&self) -> bool {
+        self.fields.contains("range")
+    }
+
     pub(crate) fn set_method(&mut self, method: Method) {
         self.method = method;
     }
@@ -394,10 +399,11 @@ impl Hash for UrlRequest {
     }
 }
 
+/// The URL, without a password.
 impl fmt::Display for UrlRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.url {
-            Some(url) => url.fmt(f),
+            Some(url) => without_password(url).fmt(f),
             None => f.write_str("url: nil"),
         }
     }

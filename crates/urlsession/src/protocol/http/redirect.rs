@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
+use urlsession_proto::userinfo::without_secrets;
 
 use super::discard::discard;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -101,8 +102,10 @@ fn resolve(base: &Url, location: &[u8]) -> Result<Url> {
     // does for references with a scheme only.
     let host = text.trim_start_matches(['/', '\\']);
     let slashes = text.len() - host.len();
-    let mut target = if slashes > 2 { base.join(&format!("//{host}")) } else { base.join(&text) }
-        .map_err(|error| nowhere(format!("Location {text:?} is not a URL: {error}")).with_source(error))?;
+    let mut target =
+        if slashes > 2 { base.join(&format!("//{host}")) } else { base.join(&text) }.map_err(|error| {
+            nowhere(format!("Location {:?} is not a URL: {error}", without_secrets(&text))).with_source(error)
+        })?;
     if !matches!(target.scheme(), "http" | "https") {
         let detail = format!("a redirect from HTTP to the scheme {:?} is not followed", target.scheme());
         return Err(UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Redirect, detail));
