@@ -19,6 +19,8 @@ use urlsession_proto::{
     caching, coding, cookie, data_url, date, digest_fields, disposition, field, hsts, method, mime, range,
 };
 
+use crate::coded::coded_body;
+
 pub(crate) struct Grammar {
     pub(crate) name: &'static str,
     pub(crate) corpus: &'static [&'static [u8]],
@@ -35,7 +37,7 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    fn new(bytes: usize, shape: impl Hash) -> Self {
+    pub(crate) fn new(bytes: usize, shape: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
         // Lengths by their power of two: not every one is a new answer.
         (bytes.checked_ilog2(), shape).hash(&mut hasher);
@@ -224,6 +226,19 @@ pub(crate) const GRAMMARS: &[Grammar] = &[
         corpus: &[
             b"NTLMSSP\0\x02\0\0\0\x04\0\x04\0\x38\0\0\0\x05\x82\x8a\xa2\x01\x23\x45\x67\x89\xab\xcd\xef\0\0\0\0\0\0\0\0\
               \x10\0\x10\0\x3c\0\0\0\x06\x01\xb0\x1d\0\0\0\x0fD\0O\0\x07\0\x08\0\0\0\0\0\0\0\0\0\0\0\0\0",
+        ],
+    },
+    Grammar {
+        name: "coded-body",
+        growth: 1,
+        read: coded_body,
+        corpus: &[
+            b"\0\x05\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\x07\x00\x86\xa6\x10\x36\x05\x00\x00\x00\
+              \x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\x07\x00\x86\xa6\x10\x36\x05\x00\x00\x00\0\0",
+            b"\x01\x01\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15",
+            b"\x01\0\xcb\x48\xcd\xc9\xc9\x07\x00",
+            b"\x02\x02\x0b\x02\x80hello\x03",
+            b"\x03\x03\x50\x2a\x4d\x18\x02\0\0\0xy\x28\xb5\x2f\xfd\x20\x05\x29\0\0hello\x28\xb5\x2f\xfd\0\x68\x29\0\0hello",
         ],
     },
     Grammar {

@@ -1,5 +1,6 @@
 //! Feeds every grammar of `urlsession-proto` damaged input for a while: see the README beside it.
 
+mod coded;
 mod damage;
 mod grammars;
 

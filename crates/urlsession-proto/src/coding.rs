@@ -1,7 +1,11 @@
-//! Content codings by name (RFC 9110 §8.4). Undoing them is not done here.
+//! Content codings by name (RFC 9110 §8.4); `decoder` undoes them.
+
+mod decoder;
+mod gzip;
 
 use http::header::{CONTENT_ENCODING, HeaderMap};
 
+pub use self::decoder::{ContentDecodeError, ContentDecoder, Decoded};
 use crate::field::{has, list};
 
 /// A content coding we can undo.

@@ -248,8 +248,17 @@ fn of_whole(have: &Have<'_>, asked: Condition, fields: &HeaderMap) -> Verdict {
     if contradicts(have.validators, fields) {
         return Verdict::Whole(Reason::Changed);
     }
-    let length = one(fields, &CONTENT_LENGTH).and_then(number);
-    if !is_coded(fields) && length.zip(have.complete).is_some_and(|(now, then)| now != then) {
+    // Some servers answer a range with 200 and the rest alone. What may be such a rest is not taken for the whole: only an
+    // answer to a request without a range is.
+    let length = whole_length(fields);
+    let is_other_length =
+        length.is_some_and(|now| have.complete.map_or(now < have.bytes, |then| now != then));
+    let is_as_long_as_rest =
+        length.is_some() && length == have.complete.map(|all| all.saturating_sub(have.bytes));
+    if is_rest(fields) || is_other_length && (is_as_long_as_rest || confirms(have.validators, fields)) {
+        return Verdict::Restart(Reason::Unusable);
+    }
+    if is_other_length {
         return Verdict::Whole(Reason::Changed);
     }
     // Only a response that names the same date can be of a server that would have matched it.
@@ -259,6 +268,71 @@ fn of_whole(have: &Have<'_>, asked: Condition, fields: &HeaderMap) -> Verdict {
         Condition::Etag if same_date => Verdict::AskByDate,
         Condition::Etag | Condition::Date => Verdict::Whole(Reason::Ignored),
     }
+}
+
+/// Does a response that should hold everything say that it holds a part?
+fn is_rest(fields: &HeaderMap) -> bool {
+    let said = one(fields, &CONTENT_RANGE).and_then(ContentRange::parse);
+    said.is_some_and(|said| match said.range {
+        Some((first, last)) => first > 0 || said.complete != Some(last + 1),
+        None => false,
+    })
+}
+
+/// What a 206 (Partial Content) holds whose request asked for no range (RFC 9110 §15.3.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnrequestedPart {
+    /// All bytes of the representation.
+    Whole,
+    /// The bytes from `at` up to `end`, which it does not hold.
+    Bytes {
+        /// The position of the first byte.
+        at: u64,
+        /// One past the position of the last byte.
+        end: u64,
+        /// The length of the whole, if the response names it.
+        complete: Option<u64>,
+    },
+    /// Several parts (`multipart/byteranges`), or a part whose `Content-Range` in bytes is malformed.
+    Unusable,
+    /// It names no part in bytes: it has no `Content-Range`, or one in another unit, as some query interfaces use it.
+    Unknown,
+}
+
+impl UnrequestedPart {
+    /// Reads the header fields of a 206.
+    pub fn of(fields: &HeaderMap) -> Self {
+        if one(fields, &CONTENT_TYPE).is_some_and(is_multipart) {
+            return Self::Unusable;
+        }
+        let mut values = fields.get_all(CONTENT_RANGE).iter();
+        let (Some(first), second) = (values.next(), values.next()) else { return Self::Unknown };
+        let is_in_bytes = first.as_bytes().trim_ascii_start().get(..5);
+        if second.is_none() && !is_in_bytes.is_some_and(|unit| unit.eq_ignore_ascii_case(b"bytes")) {
+            return Self::Unknown;
+        }
+        let range = one(fields, &CONTENT_RANGE).and_then(ContentRange::parse);
+        let Some(ContentRange { range: Some((at, last)), complete }) = range else { return Self::Unusable };
+        let (end, length) = (last + 1, last - at + 1);
+        if one(fields, &CONTENT_LENGTH).is_some_and(|said| number(said) != Some(length)) {
+            return Self::Unusable;
+        }
+        if at == 0 && complete == Some(end) { Self::Whole } else { Self::Bytes { at, end, complete } }
+    }
+}
+
+/// Does the response name the validator that is known? A weaker one does not count where both have a tag.
+pub fn confirms(known: &Validators, fields: &HeaderMap) -> bool {
+    let same = |name, known: &Option<String>| known.is_some() && one(fields, name) == known.as_deref();
+    match known.etag.is_some() && one(fields, &ETAG).is_some() {
+        true => same(&ETAG, &known.etag),
+        false => same(&LAST_MODIFIED, &known.date),
+    }
+}
+
+/// The length of the representation that a response with the whole of it says, if it is not coded.
+pub fn whole_length(fields: &HeaderMap) -> Option<u64> {
+    one(fields, &CONTENT_LENGTH).and_then(number).filter(|_| !is_coded(fields))
 }
 
 /// Does the response name a validator other than the one known? One that it does not name says nothing.
@@ -476,11 +550,55 @@ mod tests {
         assert_eq!(whole(tag, &[("last-modified", THEN)]), Verdict::AskByDate);
         assert_eq!(whole(tag, &[("last-modified", LATER)]), Verdict::Whole(Reason::Changed));
         assert_eq!(whole(tag, &[]), Verdict::Whole(Reason::Ignored));
-        assert_eq!(
-            whole(tag, &[("content-length", "999"), ("last-modified", THEN)]),
-            Verdict::Whole(Reason::Changed)
-        );
+        // The rest alone, or another state that its server does not tell.
+        let again = Verdict::Restart(Reason::Unusable);
+        assert_eq!(whole(tag, &[("content-length", "999"), ("last-modified", THEN)]), again);
+        assert_eq!(whole(tag, &[("content-length", "500"), ("etag", "\"a\"")]), again);
+        assert_eq!(whole(tag, &[("content-length", "500")]), again);
+        assert_eq!(whole(tag, &[("content-range", "bytes 500-999/1000"), ("etag", "\"a\"")]), again);
+        let same = [("content-length", "1000"), ("content-range", "bytes 0-999/1000")];
+        assert_eq!(whole(tag, &same), Verdict::Whole(Reason::Ignored));
+        let changed = [("content-length", "999"), ("etag", "\"b\"")];
+        assert_eq!(whole(tag, &changed), Verdict::Whole(Reason::Changed));
+        assert_eq!(whole(tag, &[("content-length", "400")]), Verdict::Whole(Reason::Changed));
+        assert_eq!(judged(None, 200, &[("content-length", "499"), ("etag", "\"a\"")]), again);
+        assert_eq!(judged(None, 200, &[("content-length", "500")]), Verdict::Whole(Reason::Ignored));
         assert_eq!(whole(None, &[("last-modified", THEN)]), Verdict::Whole(Reason::Ignored));
+    }
+
+    #[test]
+    fn a_part_without_a_request_for_it_is_told_from_the_whole() {
+        let of = |all: &[_]| UnrequestedPart::of(&fields(all));
+        let bytes = |at, end, complete| UnrequestedPart::Bytes { at, end, complete };
+        for (range, expected) in [
+            ("bytes 0-3/100", bytes(0, 4, Some(100))),
+            ("Bytes 0-3/*", bytes(0, 4, None)),
+            ("bytes 96-99/100", bytes(96, 100, Some(100))),
+            ("bytes 0-99/100", UnrequestedPart::Whole),
+            ("bytes 5-4/100", UnrequestedPart::Unusable),
+            ("bytes=0-3/100", UnrequestedPart::Unusable),
+            ("bytes */100", UnrequestedPart::Unusable),
+            ("items 0-3/100", UnrequestedPart::Unknown),
+            ("0-24/100", UnrequestedPart::Unknown),
+            ("", UnrequestedPart::Unknown),
+        ] {
+            assert_eq!(of(&[("content-range", range)]), expected, "{range}");
+        }
+        assert_eq!(of(&[]), UnrequestedPart::Unknown);
+        let range = ("content-range", "bytes 0-99/100");
+        assert_eq!(of(&[range, ("content-length", "100")]), UnrequestedPart::Whole);
+        assert_eq!(of(&[range, ("content-length", "4")]), UnrequestedPart::Unusable);
+        assert_eq!(of(&[range, range]), UnrequestedPart::Unusable);
+        assert_eq!(of(&[("content-type", "multipart/byteranges; boundary=x")]), UnrequestedPart::Unusable);
+    }
+
+    #[test]
+    fn only_a_validator_that_is_known_confirms() {
+        let tagged = known(Some("\"a\""), Some(THEN));
+        assert!(confirms(&tagged, &fields(&[("etag", "\"a\""), ("last-modified", LATER)])));
+        assert!(!confirms(&tagged, &fields(&[("etag", "\"b\""), ("last-modified", THEN)])));
+        assert!(confirms(&tagged, &fields(&[("last-modified", THEN)])));
+        assert!(!confirms(&tagged, &fields(&[])) && !confirms(&known(None, None), &fields(&[])));
     }
 
     #[test]

@@ -11,15 +11,17 @@ mod nobody;
 mod upload;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-pub(crate) use self::body::{Body, Decode, Duplex, Flow, Resting, Tap};
+pub(crate) use self::body::{Body, Decode, Draining, Duplex, Flow, Resting, Tap};
 pub(crate) use self::custom::{Head, Line};
 pub use self::custom::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
@@ -238,7 +240,25 @@ pub(crate) struct Stamps {
     pub(crate) response_head_bytes: u64,
     pub(crate) response_body_bytes: u64,
     pub(crate) response_body_bytes_after_decoding: u64,
+    pub(crate) sent: SentFields,
 }
+
+/// The header fields that were sent beside the request's own, and what framed its body. Secrets are not kept.
+#[derive(Clone, Default)]
+pub(crate) struct SentFields {
+    /// Those of every request of the session.
+    pub(crate) defaults: Option<SharedFields>,
+    pub(crate) added: SmallVec<[(&'static str, HeaderValue); 1]>,
+    /// The length of the body; `None` if it was sent in chunks or frames of any number.
+    pub(crate) length: Option<u64>,
+    /// The request's own `Expect` was not sent.
+    pub(crate) drops_expect: bool,
+    /// The request went through the tunnel of a proxy.
+    pub(crate) is_tunnelled: bool,
+}
+
+/// Header fields that many requests share.
+pub(crate) type SharedFields = Arc<[(Cow<'static, str>, Bytes)]>;
 
 impl Stamps {
     pub(crate) fn start(request: Arc<UrlRequest>, now: Instant) -> Self {
@@ -259,6 +279,7 @@ impl Stamps {
             response_head_bytes: 0,
             response_body_bytes: 0,
             response_body_bytes_after_decoding: 0,
+            sent: SentFields::default(),
         }
     }
 }

@@ -74,6 +74,11 @@ pub(crate) trait Flow: Send {
         None
     }
 
+    /// What it brings to read the rest, of which nobody has any use, if it is not longer than `most`.
+    fn draining(&self, _most: u64) -> Draining {
+        Draining::Useful
+    }
+
     /// Bytes read of the wire for this body so far: framing, trailers and coded content.
     fn wire_bytes(&self) -> u64;
 
@@ -97,6 +102,17 @@ pub(crate) trait Flow: Send {
     fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
         None
     }
+}
+
+/// What becomes of a connection if the rest of a body is read that nobody has any use for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Draining {
+    /// It is closed all the same, or more is announced than is worth the reading.
+    Useless,
+    /// It can carry another exchange.
+    Useful,
+    /// It is logged in step by step, and the next step needs it.
+    Needed,
 }
 
 /// A reader that needs nothing of its connection, until this is dropped. It goes to what is waited for and not to who waits,
@@ -131,8 +147,8 @@ pub(crate) trait Decode: Send {
     /// Is there decoded data that did not fit the last chunk?
     fn has_more(&self) -> bool;
 
-    /// The coded body has ended: what is left, an empty answer once nothing is.
-    fn end(&mut self) -> Result<Bytes>;
+    /// The coded body has ended; an error if it is not complete.
+    fn end(&mut self) -> Result<()>;
 }
 
 impl Body {
@@ -207,6 +223,14 @@ impl Body {
     /// Is there nothing left to read?
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.source, Source::Empty) && self.decoding.is_none()
+    }
+
+    /// What it brings to read the rest, of which nobody has any use, if it is not longer than `most`.
+    pub(crate) fn draining(&self, most: u64) -> Draining {
+        match &self.source {
+            Source::Flow(flow) => flow.draining(most),
+            Source::Empty | Source::Data(_) => Draining::Useful,
+        }
     }
 
     /// Bytes read of the wire so far.
@@ -383,12 +407,9 @@ impl Body {
                 }
                 Some(Err(error)) => Err(error),
                 None => {
-                    let rest = decoding.decoder.end();
-                    if !matches!(&rest, Ok(rest) if !rest.is_empty()) {
-                        self.decoding = None;
-                        return Poll::Ready(rest.err().map(Err));
-                    }
-                    rest
+                    let end = decoding.decoder.end();
+                    self.decoding = None;
+                    return Poll::Ready(end.err().map(Err));
                 }
             };
             match decoded {
@@ -411,6 +432,10 @@ impl Flow for Body {
 
     fn rest(&mut self) -> Resting {
         Self::rest(self)
+    }
+
+    fn draining(&self, most: u64) -> Draining {
+        Self::draining(self, most)
     }
 
     fn wire_bytes(&self) -> u64 {

@@ -29,7 +29,7 @@ use super::route::Route;
 use super::stream::Stream;
 use crate::env::Conduit;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Duplex, Facts, Flow, Hold, Kept};
+use crate::load::{Attempt, Body, Draining, Duplex, Facts, Flow, Hold, Kept};
 use crate::message::{HttpHead, UrlRequest, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
@@ -367,6 +367,15 @@ impl Flow for Connection {
         pieces: &mut Vec<Bytes>,
     ) -> std::task::Poll<Option<Result<usize>>> {
         self.poll_body_pieces(cx, pieces)
+    }
+
+    fn draining(&self, most: u64) -> Draining {
+        // A chunked body does not announce its length.
+        match self.may_persist && self.decoder.remaining().is_none_or(|left| left <= most) {
+            true if self.must_send => Draining::Needed,
+            true => Draining::Useful,
+            false => Draining::Useless,
+        }
     }
 
     fn wire_bytes(&self) -> u64 {

@@ -4,8 +4,12 @@
 
 mod login;
 
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use http::{HeaderValue, Method};
@@ -23,7 +27,7 @@ use super::head::USER_AGENT;
 use super::pool::Origin;
 use super::route::Proxy;
 use crate::configuration::Configuration;
-use crate::env::{Place, Wire};
+use crate::env::{Place, Timer, Wire};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Challenger;
 use crate::message::{HttpHead, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse};
@@ -31,6 +35,7 @@ use crate::message::{HttpHead, UrlProtectionSpaceProxyType, UrlRequest, UrlRespo
 /// A tunnel in the making.
 pub(super) struct Tunnel<'a> {
     config: &'a Configuration,
+    place: &'a Place,
     proxy: Proxy<'a>,
     target: &'a str,
     passport: Passport<'a>,
@@ -63,13 +68,13 @@ impl<'a> Tunnel<'a> {
         let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
         let keeper = Keeper { storage: config.url_credential_storage.as_ref(), place };
         let passport = Passport::new(asker, target, proxy.credential, keeper, logins, challenger);
-        Self { config, proxy, target, passport, lost: 0 }
+        Self { config, place, proxy, target, passport, lost: 0 }
     }
 
     /// Asks the proxy at the other end once. `is_reused` is true if the wire carried a request before: the proxy may have
     /// closed it meanwhile (RFC 9112 §9.5), and is then asked again over another.
     pub(super) async fn step(&mut self, mut wire: Wire, is_reused: bool) -> Result<Step> {
-        let Self { config, proxy, target, .. } = *self;
+        let Self { config, place, proxy, target, .. } = *self;
         let out = request(config, target, self.passport.value());
         let answer = match send(&mut wire, &out).await {
             Ok(()) => read_head(&mut wire, proxy).await,
@@ -96,7 +101,9 @@ impl<'a> Tunnel<'a> {
         if head.status != http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(refusal(proxy, target, &said(&head)));
         }
-        let (said, wire) = (said(&head), reusable(wire, &head, rest).await);
+        let clock = &*config.environment.clock;
+        let end = Timer::at(clock, place, clock.now() + LONGEST_DRAIN);
+        let (said, wire) = (said(&head), before(end, reusable(wire, &head, rest)).await.flatten());
         let now = config.environment.clock.wall();
         let is_answered = match format!("https://{target}/").parse() {
             Ok(url) => {
@@ -171,6 +178,16 @@ enum NoAnswer {
 async fn send(wire: &mut Wire, out: &[u8]) -> io::Result<()> {
     wire.write_all(out).await?;
     wire.flush().await
+}
+
+/// What `work` gives, unless the time is over before.
+async fn before<T>(end: Timer, work: impl Future<Output = T>) -> Option<T> {
+    let (mut end, mut work) = (pin!(end), pin!(work));
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Pending => end.as_mut().poll(cx).map(|()| None),
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+    })
+    .await
 }
 
 /// The head of the proxy's final answer, and what came with it.
@@ -249,6 +266,9 @@ const READ: usize = 4 * 1024;
 
 /// The longest body of a refusal that is read for the connection's sake.
 const MAX_REFUSAL: usize = 64 * 1024;
+
+/// How long the body of a refusal is waited for.
+const LONGEST_DRAIN: Duration = Duration::from_millis(500);
 
 /// Characters of a reason phrase that an error tells.
 const MAX_REASON: usize = 100;

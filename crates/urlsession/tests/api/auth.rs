@@ -12,7 +12,8 @@ use urlsession::{
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use super::support::{
-    Recorder, configuration, load, on, on_every_wire, recorded, request, session, text, with_recorder,
+    HandClock, Recorder, configuration, load, on, on_every_wire, recorded, request, session, text,
+    with_recorder,
 };
 
 fn ann() -> UrlCredential {
@@ -734,4 +735,20 @@ fn a_response_with_very_many_challenges_asks_sixteen_times_at_most() {
         let (_, response) = load(&session, origin.url("/many")).unwrap();
         assert_eq!((response.status_code(), recorder.log().challenges.len()), (Some(401), 16));
     });
+}
+
+#[test]
+fn the_body_of_a_challenge_that_never_ends_is_not_waited_for() {
+    for (version, fields) in [("HTTP/1.1", "Connection: close\r\n"), ("HTTP/1.0", "")] {
+        on(Wire::H1, |origin| {
+            let head =
+                format!("{version} 401 X\r\nWWW-Authenticate: Basic realm=\"x\"\r\n{fields}\r\nno end");
+            origin.enqueue("/Peru", Reply::raw(head).then(urlsession_testkit::After::KeepAlive));
+            let mut configuration = configuration(origin);
+            configuration.environment.clock = std::sync::Arc::new(HandClock::new());
+            let url = origin.url("/Peru").replace("://", "://user:passwd@");
+            let (data, _) = load(&urlsession::UrlSession::new(configuration), url).unwrap();
+            assert_eq!((text(&data), origin.connection_count()), ("Lima", 2), "{version}");
+        });
+    }
 }

@@ -313,3 +313,31 @@ fn a_response_s_field_is_joined_and_read_as_latin_1_if_it_is_not_utf_8() {
     assert!(response.all_header_fields().contains(&("X-Latin".into(), "na\u{ef}ve".into())));
     server.join().unwrap();
 }
+
+#[test]
+fn members_of_a_coded_body_that_come_apart_are_all_read() {
+    use std::io::Write;
+    let member = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    on_every_wire(|origin| {
+        let (first, second) = (member("one "), member("two"));
+        let at = first.len() as u64;
+        // Between the members, after the first byte of the second, and before its last.
+        for pause in [at, at + 1, at + 2, at + second.len() as u64 - 1] {
+            let gate = origin.hold();
+            let body = [&first[..], &second[..]].concat();
+            let reply = Reply::new(200).header("Content-Encoding", "gzip").body(body);
+            origin.enqueue("/coded", reply.body_gate(pause, gate.clone()));
+            let (session, recorder) = recorded(origin);
+            session.data_task(origin.url("/coded")).resume();
+            recorder.wait_for(|log| log.data.starts_with(b"one "));
+            gate.release();
+            let log = recorder.completed(1);
+            log.succeeded();
+            assert_eq!(text(&log.data), "one two", "at {pause}");
+        }
+    });
+}

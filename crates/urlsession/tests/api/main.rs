@@ -61,5 +61,6 @@ mod tls;
 mod together;
 mod trailers;
 mod trust;
+mod unrequested_parts;
 mod uploads;
 mod url_cache;

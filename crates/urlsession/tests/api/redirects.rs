@@ -1,7 +1,9 @@
 //! Redirects as applications see them. Room tests of the rules are beside the room.
 
-use urlsession::{Answer, UrlErrorCode, UrlRequest};
-use urlsession_testkit::{Origin, Reply, Wire};
+use std::sync::Arc;
+
+use urlsession::{Answer, UrlErrorCode, UrlRequest, UrlSession};
+use urlsession_testkit::{After, Origin, Reply, Wire};
 
 use crate::support::*;
 
@@ -144,7 +146,7 @@ fn test_http_redirect_dont_follow_ignoring_handler() {
         });
         let clock = HandClock::new();
         let mut configuration = configuration(origin);
-        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        configuration.environment.clock = Arc::new(clock.clone());
         let (session, recorder) = with_recorder(configuration, recorder);
         let mut request = request(&origin.url("/302?location=jsonBody"), "GET", None);
         request.set_timeout_interval(std::time::Duration::from_secs(1));
@@ -338,5 +340,71 @@ fn head_stays_head_on_every_redirect() {
             assert!(data.is_empty() && response.status_code() == Some(200));
             assert_eq!(origin.requests().last().unwrap().method, "HEAD", "{status}");
         }
+    });
+}
+
+/// A response whose body nobody needs, and which ends with its connection or never.
+fn endless(status: u16, version: &str, fields: &str) -> Reply {
+    let head = format!("{version} {status} X\r\nLocation: /Peru\r\n{fields}\r\n");
+    Reply::raw(format!("{head}some of it")).then(After::KeepAlive)
+}
+
+#[test]
+fn a_body_that_nobody_needs_and_that_ends_with_its_connection_is_not_waited_for() {
+    for (version, fields) in [
+        ("HTTP/1.1", "Connection: close\r\n"),
+        ("HTTP/1.1", "Connection: close\r\nContent-Length: 1000\r\n"),
+        ("HTTP/1.1", "Connection: close\r\nTransfer-Encoding: chunked\r\n"),
+        ("HTTP/1.0", ""),
+        ("HTTP/1.0", "Content-Length: 1000\r\n"),
+        // It could be used again, but not before very much of it has come.
+        ("HTTP/1.1", "Content-Length: 1000000000\r\n"),
+    ] {
+        on(Wire::H1, |origin| {
+            // Without the clock's help nothing is waited for.
+            let mut configuration = configuration(origin);
+            configuration.environment.clock = Arc::new(HandClock::new());
+            origin.enqueue("/endless", endless(302, version, fields));
+            let (data, _) = load(&UrlSession::new(configuration), origin.url("/endless")).unwrap();
+            assert_eq!((text(&data), origin.connection_count()), ("Lima", 2), "{version} {fields}");
+        });
+    }
+}
+
+#[test]
+fn a_body_that_nobody_needs_is_waited_for_briefly_where_its_connection_can_be_used_again() {
+    for wire in WIRES {
+        let origin = Origin::start(wire);
+        let clock = HandClock::new();
+        let mut configuration = configuration(&origin);
+        configuration.environment.clock = Arc::new(clock.clone());
+        let session = UrlSession::new(configuration);
+        let gate = origin.hold();
+        let slow = Reply::new(302).header("Location", "/Peru").pattern(0, 1000).body_gate(500, gate.clone());
+        origin.enqueue("/slow", slow.clone());
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let handler =
+            move |result: Result<(urlsession::Bytes, _), _>| sender.send(result.unwrap().0).unwrap();
+        session.data_task_with_handler(origin.url("/slow"), handler).resume();
+        assert!(gate.wait_reached(PATIENCE));
+        clock.wait_for_sleeper(std::time::Duration::from_millis(500));
+        clock.advance(std::time::Duration::from_millis(499));
+        assert!(receiver.try_recv().is_err(), "{wire:?}");
+        clock.advance(std::time::Duration::from_millis(1));
+        assert_eq!(text(&receiver.recv_timeout(PATIENCE).unwrap()), "Lima", "{wire:?}");
+        let connections = if wire == Wire::TlsH2 { 1 } else { 2 };
+        assert_eq!(origin.connection_count(), connections, "{wire:?}");
+        gate.release();
+    }
+}
+
+#[test]
+fn a_location_that_is_no_url_is_told_without_its_secrets() {
+    on_every_wire(|origin| {
+        let to = "http://me:s3cret@host:99999/x?token=s3cret#s3cret";
+        origin.enqueue("/bad", Reply::new(302).header("Location", to));
+        let error = load(&session(origin), origin.url("/bad")).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("s3cret") && shown.contains("host:99999/x"), "{shown}");
     });
 }

@@ -22,6 +22,7 @@ use urlsession_proto::method::is_safe;
 use self::flights::Flights;
 use self::plan::{Missing, Next, Wish};
 use super::defaults::defaults;
+use super::discard::drain;
 use crate::configuration::Configuration;
 use crate::env::{Clock, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -321,7 +322,7 @@ impl<N: Layer + 'static> Caching<N> {
             self.keep(cache, &mut response, CacheLookup::Changed(why), None, attempt);
             return Ok(response);
         }
-        discard(response.body).await;
+        drain(&mut response.body, attempt.meter, attempt.clock, attempt.place).await;
         let times = keep::times(attempt);
         let Some(head) = keep::confirmed(&entry.response, &response.head) else {
             // RFC 9111 §4.3.4: it confirms another than ours, which is of no use then.
@@ -364,11 +365,6 @@ async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) 
         ready => ready,
     })
     .await;
-}
-
-/// Reads a body that has nothing to say, so that its connection can be used again.
-async fn discard(mut body: Body) {
-    while let Some(Ok(_)) = poll_fn(|cx| body.poll_chunk(cx)).await {}
 }
 
 /// What the request will say in a field when it is sent.

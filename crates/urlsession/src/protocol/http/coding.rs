@@ -1,33 +1,36 @@
 //! Content codings: asks for them and undoes them on the fly (RFC 9110 §8.4, §12.5.3).
 //!
 //! Coded bytes come in, decoded chunks of bounded size go out, whatever the ratio. A coding that is not known is
-//! passed on as it came, with its header field.
-
-use std::io;
+//! passed on as it came, with its header field. The codings themselves are `urlsession_proto::coding`'s.
 
 use bytes::Bytes;
-use compression_codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
-use compression_core::util::{PartialBuffer, WriteBuffer};
-use http::HeaderValue;
-use urlsession_proto::coding::{ACCEPT_ENCODING, ContentCoding, content_codings};
+use http::{HeaderValue, Method, StatusCode};
+use urlsession_proto::coding::{
+    ACCEPT_ENCODING, ContentCoding, ContentDecodeError, ContentDecoder, Decoded, content_codings,
+};
+use urlsession_proto::range::UnrequestedPart;
 
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Decode, Layer, Response};
+use crate::message::HttpHead;
 
 pub(super) struct Coding<N> {
     omits_accept_encoding: bool,
+    /// All requests of the session ask for a range.
+    asks_for_ranges: bool,
     next: N,
 }
 
 impl<N> Coding<N> {
     pub(super) fn new(next: N) -> Self {
-        Self { omits_accept_encoding: false, next }
+        Self { omits_accept_encoding: false, asks_for_ranges: false, next }
     }
 
-    /// Without `Accept-Encoding`, if the configuration leaves it to the application.
+    /// As the configuration has it: without `Accept-Encoding`, if that is left to the application.
     pub(super) fn of(mut self, config: &Configuration) -> Self {
         self.omits_accept_encoding = config.omits("accept-encoding");
+        self.asks_for_ranges = config.http_additional_headers.contains("range");
         self
     }
 }
@@ -35,16 +38,20 @@ impl<N> Coding<N> {
 impl<N: Layer> Layer for Coding<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         // A range counts coded bytes (RFC 9110 §14.2): who asks for one wants the bytes themselves.
-        if !self.omits_accept_encoding && !attempt.request.all_http_header_fields().contains("range") {
+        let asks_for_range = attempt.request.asks_for_range();
+        if !self.omits_accept_encoding && !asks_for_range {
             attempt.added.push(("accept-encoding", HeaderValue::from_static(ACCEPT_ENCODING)));
         }
         let mut response = self.next.load(attempt).await?;
         let Some(head) = response.head.http_head() else { return Ok(response) };
+        if head.status == StatusCode::PARTIAL_CONTENT {
+            let is_whole = !asks_for_range && !self.asks_for_ranges && is_whole(head, attempt)?;
+            if !is_whole {
+                return Ok(response);
+            }
+        }
         // What an application put into the cache is content.
-        if response.body.is_empty()
-            || response.body.is_plain()
-            || head.status == http::StatusCode::PARTIAL_CONTENT
-        {
+        if response.body.is_empty() || response.body.is_plain() {
             return Ok(response);
         }
         let codings = content_codings(&head.fields).unwrap_or_default();
@@ -55,118 +62,56 @@ impl<N: Layer> Layer for Coding<N> {
     }
 }
 
-fn decode(body: Body, coding: ContentCoding) -> Body {
-    body.decoded_by(Box::new(Decoder::new(coding)))
-}
-
-/// One coding being undone.
-struct Decoder {
-    coding: ContentCoding,
-    /// None until the first bytes tell zlib from raw deflate.
-    codec: Option<Box<dyn DecodeV2 + Send>>,
-    is_done: bool,
-    has_begun: bool,
-    has_more: bool,
-    out: Vec<u8>,
-}
-
-impl Decoder {
-    fn new(coding: ContentCoding) -> Self {
-        let codec: Option<Box<dyn DecodeV2 + Send>> = match coding {
-            ContentCoding::Gzip => Some(Box::new(GzipDecoder::new())),
-            ContentCoding::Brotli => Some(Box::new(BrotliDecoder::new())),
-            ContentCoding::Zstd => Some(Box::new(ZstdDecoder::new())),
-            ContentCoding::Deflate => None,
-        };
-        Self { coding, codec, is_done: false, has_begun: false, has_more: false, out: Vec::new() }
-    }
-
-    /// The codec, ready for `input` to come.
-    fn ready(&mut self, input: &[u8]) -> Result<Option<&mut (dyn DecodeV2 + Send)>> {
-        if self.is_done {
-            // RFC 1952 §2.2, RFC 8878 §3.1: members and frames may follow each other. What is not one is padding.
-            let another = match self.coding {
-                ContentCoding::Gzip => input.starts_with(&[0x1f, 0x8b]),
-                ContentCoding::Zstd => input.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]),
-                ContentCoding::Brotli | ContentCoding::Deflate => false,
-            };
-            if !another {
-                return Ok(None);
-            }
-            if let Some(codec) = &mut self.codec {
-                codec.reinit().map_err(malformed)?;
-            }
-            self.is_done = false;
+/// Whether a 206 that was not asked for holds everything. A part is not taken for the whole: it is an error, but where the
+/// rest is asked for by whoever saves the body in a file.
+fn is_whole(head: &HttpHead, attempt: &Attempt<'_>) -> Result<bool> {
+    match UnrequestedPart::of(&head.fields) {
+        _ if *attempt.request.http_method() == Method::HEAD => Ok(false),
+        UnrequestedPart::Whole => Ok(true),
+        UnrequestedPart::Bytes { .. } | UnrequestedPart::Unusable if !attempt.ask.goes_to_file() => {
+            let detail =
+                "the server answered with a part (206, Partial Content) to a request without a Range field";
+            Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail))
         }
-        let codec = self.codec.get_or_insert_with(|| {
-            // RFC 9110 §8.4.1.2 means zlib by "deflate"; some servers send raw deflate.
-            let is_zlib = input.first().is_some_and(|byte| byte & 0x0f == 8 && byte >> 4 <= 7);
-            if is_zlib { Box::new(ZlibDecoder::new()) } else { Box::new(DeflateDecoder::new()) }
-        });
-        Ok(Some(&mut **codec))
+        _ => Ok(false),
     }
+}
+
+fn decode(body: Body, coding: ContentCoding) -> Body {
+    body.decoded_by(Box::new(Decoder { decoder: ContentDecoder::new(coding), out: Vec::new() }))
+}
+
+/// One coding being undone, into chunks.
+struct Decoder {
+    decoder: ContentDecoder,
+    out: Vec<u8>,
 }
 
 impl Decode for Decoder {
     fn decode(&mut self, input: &mut Bytes) -> Result<Bytes> {
-        self.has_begun |= !input.is_empty();
-        let mut out = std::mem::take(&mut self.out);
-        out.resize(CHUNK, 0);
-        let Some(codec) = self.ready(input)? else {
-            input.clear();
-            self.has_more = false;
-            return Ok(Bytes::new());
-        };
-        let mut from = PartialBuffer::new(&input[..]);
-        let mut to = WriteBuffer::new_initialized(&mut out);
-        let done = codec.decode(&mut from, &mut to).map_err(malformed)?;
-        let (consumed, written) = (from.written_len(), to.written_len());
-        if consumed == 0 && written == 0 && !done && !input.is_empty() {
-            return Err(malformed(io::Error::other("the decoder makes no progress")));
-        }
-        let chunk = Bytes::copy_from_slice(&out[..written]);
-        self.out = out;
-        self.is_done = done;
-        self.has_more = !done && written == CHUNK;
+        self.out.resize(CHUNK, 0);
+        let Decoded { consumed, written } = self.decoder.decode(input, &mut self.out).map_err(undecodable)?;
         let _ = input.split_to(consumed);
-        Ok(chunk)
+        Ok(Bytes::copy_from_slice(&self.out[..written]))
     }
 
     fn has_more(&self) -> bool {
-        self.has_more
+        self.decoder.has_more()
     }
 
-    fn end(&mut self) -> Result<Bytes> {
-        // A coded body may be empty: some servers name the coding of a body that is not there.
-        if self.is_done || !self.has_begun {
-            return Ok(Bytes::new());
-        }
-        let mut out = std::mem::take(&mut self.out);
-        out.resize(CHUNK, 0);
-        let mut to = WriteBuffer::new_initialized(&mut out);
-        let done = match &mut self.codec {
-            Some(codec) => codec.finish(&mut to).map_err(truncated)?,
-            None => true,
-        };
-        let written = to.written_len();
-        let chunk = Bytes::copy_from_slice(&out[..written]);
-        self.out = out;
-        self.is_done = done;
-        if !done && written == 0 {
-            return Err(truncated(io::ErrorKind::UnexpectedEof.into()));
-        }
-        Ok(chunk)
+    fn end(&mut self) -> Result<()> {
+        self.decoder.finish().map_err(undecodable)
     }
 }
 
-fn malformed(error: io::Error) -> UrlError {
-    let detail = "the body is not what its Content-Encoding says";
-    UrlError::new(UrlErrorCode::CannotDecodeRawData, Phase::Decode, detail).with_source(error)
-}
-
-fn truncated(error: io::Error) -> UrlError {
-    let detail = "the coded body ends in its middle";
-    UrlError::new(UrlErrorCode::CannotDecodeContentData, Phase::Decode, detail).with_source(error)
+fn undecodable(error: ContentDecodeError) -> UrlError {
+    let (code, detail) = match error {
+        ContentDecodeError::Truncated => {
+            (UrlErrorCode::CannotDecodeContentData, "the coded body ends in its middle")
+        }
+        _ => (UrlErrorCode::CannotDecodeRawData, "the body is not what its Content-Encoding says"),
+    };
+    UrlError::new(code, Phase::Decode, detail).with_source(error)
 }
 
 /// Decoded bytes handed on at a time: what a decompression bomb costs.

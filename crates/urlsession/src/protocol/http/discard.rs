@@ -1,20 +1,17 @@
 //! The end of a response that nobody sees: its hop, or its attempt, is followed by another.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
 
-use crate::load::{Attempt, Body};
+use crate::env::{Clock, Place, Timer};
+use crate::load::{Attempt, Body, Draining, Meter};
 
-/// Reads a short body to its end, so that the connection can be used again; a long one is not worth it.
+/// Reads a body to its end if the connection can be used again then; else the connection is closed (over HTTP/2 the stream
+/// is reset). A body that is long, or does not come at once, is not waited for.
 pub(super) async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
-    let meter = attempt.meter;
-    while body.wire_bytes() < WORTH_READING {
-        let before = body.wire_bytes();
-        let chunk = poll_fn(|cx| body.poll_chunk(cx)).await;
-        meter.moved((body.wire_bytes() - before) as usize);
-        if !matches!(chunk, Some(Ok(_))) {
-            break;
-        }
-    }
+    drain(&mut body, attempt.meter, attempt.clock, attempt.place).await;
     let now = attempt.clock.now();
     let stamps = attempt.stamps();
     stamps.response_end = Some(now);
@@ -22,5 +19,34 @@ pub(super) async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
     stamps.response_body_bytes_after_decoding = body.delivered();
 }
 
+/// As [`discard`], for a body that belongs to no transaction of its own.
+pub(super) async fn drain(body: &mut Body, meter: &Meter, clock: &dyn Clock, place: &Place) {
+    let mut patience = pin!(None::<Timer>);
+    while body.wire_bytes() < MOST_DRAINED {
+        let (before, draining) = (body.wire_bytes(), body.draining(MOST_DRAINED));
+        if draining == Draining::Useless {
+            break;
+        }
+        let chunk = poll_fn(|cx| match body.poll_chunk(cx) {
+            // The deadlines of the load hold for a login.
+            Poll::Pending if draining == Draining::Useful => {
+                if patience.is_none() {
+                    patience.set(Some(Timer::at(clock, place, clock.now() + LONGEST_DRAIN)));
+                }
+                let timer = patience.as_mut().as_pin_mut();
+                timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| None)
+            }
+            ready => ready,
+        });
+        let chunk = chunk.await;
+        meter.moved((body.wire_bytes() - before) as usize);
+        if !matches!(chunk, Some(Ok(_))) {
+            break;
+        }
+    }
+}
+
 /// A body up to this length is read for the connection's sake.
-const WORTH_READING: u64 = 64 * 1024;
+const MOST_DRAINED: u64 = 64 * 1024;
+/// From when it is first waited for: about what a new connection costs where connections are slow.
+const LONGEST_DRAIN: Duration = Duration::from_millis(500);

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use url::Url;
 use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
-use urlsession_proto::range::{self, Condition, Reason, Verdict, is_coded};
+use urlsession_proto::range::{self, Condition, Reason, UnrequestedPart, Verdict, is_coded};
 
 use super::digest::ContentDigest;
 use super::facts::{Facts, Noted, is_resumable};
@@ -211,9 +211,11 @@ impl<'a> Course<'a> {
     /// After a part has been read to its end: is anything missing?
     pub(super) fn after_part(&self) -> Next {
         let sink = self.slot.lock();
-        let Some(sink) = sink.as_ref() else { return Next::Done };
-        let complete = sink.facts().and_then(|facts| facts.complete);
-        if complete == Some(sink.position()) { Next::Done } else { Next::Again }
+        let Some((sink, facts)) = sink.as_ref().and_then(|sink| Some((sink, sink.facts()?))) else {
+            // Nothing else can be asked for: it was all there is.
+            return Next::Done;
+        };
+        if facts.complete == Some(sink.position()) { Next::Done } else { Next::Again }
     }
 
     /// Puts the file where it is to be.
@@ -302,9 +304,16 @@ impl<'a> Course<'a> {
         }
         let clock = &self.core.roster.config.environment.clock;
         let wall = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
-        let facts = self.request.as_ref().and_then(|request| Facts::of(&self.identity, request, head, wall));
-        let complete = head.expected_content_length();
-        let end = facts.as_ref().and_then(|facts| facts.complete);
+        self.check_length(head)?;
+        let (facts, complete, end) = match self.unrequested_part(head) {
+            None | Some(UnrequestedPart::Whole) => {
+                let request = self.request.as_ref();
+                let facts = request.and_then(|request| Facts::of(&self.identity, request, head, wall));
+                let end = facts.as_ref().and_then(|facts| facts.complete);
+                (facts, head.expected_content_length(), end)
+            }
+            Some(part) => self.take_beginning(head, part, wall)?,
+        };
         let expected = self.expected(head, false)?;
         let (slot, now) = (self.slot.clone(), clock.now());
         let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
@@ -326,6 +335,58 @@ impl<'a> Course<'a> {
         beside(self.core, self.place, resting, work).await?;
         self.count_from(0, complete);
         Ok(Next::Read(end))
+    }
+
+    /// A part of the file though all of it was asked for: its rest is asked for next, if it is the beginning and has a
+    /// strong validator to ask by.
+    fn take_beginning(
+        &self,
+        head: &UrlResponse,
+        part: UnrequestedPart,
+        now: i64,
+    ) -> Result<(Option<Facts>, Option<u64>, Option<u64>)> {
+        if let (UnrequestedPart::Bytes { at: 0, end, complete }, Some(request)) = (part, &self.request)
+            // Who gave a part of no use before is not asked for parts without end.
+            && !self.begins_anew
+            && let Some(facts) = Facts::of_beginning(&self.identity, request, head, now, complete)
+        {
+            return Ok((Some(facts), complete, Some(end)));
+        }
+        let fields = head.http_head().map(|head| &head.fields);
+        let range = fields.and_then(|fields| fields.get("content-range")?.to_str().ok());
+        let detail = format!(
+            "the server answered 206 (Partial Content, Content-Range: {}) to a request for the whole file, and the \
+             rest cannot be asked for; a part is not saved as the file",
+            range.unwrap_or("none")
+        );
+        Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail))
+    }
+
+    /// What a 206 holds that the application has not asked for.
+    fn unrequested_part(&self, head: &UrlResponse) -> Option<UnrequestedPart> {
+        let http = head.http_head().filter(|head| head.status == http::StatusCode::PARTIAL_CONTENT)?;
+        let own = self.request.as_ref().is_some_and(|request| request.asks_for_range());
+        let for_all = self.core.roster.config.http_additional_headers.contains("range");
+        (!own && !for_all).then(|| UnrequestedPart::of(&http.fields))
+    }
+
+    /// A strong validator is of one sequence of bytes (RFC 9110 §8.8.1): what names the one that is known, and is not as
+    /// long as that, is damaged or a part.
+    fn check_length(&self, head: &UrlResponse) -> Result<()> {
+        let slot = self.slot.lock();
+        let facts = slot.as_ref().and_then(|sink| sink.facts());
+        let (Some(facts), Some(http)) = (facts, head.http_head()) else { return Ok(()) };
+        let lengths = range::whole_length(&http.fields).zip(facts.complete);
+        let Some((now, then)) = lengths.filter(|(now, then)| now != then) else { return Ok(()) };
+        if http.status != http::StatusCode::OK || !range::confirms(&facts.validators, &http.fields) {
+            return Ok(());
+        }
+        let detail = format!(
+            "the server names the same validator for a file of {then} bytes and for one of {now} bytes; to take the \
+             latter, download without resuming"
+        );
+        Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail)
+            .with_resume_failure(ResumeFailure::RangeUnusable))
     }
 
     /// What the file must hash to, by this response too.

@@ -52,8 +52,34 @@ pub(super) enum Place {
 impl Facts {
     /// Those of a response that holds the whole of something, if it can be resumed. `now` is in seconds since 1970.
     pub(super) fn of(identity: &str, request: &UrlRequest, response: &UrlResponse, now: i64) -> Option<Self> {
+        let is_whole = response.http_head().is_some_and(|head| head.status == StatusCode::OK);
+        let facts = Self::of_representation(identity, request, response, now).filter(|_| is_whole)?;
+        // RFC 9112 §6.3: where the transfer is coded, a length says nothing.
+        let is_framed = !response.http_head()?.fields.contains_key(header::TRANSFER_ENCODING);
+        Some(Self { complete: response.expected_content_length().filter(|_| is_framed), ..facts })
+    }
+
+    /// Those of a response that holds the beginning of something `complete` bytes long, if the rest can be asked for.
+    pub(super) fn of_beginning(
+        identity: &str,
+        request: &UrlRequest,
+        response: &UrlResponse,
+        now: i64,
+        complete: Option<u64>,
+    ) -> Option<Self> {
+        let facts = Self::of_representation(identity, request, response, now)?;
+        Some(Self { complete, ..facts })
+    }
+
+    /// Those of a response, without a length.
+    fn of_representation(
+        identity: &str,
+        request: &UrlRequest,
+        response: &UrlResponse,
+        now: i64,
+    ) -> Option<Self> {
         let head = response.http_head()?;
-        if !is_resumable(request) || head.status != StatusCode::OK || is_coded(&head.fields) {
+        if !is_resumable(request) || is_coded(&head.fields) {
             return None;
         }
         // RFC 9110 §14.3
@@ -62,14 +88,12 @@ impl Facts {
             return None;
         }
         let validators = Validators::of(&head.fields, now);
-        // RFC 9112 §6.3: where the transfer is coded, a length says nothing.
-        let is_framed = !head.fields.contains_key(header::TRANSFER_ENCODING);
         (!validators.is_empty()).then(|| Self {
             identity: identity.to_owned(),
             request: request.clone(),
             final_url: response.url().cloned(),
             validators,
-            complete: response.expected_content_length().filter(|_| is_framed),
+            complete: None,
         })
     }
 

@@ -14,9 +14,10 @@ use http::{HeaderValue, StatusCode};
 use urlsession_proto::caching::{CacheControl, Vary, merged, vary};
 use urlsession_proto::range::{ByteRange, ContentRange, Validators, from};
 
+use super::super::discard::drain;
 use super::keep::{merged_raw, stored_head, times};
 use super::plan::{self, Missing, Next, Wish};
-use super::{Caching, discard, not_cached, said, seconds};
+use super::{Caching, not_cached, said, seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
     Attempt, Body, CacheDecision, CacheLookup, CacheStorage, Flow, Layer, NotStored, Response, StaleUse, Tap,
@@ -125,7 +126,7 @@ impl<N: Layer + 'static> Caching<N> {
         });
         let Some((head, data, complete)) = joined else {
             // Of another representation, or not what was asked for.
-            discard(response.body).await;
+            drain(&mut response.body, attempt.meter, attempt.clock, attempt.place).await;
             if !is_untrusted {
                 cache.remove_entry(&entry);
             }

@@ -1,9 +1,10 @@
 //! `stale-while-revalidate`: asks for an entry anew behind its user (RFC 5861 §3), one at a time for each URL.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use super::plan::Wish;
-use super::{Caching, discard, either};
+use super::{Caching, either};
 use crate::env::{Place, Timer};
 use crate::load::{Attempt, Layer, Log, Meter, Nobody, WhyAsked};
 use crate::store::UrlCache;
@@ -26,8 +27,10 @@ impl<N: Layer + 'static> Caching<N> {
             let end = clock.now() + room.0.config.timeout_interval_for_request;
             let asking = async {
                 let wish = Wish::default();
-                if let Ok(response) = room.ask(&cache, entry, WhyAsked::Stale, &wish, &mut attempt).await {
-                    discard(response.body).await;
+                if let Ok(mut response) = room.ask(&cache, entry, WhyAsked::Stale, &wish, &mut attempt).await
+                {
+                    // What is to be stored is read to its end.
+                    while let Some(Ok(_)) = poll_fn(|cx| response.body.poll_chunk(cx)).await {}
                 }
             };
             either(asking, Timer::at(&*clock, &place, end)).await;
