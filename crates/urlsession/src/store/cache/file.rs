@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use flate2::Crc;
+use crc32fast::Hasher as Crc;
 
 use crate::env::fs::{self, File};
 use crate::env::{Place, read_at, read_held};
@@ -128,7 +128,7 @@ impl BodyFile {
             crc.update(&piece);
             at += piece.len() as u64;
         }
-        Ok(crc.sum())
+        Ok(crc.finalize())
     }
 
     fn piece_length(&self, at: u64) -> usize {
@@ -143,7 +143,7 @@ impl BodyFile {
 pub(super) fn checksum_of(data: &[u8]) -> u32 {
     let mut crc = Crc::new();
     crc.update(data);
-    crc.sum()
+    crc.finalize()
 }
 
 struct FileFlow {
@@ -249,7 +249,7 @@ impl BodyWriter {
     pub(super) fn finish(mut self) -> io::Result<(String, u64, u32)> {
         fs::rename(self.temporary(), self.folder.join(&self.name))?;
         self.is_finished = true;
-        Ok((std::mem::take(&mut self.name), self.length, self.crc.sum()))
+        Ok((std::mem::take(&mut self.name), self.length, self.crc.clone().finalize()))
     }
 
     fn temporary(&self) -> PathBuf {
