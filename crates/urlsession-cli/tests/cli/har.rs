@@ -61,3 +61,28 @@ fn a_log_that_cannot_be_written_is_a_failure() {
     assert_eq!((run.code, run.text()), (Some(1), "London"));
     assert!(run.stderr.contains("cannot write the log to /does/not/exist"), "{}", run.stderr);
 }
+
+#[cfg(unix)]
+#[test]
+fn only_its_owner_may_read_a_log() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let origin = Origin::start(Wire::H1);
+    let directory = directory();
+    let mode = || fs::metadata(directory.join("log.har")).unwrap().mode() & 0o777;
+    get_in(&directory, &["--har", "log.har", &origin.url("/UK")]).ok();
+    assert_eq!(mode(), 0o600);
+    fs::set_permissions(directory.join("log.har"), fs::Permissions::from_mode(0o644)).unwrap();
+    get_in(&directory, &["--har", "log.har", &origin.url("/UK")]).ok();
+    assert_eq!(mode(), 0o600);
+}
+
+#[test]
+fn a_log_has_the_fields_and_the_text_that_were_sent() {
+    let origin = Origin::start(Wire::H1);
+    let run = get(&["--har", "-", "-o", "/dev/null", "-X", "POST", "-d", "a=1", &origin.url("/echo")]);
+    let entry = &entries(run.ok())[0];
+    let names = entry["request"]["headers"].as_array().unwrap().iter();
+    let names = names.map(|field| field["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert!(names.iter().any(|name| name == "User-Agent") && names.contains(&"Content-Length".into()));
+    assert_eq!(entry["request"]["postData"]["text"], "a=1");
+}

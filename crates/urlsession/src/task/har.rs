@@ -1,4 +1,5 @@
-//! HAR 1.2: what was measured, as a log that browsers' developer tools open. Bodies are not in it, nor are secrets.
+//! HAR 1.2: what was measured, as a log that browsers' developer tools open. Of bodies, the text of what was sent is in it;
+//! known secrets are not.
 //!
 //! The format: <http://www.softwareishard.com/blog/har-12-spec/>.
 
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 use http::{Method, Version, header};
 use url::Url;
 use urlsession_proto::field::raw_fields;
+use urlsession_proto::userinfo::without_userinfo;
 
 use self::date::iso8601;
 use self::json::Json;
@@ -22,9 +24,11 @@ use crate::message::{UrlRequest, UrlResponse};
 
 /// A log of transactions in the HTTP Archive format, version 1.2. [`Display`](fmt::Display) is the JSON document.
 ///
-/// It may hold the entries of several tasks; they are written in the order in which they began. Values of
-/// `Authorization`, `Cookie`, `Proxy-Authorization` and `Set-Cookie` and the userinfo of URLs are `[redacted]`;
-/// queries and other fields are not.
+/// It may hold the entries of several tasks; they are written in the order in which they began. Request fields are those
+/// that were sent, with those that the library added. Values of `Authorization`, `Cookie`, `Proxy-Authorization` and
+/// `Set-Cookie` and the userinfo of URLs are `[redacted]`; queries and other fields are not. Of a request body that is in
+/// memory and whose `Content-Type` is text, form data included, the first 64 KiB are in the log: treat it as secret as what
+/// the application sends.
 ///
 /// ```no_run
 /// # async fn log() -> Result<(), Box<dyn std::error::Error>> {
@@ -159,7 +163,7 @@ impl HarEntry {
         let error = error.or_else(no_response);
         let decision = m.cache_decision.map(|decision| Json::Text(decision.to_string()));
         members.extend(decision.map(|decision| ("_cacheDecision", decision)));
-        members.extend(error.map(|error| ("_error", Json::Text(secret::text(&error)))));
+        members.extend(error.map(|error| ("_error", Json::Text(without_userinfo(&error)))));
         Self { started: m.fetch_start_date, json: Json::Object(members) }
     }
 }
@@ -185,23 +189,58 @@ fn request(m: &TransactionMetrics) -> Json {
     Json::Object(members)
 }
 
-/// The request's own fields; those that every request of the session has are not known here.
+/// The fields that were sent; of a request that was not, its own.
 fn request_fields(m: &TransactionMetrics) -> Vec<Json> {
-    let own = m.request.all_http_header_fields();
-    let is_http1 = m.network_protocol_name == Some("http/1.1");
-    let host = m.request.url().filter(|_| is_http1 && !own.contains("host"));
-    let host = host.map(|url| pair("Host", url[url::Position::BeforeHost..url::Position::AfterPort].into()));
-    host.into_iter().chain(own.iter().map(|(name, value)| field(name, value))).collect()
+    let fields = match m.request_start_date {
+        Some(_) => &m.sent_fields,
+        None => m.request.all_http_header_fields(),
+    };
+    fields.iter().map(|(name, value)| field(name, value)).collect()
 }
 
-/// The kind of the body. Its size is the request's `bodySize`, and its text is nobody's business.
+/// The kind of the body, and its text if it is text. Its size is the request's `bodySize`.
 fn post_data(request: &UrlRequest) -> Json {
     let implied = match *request.http_method() {
         Method::POST => "application/x-www-form-urlencoded",
         _ => "",
     };
     let kind = request.value("content-type").unwrap_or(implied);
-    Json::Object(vec![("mimeType", Json::text(kind)), ("params", Json::NONE), ("text", Json::text(""))])
+    let data = request.http_body().filter(|_| is_text(kind));
+    let text = data.and_then(|data| text_of(&data[..data.len().min(MOST_TEXT)]));
+    let is_cut = text.is_some() && data.is_some_and(|data| data.len() > MOST_TEXT);
+    let mut members = vec![
+        ("mimeType", Json::text(kind)),
+        ("params", Json::NONE),
+        ("text", Json::text(text.unwrap_or(""))),
+    ];
+    if is_cut {
+        members.push(("comment", Json::Text(format!("the first {MOST_TEXT} bytes"))));
+    }
+    Json::Object(members)
+}
+
+/// Whether a body of this media type is text, by what is registered of it (RFC 6838 §4.2).
+fn is_text(kind: &str) -> bool {
+    const TEXT: [&str; 6] = [
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "application/xml",
+        "application/javascript",
+        "application/graphql",
+        "application/x-ndjson",
+    ];
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let has_text_syntax = ["+json", "+xml", "+yaml"].iter().any(|suffix| kind.ends_with(suffix));
+    kind.starts_with("text/") || has_text_syntax || TEXT.contains(&&*kind)
+}
+
+/// What is no UTF-8 is not shown. A character that is cut at the end is left out.
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    }
 }
 
 fn response(m: &TransactionMetrics) -> Json {
@@ -253,7 +292,7 @@ fn redirect_url(base: Option<&Url>, location: &str) -> String {
     }
     match base.and_then(|base| base.join(location).ok()) {
         Some(url) => secret::url(&url),
-        None => secret::text(location),
+        None => without_userinfo(location),
     }
 }
 
@@ -286,3 +325,5 @@ fn protocol_version(name: &'static str) -> &'static str {
 }
 
 const UNKNOWN: Json = Json::Number(-1);
+/// Bytes of a request body that are shown.
+const MOST_TEXT: usize = 64 * 1024;

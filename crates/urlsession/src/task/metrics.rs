@@ -10,7 +10,8 @@ use crate::configuration::TlsVersion;
 use crate::env::InterfaceKind;
 use crate::error::UrlError;
 use crate::load::{CacheDecision, Log, Stamps};
-use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
+use crate::message::{HeaderFields, HttpUrlResponse, UrlRequest, UrlResponse};
+use crate::transport::sent_fields;
 
 /// What a task did and when.
 #[derive(Clone, Debug)]
@@ -139,6 +140,8 @@ pub struct TransactionMetrics {
     /// How the name was resolved: unknown, since the system's resolver does not say.
     #[doc(alias = "domainResolutionProtocol")]
     pub domain_resolution_protocol: DomainResolutionProtocol,
+    /// The header fields of the request as they were sent, if it was.
+    pub(super) sent_fields: HeaderFields,
 }
 
 /// Where a response came from. Numbers are Apple's.
@@ -298,6 +301,10 @@ impl TransactionMetrics {
             is_constrained: interface.is_some_and(|interface| interface.is_constrained),
             is_multipath: false,
             domain_resolution_protocol: DomainResolutionProtocol::Unknown,
+            sent_fields: match stamps.request_start {
+                Some(_) => sent_fields(&stamps.request, &stamps.sent, connection.map(|facts| facts.protocol)),
+                None => HeaderFields::new(),
+            },
         }
     }
 

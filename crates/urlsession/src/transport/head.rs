@@ -7,13 +7,14 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::MaxSizeReached;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::{Position, Url};
-use urlsession_proto::field::unfold as unfolded;
+use urlsession_proto::field::{canonical_name, unfold as unfolded};
 use urlsession_proto::http1;
 
 use super::route::Route;
-use crate::message::UrlRequest;
+use crate::load::{SentFields, SharedFields};
+use crate::message::{HeaderFields, UrlRequest};
 
 /// What goes before the body.
 pub(crate) struct RequestHead<'a> {
@@ -30,7 +31,7 @@ pub(crate) struct RequestHead<'a> {
 
 /// The fields of every request of a session, written out once.
 pub(crate) struct DefaultFields {
-    fields: Vec<(Cow<'static, str>, Bytes)>,
+    fields: SharedFields,
     /// Written out for HTTP/1.1.
     block: Vec<u8>,
     /// Checked for HTTP/2; a clone of each costs no copy.
@@ -50,7 +51,12 @@ impl DefaultFields {
             for_http2(name, value)
         });
         let checked = checked.collect();
-        Self { fields, block, checked }
+        Self { fields: fields.into(), block, checked }
+    }
+
+    /// The fields themselves.
+    pub(crate) fn shared(&self) -> SharedFields {
+        self.fields.clone()
     }
 
     /// The value every request carries, unless it has one of its own.
@@ -76,9 +82,7 @@ impl RequestHead<'_> {
 
     /// Does the application ask that the connection be closed after this exchange?
     pub(crate) fn wants_close(&self) -> bool {
-        let connection = self.request.value("connection");
-        connection
-            .is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")))
+        asks_close(self.request)
     }
 
     /// Writes line and fields for HTTP/1.1, but for the framing fields and the end.
@@ -144,12 +148,8 @@ impl RequestHead<'_> {
         for (name, value) in self.defaults.fields.iter().filter(|(name, _)| !own.contains(name)) {
             http1::write_field(out, name.as_bytes(), &unfolded(value));
         }
-        // RFC 9110 §7.6.1: what is for this connection only is named. §7.8 demands it of Upgrade, §10.1.4 of TE.
-        let options = [("upgrade", asks_upgrade), ("TE", own.contains("te")), ("close", self.wants_close())];
-        let mut options = options.iter().filter(|(_, applies)| *applies).map(|(option, _)| *option);
-        if let Some(first) = options.next() {
-            let value = options.fold(first.to_owned(), |value, option| value + ", " + option);
-            http1::write_field(out, b"Connection", value.as_bytes());
+        if let Some(options) = connection_options(self.request) {
+            http1::write_field(out, b"Connection", options.as_bytes());
         }
     }
 
@@ -170,6 +170,20 @@ pub(crate) fn asks_upgrade(request: &UrlRequest) -> bool {
     request.all_http_header_fields().bytes("upgrade").is_some_and(|value| !value.trim_ascii().is_empty())
 }
 
+fn asks_close(request: &UrlRequest) -> bool {
+    let connection = request.value("connection");
+    connection.is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")))
+}
+
+/// RFC 9110 §7.6.1: what is for this connection only is named. §7.8 demands it of Upgrade, §10.1.4 of TE.
+fn connection_options(request: &UrlRequest) -> Option<String> {
+    let has_te = request.all_http_header_fields().contains("te");
+    let options = [("upgrade", asks_upgrade(request)), ("TE", has_te), ("close", asks_close(request))];
+    let mut options = options.iter().filter(|(_, applies)| *applies).map(|(option, _)| *option);
+    let first = options.next()?;
+    Some(options.fold(first.to_owned(), |value, option| value + ", " + option))
+}
+
 /// The field as HTTP/2 may carry it: of `TE` nothing but `trailers` (RFC 9113 §8.2.2).
 fn for_http2(name: HeaderName, value: HeaderValue) -> Option<(HeaderName, HeaderValue)> {
     if name != http::header::TE {
@@ -178,6 +192,53 @@ fn for_http2(name: HeaderName, value: HeaderValue) -> Option<(HeaderName, Header
     let mut codings = value.as_bytes().split(|b| *b == b',');
     let has_trailers = codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
     has_trailers.then(|| (name, HeaderValue::from_static("trailers")))
+}
+
+/// The fields of a request as they were sent over `protocol`, an ALPN name, in their order. A secret that was added is not in
+/// `sent`, and is named only.
+pub(crate) fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: Option<&str>) -> HeaderFields {
+    let own = request.all_http_header_fields();
+    let is_http1 = protocol == Some("http/1.1");
+    let mut fields = HeaderFields::new();
+    // What is no field was not sent.
+    let mut add = |name: &str, value: &[u8]| {
+        let name = if is_http1 { name.to_owned() } else { name.to_ascii_lowercase() };
+        let _ = fields.add(name, Bytes::copy_from_slice(value));
+    };
+    if let Some(url) = request.url().filter(|_| is_http1 && !own.contains("host")) {
+        add("Host", url[Position::BeforeHost..Position::AfterPort].as_bytes());
+    }
+    let is_upgrade = |name: &str| is_http1 && asks_upgrade(request) && name.eq_ignore_ascii_case("upgrade");
+    let is_dropped = |name: &str| {
+        is_framing(name) && !is_upgrade(name)
+            || !is_http1 && name.eq_ignore_ascii_case("te")
+            || sent.drops_expect && name.eq_ignore_ascii_case("expect")
+            || sent.is_tunnelled && name.eq_ignore_ascii_case("proxy-authorization")
+            || !is_http1 && name.eq_ignore_ascii_case("host")
+    };
+    own.iter().filter(|(name, _)| !is_dropped(name)).for_each(|(name, value)| add(name, value));
+    let defaults = sent.defaults.iter().flat_map(|defaults| defaults.iter());
+    defaults.filter(|(name, _)| !own.contains(name)).for_each(|(name, value)| add(name, value));
+    if let Some(te) = own.bytes("te").filter(|_| !is_http1)
+        && let Ok(value) = HeaderValue::from_bytes(&unfolded(te))
+        && let Some((_, value)) = for_http2(http::header::TE, value)
+    {
+        add("te", value.as_bytes());
+    }
+    if let Some(options) = connection_options(request).filter(|_| is_http1) {
+        add("Connection", options.as_bytes());
+    }
+    for (name, value) in sent.added.iter().filter(|(name, _)| !own.contains(name)) {
+        add(&canonical_name(name), value.as_bytes());
+    }
+    let expects_body = matches!(*request.http_method(), Method::POST | Method::PUT | Method::PATCH);
+    match sent.length {
+        Some(0) if !expects_body => {}
+        Some(length) => add("Content-Length", length.to_string().as_bytes()),
+        None if is_http1 => add("Transfer-Encoding", b"chunked"),
+        None => {}
+    }
+    fields
 }
 
 /// The URL without what is for the client only: user, password and fragment.

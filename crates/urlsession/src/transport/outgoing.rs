@@ -88,6 +88,11 @@ impl Outgoing {
         self.left
     }
 
+    /// The length that is announced; `None` if the body is sent in chunks, as one that trailers follow is.
+    pub(crate) fn announced_length(&self) -> Option<u64> {
+        self.left.filter(|_| self.trailers.is_none())
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.source, Source::Done)
     }

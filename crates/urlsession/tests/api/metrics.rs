@@ -356,3 +356,82 @@ fn a_log_counts_what_a_content_coding_saved() {
         assert_eq!(content["compression"].as_i64(), Some(content["size"].as_i64().unwrap() - coded as i64));
     });
 }
+
+/// The entries of the log of one load.
+fn har_of(session: &urlsession::UrlSession, request: urlsession::UrlRequest) -> serde_json::Value {
+    let (task, _) = load_with_task(session, request);
+    let metrics = task.metrics().unwrap();
+    let log: HarLog = metrics.har_entries().into_iter().collect();
+    json(log.to_json().as_bytes())["log"]["entries"].clone()
+}
+
+#[test]
+fn a_log_shows_the_fields_that_were_sent_and_no_secret() {
+    on_every_wire(|origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_additional_headers.set("X-Session", "all").unwrap();
+        let mut request = request(&origin.url("/echo"), "POST", Some(b"a=1"));
+        let own = [
+            ("Authorization", "s3cret"),
+            ("X-Own", "mine"),
+            ("Transfer-Encoding", "gzip"),
+            ("TE", "trailers, gzip"),
+            ("Connection", "close"),
+        ];
+        for (name, value) in own {
+            request.set_value(Some(value), name).unwrap();
+        }
+        request.set_value(Some("k=s3cret"), "Cookie").unwrap();
+        let entries = har_of(&urlsession::UrlSession::new(configuration), request);
+        let fields = entries[0]["request"]["headers"].as_array().unwrap();
+        let shown = fields
+            .iter()
+            .map(|field| {
+                (field["name"].as_str().unwrap().to_ascii_lowercase(), field["value"].as_str().unwrap())
+            })
+            .collect::<Vec<_>>();
+        assert!(!entries.to_string().contains("s3cret"), "{entries}");
+        // Neither more nor less than what came.
+        let requests = origin.requests();
+        let mut sent =
+            requests[0].headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect::<Vec<_>>();
+        sent.retain(|name| !name.starts_with(':'));
+        let mut names = shown.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        sent.sort();
+        names.sort();
+        assert_eq!(names, sent);
+        for (name, value) in &shown {
+            let expected = match name.as_str() {
+                "authorization" | "cookie" => "[redacted]",
+                name => requests[0].header(name).unwrap(),
+            };
+            assert_eq!(*value, expected, "{name}");
+        }
+        assert!(names.contains(&"accept-encoding".into()) && names.contains(&"content-length".into()));
+    });
+}
+
+#[test]
+fn a_log_shows_the_text_of_a_posted_body() {
+    on(Wire::H1, |origin| {
+        let session = session(origin);
+        let shown = |kind: Option<&str>, body: &[u8]| {
+            let mut request = request(&origin.url("/echo"), "POST", Some(body));
+            if let Some(kind) = kind {
+                request.set_value(Some(kind), "Content-Type").unwrap();
+            }
+            har_of(&session, request)[0]["request"]["postData"].clone()
+        };
+        assert_eq!(shown(None, b"a=1&b=%20")["text"], "a=1&b=%20");
+        assert_eq!(
+            shown(Some("application/json; charset=utf-8"), "{\"ä\":1}".as_bytes())["text"],
+            "{\"ä\":1}"
+        );
+        assert_eq!(shown(Some("application/ld+json"), b"[]")["text"], "[]");
+        assert_eq!(shown(Some("application/octet-stream"), b"text")["text"], "");
+        assert_eq!(shown(Some("text/plain"), b"\xff\xfe")["text"], "");
+        let long = "ä".repeat(50_000);
+        let cut = shown(Some("text/plain"), long.as_bytes());
+        assert_eq!((cut["text"].as_str().unwrap().len(), cut["comment"].is_string()), (64 * 1024, true));
+    });
+}

@@ -6,13 +6,14 @@ use std::time::Duration;
 use http::{HeaderValue, Method};
 use url::Url;
 use urlsession_proto::priority::Urgency;
+use urlsession_proto::userinfo::REDACTED;
 
 use super::defaults::defaults;
 use super::expectation::asks;
 use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Replay, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Layer, Response};
-use crate::message::{HttpBody, UrlRequest};
+use crate::load::{Attempt, Layer, Response, SentFields};
+use crate::message::{HttpBody, UrlRequest, is_secret};
 use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, Route, asks_upgrade, h1, h2};
 
 pub(crate) struct Exchange {
@@ -51,6 +52,7 @@ impl Layer for Exchange {
         if attempt.expects {
             outgoing = outgoing.after_consent(self.expect_continue_timeout);
         }
+        attempt.stamps().sent.length = outgoing.announced_length();
         // The head is gathered and written in one go: what waits for the answer does not carry it.
         let (head, body) = match checkout {
             Checkout::Http1(mut connection) => {
@@ -101,23 +103,36 @@ impl Exchange {
         attempt: &mut Attempt<'_>,
         work: impl FnOnce(&RequestHead<'_>) -> T,
     ) -> T {
-        let added = attempt.added.len();
+        let from_above = attempt.added.len();
         attempt.added.extend(priority_field(attempt.ask.priority()));
         if attempt.expects {
             attempt.added.push(("expect", HeaderValue::from_static("100-continue")));
         }
         let request = &*attempt.request;
+        let content_type = implied_content_type(request).filter(|_| !self.omits_content_type);
+        let drops_expect = !attempt.expects && asks(request.all_http_header_fields().bytes("expect"));
         let done = work(&RequestHead {
             request,
             url: to.0,
             route: to.1,
             defaults: &self.defaults,
             added: &attempt.added,
-            content_type: implied_content_type(request).filter(|_| !self.omits_content_type),
-            drops_expect: !attempt.expects && asks(request.all_http_header_fields().bytes("expect")),
+            content_type,
+            drops_expect,
         });
+        let shown = attempt.added.iter().map(|(name, value)| match is_secret(name) {
+            true => (*name, HeaderValue::from_static(REDACTED)),
+            false => (*name, value.clone()),
+        });
+        let implied = content_type.map(|kind| ("content-type", HeaderValue::from_static(kind)));
+        let added = shown.chain(implied).collect();
+        let defaults = Some(self.defaults.shared());
+        let stamps = attempt.stamps();
+        let length = stamps.sent.length;
+        let is_tunnelled = matches!(to.1, Route::Tunnel(_));
+        stamps.sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
         // A retry sends the fields of the rooms above again, and its own priority.
-        attempt.added.truncate(added);
+        attempt.added.truncate(from_above);
         done
     }
 }
