@@ -1,0 +1,88 @@
+//! Who is asked about the server of a connection: in the dial that makes it, and before others use it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::super::tls;
+use super::host;
+use super::reservation::Requester;
+use crate::configuration::Configuration;
+use crate::env::{Place, PlaceId};
+use crate::error::Result;
+use crate::load::{BoxFuture, Challenger, DecidedBy, Decider, PeerRecord};
+use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+
+/// Where and for whom a connection is wanted, and who answers for it while it is made.
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) place: Place,
+    pub(super) requester: Requester,
+    pub(super) challenger: Option<Arc<dyn Challenger>>,
+}
+
+impl host::Place for Caller {
+    type Id = PlaceId;
+
+    fn id(&self) -> PlaceId {
+        self.place.id()
+    }
+
+    fn requester(&self) -> &Requester {
+        &self.requester
+    }
+}
+
+/// Who decides about the connections of the task whose delegates `challenger` asks.
+pub(super) fn decider(challenger: Option<&dyn Challenger>) -> Decider {
+    match challenger {
+        None => Decider::Platform,
+        Some(challenger) if challenger.is_of_task() => Decider::Task(challenger.task()),
+        Some(challenger) => Decider::Session(challenger.task()),
+    }
+}
+
+/// A challenger, and whether it was asked.
+pub(super) struct Watched {
+    challenger: Arc<dyn Challenger>,
+    was_asked: AtomicBool,
+}
+
+impl Watched {
+    pub(super) fn new(challenger: Arc<dyn Challenger>) -> Arc<Self> {
+        Arc::new(Self { challenger, was_asked: AtomicBool::new(false) })
+    }
+
+    pub(super) fn was_asked(&self) -> bool {
+        self.was_asked.load(Relaxed)
+    }
+}
+
+impl Challenger for Watched {
+    fn challenge(
+        self: Arc<Self>,
+        challenge: UrlAuthenticationChallenge,
+    ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)> {
+        self.was_asked.store(true, Relaxed);
+        self.challenger.clone().challenge(challenge)
+    }
+
+    fn task(&self) -> u64 {
+        self.challenger.task()
+    }
+
+    fn is_of_task(&self) -> bool {
+        self.challenger.is_of_task()
+    }
+}
+
+/// Asks those who decide for the challenger's task about the server of a connection that others have made.
+pub(super) async fn judge(
+    config: &Configuration,
+    address: (&str, u16),
+    peer: &PeerRecord,
+    (challenger, decider): (&Arc<dyn Challenger>, Decider),
+) -> Result<()> {
+    tls::judge_again(config, address, &peer.trust, challenger).await?;
+    peer.add_judge(decider);
+    Ok(())
+}

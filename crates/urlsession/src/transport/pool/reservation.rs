@@ -1,0 +1,177 @@
+//! For whom a connection is reserved: by whose word its server is trusted, whose certificate was shown on it, who is
+//! logged in. Nearly all connections are for every request of the session. Pure.
+
+use std::sync::Arc;
+
+use crate::load::{ConnectionLogin, DecidedBy, Decider, LoginUse, LoginUses};
+
+/// The requests a connection may carry, as far as its TLS and its tunnel are concerned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scope {
+    #[default]
+    Everyone,
+    /// Tasks for which the session's delegate, as the delegate of the session, decides.
+    Session,
+    /// One task.
+    Task(u64),
+}
+
+impl Scope {
+    /// What a decision that is not the platform's leaves. What was decided for a task with a delegate of its own is for
+    /// that task: of others their own delegates would be asked.
+    pub(crate) fn of(decided_by: DecidedBy, decider: Decider) -> Self {
+        match (decided_by, decider) {
+            (DecidedBy::Default, _) | (_, Decider::Platform) => Self::Everyone,
+            (DecidedBy::Session, Decider::Session(_)) => Self::Session,
+            (_, Decider::Session(task) | Decider::Task(task)) => Self::Task(task),
+        }
+    }
+
+    /// What is for once, whoever decided so, is for one task.
+    pub(crate) fn for_once(decider: Decider) -> Self {
+        Self::of(DecidedBy::Task, decider)
+    }
+
+    /// What is left if both apply.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Task(_), _) => self,
+            (_, Self::Task(_)) => other,
+            (Self::Session, _) | (_, Self::Session) => Self::Session,
+            (Self::Everyone, Self::Everyone) => Self::Everyone,
+        }
+    }
+}
+
+/// For whom a connection is reserved.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reservation {
+    pub(crate) scope: Scope,
+    /// The revision of the credential store that the login of its tunnel, or its own, is from.
+    pub(crate) revision: Option<u64>,
+    server: Option<Arc<ConnectionLogin>>,
+    proxy: Option<Arc<ConnectionLogin>>,
+}
+
+/// A connection, or a handle of one.
+pub(crate) trait Reserved {
+    fn reservation(&self) -> &Reservation;
+}
+
+impl<T: Reserved> Reserved for Box<T> {
+    fn reservation(&self) -> &Reservation {
+        (**self).reservation()
+    }
+}
+
+/// For whom a connection is wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Requester {
+    pub(crate) decider: Decider,
+    /// The present revision of the credential store.
+    pub(crate) revision: u64,
+    pub(crate) logins: Option<Arc<LoginUses>>,
+}
+
+impl Requester {
+    /// True if a dial for one of the two may turn out to serve the other: the same delegates are asked about it.
+    pub(crate) fn shares_dials(&self, other: &Self) -> bool {
+        let is_alike = match (self.decider, other.decider) {
+            (Decider::Platform, Decider::Platform) | (Decider::Session(_), Decider::Session(_)) => true,
+            (one, other) => one == other,
+        };
+        is_alike && !self.begins_login() && !other.begins_login()
+    }
+
+    fn begins_login(&self) -> bool {
+        self.logins
+            .as_ref()
+            .is_some_and(|logins| logins.server.begun().is_some() || logins.proxy.begun().is_some())
+    }
+}
+
+impl Reservation {
+    /// Of a connection that has just been made.
+    pub(crate) fn new(scope: Scope, revision: Option<u64>) -> Self {
+        Self { scope, revision, server: None, proxy: None }
+    }
+
+    /// True if a connection that carries one exchange at a time may carry this one.
+    pub(crate) fn admits(&self, requester: &Requester) -> bool {
+        self.admits_decider(requester) && {
+            let logins = requester.logins.as_deref();
+            let fits = |login: &Option<Arc<ConnectionLogin>>, wanted: Option<&LoginUse>| match (login, wanted)
+            {
+                (None, _) => true,
+                (Some(login), Some(LoginUse::Reuse(wanted))) => login.is_same(wanted),
+                (Some(login), Some(LoginUse::Begin(wanted))) => {
+                    wanted.may_begin_again() && login.is_same(wanted)
+                }
+                (Some(_), _) => false,
+            };
+            fits(&self.server, logins.map(|logins| &logins.server))
+                && fits(&self.proxy, logins.map(|logins| &logins.proxy))
+        }
+    }
+
+    /// The same of a connection that others may use at the same time: a login begins only on one that is its own.
+    pub(crate) fn admits_beside_others(&self, requester: &Requester) -> bool {
+        let begins = |login: &Option<Arc<ConnectionLogin>>, wanted: &LoginUse| {
+            login.is_none() && wanted.begun().is_some()
+        };
+        self.admits(requester)
+            && !requester.logins.as_ref().is_some_and(|logins| {
+                begins(&self.server, &logins.server) || begins(&self.proxy, &logins.proxy)
+            })
+    }
+
+    /// True if the login that the requester may use is in force.
+    pub(crate) fn is_logged_in(&self) -> bool {
+        self.server.is_some() || self.proxy.is_some()
+    }
+
+    /// An exchange with these logins is about to be sent.
+    pub(crate) fn begin(&mut self, logins: &LoginUses) {
+        for (login, wanted) in [(&mut self.server, &logins.server), (&mut self.proxy, &logins.proxy)] {
+            if let Some(begun) = wanted.begun() {
+                self.revision = self.revision.or(begun.revision());
+                *login = Some(begun.clone());
+            }
+        }
+    }
+
+    /// True if it serves no other exchange: it is logged in for one only.
+    pub(crate) fn is_for_once(&self) -> bool {
+        [&self.server, &self.proxy].into_iter().flatten().any(|login| login.revision().is_none())
+    }
+
+    /// True if it may be kept now that the credential store has this revision.
+    pub(crate) fn outlives_exchange(&self, revision: impl FnOnce() -> u64) -> bool {
+        !self.is_for_once() && self.revision.is_none_or(|own| own == revision())
+    }
+
+    /// True if the answer with this status says that the user is not, or no longer, logged in.
+    pub(crate) fn is_refused_by(&self, status: u16, logins: Option<&LoginUses>) -> bool {
+        let (login, wanted) = match status {
+            401 => (&self.server, logins.map(|logins| &logins.server)),
+            407 => (&self.proxy, logins.map(|logins| &logins.proxy)),
+            _ => return false,
+        };
+        let has_begun = wanted.is_some_and(|wanted| wanted.begun().is_some());
+        let is_refused = |login: &ConnectionLogin| has_begun || !login.may_begin_again();
+        login.as_ref().is_some_and(|login| login.credential().is_some() && is_refused(login))
+    }
+
+    fn admits_decider(&self, requester: &Requester) -> bool {
+        let is_in_scope = match (self.scope, requester.decider) {
+            (Scope::Everyone, _) | (Scope::Session, Decider::Session(_)) => true,
+            (Scope::Task(one), Decider::Session(other) | Decider::Task(other)) => one == other,
+            _ => false,
+        };
+        is_in_scope && self.revision.is_none_or(|revision| revision == requester.revision)
+    }
+}
+
+#[cfg(test)]
+#[path = "reservation_tests.rs"]
+mod tests;

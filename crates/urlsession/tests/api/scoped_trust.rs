@@ -1,0 +1,393 @@
+//! Trust and certificates serve only those for whom they were decided: connections, dials in progress and session
+//! tickets.
+
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+
+use urlsession::{
+    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    DelegateQueue, ProxyDictionary, Responder, SessionDelegate, Task, TaskDelegate,
+    UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence, UrlError,
+    UrlErrorCode, UrlSession,
+};
+use urlsession_testkit::{After, Certificate, Origin, Proxy, Reply, TestAuthority, Wire};
+
+use crate::support::*;
+
+const TLS: [Wire; 2] = [Wire::TlsH1, Wire::TlsH2];
+
+fn self_signed(wire: Wire) -> Origin {
+    Origin::builder().wire(wire).certificate(TestAuthority::new().self_signed()).start()
+}
+
+/// Trust in the server that a challenge is about.
+fn trust(challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    match challenge.protection_space().server_trust() {
+        Some(trust) => Disposition::UseCredential(Some(UrlCredential::for_trust(trust.clone()))).into(),
+        None => Answer::default_handling(),
+    }
+}
+
+/// Decides as the own delegate of a task, and remembers what it was asked.
+#[derive(Clone)]
+struct Own {
+    decide: Arc<Decide>,
+    asked: Arc<Mutex<Vec<UrlAuthenticationChallenge>>>,
+}
+
+type Decide = dyn Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync;
+
+impl Own {
+    fn new(
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
+    ) -> Self {
+        Self { decide: Arc::new(decide), asked: Arc::default() }
+    }
+}
+
+impl TaskDelegate for Own {
+    fn did_receive_challenge(&self, _: &Task, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+        self.asked.lock().unwrap().push(challenge.clone());
+        (self.decide)(challenge)
+    }
+}
+
+fn always(disposition: Disposition) -> Own {
+    Own::new(move |_| Answer::now(disposition.clone()))
+}
+
+/// Has no opinion.
+fn silent() -> Own {
+    Own::new(|_| Answer::default_handling())
+}
+
+/// A delegate whose answers come when the test wants.
+fn deferring() -> (Own, Receiver<(UrlAuthenticationChallenge, Responder<Disposition>)>) {
+    let (sender, asked) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let own = Own::new(move |challenge| {
+        let (answer, responder) = Answer::deferred();
+        sender.lock().unwrap().send((challenge.clone(), responder)).unwrap();
+        answer
+    });
+    (own, asked)
+}
+
+fn untrusted<T: std::fmt::Debug>(result: Result<T, UrlError>) {
+    assert_eq!(result.unwrap_err().code(), UrlErrorCode::ServerCertificateUntrusted);
+}
+
+fn in_background(session: &UrlSession, url: String, delegate: Own) -> Receiver<Result<(), UrlError>> {
+    let (sender, done) = mpsc::channel();
+    let load = session.data(url).delegate(delegate);
+    std::thread::spawn(move || sender.send(load.wait().map(|_| ())));
+    done
+}
+
+#[test]
+fn what_one_tasks_delegate_trusts_serves_no_other_task() {
+    for wire in TLS {
+        let origin = self_signed(wire);
+        let session = UrlSession::new(configuration(&origin));
+        let load = || session.data(origin.url("/Peru"));
+        assert_eq!(load().delegate(Trusting).wait().unwrap().0, "Lima");
+        untrusted(load().wait());
+        untrusted(load().delegate(silent()).wait());
+        untrusted(load().delegate(always(Disposition::RejectProtectionSpace)).wait());
+        assert_eq!(origin.requests().len(), 1, "nothing was sent to the server");
+        assert_eq!(load().delegate(Trusting).wait().unwrap().0, "Lima");
+        let connections: Vec<_> = origin.requests().iter().map(|request| request.connection).collect();
+        assert_eq!(connections.len(), 2);
+        assert_ne!(connections[0], connections[1]);
+    }
+}
+
+#[test]
+fn a_task_goes_on_over_the_connection_that_its_delegate_trusted() {
+    for wire in TLS {
+        let origin = self_signed(wire);
+        let session = UrlSession::new(configuration(&origin));
+        origin.enqueue("/a", Reply::new(302).header("Location", "/Peru"));
+        let (delegate, asked) = deferring();
+        let done = in_background(&session, origin.url("/a"), delegate);
+        let (challenge, responder) = asked.recv_timeout(PATIENCE).unwrap();
+        let trust = challenge.protection_space().server_trust().unwrap().clone();
+        responder.answer(Disposition::UseCredential(Some(UrlCredential::for_trust(trust))));
+        done.recv_timeout(PATIENCE).unwrap().unwrap();
+        assert!(asked.try_recv().is_err(), "once");
+        assert_eq!(origin.connection_count(), 1);
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_dial_about_which_another_tasks_delegate_decides() {
+    for wire in TLS {
+        let origin = self_signed(wire);
+        let session = UrlSession::new(configuration(&origin));
+        let (delegate, asked) = deferring();
+        let done = in_background(&session, origin.url("/Peru"), delegate);
+        let (challenge, responder) = asked.recv_timeout(PATIENCE).unwrap();
+        untrusted(session.data(origin.url("/Peru")).wait());
+        untrusted(session.data(origin.url("/Peru")).delegate(silent()).wait());
+        assert_eq!(session.data(origin.url("/Peru")).delegate(Trusting).wait().unwrap().0, "Lima");
+        let trust = challenge.protection_space().server_trust().unwrap().clone();
+        responder.answer(Disposition::UseCredential(Some(UrlCredential::for_trust(trust))));
+        done.recv_timeout(PATIENCE).unwrap().unwrap();
+        untrusted(session.data(origin.url("/Peru")).wait());
+    }
+}
+
+#[test]
+fn a_refusal_of_a_good_server_fails_only_the_task_whose_delegate_refuses() {
+    for wire in TLS {
+        for (disposition, code) in [
+            (Disposition::CancelAuthenticationChallenge, UrlErrorCode::Cancelled),
+            (Disposition::RejectProtectionSpace, UrlErrorCode::ServerCertificateUntrusted),
+        ] {
+            let origin = Origin::start(wire);
+            let session = UrlSession::new(configuration(&origin));
+            let (delegate, asked) = deferring();
+            let refused = in_background(&session, origin.url("/Peru"), delegate);
+            let (_, responder) = asked.recv_timeout(PATIENCE).unwrap();
+            let (other, asked) = deferring();
+            let accepted = in_background(&session, origin.url("/Peru"), other);
+            let (_, other) = asked.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+            responder.answer(disposition);
+            assert_eq!(refused.recv_timeout(PATIENCE).unwrap().unwrap_err().code(), code);
+            other.answer(Disposition::PerformDefaultHandling);
+            accepted.recv_timeout(PATIENCE).unwrap().unwrap();
+            assert!(asked.try_recv().is_err(), "who is being asked is not asked about another connection");
+            assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+        }
+    }
+}
+
+#[test]
+fn each_tasks_own_delegate_is_asked_about_a_connection_that_others_have_made() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let session = UrlSession::new(configuration(&origin));
+        let load = || session.data(origin.url("/Peru"));
+        assert_eq!(load().wait().unwrap().0, "Lima");
+        let accepting = always(Disposition::PerformDefaultHandling);
+        assert_eq!(load().delegate(accepting.clone()).wait().unwrap().0, "Lima");
+        assert_eq!(accepting.asked.lock().unwrap().len(), 1);
+        let shown = accepting.asked.lock().unwrap()[0].protection_space().server_trust().unwrap().clone();
+        assert_eq!(shown.certificates(), origin.authority().local().chain_der());
+        let refusing = always(Disposition::CancelAuthenticationChallenge);
+        let error = load().delegate(refusing).wait().unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::Cancelled);
+        assert_eq!(load().wait().unwrap().0, "Lima");
+        assert_eq!((origin.requests().len(), origin.connection_count()), (3, 1));
+    }
+}
+
+/// Answers as the delegate of the session.
+struct OfSession(Arc<Decide>);
+
+impl TaskDelegate for OfSession {}
+
+impl SessionDelegate for OfSession {
+    fn did_receive_challenge(
+        &self,
+        _: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<Disposition> {
+        (self.0)(challenge)
+    }
+}
+
+fn with_session_delegate(
+    configuration: Configuration,
+    decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
+) -> UrlSession {
+    UrlSession::with_delegate(configuration, Arc::new(OfSession(Arc::new(decide))), DelegateQueue::serial())
+}
+
+#[test]
+fn what_the_session_trusts_serves_its_tasks_but_not_those_with_delegates_of_their_own() {
+    for wire in TLS {
+        let origin = self_signed(wire);
+        let session = with_session_delegate(configuration(&origin), trust);
+        let load = || session.data(origin.url("/Peru"));
+        (0..3).for_each(|_| assert_eq!(load().wait().unwrap().0, "Lima"));
+        assert_eq!(origin.connection_count(), 1);
+        untrusted(load().delegate(always(Disposition::RejectProtectionSpace)).wait());
+        // A delegate that passes the question on gets the session's answer, on a connection of its own.
+        assert_eq!(load().delegate(silent()).wait().unwrap().0, "Lima");
+        assert_eq!(load().wait().unwrap().0, "Lima");
+        let connections: Vec<_> = origin.requests().iter().map(|request| request.connection).collect();
+        let first = connections[0];
+        assert!(connections[3] != first && connections[4] == first, "{connections:?}");
+    }
+}
+
+#[test]
+fn the_session_is_asked_about_a_connection_that_a_tasks_own_delegate_accepted() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let session = with_session_delegate(configuration(&origin), |_| {
+            Answer::now(Disposition::RejectProtectionSpace)
+        });
+        let load = || session.data(origin.url("/Peru"));
+        assert_eq!(load().delegate(Trusting).wait().unwrap().0, "Lima");
+        untrusted(load().wait());
+        assert_eq!(origin.requests().len(), 1);
+    }
+}
+
+/// The session's delegate, which trusts servers for the first task only.
+struct OfFirstTask;
+
+impl TaskDelegate for OfFirstTask {
+    fn did_receive_challenge(
+        &self,
+        task: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<Disposition> {
+        if task.task_description().as_deref() == Some("trusted") {
+            trust(challenge)
+        } else {
+            Answer::default_handling()
+        }
+    }
+}
+
+impl SessionDelegate for OfFirstTask {}
+
+#[test]
+fn what_the_sessions_delegate_decides_for_a_task_is_for_that_task() {
+    for wire in TLS {
+        let origin = self_signed(wire);
+        let session =
+            UrlSession::with_delegate(configuration(&origin), Arc::new(OfFirstTask), DelegateQueue::serial());
+        let load = |description: &str| {
+            let load = session.data(origin.url("/Peru"));
+            load.task().set_task_description(Some(description));
+            load
+        };
+        assert_eq!(load("trusted").wait().unwrap().0, "Lima");
+        untrusted(load("other").wait());
+        // Together too.
+        let loads: Vec<_> = (0..6)
+            .map(|number| {
+                let load = load(if number % 2 == 0 { "trusted" } else { "other" });
+                std::thread::spawn(move || load.wait().map(|_| ()))
+            })
+            .collect();
+        for (number, load) in loads.into_iter().enumerate() {
+            let result = load.join().unwrap();
+            if number % 2 == 0 { result.unwrap() } else { untrusted(result) }
+        }
+        assert_eq!(origin.requests().len(), 4);
+    }
+}
+
+#[test]
+fn trust_through_a_tunnel_serves_no_other_task_either() {
+    for wire in TLS {
+        let (origin, proxy) = (self_signed(wire), Proxy::start());
+        let dictionary = ProxyDictionary::with_proxy("127.0.0.1", proxy.port());
+        let session = UrlSession::new(Configuration {
+            connection_proxy_dictionary: Some(dictionary),
+            ..configuration(&origin)
+        });
+        assert_eq!(session.data(origin.url("/Peru")).delegate(Trusting).wait().unwrap().0, "Lima");
+        untrusted(session.data(origin.url("/Peru")).wait());
+        assert_eq!((origin.requests().len(), proxy.connection_count()), (1, 2));
+    }
+}
+
+#[test]
+fn the_session_ticket_of_a_connection_that_one_task_trusts_is_not_offered_again() {
+    for tls12_only in [false, true] {
+        let origin = Origin::builder()
+            .wire(Wire::TlsH1)
+            .certificate(TestAuthority::new().self_signed())
+            .tls12_only(tls12_only)
+            .start();
+        let session = UrlSession::new(configuration(&origin));
+        for _ in 0..2 {
+            origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+            session.data(origin.url("/a")).delegate(Trusting).wait().unwrap();
+        }
+        assert!(!origin.requests()[1].tls.as_ref().unwrap().resumed);
+        let session = with_session_delegate(configuration(&origin), trust);
+        for _ in 0..2 {
+            origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+            session.data(origin.url("/a")).wait().unwrap();
+        }
+        assert!(origin.requests()[3].tls.as_ref().unwrap().resumed, "what the session trusts is resumed");
+        origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+        session.data(origin.url("/a")).delegate(Trusting).wait().unwrap();
+        assert!(!origin.requests()[4].tls.as_ref().unwrap().resumed, "but not by a task that decides itself");
+    }
+}
+
+fn identity(certificate: &Certificate, persistence: Persistence) -> UrlCredential {
+    UrlCredential::with_identity(certificate.chain_der().to_vec(), certificate.key_der(), persistence)
+}
+
+fn showing(
+    identity: UrlCredential,
+) -> impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static {
+    move |challenge| match challenge.protection_space().authentication_method() {
+        Method::ClientCertificate => Disposition::UseCredential(Some(identity.clone())).into(),
+        _ => Answer::default_handling(),
+    }
+}
+
+#[test]
+fn a_client_certificate_for_once_serves_one_task_only() {
+    for wire in TLS {
+        for tls12_only in [false, true] {
+            if tls12_only && wire == Wire::TlsH2 {
+                continue;
+            }
+            let origin =
+                Origin::builder().wire(wire).require_client_certificate(true).tls12_only(tls12_only).start();
+            let session = UrlSession::new(configuration(&origin));
+            let [ann, bob] = ["ann", "bob"].map(|name| origin.authority().client(name));
+            let load = || session.data(origin.url("/Peru"));
+            let for_once = |who: &Certificate| Own::new(showing(identity(who, Persistence::None)));
+            assert_eq!(load().delegate(for_once(&ann)).wait().unwrap().0, "Lima");
+            // Over HTTP/2 with TLS 1.3 the refusal comes after the handshake, as a broken connection.
+            let refused = [load().wait().unwrap_err(), load().delegate(silent()).wait().unwrap_err()];
+            for error in refused.iter().filter(|_| wire == Wire::TlsH1) {
+                assert_eq!(error.code(), UrlErrorCode::ClientCertificateRequired, "{error}");
+            }
+            assert_eq!(load().delegate(for_once(&bob)).wait().unwrap().0, "Lima");
+            let shown: Vec<_> = origin
+                .requests()
+                .iter()
+                .map(|request| {
+                    let tls = request.tls.as_ref().unwrap();
+                    assert!(!tls.resumed);
+                    tls.client_certificates.clone()
+                })
+                .collect();
+            assert_eq!(shown, [ann.chain_der(), bob.chain_der()]);
+        }
+    }
+}
+
+#[test]
+fn a_client_certificate_for_once_is_for_one_task_though_the_session_gives_it() {
+    for wire in TLS {
+        let origin = Origin::builder().wire(wire).require_client_certificate(true).start();
+        let asked = Arc::new(Mutex::new(0));
+        let (counter, show) =
+            (asked.clone(), showing(identity(&origin.authority().client("ann"), Persistence::None)));
+        let session = with_session_delegate(configuration(&origin), move |challenge| {
+            let method = challenge.protection_space().authentication_method();
+            *counter.lock().unwrap() += i32::from(method == Method::ClientCertificate);
+            show(challenge)
+        });
+        for count in 1..=2 {
+            assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+            assert_eq!(*asked.lock().unwrap(), count);
+        }
+        assert!(origin.requests().iter().all(|request| !request.tls.as_ref().unwrap().resumed));
+    }
+}
