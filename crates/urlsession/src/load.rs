@@ -6,10 +6,8 @@
 mod body;
 mod custom;
 mod decision;
-mod login;
 mod meter;
 mod nobody;
-mod peer;
 mod upload;
 
 use std::any::Any;
@@ -31,13 +29,11 @@ pub use self::custom::{
 pub use self::decision::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked,
 };
-pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
 pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
 pub(crate) use self::nobody::Nobody;
 #[cfg(test)]
 pub(crate) use self::nobody::Unattended;
-pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
@@ -126,13 +122,7 @@ pub(crate) trait Challenger: Send + Sync {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
-    ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)>;
-
-    /// The identifier of the task whose delegates are asked.
-    fn task(&self) -> u64;
-
-    /// True if the task has a delegate of its own, which is asked before the session's.
-    fn is_of_task(&self) -> bool;
+    ) -> BoxFuture<'static, AuthChallengeDisposition>;
 }
 
 /// Who knows how urgent a response is, at any time.
@@ -155,8 +145,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) expects: bool,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
     pub(crate) hold: Option<Hold>,
-    /// What the exchange does about the login of its connection; `None` for nearly all.
-    pub(crate) logins: Option<Arc<LoginUses>>,
     pub(crate) ask: &'a dyn Ask,
     pub(crate) meter: &'a Meter,
     pub(crate) log: &'a mut Log,
@@ -314,7 +302,6 @@ impl<'a> Attempt<'a> {
             expectation_failed: false,
             expects: false,
             hold: None,
-            logins: None,
             ask,
             meter,
             log,
@@ -356,8 +343,6 @@ pub(crate) struct Facts {
     pub(crate) tls_cipher_suite: Option<u16>,
     /// The server is trusted by its delegate's word alone.
     pub(crate) is_loosened: bool,
-    /// What the server showed, and who has judged it; `None` without TLS.
-    pub(crate) peer: Option<PeerRecord>,
 }
 
 /// What a load answers.

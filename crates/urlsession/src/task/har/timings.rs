@@ -126,7 +126,6 @@ mod tests {
             tls_version: None,
             tls_cipher_suite: None,
             is_loosened: false,
-            peer: None,
         })
     }
 
