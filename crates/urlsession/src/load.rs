@@ -6,8 +6,10 @@
 mod body;
 mod custom;
 mod decision;
+mod login;
 mod meter;
 mod nobody;
+mod peer;
 mod upload;
 
 use std::any::Any;
@@ -29,11 +31,13 @@ pub use self::custom::{
 pub use self::decision::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked,
 };
+pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
 pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
 pub(crate) use self::nobody::Nobody;
 #[cfg(test)]
 pub(crate) use self::nobody::Unattended;
+pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, Interface, Place};
 use crate::error::{Result, UrlError};
@@ -122,7 +126,13 @@ pub(crate) trait Challenger: Send + Sync {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
-    ) -> BoxFuture<'static, AuthChallengeDisposition>;
+    ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)>;
+
+    /// The identifier of the task whose delegates are asked.
+    fn task(&self) -> u64;
+
+    /// True if the task has a delegate of its own, which is asked before the session's.
+    fn is_of_task(&self) -> bool;
 }
 
 /// Who knows how urgent a response is, at any time.
@@ -145,6 +155,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) expects: bool,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
     pub(crate) hold: Option<Hold>,
+    /// What the exchange does about the login of its connection; `None` for nearly all.
+    pub(crate) logins: Option<Arc<LoginUses>>,
     pub(crate) ask: &'a dyn Ask,
     pub(crate) meter: &'a Meter,
     pub(crate) log: &'a mut Log,
@@ -302,6 +314,7 @@ impl<'a> Attempt<'a> {
             expectation_failed: false,
             expects: false,
             hold: None,
+            logins: None,
             ask,
             meter,
             log,
@@ -323,6 +336,12 @@ impl<'a> Attempt<'a> {
         let last = self.log.len() - 1;
         &mut self.log[last]
     }
+
+    /// True if the transaction in progress is with a server that only a delegate trusts.
+    pub(crate) fn is_server_untrusted(&self) -> bool {
+        let connection = self.log.last().and_then(|stamps| stamps.connection.as_ref());
+        connection.is_some_and(|connection| connection.is_loosened)
+    }
 }
 
 /// What is known of a connection from its birth.
@@ -343,6 +362,8 @@ pub(crate) struct Facts {
     pub(crate) tls_cipher_suite: Option<u16>,
     /// The server is trusted by its delegate's word alone.
     pub(crate) is_loosened: bool,
+    /// What the server showed, and who has judged it; `None` without TLS.
+    pub(crate) peer: Option<PeerRecord>,
 }
 
 /// What a load answers.

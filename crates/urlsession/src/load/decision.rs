@@ -126,6 +126,8 @@ pub enum NotStored {
     TooLarge,
     /// It is saved in a file: the application keeps it.
     Downloaded,
+    /// Only a delegate trusts the server: whoever loads the URL later may not.
+    UntrustedServer,
 }
 
 impl CacheDecision {
@@ -216,6 +218,7 @@ reasons! {
         VariesByEverything: "Vary: *",
         TooLarge: "it is too large",
         Downloaded: "it is saved in a file",
+        UntrustedServer: "only a delegate trusts the server",
     }
 }
 

@@ -9,7 +9,7 @@ use super::answer::Answer;
 use super::core::Core;
 use super::roster::Roster;
 use crate::error::Result;
-use crate::load::{BoxFuture, Challenger};
+use crate::load::{BoxFuture, Challenger, DecidedBy};
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 
 /// The session's delegate as such: what `task` may know of it.
@@ -26,35 +26,53 @@ impl Challenger for Core {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
-    ) -> BoxFuture<'static, AuthChallengeDisposition> {
+    ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)> {
         Box::pin(async move {
             // The delegate's time is not the server's.
             let _excuse = self.meter.excuse();
-            match self.challenged(&challenge).await {
-                Ok(decision) => decision.unwrap_or_default(),
-                // The connection is not this task's alone, and outlives its load: it needs an answer.
-                Err(_) => AuthChallengeDisposition::CancelAuthenticationChallenge,
+            match self.decide_challenge(&challenge).await {
+                Ok(decision) => decision.unwrap_or((Default::default(), DecidedBy::Default)),
+                // The connection may outlive the load: it needs an answer.
+                Err(_) => (AuthChallengeDisposition::CancelAuthenticationChallenge, DecidedBy::Task),
             }
         })
+    }
+
+    fn task(&self) -> u64 {
+        self.identifier()
+    }
+
+    fn is_of_task(&self) -> bool {
+        self.live().delegate.is_some()
     }
 }
 
 impl Core {
-    /// The decision of whoever takes one; `None` if nobody does. The task's own delegate is asked first, then, of what
-    /// concerns a connection, the session's delegate as such, then the session's delegate about the task.
+    /// The decision of whoever takes one; `None` if nobody does.
     pub(super) async fn challenged(
         self: &Arc<Self>,
         challenge: &UrlAuthenticationChallenge,
     ) -> Result<Option<AuthChallengeDisposition>> {
+        let decision = self.decide_challenge(challenge).await?;
+        Ok(decision.map(|(disposition, _)| disposition))
+    }
+
+    /// The decision of whoever takes one, and who did. The task's own delegate is asked first, then, of what concerns a
+    /// connection, the session's delegate as such, then the session's delegate about the task.
+    async fn decide_challenge(
+        self: &Arc<Self>,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Result<Option<(AuthChallengeDisposition, DecidedBy)>> {
+        let by = |decided_by| move |disposition| (disposition, decided_by);
         let Some(audience) = self.audience() else { return Ok(None) };
         if !challenge.is_session_level() {
             // An own delegate passes the question on by itself.
-            return self.ask_of(audience, challenge).await;
+            return Ok(self.ask_of(audience, challenge).await?.map(by(DecidedBy::Task)));
         }
         if let Some(own) = self.passing_audience() {
             let decision = self.ask_of(own, challenge).await?;
             if decision.is_some() {
-                return Ok(decision);
+                return Ok(decision.map(by(DecidedBy::Task)));
             }
         }
         let Some(session) = self.session_audience() else { return Ok(None) };
@@ -65,10 +83,10 @@ impl Core {
             });
             let decision = answer.await?;
             if decision.is_some() {
-                return Ok(decision);
+                return Ok(decision.map(by(DecidedBy::Session)));
             }
         }
-        self.ask_of(session, challenge).await
+        Ok(self.ask_of(session, challenge).await?.map(by(DecidedBy::Task)))
     }
 
     async fn ask_of(

@@ -7,31 +7,32 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::pool::Origin;
+use super::pool::{Origin, Reservation, Scope};
 use super::route::{Proxy, Route};
 use super::stream::Stream;
-use super::tls::{Handshaken, Peer, Standing, Tls};
-use super::tunnel::{Step, Tunnel};
+use super::tls::{Handshaken, Judge, Peer, Tls};
+use super::tunnel::{Step, Tunnel, TunnelLogin};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{
     Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, is_out_of_descriptors, system_dial,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BoxFuture, Challenger, Facts};
+use crate::load::{BoxFuture, Decider, Facts};
 
 /// A new connection and what is known of it.
 pub(super) struct Connected {
     pub(super) stream: Stream,
     pub(super) facts: Facts,
     pub(super) is_h2: bool,
+    /// For whom it is.
+    pub(super) reservation: Reservation,
 }
 
-/// Connects to an origin, whose host is an IPv6 literal only in brackets; `challenger` is asked in its TLS handshake, and
+/// Connects to an origin, whose host is an IPv6 literal only in brackets; `judge` is asked in its TLS handshake, and
 /// when a proxy wants to know who one is.
 pub(super) async fn connect(
     config: &Configuration,
@@ -39,13 +40,14 @@ pub(super) async fn connect(
     logins: &tunnel::Logins,
     place: &Place,
     origin: &Origin,
-    challenger: Option<&Arc<dyn Challenger>>,
+    judge: Option<Judge<'_>>,
 ) -> Result<Connected> {
     let clock = &*config.environment.clock;
     let Origin { secure, port, .. } = *origin;
     let host = &*origin.host;
-    let (leg, reached) = reach(config, logins, place, origin, challenger).await?;
-    let Reached { wire, remote, lookup, start } = reached;
+    let (leg, reached) = reach(config, logins, place, origin, judge).await?;
+    let Reached { wire, remote, lookup, start, mut login } = reached;
+    let mut scope = Scope::Everyone;
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     let mut facts = Facts {
         domain_lookup: lookup,
@@ -59,21 +61,24 @@ pub(super) async fn connect(
         tls_version: None,
         tls_cipher_suite: None,
         is_loosened: false,
+        peer: None,
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
         let peer = Peer { host, port, is_http1_only: origin.lane.is_http1_only };
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
-            match tls.handshake(config, peer, wire, challenger, identity.take()).await? {
-                Handshaken::Done(stream, standing) => {
-                    facts.is_loosened = standing == Standing::Loosened;
+            match tls.handshake(config, peer, wire, judge, identity.take()).await? {
+                Handshaken::Done(stream, outcome) => {
+                    facts.is_loosened = outcome.is_loosened;
+                    facts.peer = Some(outcome.peer);
+                    scope = outcome.scope;
                     break stream;
                 }
                 // Once: with an identity there is nothing more to ask for.
                 Handshaken::WantsIdentity(wanted) => {
                     identity = Some(wanted);
-                    wire = leg.wire(&[remote]).await?.0;
+                    (wire, _, login) = leg.wire(&[remote]).await?;
                 }
             }
         };
@@ -95,7 +100,13 @@ pub(super) async fn connect(
         facts.protocol = "h2";
     }
     facts.connect.1 = clock.now();
-    Ok(Connected { stream, facts, is_h2 })
+    let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
+    let reservation = match login {
+        TunnelLogin::None => Reservation::new(scope, None),
+        TunnelLogin::Kept(revision) => Reservation::new(scope, Some(revision)),
+        TunnelLogin::ForOnce => Reservation::new(scope.and(Scope::for_once(decider)), None),
+    };
+    Ok(Connected { stream, facts, is_h2, reservation })
 }
 
 /// A wire that leads to the origin, by the first way that does.
@@ -104,11 +115,11 @@ async fn reach<'a>(
     logins: &'a tunnel::Logins,
     place: &'a Place,
     origin: &'a Origin,
-    challenger: Option<&'a Arc<dyn Challenger>>,
+    judge: Option<Judge<'a>>,
 ) -> Result<(Leg<'a>, Reached)> {
     let mut route = origin.lane.route;
     loop {
-        let leg = Leg { config, logins, place, origin, challenger, route };
+        let leg = Leg { config, logins, place, origin, judge, route };
         let error = match leg.reach().await {
             Ok(reached) => return Ok((leg, reached)),
             Err(error) => error,
@@ -126,7 +137,7 @@ struct Leg<'a> {
     logins: &'a tunnel::Logins,
     place: &'a Place,
     origin: &'a Origin,
-    challenger: Option<&'a Arc<dyn Challenger>>,
+    judge: Option<Judge<'a>>,
     route: Route,
 }
 
@@ -135,6 +146,7 @@ struct Reached {
     remote: SocketAddr,
     lookup: Option<(Instant, Instant)>,
     start: Instant,
+    login: TunnelLogin,
 }
 
 impl Leg<'_> {
@@ -148,21 +160,22 @@ impl Leg<'_> {
         };
         let (addresses, looked_up) = resolved.map_err(|error| self.blame(error))?;
         let start = env.clock.now();
-        let (wire, remote) = self.wire(&addresses).await?;
-        Ok(Reached { wire, remote, lookup: looked_up.then_some((lookup_start, start)), start })
+        let (wire, remote, login) = self.wire(&addresses).await?;
+        Ok(Reached { wire, remote, lookup: looked_up.then_some((lookup_start, start)), start, login })
     }
 
     /// A connection to one of the addresses, and through the tunnel if there is one.
-    async fn wire(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr)> {
+    async fn wire(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr, TunnelLogin)> {
         let (mut wire, mut remote) = self.dial(addresses).await?;
-        let Some(proxy) = self.tunnel() else { return Ok((wire, remote)) };
-        let Self { config, logins, place, origin, challenger, .. } = *self;
+        let Some(proxy) = self.tunnel() else { return Ok((wire, remote, TunnelLogin::None)) };
+        let Self { config, logins, place, origin, judge, .. } = *self;
+        let challenger = judge.map(|(challenger, _)| challenger);
         let target = tunnel::target(origin);
         let mut tunnel = Tunnel::new(config, place, proxy, &target, logins, challenger);
         let mut is_reused = false;
         loop {
             match tunnel.step(wire, is_reused).await? {
-                Step::Open(open) => return Ok((open, remote)),
+                Step::Open(open, login) => return Ok((open, remote, login)),
                 Step::Again(Some(same)) => (wire, is_reused) = (same, true),
                 Step::Again(None) => {
                     (wire, remote) = self.dial(&[remote]).await?;

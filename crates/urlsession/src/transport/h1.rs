@@ -24,7 +24,7 @@ use self::receive::Received;
 use self::upgraded::Upgraded;
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, asks_upgrade};
 use super::outgoing::Outgoing;
-use super::pool::Home;
+use super::pool::{Home, Reservation, Reserved};
 use super::route::Route;
 use super::stream::Stream;
 use crate::env::Conduit;
@@ -36,6 +36,9 @@ use crate::message::{HttpHead, UrlRequest, UrlResponse};
 pub(crate) struct Connection {
     stream: Stream,
     facts: Arc<Facts>,
+    reservation: Reservation,
+    /// The login of the connection was refused, or has lapsed.
+    is_login_refused: bool,
     home: Home,
     /// Exchanges begun.
     uses: u64,
@@ -78,10 +81,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, facts: Arc<Facts>, home: Home) -> Self {
+    pub(super) fn new(stream: Stream, facts: Arc<Facts>, reservation: Reservation, home: Home) -> Self {
         Self {
             stream,
             facts,
+            reservation,
+            is_login_refused: false,
             home,
             uses: 0,
             server_keeps_for: None,
@@ -122,6 +127,15 @@ impl Connection {
         &self.home
     }
 
+    pub(super) fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// True if it may carry other exchanges now that the credential store has this revision.
+    pub(super) fn may_be_kept(&self, revision: impl FnOnce() -> u64) -> bool {
+        !self.is_login_refused && self.reservation.outlives_exchange(revision)
+    }
+
     pub(super) fn home_mut(&mut self) -> &mut Home {
         &mut self.home
     }
@@ -140,6 +154,9 @@ impl Connection {
         let clock = attempt.clock;
         let reused = self.uses > 1;
         self.hold = attempt.hold.clone();
+        if let Some(logins) = &attempt.logins {
+            self.reservation.begin(logins);
+        }
         let head_bytes = self.out.len() as u64;
         let start = clock.now();
         let stamps = attempt.stamps();
@@ -184,6 +201,8 @@ impl Connection {
                 Received::Final { head, whole } => break (head, whole),
             }
         };
+        self.is_login_refused =
+            self.reservation.is_refused_by(head.status.as_u16(), attempt.logins.as_deref());
         self.must_send = self.hold.is_some() && matches!(head.status.as_u16(), 401 | 407);
         // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
         if self.outgoing.end_wait(head.status, self.must_send) {
@@ -333,6 +352,12 @@ impl Connection {
                 None => Home::release(self),
             }
         }
+    }
+}
+
+impl Reserved for Connection {
+    fn reservation(&self) -> &Reservation {
+        &self.reservation
     }
 }
 

@@ -32,7 +32,7 @@ use self::tap::{Counted, Counts, MOST_HEADS, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
 use super::outgoing::Outgoing;
-use super::pool::{End, Origin, Shared, SharedHome};
+use super::pool::{End, Origin, Reservation, Reserved, Shared, SharedHome};
 use super::stream::Stream;
 use crate::env::{Clock, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -66,6 +66,7 @@ impl Drop for Lease {
 struct Link {
     home: Box<dyn SharedHome>,
     facts: Arc<Facts>,
+    reservation: Reservation,
     /// Of the origin, parsed once.
     authority: Option<Authority>,
     counts: Arc<Counts>,
@@ -89,6 +90,7 @@ impl Shared for Handle {
 pub(super) async fn handshake(
     stream: Stream,
     facts: Arc<Facts>,
+    reservation: Reservation,
     origin: &Origin,
     home: Box<dyn SharedHome>,
     clock: Arc<dyn Clock>,
@@ -120,8 +122,19 @@ pub(super) async fn handshake(
     let (is_open, is_used) = (AtomicBool::new(true), AtomicBool::new(false));
     let is_given_up = AtomicBool::new(false);
     let (ended, end) = End::new();
-    let link =
-        Arc::new(Link { home, facts, authority, counts, updates, rest, is_open, is_used, is_given_up, end });
+    let link = Arc::new(Link {
+        home,
+        facts,
+        reservation,
+        authority,
+        counts,
+        updates,
+        rest,
+        is_open,
+        is_used,
+        is_given_up,
+        end,
+    });
     let driven = Driven { link: link.clone(), _ended: ended };
     place.spawn(async move {
         // Its wire is closed before that is told.
@@ -161,6 +174,12 @@ impl Drop for Driven {
     }
 }
 
+impl Reserved for Handle {
+    fn reservation(&self) -> &Reservation {
+        &self.link.reservation
+    }
+}
+
 impl Handle {
     /// The same for an exchange, which the pool has counted.
     pub(super) fn lease(mut self) -> Self {
@@ -179,6 +198,10 @@ impl Handle {
     /// For who waits until its wire is closed.
     pub(super) fn watch_end(&self) -> End {
         self.link.end.clone()
+    }
+
+    pub(super) fn facts(&self) -> &Arc<Facts> {
+        &self.link.facts
     }
 
     /// Waits for its turn: others' requests of this connection may be before it, as on a busy pool.

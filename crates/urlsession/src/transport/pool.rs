@@ -4,10 +4,13 @@
 //! that an abandoned load leaves a usable connection and a stalled one stalls nobody.
 
 mod descriptors;
+mod guard;
 mod host;
 mod http1_origins;
+mod judging;
 mod key;
 mod lru;
+mod reservation;
 mod state;
 
 use std::future::poll_fn;
@@ -19,9 +22,12 @@ use std::time::Instant;
 use url::Url;
 
 pub(super) use self::descriptors::End;
+use self::guard::OnDrop;
 pub(super) use self::host::{Shared, SharedHome};
 use self::http1_origins::Http1Origins;
+use self::judging::{Caller, Watched, decider, judge};
 pub(crate) use self::key::{Key, Lane, Origin};
+pub(super) use self::reservation::{Requester, Reservation, Reserved, Scope};
 use self::state::{Action, Grant, Limits, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
 use super::head::asks_upgrade;
@@ -30,7 +36,7 @@ use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Ask, Attempt, Challenger, Meter, WaitReason};
+use crate::load::{Ask, Attempt, Challenger, Facts, Meter, WaitReason};
 use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
@@ -59,18 +65,12 @@ pub(crate) enum Checkout {
     Http2(h2::Handle),
 }
 
-/// Where a connection is wanted, and who answers for it while it is made.
-#[derive(Clone)]
-struct Caller {
-    place: Place,
-    challenger: Option<Arc<dyn Challenger>>,
-}
-
-impl state::Place for Caller {
-    type Id = PlaceId;
-
-    fn id(&self) -> PlaceId {
-        self.place.id()
+impl Checkout {
+    fn facts(&self) -> &Arc<Facts> {
+        match self {
+            Self::Http1(connection) => connection.facts(),
+            Self::Http2(handle) => handle.facts(),
+        }
     }
 }
 
@@ -121,9 +121,31 @@ impl Pool {
     /// moment ago: it must be open, and nothing may have come that nobody asked for (RFC 9112 §6.3, §9.5).
     pub(crate) async fn checkout(&self, key: Key<'_>, attempt: &Attempt<'_>) -> Result<Checkout> {
         let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
-        let caller = Caller { place: attempt.place.clone(), challenger };
+        let decider = decider(challenger.as_deref());
+        let requester = Requester { decider, revision: self.revision(), logins: attempt.logins.clone() };
+        let caller = Caller { place: attempt.place.clone(), requester, challenger };
+        let checkout = self.find(key, &caller, attempt).await?;
+        if let Some(challenger) = &caller.challenger
+            && let facts = checkout.facts()
+            && let Some(peer) = facts.peer.as_ref().filter(|peer| !peer.is_judged_by(decider))
+        {
+            // In a box: other loads do not carry it.
+            let judged =
+                Box::pin(judge(&self.config, key.host_and_port(), peer, (challenger, decider))).await;
+            if let Err(error) = judged {
+                if let Checkout::Http1(connection) = checkout {
+                    Home::release(connection);
+                }
+                return Err(error);
+            }
+        }
+        Ok(checkout)
+    }
+
+    /// A connection that may carry the exchange, as far as the pool knows.
+    async fn find(&self, key: Key<'_>, caller: &Caller, attempt: &Attempt<'_>) -> Result<Checkout> {
         loop {
-            let checkout = match self.want(key, &caller, attempt) {
+            let checkout = match self.want(key, caller, attempt) {
                 Ok(checkout) => checkout,
                 Err(waiting) => self.wait(waiting, attempt.ask, attempt.meter).await?,
             };
@@ -227,14 +249,20 @@ impl Pool {
     }
 
     fn dial(&self, origin: Arc<Origin>, caller: Caller, ticket: Ticket) {
-        let Caller { place, challenger } = caller;
+        let Caller { place, requester, challenger } = caller;
         let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
         self.registration.get_or_init(|| descriptors::Registration::new(self.weak()));
-        let mut dialling = Dialling { pool: self.weak(), origin, ticket, reported: false };
+        let (weak, lost) = (self.weak(), origin.clone());
+        let unreported = OnDrop::new(move || {
+            weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, ticket));
+        });
         place.clone().spawn(async move {
             let (config, tls, logins) = (pool.config.clone(), &pool.tls, &pool.logins);
-            let origin = &dialling.origin.clone();
-            let connect = || connect(&config, tls, logins, &place, origin, challenger.as_ref());
+            let origin = &origin;
+            let watched = challenger.map(Watched::new);
+            let asked = watched.clone().map(|watched| watched as Arc<dyn Challenger>);
+            let judge = asked.as_ref().map(|challenger| (challenger, requester.decider));
+            let connect = || connect(&config, tls, logins, &place, origin, judge);
             let result = match connect().await {
                 // In a box: other dials do not carry it.
                 Err(error) if descriptors::are_lacking(&error) => {
@@ -244,11 +272,12 @@ impl Pool {
                 result => result,
             };
             let result = match result {
-                Ok(connected) => pool.settle(connected, origin, &place, ticket).await,
+                Ok(connected) => pool.settle(connected, origin, &place, &requester, ticket).await,
                 Err(error) => Err(error),
             };
-            dialling.done();
-            pool.report(result, origin, &place, ticket);
+            unreported.disarm();
+            let was_decided = watched.is_some_and(|watched| watched.was_asked());
+            pool.report(result, origin, &place, ticket, was_decided);
         });
     }
 
@@ -257,14 +286,18 @@ impl Pool {
         connected: Connected,
         origin: &Arc<Origin>,
         place: &Place,
+        requester: &Requester,
         ticket: Ticket,
     ) -> Result<Checkout> {
-        let Connected { stream, facts, is_h2 } = connected;
+        let Connected { stream, facts, is_h2, mut reservation } = connected;
         let facts = Arc::new(facts);
         if is_h2 {
+            if let Some(logins) = &requester.logins {
+                reservation.begin(logins);
+            }
             let clock = self.config.environment.clock.clone();
             let home = OfPool { pool: self.weak(), origin: origin.clone(), place: place.clone(), ticket };
-            let handshake = h2::handshake(stream, facts, origin, Box::new(home), clock, place);
+            let handshake = h2::handshake(stream, facts, reservation, origin, Box::new(home), clock, place);
             return Ok(Checkout::Http2(handshake.await?));
         }
         let home = Home {
@@ -275,10 +308,17 @@ impl Pool {
             state: HomeState::Pooled,
             released: None,
         };
-        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, home))))
+        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, reservation, home))))
     }
 
-    fn report(&self, result: Result<Checkout>, origin: &Arc<Origin>, place: &Place, ticket: Ticket) {
+    fn report(
+        &self,
+        result: Result<Checkout>,
+        origin: &Arc<Origin>,
+        place: &Place,
+        ticket: Ticket,
+        was_decided: bool,
+    ) {
         let now = self.config.environment.clock.now();
         let until = self.rest_until(now);
         let mut actions = Actions::new();
@@ -290,7 +330,7 @@ impl Pool {
             Ok(Checkout::Http2(handle)) => {
                 state.opened_shared(origin, ticket, handle, now, until, &mut actions);
             }
-            Err(error) => state.failed(origin, ticket, error, &mut actions),
+            Err(error) => state.failed(origin, ticket, error, was_decided, &mut actions),
         }
         drop(state);
         self.perform(actions);
@@ -304,7 +344,7 @@ impl Pool {
             connection.server_keeps_for().and_then(|time| now.checked_add(time.saturating_sub(MARGIN)));
         let until = theirs.map_or(ours, |theirs| theirs.min(ours));
         let mut actions = Actions::new();
-        let caller = Caller { place: place.clone(), challenger: None };
+        let caller = Caller { place: place.clone(), requester: Requester::default(), challenger: None };
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
         self.perform(actions);
         self.watch(place, until);
@@ -334,19 +374,22 @@ impl Pool {
         }
         reapers.push(id);
         drop(reapers);
-        let mut reaper = Reaper { pool: self.weak(), place: id, done: false };
+        let (pool, weak) = (self.weak(), self.weak());
+        let place_gone = OnDrop::new(move || {
+            weak.upgrade().inspect(|pool| pool.place_is_gone(id));
+        });
         let (place, clock) = (place.clone(), self.config.environment.clock.clone());
         place.clone().spawn(async move {
             let mut next = first;
             loop {
                 Timer::at(&*clock, &place, next).await;
-                let Some(pool) = reaper.pool.upgrade() else { break };
+                let Some(pool) = pool.upgrade() else { break };
                 match pool.reap(id, clock.now()) {
                     Some(later) => next = later,
                     None => break,
                 }
             }
-            reaper.done();
+            place_gone.disarm();
         });
     }
 
@@ -364,12 +407,30 @@ impl Pool {
         next
     }
 
+    /// Of the credential store.
+    fn revision(&self) -> u64 {
+        self.config.url_credential_storage.as_ref().map_or(0, |storage| storage.revision())
+    }
+
     fn rest_until(&self, now: Instant) -> Instant {
         now.checked_add(self.config.connection_idle_timeout).unwrap_or_else(|| now + LONGEST_REST)
     }
 
-    fn forget_reaper(&self, place: PlaceId) {
+    /// A dial was dropped with its runtime.
+    fn dial_is_lost(&self, origin: &Arc<Origin>, ticket: Ticket) {
+        let detail = "the runtime that was connecting has been shut down";
+        let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
+        let mut actions = Actions::new();
+        self.lock().failed(origin, ticket, error, false, &mut actions);
+        self.perform(actions);
+    }
+
+    /// The reaper of a place was dropped with its runtime.
+    fn place_is_gone(&self, place: PlaceId) {
         self.reapers.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != place);
+        let mut actions = Actions::new();
+        self.lock().place_gone(place, &mut actions);
+        self.perform(actions);
     }
 
     fn lock(&self) -> MutexGuard<'_, Pooled> {
@@ -412,61 +473,6 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Reports a dial that was dropped with its runtime.
-struct Dialling {
-    pool: Weak<Pool>,
-    origin: Arc<Origin>,
-    ticket: Ticket,
-    reported: bool,
-}
-
-impl Dialling {
-    fn done(&mut self) {
-        self.reported = true;
-    }
-}
-
-impl Drop for Dialling {
-    fn drop(&mut self) {
-        if self.reported {
-            return;
-        }
-        if let Some(pool) = self.pool.upgrade() {
-            let detail = "the runtime that was connecting has been shut down";
-            let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
-            let mut actions = Actions::new();
-            pool.lock().failed(&self.origin, self.ticket, error, &mut actions);
-            pool.perform(actions);
-        }
-    }
-}
-
-struct Reaper {
-    pool: Weak<Pool>,
-    place: PlaceId,
-    done: bool,
-}
-
-impl Reaper {
-    fn done(&mut self) {
-        self.done = true;
-    }
-}
-
-impl Drop for Reaper {
-    fn drop(&mut self) {
-        if self.done {
-            return;
-        }
-        if let Some(pool) = self.pool.upgrade() {
-            pool.forget_reaper(self.place);
-            let mut actions = Actions::new();
-            pool.lock().place_gone(self.place, &mut actions);
-            pool.perform(actions);
-        }
-    }
-}
-
 /// Where a connection goes when its exchange is over.
 pub(super) struct Home {
     pool: Weak<Pool>,
@@ -494,10 +500,13 @@ impl Home {
         if home.generation != pool.generation.load(Relaxed) {
             return;
         }
-        home.state = HomeState::Pooled;
         let now = pool.config.environment.clock.now();
         home.released = Some(now);
         let (origin, place) = (home.origin.clone(), home.place.clone());
+        if !connection.may_be_kept(|| pool.revision()) {
+            return;
+        }
+        connection.home_mut().stay_closed();
         pool.take_back(connection, &origin, &place, now);
     }
 

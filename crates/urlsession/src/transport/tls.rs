@@ -9,6 +9,7 @@ mod in_place;
 mod pins;
 mod records;
 mod stream;
+mod tickets;
 mod trust;
 mod unusual_name;
 mod verify;
@@ -26,12 +27,14 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocol
 use self::hold::{Hold, Shown};
 use self::identity::OfHandshake;
 pub(super) use self::stream::TlsStream;
-pub(super) use self::trust::Standing;
+use self::tickets::{JudgedTickets, TICKETS};
+use self::trust::Standing;
 use self::verify::Verifier;
+use super::pool::Scope;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Challenger;
+use crate::load::{Challenger, Decider, PeerRecord};
 use crate::message::{ServerTrust, UrlCredential, UrlCredentialPersistence};
 
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
@@ -46,8 +49,8 @@ pub(super) struct Tls {
 #[derive(Clone)]
 struct Kind {
     config: Arc<ClientConfig>,
-    /// The same with other session tickets: what a delegate trusted is not resumed by who did not ask one.
-    judged: Arc<ClientConfig>,
+    /// Of connections that delegates judge: what one of them trusted is not resumed by who did not ask it.
+    judged: Arc<JudgedTickets>,
     verifier: Arc<Verifier>,
 }
 
@@ -69,14 +72,24 @@ impl Peer<'_> {
 
 /// How a handshake ended.
 pub(super) enum Handshaken {
-    Done(Box<TlsStream>, Standing),
+    Done(Box<TlsStream>, Outcome),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
     WantsIdentity(UrlCredential),
 }
 
+/// What a handshake says of the server, and for whom its connection is.
+pub(super) struct Outcome {
+    pub(super) peer: PeerRecord,
+    pub(super) is_loosened: bool,
+    pub(super) scope: Scope,
+}
+
+/// Who is asked in a handshake.
+pub(super) type Judge<'a> = (&'a Arc<dyn Challenger>, Decider);
+
 impl Tls {
-    /// Shakes hands. `challenger` is asked about the server, and for the client's certificate unless `identity` is
+    /// Shakes hands. `judge` is asked about the server, and for the client's certificate unless `identity` is
     /// it; nobody is asked about what was remembered. Without anybody to ask a stored certificate is shown to a server
     /// that wants one.
     pub(super) async fn handshake(
@@ -84,11 +97,29 @@ impl Tls {
         config: &Configuration,
         peer: Peer<'_>,
         wire: Wire,
-        challenger: Option<&Arc<dyn Challenger>>,
+        judge: Option<Judge<'_>>,
         identity: Option<UrlCredential>,
     ) -> Result<Handshaken> {
         let Kind { config: unjudged, judged, verifier } = self.kind(config, peer)?;
-        let tls = if challenger.is_some() { judged } else { unjudged };
+        let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
+        let challenger = judge.map(|(challenger, _)| challenger);
+        let is_for_once = |identity: &UrlCredential| identity.persistence() == UrlCredentialPersistence::None;
+        let mut scope = match identity.as_ref().filter(|identity| is_for_once(identity)) {
+            Some(_) => Scope::for_once(decider),
+            None => Scope::Everyone,
+        };
+        let tickets = challenger.map(|_| {
+            let is_of_session = matches!(decider, Decider::Session(_));
+            judged.of_connection(is_of_session, identity.is_none())
+        });
+        let tls = match &tickets {
+            None => unjudged,
+            Some(tickets) => {
+                let mut own = (*unjudged).clone();
+                own.resumption = Resumption::store(tickets.clone());
+                Arc::new(own)
+            }
+        };
         let (name, tls) = match ServerName::try_from(peer.name().to_owned()) {
             Ok(name) => (name, tls),
             Err(_) if unusual_name::is_one(peer.name()) => {
@@ -108,7 +139,7 @@ impl Tls {
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
         let mut stream = Box::new(TlsStream::new(tls, name.clone(), wire, hold.clone()).map_err(failed)?);
-        let mut standing = None;
+        let mut judgement = None;
         loop {
             let step = poll_fn(|cx| {
                 if let Poll::Ready(result) = hold.during(|| stream.poll_handshake(cx)) {
@@ -121,9 +152,7 @@ impl Tls {
                     result.map_err(|error| {
                         let error = handshake_error(name_missing_identity(error, &hold));
                         match hold.take_shown() {
-                            Some(Shown { chain, verdict }) => {
-                                error.with_peer_trust(ServerTrust::new(peer.name(), chain, verdict))
-                            }
+                            Some(shown) => error.with_peer_trust(shown.trust(peer)),
                             None => error,
                         }
                     })?;
@@ -131,24 +160,44 @@ impl Tls {
                 }
                 Step::Judge(shown) => {
                     let Some(challenger) = challenger else { continue };
-                    standing = Some(trust::judge(config, peer, shown, challenger).await?);
-                    if let Some(issuers) = hold.unanswered_issuers()
-                        && let Some(identity) =
-                            trust::identity(peer, issuers, stored.clone(), challenger).await?
-                    {
-                        self.remember(peer, &identity);
-                        return Ok(Handshaken::WantsIdentity(identity));
+                    let trust = shown.trust(peer);
+                    let standing = trust::judge(config, peer, &trust, challenger).await?;
+                    scope = scope.and(standing.scope(decider));
+                    judgement = Some((trust, standing));
+                    if let Some(issuers) = hold.unanswered_issuers() {
+                        let (identity, decided_by) =
+                            trust::identity(peer, issuers, stored.clone(), challenger).await?;
+                        if let Some(identity) = identity {
+                            self.remember(peer, &identity);
+                            return Ok(Handshaken::WantsIdentity(identity));
+                        }
+                        // To go on without is a decision too.
+                        scope = scope.and(Scope::of(decided_by, decider));
+                    }
+                    if let Some(tickets) = &tickets {
+                        tickets.judged(scope);
                     }
                     hold.release();
                 }
             }
         }
-        if let Some(challenger) = challenger.filter(|_| standing.is_none()) {
+        let (trust, standing) = match (judgement, challenger) {
+            (Some(judgement), _) => judgement,
             // A resumed session shows no certificates: those of its first handshake are judged again.
-            let shown = shown_before(stream.session(), &verifier, &name);
-            standing = Some(trust::judge(config, peer, shown, challenger).await?);
+            (None, Some(challenger)) => {
+                let trust = shown_before(stream.session(), &verifier, &name).trust(peer);
+                let standing = trust::judge(config, peer, &trust, challenger).await?;
+                scope = scope.and(standing.scope(decider));
+                (trust, standing)
+            }
+            (None, None) => (trusted(stream.session(), peer), Standing::Good),
+        };
+        if let Some(tickets) = &tickets {
+            tickets.judged(scope);
         }
-        Ok(Handshaken::Done(stream, standing.unwrap_or(Standing::Good)))
+        let is_loosened = matches!(standing, Standing::Loosened(_));
+        let peer = PeerRecord::new(trust, decider);
+        Ok(Handshaken::Done(stream, Outcome { peer, is_loosened, scope }))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
@@ -182,9 +231,41 @@ impl Tls {
     }
 }
 
+/// Asks about the server of a connection that is good by itself, and that others have made.
+pub(super) async fn judge_again(
+    config: &Configuration,
+    (host, port): (&str, u16),
+    trust: &ServerTrust,
+    challenger: &Arc<dyn Challenger>,
+) -> Result<()> {
+    trust::judge(config, Peer { host, port, is_http1_only: false }, trust, challenger).await.map(|_| ())
+}
+
+impl Standing {
+    /// For whom a connection to the server is.
+    fn scope(self, decider: Decider) -> Scope {
+        match self {
+            Self::Good => Scope::Everyone,
+            Self::Loosened(decided_by) => Scope::of(decided_by, decider),
+        }
+    }
+}
+
+impl Shown {
+    fn trust(self, peer: Peer<'_>) -> ServerTrust {
+        ServerTrust::new(peer.name(), self.chain, self.verdict)
+    }
+}
+
 enum Step {
     Done(std::io::Result<()>),
     Judge(Shown),
+}
+
+/// What the server showed, which rustls found good.
+fn trusted(session: &UnbufferedClientConnection, peer: Peer<'_>) -> ServerTrust {
+    let chain = session.peer_certificates().unwrap_or_default();
+    ServerTrust::new(peer.name(), chain.iter().map(|der| der.to_vec()).collect(), Ok(()))
 }
 
 fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name: &ServerName<'_>) -> Shown {
@@ -235,13 +316,8 @@ fn client_config(config: &Configuration, oldest: TlsVersion, is_http1_only: bool
         HttpVersions::Http2 => vec![b"h2".to_vec()],
     };
     tls.resumption = Resumption::in_memory_sessions(TICKETS);
-    let mut judged = tls.clone();
-    judged.resumption = Resumption::in_memory_sessions(TICKETS);
-    Ok(Kind { config: Arc::new(tls), judged: Arc::new(judged), verifier })
+    Ok(Kind { config: Arc::new(tls), judged: JudgedTickets::new(), verifier })
 }
-
-/// Session tickets kept, over all servers.
-const TICKETS: usize = 256;
 
 /// In TLS 1.3 a server may refuse the client only after the client's handshake is over (RFC 8446 §4.4.2.4): the
 /// first read tells.

@@ -20,8 +20,8 @@ use urlsession_proto::http1::{
     response_framing,
 };
 
-pub(super) use self::login::Logins;
 use self::login::Passport;
+pub(super) use self::login::{Logins, TunnelLogin};
 use super::auth::{Asker, Keeper};
 use super::head::USER_AGENT;
 use super::pool::Origin;
@@ -45,8 +45,8 @@ pub(super) struct Tunnel<'a> {
 
 /// What came of one request.
 pub(super) enum Step {
-    /// The other end is the origin's.
-    Open(Wire),
+    /// The other end is the origin's. The proxy made the tunnel for this login.
+    Open(Wire, TunnelLogin),
     /// The proxy asked, and there is an answer; over the same connection if it is still open.
     Again(Option<Wire>),
 }
@@ -95,8 +95,8 @@ impl<'a> Tunnel<'a> {
                 let detail = format!("the proxy {} sent something of its own into the tunnel", name(proxy));
                 return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
             }
-            self.passport.accepted(&whole(head)).await;
-            return Ok(Step::Open(wire));
+            let login = self.passport.accepted(&whole(head)).await;
+            return Ok(Step::Open(wire, login));
         }
         if head.status != http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(refusal(proxy, target, &said(&head)));

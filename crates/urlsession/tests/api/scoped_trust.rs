@@ -1,12 +1,12 @@
-//! Trust and certificates serve only those for whom they were decided: connections, dials in progress and session
-//! tickets.
+//! Trust and certificates serve only those for whom they were decided: connections, dials in progress, session tickets,
+//! and what is stored.
 
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
-    DelegateQueue, ProxyDictionary, Responder, SessionDelegate, Task, TaskDelegate,
+    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, CacheStorage,
+    Configuration, DelegateQueue, NotStored, ProxyDictionary, Responder, SessionDelegate, Task, TaskDelegate,
     UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence, UrlError,
     UrlErrorCode, UrlSession,
 };
@@ -389,5 +389,113 @@ fn a_client_certificate_for_once_is_for_one_task_though_the_session_gives_it() {
             assert_eq!(*asked.lock().unwrap(), count);
         }
         assert!(origin.requests().iter().all(|request| !request.tls.as_ref().unwrap().resumed));
+    }
+}
+
+/// A stored response of a trusted server, and a session to which the same server is one that only a delegate trusts.
+fn stored_by_another(origin: &Origin, control: &str) -> (UrlSession, Configuration, HandClock) {
+    let clock = HandClock::new();
+    let mut configuration = configuration(origin);
+    configuration.environment.clock = Arc::new(clock.clone());
+    let trusting = UrlSession::new(configuration.clone());
+    let fields = [("Cache-Control", control), ("ETag", "\"a\"")];
+    let reply =
+        fields.iter().fold(Reply::new(200).body("good"), |reply, (name, value)| reply.header(*name, *value));
+    origin.enqueue("/x", reply);
+    assert_eq!(trusting.data(origin.url("/x")).wait().unwrap().0, "good");
+    configuration.additional_trust_anchors.clear();
+    (trusting, configuration, clock)
+}
+
+#[test]
+fn responses_of_a_server_that_only_a_delegate_trusts_are_not_stored() {
+    for wire in TLS {
+        for is_of_session in [false, true] {
+            let origin = self_signed(wire);
+            let configuration = configuration(&origin);
+            let session = match is_of_session {
+                true => with_session_delegate(configuration.clone(), trust),
+                false => UrlSession::new(configuration.clone()),
+            };
+            for _ in 0..2 {
+                origin.enqueue("/a", Reply::new(200).header("Cache-Control", "max-age=600").body("x"));
+                let load = session.data(origin.url("/a"));
+                let load = if is_of_session { load } else { load.delegate(Trusting) };
+                let task = load.task();
+                assert_eq!(load.wait().unwrap().0, "x");
+                let decision = task.metrics().unwrap().transaction_metrics[0].cache_decision.unwrap();
+                assert_eq!(decision.storage, CacheStorage::Refused(NotStored::UntrustedServer));
+                assert!(decision.to_string().ends_with("only a delegate trusts the server"), "{decision}");
+            }
+            assert_eq!(origin.requests().len(), 2);
+            // Whoever would refuse the server does not get what it said.
+            untrusted(UrlSession::new(configuration).data(origin.url("/a")).wait());
+        }
+    }
+}
+
+#[test]
+fn a_server_that_only_a_delegate_trusts_confirms_nothing_and_makes_nothing_void() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let (trusting, configuration, clock) = stored_by_another(&origin, "max-age=10");
+        clock.advance(std::time::Duration::from_secs(20));
+        let session = UrlSession::new(configuration);
+        // Asked about what is stored, it says that it has not changed: its own answer is wanted.
+        origin.enqueue("/x", Reply::new(304).header("ETag", "\"a\"").header("Cache-Control", "max-age=600"));
+        origin.enqueue("/x", Reply::new(200).header("Cache-Control", "max-age=600").body("bad"));
+        assert_eq!(session.data(origin.url("/x")).delegate(Trusting).wait().unwrap().0, "bad");
+        assert_eq!(origin.requests()[1].header("if-none-match"), Some("\"a\""));
+        assert_eq!(origin.requests()[2].header("if-none-match"), None);
+        // A change that it reports is not believed either.
+        let post = request(&origin.url("/x"), "POST", Some(b"1"));
+        session.data(post).delegate(Trusting).wait().unwrap();
+        origin.enqueue("/x", Reply::new(200).header("Cache-Control", "max-age=600").body("worse"));
+        assert_eq!(session.data(origin.url("/x")).delegate(Trusting).wait().unwrap().0, "worse");
+        // Those who trust it find what they stored, still as old as it was.
+        origin.enqueue("/x", Reply::new(304).header("ETag", "\"a\"").header("Cache-Control", "max-age=600"));
+        assert_eq!(trusting.data(origin.url("/x")).wait().unwrap().0, "good");
+        assert_eq!(origin.requests().last().unwrap().header("if-none-match"), Some("\"a\""));
+        let count = origin.requests().len();
+        assert_eq!(trusting.data(origin.url("/x")).wait().unwrap().0, "good");
+        assert_eq!(origin.requests().len(), count);
+    }
+}
+
+#[test]
+fn parts_from_a_server_that_only_a_delegate_trusts_are_neither_stored_nor_joined() {
+    for wire in TLS {
+        let origin = self_signed(wire);
+        let configuration = configuration(&origin);
+        let session = UrlSession::new(configuration);
+        for _ in 0..2 {
+            let part = Reply::new(206).header("Content-Range", "bytes 0-1/4").header("ETag", "\"a\"");
+            origin.enqueue("/a", part.header("Cache-Control", "max-age=600").body("ab"));
+            let mut request = request(&origin.url("/a"), "GET", None);
+            request.set_value(Some("bytes=0-1"), "Range").unwrap();
+            let load = session.data(request).delegate(Trusting);
+            let task = load.task();
+            assert_eq!(load.wait().unwrap().0, "ab");
+            let decision = task.metrics().unwrap().transaction_metrics[0].cache_decision.unwrap();
+            assert_eq!(decision.storage, CacheStorage::Refused(NotStored::UntrustedServer));
+        }
+        assert_eq!(origin.requests().len(), 2);
+    }
+}
+
+#[test]
+fn nothing_is_asked_for_anew_behind_its_user_over_a_connection_that_a_delegate_trusts() {
+    for wire in TLS {
+        let origin = Origin::start(wire);
+        let (trusting, configuration, clock) =
+            stored_by_another(&origin, "max-age=10, stale-while-revalidate=600");
+        let session = with_session_delegate(configuration, trust);
+        assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+        clock.advance(std::time::Duration::from_secs(20));
+        assert_eq!(session.data(origin.url("/x")).wait().unwrap().0, "good");
+        // Behind it a connection is tried that is not trusted.
+        assert!(origin.wait_for(|journal| !journal.failed_handshakes.is_empty(), PATIENCE));
+        assert_eq!(origin.requests().len(), 2);
+        assert_eq!(trusting.data(origin.url("/x")).wait().unwrap().0, "good");
     }
 }

@@ -22,10 +22,10 @@ use super::discard::discard;
 use crate::configuration::Configuration;
 use crate::env::Gssapi;
 use crate::error::Result;
-use crate::load::{Ask, Attempt, Hold, Layer, Meter, Response};
+use crate::load::{Ask, Attempt, ConnectionLogin, Hold, Layer, LoginUse, Meter, Response};
 use crate::message::{
     AuthChallengeDisposition, HttpBody, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
-    UrlProtectionSpaceProxyType, UrlRequest,
+    UrlProtectionSpace, UrlProtectionSpaceProxyType, UrlRequest,
 };
 use crate::store::UrlCredentialStorage;
 use crate::transport::auth::{
@@ -186,12 +186,50 @@ impl Desk {
     /// How many fields were added above, and what is added here before anybody asks.
     fn begin(&self, attempt: &mut Attempt<'_>) -> (usize, Option<Box<Preemption>>) {
         let kept = attempt.added.len();
+        if attempt.logins.is_some() {
+            self.use_login(attempt, LoginUse::None);
+        }
+        let own = attempt.request.all_http_header_fields();
+        if !own.is_empty() && own.bytes(self.answer_field()).is_some_and(is_of_connection) {
+            self.use_login(attempt, LoginUse::Begin(ConnectionLogin::of_application(self.revision())));
+        }
         (kept, if self.known.is_empty() { None } else { self.preempt(attempt) })
     }
 
     /// Does the response neither ask nor answer anything that is of interest here?
     fn is_content(&self, preemption: Option<&Preemption>, response: &Response) -> bool {
         preemption.is_none() && response.head.status_code() != Some(self.status())
+    }
+
+    fn answer_field(&self) -> &'static str {
+        if self.proxy.is_some() { "proxy-authorization" } else { "authorization" }
+    }
+
+    /// What the exchanges that follow do about the login of their connection with who asks here.
+    fn use_login(&self, attempt: &mut Attempt<'_>, login: LoginUse) {
+        let mut uses = attempt.logins.as_deref().cloned().unwrap_or_default();
+        *(if self.proxy.is_some() { &mut uses.proxy } else { &mut uses.server }) = login;
+        let is_none = uses.server.is_none() && uses.proxy.is_none();
+        attempt.logins = (!is_none).then(|| Arc::new(uses));
+    }
+
+    /// The login of a connection by this credential, or by the ticket of the machine's user. Without a store that keeps
+    /// the credential it is for one exchange.
+    fn connection_login(
+        &self,
+        space: &UrlProtectionSpace,
+        credential: Option<&UrlCredential>,
+    ) -> Arc<ConnectionLogin> {
+        let is_kept = credential.is_none_or(|credential| {
+            self.storage.is_some() && credential.persistence() != UrlCredentialPersistence::None
+        });
+        let revision = is_kept.then(|| self.revision());
+        ConnectionLogin::new(space.clone(), credential.cloned(), revision)
+    }
+
+    /// Of the credential store.
+    fn revision(&self) -> u64 {
+        self.storage.as_ref().map_or(0, UrlCredentialStorage::revision)
     }
 
     fn status(&self) -> u16 {
@@ -217,8 +255,13 @@ impl Desk {
         let visit = self.visit(&request, 0).filter(|visit| !visit.has_own_credentials())?;
         let revision = self.storage.as_ref()?.revision();
         let of_url = visit.url_credential();
-        let (value, preemption) =
-            self.known.authorize(visit.place, visit.signed(), of_url.as_ref(), revision)?;
+        let Some((value, preemption)) =
+            self.known.authorize(visit.place, visit.signed(), of_url.as_ref(), revision)
+        else {
+            let login = self.known.connection_login(visit.place, of_url.as_ref(), revision)?;
+            self.use_login(attempt, LoginUse::Reuse(login));
+            return None;
+        };
         attempt.added.push((visit.asker.answer_field(), value));
         Some(Box::new(preemption))
     }
@@ -288,11 +331,17 @@ impl Desk {
         trial: &mut Trial,
     ) -> Result<Response> {
         let Some(mut login) = Login::begin(&offer.scheme, credential) else {
-            let response = self.shake_hands(attempt, next, visit, credential).await?;
+            let connection = self.connection_login(&offer.space, Some(credential));
+            self.use_login(attempt, LoginUse::Begin(connection.clone()));
+            let response = self.shake_hands(attempt, next, visit, credential).await;
+            self.use_login(attempt, LoginUse::None);
+            let response = response?;
             trial.use_up(Used { space: offer.space.clone(), credential: credential.clone(), nonce: None });
-            if self.is_success(&response) {
+            let is_accepted = self.is_success(&response);
+            if is_accepted {
                 self.keeper(attempt).keep(&offer.space, credential).await;
             }
+            self.note_connection(visit.place, connection, is_accepted);
             return Ok(response);
         };
         let (value, expectation) = login.authorization(visit.signed()).unzip();
@@ -314,6 +363,14 @@ impl Desk {
             }
         }
         Ok(response)
+    }
+
+    fn note_connection(&self, place: &Url, login: Arc<ConnectionLogin>, is_accepted: bool) {
+        match is_accepted {
+            true if login.revision().is_some() => self.known.learn_connection(place, login),
+            true => {}
+            false => self.known.forget_connection(place, &login),
+        }
     }
 
     /// NTLM: two exchanges over one connection, which is then logged in for all that follow.
@@ -389,6 +446,12 @@ fn url_credential(url: &Url) -> Option<UrlCredential> {
     let decoded = |text| percent_encoding::percent_decode_str(text).decode_utf8_lossy();
     let password = decoded(url.password().unwrap_or_default());
     Some(UrlCredential::new(&decoded(url.username()), &password, UrlCredentialPersistence::ForSession))
+}
+
+/// True if the application itself sends a message of a login that belongs to the connection.
+fn is_of_connection(value: &[u8]) -> bool {
+    let scheme = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case(b"NTLM") || scheme.eq_ignore_ascii_case(b"Negotiate")
 }
 
 /// A stream is not known before it is sent.

@@ -76,6 +76,7 @@ impl<N: Layer + 'static> Layer for Caching<N> {
         if let Some(cache) = &self.0.config.url_cache {
             match after {
                 After::Pass => {}
+                After::Invalidate if attempt.is_server_untrusted() => {}
                 After::Invalidate => keep::invalidate(cache, &attempt.request, &response.head),
                 After::Keep(missing) => self.keep(cache, &mut response, missing.lookup(), None, attempt),
             }
@@ -324,9 +325,14 @@ impl<N: Layer + 'static> Caching<N> {
         }
         drain(&mut response.body, attempt.meter, attempt.clock, attempt.place).await;
         let times = keep::times(attempt);
-        let Some(head) = keep::confirmed(&entry.response, &response.head) else {
-            // RFC 9111 §4.3.4: it confirms another than ours, which is of no use then.
-            cache.remove_entry(&entry);
+        // What only a delegate trusts confirms nothing, and makes nothing void.
+        let is_untrusted = attempt.is_server_untrusted();
+        let confirmed = keep::confirmed(&entry.response, &response.head).filter(|_| !is_untrusted);
+        let Some(head) = confirmed else {
+            if !is_untrusted {
+                // RFC 9111 §4.3.4: it confirms another than ours, which is of no use then.
+                cache.remove_entry(&entry);
+            }
             attempt.begin_transaction();
             let mut response = self.0.next.load(attempt).await?;
             self.keep(cache, &mut response, CacheLookup::Changed(why), None, attempt);

@@ -126,6 +126,7 @@ mod tests {
             tls_version: None,
             tls_cipher_suite: None,
             is_loosened: false,
+            peer: None,
         })
     }
 

@@ -9,6 +9,8 @@ use std::task::Waker;
 use slab::Slab;
 
 use super::key::Origin;
+use super::reservation::{Requester, Reserved};
+use crate::load::Decider;
 
 /// A dial in progress.
 pub(super) type Ticket = u64;
@@ -16,14 +18,15 @@ pub(super) type Ticket = u64;
 /// A waiter's number.
 pub(super) type Waiting = usize;
 
-/// A place where connections live.
+/// A place where connections live, and for whom one is wanted there.
 pub(super) trait Place: Clone {
     type Id: Copy + Eq + std::fmt::Debug;
     fn id(&self) -> Self::Id;
+    fn requester(&self) -> &Requester;
 }
 
 /// What a connection for many exchanges must tell.
-pub(crate) trait Shared: Clone {
+pub(crate) trait Shared: Clone + Reserved {
     fn is_open(&self) -> bool;
 }
 
@@ -61,6 +64,8 @@ pub(super) struct Host<S, P: Place> {
     pub(super) queue: VecDeque<Waiting>,
     /// Is it among those that wait for the limit over all hosts?
     pub(super) is_blocked: bool,
+    /// Connections to it turn out to be for one task each: a dial serves only who asked for it.
+    pub(super) is_divided: bool,
 }
 
 #[derive(Debug)]
@@ -95,6 +100,8 @@ pub(super) struct DialInProgress<P: Place> {
     pub(super) place: P,
     /// The waiter that asked for it; none once that waiter is served or gone.
     pub(super) on_behalf_of: Option<Waiting>,
+    /// The waiter is another than the one whose delegates are asked.
+    pub(super) is_adopted: bool,
     /// Does it count as an open exclusive connection?
     pub(super) counted: bool,
 }
@@ -130,6 +137,7 @@ impl<S: Shared, P: Place> Host<S, P> {
             open: 0,
             queue: VecDeque::new(),
             is_blocked: false,
+            is_divided: false,
         }
     }
 
@@ -150,13 +158,16 @@ impl<S: Shared, P: Place> Host<S, P> {
         self.dials.remove(at)
     }
 
-    /// A dial at this place whose waiter was served otherwise, or has gone.
-    pub(super) fn orphan_at(&mut self, place: P::Id) -> Option<&mut DialInProgress<P>> {
+    /// A dial at this place whose waiter was served otherwise, or has gone, and in which the same delegates are asked.
+    fn orphan_for(&mut self, place: &P) -> Option<&mut DialInProgress<P>> {
         if !self.may_have_orphans {
             return None;
         }
         self.may_have_orphans = self.dials.iter().any(|dial| dial.on_behalf_of.is_none());
-        self.dials.iter_mut().find(|dial| dial.on_behalf_of.is_none() && dial.place.id() == place)
+        self.dials.iter_mut().find(|dial| {
+            let shares = || dial.place.requester().shares_dials(place.requester());
+            dial.on_behalf_of.is_none() && dial.place.id() == place.id() && shares()
+        })
     }
 
     /// The waiter's dial is free for another.
@@ -167,8 +178,16 @@ impl<S: Shared, P: Place> Host<S, P> {
         }
     }
 
+    /// True if a dial is in progress, while it is not known what the origin offers, that is expected to serve the waiter.
+    pub(super) fn is_dialling_for(&self, waiting: Waiting, place: &P) -> bool {
+        self.dials.iter().any(|dial| {
+            let is_shared = !self.is_divided && dial.place.requester().shares_dials(place.requester());
+            dial.place.id() == place.id() && (dial.on_behalf_of == Some(waiting) || is_shared)
+        })
+    }
+
     /// Does the waiter need a dial? While it is not known what the origin offers, or it offers a shared connection, one
-    /// dial at a place serves all who wait there.
+    /// dial at a place serves all who wait there and for whom the same delegates are asked.
     pub(super) fn dial<E, X>(
         &mut self,
         waiting: Waiting,
@@ -177,13 +196,21 @@ impl<S: Shared, P: Place> Host<S, P> {
     ) -> Dial {
         let id = waiter.place.id();
         let counted = self.known == Known::Exclusive;
-        if !counted && self.dials.iter().any(|dial| dial.place.id() == id) {
-            return Dial::InProgress;
+        if !counted {
+            if self.is_dialling_for(waiting, &waiter.place) {
+                return Dial::InProgress;
+            }
+            // Of those that cannot be shared not more than of exclusive ones.
+            let dials = self.dials.iter().filter(|dial| dial.place.id() == id).count();
+            if dials > 0 && self.open + dials >= limit {
+                return Dial::Forbidden;
+            }
         }
         // A dial whose waiter was served otherwise is adopted before a new one is begun.
-        if let Some(orphan) = self.orphan_at(id) {
+        if let Some(orphan) = self.orphan_for(&waiter.place) {
             orphan.on_behalf_of = Some(waiting);
-            waiter.promised = counted;
+            orphan.is_adopted = true;
+            waiter.promised = true;
             return Dial::InProgress;
         }
         match counted && self.open >= limit && self.idle.is_empty() {
@@ -192,12 +219,23 @@ impl<S: Shared, P: Place> Host<S, P> {
         }
     }
 
-    /// A shared connection that later loads at the place may use.
-    pub(super) fn usable_shared(&mut self, place: P::Id) -> Option<&mut SharedConnection<S, P>> {
+    /// A shared connection that later loads of the requester at the place may use, if possible one with its login.
+    pub(super) fn usable_shared(
+        &mut self,
+        place: P::Id,
+        requester: &Requester,
+    ) -> Option<&mut SharedConnection<S, P>> {
         let is_usable = |shared: &&mut SharedConnection<S, P>| {
-            shared.place == place && !shared.is_retired && shared.handle.is_open()
+            shared.place == place
+                && !shared.is_retired
+                && shared.handle.is_open()
+                && shared.handle.reservation().admits_beside_others(requester)
         };
-        self.shared.iter_mut().find(is_usable)
+        let mut all = self.shared.iter_mut().filter(is_usable);
+        match requester.logins {
+            None => all.next(),
+            Some(_) => all.max_by_key(|shared| shared.handle.reservation().is_logged_in()),
+        }
     }
 
     pub(super) fn remove_shared(&mut self, ticket: Ticket) -> Option<SharedConnection<S, P>> {
@@ -209,4 +247,15 @@ impl<S: Shared, P: Place> Host<S, P> {
     pub(super) fn is_unused(&self) -> bool {
         self.open == 0 && self.dials.is_empty() && self.queue.is_empty() && self.shared.is_empty()
     }
+}
+
+/// True if the task's own delegate may be thinking about the waiter's dial: it is not asked about another connection
+/// meanwhile, and its answer counts.
+pub(super) fn is_being_decided<P: Place>(
+    dials: &VecDeque<DialInProgress<P>>,
+    waiting: Waiting,
+    place: &P,
+) -> bool {
+    matches!(place.requester().decider, Decider::Task(_))
+        && dials.iter().any(|dial| dial.on_behalf_of == Some(waiting))
 }

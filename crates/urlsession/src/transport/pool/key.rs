@@ -110,6 +110,10 @@ impl<'a> Key<'a> {
         self.secure || matches!(self.lane.route, Route::Tunnel(_))
     }
 
+    pub(crate) fn host_and_port(&self) -> (&'a str, u16) {
+        (self.host, self.port)
+    }
+
     pub(crate) fn to_owned(self) -> Origin {
         let (host, zone) = (self.host.into(), self.zone.map(Into::into));
         Origin { secure: self.secure, host, port: self.port, zone, lane: self.lane }

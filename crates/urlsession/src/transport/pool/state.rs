@@ -8,6 +8,7 @@
 //! connection that carries one exchange at a time, `S` a handle of one that carries many, `P` where they live,
 //! `X` why a dial failed.
 
+mod idle;
 mod limits;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,10 +19,12 @@ use std::time::Instant;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use super::host::{Dial, DialInProgress, Host, Known, Shared, SharedConnection, Waiter};
+use self::idle::{Idle, IdleConnection, idle_for};
+use super::host::{Dial, DialInProgress, Host, Known, Shared, SharedConnection, Waiter, is_being_decided};
 pub(super) use super::host::{Grant, Place, Ticket, Waiting};
 use super::key::{Key, Origin};
 use super::lru::Lru;
+use super::reservation::{Reserved, Scope};
 
 /// What the shell has to do.
 #[derive(Debug)]
@@ -79,21 +82,7 @@ pub(super) struct State<E, S, P: Place, X> {
     forgotten: usize,
 }
 
-#[derive(Debug)]
-struct Idle<E, P: Place> {
-    origin: Arc<Origin>,
-    place: P::Id,
-    until: Instant,
-    connection: IdleConnection<E>,
-}
-
-#[derive(Debug)]
-enum IdleConnection<E> {
-    Exclusive(E),
-    Shared(Ticket),
-}
-
-impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn new(limits: Limits, may_share: bool) -> Self {
         let limits = Limits { per_host: limits.per_host.max(1), open: limits.open.max(1), ..limits };
         Self {
@@ -130,7 +119,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
                 self.hosts.entry(origin.clone()).or_insert(Host::new(origin, known))
             }
         };
-        while let Some(shared) = host.usable_shared(id) {
+        while let Some(shared) = host.usable_shared(id, place.requester()) {
             let key = shared.idle.take();
             let until = key.map(|key| self.idle.remove(key).until);
             if until.is_none_or(|until| until > now) {
@@ -141,11 +130,9 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             self.open -= 1;
             actions.extend(host.remove_shared(ticket).map(|shared| Action::CloseShared(shared.handle)));
         }
-        // The youngest idle connection first: the old ones may expire. Those who already wait go before.
-        if !fresh && host.queue.is_empty() {
-            let is_here =
-                |all: &Lru<Idle<E, P>>, key: usize| all.get(key).is_some_and(|idle| idle.place == id);
-            while let Some(at) = host.idle.iter().rposition(|key| is_here(&self.idle, *key)) {
+        // Those who already wait have no use for what is idle: they would have got it.
+        if !fresh {
+            while let Some(at) = idle_for(&host.idle, &self.idle, place) {
                 let Idle { connection, until, .. } = self.idle.remove(host.idle.remove(at));
                 let IdleConnection::Exclusive(connection) = connection else { continue };
                 if until > now {
@@ -175,9 +162,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn is_dialling_for(&self, waiting: Waiting) -> bool {
         let Some(waiter) = self.waiters.get(waiting) else { return false };
         let Some(host) = self.hosts.get(&waiter.origin) else { return false };
-        let place = waiter.place.id();
-        waiter.promised
-            || (host.known != Known::Exclusive && host.dials.iter().any(|dial| dial.place.id() == place))
+        waiter.promised || (host.known != Known::Exclusive && host.is_dialling_for(waiting, &waiter.place))
     }
 
     /// The waiter has become more or less urgent: it goes behind those as urgent as it is now.
@@ -257,7 +242,7 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         }
     }
 
-    /// A dial gave a shared connection: everyone who waits for one gets it.
+    /// A dial gave a shared connection: everyone who waits for one and may use it gets it.
     pub(super) fn opened_shared(
         &mut self,
         origin: &Arc<Origin>,
@@ -273,31 +258,47 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             host.open -= 1;
         }
         host.known = Known::Shared;
-        let place = dial.place.id();
-        let waiters = &mut self.waiters;
+        let (place, reservation) = (dial.place.id(), handle.reservation());
+        host.is_divided |= matches!(reservation.scope, Scope::Task(_));
+        if let Some(waiter) = dial.on_behalf_of.and_then(|waiting| self.waiters.get_mut(waiting)) {
+            waiter.promised = false;
+        }
+        let (waiters, dials) = (&mut self.waiters, &host.dials);
         // Until it is returned below, it is in use by this.
         let mut in_use = 1;
+        let mut served_otherwise: SmallVec<[Waiting; 1]> = SmallVec::new();
         host.queue.retain(|waiting| {
             let waiter = &mut waiters[*waiting];
-            let served = waiter.place.id() == place;
+            let served = waiter.place.id() == place
+                && match reservation.is_for_once() {
+                    true => dial.on_behalf_of == Some(*waiting) && !dial.is_adopted,
+                    false => {
+                        reservation.admits_beside_others(waiter.place.requester())
+                            && !is_being_decided(dials, *waiting, &waiter.place)
+                    }
+                };
             if served {
                 in_use += 1;
+                served_otherwise.extend(waiter.promised.then_some(*waiting));
                 grant(waiter, Grant::Shared(handle.clone(), ticket), actions);
             }
             !served
         });
+        served_otherwise.into_iter().for_each(|waiting| host.orphan(waiting));
         let (idle, is_retired) = (None, false);
         host.shared.push(SharedConnection { ticket, place, handle, in_use, idle, is_retired });
         self.dial_if_needed(origin, actions);
         self.returned(origin, ticket, now, until, actions);
     }
 
-    /// A dial failed: so does the waiter it was for, and everyone else if nothing is left that could serve them.
+    /// A dial failed: so does the waiter it was for, and everyone else whom it was to serve if nothing is left that could.
+    /// A failure `was_decided` if delegates were asked meanwhile: it is that of their task alone.
     pub(super) fn failed(
         &mut self,
         origin: &Arc<Origin>,
         ticket: Ticket,
         error: X,
+        was_decided: bool,
         actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return };
@@ -314,7 +315,12 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             if dial.on_behalf_of == Some(*waiting) {
                 waiter.promised = false;
             }
-            let fails = dial.on_behalf_of == Some(*waiting) || (alone && waiter.place.id() == place);
+            let is_own = dial.on_behalf_of == Some(*waiting);
+            let shares = || waiter.place.requester().shares_dials(dial.place.requester());
+            let fails = match was_decided {
+                true => is_own && !dial.is_adopted,
+                false => is_own || (alone && waiter.place.id() == place && shares()),
+            };
             if fails {
                 grant(waiter, Grant::Failed(error.clone()), actions);
             }
@@ -339,22 +345,33 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let id = place.id();
         let waiters = &mut self.waiters;
-        if !must_yield
-            && let Some(at) = host.queue.iter().position(|waiting| waiters[*waiting].place.id() == id)
-        {
-            // Whoever waits longest at this place is served, even if a dial was begun for it: that connection
-            // will serve another.
-            if let Some(waiting) = host.queue.remove(at) {
-                if waiters[waiting].promised {
-                    host.orphan(waiting);
-                }
-                self.passed_over += usize::from(!self.blocked.is_empty());
-                return grant(&mut waiters[waiting], Grant::Exclusive(connection), actions);
+        let reservation = connection.reservation();
+        host.is_divided |= matches!(reservation.scope, Scope::Task(_));
+        let is_served = |waiting: &Waiting| {
+            let place = &waiters[*waiting].place;
+            place.id() == id
+                && reservation.admits(place.requester())
+                && !is_being_decided(&host.dials, *waiting, place)
+        };
+        let next = host.queue.iter().position(is_served);
+        // Whoever waits longest at this place is served, even if a dial was begun for it: that connection
+        // will serve another.
+        if let Some(waiting) = next.filter(|_| !must_yield).and_then(|at| host.queue.remove(at)) {
+            if waiters[waiting].promised {
+                host.orphan(waiting);
             }
+            self.passed_over += usize::from(!self.blocked.is_empty());
+            return grant(&mut waiters[waiting], Grant::Exclusive(connection), actions);
         }
-        if until > now && host.queue.is_empty() {
+        let is_wanted_elsewhere = !host.queue.is_empty();
+        if until > now && next.is_none() {
             let (origin, connection) = (origin.clone(), IdleConnection::Exclusive(connection));
-            host.idle.push(self.idle.push(Idle { origin, place: id, until, connection }));
+            let key = self.idle.push(Idle { origin: origin.clone(), place: id, until, connection });
+            host.idle.push(key);
+            // Who cannot use it may wait for a connection under a limit.
+            if is_wanted_elsewhere {
+                self.dial_if_needed(&origin, actions);
+            }
             self.became_idle(actions);
         } else {
             // Another waits for its place under a limit, or it is too old.
@@ -394,7 +411,8 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         if shared.in_use > 0 {
             return false;
         }
-        if shared.is_retired || !shared.handle.is_open() || until <= now {
+        let is_over = shared.is_retired || !shared.handle.is_open();
+        if is_over || shared.handle.reservation().is_for_once() || until <= now {
             self.close_shared(origin, ticket, actions);
             self.serve_blocked(actions);
             return false;
@@ -510,13 +528,14 @@ impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         let waiter = &mut self.waiters[waiting];
         self.open += 1;
         host.open += usize::from(counted);
-        waiter.promised = counted;
+        waiter.promised = true;
         let (ticket, place) = (self.next_ticket, waiter.place.clone());
         self.next_ticket += 1;
         host.dials.push_back(DialInProgress {
             ticket,
             place: place.clone(),
             on_behalf_of: Some(waiting),
+            is_adopted: false,
             counted,
         });
         actions.push(Action::Dial { origin: origin.clone(), place, ticket });

@@ -7,40 +7,39 @@ use std::sync::Arc;
 use url::Host;
 
 use super::Peer;
-use super::hold::Shown;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Challenger;
+use crate::load::{Challenger, DecidedBy};
 use crate::message::{
     AuthChallengeDisposition as Disposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge,
     UrlCredential, UrlProtectionSpace, UrlProtectionSpaceProtocol,
 };
 
-/// On whose word a server is talked to.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How the trust in a server came about.
+#[derive(Clone, Copy)]
 pub(in crate::transport) enum Standing {
     /// Its certificates are good by themselves.
     Good,
     /// Only the delegate trusts it.
-    Loosened,
+    Loosened(DecidedBy),
 }
 
 /// May the server be talked to?
 pub(super) async fn judge(
     config: &Configuration,
     peer: Peer<'_>,
-    shown: Shown,
+    trust: &ServerTrust,
     challenger: &Arc<dyn Challenger>,
 ) -> Result<Standing> {
-    let trust = ServerTrust::new(peer.name(), shown.chain, shown.verdict.clone());
     let space = space(peer, AuthenticationMethod::ServerTrust).with_server_trust(trust.clone());
     let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
-    let verdict = match challenger.clone().challenge(challenge).await {
+    let (disposition, decided_by) = challenger.clone().challenge(challenge).await;
+    let verdict = match disposition {
         Disposition::UseCredential(Some(credential)) if credential.server_trust().is_some() => {
-            match shown.verdict {
+            match trust.evaluate() {
                 Ok(()) => Ok(Standing::Good),
                 Err(error) => match refusal(config, peer) {
-                    None => Ok(Standing::Loosened),
+                    None => Ok(Standing::Loosened(decided_by)),
                     Some(why) => {
                         let detail = format!("{}; the delegate trusts it, but {why}", error.detail());
                         Err(UrlError::new(error.code(), Phase::Tls, detail).with_source(error))
@@ -54,9 +53,9 @@ pub(super) async fn judge(
             Err(UrlError::new(UrlErrorCode::ServerCertificateUntrusted, Phase::Tls, detail))
         }
         // Without a credential of trust there is nothing to use but the default.
-        _ => shown.verdict.map(|()| Standing::Good),
+        _ => trust.evaluate().map(|()| Standing::Good),
     };
-    verdict.map_err(|error| error.with_peer_trust(trust))
+    verdict.map_err(|error| error.with_peer_trust(trust.clone()))
 }
 
 /// Why a delegate may not trust a server that the system does not. Apple: it may where cleartext would be allowed too.
@@ -74,24 +73,26 @@ fn refusal(config: &Configuration, peer: Peer<'_>) -> Option<&'static str> {
     is_strict.then_some("the host has asked by Strict-Transport-Security that nobody may")
 }
 
-/// The client's certificate for a server that wants one; `None` to go on without. Default handling is to show the one
-/// that is stored.
+/// The client's certificate for a server that wants one, and who decided; `None` to go on without. Default handling is to
+/// show the one that is stored.
 pub(super) async fn identity(
     peer: Peer<'_>,
     issuers: Vec<Vec<u8>>,
     stored: Option<UrlCredential>,
     challenger: &Arc<dyn Challenger>,
-) -> Result<Option<UrlCredential>> {
+) -> Result<(Option<UrlCredential>, DecidedBy)> {
     let space = identity_space(peer).with_distinguished_names(issuers);
     let challenge = UrlAuthenticationChallenge::new(space, stored.clone(), 0, None, None);
-    match challenger.clone().challenge(challenge).await {
+    let (disposition, decided_by) = challenger.clone().challenge(challenge).await;
+    let identity = match disposition {
         Disposition::UseCredential(credential) => {
-            Ok(credential.filter(|credential| credential.identity().is_some()))
+            credential.filter(|credential| credential.identity().is_some())
         }
-        Disposition::CancelAuthenticationChallenge => Err(UrlError::cancelled()),
-        Disposition::RejectProtectionSpace => Ok(None),
-        _ => Ok(stored),
-    }
+        Disposition::CancelAuthenticationChallenge => return Err(UrlError::cancelled()),
+        Disposition::RejectProtectionSpace => None,
+        _ => return Ok((stored, DecidedBy::Default)),
+    };
+    Ok((identity, decided_by))
 }
 
 /// Where certificates for this server are stored.

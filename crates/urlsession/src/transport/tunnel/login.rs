@@ -23,6 +23,17 @@ use crate::message::{
 #[derive(Default)]
 pub(in crate::transport) struct Logins(Mutex<Vec<Known>>);
 
+/// For whom a proxy has made a tunnel. A tunnel belongs to who is logged in, whatever the scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::transport) enum TunnelLogin {
+    /// For nobody in particular, or as the configuration says.
+    None,
+    /// For a user whom the credential store knows, in this revision.
+    Kept(u64),
+    /// For a user whom a delegate named for once.
+    ForOnce,
+}
+
 struct Known {
     used: Used,
     login: Login,
@@ -36,6 +47,8 @@ pub(super) struct Passport<'a> {
     keeper: Keeper<'a>,
     logins: &'a Logins,
     challenger: Option<&'a Arc<dyn Challenger>>,
+    /// Of the configuration.
+    own: Option<&'a UrlCredential>,
     trial: Trial,
     shown: Shown,
 }
@@ -63,7 +76,7 @@ impl<'a> Passport<'a> {
     pub(super) fn new(
         asker: Asker<'a>,
         target: &'a str,
-        own: Option<&UrlCredential>,
+        own: Option<&'a UrlCredential>,
         keeper: Keeper<'a>,
         logins: &'a Logins,
         challenger: Option<&'a Arc<dyn Challenger>>,
@@ -81,7 +94,7 @@ impl<'a> Passport<'a> {
             Some(Shown::login(Used { nonce, ..known.used.clone() }, &mut known.login, target))
         });
         let trial = Trial::new(own.cloned(), None);
-        Self { asker, target, keeper, logins, challenger, trial, shown: known.unwrap_or(Shown::Nothing) }
+        Self { asker, target, keeper, logins, challenger, own, trial, shown: known.unwrap_or(Shown::Nothing) }
     }
 
     /// The value of `Proxy-Authorization` for the next request.
@@ -103,11 +116,12 @@ impl<'a> Passport<'a> {
     }
 
     /// The proxy has made the tunnel: what was shown is good.
-    pub(super) async fn accepted(&mut self, head: &HttpHead) {
+    pub(super) async fn accepted(&mut self, head: &HttpHead) -> TunnelLogin {
         let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, Shown::Nothing) {
-            Shown::Nothing => return,
+            Shown::Nothing => return TunnelLogin::None,
             Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => {
-                return self.keeper.keep(&used.space, &used.credential).await;
+                self.keeper.keep(&used.space, &used.credential).await;
+                return self.login_of(&used);
             }
             Shown::Login { used, login, expectation, .. } => (used, login, expectation),
         };
@@ -119,7 +133,7 @@ impl<'a> Passport<'a> {
                 if !logins[at].login.heard(head, expectation.as_ref(), self.asker) {
                     logins.remove(at);
                 }
-                return;
+                return self.login_of(&used);
             }
         }
         self.keeper.keep(&used.space, &used.credential).await;
@@ -130,7 +144,20 @@ impl<'a> Passport<'a> {
             let mut logins = self.logins.lock();
             logins.retain(|known| known.used.space != used.space);
             logins.truncate(MOST_LOGINS - 1);
-            logins.push(Known { used, login, revision: storage.revision() });
+            logins.push(Known { used: used.clone(), login, revision: storage.revision() });
+        }
+        self.login_of(&used)
+    }
+
+    fn login_of(&self, used: &Used) -> TunnelLogin {
+        if self.own.is_some_and(|own| is_same(own, &used.credential)) {
+            return TunnelLogin::None;
+        }
+        match self.keeper.storage {
+            Some(storage) if used.credential.persistence() != UrlCredentialPersistence::None => {
+                TunnelLogin::Kept(storage.revision())
+            }
+            _ => TunnelLogin::ForOnce,
         }
     }
 
@@ -188,7 +215,7 @@ struct OfConnection<'a>(Option<&'a Arc<dyn Challenger>>);
 impl Counsel for OfConnection<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         match self.0 {
-            Some(challenger) => challenger.clone().challenge(challenge).await,
+            Some(challenger) => challenger.clone().challenge(challenge).await.0,
             None => AuthChallengeDisposition::PerformDefaultHandling,
         }
     }

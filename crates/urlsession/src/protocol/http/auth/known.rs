@@ -3,13 +3,14 @@
 //! RFC 7617 §2.2, RFC 7616 §3.6. It lasts as long as the session, and until the store loses a credential.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderValue;
 use url::Url;
 use urlsession_proto::auth::basic::directory;
 use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
 
+use crate::load::ConnectionLogin;
 use crate::message::{HttpHead, UrlCredential, UrlProtectionSpace};
 use crate::transport::auth::{Asker, Login, Used, is_same};
 
@@ -18,6 +19,8 @@ use crate::transport::auth::{Asker, Login, Used, is_same};
 pub(crate) struct Known {
     has_any: AtomicBool,
     entries: Mutex<Vec<Entry>>,
+    /// Logins that belong to connections, by the origin they are for, the latest last.
+    connections: Mutex<Vec<(url::Origin, Arc<ConnectionLogin>)>>,
 }
 
 struct Entry {
@@ -46,7 +49,45 @@ impl Known {
 
     pub(crate) fn clear(&self) {
         self.lock().clear();
+        self.connections().clear();
         self.has_any.store(false, Relaxed);
+    }
+
+    /// The login whose connections a request to `url` may use: that of the user the URL names, or if it names nobody the
+    /// latest of the session. What another revision of the store vouched for is forgotten.
+    pub(super) fn connection_login(
+        &self,
+        url: &Url,
+        of_url: Option<&UrlCredential>,
+        revision: u64,
+    ) -> Option<Arc<ConnectionLogin>> {
+        let origin = url.origin();
+        let mut connections = self.connections();
+        connections.retain(|(_, login)| login.revision() == Some(revision));
+        let is_named = |login: &ConnectionLogin| {
+            let credential = login.credential();
+            of_url.is_none_or(|named| credential.is_some_and(|credential| is_same(named, credential)))
+        };
+        let mut all = connections.iter().rev();
+        all.find(|(of, login)| *of == origin && is_named(login)).map(|(_, login)| login.clone())
+    }
+
+    /// A connection to the origin of `url` is logged in.
+    pub(super) fn learn_connection(&self, url: &Url, login: Arc<ConnectionLogin>) {
+        let origin = url.origin();
+        let mut connections = self.connections();
+        connections.retain(|(of, known)| *of != origin || !known.is_same(&login));
+        if connections.len() == MOST_LOGINS {
+            connections.remove(0);
+        }
+        connections.push((origin, login));
+        self.has_any.store(true, Relaxed);
+    }
+
+    /// The login was refused.
+    pub(super) fn forget_connection(&self, url: &Url, login: &ConnectionLogin) {
+        let origin = url.origin();
+        self.connections().retain(|(of, known)| *of != origin || !known.is_same(login));
     }
 
     /// The value for a request to `url`, where the session is logged in, as whom the URL names if it names anybody. What another
@@ -61,7 +102,7 @@ impl Known {
         let origin = url.origin();
         let mut entries = self.lock();
         entries.retain(|entry| entry.revision == revision);
-        self.has_any.store(!entries.is_empty(), Relaxed);
+        self.note(&entries);
         let reach = |entry: &Entry| {
             let below = entry.below.iter().filter(|below| is_below(url.path(), below));
             let is_named = of_url.is_none_or(|named| is_same(named, &entry.credential));
@@ -92,7 +133,7 @@ impl Known {
         }
         if !entries[at].login.heard(head, preemption.expectation.as_ref(), asker) {
             entries.remove(at);
-            self.has_any.store(!entries.is_empty(), Relaxed);
+            self.note(&entries);
         }
     }
 
@@ -125,7 +166,15 @@ impl Known {
         let origin = url.origin();
         let mut entries = self.lock();
         entries.retain(|entry| entry.origin != origin || entry.space != *space);
-        self.has_any.store(!entries.is_empty(), Relaxed);
+        self.note(&entries);
+    }
+
+    fn note(&self, entries: &[Entry]) {
+        self.has_any.store(!entries.is_empty() || !self.connections().is_empty(), Relaxed);
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<(url::Origin, Arc<ConnectionLogin>)>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {

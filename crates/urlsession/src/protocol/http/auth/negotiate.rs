@@ -11,7 +11,7 @@ use urlsession_proto::auth::base64;
 use super::{Desk, Tickets, Visit, discard};
 use crate::env::{Gssapi, GssapiContext, GssapiUser};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Hold, Layer, Response};
+use crate::load::{Attempt, Hold, Layer, LoginUse, Response};
 use crate::message::{UrlCredential, UrlProtectionSpace, UrlResponse};
 use crate::transport::auth::{Offer, Trial, Used, negotiate_token, offers, secret};
 
@@ -103,7 +103,10 @@ impl Desk {
         trial: &mut Trial,
     ) -> Result<Response> {
         let hold = Hold::lasting();
+        let connection = self.connection_login(&offer.space, credential.as_ref());
+        self.use_login(attempt, LoginUse::Begin(connection.clone()));
         let result = self.exchange(attempt, next, visit, ticket, &hold, trial).await;
+        self.use_login(attempt, LoginUse::None);
         attempt.hold = None;
         hold.let_go();
         let response = result?;
@@ -113,6 +116,7 @@ impl Desk {
                 if is_accepted {
                     self.keeper(attempt).keep(&offer.space, &credential).await;
                 }
+                self.note_connection(visit.place, connection, is_accepted);
                 trial.use_up(Used { space: offer.space.clone(), credential, nonce: None });
             }
             None if is_accepted => {}

@@ -31,6 +31,7 @@ impl<N: Layer + 'static> Caching<N> {
     ) {
         let storage = match response.head.http_head() {
             Some(head) => match may_keep(cache, head) {
+                Ok(_) if attempt.is_server_untrusted() => Err(NotStored::UntrustedServer),
                 Ok(_) if attempt.ask.goes_to_file() => Err(NotStored::Downloaded),
                 storage => storage,
             },
@@ -41,8 +42,11 @@ impl<N: Layer + 'static> Caching<N> {
         match storage {
             Ok(names) => self.tapped(cache, response, names, flight, attempt),
             Err(why) => {
-                // A later whole answer makes an earlier one void, kept or not; an error of the server does not.
-                let is_void = !matches!(lookup, CacheLookup::Nothing) && !is_failure(&response.head);
+                // A later whole answer makes an earlier one void, kept or not; an error of the server does not, nor
+                // does a server that those who stored the earlier one need not trust.
+                let is_void = !matches!(lookup, CacheLookup::Nothing)
+                    && !is_failure(&response.head)
+                    && !attempt.is_server_untrusted();
                 if is_void && !matches!(why, NotStored::Partial | NotStored::Status) {
                     key(&attempt.request).into_iter().for_each(|key| cache.remove(key));
                 }

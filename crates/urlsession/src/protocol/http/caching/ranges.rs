@@ -119,7 +119,8 @@ impl<N: Layer + 'static> Caching<N> {
             self.keep(cache, &mut response, CacheLookup::Nothing, None, attempt);
             return Ok(response);
         }
-        let is_untrusted = is_untrusted(attempt);
+        // What only a delegate trusts is not joined with what others stored.
+        let is_untrusted = attempt.is_server_untrusted();
         let joined = asked.filter(|_| !is_untrusted).and_then(|(stored, data, _)| {
             let head = stored.joined_with(response.head.http_head()?, seconds(attempt.clock))?;
             Some((head, data, stored.complete?))
@@ -167,7 +168,10 @@ impl<N: Layer + 'static> Caching<N> {
         let Vary::Fields(names) = vary(&stored.head.fields) else {
             return CacheStorage::Refused(NotStored::VariesByEverything);
         };
-        if validators.is_empty() || attempt.ask.wants_will_cache() || is_untrusted(attempt) {
+        if attempt.is_server_untrusted() {
+            return CacheStorage::Refused(NotStored::UntrustedServer);
+        }
+        if validators.is_empty() || attempt.ask.wants_will_cache() {
             return refused;
         }
         let kept = kept.filter(|kept| is_of(&validators, kept, seconds(attempt.clock)));
@@ -185,11 +189,6 @@ impl<N: Layer + 'static> Caching<N> {
         response.body.tap(Box::new(keeper));
         CacheStorage::Kept
     }
-}
-
-/// Is the server of the response trusted by a delegate's word alone? Its parts are neither stored nor joined.
-fn is_untrusted(attempt: &mut Attempt<'_>) -> bool {
-    attempt.stamps().connection.as_ref().is_some_and(|facts| facts.is_loosened)
 }
 
 /// What is stored of a representation: all of it, or a part.

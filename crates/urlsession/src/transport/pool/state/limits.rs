@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Action, Actions, Dial, Idle, IdleConnection, Origin, Place, Shared, State, Ticket, Waiting};
+use super::{
+    Action, Actions, Dial, Idle, IdleConnection, Origin, Place, Reserved, Shared, State, Ticket, Waiting,
+};
 
-impl<E, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     /// Sees to it that the limits allow one more connection to the host, by closing an idle one if need be.
     pub(super) fn make_way(
         &mut self,
