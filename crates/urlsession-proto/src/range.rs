@@ -270,7 +270,7 @@ fn of_whole(have: &Have<'_>, asked: Condition, fields: &HeaderMap) -> Verdict {
     }
 }
 
-/// Does a response that should hold everything say that it holds a part?
+/// Whether a response that should hold everything says that it holds a part.
 fn is_rest(fields: &HeaderMap) -> bool {
     let said = one(fields, &CONTENT_RANGE).and_then(ContentRange::parse);
     said.is_some_and(|said| match said.range {
@@ -321,7 +321,7 @@ impl UnrequestedPart {
     }
 }
 
-/// Does the response name the validator that is known? A weaker one does not count where both have a tag.
+/// Whether the response names the validator that is known. A weaker one does not count where both have a tag.
 pub fn confirms(known: &Validators, fields: &HeaderMap) -> bool {
     let same = |name, known: &Option<String>| known.is_some() && one(fields, name) == known.as_deref();
     match known.etag.is_some() && one(fields, &ETAG).is_some() {
