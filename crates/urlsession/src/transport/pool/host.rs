@@ -62,7 +62,7 @@ pub(super) struct Host<S, P: Place> {
     /// Exclusive connections: dialling, busy and idle.
     pub(super) open: usize,
     pub(super) queue: VecDeque<Waiting>,
-    /// Is it among those that wait for the limit over all hosts?
+    /// Whether it is among those that wait for the limit over all hosts.
     pub(super) is_blocked: bool,
     /// Connections to it turn out to be for one task each: a dial serves only who asked for it.
     pub(super) is_divided: bool,
@@ -73,7 +73,7 @@ pub(super) struct Waiter<E, S, P: Place, X> {
     pub(super) origin: Arc<Origin>,
     pub(super) place: P,
     pub(super) priority: f32,
-    /// Is a dial in progress on its behalf?
+    /// Whether a dial is in progress on its behalf.
     pub(super) promised: bool,
     pub(super) waker: Option<Waker>,
     pub(super) grant: Option<Grant<E, S, X>>,
@@ -102,7 +102,7 @@ pub(super) struct DialInProgress<P: Place> {
     pub(super) on_behalf_of: Option<Waiting>,
     /// The waiter is another than the one whose delegates are asked.
     pub(super) is_adopted: bool,
-    /// Does it count as an open exclusive connection?
+    /// Whether it counts as an open exclusive connection.
     pub(super) counted: bool,
 }
 
@@ -114,7 +114,7 @@ pub(super) enum Known {
     Shared,
 }
 
-/// Does a waiter need a dial?
+/// Whether a waiter needs a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dial {
     /// One that is in progress serves it.

@@ -26,7 +26,7 @@ pub(super) trait Judge: ServerCertVerifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error>;
 
-    /// Does the server show a key that is pinned for the host, if any is?
+    /// Whether the server shows a key that is pinned for the host, if any is.
     fn judge_pins(
         &self,
         host: &str,
@@ -44,7 +44,7 @@ pub(super) trait Judge: ServerCertVerifier {
     ) -> Result<ServerCertVerified, Error>;
 }
 
-/// Is it the name of a host but for hyphens at the edges of its labels?
+/// Whether it is the name of a host but for hyphens at the edges of its labels.
 pub(super) fn is_one(host: &str) -> bool {
     matches!(ServerName::try_from(host.replace('-', "a")), Ok(ServerName::DnsName(_)))
 }

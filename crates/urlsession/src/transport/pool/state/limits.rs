@@ -84,7 +84,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         }
     }
 
-    /// Has the host kept its connections for its own waiters often enough, while others wait for the limit over all?
+    /// Whether the host has kept its connections long enough while others wait for the limit over all hosts.
     pub(super) fn must_yield(&self, origin: &Arc<Origin>) -> bool {
         self.passed_over >= MAX_PASSED_OVER && self.blocked.front().is_some_and(|next| next != origin)
     }
