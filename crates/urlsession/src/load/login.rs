@@ -2,6 +2,7 @@
 //! about it. Which connection an exchange gets is decided in `transport::pool`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::message::{AuthenticationMethod, UrlCredential, UrlProtectionSpace, UrlProtectionSpaceProtocol};
 
@@ -12,7 +13,7 @@ pub(crate) struct ConnectionLogin {
     /// `None`: the ticket of the machine's user.
     credential: Option<UrlCredential>,
     /// The revision of the credential store for which the login holds. `None`: it is for one exchange.
-    revision: Option<u64>,
+    revision: Option<AtomicU64>,
 }
 
 impl ConnectionLogin {
@@ -21,7 +22,7 @@ impl ConnectionLogin {
         credential: Option<UrlCredential>,
         revision: Option<u64>,
     ) -> Arc<Self> {
-        Arc::new(Self { space, credential, revision })
+        Arc::new(Self { space, credential, revision: revision.map(AtomicU64::new) })
     }
 
     /// Of requests whose `Authorization` the application has made itself: they follow each other on one connection.
@@ -31,12 +32,23 @@ impl ConnectionLogin {
         Self::new(space, None, Some(revision))
     }
 
+    pub(crate) fn space(&self) -> &UrlProtectionSpace {
+        &self.space
+    }
+
     pub(crate) fn credential(&self) -> Option<&UrlCredential> {
         self.credential.as_ref()
     }
 
     pub(crate) fn revision(&self) -> Option<u64> {
-        self.revision
+        self.revision.as_ref().map(|revision| revision.load(Relaxed))
+    }
+
+    /// The store has kept the credential of this login and has this revision since.
+    pub(crate) fn is_kept_in(&self, revision: u64) {
+        if let Some(own) = &self.revision {
+            own.store(revision, Relaxed);
+        }
     }
 
     /// True if both are the same user, logged in at the same place. Logins for one exchange are never the same.
@@ -46,7 +58,7 @@ impl ConnectionLogin {
             Some((credential.user()?.to_owned(), credential.password().map(str::to_owned)))
         };
         self.revision.is_some()
-            && self.revision == other.revision
+            && self.revision() == other.revision()
             && self.space == other.space
             && self.credential.is_some() == other.credential.is_some()
             && secrets(&self.credential) == secrets(&other.credential)

@@ -111,6 +111,11 @@ impl UrlCredentialStorage {
         self.put(credential, space, true);
     }
 
+    /// The same. Returns the revision that the store has by this: another says that something was lost or replaced meanwhile.
+    pub(crate) fn keep(&self, credential: &UrlCredential, space: &UrlProtectionSpace) -> u64 {
+        self.put(credential, space, true)
+    }
+
     /// The credential to try first.
     #[doc(alias = "defaultCredential(for:)")]
     pub fn default_credential(&self, space: &UrlProtectionSpace) -> Option<UrlCredential> {
@@ -177,10 +182,12 @@ impl UrlCredentialStorage {
         entries
     }
 
-    fn put(&self, credential: &UrlCredential, space: &UrlProtectionSpace, is_default: bool) {
+    fn put(&self, credential: &UrlCredential, space: &UrlProtectionSpace, is_default: bool) -> u64 {
         use UrlCredentialPersistence as P;
+        // Before the entries: what is lost from now on is of a later one.
+        let mut revision = self.revision();
         if credential.persistence() == P::None || credential.server_trust().is_some() {
-            return;
+            return revision;
         }
         let entries = self.entries(space);
         let known = entries.iter().find(|entry| entry.is_of(credential));
@@ -190,10 +197,10 @@ impl UrlCredentialStorage {
         };
         if known.is_some_and(|known| known.credential == *credential && known.is_default == entry.is_default)
         {
-            return;
+            return revision;
         }
         if known.is_some_and(|known| known.credential.password() != credential.password()) {
-            self.0.revision.fetch_add(1, Relaxed);
+            revision = self.0.revision.fetch_add(1, Relaxed) + 1;
         }
         self.take(credential, space);
         if entry.is_default {
@@ -206,6 +213,7 @@ impl UrlCredentialStorage {
         if !is_written {
             self.lock().entry(space.clone()).or_default().push(entry);
         }
+        revision
     }
 
     /// No credential of the space is its default any more.

@@ -315,3 +315,116 @@ fn a_login_with_a_proxy_for_the_session_serves_its_tasks_until_the_store_loses_i
         });
     }
 }
+
+/// A store that holds a password of ann which is not, or no longer, hers, for the space of whoever asks for the URL.
+fn with_wrong_password(config: Configuration, url: &str) -> Configuration {
+    let recorder = Recorder::new();
+    let probe = Configuration { url_credential_storage: None, ..config.clone() };
+    let (session, recorder) = with_recorder(probe, recorder.answering(|_| Answer::default_handling()));
+    session.data_task(url).resume();
+    let asked = recorder.completed(1).challenges;
+    let asked = asked.iter().find(|challenge| challenge.protection_space().server_trust().is_none());
+    let storage = UrlCredentialStorage::ephemeral();
+    let wrong = UrlCredential::new("ann", "wrong", Persistence::ForSession);
+    storage.set(&wrong, asked.unwrap().protection_space());
+    Configuration { url_credential_storage: Some(storage), ..config }
+}
+
+/// Gives the right password in the place of the stored one: at once, or after the stored one was refused.
+fn correcting(persistence: Persistence, is_at_once: bool) -> Recorder {
+    Recorder::new().answering(move |challenge| match challenge.protection_space().server_trust() {
+        None if is_at_once || challenge.previous_failure_count() > 0 => {
+            let right = UrlCredential::new("ann", "pw", persistence);
+            Answer::now(Disposition::UseCredential(Some(right)))
+        }
+        _ => Answer::default_handling(),
+    })
+}
+
+const CORRECTIONS: [(Persistence, bool); 6] = [
+    (Persistence::ForSession, true),
+    (Persistence::ForSession, false),
+    (Persistence::Permanent, true),
+    (Persistence::Permanent, false),
+    (Persistence::None, true),
+    (Persistence::None, false),
+];
+
+#[test]
+fn a_password_that_replaces_a_wrong_one_of_the_store_makes_one_connection_to_a_proxy() {
+    let logins =
+        [ProxyLogin::Basic("ann", "pw"), ProxyLogin::Digest("ann", "pw"), ProxyLogin::Ntlm("ann", "pw")];
+    for (login, (persistence, is_at_once)) in
+        logins.into_iter().flat_map(|login| CORRECTIONS.map(|correction| (login, correction)))
+    {
+        on_every_wire(|origin| {
+            let proxy = Proxy::with_login(login);
+            let config = with_wrong_password(through(origin, &proxy), &origin.url("/Peru"));
+            let (requests, connections) = (proxy.requests().len(), proxy.connection_count());
+            let session = UrlSession::new(config);
+            let load = || {
+                let load = session.data(origin.url("/Peru")).delegate(correcting(persistence, is_at_once));
+                assert_eq!(load.wait().unwrap().0, "Lima");
+            };
+            let case = format!("{login:?} {persistence:?} {is_at_once}");
+            load();
+            let first = proxy.requests().len() - requests;
+            // NTLM needs two requests for each password, and begins without being asked where it follows an answer.
+            let most = if matches!(login, ProxyLogin::Ntlm(..)) { 5 } else { 3 };
+            assert!(first <= most, "{case}: {first} requests");
+            let of_first = proxy.connection_count() - connections;
+            let is_refused_on_it = matches!(login, ProxyLogin::Ntlm(..)) && !is_at_once;
+            assert!(of_first == 1 || is_refused_on_it && of_first == 2, "{case}: {of_first} connections");
+            load();
+            let (all, second) = (proxy.requests().len() - requests, proxy.connection_count() - connections);
+            let is_tunnel = origin.url("").starts_with("https");
+            match persistence {
+                Persistence::None => {
+                    assert!(all <= 2 * first && second <= 2 * of_first, "{case}: {all}, {second}");
+                }
+                _ if is_tunnel => assert_eq!((all, second), (first, of_first), "{case}"),
+                _ => assert_eq!((all, second), (first + 1, of_first), "{case}"),
+            }
+        });
+    }
+}
+
+#[test]
+fn loads_that_wait_for_a_tunnel_while_a_password_is_replaced_share_it() {
+    on(Wire::TlsH2, |origin| {
+        let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
+        let config = with_wrong_password(through(origin, &proxy), &origin.url("/Peru"));
+        let before = proxy.connection_count();
+        let (session, recorder) = with_recorder(config, correcting(Persistence::ForSession, true));
+        (0..20).for_each(|_| session.data_task(origin.url("/Peru")).resume());
+        assert!(recorder.completed(20).completions.iter().all(Option::is_none));
+        assert_eq!(proxy.connection_count() - before, 1);
+    });
+}
+
+#[test]
+fn a_password_that_replaces_a_wrong_one_of_the_store_keeps_the_connection_it_logged_in() {
+    for wire in WIRES {
+        for (persistence, is_at_once) in CORRECTIONS {
+            let (origin, _) = server(wire);
+            let config = with_wrong_password(configuration(&origin), &url(&origin, ""));
+            let before = origin.requests().len();
+            let session = UrlSession::new(config);
+            let load = || {
+                let load = session.data(url(&origin, "")).delegate(correcting(persistence, is_at_once));
+                assert_eq!(load.wait().unwrap().0, "ann");
+            };
+            (0..2).for_each(|_| load());
+            let requests = origin.requests().split_off(before);
+            let case = format!("{persistence:?} {is_at_once}: {requests:?}");
+            let first = requests[0].connection;
+            match persistence {
+                Persistence::None => assert!(requests.len() <= 6, "{case}"),
+                _ => {
+                    assert!(requests.iter().all(|request| request.connection == first), "{case}");
+                    assert_eq!(requests.last().unwrap().header("authorization"), None, "{case}");
+                }
+            }
+        }
+    }
+}

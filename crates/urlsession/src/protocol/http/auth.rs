@@ -338,10 +338,7 @@ impl Desk {
             let response = response?;
             trial.use_up(Used { space: offer.space.clone(), credential: credential.clone(), nonce: None });
             let is_accepted = self.is_success(&response);
-            if is_accepted {
-                self.keeper(attempt).keep(&offer.space, credential).await;
-            }
-            self.note_connection(visit.place, connection, is_accepted);
+            self.note_connection(attempt, visit.place, connection, is_accepted).await;
             return Ok(response);
         };
         let (value, expectation) = login.authorization(visit.signed()).unzip();
@@ -353,23 +350,35 @@ impl Desk {
             nonce: login.nonce().map(Into::into),
         });
         if self.is_success(&response) {
-            self.keeper(attempt).keep(&offer.space, credential).await;
-            if let (Some(storage), Some(head)) = (&self.storage, response.head.http_head())
-                && credential.persistence() != UrlCredentialPersistence::None
+            let kept = self.keeper(attempt).keep(&offer.space, credential).await;
+            if let (Some(revision), Some(head)) = (kept, response.head.http_head())
                 && login.heard(head, expectation.flatten().as_ref(), visit.asker)
             {
                 let (space, credential) = (offer.space.clone(), credential.clone());
-                self.known.learn(visit.place, space, credential, login, storage.revision());
+                self.known.learn(visit.place, space, credential, login, revision);
             }
         }
         Ok(response)
     }
 
-    fn note_connection(&self, place: &Url, login: Arc<ConnectionLogin>, is_accepted: bool) {
-        match is_accepted {
-            true if login.revision().is_some() => self.known.learn_connection(place, login),
-            true => {}
-            false => self.known.forget_connection(place, &login),
+    /// Keeps the credential of a login that was accepted, whose connections others may use from now on.
+    async fn note_connection(
+        &self,
+        attempt: &Attempt<'_>,
+        place: &Url,
+        login: Arc<ConnectionLogin>,
+        is_accepted: bool,
+    ) {
+        if !is_accepted {
+            return self.known.forget_connection(place, &login);
+        }
+        if let Some(credential) = login.credential()
+            && let Some(revision) = self.keeper(attempt).keep(login.space(), credential).await
+        {
+            login.is_kept_in(revision);
+        }
+        if login.revision().is_some() {
+            self.known.learn_connection(place, login);
         }
     }
 

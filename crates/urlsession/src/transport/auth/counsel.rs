@@ -8,7 +8,8 @@ use super::verdict::{Asked, Trial};
 use crate::env::Place;
 use crate::error::{Result, UrlError};
 use crate::message::{
-    AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpace, UrlResponse,
+    AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
+    UrlProtectionSpace, UrlResponse,
 };
 use crate::store::UrlCredentialStorage;
 
@@ -103,13 +104,13 @@ impl Keeper<'_> {
         self.place.blocking(move || storage.default_credential(&space)).await.flatten()
     }
 
-    /// A credential that worked.
-    pub(crate) async fn keep(self, space: &UrlProtectionSpace, credential: &UrlCredential) {
-        let Some(storage) = self.storage else { return };
+    /// A credential that worked. The revision of the store that vouches for it from now on; `None` if it is not kept.
+    pub(crate) async fn keep(self, space: &UrlProtectionSpace, credential: &UrlCredential) -> Option<u64> {
+        let storage = self.storage.filter(|_| credential.persistence() != UrlCredentialPersistence::None)?;
         if !storage.has_file() {
-            return storage.set_default_credential(credential, space);
+            return Some(storage.keep(credential, space));
         }
         let (storage, space, credential) = (storage.clone(), space.clone(), credential.clone());
-        self.place.blocking(move || storage.set_default_credential(&credential, &space)).await;
+        self.place.blocking(move || storage.keep(&credential, &space)).await
     }
 }

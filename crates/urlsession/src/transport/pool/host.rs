@@ -106,6 +106,14 @@ pub(super) struct DialInProgress<P: Place> {
     pub(super) counted: bool,
 }
 
+impl<P: Place> DialInProgress<P> {
+    /// The waiter whose delegates were asked and whose logins were used, if it still waits. What comes of the dial serves it
+    /// whatever the credential store has lost meanwhile, or there would be dials without end.
+    pub(super) fn own(&self) -> Option<Waiting> {
+        self.on_behalf_of.filter(|_| !self.is_adopted)
+    }
+}
+
 /// What kind of connection an origin offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {

@@ -47,8 +47,8 @@ impl Scope {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reservation {
     pub(crate) scope: Scope,
-    /// The revision of the credential store that the login of its tunnel, or its own, is from.
-    pub(crate) revision: Option<u64>,
+    /// The revision of the credential store that the login of its tunnel is from.
+    tunnel: Option<u64>,
     server: Option<Arc<ConnectionLogin>>,
     proxy: Option<Arc<ConnectionLogin>>,
 }
@@ -68,7 +68,7 @@ impl<T: Reserved> Reserved for Box<T> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requester {
     pub(crate) decider: Decider,
-    /// The present revision of the credential store.
+    /// The revision of the credential store when it was asked for.
     pub(crate) revision: u64,
     pub(crate) logins: Option<Arc<LoginUses>>,
 }
@@ -91,14 +91,15 @@ impl Requester {
 }
 
 impl Reservation {
-    /// Of a connection that has just been made.
-    pub(crate) fn new(scope: Scope, revision: Option<u64>) -> Self {
-        Self { scope, revision, server: None, proxy: None }
+    /// Of a connection that has just been made, through a tunnel whose login is from this revision of the credential store
+    /// if it has one.
+    pub(crate) fn new(scope: Scope, tunnel: Option<u64>) -> Self {
+        Self { scope, tunnel, server: None, proxy: None }
     }
 
     /// True if a connection that carries one exchange at a time may carry this one.
     pub(crate) fn admits(&self, requester: &Requester) -> bool {
-        self.admits_decider(requester) && {
+        self.admits_decider(requester) && self.is_as_new_as(requester.revision) && {
             let logins = requester.logins.as_deref();
             let fits = |login: &Option<Arc<ConnectionLogin>>, wanted: Option<&LoginUse>| match (login, wanted)
             {
@@ -134,7 +135,6 @@ impl Reservation {
     pub(crate) fn begin(&mut self, logins: &LoginUses) {
         for (login, wanted) in [(&mut self.server, &logins.server), (&mut self.proxy, &logins.proxy)] {
             if let Some(begun) = wanted.begun() {
-                self.revision = self.revision.or(begun.revision());
                 *login = Some(begun.clone());
             }
         }
@@ -142,12 +142,13 @@ impl Reservation {
 
     /// True if it serves no other exchange: it is logged in for one only.
     pub(crate) fn is_for_once(&self) -> bool {
-        [&self.server, &self.proxy].into_iter().flatten().any(|login| login.revision().is_none())
+        self.logins().any(|login| login.revision().is_none())
     }
 
     /// True if it may be kept now that the credential store has this revision.
     pub(crate) fn outlives_exchange(&self, revision: impl FnOnce() -> u64) -> bool {
-        !self.is_for_once() && self.revision.is_none_or(|own| own == revision())
+        let has_none = self.tunnel.is_none() && !self.is_logged_in();
+        has_none || (!self.is_for_once() && self.is_as_new_as(revision()))
     }
 
     /// True if the answer with this status says that the user is not, or no longer, logged in.
@@ -162,13 +163,24 @@ impl Reservation {
         login.as_ref().is_some_and(|login| login.credential().is_some() && is_refused(login))
     }
 
-    fn admits_decider(&self, requester: &Requester) -> bool {
-        let is_in_scope = match (self.scope, requester.decider) {
+    /// True if it is for the tasks about whose connections the requester's delegates decide.
+    pub(crate) fn admits_decider(&self, requester: &Requester) -> bool {
+        match (self.scope, requester.decider) {
             (Scope::Everyone, _) | (Scope::Session, Decider::Session(_)) => true,
             (Scope::Task(one), Decider::Session(other) | Decider::Task(other)) => one == other,
             _ => false,
-        };
-        is_in_scope && self.revision.is_none_or(|revision| revision == requester.revision)
+        }
+    }
+
+    /// True if none of its logins is from before this revision of the credential store. One from after it is as good: the
+    /// login may itself have changed the store.
+    fn is_as_new_as(&self, revision: u64) -> bool {
+        let of_logins = self.logins().filter_map(|login| login.revision());
+        self.tunnel.into_iter().chain(of_logins).all(|own| own >= revision)
+    }
+
+    fn logins(&self) -> impl Iterator<Item = &Arc<ConnectionLogin>> {
+        [&self.server, &self.proxy].into_iter().flatten()
     }
 }
 

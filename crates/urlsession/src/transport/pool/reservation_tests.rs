@@ -68,6 +68,26 @@ fn a_login_for_once_serves_nothing_else_and_one_of_an_older_revision_is_closed()
 }
 
 #[test]
+fn a_login_that_has_replaced_a_credential_of_the_store_serves_those_who_asked_before() {
+    let asked_before = Requester { revision: 1, ..Requester::default() };
+    assert!(Reservation::new(Scope::Everyone, Some(2)).admits(&asked_before));
+    assert!(!Reservation::new(Scope::Everyone, Some(0)).admits(&asked_before));
+    let anns = ntlm("ann");
+    let connection = begun(&anns);
+    anns.is_kept_in(1);
+    assert!(connection.admits(&Requester { revision: 1, ..to_server(LoginUse::Reuse(anns)) }));
+    assert!(connection.outlives_exchange(|| 1) && !connection.outlives_exchange(|| 2));
+}
+
+#[test]
+fn what_is_older_in_one_of_its_logins_is_old() {
+    let mut connection = Reservation::new(Scope::Everyone, Some(1));
+    let logins = to_server(LoginUse::Begin(ntlm("ann"))).logins;
+    connection.begin(logins.as_deref().unwrap());
+    assert!(connection.outlives_exchange(|| 0) && !connection.outlives_exchange(|| 1));
+}
+
+#[test]
 fn beside_others_no_login_begins() {
     let begins = to_server(LoginUse::Begin(login("ann", AuthenticationMethod::Negotiate, Some(0))));
     assert!(!Reservation::default().admits_beside_others(&begins));

@@ -234,7 +234,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             host.open += 1;
         }
         self.unpromise(&dial);
-        self.released(origin, &dial.place, connection, now, until, actions);
+        self.hand_over(origin, (&dial.place, dial.own()), connection, now, until, actions);
         let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.grant.is_some());
         // Who waited for just this dial has it: nobody else is the worse for its end.
         if !(was_known && dial.on_behalf_of.is_none_or(is_served)) {
@@ -270,13 +270,10 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         host.queue.retain(|waiting| {
             let waiter = &mut waiters[*waiting];
             let served = waiter.place.id() == place
-                && match reservation.is_for_once() {
-                    true => dial.on_behalf_of == Some(*waiting) && !dial.is_adopted,
-                    false => {
-                        reservation.admits_beside_others(waiter.place.requester())
-                            && !is_being_decided(dials, *waiting, &waiter.place)
-                    }
-                };
+                && ((dial.own() == Some(*waiting) && reservation.admits_decider(waiter.place.requester()))
+                    || (!reservation.is_for_once()
+                        && reservation.admits_beside_others(waiter.place.requester())
+                        && !is_being_decided(dials, *waiting, &waiter.place)));
             if served {
                 in_use += 1;
                 served_otherwise.extend(waiter.promised.then_some(*waiting));
@@ -318,7 +315,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             let is_own = dial.on_behalf_of == Some(*waiting);
             let shares = || waiter.place.requester().shares_dials(dial.place.requester());
             let fails = match was_decided {
-                true => is_own && !dial.is_adopted,
+                true => dial.own() == Some(*waiting),
                 false => is_own || (alone && waiter.place.id() == place && shares()),
             };
             if fails {
@@ -341,6 +338,19 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) {
+        self.hand_over(origin, (place, None), connection, now, until, actions);
+    }
+
+    /// The same with a waiter that the connection was made for.
+    fn hand_over(
+        &mut self,
+        origin: &Arc<Origin>,
+        (place, own): (&P, Option<Waiting>),
+        connection: E,
+        now: Instant,
+        until: Instant,
+        actions: &mut Actions<E, S, P>,
+    ) {
         let must_yield = self.must_yield(origin);
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let id = place.id();
@@ -349,9 +359,10 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         host.is_divided |= matches!(reservation.scope, Scope::Task(_));
         let is_served = |waiting: &Waiting| {
             let place = &waiters[*waiting].place;
+            let admits =
+                || reservation.admits(place.requester()) && !is_being_decided(&host.dials, *waiting, place);
             place.id() == id
-                && reservation.admits(place.requester())
-                && !is_being_decided(&host.dials, *waiting, place)
+                && ((own == Some(*waiting) && reservation.admits_decider(place.requester())) || admits())
         };
         let next = host.queue.iter().position(is_served);
         // Whoever waits longest at this place is served, even if a dial was begun for it: that connection

@@ -606,6 +606,20 @@ fn a_login_for_once_has_a_shared_connection_of_its_own_which_is_closed_after_use
 }
 
 #[test]
+fn a_dial_serves_whom_it_was_for_whatever_the_store_has_lost_meanwhile() {
+    let stale = Reservation::new(Scope::Everyone, Some(1));
+    let requester = Requester { revision: 2, ..Requester::default() };
+    let mut pool = Pool::new(6, true);
+    let waiting = [(); 2].map(|()| match pool.want_for(S, requester.clone()) {
+        Want::Wait(waiting) => waiting,
+        other => panic!("{other:?}"),
+    });
+    pool.open_shared(Many(Arc::new(AtomicBool::new(true)), stale));
+    assert!(is_shared(pool.take(waiting[0])) && pool.take(waiting[1]).is_none());
+    assert_eq!(pool.dials(), 1, "the other gets one of its own");
+}
+
+#[test]
 fn a_refusal_fails_only_the_task_that_was_asked() {
     for url in [S, A] {
         let mut pool = Pool::new(1, true);

@@ -15,8 +15,7 @@ use super::super::auth::{
 use crate::error::Result;
 use crate::load::Challenger;
 use crate::message::{
-    AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
-    UrlResponse,
+    AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlResponse,
 };
 
 /// The logins of a session with the proxies of its tunnels.
@@ -120,45 +119,44 @@ impl<'a> Passport<'a> {
         let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, Shown::Nothing) {
             Shown::Nothing => return TunnelLogin::None,
             Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => {
-                self.keeper.keep(&used.space, &used.credential).await;
-                return self.login_of(&used);
+                let revision = self.keeper.keep(&used.space, &used.credential).await;
+                return self.login_of(&used, revision);
             }
             Shown::Login { used, login, expectation, .. } => (used, login, expectation),
         };
         {
             let mut logins = self.logins.lock();
-            let is_it =
-                |known: &Known| known.used.space == used.space && known.login.nonce() == login.nonce();
+            let is_it = |known: &Known| {
+                known.used.space == used.space
+                    && known.login.nonce() == login.nonce()
+                    && is_same(&known.used.credential, &used.credential)
+            };
             if let Some(at) = logins.iter().position(is_it) {
+                let revision = logins[at].revision;
                 if !logins[at].login.heard(head, expectation.as_ref(), self.asker) {
                     logins.remove(at);
                 }
-                return self.login_of(&used);
+                return self.login_of(&used, Some(revision));
             }
         }
-        self.keeper.keep(&used.space, &used.credential).await;
-        if let Some(storage) = self.keeper.storage
-            && used.credential.persistence() != UrlCredentialPersistence::None
+        let kept = self.keeper.keep(&used.space, &used.credential).await;
+        if let Some(revision) = kept
             && login.heard(head, expectation.as_ref(), self.asker)
         {
             let mut logins = self.logins.lock();
             logins.retain(|known| known.used.space != used.space);
             logins.truncate(MOST_LOGINS - 1);
-            logins.push(Known { used: used.clone(), login, revision: storage.revision() });
+            logins.push(Known { used: used.clone(), login, revision });
         }
-        self.login_of(&used)
+        self.login_of(&used, kept)
     }
 
-    fn login_of(&self, used: &Used) -> TunnelLogin {
+    /// `revision` is that of the store which vouches for what was used, if it does.
+    fn login_of(&self, used: &Used, revision: Option<u64>) -> TunnelLogin {
         if self.own.is_some_and(|own| is_same(own, &used.credential)) {
             return TunnelLogin::None;
         }
-        match self.keeper.storage {
-            Some(storage) if used.credential.persistence() != UrlCredentialPersistence::None => {
-                TunnelLogin::Kept(storage.revision())
-            }
-            _ => TunnelLogin::ForOnce,
-        }
+        revision.map_or(TunnelLogin::ForOnce, TunnelLogin::Kept)
     }
 
     /// The proxy asks. Is there anything left to show? `is_same_connection` is true if the next request can go over the

@@ -113,10 +113,7 @@ impl Desk {
         let is_accepted = self.is_success(&response);
         match credential {
             Some(credential) => {
-                if is_accepted {
-                    self.keeper(attempt).keep(&offer.space, &credential).await;
-                }
-                self.note_connection(visit.place, connection, is_accepted);
+                self.note_connection(attempt, visit.place, connection, is_accepted).await;
                 trial.use_up(Used { space: offer.space.clone(), credential, nonce: None });
             }
             None if is_accepted => {}
