@@ -62,6 +62,8 @@ pub(super) struct Host<S, P: Place> {
     /// Exclusive connections: dialling, busy and idle.
     pub(super) open: usize,
     pub(super) queue: VecDeque<Waiting>,
+    /// Connections that went to waiters behind one that may not use them and has no dial.
+    passed_over: usize,
     /// Whether it is among those that wait for the limit over all hosts.
     pub(super) is_blocked: bool,
     /// Connections to it turn out to be for one task each: a dial serves only who asked for it.
@@ -144,6 +146,7 @@ impl<S: Shared, P: Place> Host<S, P> {
             may_have_orphans: false,
             open: 0,
             queue: VecDeque::new(),
+            passed_over: 0,
             is_blocked: false,
             is_divided: false,
         }
@@ -159,6 +162,25 @@ impl<S: Shared, P: Place> Host<S, P> {
         let before = |other: &Waiting| waiters[*other].priority >= priority;
         let at = self.queue.iter().rposition(before).map_or(0, |at| at + 1);
         self.queue.insert(at, waiting);
+    }
+
+    /// True if a connection for the waiter at this place of the queue is to be closed instead: those ahead of it that may not
+    /// use the connection have been passed over as often as `most`, and get one in its stead.
+    pub(super) fn must_make_room<E, X>(
+        &mut self,
+        at: usize,
+        waiters: &Slab<Waiter<E, S, P, X>>,
+        most: usize,
+    ) -> bool {
+        if self.queue.iter().take(at).all(|waiting| waiters[*waiting].promised) {
+            return false;
+        }
+        self.passed_over += 1;
+        let must = self.passed_over > most;
+        if must {
+            self.passed_over = 0;
+        }
+        must
     }
 
     pub(super) fn end_dial(&mut self, ticket: Ticket) -> Option<DialInProgress<P>> {

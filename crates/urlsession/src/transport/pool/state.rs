@@ -20,6 +20,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use self::idle::{Idle, IdleConnection, idle_for};
+use self::limits::MAX_PASSED_OVER;
 use super::host::{Dial, DialInProgress, Host, Known, Shared, SharedConnection, Waiter, is_being_decided};
 pub(super) use super::host::{Grant, Place, Ticket, Waiting};
 use super::key::{Key, Origin};
@@ -351,7 +352,8 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) {
-        let must_yield = self.must_yield(origin);
+        // What a waiter's dial has made is not closed for others, who have had their turn before.
+        let must_yield = own.is_none() && self.must_yield(origin);
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let id = place.id();
         let waiters = &mut self.waiters;
@@ -365,6 +367,8 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
                 && ((own == Some(*waiting) && reservation.admits_decider(place.requester())) || admits())
         };
         let next = host.queue.iter().position(is_served);
+        let must_yield = must_yield
+            || next.is_some_and(|at| own.is_none() && host.must_make_room(at, waiters, MAX_PASSED_OVER));
         // Whoever waits longest at this place is served, even if a dial was begun for it: that connection
         // will serve another.
         if let Some(waiting) = next.filter(|_| !must_yield).and_then(|at| host.queue.remove(at)) {
@@ -385,7 +389,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             }
             self.became_idle(actions);
         } else {
-            // Another waits for its place under a limit, or it is too old.
+            // Another waits for its room under a limit, or it is too old.
             host.open -= 1;
             self.open -= 1;
             actions.push(Action::Close(connection));

@@ -14,6 +14,9 @@ use crate::message::{
     UrlProtectionSpaceProtocol,
 };
 
+#[path = "state_tests/fairness.rs"]
+mod fairness;
+
 #[derive(Clone, Debug)]
 struct Here(u8, Requester);
 
@@ -849,32 +852,6 @@ fn hosts_take_turns_at_what_becomes_free() {
     pool.fail();
     assert!(matches!(pool.take(waiting[2]), Some(Grant::Failed(_))));
     assert_eq!(pool.dialled(), ["d"]);
-}
-
-#[test]
-fn a_busy_host_does_not_keep_others_waiting_for_ever() {
-    let mut pool = Pool::with_limits(6, true, limits(1, 100));
-    let mut has = pool.wait(A);
-    pool.open(1);
-    assert_eq!(pool.got(has), Some(1));
-    let other = pool.wait(B);
-    let mut turns = 0;
-    while pool.dials() == 0 {
-        has = pool.wait(A);
-        pool.release(A, 0, 1);
-        turns += 1;
-        assert!(turns < 20, "A goes on and on");
-        if pool.dials() == 0 {
-            assert_eq!(pool.got(has), Some(1));
-        }
-    }
-    assert_eq!((pool.dialled(), pool.closed.clone()), (vec!["b".to_owned()], vec![1]));
-    pool.open(2);
-    assert_eq!(pool.got(other), Some(2));
-    pool.release(B, 0, 2);
-    assert_eq!(pool.dialled(), ["a"], "who waited meanwhile is next");
-    pool.open(3);
-    assert_eq!(pool.got(has), Some(3));
 }
 
 #[test]

@@ -42,10 +42,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         while !self.blocked.is_empty() && (self.open < self.limits.open || !self.idle.is_empty()) {
             let Some(origin) = self.blocked.pop_front() else { break };
             self.passed_over = 0;
-            match self.hosts.get_mut(&origin) {
-                Some(host) => host.is_blocked = false,
-                None => self.forgotten = self.forgotten.saturating_sub(1),
-            }
+            self.unblock(&origin);
             let Some((waiting, counted)) = self.next_to_dial(&origin) else { continue };
             if self.make_way(&origin, counted, actions) {
                 self.begin_dial(&origin, waiting, counted, actions);
@@ -84,9 +81,33 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         }
     }
 
-    /// Whether the host has kept its connections long enough while others wait for the limit over all hosts.
-    pub(super) fn must_yield(&self, origin: &Arc<Origin>) -> bool {
-        self.passed_over >= MAX_PASSED_OVER && self.blocked.front().is_some_and(|next| next != origin)
+    /// Whether the host has kept its connections long enough while others wait for the limit over all hosts. It has had its
+    /// turn then; hosts whose waiters were served otherwise need none.
+    pub(super) fn must_yield(&mut self, origin: &Arc<Origin>) -> bool {
+        if self.passed_over < MAX_PASSED_OVER {
+            return false;
+        }
+        for _ in 0..self.blocked.len() {
+            let Some(next) = self.blocked.pop_front() else { break };
+            match self.next_to_dial(&next) {
+                Some(_) if next != *origin => {
+                    self.blocked.push_front(next);
+                    return true;
+                }
+                Some(_) => self.blocked.push_back(next),
+                None => self.unblock(&next),
+            }
+        }
+        self.passed_over = 0;
+        false
+    }
+
+    /// The host has been taken from those that wait for the limit over all.
+    fn unblock(&mut self, origin: &Arc<Origin>) {
+        match self.hosts.get_mut(origin) {
+            Some(host) => host.is_blocked = false,
+            None => self.forgotten = self.forgotten.saturating_sub(1),
+        }
     }
 
     /// A connection has become idle: a blocked host has it closed for its own, or one too many is closed.
@@ -151,5 +172,6 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 }
 
-/// A host serves as many of its own waiters with its connections before it gives one up for another host.
-const MAX_PASSED_OVER: usize = 8;
+/// A host serves as many of its own waiters with its connections before it gives one up for another host, or for one of
+/// its waiters that is ahead of them and may not use it.
+pub(super) const MAX_PASSED_OVER: usize = 8;
