@@ -234,6 +234,11 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         if !dial.counted {
             host.open += 1;
         }
+        // What else is being dialled is expected to be as this.
+        for other in host.dials.iter_mut().filter(|other| !was_known && !other.counted) {
+            other.counted = true;
+            host.open += 1;
+        }
         self.unpromise(&dial);
         self.hand_over(origin, (&dial.place, dial.own()), connection, now, until, actions);
         let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.grant.is_some());

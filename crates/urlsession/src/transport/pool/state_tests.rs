@@ -1,10 +1,12 @@
 //! The bookkeeping of the pool, with numbers for connections.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Wake;
 use std::time::Duration;
 
+use super::super::host::SharedConnection;
 use super::super::key::Lane;
 use super::super::reservation::{Requester, Reservation};
 use super::*;
@@ -45,7 +47,12 @@ impl Reserved for u32 {
             0 => Scope::Everyone,
             task => Scope::Task(task.into()),
         };
-        Box::leak(Box::new(Reservation::new(scope, None)))
+        static OF_TASKS: Mutex<BTreeMap<u32, &Reservation>> = Mutex::new(BTreeMap::new());
+        OF_TASKS
+            .lock()
+            .unwrap()
+            .entry(self / 1000)
+            .or_insert_with(|| Box::leak(Box::new(Reservation::new(scope, None))))
     }
 }
 
@@ -228,15 +235,10 @@ impl Pool {
         self.perform(actions);
     }
 
-    /// The ticket of the shared connection that loads of this host get.
-    fn shared_ticket(&mut self, url: &str) -> Ticket {
-        self.state
-            .hosts
-            .get_mut(&origin(url))
-            .unwrap()
-            .usable_shared(0, &Requester::default())
-            .unwrap()
-            .ticket
+    /// The ticket of a shared connection of this host.
+    fn ticket_of(&self, url: &str, handle: &Many) -> Ticket {
+        let is_it = |shared: &&SharedConnection<Many, Here>| Arc::ptr_eq(&shared.handle.0, &handle.0);
+        self.state.hosts[&origin(url)].shared.iter().find(is_it).unwrap().ticket
     }
 
     /// The ticket of the shared connection this waiter has got.
@@ -726,6 +728,24 @@ fn dials_of_tasks_with_delegates_of_their_own_keep_to_the_limit() {
     }
 }
 
+#[test]
+fn dials_that_turn_out_to_be_for_one_exchange_at_a_time_keep_to_the_limit() {
+    let mut pool = Pool::new(3, true);
+    let waiting: Vec<_> = (1..=10).map(|task| pool.wait_as(S, Decider::Task(task))).collect();
+    for task in 1..=3 {
+        assert_eq!(pool.dials(), 4 - task as usize, "with those that are open no more than three");
+        pool.open(task * 1000);
+        assert_eq!(pool.got(waiting[task as usize - 1]), Some(task * 1000));
+    }
+    pool.close(S);
+    assert_eq!(pool.dials(), 1);
+    pool.open_shared(many());
+    // Of the three that were open two are.
+    pool.close(S);
+    pool.close(S);
+    assert_eq!(pool.state.open, 1);
+}
+
 /// Ten thousand random moves: the limit holds, nobody is forgotten, and everything ends empty.
 #[test]
 fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
@@ -939,7 +959,8 @@ fn hosts_that_nobody_waits_for_any_more_are_forgotten() {
     assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
 }
 
-/// Random moves over several hosts, some of which share connections: the limits hold, and whoever waits is served once
+/// Random moves over several hosts, some of which share connections, for loads with several delegates, some of whose
+/// connections are for one task: the limits hold, and whoever waits is served once
 /// what is busy comes back.
 #[test]
 fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
@@ -963,8 +984,20 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
         let mut waiting: Vec<(&'static str, Waiting)> = Vec::new();
         let (mut held, mut numbers): (Vec<Held>, _) = (Vec::new(), 0..);
         let open_next = |pool: &mut Pool, number: u32| {
-            let is_secure = pool.dials.lock().unwrap()[0].0.secure;
-            if is_secure { pool.open_shared(many()) } else { pool.open(number) }
+            let (is_secure, decider) = {
+                let dials = pool.dials.lock().unwrap();
+                (dials[0].0.secure, dials[0].1.1.decider)
+            };
+            // Of three connections about which delegates decide two are for one task.
+            let scope = match decider {
+                Decider::Session(task) | Decider::Task(task) if number % 3 > 0 => Scope::Task(task),
+                _ => Scope::Everyone,
+            };
+            match (is_secure, scope) {
+                (true, scope) => pool.open_shared(many_for(scope)),
+                (false, Scope::Task(task)) => pool.open(task as u32 * 1000 + number % 1000),
+                (false, _) => pool.open(number % 1000),
+            }
         };
         let collect = |pool: &mut Pool, waiting: &mut Vec<(&'static str, Waiting)>, held: &mut Vec<Held>| {
             waiting.retain(|(host, number)| {
@@ -991,10 +1024,20 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
             match next(7) {
                 0..=2 => {
                     let host = hosts[next(hosts.len() as u64) as usize];
-                    match pool.want_at(host, 0, next(3) as f32 / 2.0) {
-                        Want::Wait(number) => waiting.push((host, number)),
+                    let decider = match next(4) {
+                        0 => Decider::Session(1 + next(3)),
+                        1 => Decider::Task(1 + next(3)),
+                        _ => Decider::Platform,
+                    };
+                    match pool.want_as(host, decider) {
+                        Want::Wait(number) => {
+                            pool.state.prioritise(number, next(3) as f32 / 2.0);
+                            waiting.push((host, number));
+                        }
                         Want::Exclusive(connection) => held.push(Held::Exclusive(host, connection)),
-                        Want::Shared(_) => held.push(Held::Shared(host, pool.shared_ticket(host))),
+                        Want::Shared(handle) => {
+                            held.push(Held::Shared(host, pool.ticket_of(host, &handle)));
+                        }
                     }
                 }
                 3 if pool.dials() > 0 => open_next(&mut pool, numbers.next().unwrap()),
