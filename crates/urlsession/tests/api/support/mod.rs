@@ -10,6 +10,7 @@ use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::process::Command;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,6 +39,18 @@ pub fn unknown_root() -> UrlErrorCode {
         true => UrlErrorCode::ServerCertificateUntrusted,
         false => UrlErrorCode::ServerCertificateHasUnknownRoot,
     }
+}
+
+/// Runs an ignored test, with this variable set, in a process of its own. It must succeed.
+pub fn in_a_process_of_its_own(test: &str, (name, value): (&str, &str)) {
+    let child = Command::new(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--ignored", "--nocapture"])
+        .env(name, value)
+        .output()
+        .unwrap();
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+    assert!(child.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// Runs a test body once a wire, with an origin of its own; the client must not break the protocol.
