@@ -634,6 +634,9 @@ fn one_load_serves_those_that_ask_for_the_same_meanwhile() {
     });
 }
 
+/// How long a load waits for the answer to another.
+const LONGEST_WAIT_FOR_ANOTHER: Duration = Duration::from_secs(10);
+
 #[test]
 fn answers_that_are_not_kept_are_not_waited_for_one_by_one() {
     on(Wire::H1, |origin| {
@@ -647,6 +650,8 @@ fn answers_that_are_not_kept_are_not_waited_for_one_by_one() {
         let tasks = (0..4).map(|_| house.session.data_task(origin.url("/x"))).collect::<Vec<_>>();
         tasks.iter().for_each(|task| task.resume());
         assert!(first.wait_reached(PATIENCE));
+        // One that came later would be waited for as the first was.
+        house.clock.wait_for_sleepers(3, LONGEST_WAIT_FOR_ANOTHER);
         first.release();
         // All three are with the server at the same time.
         assert!(origin.wait_for(|journal| journal.requests.len() == 4, PATIENCE));

@@ -67,13 +67,19 @@ impl HandClock {
 
     /// Waits until somebody sleeps until `within` from now at the latest: only then is it worth moving on.
     pub fn wait_for_sleeper(&self, within: Duration) {
+        self.wait_for_sleepers(1, within);
+    }
+
+    /// Waits until as many sleep until `within` from now at the latest.
+    pub fn wait_for_sleepers(&self, count: usize, within: Duration) {
         let state = self.0.0.lock().unwrap();
-        let nobody = |state: &mut State| {
-            !state.sleepers.iter().any(|(_, at, _)| *at <= state.start.0 + state.passed + within)
+        let sleep = |state: &State| {
+            let end = state.start.0 + state.passed + within;
+            state.sleepers.iter().filter(|(_, at, _)| *at <= end).count()
         };
-        let (guard, timeout) = self.0.1.wait_timeout_while(state, PATIENCE, nobody).unwrap();
-        drop(guard);
-        assert!(!timeout.timed_out(), "nobody sleeps");
+        let (state, timeout) =
+            self.0.1.wait_timeout_while(state, PATIENCE, |state| sleep(state) < count).unwrap();
+        assert!(!timeout.timed_out(), "{} sleep", sleep(&state));
     }
 }
 
