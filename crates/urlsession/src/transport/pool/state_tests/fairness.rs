@@ -5,9 +5,7 @@ use super::*;
 /// A pool in which A has connection 1, and it is in use.
 fn busy(per_host: usize, limits: Limits) -> Pool {
     let mut pool = Pool::with_limits(per_host, true, limits);
-    let has = pool.wait(A);
-    pool.open(1);
-    assert_eq!(pool.got(has), Some(1));
+    pool.connect(A, 1);
     pool
 }
 
