@@ -54,7 +54,7 @@ impl Consent {
         }
     }
 
-    /// The final response has come: is the body not wanted?
+    /// The final response has come. True if the body is not wanted.
     pub(super) fn end(&mut self, status: StatusCode) -> bool {
         let was_given = matches!(std::mem::take(self), Self::Given);
         !was_given && !status.is_success() && status != StatusCode::SWITCHING_PROTOCOLS

@@ -80,7 +80,7 @@ impl RequestHead<'_> {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
-    /// Does the application ask that the connection be closed after this exchange?
+    /// True if the application asks that the connection be closed after this exchange.
     pub(crate) fn wants_close(&self) -> bool {
         asks_close(self.request)
     }

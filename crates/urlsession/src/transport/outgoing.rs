@@ -97,7 +97,7 @@ impl Outgoing {
         matches!(self.source, Source::Done)
     }
 
-    /// Has everything been given that the wire was promised? A stream of known length may not have said yet that it
+    /// True if everything has been given that the wire was promised. A stream of known length may not have said yet that it
     /// has no more.
     pub(crate) fn is_complete(&self) -> bool {
         self.is_done() || self.left == Some(0) && self.trailers.is_none()

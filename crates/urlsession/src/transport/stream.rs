@@ -49,7 +49,7 @@ impl Stream {
         is_quiet && self.wire().is_quiet(certain) != Some(false)
     }
 
-    /// Can reading make progress without a buffer being at hand? Spares idle waiters their buffers.
+    /// Ready once reading can make progress. It needs no buffer, which spares idle waiters theirs.
     pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(wire) => match wire.as_tcp() {

@@ -138,7 +138,7 @@ impl Asker<'_> {
         }
     }
 
-    /// Is it the proxy of this space?
+    /// True if it is the proxy of this space.
     pub(crate) fn is_of(&self, space: &UrlProtectionSpace) -> bool {
         match self {
             Self::Server(_) => false,

@@ -126,7 +126,7 @@ impl Trial {
         self.note(error);
     }
 
-    /// May the ticket of the machine's user be shown? Once, and not in place of somebody who was named.
+    /// True if the ticket of the machine's user may be shown: once, and not in place of somebody who was named.
     pub(super) fn may_show_ticket(&self) -> bool {
         !self.has_shown_ticket && self.named.is_none() && self.refused.is_empty()
     }
@@ -175,7 +175,7 @@ impl Trial {
     }
 }
 
-/// Is it only the nonce that was too old (RFC 7616 §3.3)?
+/// True if it is only the nonce that was too old (RFC 7616 §3.3).
 fn renews(offer: &Offer, used: &Used) -> bool {
     match &offer.scheme {
         Scheme::Digest(digest) => {

@@ -388,12 +388,12 @@ impl Frames {
         Self { skip, head: [0; FRAME_HEAD], have: 0, shown: None, data: 0, in_block: false }
     }
 
-    /// May a frame of another stream begin here?
+    /// True if a frame of another stream may begin here.
     fn may_begin(&self) -> bool {
         self.skip == 0 && self.have == 0 && !self.in_block
     }
 
-    /// Was the last frame one of DATA, of at least `length` bytes?
+    /// True if the last frame was one of DATA, of at least `length` bytes.
     fn is_in_data(&self, length: usize) -> bool {
         self.data >= length
     }

@@ -57,7 +57,7 @@ pub(super) struct Host<S, P: Place> {
     pub(super) shared: Vec<SharedConnection<S, P>>,
     /// In the order of their tickets.
     pub(super) dials: VecDeque<DialInProgress<P>>,
-    /// May one of the dials have nobody it is for? In a crowd none has, and none must be looked for.
+    /// False if no dial is without somebody it is for. In a crowd none is, and none must be looked for.
     may_have_orphans: bool,
     /// Exclusive connections: dialling, busy and idle.
     pub(super) open: usize,
@@ -216,7 +216,7 @@ impl<S: Shared, P: Place> Host<S, P> {
         })
     }
 
-    /// Does the waiter need a dial? While it is not known what the origin offers, or it offers a shared connection, one
+    /// Whether the waiter needs a dial. While it is not known what the origin offers, or it offers a shared connection, one
     /// dial at a place serves all who wait there and for whom the same delegates are asked.
     pub(super) fn dial<E, X>(
         &mut self,

@@ -105,7 +105,7 @@ impl<'a> Key<'a> {
         self.lane.route
     }
 
-    /// Does anybody on the way there ask questions: a server in its handshake, a proxy before it makes a tunnel?
+    /// True if somebody on the way there may ask for a decision: a server in its handshake, a proxy before it makes a tunnel.
     pub(crate) fn has_questions(&self) -> bool {
         self.secure || matches!(self.lane.route, Route::Tunnel(_))
     }

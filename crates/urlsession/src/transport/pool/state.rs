@@ -67,7 +67,7 @@ pub(super) struct State<E, S, P: Place, X> {
     hosts: HashMap<Arc<Origin>, Host<S, P>>,
     waiters: Slab<Waiter<E, S, P, X>>,
     limits: Limits,
-    /// May https origins turn out to share connections?
+    /// True if https origins may turn out to offer connections that carry many exchanges.
     may_share: bool,
     next_ticket: Ticket,
     /// What is idle, over all hosts.
@@ -159,7 +159,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         Want::Wait(waiting)
     }
 
-    /// Is the waiter's own connection being made (rather than all of them busy)?
+    /// True if a connection for the waiter is being made; false if it waits for one that is busy.
     pub(super) fn is_dialling_for(&self, waiting: Waiting) -> bool {
         let Some(waiter) = self.waiters.get(waiting) else { return false };
         let Some(host) = self.hosts.get(&waiter.origin) else { return false };

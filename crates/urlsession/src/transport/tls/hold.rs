@@ -14,7 +14,7 @@ use crate::error::Result;
 
 /// A handshake in progress.
 pub(super) struct Hold {
-    /// Is anybody to be asked? If not, rustls fails the handshake by itself.
+    /// True if somebody is to be asked. If not, rustls fails the handshake by itself.
     asks: bool,
     /// The client's certificate, if it is known already.
     identity: Option<Arc<CertifiedKey>>,
@@ -98,7 +98,7 @@ impl Hold {
         self.lock().issuers.take()
     }
 
-    /// Did the server want a certificate, and there was none to give?
+    /// True if the server wanted a certificate and there was none to give.
     pub(super) fn lacks_identity(&self) -> bool {
         self.identity.is_none() && self.lock().is_identity_wanted
     }

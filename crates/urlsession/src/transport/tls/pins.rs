@@ -1,4 +1,4 @@
-//! Pinned keys: is a certificate's key, or that of an authority above it, one of those the configuration names?
+//! Pinned keys: a certificate's key, or that of an authority above it, must be one of those the configuration names.
 //!
 //! Checked beside ordinary trust, never in its place. Apple: *NSPinnedDomains*.
 
@@ -9,7 +9,7 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::configuration::PinnedDomain;
 
-/// Does the chain satisfy every kind of pin the rule has? `anchors` are roots a server need not send.
+/// True if the chain satisfies every kind of pin the rule has. `anchors` are roots a server need not send.
 pub(super) fn satisfied(
     rule: &PinnedDomain,
     end_entity: &CertificateDer<'_>,

@@ -25,7 +25,7 @@ impl Incoming {
         self.plain.is_empty() && self.records.is_empty()
     }
 
-    /// Is there anything to decrypt?
+    /// True if there is something to decrypt.
     pub(super) fn has_records(&self) -> bool {
         !self.records.is_empty()
     }

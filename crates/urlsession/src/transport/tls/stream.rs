@@ -108,12 +108,12 @@ impl TlsStream {
         }
     }
 
-    /// Has anything come that nobody has read?
+    /// True if something has come that nobody has read.
     pub(in crate::transport) fn has_unread(&self) -> bool {
         !self.incoming.is_empty()
     }
 
-    /// Can reading make progress without a buffer being at hand?
+    /// Ready once reading can make progress. It needs no buffer.
     pub(in crate::transport) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.wire.as_tcp() {
             // What was read before may hold a whole record.

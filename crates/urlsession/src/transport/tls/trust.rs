@@ -24,7 +24,7 @@ pub(in crate::transport) enum Standing {
     Loosened(DecidedBy),
 }
 
-/// May the server be talked to?
+/// An error unless the server may be talked to.
 pub(super) async fn judge(
     config: &Configuration,
     peer: Peer<'_>,

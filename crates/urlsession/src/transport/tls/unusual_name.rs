@@ -109,7 +109,7 @@ impl OfHost {
     }
 }
 
-/// Is a certificate's name the host's? `*` stands for its first label (RFC 9525 §6.3).
+/// True if a certificate's name is the host's. `*` stands for its first label (RFC 9525 §6.3).
 fn is_for(name: &str, host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     match name.strip_prefix("*.") {

@@ -159,7 +159,7 @@ impl<'a> Passport<'a> {
         revision.map_or(TunnelLogin::ForOnce, TunnelLogin::Kept)
     }
 
-    /// The proxy asks. Is there anything left to show? `is_same_connection` is true if the next request can go over the
+    /// The proxy asks. True if there is anything left to show. `is_same_connection` is true if the next request can go over the
     /// connection of the last.
     pub(super) async fn refused(
         &mut self,
