@@ -99,7 +99,11 @@ impl Reservation {
 
     /// True if a connection that carries one exchange at a time may carry this one.
     pub(crate) fn admits(&self, requester: &Requester) -> bool {
-        self.admits_decider(requester) && self.is_as_new_as(requester.revision) && {
+        self.admits_decider(requester) && (self.has_no_login() || self.admits_login(requester))
+    }
+
+    fn admits_login(&self, requester: &Requester) -> bool {
+        self.is_as_new_as(requester.revision) && {
             let logins = requester.logins.as_deref();
             let fits = |login: &Option<Arc<ConnectionLogin>>, wanted: Option<&LoginUse>| match (login, wanted)
             {
@@ -131,6 +135,11 @@ impl Reservation {
         self.server.is_some() || self.proxy.is_some()
     }
 
+    /// As nearly all connections.
+    fn has_no_login(&self) -> bool {
+        self.tunnel.is_none() && !self.is_logged_in()
+    }
+
     /// An exchange with these logins is about to be sent.
     pub(crate) fn begin(&mut self, logins: &LoginUses) {
         for (login, wanted) in [(&mut self.server, &logins.server), (&mut self.proxy, &logins.proxy)] {
@@ -147,8 +156,7 @@ impl Reservation {
 
     /// True if it may be kept now that the credential store has this revision.
     pub(crate) fn outlives_exchange(&self, revision: impl FnOnce() -> u64) -> bool {
-        let has_none = self.tunnel.is_none() && !self.is_logged_in();
-        has_none || (!self.is_for_once() && self.is_as_new_as(revision()))
+        self.has_no_login() || (!self.is_for_once() && self.is_as_new_as(revision()))
     }
 
     /// True if the answer with this status says that the user is not, or no longer, logged in.
