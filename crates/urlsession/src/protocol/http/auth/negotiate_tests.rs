@@ -248,6 +248,24 @@ fn a_delegate_may_give_a_user_with_a_password_who_is_kept_if_it_worked() {
 }
 
 #[test]
+fn the_login_of_a_user_whose_password_replaces_a_wrong_one_of_the_store_is_remembered() {
+    let once = || [says(401, &["Negotiate"]), says(200, &[])];
+    let script = Script::new(once().into_iter().chain(once()));
+    let tickets = tickets(&[Ok(("hello", false))]);
+    let room = room(&script, &tickets);
+    let answer = || [Disposition::UseCredential(Some(ann_of_realm()))];
+    assert!(run_answered(&room, request("http://a/"), answer()).0.is_ok());
+    let storage = room.server.storage.clone().unwrap();
+    let space = storage.all_credentials().into_keys().next().unwrap();
+    storage.set(&UrlCredential::new("ann@REALM", "wrong", UrlCredentialPersistence::ForSession), &space);
+    let login =
+        || room.server.known.connection_login(&"http://a/".parse().unwrap(), None, storage.revision());
+    assert!(login().is_none(), "the store vouches for another");
+    assert!(run_answered(&room, request("http://a/"), answer()).0.is_ok());
+    assert!(login().is_some());
+}
+
+#[test]
 fn a_refused_ticket_is_not_shown_again_and_the_refusal_is_counted() {
     let script = Script::new([
         says(401, &["Negotiate, Basic realm=r"]),
