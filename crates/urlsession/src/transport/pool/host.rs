@@ -165,18 +165,13 @@ impl<S: Shared, P: Place> Host<S, P> {
     }
 
     /// True if a connection for the waiter at this place of the queue is to be closed instead: those ahead of it that may not
-    /// use the connection have been passed over as often as `most`, and get one in its stead.
-    pub(super) fn must_make_room<E, X>(
-        &mut self,
-        at: usize,
-        waiters: &Slab<Waiter<E, S, P, X>>,
-        most: usize,
-    ) -> bool {
+    /// use the connection have been passed over often enough, and get one in its stead.
+    pub(super) fn must_make_room<E, X>(&mut self, at: usize, waiters: &Slab<Waiter<E, S, P, X>>) -> bool {
         if self.queue.iter().take(at).all(|waiting| waiters[*waiting].promised) {
             return false;
         }
         self.passed_over += 1;
-        let must = self.passed_over > most;
+        let must = self.passed_over > MAX_PASSED_OVER;
         if must {
             self.passed_over = 0;
         }
@@ -289,3 +284,7 @@ pub(super) fn is_being_decided<P: Place>(
     matches!(place.requester().decider, Decider::Task(_))
         && dials.iter().any(|dial| dial.on_behalf_of == Some(waiting))
 }
+
+/// A host serves as many of its own waiters with its connections before it gives one up for another host, or for one of
+/// its waiters that is ahead of them and may not use it.
+pub(super) const MAX_PASSED_OVER: usize = 8;

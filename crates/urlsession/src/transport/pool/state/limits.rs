@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::host::MAX_PASSED_OVER;
 use super::{
     Action, Actions, Dial, Idle, IdleConnection, Origin, Place, Reserved, Shared, State, Ticket, Waiting,
 };
@@ -171,7 +172,3 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         self.drop_if_unused(origin);
     }
 }
-
-/// A host serves as many of its own waiters with its connections before it gives one up for another host, or for one of
-/// its waiters that is ahead of them and may not use it.
-pub(super) const MAX_PASSED_OVER: usize = 8;

@@ -1,0 +1,200 @@
+//! Dials: which are begun, and whom what comes of them serves.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use super::super::host::{DialInProgress, SharedConnection, is_being_decided};
+use super::{
+    Action, Actions, Dial, Grant, Known, Origin, Place, Reserved, Scope, Shared, State, Ticket, Waiting,
+    grant,
+};
+
+impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
+    /// A dial gave an exclusive connection.
+    pub(in super::super) fn opened(
+        &mut self,
+        origin: &Arc<Origin>,
+        ticket: Ticket,
+        connection: E,
+        now: Instant,
+        until: Instant,
+        actions: &mut Actions<E, S, P>,
+    ) {
+        let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
+        let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::Close(connection)) };
+        let was_known = host.known == Known::Exclusive;
+        host.known = Known::Exclusive;
+        if !dial.counted {
+            host.open += 1;
+        }
+        // What else is being dialled is expected to be as this.
+        for other in host.dials.iter_mut().filter(|other| !was_known && !other.counted) {
+            other.counted = true;
+            host.open += 1;
+        }
+        self.unpromise(&dial);
+        self.hand_over(origin, (&dial.place, dial.own()), connection, now, until, actions);
+        let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.grant.is_some());
+        // Who waited for just this dial has it: nobody else is the worse for its end.
+        if !(was_known && dial.on_behalf_of.is_none_or(is_served)) {
+            self.dial_if_needed(origin, actions);
+        }
+    }
+
+    /// A dial gave a shared connection: everyone who waits for one and may use it gets it.
+    pub(in super::super) fn opened_shared(
+        &mut self,
+        origin: &Arc<Origin>,
+        ticket: Ticket,
+        handle: S,
+        now: Instant,
+        until: Instant,
+        actions: &mut Actions<E, S, P>,
+    ) {
+        let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::CloseShared(handle)) };
+        let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::CloseShared(handle)) };
+        if dial.counted {
+            host.open -= 1;
+        }
+        host.known = Known::Shared;
+        let (place, reservation) = (dial.place.id(), handle.reservation());
+        host.is_divided |= matches!(reservation.scope, Scope::Task(_));
+        if let Some(waiter) = dial.on_behalf_of.and_then(|waiting| self.waiters.get_mut(waiting)) {
+            waiter.promised = false;
+        }
+        let (waiters, dials) = (&mut self.waiters, &host.dials);
+        // Until it is returned below, it is in use by this.
+        let mut in_use = 1;
+        let mut served_otherwise: SmallVec<[Waiting; 1]> = SmallVec::new();
+        host.queue.retain(|waiting| {
+            let waiter = &mut waiters[*waiting];
+            let served = waiter.place.id() == place
+                && ((dial.own() == Some(*waiting) && reservation.admits_decider(waiter.place.requester()))
+                    || (!reservation.is_for_once()
+                        && reservation.admits_beside_others(waiter.place.requester())
+                        && !is_being_decided(dials, *waiting, &waiter.place)));
+            if served {
+                in_use += 1;
+                served_otherwise.extend(waiter.promised.then_some(*waiting));
+                grant(waiter, Grant::Shared(handle.clone(), ticket), actions);
+            }
+            !served
+        });
+        served_otherwise.into_iter().for_each(|waiting| host.orphan(waiting));
+        let (idle, is_retired) = (None, false);
+        host.shared.push(SharedConnection { ticket, place, handle, in_use, idle, is_retired });
+        self.dial_if_needed(origin, actions);
+        self.returned(origin, ticket, now, until, actions);
+    }
+
+    /// A dial failed: so does the waiter it was for, and everyone else whom it was to serve if nothing is left that could.
+    /// A failure `was_decided` if delegates were asked meanwhile: it is that of their task alone.
+    pub(in super::super) fn failed(
+        &mut self,
+        origin: &Arc<Origin>,
+        ticket: Ticket,
+        error: X,
+        was_decided: bool,
+        actions: &mut Actions<E, S, P>,
+    ) {
+        let Some(host) = self.hosts.get_mut(origin) else { return };
+        let Some(dial) = host.end_dial(ticket) else { return };
+        self.open -= 1;
+        if dial.counted {
+            host.open -= 1;
+        }
+        let alone = host.open == 0 && host.dials.is_empty();
+        let place = dial.place.id();
+        let waiters = &mut self.waiters;
+        host.queue.retain(|waiting| {
+            let waiter = &mut waiters[*waiting];
+            if dial.on_behalf_of == Some(*waiting) {
+                waiter.promised = false;
+            }
+            let is_own = dial.on_behalf_of == Some(*waiting);
+            let shares = || waiter.place.requester().shares_dials(dial.place.requester());
+            let fails = match was_decided {
+                true => dial.own() == Some(*waiting),
+                false => is_own || (alone && waiter.place.id() == place && shares()),
+            };
+            if fails {
+                grant(waiter, Grant::Failed(error.clone()), actions);
+            }
+            !fails
+        });
+        self.dial_if_needed(origin, actions);
+        self.drop_if_unused(origin);
+        self.serve_blocked(actions);
+    }
+
+    /// Starts dials for those who wait without one, as far as the limits allow.
+    pub(super) fn dial_if_needed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, S, P>) {
+        let mut at = 0;
+        while let Some(host) = self.hosts.get(origin) {
+            // In a crowd nearly all are promised one: the search must not look the origin up for each.
+            let promised = |waiting: &Waiting| self.waiters[*waiting].promised;
+            at += host.queue.iter().skip(at).take_while(|waiting| promised(waiting)).count();
+            let Some(&waiting) = host.queue.get(at) else { break };
+            if !self.dial_for(origin, waiting, actions) {
+                break;
+            }
+            at += 1;
+        }
+    }
+
+    /// Sees to it that a dial will serve the waiter; false if a limit forbids one.
+    pub(super) fn dial_for(
+        &mut self,
+        origin: &Arc<Origin>,
+        waiting: Waiting,
+        actions: &mut Actions<E, S, P>,
+    ) -> bool {
+        let Some(host) = self.hosts.get_mut(origin) else { return false };
+        match host.dial(waiting, &mut self.waiters[waiting], self.limits.per_host) {
+            Dial::InProgress => true,
+            Dial::Forbidden => false,
+            Dial::Needed { counted } => {
+                // Nobody overtakes the hosts that wait for the limit over all.
+                let may = self.blocked.is_empty() && self.make_way(origin, counted, actions);
+                match may {
+                    true => self.begin_dial(origin, waiting, counted, actions),
+                    false => self.block(origin),
+                }
+                may
+            }
+        }
+    }
+
+    pub(super) fn begin_dial(
+        &mut self,
+        origin: &Arc<Origin>,
+        waiting: Waiting,
+        counted: bool,
+        actions: &mut Actions<E, S, P>,
+    ) {
+        let Some(host) = self.hosts.get_mut(origin) else { return };
+        let waiter = &mut self.waiters[waiting];
+        self.open += 1;
+        host.open += usize::from(counted);
+        waiter.promised = true;
+        let (ticket, place) = (self.next_ticket, waiter.place.clone());
+        self.next_ticket += 1;
+        host.dials.push_back(DialInProgress {
+            ticket,
+            place: place.clone(),
+            on_behalf_of: Some(waiting),
+            is_adopted: false,
+            counted,
+        });
+        actions.push(Action::Dial { origin: origin.clone(), place, ticket });
+    }
+
+    /// The dial has ended: whoever it was for waits without one again.
+    fn unpromise(&mut self, dial: &DialInProgress<P>) {
+        if let Some(waiter) = dial.on_behalf_of.and_then(|waiting| self.waiters.get_mut(waiting)) {
+            waiter.promised = false;
+        }
+    }
+}
