@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -64,7 +65,7 @@ pub(super) enum Want<E, S> {
 
 #[derive(Debug)]
 pub(super) struct State<E, S, P: Place, X> {
-    hosts: HashMap<Arc<Origin>, Host<S, P>>,
+    hosts: HashMap<Arc<Origin>, Host<S, P>, RandomState>,
     waiters: Slab<Waiter<E, S, P, X>>,
     limits: Limits,
     /// True if https origins may turn out to offer connections that carry many exchanges.
@@ -87,7 +88,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn new(limits: Limits, may_share: bool) -> Self {
         let limits = Limits { per_host: limits.per_host.max(1), open: limits.open.max(1), ..limits };
         Self {
-            hosts: HashMap::new(),
+            hosts: HashMap::default(),
             waiters: Slab::new(),
             limits,
             may_share,
