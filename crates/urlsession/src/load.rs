@@ -32,8 +32,8 @@ pub use self::decision::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked,
 };
 pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
-pub(crate) use self::meter::Meter;
 pub use self::meter::WaitReason;
+pub(crate) use self::meter::{Excuse, Meter};
 pub(crate) use self::nobody::Nobody;
 #[cfg(test)]
 pub(crate) use self::nobody::Unattended;

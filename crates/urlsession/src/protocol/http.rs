@@ -91,3 +91,22 @@ impl Protocol for Http {
         Box::pin(async move { self.loader.load(&mut attempt).await })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::{Place, SystemClock};
+    use crate::load::{Log, Meter, Nobody};
+    use crate::message::UrlRequest;
+
+    /// glibc serves larger allocations from a list that all threads share, at several times the cost.
+    #[test]
+    fn what_a_load_needs_while_it_waits_is_a_small_allocation() {
+        let config = Arc::new(Configuration::ephemeral());
+        let http = Http::new(config.clone(), Pool::new(config));
+        let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
+        let (ask, meter, mut log, place) = (Nobody::default(), Meter::default(), Log::new(), Place::own());
+        let load = http.load(Attempt::new(request, &ask, &meter, &mut log, &place, &SystemClock));
+        assert!(size_of_val(&*load) <= 1032, "{} bytes", size_of_val(&*load));
+    }
+}

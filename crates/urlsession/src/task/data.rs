@@ -64,3 +64,26 @@ impl fmt::Debug for Data {
         f.debug_struct("Data").field("task", &*self.task()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::core::Style;
+    use super::super::kind::Kind;
+    use super::super::queue::DelegateQueue;
+    use super::super::roster::Roster;
+    use super::*;
+    use crate::configuration::Configuration;
+    use crate::env::Place;
+    use crate::message::UrlRequest;
+
+    /// As `protocol::http`'s test of the load below it.
+    #[test]
+    fn what_a_data_task_needs_while_it_waits_is_a_small_allocation() {
+        let roster =
+            Arc::new(Roster::new(Configuration::ephemeral().into(), None, DelegateQueue::on(|_| {})));
+        let request = UrlRequest::new("http://a/".parse().unwrap());
+        let core = Core::new(&roster, Ok(request), Kind::Data, Style::Future, None);
+        let run = run::in_place(core, Place::own(), reading::collect);
+        assert!(size_of_val(&run) <= 1032, "{} bytes", size_of_val(&run));
+    }
+}

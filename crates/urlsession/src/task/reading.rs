@@ -94,13 +94,10 @@ impl<'a> Reading<'a> {
     async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
         let audience = if self.core.style == Style::Future { self.core.own_audience() } else { None };
         let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
-        let (pieces, whole) = match self.core.live().prefers_incremental_delivery {
-            true => (audience, None),
-            false => (None, audience),
-        };
+        let in_pieces = self.core.live().prefers_incremental_delivery;
         let mut all: Option<BytesMut> = None;
         loop {
-            if let Some(audience) = &pieces {
+            if let Some(audience) = audience.as_ref().filter(|_| in_pieces) {
                 // To clone the only handle costs an allocation: not for nobody.
                 // In a box, as below: most loads do not carry it.
                 Box::pin(self.core.deliver(audience.clone(), chunk.clone())).await;
@@ -116,7 +113,7 @@ impl<'a> Reading<'a> {
             chunk = next;
         }
         let all = all.map_or(chunk, BytesMut::freeze);
-        if let Some(audience) = whole {
+        if let Some(audience) = audience.filter(|_| !in_pieces) {
             Box::pin(self.core.deliver(audience, all.clone())).await;
         }
         Ok(all)

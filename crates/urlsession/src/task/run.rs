@@ -1,12 +1,14 @@
 //! The run of a task, from its request to its end. Who is called in between is the courier's business.
 
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use pin_project_lite::pin_project;
 
 use super::asking::Asking;
 use super::convert;
@@ -99,27 +101,47 @@ pub(super) async fn end_in_place<T>(core: &Arc<Core>, notes: &mut Notes<'_>, res
 }
 
 /// Polls `load` as the governor allows. It is pinned by the caller: to hand it over would take its room twice.
-pub(super) async fn governed<T>(
+pub(super) fn governed<T>(
     core: &Arc<Core>,
     place: &Place,
-    mut load: impl Future<Output = Result<T>> + Unpin,
-) -> Result<T> {
-    let mut governor = pin!(Governor::new(core.clone(), place.clone()));
-    poll_fn(|cx| governor.as_mut().poll(cx, |cx| Pin::new(&mut load).poll(cx))).await
+    load: impl Future<Output = Result<T>> + Unpin,
+) -> impl Future<Output = Result<T>> {
+    Governed { governor: Governor::new(core.clone(), place.clone()), load }
+}
+
+pin_project! {
+    struct Governed<L> {
+        #[pin]
+        governor: Governor,
+        load: L,
+    }
+}
+
+impl<T, L: Future<Output = Result<T>> + Unpin> Future for Governed<L> {
+    type Output = Result<T>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        this.governor.poll(cx, |cx| Pin::new(this.load).poll(cx))
+    }
 }
 
 /// Loads the head; of another request than the task's own, if there is one.
-pub(super) async fn load(
-    core: &Arc<Core>,
-    place: &Place,
-    log: &mut Log,
+pub(super) fn load<'a>(
+    core: &'a Arc<Core>,
+    place: &'a Place,
+    log: &'a mut Log,
     other: Option<Arc<UrlRequest>>,
-) -> Result<Response> {
-    // In a box of its own: other loads do not carry it.
-    if matches!(core.kind, Kind::Upload) && core.prepares_upload() {
-        return Box::pin(load_prepared(core, place, log)).await;
+) -> impl Future<Output = Result<Response>> + Send + 'a {
+    let prepares = matches!(core.kind, Kind::Upload) && core.prepares_upload();
+    // Not an `async fn`, which would have room for its arguments twice.
+    async move {
+        // In a box of its own: other loads do not carry it.
+        if prepares {
+            return Box::pin(load_prepared(core, place, log)).await;
+        }
+        load_once(core, place, log, other).await
     }
-    load_once(core, place, log, other).await
 }
 
 /// An upload of which something is to be known before it is sent.

@@ -10,7 +10,8 @@ mod upgraded;
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method};
@@ -78,6 +79,12 @@ pub(crate) struct Connection {
     /// The answer asks for the next message of a login that belongs to the connection, which must be in step for it: what
     /// is missing of the request is sent.
     must_send: bool,
+}
+
+/// How far the request is sent.
+struct Sent {
+    end: Option<Instant>,
+    body: u64,
 }
 
 impl Connection {
@@ -151,14 +158,13 @@ impl Connection {
         mut self: Box<Self>,
         attempt: &mut Attempt<'_>,
     ) -> Result<(UrlResponse, Body)> {
-        let clock = attempt.clock;
         let reused = self.uses > 1;
         self.hold = attempt.hold.clone();
         if let Some(logins) = &attempt.logins {
             self.reservation.begin(logins);
         }
         let head_bytes = self.out.len() as u64;
-        let start = clock.now();
+        let start = attempt.clock.now();
         let stamps = attempt.stamps();
         stamps.connection = Some(self.facts.clone());
         stamps.reused = reused;
@@ -166,26 +172,10 @@ impl Connection {
         stamps.request_head_bytes = head_bytes;
         self.outgoing.ask_consent(attempt);
         let mut informational = 0;
-        let (mut request_end, mut body_sent) = (None, 0);
-        let (meter, ask) = (attempt.meter, attempt.ask);
-        let (head, whole) = loop {
-            let received = poll_fn(|cx| {
-                if request_end.is_none() {
-                    let moved = |wire, body| {
-                        meter.moved(wire);
-                        if body > 0 {
-                            body_sent += body as u64;
-                            ask.sent(body as u64);
-                        }
-                    };
-                    if self.poll_send(cx, moved)?.is_ready() {
-                        request_end = Some(clock.now());
-                    }
-                }
-                self.poll_head(cx, attempt.request.http_method(), meter)
-            });
-            let received = received.await;
-            attempt.stamps().request_body_bytes = body_sent;
+        let mut sent = Sent { end: None, body: 0 };
+        let (response, whole) = loop {
+            let received = poll_fn(|cx| self.poll_exchange(cx, attempt, &mut sent)).await;
+            attempt.stamps().request_body_bytes = sent.body;
             match received.map_err(|error| self.judge(error, reused && informational == 0))? {
                 Received::Informational(head) => {
                     informational += 1;
@@ -194,21 +184,65 @@ impl Connection {
                         let detail = "the server sent more than 100 informational responses";
                         return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
                     }
-                    if ask.wants_informational() {
-                        ask.informational(UrlResponse::from_http(attempt.request.clone(), head));
+                    if attempt.ask.wants_informational() {
+                        let response = UrlResponse::from_http(attempt.request.clone(), head);
+                        attempt.ask.informational(response);
                     }
                 }
-                Received::Final { head, whole } => break (head, whole),
+                Received::Final { head, whole } => break (self.answer(head, sent.end, attempt), whole),
             }
         };
-        self.is_login_refused =
-            self.reservation.is_refused_by(head.status.as_u16(), attempt.logins.as_deref());
-        self.must_send = self.hold.is_some() && matches!(head.status.as_u16(), 401 | 407);
+        if whole.is_some() && self.must_send && !self.is_all_sent() {
+            Box::pin(self.send_all(attempt)).await?;
+        }
+        let body = match whole {
+            Some(data) => {
+                let bytes = data.len() as u64;
+                self.finish(attempt.stamps().response_start);
+                Body::whole(data, bytes)
+            }
+            None => Body::flow(self),
+        };
+        Ok((response, body))
+    }
+
+    /// Sends what can be sent, and reads a head.
+    fn poll_exchange(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: &Attempt<'_>,
+        sent: &mut Sent,
+    ) -> Poll<Result<Received>> {
+        if sent.end.is_none() {
+            let moved = |wire, body| {
+                attempt.meter.moved(wire);
+                if body > 0 {
+                    sent.body += body as u64;
+                    attempt.ask.sent(body as u64);
+                }
+            };
+            if self.poll_send(cx, moved)?.is_ready() {
+                sent.end = Some(attempt.clock.now());
+            }
+        }
+        self.poll_head(cx, attempt.request.http_method(), attempt.meter)
+    }
+
+    /// What the head of the final response says of the connection and the rest of the request.
+    fn answer(
+        &mut self,
+        head: HttpHead,
+        request_end: Option<Instant>,
+        attempt: &mut Attempt<'_>,
+    ) -> UrlResponse {
+        let status = head.status;
+        self.is_login_refused = self.reservation.is_refused_by(status.as_u16(), attempt.logins.as_deref());
+        self.must_send = self.hold.is_some() && matches!(status.as_u16(), 401 | 407);
         // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
-        if self.outgoing.end_wait(head.status, self.must_send) {
+        if self.outgoing.end_wait(status, self.must_send) {
             self.may_persist = false;
         }
-        let now = clock.now();
+        let now = attempt.clock.now();
         let head_bytes = head.raw.len() as u64;
         let response = UrlResponse::from_http(attempt.request.clone(), head);
         let stamps = attempt.stamps();
@@ -216,18 +250,7 @@ impl Connection {
         stamps.response_start = Some(now);
         stamps.response_head_bytes = head_bytes;
         stamps.response = Some(response.clone());
-        let body = match whole {
-            Some(data) => {
-                let bytes = data.len() as u64;
-                if self.must_send && !self.is_all_sent() {
-                    Box::pin(self.send_all(attempt)).await?;
-                }
-                self.finish();
-                Body::whole(data, bytes)
-            }
-            None => Body::flow(self),
-        };
-        Ok((response, body))
+        response
     }
 
     /// Sends what is missing of a request that is answered already.
@@ -336,7 +359,7 @@ impl Connection {
     }
 
     /// Gives the connection back if it can carry another exchange.
-    fn finish(mut self: Box<Self>) {
+    fn finish(mut self: Box<Self>, end: Option<Instant>) {
         // Bytes after the body belong to no exchange (RFC 9112 §6.3): the connection is out of step.
         let in_step = self.input.is_empty() && self.decoder.is_finished();
         if self.may_persist && in_step && self.is_all_sent() && self.write_error.is_none() {
@@ -349,7 +372,7 @@ impl Connection {
             }
             match self.hold.take() {
                 Some(hold) => hold.put(self),
-                None => Home::release(self),
+                None => Home::release(self, end),
             }
         }
     }
@@ -363,12 +386,12 @@ impl Reserved for Connection {
 
 impl Kept for Connection {
     fn release(self: Box<Self>) {
-        Home::release(self);
+        Home::release(self, None);
     }
 }
 
 impl Flow for Connection {
-    fn poll_chunk(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Option<Result<Bytes>>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.poll_body(cx)
     }
 
@@ -379,18 +402,14 @@ impl Flow for Connection {
 
     fn poll_into(
         &mut self,
-        cx: &mut std::task::Context<'_>,
+        cx: &mut Context<'_>,
         conduit: &mut Conduit,
         most: u64,
-    ) -> std::task::Poll<Option<Result<usize>>> {
+    ) -> Poll<Option<Result<usize>>> {
         self.poll_body_into(cx, conduit, most)
     }
 
-    fn poll_pieces(
-        &mut self,
-        cx: &mut std::task::Context<'_>,
-        pieces: &mut Vec<Bytes>,
-    ) -> std::task::Poll<Option<Result<usize>>> {
+    fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> Poll<Option<Result<usize>>> {
         self.poll_body_pieces(cx, pieces)
     }
 
@@ -416,7 +435,7 @@ impl Flow for Connection {
     }
 
     fn finish(self: Box<Self>) {
-        Self::finish(self);
+        Self::finish(self, None);
     }
 
     fn has_switched(&self) -> bool {

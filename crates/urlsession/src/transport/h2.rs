@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -27,8 +27,8 @@ use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, refused, requires_http1, stream_error};
 use self::flow::Incoming;
-use self::rest::{Driver, Reader, Rest};
-use self::tap::{Counted, Counts, MOST_HEADS, Tap};
+use self::rest::{Driver, Rest};
+use self::tap::{Counts, MOST_HEADS, Tap};
 use self::urgency::{Updates, Urgent};
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
 use super::outgoing::Outgoing;
@@ -239,7 +239,8 @@ impl Handle {
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
         let (reader, lease) = (link.rest.reader(), self.lease.take());
-        Ok(Sent { response, sending, urgent, counted, reader, lease, body_sent: 0, request_end: None })
+        let incoming = Incoming::new(response, sending, urgent, reader, counted, lease);
+        Ok(Sent { incoming: Box::new(incoming) })
     }
 
     /// Says why a request was not taken. A connection that takes others still is not what the error is about.
@@ -267,24 +268,23 @@ impl Handle {
 
 /// A request on its way.
 pub(crate) struct Sent {
-    response: ResponseFuture,
-    sending: Sending,
-    urgent: Urgent,
-    counted: Counted,
-    reader: Reader,
-    lease: Option<Lease>,
-    body_sent: u64,
-    request_end: Option<Instant>,
+    /// What becomes the body of the response.
+    incoming: Box<Incoming>,
 }
 
 impl Sent {
+    /// See [`Handle::requires_http1`].
+    pub(crate) fn requires_http1(&self) -> bool {
+        self.incoming.counted.requires_http1()
+    }
+
     /// Sends what there is to send and reads up to the head of the final response.
     pub(crate) async fn head(&mut self, attempt: &mut Attempt<'_>) -> Result<(UrlResponse, RecvStream)> {
         let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
-        if self.sending.done {
-            self.request_end = attempt.stamps().request_start;
+        if self.incoming.sending.done {
+            self.incoming.request_end = attempt.stamps().request_start;
         }
-        self.sending.outgoing.ask_consent(attempt);
+        self.incoming.sending.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let result = loop {
             match poll_fn(|cx| self.poll(cx, clock, meter, ask)).await {
@@ -296,7 +296,7 @@ impl Sent {
                         let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
                         break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
                     }
-                    self.sending.outgoing.hear(parts.status);
+                    self.incoming.sending.outgoing.hear(parts.status);
                     if informational > MAX_INFORMATIONAL {
                         break Err(too_many_informational());
                     }
@@ -307,32 +307,32 @@ impl Sent {
                         ask.informational(UrlResponse::from_http(attempt.request.clone(), to_head(parts)));
                     }
                 }
-                Err(Failure::Stream(_)) if self.counted.heads() > MOST_HEADS => {
+                Err(Failure::Stream(_)) if self.incoming.counted.heads() > MOST_HEADS => {
                     break Err(too_many_informational());
                 }
                 Err(Failure::Stream(error)) => {
                     if requires_http1(&error) {
-                        self.counted.require_http1();
+                        self.incoming.counted.require_http1();
                     }
-                    let may_be_unseen = attempt.stamps().reused || self.counted.requires_http1();
+                    let may_be_unseen = attempt.stamps().reused || self.incoming.counted.requires_http1();
                     break Err(stream_error(error, Phase::Head, may_be_unseen && informational == 0));
                 }
                 Err(Failure::Own(error)) => break Err(error),
             }
         };
         let now = clock.now();
-        let (head_sent, head_received) = self.counted.bytes();
+        let (head_sent, head_received) = self.incoming.counted.bytes();
         let stamps = attempt.stamps();
         stamps.request_head_bytes = head_sent;
-        stamps.request_body_bytes = self.body_sent;
-        stamps.request_end = self.request_end;
+        stamps.request_body_bytes = self.incoming.body_sent;
+        stamps.request_end = self.incoming.request_end;
         let (parts, body) = result?;
         // The stream ends without its body: it is reset once the response has been read.
-        self.sending.done |= self.sending.outgoing.end_wait(parts.status, false);
+        self.incoming.sending.done |= self.incoming.sending.outgoing.end_wait(parts.status, false);
         meter.moved(1);
         let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
         let stamps = attempt.stamps();
-        stamps.request_end = Some(self.request_end.unwrap_or(now));
+        stamps.request_end = Some(self.incoming.request_end.unwrap_or(now));
         stamps.response_start = Some(now);
         stamps.response_head_bytes = head_received;
         stamps.response = Some(response.clone());
@@ -341,11 +341,10 @@ impl Sent {
 
     /// The body of the response, which keeps sending what the server has not waited for.
     pub(crate) fn body(self, received: RecvStream) -> Body {
-        if received.is_end_stream() && self.sending.done {
-            return Body::empty();
+        match received.is_end_stream() && self.incoming.sending.done {
+            true => Body::empty(),
+            false => Body::flow(self.incoming.of(received)),
         }
-        let Self { sending, urgent, reader, counted, lease, .. } = self;
-        Body::flow(Box::new(Incoming::new(received, sending, urgent, reader, counted, lease)))
     }
 
     fn poll(
@@ -355,18 +354,18 @@ impl Sent {
         meter: &Meter,
         ask: &dyn Ask,
     ) -> Poll<Result<Event, Failure>> {
-        self.urgent.tell_changes();
-        if self.request_end.is_none() {
+        self.incoming.urgent.tell_changes();
+        if self.incoming.request_end.is_none() {
             let moved = |n: usize| {
                 meter.moved(n);
-                self.body_sent += n as u64;
+                self.incoming.body_sent += n as u64;
                 ask.sent(n as u64);
             };
-            if self.sending.poll_send(cx, moved)?.is_ready() {
-                self.request_end = Some(clock.now());
+            if self.incoming.sending.poll_send(cx, moved)?.is_ready() {
+                self.incoming.request_end = Some(clock.now());
             }
         }
-        poll_response(&mut self.response, cx)
+        poll_response(&mut self.incoming.response, cx)
     }
 }
 
@@ -386,8 +385,12 @@ impl From<UrlError> for Failure {
     }
 }
 
-fn poll_response(response: &mut ResponseFuture, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
-    match response.poll_informational(cx) {
+fn poll_response(
+    response: &mut Option<ResponseFuture>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Event, Failure>> {
+    let Some(waiting) = response else { return Poll::Pending };
+    match waiting.poll_informational(cx) {
         Poll::Ready(Some(Ok(informational))) => {
             return Poll::Ready(Ok(Event::Informational(informational.into_parts().0)));
         }
@@ -396,7 +399,9 @@ fn poll_response(response: &mut ResponseFuture, cx: &mut Context<'_>) -> Poll<Re
         // Nothing has come: the final head has not either.
         Poll::Pending => return Poll::Pending,
     }
-    let (parts, body) = ready!(std::pin::Pin::new(response).poll(cx)).map_err(Failure::Stream)?.into_parts();
+    let done = ready!(std::pin::Pin::new(waiting).poll(cx));
+    *response = None;
+    let (parts, body) = done.map_err(Failure::Stream)?.into_parts();
     Poll::Ready(Ok(Event::Final(parts, body)))
 }
 

@@ -13,10 +13,11 @@ mod lru;
 mod reservation;
 mod state;
 
-use std::future::poll_fn;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use url::Url;
@@ -36,7 +37,7 @@ use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Ask, Attempt, Challenger, Facts, Meter, WaitReason};
+use crate::load::{Attempt, BoxFuture, Challenger, Decider, Excuse, Facts, WaitReason};
 use crate::message::UrlRequest;
 
 type Exclusive = Box<h1::Connection>;
@@ -119,22 +120,38 @@ impl Pool {
 
     /// A connection to the origin. A kept one is looked at before, which costs a system call unless it was given back a
     /// moment ago: it must be open, and nothing may have come that nobody asked for (RFC 9112 §6.3, §9.5).
-    pub(crate) async fn checkout(&self, key: Key<'_>, attempt: &Attempt<'_>) -> Result<Checkout> {
+    pub(crate) fn checkout<'a>(
+        &'a self,
+        key: Key<'a>,
+        attempt: &'a Attempt<'_>,
+    ) -> impl Future<Output = Result<Checkout>> + Send + 'a {
+        Search {
+            pool: self,
+            key,
+            attempt,
+            waiting: None,
+            excuse: None,
+            decider: Decider::Platform,
+            judging: None,
+        }
+    }
+
+    /// For whom a connection is wanted.
+    fn caller(&self, key: Key<'_>, attempt: &Attempt<'_>) -> Caller {
         let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
         let decider = decider(challenger.as_deref());
         let requester = Requester { decider, revision: self.revision(), logins: attempt.logins.clone() };
-        let caller = Caller { place: attempt.place.clone(), requester, challenger };
-        let checkout = self.find(key, &caller, attempt).await?;
-        if let Some(challenger) = &caller.challenger
-            && let facts = checkout.facts()
-            && let Some(peer) = facts.peer.as_ref().filter(|peer| !peer.is_judged_by(decider))
-        {
-            // In a box: other loads do not carry it.
-            let judged =
-                Box::pin(judge(&self.config, key.host_and_port(), peer, (challenger, decider))).await;
-            if let Err(error) = judged {
+        Caller { place: attempt.place.clone(), requester, challenger }
+    }
+
+    /// A connection that others have made, if those who decide for the caller do not refuse its server.
+    async fn judged(&self, checkout: Checkout, key: Key<'_>, attempt: &Attempt<'_>) -> Result<Checkout> {
+        let caller = self.caller(key, attempt);
+        if let (Some(challenger), Some(peer)) = (&caller.challenger, &checkout.facts().peer) {
+            let who = (challenger, caller.requester.decider);
+            if let Err(error) = judge(&self.config, key.host_and_port(), peer, who).await {
                 if let Checkout::Http1(connection) = checkout {
-                    Home::release(connection);
+                    Home::release(connection, None);
                 }
                 return Err(error);
             }
@@ -142,35 +159,15 @@ impl Pool {
         Ok(checkout)
     }
 
-    /// A connection that may carry the exchange, as far as the pool knows.
-    async fn find(&self, key: Key<'_>, caller: &Caller, attempt: &Attempt<'_>) -> Result<Checkout> {
-        loop {
-            let checkout = match self.want(key, caller, attempt) {
-                Ok(checkout) => checkout,
-                Err(waiting) => self.wait(waiting, attempt.ask, attempt.meter).await?,
-            };
-            match checkout {
-                Checkout::Http1(mut connection) => {
-                    if !connection.is_reused() || connection.is_alive(!self.was_just_released(&connection)) {
-                        connection.home_mut().leave();
-                        return Ok(Checkout::Http1(connection));
-                    }
-                    // Dropping it reports it closed; the next turn finds another or dials.
-                    connection.home_mut().leave();
-                }
-                shared => return Ok(shared),
-            }
-        }
-    }
-
-    /// Was the connection given back so short a time ago that the reactor had no turn in between? Then its last
-    /// reading is as good as a look at it.
-    fn was_just_released(&self, connection: &h1::Connection) -> bool {
-        let released = connection.home().released;
-        let now = self.config.environment.clock.now();
+    /// True if the connection may carry the exchange, as far as the pool knows.
+    fn is_usable(&self, checkout: &mut Checkout, now: Instant) -> bool {
+        let Checkout::Http1(connection) = checkout else { return true };
         // A clock of a test's own may stand still: it tells nothing.
-        self.has_system_clock
-            && released.is_some_and(|released| now.saturating_duration_since(released) < TURN)
+        let was_just_released = self.has_system_clock
+            && connection.home().released.is_some_and(|at| now.saturating_duration_since(at) < HANDOVER);
+        let is_usable = !connection.is_reused() || connection.is_alive(!was_just_released);
+        connection.home_mut().leave();
+        is_usable
     }
 
     /// A connection, or what to wait for.
@@ -179,8 +176,8 @@ impl Pool {
         key: Key<'_>,
         caller: &Caller,
         attempt: &Attempt<'_>,
+        now: Instant,
     ) -> std::result::Result<Checkout, Waiting> {
-        let now = self.config.environment.clock.now();
         let mut actions = Actions::new();
         let (priority, fresh) = (attempt.ask.priority(), attempt.wants_new_connection);
         let want = self.lock().want(key, caller, now, priority, fresh, &mut actions);
@@ -206,35 +203,6 @@ impl Pool {
         self.tls.forget_sessions();
         self.logins.clear();
         self.http1_origins.clear();
-    }
-
-    async fn wait(&self, waiting: Waiting, ask: &dyn Ask, meter: &Meter) -> Result<Checkout> {
-        let mut waiter = Waiter { pool: self, waiting: Some(waiting) };
-        let mut excuse = None;
-        let grant = poll_fn(|cx| {
-            let mut state = self.lock();
-            // Whoever changes its priority polls this.
-            state.prioritise(waiting, ask.priority());
-            match state.take(waiting, cx.waker()) {
-                Some(grant) => Poll::Ready(grant),
-                None => {
-                    // Time spent behind busy connections is not the server's.
-                    match state.is_dialling_for(waiting) {
-                        true => excuse = None,
-                        false if excuse.is_none() => excuse = Some(meter.excuse_for(WaitReason::Connection)),
-                        false => {}
-                    }
-                    Poll::Pending
-                }
-            }
-        })
-        .await;
-        waiter.waiting = None;
-        match grant {
-            Grant::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Grant::Shared(handle, _) => Ok(Checkout::Http2(handle.lease())),
-            Grant::Failed(error) => Err(error),
-        }
     }
 
     fn perform(&self, actions: Actions) {
@@ -455,13 +423,88 @@ impl descriptors::HasIdle for Pool {
     }
 }
 
-/// Leaves the queue when the load is dropped.
-struct Waiter<'a> {
+/// A load that looks for a connection. It leaves the queue when it is dropped. Written out, since each load carries it.
+struct Search<'a> {
     pool: &'a Pool,
+    key: Key<'a>,
+    attempt: &'a Attempt<'a>,
     waiting: Option<Waiting>,
+    /// Time spent behind busy connections is not the server's.
+    excuse: Option<Excuse<'a>>,
+    decider: Decider,
+    judging: Option<BoxFuture<'a, Result<Checkout>>>,
 }
 
-impl Drop for Waiter<'_> {
+impl Future for Search<'_> {
+    type Output = Result<Checkout>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.judging.is_none() {
+            let checkout = ready!(self.poll_find(cx))?;
+            let peer = checkout.facts().peer.as_ref();
+            if self.decider == Decider::Platform || peer.is_none_or(|peer| peer.is_judged_by(self.decider)) {
+                return Poll::Ready(Ok(checkout));
+            }
+            self.judging = Some(Box::pin(self.pool.judged(checkout, self.key, self.attempt)));
+        }
+        self.judging.as_mut().map_or(Poll::Pending, |judging| judging.as_mut().poll(cx))
+    }
+}
+
+impl Search<'_> {
+    fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<Checkout>> {
+        loop {
+            let granted = match self.waiting {
+                Some(waiting) => Some(ready!(self.poll_grant(cx, waiting))?),
+                None => None,
+            };
+            let now = self.attempt.clock.now();
+            let mut checkout = match granted {
+                Some(checkout) => checkout,
+                None => {
+                    let caller = self.pool.caller(self.key, self.attempt);
+                    self.decider = caller.requester.decider;
+                    match self.pool.want(self.key, &caller, self.attempt, now) {
+                        Ok(checkout) => checkout,
+                        Err(waiting) => {
+                            self.waiting = Some(waiting);
+                            continue;
+                        }
+                    }
+                }
+            };
+            if self.pool.is_usable(&mut checkout, now) {
+                return Poll::Ready(Ok(checkout));
+            }
+            // Dropping it reports it closed; the next turn finds another or dials.
+        }
+    }
+
+    fn poll_grant(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Result<Checkout>> {
+        let mut state = self.pool.lock();
+        // Whoever changes its priority polls this.
+        state.prioritise(waiting, self.attempt.ask.priority());
+        let Some(grant) = state.take(waiting, cx.waker()) else {
+            match state.is_dialling_for(waiting) {
+                true => self.excuse = None,
+                false if self.excuse.is_none() => {
+                    self.excuse = Some(self.attempt.meter.excuse_for(WaitReason::Connection));
+                }
+                false => {}
+            }
+            return Poll::Pending;
+        };
+        drop(state);
+        (self.waiting, self.excuse) = (None, None);
+        Poll::Ready(match grant {
+            Grant::Exclusive(connection) => Ok(Checkout::Http1(connection)),
+            Grant::Shared(handle, _) => Ok(Checkout::Http2(handle.lease())),
+            Grant::Failed(error) => Err(error),
+        })
+    }
+}
+
+impl Drop for Search<'_> {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting {
             let now = self.pool.config.environment.clock.now();
@@ -493,14 +536,14 @@ enum HomeState {
 }
 
 impl Home {
-    /// Gives the connection back.
-    pub(super) fn release(mut connection: Exclusive) {
+    /// Gives the connection back, whose exchange ended at `end`; `None` is now.
+    pub(super) fn release(mut connection: Exclusive, end: Option<Instant>) {
         let home = connection.home_mut();
         let Some(pool) = home.pool.upgrade() else { return };
         if home.generation != pool.generation.load(Relaxed) {
             return;
         }
-        let now = pool.config.environment.clock.now();
+        let now = end.unwrap_or_else(|| pool.config.environment.clock.now());
         home.released = Some(now);
         let (origin, place) = (home.origin.clone(), home.place.clone());
         if !connection.may_be_kept(|| pool.revision()) {
@@ -555,9 +598,9 @@ impl SharedHome for OfPool {
     }
 }
 
-/// No turn of the reactor is as short as this. The loop of an application that loads one thing after another takes less
-/// from the end of one exchange to the next.
-const TURN: std::time::Duration = std::time::Duration::from_micros(10);
+/// From the end of one exchange to the next in the loop of an application that loads one thing after another. What comes
+/// on the connection in this time could as well come between a look at it and the request.
+const HANDOVER: std::time::Duration = std::time::Duration::from_micros(100);
 
 /// How long before the server's own idle limit a connection is given up.
 const MARGIN: std::time::Duration = std::time::Duration::from_secs(1);

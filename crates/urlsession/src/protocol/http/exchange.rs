@@ -35,35 +35,34 @@ impl Exchange {
 impl Layer for Exchange {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
-        let url = match sendable(&request, self.versions) {
-            Ok(url) => url,
-            // In a box: other loads do not carry it.
-            Err(error) => return Err(Box::pin(refused(error, attempt)).await),
-        };
-        let Some(key) = self.pool.key(&request, url) else {
-            return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
-        };
-        let route = key.route();
-        let checkout = match held(attempt) {
-            Some(connection) => Checkout::Http1(connection),
-            None => self.pool.checkout(key, attempt).await?,
-        };
-        let mut outgoing = outgoing(attempt).await?;
-        if attempt.expects {
-            outgoing = outgoing.after_consent(self.expect_continue_timeout);
-        }
-        attempt.stamps().sent.length = outgoing.announced_length();
-        // The head is gathered and written in one go: what waits for the answer does not carry it.
-        let (head, body) = match checkout {
-            Checkout::Http1(mut connection) => {
-                self.with_head((url, route), attempt, |head| connection.begin(head, outgoing));
-                connection.exchange(attempt).await?
+        // What it takes to begin is gone before the answer is waited for: loads carry little.
+        let begun = {
+            let url = match sendable(&request, self.versions) {
+                Ok(url) => url,
+                // In a box: other loads do not carry it.
+                Err(error) => return Err(Box::pin(refused(error, attempt)).await),
+            };
+            let Some(key) = self.pool.key(&request, url) else {
+                return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
+            };
+            let route = key.route();
+            let mut checkout = match held(attempt) {
+                Some(connection) => Checkout::Http1(connection),
+                None => self.pool.checkout(key, attempt).await?,
+            };
+            let outgoing = self.outgoing(attempt).await?;
+            if let Checkout::Http2(handle) = &mut checkout {
+                let ready = handle.ready(attempt).await;
+                ready.map_err(|error| self.judge(error, handle.requires_http1(), &request))?;
             }
-            Checkout::Http2(mut handle) => {
-                let sent = self.send(&mut handle, (url, route), outgoing, attempt).await;
-                let mut sent = sent.map_err(|error| self.judge(error, &handle, url))?;
+            self.begin(checkout, (url, route), outgoing, attempt)?
+        };
+        let (head, body) = match begun {
+            Begun::Http1(connection) => connection.exchange(attempt).await?,
+            Begun::Http2(mut sent) => {
                 let head = sent.head(attempt).await;
-                let (head, received) = head.map_err(|error| self.judge(error, &handle, url))?;
+                let (head, received) =
+                    head.map_err(|error| self.judge(error, sent.requires_http1(), &request))?;
                 (head, sent.body(received))
             }
         };
@@ -71,28 +70,52 @@ impl Layer for Exchange {
     }
 }
 
+/// A request whose head is on its way.
+enum Begun {
+    Http1(Box<h1::Connection>),
+    Http2(h2::Sent),
+}
+
 impl Exchange {
-    async fn send(
+    /// The body to send, and whether the server is asked first.
+    async fn outgoing(&self, attempt: &Attempt<'_>) -> Result<Outgoing> {
+        let outgoing = outgoing(attempt).await?;
+        Ok(if attempt.expects { outgoing.after_consent(self.expect_continue_timeout) } else { outgoing })
+    }
+
+    fn begin(
         &self,
-        handle: &mut h2::Handle,
+        checkout: Checkout,
         to: (&Url, Route),
         outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
-    ) -> Result<h2::Sent> {
-        handle.ready(attempt).await?;
-        let ask = attempt.ask;
-        self.with_head(to, attempt, |head| handle.send(head, outgoing, ask))
+    ) -> Result<Begun> {
+        match checkout {
+            Checkout::Http1(mut connection) => {
+                self.with_head(to, outgoing, attempt, |head, outgoing| connection.begin(head, outgoing));
+                Ok(Begun::Http1(connection))
+            }
+            Checkout::Http2(mut handle) => {
+                let ask = attempt.ask;
+                let send = |head: &RequestHead<'_>, outgoing| handle.send(head, outgoing, ask);
+                let sent = self.with_head(to, outgoing, attempt, send);
+                let judge = |error| self.judge(error, handle.requires_http1(), &attempt.request);
+                sent.map(Begun::Http2).map_err(judge)
+            }
+        }
     }
 
     /// RFC 9113 §7: a server that requires HTTP/1.1 is spoken to by that from now on.
-    fn judge(&self, error: UrlError, handle: &h2::Handle, url: &Url) -> UrlError {
-        if !handle.requires_http1() {
+    fn judge(&self, error: UrlError, requires_http1: bool, request: &UrlRequest) -> UrlError {
+        if !requires_http1 {
             return error;
         }
         if self.versions == HttpVersions::Http2 {
             return error.with_replay(Replay::Unsafe);
         }
-        self.pool.require_http1(url);
+        if let Some(url) = request.url() {
+            self.pool.require_http1(url);
+        }
         error
     }
 
@@ -100,9 +123,11 @@ impl Exchange {
     fn with_head<T>(
         &self,
         to: (&Url, Route),
+        outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
-        work: impl FnOnce(&RequestHead<'_>) -> T,
+        work: impl FnOnce(&RequestHead<'_>, Outgoing) -> T,
     ) -> T {
+        let length = outgoing.announced_length();
         let from_above = attempt.added.len();
         attempt.added.extend(priority_field(attempt.ask.priority()));
         if attempt.expects {
@@ -111,7 +136,7 @@ impl Exchange {
         let request = &*attempt.request;
         let content_type = implied_content_type(request).filter(|_| !self.omits_content_type);
         let drops_expect = !attempt.expects && asks(request.all_http_header_fields().bytes("expect"));
-        let done = work(&RequestHead {
+        let head = RequestHead {
             request,
             url: to.0,
             route: to.1,
@@ -119,7 +144,8 @@ impl Exchange {
             added: &attempt.added,
             content_type,
             drops_expect,
-        });
+        };
+        let done = work(&head, outgoing);
         let shown = attempt.added.iter().map(|(name, value)| match is_secret(name) {
             true => (*name, HeaderValue::from_static(REDACTED)),
             false => (*name, value.clone()),
@@ -127,10 +153,8 @@ impl Exchange {
         let implied = content_type.map(|kind| ("content-type", HeaderValue::from_static(kind)));
         let added = shown.chain(implied).collect();
         let defaults = Some(self.defaults.shared());
-        let stamps = attempt.stamps();
-        let length = stamps.sent.length;
         let is_tunnelled = matches!(to.1, Route::Tunnel(_));
-        stamps.sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
+        attempt.stamps().sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
         // A retry sends the fields of the rooms above again, and its own priority.
         attempt.added.truncate(from_above);
         done

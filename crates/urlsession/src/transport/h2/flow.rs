@@ -1,9 +1,11 @@
 //! A response body as a stream of HTTP/2: the window opens as the reader takes what came.
 
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use h2::RecvStream;
+use h2::client::ResponseFuture;
 use http::HeaderMap;
 use urlsession_proto::trailers::allowed;
 
@@ -16,12 +18,19 @@ use super::{Lease, Sending};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Flow, Resting};
 
+/// The stream of one exchange, in one allocation for all of it.
 pub(super) struct Incoming {
-    body: RecvStream,
-    sending: Sending,
-    urgent: Urgent,
+    /// Until there is a response.
+    pub(super) response: Option<ResponseFuture>,
+    /// Then.
+    body: Option<RecvStream>,
+    /// Bytes of the request's body sent before the response.
+    pub(super) body_sent: u64,
+    pub(super) request_end: Option<Instant>,
+    pub(super) sending: Sending,
+    pub(super) urgent: Urgent,
     reader: Reader,
-    counted: Counted,
+    pub(super) counted: Counted,
     /// Bytes the reader has, for which the window is not yet open again.
     taken: usize,
     wire_bytes: u64,
@@ -33,15 +42,34 @@ pub(super) struct Incoming {
 
 impl Incoming {
     pub(super) fn new(
-        body: RecvStream,
+        response: ResponseFuture,
         sending: Sending,
         urgent: Urgent,
         reader: Reader,
         counted: Counted,
         lease: Option<Lease>,
     ) -> Self {
-        let (taken, wire_bytes, sent_late, trailers, _lease) = (0, 0, 0, None, lease);
-        Self { body, sending, urgent, reader, counted, taken, wire_bytes, sent_late, trailers, _lease }
+        Self {
+            response: Some(response),
+            body: None,
+            body_sent: 0,
+            request_end: None,
+            sending,
+            urgent,
+            reader,
+            counted,
+            taken: 0,
+            wire_bytes: 0,
+            sent_late: 0,
+            trailers: None,
+            _lease: lease,
+        }
+    }
+
+    /// With the response.
+    pub(super) fn of(mut self: Box<Self>, received: RecvStream) -> Box<Self> {
+        self.body = Some(received);
+        self
     }
 
     /// The trailer section, if it is one.
@@ -62,9 +90,11 @@ impl Incoming {
 
     fn open_window(&mut self) {
         let taken = std::mem::take(&mut self.taken);
-        if taken > 0 && !self.body.is_end_stream() {
+        if taken > 0
+            && let Some(body) = self.body.as_mut().filter(|body| !body.is_end_stream())
+        {
             // It fails only if the stream is closed, which polling reports.
-            let _ = self.body.flow_control().release_capacity(taken);
+            let _ = body.flow_control().release_capacity(taken);
         }
     }
 }
@@ -83,7 +113,8 @@ impl Flow for Incoming {
             self.open_window();
         }
         loop {
-            let Poll::Ready(data) = self.body.poll_data(cx) else {
+            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            let Poll::Ready(data) = body.poll_data(cx) else {
                 self.open_window();
                 return Poll::Pending;
             };
@@ -99,7 +130,7 @@ impl Flow for Incoming {
                 Some(Err(error)) => return Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
                 None => {
                     // Trailers end the stream.
-                    return match ready!(self.body.poll_trailers(cx)) {
+                    return match ready!(body.poll_trailers(cx)) {
                         Ok(trailers) => {
                             self.trailers = match self.judge_trailers(trailers) {
                                 Ok(trailers) => trailers,

@@ -101,16 +101,16 @@ impl<'a> Key<'a> {
         self
     }
 
-    pub(crate) fn route(&self) -> Route {
+    pub(crate) fn route(self) -> Route {
         self.lane.route
     }
 
     /// True if somebody on the way there may ask for a decision: a server in its handshake, a proxy before it makes a tunnel.
-    pub(crate) fn has_questions(&self) -> bool {
+    pub(crate) fn has_questions(self) -> bool {
         self.secure || matches!(self.lane.route, Route::Tunnel(_))
     }
 
-    pub(crate) fn host_and_port(&self) -> (&'a str, u16) {
+    pub(crate) fn host_and_port(self) -> (&'a str, u16) {
         (self.host, self.port)
     }
 
