@@ -79,7 +79,9 @@ fn only_its_owner_may_read_a_log() {
 #[test]
 fn a_log_has_the_fields_and_the_text_that_were_sent() {
     let origin = Origin::start(Wire::H1);
-    let run = get(&["--har", "-", "-o", "/dev/null", "-X", "POST", "-d", "a=1", &origin.url("/echo")]);
+    let directory = directory();
+    let arguments = ["--har", "-", "-o", "body", "-X", "POST", "-d", "a=1", &origin.url("/echo")];
+    let run = get_in(&directory, &arguments);
     let entry = &entries(run.ok())[0];
     let names = entry["request"]["headers"].as_array().unwrap().iter();
     let names = names.map(|field| field["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();

@@ -606,11 +606,13 @@ fn a_cookie_that_is_not_utf8_is_kept_and_sent_byte_for_byte() {
     assert_eq!((all[0].value(), all[0].value_bytes()), ("é", &b"\xe9"[..]));
     assert_eq!((all[1].name_bytes(), all[1].value_bytes()), (&b"n\xff"[..], &b"\xc3\xa9\x80"[..]));
     load(&session, &*page).unwrap();
-    // From the disk, as in another process.
+    // From the disk, as in another process: one path, however it is spelt, is one store.
     in_tokio(storage.flush());
-    let other = HttpCookieStorage::at(
-        folder.path().join("../").join(folder.path().file_name().unwrap()).join("cookies.db"),
-    );
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["cookies.db", "cookies.db-wal"] {
+        std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    let other = HttpCookieStorage::at(copy.path().join("cookies.db"));
     let configuration = Configuration { http_cookie_storage: Some(other), ..configuration };
     load(&UrlSession::new(configuration), &*page).unwrap();
     let sent: Vec<Vec<u8>> = serving

@@ -10,7 +10,6 @@ use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::Command;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -42,8 +41,9 @@ pub fn unknown_root() -> UrlErrorCode {
 }
 
 /// Runs an ignored test, with this variable set, in a process of its own. It must succeed.
+#[cfg(target_os = "linux")]
 pub fn in_a_process_of_its_own(test: &str, (name, value): (&str, &str)) {
-    let child = Command::new(std::env::current_exe().unwrap())
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
         .args([test, "--exact", "--ignored", "--nocapture"])
         .env(name, value)
         .output()
