@@ -13,7 +13,6 @@ mod lru;
 mod reservation;
 mod state;
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -125,15 +124,8 @@ impl Pool {
         key: Key<'a>,
         attempt: &'a Attempt<'_>,
     ) -> impl Future<Output = Result<Checkout>> + Send + 'a {
-        Search {
-            pool: self,
-            key,
-            attempt,
-            waiting: None,
-            excuse: None,
-            decider: Decider::Platform,
-            judging: None,
-        }
+        let (waiting, excuse, judging, decider) = (None, None, None, Decider::Platform);
+        Search { pool: self, key, attempt, waiting, excuse, decider, judging }
     }
 
     /// For whom a connection is wanted.
@@ -485,12 +477,10 @@ impl Search<'_> {
         // Whoever changes its priority polls this.
         state.prioritise(waiting, self.attempt.ask.priority());
         let Some(grant) = state.take(waiting, cx.waker()) else {
-            match state.is_dialling_for(waiting) {
-                true => self.excuse = None,
-                false if self.excuse.is_none() => {
-                    self.excuse = Some(self.attempt.meter.excuse_for(WaitReason::Connection));
-                }
-                false => {}
+            if state.is_dialling_for(waiting) {
+                self.excuse = None;
+            } else if self.excuse.is_none() {
+                self.excuse = Some(self.attempt.meter.excuse_for(WaitReason::Connection));
             }
             return Poll::Pending;
         };
