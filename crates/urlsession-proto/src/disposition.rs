@@ -1,8 +1,6 @@
 //! The file name of a Content-Disposition field (RFC 6266), made safe to create in a directory of the app's choosing.
 //! Does not say whether such a file exists, nor what it may be named if it does.
 
-use std::borrow::Cow;
-
 use percent_encoding::percent_decode_str;
 
 use crate::field::parameters;
@@ -29,15 +27,6 @@ pub fn file_name_of_segment(segment: &str) -> Option<String> {
     match percent_decode_str(segment).decode_utf8() {
         Ok(name) => safe(&name).or_else(|| safe(segment)),
         Err(_) => safe(segment),
-    }
-}
-
-/// The text of a field value. RFC 9110 §5.5 knows ISO-8859-1 only; most servers send UTF-8, which hardly any text in
-/// ISO-8859-1 happens to be.
-pub fn text_of(value: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(value) {
-        Ok(text) => text.into(),
-        Err(_) => value.iter().copied().map(char::from).collect::<String>().into(),
     }
 }
 
@@ -232,12 +221,6 @@ mod tests {
         ] {
             assert_eq!(file_name_of_segment(segment).as_deref(), expected, "{segment}");
         }
-    }
-
-    #[test]
-    fn bytes_that_are_no_utf_8_are_iso_8859_1() {
-        assert_eq!(text_of(b"na\xefve"), "na\u{ef}ve");
-        assert_eq!(text_of("naïve".as_bytes()), "naïve");
     }
 
     #[test]

@@ -18,6 +18,15 @@ pub fn is_acceptable_value(value: &[u8]) -> bool {
     true
 }
 
+/// The text of a value: UTF-8, borrowed, else ISO-8859-1, owned. RFC 9110 §5.5 knows ISO-8859-1 only; most servers send
+/// UTF-8, which hardly any text in ISO-8859-1 happens to be.
+pub fn text_of(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(value.iter().copied().map(char::from).collect()),
+    }
+}
+
 /// The value with every fold replaced by as many spaces (RFC 9112 §5.2), so that its length stays.
 pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     let folds =
@@ -216,6 +225,12 @@ const FEW: usize = 24;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_that_are_no_utf_8_are_iso_8859_1() {
+        assert_eq!(text_of(b"na\xefve"), Cow::<str>::Owned("na\u{ef}ve".into()));
+        assert!(matches!(text_of("naïve".as_bytes()), Cow::Borrowed("naïve")));
+    }
 
     #[test]
     fn a_value_that_would_end_its_line_is_refused() {

@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header};
 use url::Url;
+use urlsession_proto::field::text_of;
 use urlsession_proto::{disposition, field, http1, mime};
 
 use super::UrlRequest;
@@ -186,8 +187,7 @@ impl UrlResponse {
     pub fn suggested_filename(&self) -> String {
         if let Kind::Http(head) = &self.0.kind {
             let field = head.fields.get(header::CONTENT_DISPOSITION);
-            let name =
-                field.and_then(|value| disposition::file_name(&disposition::text_of(value.as_bytes())));
+            let name = field.and_then(|value| disposition::file_name(&text_of(value.as_bytes())));
             if let Some(name) = name {
                 return name;
             }
@@ -225,17 +225,9 @@ impl UrlResponse {
     }
 }
 
-/// The text of a field value: UTF-8, else ISO-8859-1, which RFC 9110 §5.5 gives for what is there from earlier times.
-fn decoded(value: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(value) {
-        Ok(value) => Cow::Borrowed(value),
-        Err(_) => Cow::Owned(value.iter().copied().map(char::from).collect()),
-    }
-}
-
 fn joined(fields: &HeaderMap) -> Joined {
     let value = |name: &HeaderName| {
-        let mut values = fields.get_all(name).iter().map(|value| decoded(value.as_bytes()));
+        let mut values = fields.get_all(name).iter().map(|value| text_of(value.as_bytes()));
         let first = values.next()?;
         let mut rest = values.peekable();
         if rest.peek().is_none() && matches!(first, Cow::Borrowed(_)) {
@@ -375,7 +367,7 @@ impl HttpUrlResponse {
             if !head.fields.contains_key(&key) {
                 continue;
             }
-            let value = decoded(value);
+            let value = text_of(value);
             match positions.entry(key) {
                 Entry::Occupied(at) => {
                     let known = &mut all[*at.get()].1;

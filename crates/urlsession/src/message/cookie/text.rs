@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use urlsession_proto::field::text_of;
+
 /// Bytes, and the text they are shown as. Equal if the bytes are.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum CookieText {
@@ -15,12 +17,9 @@ pub(super) enum CookieText {
 
 impl CookieText {
     pub(super) fn of(bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Utf8(text.into()),
-            Err(_) => {
-                let text: String = bytes.iter().copied().map(char::from).collect();
-                Self::Other { bytes: bytes.into(), text: text.into() }
-            }
+        match text_of(bytes) {
+            Cow::Borrowed(text) => Self::Utf8(text.into()),
+            Cow::Owned(text) => Self::Other { bytes: bytes.into(), text: text.into() },
         }
     }
 

@@ -1,11 +1,14 @@
 //! From a response that asks to the protection spaces it offers, the strongest first.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderName, header};
 use url::Url;
 use urlsession_proto::auth::base64;
 use urlsession_proto::auth::challenge::{Challenge, challenges};
 use urlsession_proto::auth::digest::{DigestChallenge, Hash};
 use urlsession_proto::auth::ntlm::NtlmChallenge;
+use urlsession_proto::field::text_of;
 
 use super::super::route::Proxy;
 use crate::message::{
@@ -100,14 +103,9 @@ pub(crate) fn negotiate_token(asker: Asker<'_>, fields: &HeaderMap) -> Option<Ve
 /// Calls `see` with every challenge, and whether its field was decoded as ISO-8859-1.
 fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>, bool)) {
     for value in fields.get_all(asker.challenge_field()) {
-        // Values are bytes: UTF-8, or what servers of old sent.
-        match std::str::from_utf8(value.as_bytes()) {
-            Ok(text) => challenges(text).into_iter().for_each(|challenge| see(challenge, false)),
-            Err(_) => {
-                let text: String = value.as_bytes().iter().copied().map(char::from).collect();
-                challenges(&text).into_iter().for_each(|challenge| see(challenge, true));
-            }
-        }
+        let text = text_of(value.as_bytes());
+        let is_latin1 = matches!(text, Cow::Owned(_));
+        challenges(&text).into_iter().for_each(|challenge| see(challenge, is_latin1));
     }
 }
 
