@@ -125,7 +125,8 @@ pub struct Configuration {
     /// An entry is a host name or a domain and covers that name and all names below it: `example.com` covers `example.com`
     /// and `www.example.com`, not `anexample.com`. A leading `*.` or `.` changes nothing, case does not count, an address
     /// covers itself only (`10.0.0.1`, `::1`), and `*` alone covers every host. Schemes and ports do not count: list only
-    /// domains whose servers use `https`, or whose network is trusted.
+    /// domains whose servers use `https`, or whose network is trusted. While the session knows that a server accepted the
+    /// ticket, its loads of that origin use connections where it is logged in, without asking again.
     ///
     /// The list does not restrict explicit decisions: a delegate that answers
     /// [`UseCredential`](crate::AuthChallengeDisposition::UseCredential), with or without a credential, a credential in the

@@ -283,7 +283,7 @@ impl Desk {
             return Ok(response);
         }
         let mut trial = Trial::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
-        if self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(visit.asker.host())) {
+        if self.shows_ticket_to(&visit) {
             trial.show_ticket_by_default();
         }
         self.look_for_tickets(attempt, &visit, &response.head, &mut trial).await;
@@ -330,6 +330,10 @@ impl Desk {
         credential: &UrlCredential,
         trial: &mut Trial,
     ) -> Result<Response> {
+        // Nothing of this request is for a connection where somebody is logged in.
+        if attempt.logins.is_some() {
+            self.use_login(attempt, LoginUse::None);
+        }
         let Some(mut login) = Login::begin(&offer.scheme, credential) else {
             let connection = self.connection_login(&offer.space, Some(credential));
             self.use_login(attempt, LoginUse::Begin(connection.clone()));

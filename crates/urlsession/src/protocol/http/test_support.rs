@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{Place, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Attempt, Body, Layer, Log, Meter, Response, Unattended};
+use crate::load::{Attempt, Body, Layer, Log, LoginUse, Meter, Response, Unattended};
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -33,6 +33,8 @@ pub(super) struct Script {
     seen: Mutex<Vec<String>>,
     pub(super) requests: Mutex<Vec<Arc<UrlRequest>>>,
     pub(super) added: Mutex<Vec<String>>,
+    /// Of each request, what it does about the login of its connection with the server.
+    pub(super) logins: Mutex<Vec<LoginUse>>,
 }
 
 impl Script {
@@ -43,6 +45,7 @@ impl Script {
             seen: Mutex::default(),
             requests: Mutex::default(),
             added: Mutex::default(),
+            logins: Mutex::default(),
         }
     }
 
@@ -58,6 +61,8 @@ impl Layer for &Script {
         self.seen.lock().unwrap().push(format!("{} {request}{fresh}", request.http_method()));
         let added = attempt.added.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
         self.added.lock().unwrap().extend(added);
+        let login = attempt.logins.as_ref().map(|logins| logins.server.clone()).unwrap_or_default();
+        self.logins.lock().unwrap().push(login);
         self.requests.lock().unwrap().push(request.clone());
         let reply = self.replies.lock().unwrap().pop_front().expect("the script has no more replies")?;
         let fields =

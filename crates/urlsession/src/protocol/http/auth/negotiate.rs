@@ -90,6 +90,11 @@ impl Desk {
         }
     }
 
+    /// Whether the server receives the ticket of the machine's user without a delegate's consent.
+    pub(super) fn shows_ticket_to(&self, visit: &Visit<'_>) -> bool {
+        self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(visit.asker.host()))
+    }
+
     /// Sends the request with the ticket, as often as the server wants to hear more of it.
     #[allow(clippy::too_many_arguments)] // what one try is made of
     pub(super) async fn show<N: Layer>(
@@ -111,9 +116,12 @@ impl Desk {
         hold.let_go();
         let response = result?;
         let is_accepted = self.is_success(&response);
+        // A delegate that gives the ticket to another server does so for one load.
+        if credential.is_some() || self.shows_ticket_to(visit) {
+            self.note_connection(attempt, visit.place, connection, is_accepted).await;
+        }
         match credential {
             Some(credential) => {
-                self.note_connection(attempt, visit.place, connection, is_accepted).await;
                 trial.use_up(Used { space: offer.space.clone(), credential, nonce: None });
             }
             None if is_accepted => {}

@@ -146,6 +146,77 @@ fn a_ticket_is_never_shown_unasked() {
     assert_eq!(shown(&script).len(), 1);
 }
 
+/// Of each request, what it does about the login of its connection.
+fn logins(script: &Script) -> Vec<&'static str> {
+    let logins = script.logins.lock().unwrap();
+    let word = |login: &LoginUse| match login {
+        LoginUse::None => "none",
+        LoginUse::Reuse(login) if login.credential().is_none() => "as the machine's user",
+        LoginUse::Reuse(_) => "as another user",
+        LoginUse::Begin(_) => "begins",
+    };
+    logins.iter().map(word).collect()
+}
+
+#[test]
+fn where_the_ticket_was_accepted_the_next_load_uses_its_connection_and_no_other_origin_does() {
+    let script = Script::new([says(401, &["Negotiate"])].into_iter().chain((0..8).map(|_| says(200, &[]))));
+    let room = room(&script, &tickets(&[Ok(("hello", false))]));
+    for url in [
+        "http://a/",
+        "http://a/other",
+        "https://a/",
+        "http://a:81/",
+        "http://x.a/",
+        "http://b/",
+        "http://bob:pw@a/",
+    ] {
+        assert!(run(&room, "GET", url).0.is_ok());
+    }
+    let expected = ["none", "begins", "as the machine's user", "none", "none", "none", "none", "none"];
+    assert_eq!(logins(&script), expected);
+    assert_eq!(shown(&script), ["Negotiate hello"]);
+}
+
+#[test]
+fn a_refused_ticket_and_one_that_a_delegate_gave_are_not_remembered() {
+    let plan = &[Ok(("hello", false)); 3];
+    let script = Script::new([
+        says(401, &["Negotiate"]),
+        says(200, &[]),
+        says(401, &["Negotiate"]),
+        says(401, &["Negotiate"]),
+        says(200, &[]),
+    ]);
+    let room = self::room(&script, &tickets(plan));
+    for _ in 0..3 {
+        assert!(run(&room, "GET", "http://a/").0.is_ok());
+    }
+    assert_eq!(logins(&script), ["none", "begins", "as the machine's user", "begins", "none"], "refused");
+
+    let script = Script::new([says(401, &["Negotiate"]), says(200, &[]), says(200, &[])]);
+    let room = self::room(&script, &tickets(plan));
+    let given = [Disposition::UseCredential(None)];
+    assert!(run_answered(&room, request("http://c/"), given).0.is_ok());
+    assert!(run(&room, "GET", "http://c/").0.is_ok());
+    assert_eq!(logins(&script), ["none", "begins", "none"], "given once");
+}
+
+#[test]
+fn a_credential_is_not_sent_where_the_machines_user_is_logged_in() {
+    let script = Script::new([
+        says(401, &["Negotiate"]),
+        says(200, &[]),
+        says(401, &["Basic realm=r"]),
+        says(200, &[]),
+    ]);
+    let room = room(&script, &tickets(&[Ok(("hello", false))]));
+    assert!(run(&room, "GET", "http://a/").0.is_ok());
+    let answer = [Disposition::UseCredential(Some(ann()))];
+    assert!(run_answered(&room, request("http://a/basic"), answer).0.is_ok());
+    assert_eq!(logins(&script), ["none", "begins", "as the machine's user", "none"]);
+}
+
 #[test]
 fn a_server_may_want_to_hear_more_before_it_answers() {
     let script = Script::new([
