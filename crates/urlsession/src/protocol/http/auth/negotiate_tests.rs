@@ -188,7 +188,7 @@ fn a_refused_ticket_and_one_that_a_delegate_gave_are_not_remembered() {
         says(401, &["Negotiate"]),
         says(200, &[]),
     ]);
-    let room = self::room(&script, &tickets(plan));
+    let room = room(&script, &tickets(plan));
     for _ in 0..3 {
         assert!(run(&room, "GET", "http://a/").0.is_ok());
     }
