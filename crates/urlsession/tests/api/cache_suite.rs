@@ -7,10 +7,9 @@
 //! `store`, `server`, `etag` and `date` (the server was asked whether that is still right), or `fails`. `has` and `not`
 //! are about the fields of its response, `older` about its `Age`, `gives` about its body and `code` about its status.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::environment::{Clock, Environment};
+use urlsession::environment::Clock;
 use urlsession::{CachePolicy, UrlRequest, UrlSession};
 use urlsession_proto::date;
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -73,9 +72,7 @@ struct Exchange {
 
 impl<'a> Run<'a> {
     fn new(origin: &'a Origin, name: &str) -> Self {
-        let clock = HandClock::new();
-        let mut configuration = configuration(origin);
-        configuration.environment = Environment { clock: Arc::new(clock.clone()), ..Environment::default() };
+        let (configuration, clock) = with_hand_clock(origin);
         let (session, path) = (UrlSession::new(configuration), format!("/{name}"));
         Self { origin, session, clock, path, next: Exchange::default(), last: None }
     }
@@ -126,7 +123,13 @@ impl<'a> Run<'a> {
             _ => {
                 let confirms = matches!(expected, "etag" | "date");
                 let reply = Reply::new(if confirms { 304 } else { status });
-                let reply = if confirms || status == 204 { reply } else { reply.body(body) };
+                let reply = match confirms || status == 204 {
+                    true => reply,
+                    false if exchange.says.iter().any(|(name, _)| name == "Transfer-Encoding") => {
+                        reply.chunked([body])
+                    }
+                    false => reply.body(body),
+                };
                 exchange.says.iter().fold(reply, |reply, (name, value)| reply.header(&**name, &**value))
             }
         };
@@ -350,10 +353,13 @@ fn all() -> String {
         "Proxy-Authorization",
         "Proxy-Connection",
         "TE",
+        "Transfer-Encoding",
         "Upgrade",
     ] {
+        // Of this field any other value is an error (RFC 9112 §6.1).
+        let value = if name == "Transfer-Encoding" { "chunked" } else { "x-value" };
         let lines = format!(
-            "< Date: @0\n< Cache-Control: max-age=3600\n< {name}: x-value\nserver\nwait\nstore\nnot {name}"
+            "< Date: @0\n< Cache-Control: max-age=3600\n< {name}: {value}\nserver\nhas {name}: {value}\nwait\nstore\nnot {name}"
         );
         add("case", &format!("headers-store-{name}"), &lines);
     }

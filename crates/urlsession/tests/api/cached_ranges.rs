@@ -1,9 +1,7 @@
 //! Ranges and parts in the cache: what is served from what is stored, joined, and completed (RFC 9111 §3.3, §3.4).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::environment::Environment;
 use urlsession::{CacheDecision, CacheLookup, CachePolicy, UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply};
 
@@ -22,9 +20,7 @@ type Got = (u16, String, Option<String>, CacheDecision);
 
 impl<'a> Cached<'a> {
     fn new(origin: &'a Origin) -> Self {
-        let clock = HandClock::new();
-        let mut configuration = configuration(origin);
-        configuration.environment = Environment { clock: Arc::new(clock.clone()), ..Environment::default() };
+        let (configuration, clock) = with_hand_clock(origin);
         Self { origin, session: UrlSession::new(configuration), clock }
     }
 

@@ -355,9 +355,7 @@ fn partitions_have_cookies_of_their_own() {
 #[test]
 fn a_cookie_ends_by_the_clock_of_the_session() {
     on_every_wire(|origin| {
-        let clock = HandClock::new();
-        let mut configuration = configuration(origin);
-        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let (configuration, clock) = with_hand_clock(origin);
         let session = UrlSession::new(configuration);
         visit(origin, &session, "/", &["a=1; Max-Age=60"]);
         clock.advance(Duration::from_secs(59));
@@ -370,9 +368,7 @@ fn a_cookie_ends_by_the_clock_of_the_session() {
 #[test]
 fn the_store_of_a_session_goes_by_its_clock_also_when_the_application_asks() {
     on_every_wire(|origin| {
-        let clock = HandClock::new();
-        let mut configuration = configuration(origin);
-        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let (configuration, clock) = with_hand_clock(origin);
         let storage = configuration.http_cookie_storage.clone().unwrap();
         let session = UrlSession::new(configuration);
         visit(origin, &session, "/", &["a=1; Max-Age=60"]);
@@ -506,9 +502,7 @@ fn a_confirmation_sets_only_the_cookies_that_it_carries_itself() {
 #[test]
 fn a_background_revalidation_sets_the_cookies_of_its_response() {
     on_every_wire(|origin| {
-        let clock = HandClock::new();
-        let mut configuration = configuration(origin);
-        configuration.environment.clock = std::sync::Arc::new(clock.clone());
+        let (configuration, clock) = with_hand_clock(origin);
         let storage = configuration.http_cookie_storage.clone().unwrap();
         let session = UrlSession::new(configuration);
         let control = "max-age=10, stale-while-revalidate=100";
@@ -559,30 +553,6 @@ fn cleartext_does_not_evict_secure_cookies_and_then_replace_them() {
     assert!(all.contains(&"sid=good".to_owned()) && !all.contains(&"sid=attacker".to_owned()), "{all:?}");
     assert_eq!(all.len(), 180);
     assert!(sent(&secure, &session, "/again").unwrap().contains("sid=good"));
-}
-
-/// Answers one connection for each of these heads, and gives the requests as they came.
-fn serve_bytes(replies: Vec<Vec<u8>>) -> (std::net::SocketAddr, std::thread::JoinHandle<Vec<Vec<u8>>>) {
-    use std::io::{Read, Write};
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = std::thread::spawn(move || {
-        replies
-            .iter()
-            .map(|reply| {
-                let (mut stream, _) = listener.accept().unwrap();
-                let mut request = Vec::new();
-                while !request.ends_with(b"\r\n\r\n") {
-                    let mut byte = [0];
-                    stream.read_exact(&mut byte).unwrap();
-                    request.push(byte[0]);
-                }
-                stream.write_all(reply).unwrap();
-                request
-            })
-            .collect()
-    });
-    (address, serving)
 }
 
 #[test]

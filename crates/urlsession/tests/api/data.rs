@@ -298,16 +298,9 @@ fn a_response_s_field_is_joined_and_read_as_latin_1_if_it_is_not_utf_8() {
         assert_eq!(response.value("x-utf-8"), Some("na\u{ef}ve"));
     });
     let latin = b"HTTP/1.1 200 OK\r\nX-Latin: na\xefve\r\nContent-Length: 0\r\n\r\n";
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    let server = std::thread::spawn(move || {
-        use std::io::{Read, Write};
-        let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.read(&mut [0; 4096]).unwrap();
-        stream.write_all(latin).unwrap();
-    });
+    let (address, server) = serve_bytes(vec![latin.to_vec()]);
     let session = UrlSession::new(urlsession::Configuration::ephemeral());
-    let (_, response) = session.data(url).wait().unwrap();
+    let (_, response) = session.data(format!("http://{address}/")).wait().unwrap();
     let response = response.http().unwrap();
     assert_eq!(response.value("x-latin"), Some("na\u{ef}ve"));
     assert!(response.all_header_fields().contains(&("X-Latin".into(), "na\u{ef}ve".into())));
@@ -316,14 +309,8 @@ fn a_response_s_field_is_joined_and_read_as_latin_1_if_it_is_not_utf_8() {
 
 #[test]
 fn members_of_a_coded_body_that_come_apart_are_all_read() {
-    use std::io::Write;
-    let member = |text: &str| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
     on_every_wire(|origin| {
-        let (first, second) = (member("one "), member("two"));
+        let (first, second) = (gzip(b"one "), gzip(b"two"));
         let at = first.len() as u64;
         // Between the members, after the first byte of the second, and before its last.
         for pause in [at, at + 1, at + 2, at + second.len() as u64 - 1] {

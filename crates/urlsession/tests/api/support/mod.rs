@@ -68,6 +68,42 @@ pub fn on(wire: Wire, test: impl Fn(&Origin)) {
     assert!(violations.is_empty(), "{wire:?}: {violations:?}");
 }
 
+/// Answers one connection for each of these heads, byte for byte, and gives the requests as they came.
+pub fn serve_bytes(replies: Vec<Vec<u8>>) -> (SocketAddr, std::thread::JoinHandle<Vec<Vec<u8>>>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let answer = |reply: &Vec<u8>| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(reply).unwrap();
+            request
+        };
+        replies.iter().map(answer).collect()
+    });
+    (address, serving)
+}
+
+/// A body in gzip: one member.
+pub fn gzip(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    io::Write::write_all(&mut encoder, data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A configuration that trusts the origin, and goes by a clock that is moved by hand.
+pub fn with_hand_clock(origin: &Origin) -> (Configuration, HandClock) {
+    let (mut configuration, clock) = (configuration(origin), HandClock::new());
+    configuration.environment.clock = std::sync::Arc::new(clock.clone());
+    (configuration, clock)
+}
+
 /// A configuration that trusts the origin.
 pub fn configuration(origin: &Origin) -> Configuration {
     Configuration { additional_trust_anchors: vec![origin.trust_anchor_der()], ..Configuration::ephemeral() }
