@@ -42,6 +42,8 @@ impl HeaderFields {
         value: impl Into<Bytes>,
     ) -> Result<(), InvalidHeaderField> {
         let (name, value) = checked(name.into(), value.into())?;
+        // The search is linear, and all fields together quadratic: they are the application's and few. 256 of them, as many
+        // as are taken from a peer, are 32,640 comparisons.
         match self.position(&name) {
             Some(at) => self.0[at].value = value,
             None => self.0.push(Field { name, value }),

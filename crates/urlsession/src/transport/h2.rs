@@ -557,7 +557,10 @@ const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 /// is the number of frames that costs.
 const FRAME_SIZE: u32 = 64 * 1024;
 
-/// The largest response head we take (RFC 9113 §10.5.1), as on HTTP/1.1.
+/// The largest response head we take (RFC 9113 §10.5.1), as on HTTP/1.1. It may come in seven frames: HEADERS and six of
+/// CONTINUATION. h2 allows a quarter more than a head of this size fills at [`FRAME_SIZE`], and the last one; an eighth ends
+/// the connection with all its streams (`ENHANCE_YOUR_CALM`). A server that sends frames of 16 KiB, the smallest limit
+/// there is, has 112 KiB in seven.
 const HEADER_LIST: u32 = 256 * 1024;
 
 /// Request body bytes buffered for one stream.

@@ -85,6 +85,20 @@ fn floods_are_survived() {
 }
 
 #[test]
+fn a_head_in_more_than_seven_frames_ends_its_connection_and_no_other() {
+    on(Wire::TlsH2, |origin| {
+        let session = session(origin);
+        let load = |path: &str| session.data(origin.url(path)).wait();
+        origin.enqueue("/frames", Reply::new(200).body("x").h2_flood(Flood::Continuation(6)));
+        assert_eq!(load("/frames").unwrap().0, "x");
+        assert_eq!((load("/Peru").unwrap().0, origin.connection_count()), ("Lima".into(), 1));
+        origin.enqueue("/frames", Reply::new(200).body("x").h2_flood(Flood::Continuation(7)));
+        assert_eq!(load("/frames").unwrap_err().code(), Code::BadServerResponse);
+        assert_eq!((load("/Peru").unwrap().0, origin.connection_count()), ("Lima".into(), 2));
+    });
+}
+
+#[test]
 fn more_requests_than_streams_allowed_wait_their_turn() {
     let origin = Origin::builder().wire(Wire::TlsH2).h2_settings(2, 65_535).start();
     let (session, recorder) = recorded(&origin);
