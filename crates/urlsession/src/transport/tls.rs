@@ -123,7 +123,7 @@ impl Tls {
         let (name, tls) = match ServerName::try_from(peer.name().to_owned()) {
             Ok(name) => (name, tls),
             Err(_) if unusual_name::is_one(peer.name()) => {
-                unusual_name::to_rustls(&tls, verifier.clone(), peer.name())
+                unusual_name::to_rustls(&tls, Arc::new(verifier.of_unusual_host(peer.name())))
             }
             Err(error) => {
                 let detail = format!("{:?} cannot be the name in a certificate", peer.name());

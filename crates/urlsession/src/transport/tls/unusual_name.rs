@@ -8,58 +8,26 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, Error};
 
 use super::certificate::dns_names;
-
-/// What judges servers with usual names.
-pub(super) trait Judge: ServerCertVerifier {
-    /// What anchors and the platform say of the certificates, and of the name.
-    fn judge_path(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error>;
-
-    /// Whether the server shows a key that is pinned for the host, if any is.
-    fn judge_pins(
-        &self,
-        host: &str,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<(), Error>;
-
-    /// The verdict, unless it is somebody else's: then the handshake is held until there is one.
-    fn hand_over(
-        &self,
-        verdict: Result<ServerCertVerified, Error>,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-    ) -> Result<ServerCertVerified, Error>;
-}
 
 /// Whether it is the name of a host but for hyphens at the edges of its labels.
 pub(super) fn is_one(host: &str) -> bool {
     matches!(ServerName::try_from(host.replace('-', "a")), Ok(ServerName::DnsName(_)))
 }
 
-/// What rustls takes in the place of such a name, and a configuration that judges by the name. Sessions are not resumed:
-/// rustls would keep those of all such hosts as one's.
+/// What rustls takes in the place of such a name, and a configuration whose verifier, `verifier`, judges by the name.
+/// Sessions are not resumed: rustls would keep those of all such hosts as one's.
 pub(super) fn to_rustls(
     config: &ClientConfig,
-    verifier: Arc<dyn Judge>,
-    host: &str,
+    verifier: Arc<dyn ServerCertVerifier>,
 ) -> (ServerName<'static>, Arc<ClientConfig>) {
     let mut config = config.clone();
     config.resumption = Resumption::disabled();
-    let of_host = OfHost { verifier, host: host.into() };
-    config.dangerous().set_certificate_verifier(Arc::new(of_host));
+    config.dangerous().set_certificate_verifier(verifier);
     (nobody(), Arc::new(config))
 }
 
@@ -68,45 +36,33 @@ fn nobody() -> ServerName<'static> {
     ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into())
 }
 
-#[derive(Debug)]
-struct OfHost {
-    verifier: Arc<dyn Judge>,
-    host: Box<str>,
-}
-
-impl OfHost {
-    /// The path to an anchor is judged by a name that rustls takes; then the pins and the host's own name.
-    fn judge(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let names = dns_names(end_entity);
-        let usual = names.iter().find_map(|name| {
-            let name = match name.strip_prefix("*.") {
-                Some(rest) => format!("a.{}", Some(rest).filter(|rest| rest.contains('.'))?),
-                None => (*name).to_owned(),
-            };
-            ServerName::try_from(name).ok()
-        });
-        let is_usual = usual.is_some();
-        let name = usual.unwrap_or_else(nobody);
-        let judged = self.verifier.judge_path(end_entity, intermediates, &name, ocsp_response, now);
-        let verified = match judged {
-            // webpki compares names last: all else is good. What other platforms do is not known.
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !is_usual && LOOKS_AT_NAMES_LAST => ServerCertVerified::assertion(),
-            judged => judged?,
+/// The verdict of `judge_path` for a name that rustls takes, which the certificate has, or else nobody's; then the host's own
+/// name is compared.
+pub(super) fn judge(
+    end_entity: &CertificateDer<'_>,
+    host: &str,
+    judge_path: impl FnOnce(&ServerName<'_>) -> Result<ServerCertVerified, Error>,
+) -> Result<ServerCertVerified, Error> {
+    let names = dns_names(end_entity);
+    let usual = names.iter().find_map(|name| {
+        let name = match name.strip_prefix("*.") {
+            Some(rest) => format!("a.{}", Some(rest).filter(|rest| rest.contains('.'))?),
+            None => (*name).to_owned(),
         };
-        if !names.iter().any(|name| is_for(name, &self.host)) {
-            return Err(CertificateError::NotValidForName.into());
-        }
-        self.verifier.judge_pins(&self.host, end_entity, intermediates, now)?;
-        Ok(verified)
+        ServerName::try_from(name).ok()
+    });
+    let is_usual = usual.is_some();
+    let verified = match judge_path(&usual.unwrap_or_else(nobody)) {
+        // webpki compares names last: all else is good. What other platforms do is not known.
+        Err(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) if !is_usual && LOOKS_AT_NAMES_LAST => ServerCertVerified::assertion(),
+        judged => judged?,
+    };
+    if !names.iter().any(|name| is_for(name, host)) {
+        return Err(CertificateError::NotValidForName.into());
     }
+    Ok(verified)
 }
 
 /// True if a certificate's name is the host's. `*` stands for its first label (RFC 9525 §6.3).
@@ -118,42 +74,6 @@ fn is_for(name: &str, host: &str) -> bool {
             .split_once('.')
             .is_some_and(|(_, parent)| parent.eq_ignore_ascii_case(rest) && rest.contains('.')),
         None => name.eq_ignore_ascii_case(host),
-    }
-}
-
-impl ServerCertVerifier for OfHost {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let verdict = self.judge(end_entity, intermediates, ocsp_response, now);
-        self.verifier.hand_over(verdict, end_entity, intermediates)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whom to trust: the configuration's own anchors first, then the platform's trust; then pinned keys.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -14,12 +15,20 @@ use rustls_platform_verifier::Verifier as Platform;
 
 use super::certificate::validity;
 use super::hold::{Hold, Shown};
-use super::unusual_name::Judge;
-use super::{failed, pins};
+use super::{failed, pins, unusual_name};
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
+/// Judges servers. A clone shares the anchors and the platform's trust.
+#[derive(Clone)]
 pub(super) struct Verifier {
+    sources: Arc<Sources>,
+    /// The host, if rustls is not told its name.
+    unusual_host: Option<Box<str>>,
+}
+
+/// What servers are judged by.
+struct Sources {
     rules: AppTransportSecurity,
     anchors: Vec<Vec<u8>>,
     provider: Arc<CryptoProvider>,
@@ -56,7 +65,13 @@ impl Verifier {
             ),
         };
         let (rules, anchors) = (config.app_transport_security.clone(), anchors.clone());
-        Ok(Self { rules, anchors, provider, own, platform: OnceLock::new() })
+        let sources = Sources { rules, anchors, provider, own, platform: OnceLock::new() };
+        Ok(Self { sources: Arc::new(sources), unusual_host: None })
+    }
+
+    /// The same for a host whose name rustls does not take.
+    pub(super) fn of_unusual_host(&self, host: &str) -> Self {
+        Self { sources: self.sources.clone(), unusual_host: Some(host.into()) }
     }
 
     /// What the configuration's anchors, the platform and the pins say.
@@ -68,11 +83,38 @@ impl Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.judge_path(end_entity, intermediates, server_name, ocsp_response, now)?;
-        self.judge_pins(&server_name.to_str(), end_entity, intermediates, now)?;
+        let judge_path = |name: &ServerName<'_>| {
+            self.sources.judge_path(end_entity, intermediates, name, ocsp_response, now)
+        };
+        let verified = match &self.unusual_host {
+            None => judge_path(server_name)?,
+            Some(host) => unusual_name::judge(end_entity, host, judge_path)?,
+        };
+        let host = self.unusual_host.as_deref().map_or_else(|| server_name.to_str(), Cow::Borrowed);
+        self.sources.judge_pins(&host, end_entity, intermediates, now)?;
         Ok(verified)
     }
 
+    /// The verdict, unless it is somebody else's: then the handshake is held until there is one.
+    fn hand_over(
+        &self,
+        verdict: Result<ServerCertVerified, rustls::Error>,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(hold) = Hold::current() else { return verdict };
+        let shown = || Shown {
+            chain: chain(end_entity, intermediates),
+            verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
+        };
+        match hold.show(verdict.is_ok(), shown) {
+            true => Ok(ServerCertVerified::assertion()),
+            false => verdict,
+        }
+    }
+}
+
+impl Sources {
     fn platform(&self) -> Result<&Platform, rustls::Error> {
         match self.platform.get() {
             Some(platform) => Ok(platform),
@@ -80,9 +122,8 @@ impl Verifier {
             None => Platform::new(self.provider.clone()).map(|new| self.platform.get_or_init(|| new)),
         }
     }
-}
 
-impl Judge for Verifier {
+    /// What anchors and the platform say of the certificates, and of the name.
     fn judge_path(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -116,6 +157,7 @@ impl Judge for Verifier {
         verdict.map_err(|error| name_self_signed(error, end_entity))
     }
 
+    /// Whether the server shows a key that is pinned for the host, if any is.
     fn judge_pins(
         &self,
         host: &str,
@@ -130,23 +172,6 @@ impl Judge for Verifier {
         match is_pinned {
             true => Ok(()),
             false => Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into()),
-        }
-    }
-
-    fn hand_over(
-        &self,
-        verdict: Result<ServerCertVerified, rustls::Error>,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(hold) = Hold::current() else { return verdict };
-        let shown = || Shown {
-            chain: chain(end_entity, intermediates),
-            verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
-        };
-        match hold.show(verdict.is_ok(), shown) {
-            true => Ok(ServerCertVerified::assertion()),
-            false => verdict,
         }
     }
 }
@@ -170,7 +195,7 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.sources.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -179,11 +204,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.sources.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.sources.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -281,7 +306,7 @@ impl Error for NotPinned {}
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Verifier").field("own", &self.own.is_some()).finish_non_exhaustive()
+        f.debug_struct("Verifier").field("own", &self.sources.own.is_some()).finish_non_exhaustive()
     }
 }
 
