@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
+use std::io;
 use std::panic::catch_unwind;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -32,10 +33,32 @@ impl Place {
         }
     }
 
-    /// The library's own runtime.
+    /// The library's own runtime. If it cannot be started for lack of descriptors, one without sockets until there are
+    /// some: [`why_without_sockets`](Self::why_without_sockets).
     pub(crate) fn own() -> Self {
         static OWN: OnceLock<Handle> = OnceLock::new();
-        Self(OWN.get_or_init(start).clone())
+        static STARTING: Mutex<()> = Mutex::new(());
+        if let Some(own) = OWN.get() {
+            return Self(own.clone());
+        }
+        let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = OWN.get() {
+            return Self(own.clone());
+        }
+        match start(true) {
+            Ok(own) => Self(OWN.get_or_init(|| own).clone()),
+            Err(why) => Self(WITHOUT_SOCKETS.get_or_init(|| WithoutSockets::start(why)).handle.clone()),
+        }
+    }
+
+    /// Why no socket can be opened here; `None` if one can.
+    pub(crate) fn why_without_sockets(&self) -> Option<io::Error> {
+        let here = WITHOUT_SOCKETS.get().filter(|it| it.handle.id() == self.id())?;
+        // An error cannot be cloned.
+        Some(match here.why.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(here.why.kind(), here.why.to_string()),
+        })
     }
 
     pub(crate) fn id(&self) -> PlaceId {
@@ -85,6 +108,22 @@ impl Place {
     }
 }
 
+/// What tasks run on, to fail, while the library's own runtime cannot be started: it needs no descriptor.
+struct WithoutSockets {
+    handle: Handle,
+    why: io::Error,
+}
+
+static WITHOUT_SOCKETS: OnceLock<WithoutSockets> = OnceLock::new();
+
+impl WithoutSockets {
+    fn start(why: io::Error) -> Self {
+        let handle =
+            start(false).unwrap_or_else(|error| panic!("urlsession cannot start a runtime: {error}"));
+        Self { handle, why }
+    }
+}
+
 /// Whether this runtime can be waited on for sockets and timers. `handle` is that of this thread.
 fn has_drivers(handle: &Handle) -> bool {
     thread_local! {
@@ -99,44 +138,45 @@ fn has_drivers(handle: &Handle) -> bool {
     }
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let found = known.iter().find(|(known, _)| *known == id).map(|(_, answer)| *answer);
-    let answer = found.unwrap_or_else(|| {
-        let answer = try_drivers();
-        if known.len() >= MOST_KNOWN {
-            known.pop_front();
+    let answer = match found {
+        Some(answer) => answer,
+        None => {
+            // What is not known is not remembered; the library's own runtime serves any load.
+            let Some(answer) = try_drivers() else { return false };
+            if known.len() >= MOST_KNOWN {
+                known.pop_front();
+            }
+            known.push_back((id, answer));
+            answer
         }
-        known.push_back((id, answer));
-        answer
-    });
+    };
     LAST.set(Some((id, answer)));
     answer
 }
 
 /// Tries the drivers of this thread's runtime. There is no other way to ask tokio: it panics where there is none, and
-/// the panic hook is called, once for each such runtime.
+/// the panic hook is called, once for each such runtime. `None`: without a socket it cannot be tried.
 #[allow(clippy::disallowed_methods)] // nothing sleeps: whether it can is asked
-fn try_drivers() -> bool {
-    catch_unwind(|| {
+fn try_drivers() -> Option<bool> {
+    let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0));
+    let socket = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)).ok()?;
+    let tried = catch_unwind(|| {
         drop(tokio::time::sleep(Duration::ZERO));
-        let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::LOCALHOST, 0));
-        let Ok(socket) = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) else {
-            // That says nothing of the runtime.
-            return;
-        };
         drop(tokio::net::UdpSocket::from_std(socket));
-    })
-    .is_ok()
+    });
+    Some(tried.is_ok())
 }
 
 /// Runtimes of which the answer is kept: an application has few.
 const MOST_KNOWN: usize = 64;
 
 /// One thread for sockets and timers: a wake-up across threads costs more than the load itself.
-fn start() -> Handle {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .thread_name("urlsession-blocking")
-        .build()
-        .unwrap_or_else(|error| panic!("urlsession cannot start its I/O runtime: {error}"));
+fn start(has_sockets: bool) -> io::Result<Handle> {
+    let mut builder = runtime::Builder::new_current_thread();
+    if has_sockets {
+        builder.enable_io();
+    }
+    let runtime = builder.enable_time().thread_name("urlsession-blocking").build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("urlsession-io".into())
@@ -145,7 +185,7 @@ fn start() -> Handle {
             runtime.block_on(std::future::pending::<()>());
         })
         .unwrap_or_else(|error| panic!("urlsession cannot start its I/O thread: {error}"));
-    handle
+    Ok(handle)
 }
 
 thread_local! {

@@ -42,6 +42,9 @@ pub(super) async fn connect(
     origin: &Origin,
     judge: Option<Judge<'_>>,
 ) -> Result<Connected> {
+    if let Some(why) = place.why_without_sockets() {
+        return Err(refused(&origin.host, origin.port, why));
+    }
     let clock = &*config.environment.clock;
     let Origin { secure, port, .. } = *origin;
     let host = &*origin.host;

@@ -361,6 +361,69 @@ mod few_descriptors {
         }
     }
 
+    /// A resolver that lets the process have descriptors again, after a load has begun without.
+    struct Raising(SocketAddr, u64);
+
+    impl Resolve for Raising {
+        fn resolve(
+            &self,
+            _: &str,
+            _: u16,
+        ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+            limit(self.1);
+            Some(Box::pin(ready(Ok(vec![self.0]))))
+        }
+    }
+
+    /// Set for the child of the test below.
+    const BEGINS: &str = "URLSESSION_TEST_BEGINS_WITHOUT_DESCRIPTORS";
+
+    #[test]
+    #[ignore = "the child of the test below, whose process has no descriptor for a while"]
+    fn child_that_begins_without_descriptors() {
+        if std::env::var_os(BEGINS).is_none() {
+            return;
+        }
+        let origin = Origin::start(Wire::H1);
+        let page = origin.url("/Peru");
+        let runtime = runtime();
+        let bare = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let enough = getrlimit(Resource::Nofile).current.unwrap();
+        let (session, recorder) = with_recorder(configuration(&origin), Recorder::new());
+        let mut raising = everywhere(&origin);
+        raising.environment.resolver = Arc::new(Raising(origin.addr(), enough));
+        let raising = UrlSession::new(raising);
+        limit(3);
+        session.data_task(&*page).resume();
+        recorder.completed(1);
+        let errors = [
+            raising.data(url(1, &origin, "/Peru")).wait().unwrap_err(),
+            recorder.completed(1).completions[0].clone().unwrap(),
+            session.data(&*page).wait().unwrap_err(),
+            load(&session, &*page).unwrap_err(),
+            session.download(&*page).wait().unwrap_err(),
+            runtime.block_on(session.data(&*page).into_future()).unwrap_err(),
+            bare.block_on(session.data(&*page).into_future()).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+            assert!(error.to_string().contains("too many open files"), "{error}");
+        }
+        assert_eq!(session.data("data:,x").wait().unwrap().0, "x", "what needs no socket is loaded");
+        limit(enough);
+        assert_eq!(session.data(&*page).wait().unwrap().0, "Lima");
+        assert_eq!(load(&session, &*page).unwrap().0, "Lima");
+        for runtime in [runtime, bare] {
+            assert_eq!(runtime.block_on(session.data(&*page).into_future()).unwrap().0, "Lima");
+        }
+    }
+
+    #[test]
+    fn the_first_loads_of_a_process_without_descriptors_fail_and_the_next_succeed_once_there_are_some() {
+        let name = "connection_limits::few_descriptors::child_that_begins_without_descriptors";
+        in_a_process_of_its_own(name, (BEGINS, "yes"));
+    }
+
     fn wire_name(wire: Wire) -> String {
         format!("{wire:?}")
     }

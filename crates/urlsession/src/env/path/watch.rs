@@ -76,10 +76,11 @@ impl Watch {
 
     /// Someone waits: from now on the news are read as they come.
     fn drive(&'static self) {
-        if self.is_driven.swap(true, AcqRel) {
+        let place = Place::own();
+        if place.why_without_sockets().is_some() || self.is_driven.swap(true, AcqRel) {
             return;
         }
-        Place::own().spawn(async move {
+        place.spawn(async move {
             let Ok(socket) = netlink::on_reactor(&self.socket) else { return };
             while let Ok(mut ready) = socket.readable().await {
                 self.refresh();
