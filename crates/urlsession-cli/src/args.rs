@@ -2,6 +2,7 @@
 
 mod data;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,7 +166,7 @@ pub(crate) struct LoadArgs {
 
     /// Send cookies: `name=value; name=value` to the server of the URL, or those of a file in the Netscape format (repeatable)
     #[arg(short = 'b', long, value_name = "DATA|FILE", allow_hyphen_values = true)]
-    pub(crate) cookie: Vec<String>,
+    pub(crate) cookie: Vec<OsString>,
 
     /// Write all cookies to FILE in the Netscape format after the load; `-` is standard output
     ///
@@ -175,7 +176,8 @@ pub(crate) struct LoadArgs {
 
     /// Log in; without a password it is empty. By Basic and unasked, unless one of the next flags says else
     ///
-    /// The login is for the server of the URL (scheme, host and port); a redirect does not carry it to another.
+    /// The login is for the server of the URL (scheme, host and port); a redirect does not carry it to another. An upgrade
+    /// from http to https of the same host keeps it: port 80 becomes 443, and any other port stays.
     #[arg(short, long, value_name = "USER[:PASSWORD]", allow_hyphen_values = true)]
     pub(crate) user: Option<String>,
 

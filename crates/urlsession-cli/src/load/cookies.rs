@@ -18,8 +18,14 @@ pub(super) fn take(
 ) -> Result<Vec<(String, String)>, Failure> {
     let mut pairs = Vec::new();
     for text in &args.cookie {
-        if text.contains('=') {
+        if text.as_encoded_bytes().contains(&b'=') {
             let Some(url) = request.url() else { continue };
+            // It may be a secret: it is not repeated.
+            let Some(text) = text.to_str() else {
+                let detail =
+                    "a cookie of -b is not UTF-8; give it in a file, -b FILE, which is read byte for byte";
+                return Err(Failure::Usage(detail.into()));
+            };
             for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                 let (name, value) = (name.trim(), value.trim());
@@ -33,11 +39,12 @@ pub(super) fn take(
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     if !args.silent && !args.json {
                         tell(&format!(
-                            "urlsession: warning: there is no cookie file {text}; no cookies are read\n"
+                            "urlsession: warning: there is no cookie file {}; no cookies are read\n",
+                            text.display()
                         ));
                     }
                 }
-                Err(error) => return Err(Failure::Local(format!("cannot read {text}: {error}"))),
+                Err(error) => return Err(Failure::Local(format!("cannot read {}: {error}", text.display()))),
             }
         }
     }

@@ -97,3 +97,29 @@ fn a_cookie_file_sets_no_cookie_for_a_registry_and_none_that_breaks_its_promise(
     get(&["-b", file.to_str().unwrap(), &origin.url("/")]).ok();
     assert_eq!(only_request(&origin).header("cookie"), Some("good=1"));
 }
+
+#[cfg(unix)]
+#[test]
+fn what_is_given_as_cookies_may_be_a_file_of_any_name_and_is_otherwise_utf8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let origin = Origin::start(Wire::H1);
+    let directory = directory();
+    fs::write(directory.join(OsStr::from_bytes(b"jar\xff")), "127.0.0.1\tFALSE\t/\tFALSE\t0\ta\t1\n")
+        .unwrap();
+    let get = |cookie: &[u8]| {
+        run(command(&["get", "-b"])
+            .arg(OsStr::from_bytes(cookie))
+            .arg(origin.url("/echo"))
+            .current_dir(&directory))
+    };
+    get(b"jar\xff").ok();
+    assert_eq!(only_request(&origin).header("cookie"), Some("a=1"));
+    let refused = get(b"sid=s3cret\xe9");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("-b") && refused.stderr.contains("UTF-8"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("s3cret") && origin.requests().len() == 1, "{}", refused.stderr);
+    let missing = get(b"none\xff");
+    assert_eq!(missing.code, Some(0));
+    assert!(missing.stderr.contains("warning"), "{}", missing.stderr);
+}
