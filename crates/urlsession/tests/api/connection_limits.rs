@@ -333,7 +333,10 @@ mod few_descriptors {
             loaded.unwrap_or_else(|error| panic!("host {host}, one after the other: {error}"));
         }
         // What is idle is given up when something else has all other descriptors.
-        let (idle, closed) = (everywhere(&origin).maximum_idle_connections, origin.journal(|it| it.closed));
+        let idle = everywhere(&origin).maximum_idle_connections;
+        // Both sessions have only what is idle, and the origin has let go of the rest: nothing else makes room.
+        assert!(origin.wait_for(|it| it.accepted - it.closed <= 2 * idle, PATIENCE));
+        let closed = origin.journal(|it| it.closed);
         let mut files = Vec::new();
         let end = Instant::now() + PATIENCE;
         // As often as it takes: the origin closes what the client has closed before, and that leaves room for a while.
