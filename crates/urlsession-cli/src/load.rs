@@ -77,7 +77,7 @@ impl Prepared {
         if args.verbose {
             tell(&show::request_head(request, "> "));
         }
-        let scope = SecretScope::new(request.url(), args.location_trusted);
+        let scope = SecretScope::new(request, args.location_trusted);
         let seen = Seen::default();
         let watch = Watch {
             seen: seen.clone(),

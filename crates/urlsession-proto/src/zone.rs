@@ -1,6 +1,8 @@
 //! Zone identifiers of IPv6 addresses in URLs (RFC 6874 §2), which the URL standard does not know.
 
-use std::str;
+use std::{fmt, str};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The URL without its zone, and the zone: `http://[fe80::1%25eth0]/` is `http://[fe80::1]/` in zone `eth0`. `None` for a
 /// URL without a zone, or with one that is not well-formed. A zone is introduced by `%25`, or by the bare `%` that people
@@ -16,6 +18,13 @@ pub fn split(url: &str) -> Option<(String, String)> {
     let rest = open + 1 + inside.len();
     Some((format!("{}{address}{}", &url[..=open], &url[rest..]), zone))
 }
+
+/// The zone as it stands in a URL: what is not unreserved is percent-encoded.
+pub fn encode(zone: &str) -> impl fmt::Display {
+    utf8_percent_encode(zone, ENCODED)
+}
+
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// `1*( unreserved / pct-encoded )`.
 fn decode(zone: &str) -> Option<String> {
@@ -50,6 +59,8 @@ mod tests {
             ("http://[fe80::1%25]/", "http://[fe80::1]/", "25"),
         ] {
             assert_eq!(split(url), Some((without.into(), zone.into())), "{url}");
+            let again = without.replacen(']', &format!("%25{}]", encode(zone)), 1);
+            assert_eq!(split(&again), Some((without.into(), zone.into())), "{again}");
         }
         for url in [
             "http://[fe80::1]/",

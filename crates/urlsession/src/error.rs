@@ -30,6 +30,8 @@ struct Inner {
     replay: Replay,
     unavailable: Option<NetworkUnavailableReason>,
     url: Option<Url>,
+    /// Of the URL's host.
+    zone: Option<Box<str>>,
     detail: Cow<'static, str>,
     /// What the rooms above know more of it: values of types this room does not know.
     attached: Vec<Arc<dyn Any + Send + Sync>>,
@@ -48,6 +50,7 @@ impl UrlError {
             replay: Replay::Unsafe,
             unavailable: None,
             url: None,
+            zone: None,
             detail,
             attached: Vec::new(),
             source: None,
@@ -109,10 +112,15 @@ impl UrlError {
 
     /// Names the URL, unless an inner layer has already done so.
     pub(crate) fn with_url(self, url: Option<&Url>) -> Self {
+        self.with_url_in(url, None)
+    }
+
+    /// As `with_url`, of a URL whose host is in a zone.
+    pub(crate) fn with_url_in(self, url: Option<&Url>, zone: Option<&str>) -> Self {
         if self.0.url.is_some() || url.is_none() {
             return self;
         }
-        self.edit(|inner| inner.url = url.map(without_password))
+        self.edit(|inner| (inner.url, inner.zone) = (url.map(without_password), zone.map(Into::into)))
     }
 
     pub(crate) fn with_replay(self, replay: Replay) -> Self {
@@ -158,12 +166,16 @@ fn shown(url: &Url) -> &str {
     if url.scheme() == "data" { "a data: URL" } else { url.as_str() }
 }
 
-/// Host, port and path of a URL. Its query may be a secret, and is left out.
-struct Location<'a>(&'a Url);
+/// Host, zone, port and path of a URL. Its query may be a secret, and is left out.
+struct Location<'a>(&'a Url, Option<&'a str>);
 
 impl fmt::Display for Location<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.host_str().unwrap_or_default())?;
+        let host = self.0.host_str().unwrap_or_default();
+        match self.1 {
+            None => f.write_str(host)?,
+            Some(zone) => write!(f, "{}%{zone}]", host.trim_end_matches(']'))?,
+        }
         if let Some(port) = self.0.port() {
             write!(f, ":{port}")?;
         }
@@ -181,13 +193,15 @@ const LONGEST_PATH: usize = 200;
 
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, phase, url, detail, .. } = &*self.0;
+        let Inner { code, phase, url, zone, detail, .. } = &*self.0;
         // The detail is the reason.
         let sentence = if *code == UrlErrorCode::Unknown { "the load failed" } else { code.sentence() };
         let number = code.number();
         // A disk is here, not where the URL leads.
         match url.as_ref().filter(|_| *phase != Phase::Disk) {
-            Some(url) if url.has_host() => write!(f, "{sentence} at {} ({number}): {detail}", Location(url)),
+            Some(url) if url.has_host() => {
+                write!(f, "{sentence} at {} ({number}): {detail}", Location(url, zone.as_deref()))
+            }
             Some(url) => write!(f, "{sentence} for {} ({number}): {detail}", shown(url)),
             None if *code == UrlErrorCode::Unknown => write!(f, "{detail} ({number})"),
             None => write!(f, "{sentence} ({number}): {detail}"),
@@ -197,13 +211,14 @@ impl fmt::Display for UrlError {
 
 impl fmt::Debug for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, phase, replay, unavailable, url, detail, attached: _, source } = &*self.0;
+        let Inner { code, phase, replay, unavailable, url, zone, detail, attached: _, source } = &*self.0;
         f.debug_struct("UrlError")
             .field("code", code)
             .field("phase", phase)
             .field("replay", replay)
             .field("unavailable", unavailable)
             .field("url", &url.as_ref().map(shown))
+            .field("zone", zone)
             .field("detail", detail)
             .field("source", source)
             .finish()

@@ -10,6 +10,7 @@ mod cookie;
 mod credential;
 mod fields;
 mod file_body;
+mod host;
 mod multipart_form;
 mod property;
 mod protection_space;
@@ -32,6 +33,7 @@ pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::{HeaderFields, InvalidHeaderField};
 pub(crate) use fields::{is_of_origin, is_secret};
 pub(crate) use file_body::FileIdentity;
+pub(crate) use host::HostId;
 pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{
     AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,

@@ -26,6 +26,13 @@ pub(super) fn take(
                     "a cookie of -b is not UTF-8; give it in a file, -b FILE, which is read byte for byte";
                 return Err(Failure::Usage(detail.into()));
             };
+            if request.zone_id().is_some() {
+                return Err(Failure::Usage(
+                    "-b has no cookies for a host in a zone, of which no store keeps anything; send them by \
+                     -H 'Cookie: …'"
+                        .to_owned(),
+                ));
+            }
             for pair in text.split(';').map(str::trim).filter(|pair| !pair.is_empty()) {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
                 let (name, value) = (name.trim(), value.trim());

@@ -1,6 +1,7 @@
 //! Which servers the secrets of the command line are for: `-u`, `-b name=value`, and the `Authorization` and `Cookie`
-//! fields of `-H` belong to the origin of the URL that was given (scheme, host and port).
+//! fields of `-H` belong to the origin of the URL that was given (scheme, host with its zone, and port).
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use urlsession::{
@@ -21,18 +22,18 @@ pub(super) enum SecretScope {
 }
 
 impl SecretScope {
-    pub(super) fn new(url: Option<&Url>, is_location_trusted: bool) -> Self {
+    pub(super) fn new(request: &UrlRequest, is_location_trusted: bool) -> Self {
         if is_location_trusted {
             return Self::EveryServer;
         }
-        match url.and_then(origin) {
-            Some((is_https, host, port)) => Self::Origin { is_https, host: host.to_owned(), port },
+        match origin(request) {
+            Some((is_https, host, port)) => Self::Origin { is_https, host: host.into_owned(), port },
             None => Self::NoServer,
         }
     }
 
-    pub(super) fn includes_url(&self, url: &Url) -> bool {
-        origin(url).is_some_and(|(is_https, host, port)| self.includes(is_https, host, port))
+    pub(super) fn includes_request(&self, request: &UrlRequest) -> bool {
+        origin(request).is_some_and(|(is_https, host, port)| self.includes(is_https, &host, port))
     }
 
     /// Proxies are in no scope: their login is `--proxy-user`.
@@ -65,14 +66,20 @@ fn upgraded_port(port: u16) -> u16 {
     if port == 80 { 443 } else { port }
 }
 
-/// Whether it is an `https` URL, the host and the port; `None` for URLs of other schemes.
-fn origin(url: &Url) -> Option<(bool, &str, u16)> {
+/// Whether it is an `https` URL, the host as protection spaces name it, and the port; `None` for URLs of other schemes.
+fn origin(request: &UrlRequest) -> Option<(bool, Cow<'_, str>, u16)> {
+    let url = request.url()?;
     let is_https = match url.scheme() {
         "http" => false,
         "https" => true,
         _ => return None,
     };
-    Some((is_https, url.host_str()?, url.port_or_known_default()?))
+    let host = url.host_str()?;
+    let host = match (request.zone_id(), host.strip_suffix(']')) {
+        (Some(zone), Some(address)) => Cow::Owned(format!("{address}%{zone}]")),
+        _ => Cow::Borrowed(host),
+    };
+    Some((is_https, host, url.port_or_known_default()?))
 }
 
 /// The secrets that accompany requests from the first one on. The library takes `Authorization` and `Cookie` off a
@@ -99,7 +106,7 @@ impl GivenSecrets {
 
     /// Prepares the request that follows a redirect.
     pub(super) fn accompany(&self, request: &mut UrlRequest) {
-        let target = request.url().filter(|url| self.scope.includes_url(url)).cloned();
+        let target = request.url().filter(|_| self.scope.includes_request(request)).cloned();
         if target.is_some() {
             for (name, value) in &self.fields {
                 if request.value(name).is_none() {
@@ -151,8 +158,8 @@ impl GivenCookies {
 
 /// What decides who receives a cookie that is stored for a URL.
 fn audience(url: Option<&Url>) -> Option<(bool, &str)> {
-    let (is_https, host, _) = origin(url?)?;
-    Some((is_https, host))
+    let url = url?;
+    Some((url.scheme() == "https", url.host_str()?))
 }
 
 fn is_same(one: &HttpCookie, other: &HttpCookie) -> bool {
@@ -162,12 +169,12 @@ fn is_same(one: &HttpCookie, other: &HttpCookie) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use urlsession::{AuthenticationMethod, UrlProtectionSpaceProxyType};
+    use urlsession::{AuthenticationMethod, IntoUrlRequest, UrlProtectionSpaceProxyType};
 
     use super::*;
 
     fn scope(url: &str) -> SecretScope {
-        SecretScope::new(url.parse().ok().as_ref(), false)
+        SecretScope::new(&url.into_url_request().unwrap(), false)
     }
 
     #[test]
@@ -188,11 +195,14 @@ mod tests {
             ("https://a/", "https://a./", false),
             ("http://[::1]:1/", "http://[::1]:1/x", true),
             ("http://[::1]:1/", "http://[::2]:1/", false),
+            ("http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/x", true),
+            ("http://[fe80::1%25eth0]/", "http://[fe80::1%25eth1]/", false),
+            ("http://[fe80::1%25eth0]/", "http://[fe80::1]/", false),
             ("data:,x", "http://a/", false),
             ("file:///a", "file:///a", false),
         ] {
-            let url: Url = url.parse().unwrap();
-            assert_eq!(scope(first).includes_url(&url), is_included, "{first} {url}");
+            let request = url.into_url_request().unwrap();
+            assert_eq!(scope(first).includes_request(&request), is_included, "{first} {url}");
         }
     }
 
@@ -205,6 +215,12 @@ mod tests {
         assert!(
             scope("http://a/").includes_space(&space(443)) && !scope("http://a/").includes_space(&space(80))
         );
+        let in_zone = |zone| {
+            let (host, protocol) = (format!("[fe80::1%{zone}]"), UrlProtectionSpaceProtocol::Http);
+            UrlProtectionSpace::new(&host, 80, protocol, None, AuthenticationMethod::HttpBasic)
+        };
+        let zoned = scope("http://[fe80::1%25eth0]/");
+        assert!(zoned.includes_space(&in_zone("eth0")) && !zoned.includes_space(&in_zone("eth1")));
         let proxy_type = UrlProtectionSpaceProxyType::Https;
         let proxy = UrlProtectionSpace::proxy("a", 443, proxy_type, None, AuthenticationMethod::HttpBasic);
         assert!(!scope("https://a/").includes_space(&proxy));

@@ -123,3 +123,10 @@ fn what_is_given_as_cookies_may_be_a_file_of_any_name_and_is_otherwise_utf8() {
     assert_eq!(missing.code, Some(0));
     assert!(missing.stderr.contains("warning"), "{}", missing.stderr);
 }
+
+#[test]
+fn a_cookie_for_a_host_in_a_zone_is_refused_before_anything_is_sent() {
+    let run = get(&["-b", "a=1", "http://[fe80::1%25lo]:1/"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("-H 'Cookie: …'"), "{}", run.stderr);
+}

@@ -89,7 +89,7 @@ impl UrlProtectionSpace {
         self
     }
 
-    /// The host as it was given.
+    /// The host as it was given. Challenges of a host in a [zone](crate::UrlRequest::zone_id) name it: `[fe80::1%eth0]`.
     pub fn host(&self) -> &str {
         &self.0.host
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use url::Url;
+use url::{Host, Url};
 
 use super::property::Properties;
 use super::{BodyStream, HeaderFields, InvalidHeaderField, MultipartForm};
@@ -118,6 +118,15 @@ impl UrlRequest {
     /// A [`Url`] cannot hold it; in text it stands behind the address, as in `http://[fe80::1%25eth0]/`
     /// (RFC 6874 §2), and is taken from there. It says where to connect to, and is not sent. Extension: no counterpart
     /// in Apple's API.
+    ///
+    /// One address in two zones is two hosts, which share no connection, TLS session, certificate, login or decision.
+    /// [Protection spaces](crate::UrlProtectionSpace::host) name the zone: `[fe80::1%eth0]`. Which machine has the address
+    /// differs with the network, so no store keeps anything of it: loads of a request with a zone neither read nor change
+    /// cookies, the cache, stored credentials and what is known of servers for uploads. A password is asked for at
+    /// every load, whatever its persistence, TLS sessions are not resumed, and an upload is not recorded for a later run.
+    /// [`ResumeData`](crate::ResumeData) names the zone.
+    ///
+    /// A redirect to the same address stays in the zone; any other host is in none.
     pub fn zone_id(&self) -> Option<&str> {
         self.zone_id.as_deref()
     }
@@ -125,6 +134,18 @@ impl UrlRequest {
     /// Changes the [zone](Self::zone_id). It has no effect unless the host of the URL is an IPv6 address.
     pub fn set_zone_id(&mut self, zone: Option<&str>) {
         self.zone_id = zone.filter(|zone| !zone.is_empty()).map(Into::into);
+    }
+
+    /// The zone that counts.
+    pub(crate) fn effective_zone_id(&self) -> Option<&str> {
+        let zone = self.zone_id.as_deref()?;
+        matches!(self.url.as_ref()?.host(), Some(Host::Ipv6(_))).then_some(zone)
+    }
+
+    /// The URL, if it says which host is meant, tomorrow too: stores are asked about no other. A host in a zone is
+    /// whoever has its address on the network of the day.
+    pub(crate) fn url_for_stores(&self) -> Option<&Url> {
+        self.url.as_ref().filter(|_| self.effective_zone_id().is_none())
     }
 
     /// The method, `GET` by default.
@@ -399,11 +420,19 @@ impl Hash for UrlRequest {
     }
 }
 
-/// The URL, without a password.
+/// The URL, without a password and with its zone.
 impl fmt::Display for UrlRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.url {
-            Some(url) => without_password(url).fmt(f),
+            Some(url) => match self.effective_zone_id() {
+                None => without_password(url).fmt(f),
+                // RFC 6874 §2
+                Some(zone) => {
+                    let text = without_password(url).to_string();
+                    let (before, after) = text.split_once(']').unwrap_or((&text, ""));
+                    write!(f, "{before}%25{}]{after}", urlsession_proto::zone::encode(zone))
+                }
+            },
             None => f.write_str("url: nil"),
         }
     }
@@ -414,6 +443,7 @@ impl fmt::Debug for UrlRequest {
         f.debug_struct("UrlRequest")
             .field("method", &self.method)
             .field("host", &self.url.as_ref().and_then(Url::host_str))
+            .field("zone_id", &self.zone_id)
             .field("path", &self.url.as_ref().map(Url::path))
             .field("fields", &self.fields)
             .field("body_length", &self.body.length())

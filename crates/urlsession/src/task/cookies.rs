@@ -8,7 +8,7 @@ use crate::store::{HttpCookieStorage, Visit};
 
 impl HttpCookieStorage {
     /// The cookies of a task's current request, with its main document and partition: longest path first. Waits for
-    /// the disk as [`cookies`](Self::cookies) does.
+    /// the disk as [`cookies`](Self::cookies) does. None of a request in a [zone](UrlRequest::zone_id).
     #[doc(alias = "getCookiesFor(_:completionHandler:)")]
     #[doc(alias = "getCookiesForTask:completionHandler:")]
     #[doc(alias = "cookies(for:)")]
@@ -19,7 +19,7 @@ impl HttpCookieStorage {
     }
 
     /// As [`set_cookies`](Self::set_cookies), for the URL, the main document and the partition of a task's current
-    /// request. Loads do this themselves.
+    /// request. Loads do this themselves. Does nothing for a request in a [zone](UrlRequest::zone_id).
     #[doc(alias = "storeCookies(_:for:)")]
     #[doc(alias = "storeCookies:forTask:")]
     pub fn store_cookies_for_task(&self, cookies: impl IntoIterator<Item = HttpCookie>, task: &Task) {
@@ -36,5 +36,5 @@ fn now(task: &Task) -> SystemTime {
 
 fn visit(request: &UrlRequest) -> Option<Visit<'_>> {
     let (main_document_url, partition) = (request.main_document_url(), request.cookie_partition_identifier());
-    Some(Visit { url: request.url()?, main_document_url, partition })
+    Some(Visit { url: request.url_for_stores()?, main_document_url, partition })
 }

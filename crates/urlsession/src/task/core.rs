@@ -358,7 +358,10 @@ impl Core {
     /// Says which URL failed, if that is not yet said.
     pub(super) fn name_url(&self, error: UrlError) -> UrlError {
         let original = self.live().original.clone();
-        error.with_url(original.as_ref().and_then(|request| request.url()))
+        match original {
+            Some(request) => error.with_url_in(request.url(), request.effective_zone_id()),
+            None => error,
+        }
     }
 
     /// The task is over: state and error are final.

@@ -13,7 +13,7 @@ use url::Url;
 use super::downloaded_file::DownloadedFile;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
-use crate::message::ResumeFields;
+use crate::message::{ResumeFields, UrlRequest};
 
 /// Where a download is to be. A path is the file itself; by default it must not be there yet.
 ///
@@ -123,12 +123,12 @@ impl DownloadDestination {
         self
     }
 
-    /// What a download from this URL is told from others by.
-    pub(super) fn identity(&self, url: &Url) -> String {
+    /// What the download of this request is told from others by; `None` without a URL.
+    pub(super) fn identity(&self, request: &UrlRequest) -> Option<String> {
         match &self.name {
             // No download that is resumed has a URL like that.
-            Some(name) => format!("name:{name}"),
-            None => identity(url),
+            Some(name) => request.url().map(|_| format!("name:{name}")),
+            None => identity(request),
         }
     }
 
@@ -291,8 +291,18 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
     }
 }
 
-/// What a download is told from others by: its URL without what is a secret or not sent.
-pub(super) fn identity(url: &Url) -> String {
+/// What a download is told from others by: its URL without what is a secret or not sent, and the zone of its host.
+pub(super) fn identity(request: &UrlRequest) -> Option<String> {
+    let url = url_text(request.url()?);
+    Some(match request.effective_zone_id() {
+        None => url,
+        // No URL is like that.
+        Some(zone) => format!("{url} in zone {zone}"),
+    })
+}
+
+/// A URL without what is a secret or not sent.
+pub(super) fn url_text(url: &Url) -> String {
     let mut url = without_password(url);
     url.set_fragment(None);
     url.into()

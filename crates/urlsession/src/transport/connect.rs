@@ -22,6 +22,7 @@ use crate::env::{
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, Decider, Facts};
+use crate::message::HostId;
 
 /// A new connection and what is known of it.
 pub(super) struct Connected {
@@ -43,11 +44,10 @@ pub(super) async fn connect(
     judge: Option<Judge<'_>>,
 ) -> Result<Connected> {
     if let Some(why) = place.why_without_sockets() {
-        return Err(refused(&origin.host, origin.port, why));
+        return Err(refused(origin.host_id(), origin.port, why));
     }
     let clock = &*config.environment.clock;
     let Origin { secure, port, .. } = *origin;
-    let host = &*origin.host;
     let (leg, reached) = reach(config, logins, place, origin, judge).await?;
     let Reached { wire, remote, lookup, start, mut login } = reached;
     let mut scope = Scope::Everyone;
@@ -68,7 +68,7 @@ pub(super) async fn connect(
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
-        let peer = Peer { host, port, is_http1_only: origin.lane.is_http1_only };
+        let peer = Peer { host: origin.host_id(), port, is_http1_only: origin.lane.is_http1_only };
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
             match tls.handshake(config, peer, wire, judge, identity.take()).await? {
@@ -155,11 +155,11 @@ struct Reached {
 impl Leg<'_> {
     async fn reach(&self) -> Result<Reached> {
         let env = &self.config.environment;
-        let (host, port) = self.end();
+        let (HostId { name: host, zone }, port) = self.end();
         let lookup_start = env.clock.now();
-        let resolved = match &self.origin.zone {
-            Some(zone) if self.route == Route::Direct => dns::in_zone(self.place, host, zone, port).await,
-            _ => dns::resolve(env, self.place, host, port, self.origin.lane.is_validated).await,
+        let resolved = match zone {
+            Some(zone) => dns::in_zone(self.place, host, zone, port).await,
+            None => dns::resolve(env, self.place, host, port, self.origin.lane.is_validated).await,
         };
         let (addresses, looked_up) = resolved.map_err(|error| self.blame(error))?;
         let start = env.clock.now();
@@ -200,10 +200,10 @@ impl Leg<'_> {
     }
 
     /// The other end of the wire: the proxy, or the origin, which for a forward proxy is the proxy.
-    fn end(&self) -> (&str, u16) {
+    fn end(&self) -> (HostId<'_>, u16) {
         match self.tunnel() {
-            Some(proxy) => (proxy.host, proxy.port),
-            None => (&self.origin.host, self.origin.port),
+            Some(proxy) => (HostId::global(proxy.host), proxy.port),
+            None => (self.origin.host_id(), self.origin.port),
         }
     }
 
@@ -235,7 +235,7 @@ fn interface(config: &Configuration, local: SocketAddr) -> Option<Interface> {
     path.interfaces.into_iter().find(|interface| interface.addresses.contains(&address))
 }
 
-fn refused(host: &str, port: u16, error: io::Error) -> UrlError {
+fn refused(host: HostId<'_>, port: u16, error: io::Error) -> UrlError {
     if is_out_of_descriptors(&error) {
         return dns::too_many_open_files(Phase::Connect, error);
     }

@@ -49,7 +49,7 @@ pub(super) async fn in_zone(
     port: u16,
 ) -> Result<(Vec<SocketAddr>, bool)> {
     let no_zone = || {
-        let detail = format!("{zone:?} is no interface of this machine, as the zone of {host} must be");
+        let detail = format!("{zone:?} is no interface of this machine, and the zone of {host} must be one");
         UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, detail)
     };
     let Some(IpAddr::V6(address)) = literal(host) else { return Err(no_zone()) };

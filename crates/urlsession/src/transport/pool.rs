@@ -37,7 +37,7 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, BoxFuture, Challenger, Decider, Excuse, Facts, WaitReason};
-use crate::message::UrlRequest;
+use crate::message::{HostId, UrlRequest};
 
 type Exclusive = Box<h1::Connection>;
 type Pooled = State<Exclusive, h2::Handle, Caller, UrlError>;
@@ -104,15 +104,16 @@ impl Pool {
 
     /// What the connections for this request are pooled by; `None` for a URL without a host.
     pub(crate) fn key<'a>(&'a self, request: &'a UrlRequest, url: &'a Url) -> Option<Key<'a>> {
-        let key = Key::of(url, Lane::of(&self.config, request))?.in_zone(request.zone_id());
+        let key = Key::of(url, Lane::of(&self.config, request))?.in_zone(request.effective_zone_id());
         let is_http1_only =
-            |host: &str, port| asks_upgrade(request) || self.http1_origins.contains(host, port);
+            |host: HostId<'_>, port| asks_upgrade(request) || self.http1_origins.contains(host, port);
         Some(key.over_http1(is_http1_only).routed(&self.config))
     }
 
-    /// From now on the origin of this URL is spoken to over HTTP/1.1 only.
-    pub(crate) fn require_http1(&self, url: &Url) {
-        if let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) {
+    /// From now on the origin of this request is spoken to over HTTP/1.1 only.
+    pub(crate) fn require_http1(&self, request: &UrlRequest) {
+        let port = request.url().and_then(Url::port_or_known_default);
+        if let (Some(host), Some(port)) = (HostId::of(request), port) {
             self.http1_origins.insert(host, port);
         }
     }

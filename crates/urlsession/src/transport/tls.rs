@@ -35,14 +35,14 @@ use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Challenger, Decider, PeerRecord};
-use crate::message::{ServerTrust, UrlCredential, UrlCredentialPersistence};
+use crate::message::{HostId, ServerTrust, UrlCredential, UrlCredentialPersistence};
 
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(super) struct Tls {
     kinds: Mutex<Vec<(TlsVersion, bool, Result<Kind>)>>,
     /// The client's certificates by server, as delegates gave them for more than once.
-    identities: Mutex<HashMap<(Box<str>, u16), UrlCredential>>,
+    identities: Mutex<HashMap<Server, UrlCredential>>,
 }
 
 /// What is offered and who judges, for one oldest version, with or without HTTP/2.
@@ -54,19 +54,26 @@ struct Kind {
     verifier: Arc<Verifier>,
 }
 
-/// Whom a handshake is with: a host as URLs spell it, and a port.
+/// Whom a handshake is with.
 #[derive(Clone, Copy)]
 pub(super) struct Peer<'a> {
-    pub(super) host: &'a str,
+    pub(super) host: HostId<'a>,
     pub(super) port: u16,
     /// HTTP/2 is not offered.
     pub(super) is_http1_only: bool,
 }
 
+/// A host with its zone, and a port.
+type Server = (Box<str>, u16);
+
 impl Peer<'_> {
-    /// Without the brackets of an IPv6 literal.
+    fn server(&self) -> Server {
+        (self.host.text().into(), self.port)
+    }
+
+    /// As certificates name it: without the brackets of an IPv6 literal, and without a zone.
     fn name(&self) -> &str {
-        self.host.trim_start_matches('[').trim_end_matches(']')
+        self.host.name.trim_start_matches('[').trim_end_matches(']')
     }
 }
 
@@ -108,15 +115,20 @@ impl Tls {
             Some(_) => Scope::for_once(decider),
             None => Scope::Everyone,
         };
-        let tickets = challenger.map(|_| {
+        // rustls finds tickets by the name in the certificate, which has no zone.
+        let resumes = peer.host.zone.is_none();
+        let tickets = challenger.filter(|_| resumes).map(|_| {
             let is_of_session = matches!(decider, Decider::Session(_));
             judged.of_connection(is_of_session, identity.is_none())
         });
         let tls = match &tickets {
-            None => unjudged,
-            Some(tickets) => {
+            None if resumes => unjudged,
+            own_tickets => {
                 let mut own = (*unjudged).clone();
-                own.resumption = Resumption::store(tickets.clone());
+                own.resumption = match own_tickets {
+                    Some(tickets) => Resumption::store(tickets.clone()),
+                    None => Resumption::disabled(),
+                };
                 Arc::new(own)
             }
         };
@@ -130,10 +142,10 @@ impl Tls {
                 return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error));
             }
         };
-        let stored = config.url_credential_storage.as_ref();
+        let stored = config.url_credential_storage.as_ref().filter(|_| peer.host.zone.is_none());
         let stored = stored.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
         let identity = identity
-            .or_else(|| self.identities().get(&(peer.host.into(), peer.port)).cloned())
+            .or_else(|| self.identities().get(&peer.server()).cloned())
             // A delegate that is there is asked before.
             .or_else(|| stored.clone().filter(|_| challenger.is_none()));
         let key = identity.as_ref().map(identity::certified_key).transpose()?;
@@ -222,11 +234,11 @@ impl Tls {
 
     fn remember(&self, peer: Peer<'_>, identity: &UrlCredential) {
         if identity.persistence() != UrlCredentialPersistence::None {
-            self.identities().insert((peer.host.into(), peer.port), identity.clone());
+            self.identities().insert(peer.server(), identity.clone());
         }
     }
 
-    fn identities(&self) -> MutexGuard<'_, HashMap<(Box<str>, u16), UrlCredential>> {
+    fn identities(&self) -> MutexGuard<'_, HashMap<Server, UrlCredential>> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,7 +246,7 @@ impl Tls {
 /// Asks about the server of a connection that is good by itself, and that others have made.
 pub(super) async fn judge_again(
     config: &Configuration,
-    (host, port): (&str, u16),
+    (host, port): (HostId<'_>, u16),
     trust: &ServerTrust,
     challenger: &Arc<dyn Challenger>,
 ) -> Result<()> {

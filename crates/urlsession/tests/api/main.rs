@@ -66,3 +66,4 @@ mod trust;
 mod unrequested_parts;
 mod uploads;
 mod url_cache;
+mod zones;

@@ -185,59 +185,6 @@ fn a_socket_of_the_applications_own_carries_a_load() {
     assert!(asked.ends_with("\r\n\r\n"));
 }
 
-/// Leads every address to the origin, and remembers it.
-struct Led(SocketAddr, Mutex<Vec<SocketAddr>>);
-
-impl Dial for Led {
-    fn dial(&self, address: SocketAddr) -> Option<Answer<Box<dyn Socket>>> {
-        self.1.lock().unwrap().push(address);
-        let origin = self.0;
-        Some(Box::pin(async move {
-            let stream = tokio::net::TcpStream::connect(origin).await?;
-            Ok(Box::new(OwnSocket(stream, ())) as Box<dyn Socket>)
-        }))
-    }
-}
-
-#[test]
-fn the_zone_of_an_address_reaches_the_socket_and_nothing_else() {
-    on(Wire::H1, |origin| {
-        let led = Arc::new(Led(origin.addr(), Mutex::default()));
-        let mut configuration = configuration(origin);
-        configuration.app_transport_security.allows_arbitrary_loads = true;
-        configuration.environment.resolver = Arc::new(Never);
-        configuration.environment.dialler = led.clone();
-        let session = UrlSession::new(configuration);
-        let mut by_field = urlsession::UrlRequest::new("http://[fe80::1]:81/Peru".parse().unwrap());
-        by_field.set_zone_id(Some("4"));
-        origin.enqueue("/there", urlsession_testkit::Reply::new(302).header("Location", "/Peru"));
-        for _ in 0..2 {
-            assert_eq!(text(&load(&session, "http://[fe80::1%253]:81/Peru").unwrap().0), "Lima");
-        }
-        load(&session, &by_field).unwrap();
-        let (_, response) = load(&session, "http://[fe80::1%5]:81/there").unwrap();
-        assert_eq!(response.url().unwrap().as_str(), "http://[fe80::1]:81/Peru");
-        let led_to = led.1.lock().unwrap().clone();
-        let scopes = led_to.iter().map(|address| match address {
-            SocketAddr::V6(address) => (address.ip().to_string(), address.port(), address.scope_id()),
-            other => panic!("{other}"),
-        });
-        let scopes: Vec<_> = scopes.collect();
-        assert_eq!(scopes, [3, 4, 5].map(|scope| ("fe80::1".to_owned(), 81, scope)), "a zone, a host");
-        for request in origin.requests() {
-            assert_eq!(request.header("host"), Some("[fe80::1]:81"));
-        }
-        if cfg!(target_os = "linux") {
-            load(&session, "http://[fe80::1%25lo]:81/Peru").unwrap();
-            let address = *led.1.lock().unwrap().last().unwrap();
-            assert!(matches!(address, SocketAddr::V6(address) if address.scope_id() == 1), "{address}");
-        }
-        let error = load(&session, "http://[fe80::1%25no-such]:81/").unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::CannotFindHost);
-        assert!(error.to_string().contains("no-such"), "{error}");
-    });
-}
-
 #[test]
 fn labels_with_a_hyphen_at_an_edge_are_names_of_hosts() {
     on(Wire::H1, |origin| {

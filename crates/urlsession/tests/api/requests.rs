@@ -350,3 +350,20 @@ fn fields_of_the_library_are_written_in_title_case_and_those_of_the_application_
         });
     }
 }
+
+#[test]
+fn a_request_shows_the_zone_as_it_is_read() {
+    for (text, shown) in [
+        ("http://[fe80::1%25eth0]:81/a?b#c", "http://[fe80::1%25eth0]:81/a?b#c"),
+        ("http://me:pw@[fe80::1%a%2fb]/", "http://me@[fe80::1%25a%2Fb]/"),
+        ("http://[fe80::1]/a]b", "http://[fe80::1]/a]b"),
+    ] {
+        let request = urlsession::IntoUrlRequest::into_url_request(text).unwrap();
+        assert_eq!(request.to_string(), shown);
+        let again = urlsession::IntoUrlRequest::into_url_request(request.to_string()).unwrap();
+        assert_eq!(again.zone_id(), request.zone_id());
+    }
+    let mut named = UrlRequest::new("http://a.example/".parse().unwrap());
+    named.set_zone_id(Some("eth0"));
+    assert_eq!(named.to_string(), "http://a.example/", "names are in no zone");
+}

@@ -198,7 +198,7 @@ impl SessionDelegate for OfSession {
     }
 }
 
-fn with_session_delegate(
+pub(crate) fn with_session_delegate(
     configuration: Configuration,
     decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
 ) -> UrlSession {

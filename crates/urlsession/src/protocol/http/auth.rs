@@ -158,7 +158,7 @@ impl Visit<'_> {
 
     fn url_credential(&self) -> Option<UrlCredential> {
         match self.asker {
-            Asker::Server(url) => url_credential(url),
+            Asker::Server(request) => request.url().and_then(url_credential),
             Asker::Proxy(..) => None,
         }
     }
@@ -217,14 +217,27 @@ impl Desk {
     /// the credential it is for one exchange.
     fn connection_login(
         &self,
+        request: &UrlRequest,
         space: &UrlProtectionSpace,
         credential: Option<&UrlCredential>,
     ) -> Arc<ConnectionLogin> {
-        let is_kept = credential.is_none_or(|credential| {
-            self.storage.is_some() && credential.persistence() != UrlCredentialPersistence::None
-        });
+        let (is_lasting, has_store) = (self.is_lasting(request), self.storage.is_some());
+        let is_kept = is_lasting
+            && credential.is_none_or(|credential| {
+                has_store && credential.persistence() != UrlCredentialPersistence::None
+            });
         let revision = is_kept.then(|| self.revision());
         ConnectionLogin::new(space.clone(), credential.cloned(), revision)
+    }
+
+    /// The store of credentials, if it is asked about who asks here.
+    fn storage_for(&self, request: &UrlRequest) -> Option<&UrlCredentialStorage> {
+        self.storage.as_ref().filter(|_| self.is_lasting(request))
+    }
+
+    /// True if who asks here about this request is the same tomorrow: logins with others are not kept.
+    fn is_lasting(&self, request: &UrlRequest) -> bool {
+        self.proxy.is_some() || request.url_for_stores().is_some()
     }
 
     /// Of the credential store.
@@ -241,7 +254,7 @@ impl Desk {
         let url = request.url()?;
         let Some(ForwardProxy { config, place }) = &self.proxy else {
             let target = url[Position::BeforePath..Position::AfterQuery].into();
-            return Some(Visit { asker: Asker::Server(url), place: url, request, target, kept });
+            return Some(Visit { asker: Asker::Server(request), place: url, request, target, kept });
         };
         let route = Route::of(config, url.scheme() == "https", url.host_str()?);
         let proxy = route.proxy(config).filter(|_| route == Route::Forward)?;
@@ -253,7 +266,7 @@ impl Desk {
     fn preempt(&self, attempt: &mut Attempt<'_>) -> Option<Box<Preemption>> {
         let request = attempt.request.clone();
         let visit = self.visit(&request, 0).filter(|visit| !visit.has_own_credentials())?;
-        let revision = self.storage.as_ref()?.revision();
+        let revision = self.storage_for(&request)?.revision();
         let of_url = visit.url_credential();
         let Some((value, preemption)) =
             self.known.authorize(visit.place, visit.signed(), of_url.as_ref(), revision)
@@ -335,7 +348,7 @@ impl Desk {
             self.use_login(attempt, LoginUse::None);
         }
         let Some(mut login) = Login::begin(&offer.scheme, credential) else {
-            let connection = self.connection_login(&offer.space, Some(credential));
+            let connection = self.connection_login(visit.request, &offer.space, Some(credential));
             self.use_login(attempt, LoginUse::Begin(connection.clone()));
             let response = self.shake_hands(attempt, next, visit, credential).await;
             self.use_login(attempt, LoginUse::None);
@@ -434,7 +447,7 @@ impl Desk {
     }
 
     fn keeper<'a>(&'a self, attempt: &Attempt<'a>) -> Keeper<'a> {
-        Keeper { storage: self.storage.as_ref(), place: attempt.place }
+        Keeper { storage: self.storage_for(&attempt.request), place: attempt.place }
     }
 }
 

@@ -87,7 +87,7 @@ fn handled<'c>(config: &'c Configuration, request: &UrlRequest) -> Option<&'c Ht
 
 fn visit(request: &UrlRequest) -> Option<Visit<'_>> {
     let (main_document_url, partition) = (request.main_document_url(), request.cookie_partition_identifier());
-    Some(Visit { url: request.url()?, main_document_url, partition })
+    Some(Visit { url: request.url_for_stores()?, main_document_url, partition })
 }
 
 fn add(storage: &HttpCookieStorage, attempt: &mut Attempt<'_>) {

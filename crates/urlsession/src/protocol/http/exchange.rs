@@ -113,9 +113,7 @@ impl Exchange {
         if self.versions == HttpVersions::Http2 {
             return error.with_replay(Replay::Unsafe);
         }
-        if let Some(url) = request.url() {
-            self.pool.require_http1(url);
-        }
+        self.pool.require_http1(request);
         error
     }
 

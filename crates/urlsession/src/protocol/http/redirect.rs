@@ -34,11 +34,11 @@ impl<N: Layer> Layer for Redirect<N> {
             attempt.expectation_failed = false;
             attempt.ask.requesting(&attempt.request);
             let loaded = self.next.load(attempt).await;
-            let response = loaded.map_err(|error| error.with_url(attempt.request.url()))?;
+            let response = loaded.map_err(|error| named(error, &attempt.request))?;
             let Some(head) = response.head.http_head() else { return Ok(response) };
             match verdict(&attempt.request, head.status, &head.fields, hops) {
                 Verdict::Final => return Ok(response),
-                Verdict::Fail(error) => return Err(error.with_url(attempt.request.url())),
+                Verdict::Fail(error) => return Err(named(error, &attempt.request)),
                 Verdict::Follow(next) => {
                     // In a box of its own: most loads do not carry it.
                     if let Some(response) = Box::pin(follow(response, next, attempt)).await {
@@ -49,6 +49,11 @@ impl<N: Layer> Layer for Redirect<N> {
             }
         }
     }
+}
+
+/// The error, with the place it is about.
+fn named(error: UrlError, request: &UrlRequest) -> UrlError {
+    error.with_url_in(request.url(), request.effective_zone_id())
 }
 
 /// Makes `next` the request, if the task agrees; otherwise the response is the answer.

@@ -47,13 +47,14 @@ impl<N: Layer> Layer for Resumption<N> {
 }
 
 impl<N: Layer> Resumption<N> {
-    fn servers(&self) -> Option<&UploadServerStorage> {
-        self.config.upload_server_storage.as_ref()
+    /// The store, if it is asked about the host of this request.
+    fn servers(&self, request: &UrlRequest) -> Option<&UploadServerStorage> {
+        self.config.upload_server_storage.as_ref().filter(|_| request.url_for_stores().is_some())
     }
 
     /// How the server treats uploads, as earlier ones have shown.
     async fn known(&self, url: &Url, attempt: &Attempt<'_>) -> Option<UploadManner> {
-        let servers = self.servers()?;
+        let servers = self.servers(&attempt.request)?;
         if servers.is_stale(attempt.clock) {
             servers.refresh(attempt.place).await;
         }

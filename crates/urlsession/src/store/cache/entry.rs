@@ -159,9 +159,9 @@ impl Entry {
 }
 
 /// Under which name the answer to a request is kept: the URL without its fragment. `None` if it is not kept at all:
-/// only GET is, and no URL with a user's name or password in it.
+/// only GET is, no URL with a user's name or password in it, and nothing of a host in a zone.
 pub(crate) fn key(request: &UrlRequest) -> Option<&str> {
-    let url = request.url().filter(|_| *request.http_method() == http::Method::GET)?;
+    let url = request.url_for_stores().filter(|_| *request.http_method() == http::Method::GET)?;
     key_of_url(url)
 }
 

@@ -68,11 +68,10 @@ impl<'a> Course<'a> {
         is_answered: bool,
     ) -> Result<Self> {
         let (request, destination, checks, given) = ordered(core);
-        let url = request.as_ref().and_then(|request| request.url());
-        let known_by = match (&given, &destination, url) {
+        let known_by = match (&given, &destination, request.as_deref()) {
             (Some(given), ..) => given.facts.identity.clone(),
-            (None, Some(destination), Some(url)) => destination.identity(url),
-            (None, None, Some(url)) => identity(url),
+            (None, Some(destination), Some(request)) => destination.identity(request).unwrap_or_default(),
+            (None, None, Some(request)) => identity(request).unwrap_or_default(),
             (None, _, None) => String::new(),
         };
         let mut course = Self {

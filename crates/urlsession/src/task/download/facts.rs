@@ -15,7 +15,7 @@ use crate::message::{
     CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
     is_secret, unusable,
 };
-use crate::task::destination::{DownloadDestination, identity};
+use crate::task::destination::{DownloadDestination, identity, url_text};
 
 /// What a download is resumed by.
 #[derive(Clone, Debug)]
@@ -124,10 +124,10 @@ impl Noted {
     fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
         let Facts { identity: known_by, request, final_url, validators, complete } = &self.facts;
         let mut out = ResumeFields::default();
-        let url = request.url().map(identity);
+        let url = request.url().map(url_text);
         out.push_text(URL, url.as_deref());
         out.push_text(IDENTITY, Some(&**known_by).filter(|known_by| Some(*known_by) != url.as_deref()));
-        out.push_text(FINAL_URL, final_url.as_ref().map(identity).as_deref());
+        out.push_text(FINAL_URL, final_url.as_ref().map(url_text).as_deref());
         out.push_text(ETAG, validators.etag.as_deref());
         out.push_text(DATE, validators.date.as_deref());
         out.push_number(COMPLETE, *complete);
@@ -151,6 +151,7 @@ impl Noted {
             out.push(EXPECTED, expected.as_bytes());
         }
         out.push_number(CHECKS, Some(self.checks_repr_digest.into()));
+        out.push_text(ZONE, request.effective_zone_id());
         ResumeData::seal(ResumeKind::Download, VERSION, &out)
     }
 
@@ -162,8 +163,9 @@ impl Noted {
 
     fn read(fields: &ResumeFields) -> Option<Self> {
         let url: Url = fields.text(URL)?.parse().ok()?;
-        let known_by = fields.text(IDENTITY).map_or_else(|| identity(&url), str::to_owned);
         let mut request = UrlRequest::new(url);
+        request.set_zone_id(fields.text(ZONE));
+        let known_by = fields.text(IDENTITY).map(str::to_owned).or_else(|| identity(&request))?;
         let mut name = None;
         for (number, value) in fields.iter() {
             match number {
@@ -229,6 +231,7 @@ const EXPECTED: u8 = 14;
 const CHECKS: u8 = 15;
 /// Where it is not the URL.
 const IDENTITY: u8 = 16;
+const ZONE: u8 = 17;
 /// The first of several.
 const STAMP: u8 = 32;
 /// The first of several.

@@ -420,7 +420,7 @@ impl Drop for Sink {
 
 /// What an earlier download left at a destination, if it belongs to this request.
 pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<Noted> {
-    let identity = destination.identity(request.url()?);
+    let identity = destination.identity(request)?;
     let mut noted = Names::of(destination, &identity)?.noted()?;
     if !is_resumable(request) || noted.facts.identity != identity {
         return None;

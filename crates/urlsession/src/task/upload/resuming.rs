@@ -227,10 +227,10 @@ impl Core {
     }
 }
 
-/// What a record is found by: method, URL, and which file it is.
+/// What a record is found by: method, URL, and which file it is. Nothing is recorded of a host in a zone.
 fn key(request: &UrlRequest) -> Option<Vec<u8>> {
     let (path, file) = file_of(request)?;
-    let mut key = format!("{} {}\0", request.http_method(), request.url()?).into_bytes();
+    let mut key = format!("{} {}\0", request.http_method(), request.url_for_stores()?).into_bytes();
     key.extend_from_slice(path.as_os_str().as_encoded_bytes());
     key.extend_from_slice(format!("\0{:?}", file).as_bytes());
     Some(key)
@@ -244,6 +244,7 @@ fn seal(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
     let mut fields = ResumeFields::default();
     let url = request.url().map(without_password);
     fields.push_text(TARGET, url.as_ref().map(Url::as_str));
+    fields.push_text(ZONE, request.effective_zone_id());
     fields.push_text(METHOD, Some(request.http_method().as_str()));
     for (name, value) in request.all_http_header_fields().iter().filter(|(name, _)| !is_secret(name)) {
         fields.push(FIELD, &[name.as_bytes(), b":", value].concat());
@@ -281,6 +282,7 @@ pub(crate) fn open(data: ResumeData) -> Result<(UrlRequest, UploadPoint)> {
     let damaged = || unusable(ResumeFailure::DataDamaged, "the resume data lacks what it should have");
     let url = |number| fields.text(number).and_then(|text| Url::parse(text).ok()).ok_or_else(damaged);
     let mut request = UrlRequest::new(url(TARGET)?);
+    request.set_zone_id(fields.text(ZONE));
     let method = fields.text(METHOD).and_then(|method| method.parse::<Method>().ok()).ok_or_else(damaged)?;
     request.set_method(method);
     for (_, line) in fields.iter().filter(|(number, _)| *number == FIELD) {
@@ -360,6 +362,7 @@ const CHANGED: u8 = 13;
 /// Where in the whole the data below begins.
 const BASE: u8 = 14;
 const DATA: u8 = 15;
+const ZONE: u8 = 16;
 
 #[cfg(test)]
 mod tests {
@@ -436,6 +439,20 @@ mod tests {
         assert_eq!(open(data.clone()).err().unwrap().resume_failure(), Some(ResumeFailure::SourceChanged));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(open(data).err().unwrap().code(), UrlErrorCode::FileDoesNotExist);
+    }
+
+    #[test]
+    fn resume_data_names_the_zone_and_nothing_is_recorded_of_a_host_in_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        std::fs::write(&path, "0123456789").unwrap();
+        let mut was = UrlRequest::new("http://[fe80::1]/target".parse().unwrap());
+        was.set_http_body_stream(BodyStream::from_file(&path).unwrap());
+        assert!(key(&was).is_some());
+        was.set_zone_id(Some("eth0"));
+        assert!(key(&was).is_none());
+        let (is, _) = open(seal(&was, &point(4, 0))).unwrap();
+        assert_eq!(is.zone_id(), Some("eth0"));
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, header};
-use url::Url;
 use urlsession_proto::auth::base64;
 use urlsession_proto::auth::challenge::{Challenge, challenges};
 use urlsession_proto::auth::digest::{DigestChallenge, Hash};
@@ -12,14 +11,15 @@ use urlsession_proto::field::text_of;
 
 use super::super::route::Proxy;
 use crate::message::{
-    AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
+    AuthenticationMethod, HostId, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    UrlProtectionSpaceProxyType, UrlRequest,
 };
 
 /// Who wants to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asker<'a> {
-    /// The server of this URL, by 401.
-    Server(&'a Url),
+    /// The server of this request, by 401.
+    Server(&'a UrlRequest),
     /// A proxy, by 407.
     Proxy(Proxy<'a>, UrlProtectionSpaceProxyType),
 }
@@ -129,10 +129,10 @@ impl Asker<'_> {
         }
     }
 
-    pub(crate) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> Cow<'_, str> {
         match self {
-            Self::Server(url) => url.host_str().unwrap_or_default(),
-            Self::Proxy(proxy, _) => proxy.host,
+            Self::Server(request) => HostId::of(request).map(HostId::text).unwrap_or_default(),
+            Self::Proxy(proxy, _) => proxy.host.into(),
         }
     }
 
@@ -156,13 +156,14 @@ impl Asker<'_> {
     fn offer(self, scheme: Scheme, realm: Option<&str>) -> Option<Offer> {
         let method = scheme.method();
         let space = match self {
-            Self::Server(url) => {
+            Self::Server(request) => {
+                let url = request.url()?;
                 let protocol = match url.scheme() {
                     "https" => UrlProtectionSpaceProtocol::Https,
                     _ => UrlProtectionSpaceProtocol::Http,
                 };
                 let port = url.port_or_known_default()?;
-                UrlProtectionSpace::new(url.host_str()?, port, protocol, realm, method)
+                UrlProtectionSpace::new(&HostId::of(request)?.text(), port, protocol, realm, method)
             }
             Self::Proxy(proxy, kind) => {
                 UrlProtectionSpace::proxy(proxy.host, proxy.port, kind, realm, method)
@@ -208,15 +209,16 @@ mod tests {
 
     use super::*;
 
+    fn request(url: &str) -> UrlRequest {
+        UrlRequest::new(url.parse().unwrap())
+    }
+
     fn read_on(url: &str, values: &[&'static str], is_http1: bool) -> Vec<UrlProtectionSpace> {
         let mut fields = HeaderMap::new();
         for value in values {
             fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
         }
-        offers(Asker::Server(&url.parse().unwrap()), &fields, is_http1)
-            .into_iter()
-            .map(|offer| offer.space)
-            .collect()
+        offers(Asker::Server(&request(url)), &fields, is_http1).into_iter().map(|offer| offer.space).collect()
     }
 
     fn read(values: &[&'static str]) -> Vec<(AuthenticationMethod, Option<String>)> {
@@ -272,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_response_makes_sixteen_offers_at_most_and_they_are_the_strongest() {
-        let url = "https://a/".parse().unwrap();
+        let url = request("https://a/");
         let mut fields = HeaderMap::new();
         for field in 0..250 {
             let many = (0..32).map(|number| format!("Digest realm=\"{field}-{number}\", nonce=n"));
@@ -294,7 +296,7 @@ mod tests {
 
     #[test]
     fn tokens_of_negotiate_are_found_beside_other_schemes() {
-        let url = "https://a/".parse().unwrap();
+        let url = request("https://a/");
         let token = |values: &[&'static str]| {
             let mut fields = HeaderMap::new();
             for value in values {

@@ -10,7 +10,7 @@ use crate::configuration::Configuration;
 use crate::env::{Place, PlaceId};
 use crate::error::Result;
 use crate::load::{BoxFuture, Challenger, DecidedBy, Decider, PeerRecord};
-use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+use crate::message::{AuthChallengeDisposition, HostId, UrlAuthenticationChallenge};
 
 /// Where and for whom a connection is wanted, and who answers for it while it is made.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ impl Challenger for Watched {
 /// Asks those who decide for the challenger's task about the server of a connection that others have made.
 pub(super) async fn judge(
     config: &Configuration,
-    address: (&str, u16),
+    address: (HostId<'_>, u16),
     peer: &PeerRecord,
     (challenger, decider): (&Arc<dyn Challenger>, Decider),
 ) -> Result<()> {

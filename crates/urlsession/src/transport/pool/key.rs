@@ -9,7 +9,7 @@ use url::Url;
 
 use super::super::route::Route;
 use crate::configuration::Configuration;
-use crate::message::{NetworkServiceType, UrlRequest};
+use crate::message::{HostId, NetworkServiceType, UrlRequest};
 
 /// An origin, kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +37,8 @@ pub(crate) struct Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
     secure: bool,
-    host: &'a str,
+    host: HostId<'a>,
     port: u16,
-    zone: Option<&'a str>,
     lane: Lane,
 }
 
@@ -61,7 +60,7 @@ impl Hash for Key<'_> {
         let lane = (self.lane.service as u32) << 2
             | u32::from(self.lane.is_http1_only) << 1
             | u32::from(self.lane.is_validated);
-        state.write(self.host.as_bytes());
+        state.write(self.host.name.as_bytes());
         state.write_u32(u32::from(self.port) << 16 | lane << 1 | u32::from(self.secure));
     }
 }
@@ -72,31 +71,31 @@ impl<'a> Key<'a> {
         let secure = url.scheme() == "https";
         let host = url.host_str().filter(|host| !host.is_empty())?;
         let port = url.port().unwrap_or(if secure { 443 } else { 80 });
-        Some(Self { secure, host, port, zone: None, lane })
+        Some(Self { secure, host: HostId::global(host), port, lane })
     }
 
-    /// The same in a zone, which only an IPv6 address has.
+    /// The same of the host in this zone.
     pub(crate) fn in_zone(mut self, zone: Option<&'a str>) -> Self {
-        self.zone = zone.filter(|_| self.host.starts_with('['));
+        self.host.zone = zone;
         self
     }
 
     /// The same by the way that leads there.
     pub(crate) fn routed(mut self, config: &'a Configuration) -> Self {
-        let route = Route::of(config, self.secure, self.host);
+        let route = Route::of(config, self.secure, self.host.name);
         if route == Route::Direct {
             return self;
         }
         self.lane.route = route;
         // A connection to the proxy carries requests for every origin.
         if let (Route::Forward, Some(proxy)) = (route, route.proxy(config)) {
-            (self.host, self.port, self.zone) = (proxy.host, proxy.port, None);
+            (self.host, self.port) = (HostId::global(proxy.host), proxy.port);
         }
         self
     }
 
     /// The same over HTTP/1.1 only, if `is_http1_only`. Without TLS there is nothing else.
-    pub(super) fn over_http1(mut self, is_http1_only: impl FnOnce(&str, u16) -> bool) -> Self {
+    pub(super) fn over_http1(mut self, is_http1_only: impl FnOnce(HostId<'_>, u16) -> bool) -> Self {
         self.lane.is_http1_only = self.secure && is_http1_only(self.host, self.port);
         self
     }
@@ -110,13 +109,19 @@ impl<'a> Key<'a> {
         self.secure || matches!(self.lane.route, Route::Tunnel(_))
     }
 
-    pub(crate) fn host_and_port(self) -> (&'a str, u16) {
+    pub(crate) fn host_and_port(self) -> (HostId<'a>, u16) {
         (self.host, self.port)
     }
 
     pub(crate) fn to_owned(self) -> Origin {
-        let (host, zone) = (self.host.into(), self.zone.map(Into::into));
+        let (host, zone) = (self.host.name.into(), self.host.zone.map(Into::into));
         Origin { secure: self.secure, host, port: self.port, zone, lane: self.lane }
+    }
+}
+
+impl Origin {
+    pub(crate) fn host_id(&self) -> HostId<'_> {
+        HostId { name: &self.host, zone: self.zone.as_deref() }
     }
 }
 
@@ -133,8 +138,7 @@ impl AsKey for Key<'_> {
 
 impl AsKey for Origin {
     fn as_key(&self) -> Key<'_> {
-        let zone = self.zone.as_deref();
-        Key { secure: self.secure, host: &self.host, port: self.port, zone, lane: self.lane }
+        Key { secure: self.secure, host: self.host_id(), port: self.port, lane: self.lane }
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) async fn judge(
 /// Why a delegate may not trust a server that the system does not. Apple: it may where cleartext would be allowed too.
 fn refusal(config: &Configuration, peer: Peer<'_>) -> Option<&'static str> {
     let is_allowed = |host: &Host| config.app_transport_security.allows_insecure(host).is_ok();
-    let Some(host) = Host::parse(peer.host).ok().filter(is_allowed) else {
+    let Some(host) = Host::parse(peer.host.name).ok().filter(is_allowed) else {
         return Some(
             "App Transport Security lets a delegate do so only where allows_insecure_http_loads (exception_domains) \
              or allows_arbitrary_loads is set",
@@ -101,5 +101,5 @@ pub(super) fn identity_space(peer: Peer<'_>) -> UrlProtectionSpace {
 }
 
 fn space(peer: Peer<'_>, method: AuthenticationMethod) -> UrlProtectionSpace {
-    UrlProtectionSpace::new(peer.host, peer.port, UrlProtectionSpaceProtocol::Https, None, method)
+    UrlProtectionSpace::new(&peer.host.text(), peer.port, UrlProtectionSpaceProtocol::Https, None, method)
 }

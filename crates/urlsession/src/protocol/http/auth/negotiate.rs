@@ -92,7 +92,7 @@ impl Desk {
 
     /// Whether the server receives the ticket of the machine's user without a delegate's consent.
     pub(super) fn shows_ticket_to(&self, visit: &Visit<'_>) -> bool {
-        self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(visit.asker.host()))
+        self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(&visit.asker.host()))
     }
 
     /// Sends the request with the ticket, as often as the server wants to hear more of it.
@@ -108,7 +108,7 @@ impl Desk {
         trial: &mut Trial,
     ) -> Result<Response> {
         let hold = Hold::lasting();
-        let connection = self.connection_login(&offer.space, credential.as_ref());
+        let connection = self.connection_login(visit.request, &offer.space, credential.as_ref());
         self.use_login(attempt, LoginUse::Begin(connection.clone()));
         let result = self.exchange(attempt, next, visit, ticket, &hold, trial).await;
         self.use_login(attempt, LoginUse::None);

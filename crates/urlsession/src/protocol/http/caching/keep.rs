@@ -63,7 +63,7 @@ impl<N: Layer + 'static> Caching<N> {
         attempt: &mut Attempt<'_>,
     ) {
         let request = attempt.request.clone();
-        let (Some(url), Some(head)) = (request.url(), response.head.http_head()) else { return };
+        let (Some(url), Some(head)) = (request.url_for_stores(), response.head.http_head()) else { return };
         let Some(key) = key_of_url(url) else { return };
         let variant = Variant::of(names, |name| said(name, &request, &self.0.defaults, &attempt.added));
         // Without the fragment, and without the request, whose fields may be secrets.
@@ -224,7 +224,7 @@ pub(super) fn times(attempt: &mut Attempt<'_>) -> Times {
 /// A change that succeeded makes void what is kept of its target, and of what it names on the same host
 /// (RFC 9111 §4.4).
 pub(super) fn invalidate(cache: &UrlCache, request: &UrlRequest, response: &UrlResponse) {
-    let (Some(head), Some(url)) = (response.http_head(), request.url()) else { return };
+    let (Some(head), Some(url)) = (response.http_head(), request.url_for_stores()) else { return };
     if !(head.status.is_success() || head.status.is_redirection()) {
         return;
     }

@@ -151,11 +151,11 @@ impl<N: Layer> Upload<'_, '_, N> {
     }
 
     fn known(&self) -> Option<UploadManner> {
-        self.room.servers()?.manner(self.url, self.attempt.clock.wall())
+        self.room.servers(self.target)?.manner(self.url, self.attempt.clock.wall())
     }
 
     fn remember(&self, manner: UploadManner) {
-        if let Some(servers) = self.room.servers() {
+        if let Some(servers) = self.room.servers(self.target) {
             servers.note(self.url, manner, self.attempt.clock.wall());
         }
     }
