@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use urlsession::environment::{Dial, Resolve, Socket};
 use urlsession::{
@@ -295,6 +294,7 @@ fn a_resolver_without_a_descriptor_is_not_a_host_without_a_name() {
 #[cfg(target_os = "linux")]
 mod few_descriptors {
     use std::fs::File;
+    use std::time::Instant;
 
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
