@@ -138,7 +138,7 @@ impl BodyStream {
         Self { source: Arc::new(Source::Stream(Mutex::new(Some(chunks)))), length: None, trailers: None }
     }
 
-    /// A body read from a blocking reader, 64 KiB at a time, on threads kept for blocking work.
+    /// A body read from a blocking reader, 64 KiB at first and up to 256 KiB at a time, on threads kept for blocking work.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
         Self::from_stream(ReaderStream::new(Waiting(reader)))
     }

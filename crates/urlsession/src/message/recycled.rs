@@ -5,14 +5,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// The buffers of one body, [`CHUNK`] bytes each.
+/// The buffers of one body. The first has [`FIRST`] bytes, in which most bodies end; later ones twice as many as the one
+/// before, up to [`MOST`].
 #[derive(Clone, Default)]
-pub(super) struct Recycled(Arc<Mutex<Vec<Box<[u8]>>>>);
+pub(super) struct Recycled(Arc<Mutex<Free>>);
+
+#[derive(Default)]
+struct Free {
+    buffers: Vec<Box<[u8]>>,
+    /// Bytes of the last one that was made.
+    size: usize,
+}
 
 impl Recycled {
     pub(super) fn take(&self) -> Box<[u8]> {
-        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        free.unwrap_or_else(|| vec![0; CHUNK].into_boxed_slice())
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.size == MOST
+            && let Some(buffer) = free.buffers.pop()
+        {
+            return buffer;
+        }
+        free.size = (2 * free.size).clamp(FIRST, MOST);
+        vec![0; free.size].into_boxed_slice()
     }
 
     /// The first `length` bytes of a buffer, which comes back when they are dropped.
@@ -22,8 +36,8 @@ impl Recycled {
 
     fn put(&self, data: Box<[u8]>) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < MAX_FREE {
-            free.push(data);
+        if data.len() == MOST && free.buffers.len() < MAX_FREE {
+            free.buffers.push(data);
         }
     }
 }
@@ -46,11 +60,13 @@ impl Drop for Lent {
     }
 }
 
-/// Bytes read at once.
-pub(super) const CHUNK: usize = 64 * 1024;
+const FIRST: usize = 64 * 1024;
+
+/// As many as one system call writes.
+const MOST: usize = 256 * 1024;
 
 /// As many as HTTP/2 has on their way.
-const MAX_FREE: usize = 8;
+const MAX_FREE: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -59,8 +75,11 @@ mod tests {
     #[test]
     fn a_buffer_is_used_again_once_its_chunk_is_dropped() {
         let recycled = Recycled::default();
+        let sizes: Vec<_> = (0..2).map(|_| recycled.take().len()).collect();
+        assert_eq!(sizes, [FIRST, 2 * FIRST]);
         let first = recycled.take();
         let place = first.as_ptr();
+        assert_eq!(first.len(), MOST);
         let chunk = recycled.chunk(first, 5);
         assert_eq!(chunk.len(), 5);
         let part = chunk.slice(2..);
@@ -70,5 +89,14 @@ mod tests {
         drop(part);
         let again = recycled.take();
         assert_eq!(again.as_ptr(), place);
+    }
+
+    #[test]
+    fn small_buffers_are_not_used_again() {
+        let recycled = Recycled::default();
+        let small = recycled.take();
+        drop(recycled.chunk(small, 5));
+        let sizes: Vec<_> = (0..3).map(|_| recycled.take().len()).collect();
+        assert_eq!(sizes, [2 * FIRST, MOST, MOST]);
     }
 }

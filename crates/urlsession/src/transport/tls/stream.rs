@@ -382,5 +382,6 @@ impl AsyncWrite for TlsStream {
 /// The longest record's content (RFC 8446 §5.1).
 const RECORD: usize = 16 * 1024;
 
-/// As much is encrypted before it is written.
-const GATHERED: usize = 4 * RECORD;
+/// As much is encrypted before it is written; twice this fits into a [`Buffer`](super::super::buffers::Buffer) with what
+/// the records add.
+const GATHERED: usize = 8 * RECORD;
