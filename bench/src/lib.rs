@@ -4,6 +4,7 @@
 //! `budgets.tsv`) and `backpressure` (memory of slow readers).
 
 pub mod counting;
+pub mod counts;
 pub mod figures;
 pub mod loads;
 pub mod options;

@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use urlsession::Url;
 use urlsession_bench::counting::{Allocated, Counting};
+use urlsession_bench::counts::Counter;
 use urlsession_bench::loads::{Loads, die, or_die};
 use urlsession_bench::options::Options;
 use urlsession_bench::remote::{Remote, serve_if_asked};
@@ -62,7 +63,7 @@ fn main() -> ExitCode {
 
 fn check() -> ExitCode {
     let budgets = or_die(parse(include_str!("../../budgets.tsv")), "budgets.tsv");
-    let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
+    let has_valgrind = Counter::Instructions.is_there();
     if !has_valgrind {
         println!("valgrind is not installed: instructions are not checked, allocations are");
     }
@@ -120,19 +121,13 @@ fn measure(workload: &Workload, has_valgrind: bool) -> Cost {
     let [allocations, bytes] = numbers[..] else { die("the counting run said nothing") };
     let instructions = has_valgrind.then(|| {
         let collected = |count: usize| {
-            let mut valgrind = Command::new("valgrind");
-            valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&program);
+            let valgrind = Counter::Instructions.watch(&Command::new(&program));
             let (_, report) = run(valgrind, &format!("run={count}"));
-            collected(&report).unwrap_or_else(|| die("callgrind said no number"))
+            Counter::Instructions.read(&report).unwrap_or_else(|| die("callgrind said no number"))
         };
         (collected(LONG) - collected(SHORT)) / (LONG - SHORT) as f64
     });
     Cost { instructions, allocations, bytes }
-}
-
-/// The number of callgrind's `Collected : 123`.
-fn collected(report: &str) -> Option<f64> {
-    report.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
 }
 
 /// Prints allocations and bytes of one load.
@@ -219,10 +214,5 @@ mod tests {
         assert!(compare(&cost(None, 12.0), &budget).is_empty());
         assert!(compare(&cost(Some(21000.0), 12.0), &budget)[0].contains("5.0 % over"));
         assert!(compare(&cost(None, 12.3), &budget)[0].contains("allocations"));
-    }
-
-    #[test]
-    fn callgrinds_number_is_found() {
-        assert_eq!(collected("==1== Events    : Ir\n==1== Collected : 1234\n"), Some(1234.0));
     }
 }

@@ -4,9 +4,13 @@
 //! ever makes it longer: the smallest of many runs is compared, and the medians are printed beside it. `bench/beside`
 //! has the server and the peer, and is built apart.
 //!
-//! Fails if a client of ours has 16 MiB resident, or took longer than its share of the peer's time, wall or processor.
-//! While it did, there are more rounds, up to five times as many and for five minutes: where a machine's time is others'
-//! too, a few runs of either can all be unlucky, many cannot. What is only a little beyond its share may be let pass so.
+//! Fails if a client of ours has 16 MiB resident, or makes more system calls or executes more instructions for a MiB than the
+//! table of workloads says. It also fails if one took longer than its share of the peer's time, wall or processor. While it
+//! did, there are more rounds, up to five times as many and for five minutes: where a machine's time is others' too, a few
+//! runs of either can all be unlucky, many cannot. What is only a little beyond its share may be let pass so.
+//!
+//! With `--quick` only the long path is judged by its time, most of which is waiting: what the same two programs take, one as
+//! a share of the other, is another on another machine.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -15,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use urlsession_bench::counts::{Counter, within};
 use urlsession_bench::loads::{die, or_die};
 
-/// A kind of transfer, and how long it may take as a share of the peer's time.
+/// A kind of transfer, how long it may take as a share of the peer's time, and what a MiB of it may cost.
 struct Workload {
     name: &'static str,
     says: &'static str,
@@ -25,16 +30,19 @@ struct Workload {
     is_download: bool,
     http: &'static str,
     bar: f64,
+    calls: f64,
+    /// Where nothing is encrypted: less than to copy the body costs, whatever the machine copies with.
+    instructions: Option<f64>,
 }
 
 #[rustfmt::skip]
 const WORKLOADS: [Workload; 6] = [
-    Workload { name: "W5a", says: "download, HTTP/1.1", server: "h1", is_download: true, http: "1", bar: 0.85 },
-    Workload { name: "W5b", says: "download, HTTP/2 in TLS", server: "tls-h2", is_download: true, http: "2", bar: 0.7 },
-    Workload { name: "W5c", says: "download, HTTP/1.1 in TLS", server: "tls-h1", is_download: true, http: "1", bar: 0.65 },
-    Workload { name: "W5l", says: "64 MiB, HTTP/2, 20 ms away", server: "far-h2", is_download: true, http: "2", bar: 0.4 },
-    Workload { name: "W6a", says: "upload, HTTP/1.1", server: "h1", is_download: false, http: "1", bar: 0.5 },
-    Workload { name: "W6b", says: "upload, HTTP/2 in TLS", server: "tls-h2", is_download: false, http: "2", bar: 0.85 },
+    Workload { name: "W5a", says: "download, HTTP/1.1", server: "h1", is_download: true, http: "1", bar: 0.85, calls: 24.0, instructions: Some(20_000.0) },
+    Workload { name: "W5b", says: "download, HTTP/2 in TLS", server: "tls-h2", is_download: true, http: "2", bar: 0.7, calls: 24.0, instructions: None },
+    Workload { name: "W5c", says: "download, HTTP/1.1 in TLS", server: "tls-h1", is_download: true, http: "1", bar: 0.65, calls: 28.0, instructions: None },
+    Workload { name: "W5l", says: "64 MiB, HTTP/2, 20 ms away", server: "far-h2", is_download: true, http: "2", bar: 0.4, calls: f64::MAX, instructions: None },
+    Workload { name: "W6a", says: "upload, HTTP/1.1", server: "h1", is_download: false, http: "1", bar: 0.5, calls: 14.0, instructions: Some(20_000.0) },
+    Workload { name: "W6b", says: "upload, HTTP/2 in TLS", server: "tls-h2", is_download: false, http: "2", bar: 0.85, calls: 27.0, instructions: None },
 ];
 
 fn main() -> ExitCode {
@@ -59,10 +67,12 @@ fn main() -> ExitCode {
 
 fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> bool {
     let (mut ours, mut theirs) = (Runs::default(), Runs::default());
+    let judges_time = !plan.is_quick || workload.is_far();
     let mut rounds = 0;
     let start = Instant::now();
     let may_go_on = |rounds| rounds <= MOST_TIMES * plan.rounds && start.elapsed() < LONGEST;
-    while rounds <= plan.rounds || (may_go_on(rounds) && !workload.is_met(&ours, &theirs, beside.pins)) {
+    let is_met = |ours: &Runs, theirs: &Runs| !judges_time || workload.is_met(ours, theirs, beside.pins);
+    while rounds <= plan.rounds || (may_go_on(rounds) && !is_met(&ours, &theirs)) {
         let mut turns = [(true, &mut ours), (false, &mut theirs)];
         if rounds % 2 == 1 {
             turns.reverse();
@@ -91,25 +101,48 @@ fn compare(workload: &Workload, plan: &Plan, beside: &Beside, upload: &Path) -> 
         )
     };
     let (memory, other) = (ours.memory.largest(), theirs.memory.largest());
-    let is_met = workload.is_met(&ours, &theirs, beside.pins);
+    let is_met = is_met(&ours, &theirs);
+    let verdict = match (judges_time, is_met) {
+        (false, _) => "",
+        (true, true) => "met: ",
+        (true, false) => "NOT met: ",
+    };
     println!(
-        "{:<4} {:>6} {:>38} {:>38} {memory:>6.1} {other:>6.1}  {}: {}",
+        "{:<4} {:>6} {:>38} {:>38} {memory:>6.1} {other:>6.1}  {verdict}{}",
         workload.name,
         rounds - 1,
         pair(&ours.wall, &theirs.wall),
         pair(&ours.cpu, &theirs.cpu),
-        if is_met { "met" } else { "NOT met" },
         workload.says,
     );
     if memory >= MOST_MIB {
         eprintln!("{}: {memory:.1} MiB resident, of less than {MOST_MIB}", workload.name);
     }
-    is_met && memory < MOST_MIB
+    let mut costs_little = true;
+    let counts = [
+        // What comes at once, and so what it costs, is the path's where that is long.
+        (Counter::SystemCalls, "system calls", (!workload.is_far()).then_some(workload.calls)),
+        (Counter::Instructions, "instructions", workload.instructions),
+    ];
+    for (counter, what, most) in counts {
+        let Some(most) = most else { continue };
+        let Some(count) = beside.count(workload, plan, upload, counter) else { continue };
+        println!("     {count:>15.0} {what} for a MiB (at most {most:.0})");
+        if count > most {
+            eprintln!("{}: {count:.0} {what} for a MiB, more than {most:.0}", workload.name);
+            costs_little = false;
+        }
+    }
+    is_met && costs_little && memory < MOST_MIB
 }
 
 impl Workload {
     fn is_far(&self) -> bool {
         self.server == "far-h2"
+    }
+
+    fn mode(&self) -> &'static str {
+        if self.is_download { "download" } else { "upload" }
     }
 
     fn mib(&self, plan: &Plan) -> u64 {
@@ -149,16 +182,24 @@ struct Plan {
     loads: usize,
     rounds: usize,
     only: Option<String>,
+    is_quick: bool,
     folder: PathBuf,
 }
 
 impl Plan {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut plan = Self { mib: 1024, loads: 4, rounds: 4, only: None, folder: std::env::temp_dir() };
+        let mut plan = Self {
+            mib: 1024,
+            loads: 4,
+            rounds: 4,
+            only: None,
+            is_quick: false,
+            folder: std::env::temp_dir(),
+        };
         let mut arguments = arguments;
         while let Some(flag) = arguments.next() {
             if flag == "--quick" {
-                (plan.mib, plan.loads, plan.rounds) = (64, 16, 5);
+                (plan.mib, plan.loads, plan.rounds, plan.is_quick) = (64, 16, 5, true);
                 continue;
             }
             let value = arguments.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -194,7 +235,7 @@ impl Beside {
         let programs = program.parent().unwrap_or_else(|| die("the program has no folder")).to_owned();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let pins = cores > 1 && Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok();
-        let mut command = pinned(pins, "0", &programs.join("beside-origin"));
+        let mut command = pinned(pins, "0", &Command::new(programs.join("beside-origin")));
         let origin = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut origin = or_die(origin, "starting beside-origin, which bench/beside builds");
         let lines = BufReader::new(origin.stdout.take().unwrap_or_else(|| die("no output"))).lines();
@@ -212,35 +253,12 @@ impl Beside {
 
     /// One process of a client. What it costs to start is not counted.
     fn run(&self, workload: &Workload, is_ours: bool, plan: &Plan, upload: &Path) -> Run {
-        let (mib, loads, folder) = (workload.mib(plan), workload.loads(plan).to_string(), &plan.folder);
-        let of = |name: &str| self.ports.get(name).unwrap_or_else(|| die("the origin lacks a server"));
-        let scheme = if workload.server == "h1" { "http" } else { "https" };
-        let (mode, what, flag, file) = match workload.is_download {
-            true => ("download", format!("bytes/{}", mib << 20), "--out", &folder.join("bulk-download.bin")),
-            false => ("upload", "sink".to_owned(), "--in", &upload.to_owned()),
+        let loads = workload.loads(plan);
+        let (command, file) = match is_ours {
+            true => self.ours(workload, plan, upload, loads),
+            false => self.theirs(workload, plan, upload, loads),
         };
-        let url = format!("{scheme}://127.0.0.1:{}/{what}", of(workload.server));
-        if workload.is_download {
-            // The file of the run before, whose pages are wanted.
-            let _ = fs::remove_file(file);
-        }
-        let mut command;
-        if is_ours {
-            command = pinned(self.pins, "1", &self.programs.join("client"));
-            command.args(["--mode", mode, "--http", workload.http, "--url", &url, "--ca", of("ca")]);
-            command.args(["--requests", &loads, flag]).arg(file).env("TMPDIR", folder);
-        } else {
-            command = pinned(self.pins, "1", &self.programs.join("beside-reqwest"));
-            command.args([mode, workload.http, &url, of("ca")]).arg(file).arg(&loads);
-        }
-        let output = or_die(command.output(), "starting a client");
-        if !output.status.success() {
-            die(&format!("{}: {}", workload.name, String::from_utf8_lossy(&output.stderr)));
-        }
-        if workload.is_download {
-            or_die(fs::remove_file(file), "removing what was downloaded");
-        }
-        let text = String::from_utf8_lossy(&output.stdout);
+        let (text, _) = transfer(&mut pinned(self.pins, "1", &command), workload, &file);
         let numbers: Option<Vec<f64>> = match is_ours {
             true => ["least_wall_s", "least_cpu_s", "peak_rss_kib"]
                 .map(|key| of_json(&text, key))
@@ -253,6 +271,84 @@ impl Beside {
             _ => die(&format!("{}: a client said {text:?}", workload.name)),
         }
     }
+
+    /// What a MiB costs our client: the difference of a longer and a shorter run, so that start-up and connecting do not
+    /// count. `None` if the counter is not installed.
+    fn count(&self, workload: &Workload, plan: &Plan, upload: &Path, counter: Counter) -> Option<f64> {
+        if !counter.is_there() {
+            println!("     {counter:?} are not counted: what counts them is not installed");
+            return None;
+        }
+        let counted = |loads: usize| {
+            let (command, file) = self.ours(workload, plan, upload, loads);
+            let mut command = pinned(self.pins, "1", &counter.watch(&command));
+            let (_, report) = transfer(&mut command, workload, &file);
+            counter.read(&report).unwrap_or_else(|| die(&format!("{counter:?}: no number in {report:?}")))
+        };
+        let mib = (COUNTED - WARM) as f64 * workload.mib(plan) as f64;
+        Some((counted(COUNTED) - counted(WARM)) / mib)
+    }
+
+    fn ours(&self, workload: &Workload, plan: &Plan, upload: &Path, loads: usize) -> (Command, PathBuf) {
+        let (flag, file) = match workload.is_download {
+            true => ("--out", plan.folder.join("bulk-download.bin")),
+            false => ("--in", upload.to_owned()),
+        };
+        let mut command = Command::new(self.programs.join("client"));
+        command.args([
+            "--mode",
+            workload.mode(),
+            "--http",
+            workload.http,
+            "--url",
+            &self.url(workload, plan),
+        ]);
+        command.args(["--ca", self.of("ca"), "--requests", &loads.to_string(), flag]).arg(&file);
+        command.env("TMPDIR", &plan.folder);
+        (command, file)
+    }
+
+    fn theirs(&self, workload: &Workload, plan: &Plan, upload: &Path, loads: usize) -> (Command, PathBuf) {
+        let file = match workload.is_download {
+            true => plan.folder.join("bulk-download.bin"),
+            false => upload.to_owned(),
+        };
+        let mut command = Command::new(self.programs.join("beside-reqwest"));
+        command.args([workload.mode(), workload.http, &self.url(workload, plan), self.of("ca")]);
+        command.arg(&file).arg(loads.to_string());
+        (command, file)
+    }
+
+    fn url(&self, workload: &Workload, plan: &Plan) -> String {
+        let scheme = if workload.server == "h1" { "http" } else { "https" };
+        let what = match workload.is_download {
+            true => format!("bytes/{}", workload.mib(plan) << 20),
+            false => "sink".to_owned(),
+        };
+        format!("{scheme}://127.0.0.1:{}/{what}", self.of(workload.server))
+    }
+
+    /// What the origin said of its servers.
+    fn of(&self, name: &str) -> &str {
+        self.ports.get(name).unwrap_or_else(|| die("the origin lacks a server"))
+    }
+}
+
+/// Runs a client; what it wrote to its standard output and error.
+fn transfer(command: &mut Command, workload: &Workload, file: &Path) -> (String, String) {
+    if workload.is_download {
+        // The file of the run before, whose pages are wanted.
+        let _ = fs::remove_file(file);
+    }
+    let output = or_die(command.output(), "starting a client");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if !output.status.success() {
+        die(&format!("{}: {}", workload.name, text(&output.stderr)));
+    }
+    if workload.is_download {
+        or_die(fs::remove_file(file), "removing what was downloaded");
+    }
+    (text(&output.stdout), text(&output.stderr))
 }
 
 impl Drop for Beside {
@@ -263,13 +359,12 @@ impl Drop for Beside {
     }
 }
 
-fn pinned(pins: bool, core: &str, program: &Path) -> Command {
-    if !pins {
-        return Command::new(program);
+fn pinned(pins: bool, core: &str, command: &Command) -> Command {
+    let mut program = Command::new(if pins { "taskset" } else { "env" });
+    if pins {
+        program.args(["-c", core]);
     }
-    let mut command = Command::new("taskset");
-    command.args(["-c", core]).arg(program);
-    command
+    within(program, command)
 }
 
 /// The number of a key in one line of JSON.
@@ -322,6 +417,10 @@ impl Figures {
 /// Whatever the size of the file.
 const MOST_MIB: f64 = 16.0;
 
+/// Loads of the run that is counted, and of the one that is taken off.
+const COUNTED: usize = 3;
+const WARM: usize = 1;
+
 /// Rounds, as a multiple of what was asked for, after which a bar that is not met fails; and how long they may take.
 const MOST_TIMES: usize = 5;
 const LONGEST: Duration = Duration::from_secs(300);
@@ -359,7 +458,7 @@ mod tests {
     fn flags_are_read_and_mistakes_are_named() {
         let parse = |line: &str| Plan::parse(line.split_whitespace().map(str::to_owned));
         let plan = parse("--quick --rounds 2 --only W5a,W6b").unwrap();
-        assert_eq!((plan.mib, plan.loads, plan.rounds), (64, 16, 2));
+        assert_eq!((plan.mib, plan.loads, plan.rounds, plan.is_quick), (64, 16, 2, true));
         assert!(plan.wants("W6b") && !plan.wants("W5c"));
         assert!(parse("--mib many").is_err_and(|why| why.contains("--mib many")));
         assert!(parse("--fast 1").is_err_and(|why| why.contains("no such flag")));
