@@ -187,7 +187,7 @@ fn a_host_with_a_hyphen_at_the_edge_of_a_label_is_trusted_by_its_name() {
     // All else that is looked at stays so.
     for (certificate, code) in [
         (authority.expired(), Code::ServerCertificateHasBadDate),
-        (authority.unknown_authority(), Code::ServerCertificateHasUnknownRoot),
+        (authority.unknown_authority(), unknown_root()),
         (authority.self_signed(), Code::ServerCertificateUntrusted),
     ] {
         let origin = Origin::builder().wire(Wire::TlsH1).certificate(certificate).start();

@@ -36,12 +36,19 @@ fn nobody() -> ServerName<'static> {
     ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into())
 }
 
+/// What is said of certificates and a name.
+pub(super) struct PathVerdict {
+    pub(super) verified: Result<ServerCertVerified, Error>,
+    /// The name is compared when all else is good.
+    pub(super) names_come_last: bool,
+}
+
 /// The verdict of `judge_path` for a name that rustls takes, which the certificate has, or else nobody's; then the host's own
 /// name is compared.
 pub(super) fn judge(
     end_entity: &CertificateDer<'_>,
     host: &str,
-    judge_path: impl FnOnce(&ServerName<'_>) -> Result<ServerCertVerified, Error>,
+    judge_path: impl FnOnce(&ServerName<'_>) -> PathVerdict,
 ) -> Result<ServerCertVerified, Error> {
     let names = dns_names(end_entity);
     let usual = names.iter().find_map(|name| {
@@ -52,11 +59,12 @@ pub(super) fn judge(
         ServerName::try_from(name).ok()
     });
     let is_usual = usual.is_some();
-    let verified = match judge_path(&usual.unwrap_or_else(nobody)) {
-        // webpki compares names last: all else is good. What other platforms do is not known.
+    let PathVerdict { verified, names_come_last } = judge_path(&usual.unwrap_or_else(nobody));
+    let verified = match verified {
+        // All else is good.
         Err(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        )) if !is_usual && LOOKS_AT_NAMES_LAST => ServerCertVerified::assertion(),
+        )) if !is_usual && names_come_last => ServerCertVerified::assertion(),
         judged => judged?,
     };
     if !names.iter().any(|name| is_for(name, host)) {
@@ -76,8 +84,6 @@ fn is_for(name: &str, host: &str) -> bool {
         None => name.eq_ignore_ascii_case(host),
     }
 }
-
-const LOOKS_AT_NAMES_LAST: bool = !cfg!(any(windows, target_vendor = "apple", target_os = "android"));
 
 #[cfg(test)]
 mod tests {

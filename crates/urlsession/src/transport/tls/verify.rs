@@ -15,7 +15,8 @@ use rustls_platform_verifier::Verifier as Platform;
 
 use super::certificate::validity;
 use super::hold::{Hold, Shown};
-use super::{failed, pins, unusual_name};
+use super::unusual_name::{self, PathVerdict};
+use super::{failed, pins};
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -87,7 +88,7 @@ impl Verifier {
             self.sources.judge_path(end_entity, intermediates, name, ocsp_response, now)
         };
         let verified = match &self.unusual_host {
-            None => judge_path(server_name)?,
+            None => judge_path(server_name).verified?,
             Some(host) => unusual_name::judge(end_entity, host, judge_path)?,
         };
         let host = self.unusual_host.as_deref().map_or_else(|| server_name.to_str(), Cow::Borrowed);
@@ -131,11 +132,13 @@ impl Sources {
         server_name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+    ) -> PathVerdict {
         let verdict = match &self.own {
             Some(own) => own.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
             None => Err(CertificateError::UnknownIssuer.into()),
         };
+        // webpki compares names last, for the anchors on every platform.
+        let mut names_come_last = true;
         let verdict = match verdict {
             // A path of certificates needs none: it is trusted itself.
             Err(error)
@@ -144,6 +147,7 @@ impl Sources {
                 judge_anchor(end_entity, server_name, now)
             }
             Err(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                names_come_last = PLATFORM_IS_WEBPKI;
                 match self.platform() {
                     Ok(platform) => platform
                         .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
@@ -154,7 +158,8 @@ impl Sources {
             }
             verdict => verdict,
         };
-        verdict.map_err(|error| name_self_signed(error, end_entity))
+        let verified = verdict.map_err(|error| name_self_signed(error, end_entity));
+        PathVerdict { verified, names_come_last }
     }
 
     /// Whether the server shows a key that is pinned for the host, if any is.
@@ -211,6 +216,9 @@ impl ServerCertVerifier for Verifier {
         self.sources.provider.signature_verification_algorithms.supported_schemes()
     }
 }
+
+/// Whether the platform's trust is webpki with its roots. When other platforms compare names is not known.
+const PLATFORM_IS_WEBPKI: bool = !cfg!(any(windows, target_vendor = "apple", target_os = "android"));
 
 /// Whether nothing is wrong with the server's own certificate but its issuer or its purpose.
 fn is_of_issuer(error: &rustls::Error) -> bool {
