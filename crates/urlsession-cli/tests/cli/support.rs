@@ -97,7 +97,8 @@ fn finished(output: std::process::Output) -> Run {
 pub(crate) fn directory() -> PathBuf {
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // Built elsewhere for Windows it has no drive, and a folder without one is not taken for where data is kept.
+    let path = std::path::absolute(env!("CARGO_TARGET_TMPDIR")).unwrap().join(name);
     // Left over from a process of the same number.
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).unwrap();
