@@ -38,7 +38,13 @@ fn of_idle_connections_over_all_hosts_the_one_idle_longest_is_closed() {
         for host in 0..10 {
             session.data(url(host, origin, "/Peru")).wait().unwrap();
         }
-        assert!(origin.wait_for(|journal| journal.open() == 3, PATIENCE));
+        let are_3_open = origin.wait_for(|journal| journal.open() == 3, PATIENCE);
+        assert!(
+            are_3_open,
+            "of {} connections {} are open",
+            origin.connection_count(),
+            origin.open_connections()
+        );
         for host in [9, 8, 7] {
             session.data(url(host, origin, "/Peru")).wait().unwrap();
         }

@@ -106,7 +106,7 @@ fn a_connection_serves_only_the_user_who_is_logged_in_on_it() {
         // Of each the last request came over the connection that was logged in, without another login.
         let requests = origin.requests();
         let last = &requests[requests.len() - 2..];
-        assert!(last.iter().all(|request| request.header("authorization").is_none()));
+        assert!(last.iter().all(|request| request.header("authorization").is_none()), "{requests:?}");
         assert_ne!(last[0].connection, last[1].connection);
     }
 }
