@@ -50,7 +50,7 @@ pub(super) async fn connect(
     let Origin { secure, port, .. } = *origin;
     let (leg, reached) = reach(config, logins, place, origin, judge).await?;
     let Reached { wire, remote, lookup, start, mut login } = reached;
-    let mut scope = Scope::Everyone;
+    let (mut scope, mut identity_revision) = (Scope::Everyone, None);
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     let mut facts = Facts {
         domain_lookup: lookup,
@@ -75,7 +75,7 @@ pub(super) async fn connect(
                 Handshaken::Done(stream, outcome) => {
                     facts.is_loosened = outcome.is_loosened;
                     facts.peer = Some(outcome.peer);
-                    scope = outcome.scope;
+                    (scope, identity_revision) = (outcome.scope, outcome.revision);
                     break stream;
                 }
                 // Once: with an identity there is nothing more to ask for.
@@ -105,9 +105,11 @@ pub(super) async fn connect(
     facts.connect.1 = clock.now();
     let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
     let reservation = match login {
-        TunnelLogin::None => Reservation::new(scope, None),
-        TunnelLogin::Kept(revision) => Reservation::new(scope, Some(revision)),
-        TunnelLogin::ForOnce => Reservation::new(scope.and(Scope::for_once(decider)), None),
+        TunnelLogin::None => Reservation::new(scope, identity_revision),
+        TunnelLogin::Kept(revision) => {
+            Reservation::new(scope, Some(identity_revision.map_or(revision, |other| other.min(revision))))
+        }
+        TunnelLogin::ForOnce => Reservation::new(scope.and(Scope::for_once(decider)), identity_revision),
     };
     Ok(Connected { stream, facts, is_h2, reservation })
 }

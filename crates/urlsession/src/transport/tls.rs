@@ -27,7 +27,7 @@ use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocol
 use self::hold::{Hold, Shown};
 use self::identity::OfHandshake;
 pub(super) use self::stream::TlsStream;
-use self::tickets::{JudgedTickets, TICKETS};
+use self::tickets::{Ends, Tickets};
 use self::trust::Standing;
 use self::verify::Verifier;
 use super::pool::Scope;
@@ -36,21 +36,31 @@ use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Challenger, Decider, PeerRecord};
 use crate::message::{HostId, ServerTrust, UrlCredential, UrlCredentialPersistence};
+use crate::store::UrlCredentialStorage;
 
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(super) struct Tls {
     kinds: Mutex<Vec<(TlsVersion, bool, Result<Kind>)>>,
     /// The client's certificates by server, as delegates gave them for more than once.
-    identities: Mutex<HashMap<Server, UrlCredential>>,
+    identities: Mutex<HashMap<Server, Identity>>,
+}
+
+/// A certificate of the client's.
+#[derive(Clone)]
+pub(super) struct Identity {
+    credential: UrlCredential,
+    /// The revision of the credential store that it is from, if it is: it is not shown once the store has lost it.
+    revision: Option<u64>,
 }
 
 /// What is offered and who judges, for one oldest version, with or without HTTP/2.
 #[derive(Clone)]
 struct Kind {
+    /// For connections to `port` about which nobody is asked, and on which there is no certificate to show.
     config: Arc<ClientConfig>,
-    /// Of connections that delegates judge: what one of them trusted is not resumed by who did not ask it.
-    judged: Arc<JudgedTickets>,
+    port: u16,
+    tickets: Arc<Tickets>,
     verifier: Arc<Verifier>,
 }
 
@@ -82,7 +92,7 @@ pub(super) enum Handshaken {
     Done(Box<TlsStream>, Outcome),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
-    WantsIdentity(UrlCredential),
+    WantsIdentity(Identity),
 }
 
 /// What a handshake says of the server, and for whom its connection is.
@@ -90,6 +100,8 @@ pub(super) struct Outcome {
     pub(super) peer: PeerRecord,
     pub(super) is_loosened: bool,
     pub(super) scope: Scope,
+    /// The revision of the credential store that the client's certificate is from, if one was at hand.
+    pub(super) revision: Option<u64>,
 }
 
 /// Who is asked in a handshake.
@@ -105,32 +117,48 @@ impl Tls {
         peer: Peer<'_>,
         wire: Wire,
         judge: Option<Judge<'_>>,
-        identity: Option<UrlCredential>,
+        identity: Option<Identity>,
     ) -> Result<Handshaken> {
-        let Kind { config: unjudged, judged, verifier } = self.kind(config, peer)?;
+        let Kind { config: plain, port, tickets, verifier } = self.kind(config, peer)?;
         let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
         let challenger = judge.map(|(challenger, _)| challenger);
-        let is_for_once = |identity: &UrlCredential| identity.persistence() == UrlCredentialPersistence::None;
+        let is_for_once =
+            |identity: &Identity| identity.credential.persistence() == UrlCredentialPersistence::None;
         let mut scope = match identity.as_ref().filter(|identity| is_for_once(identity)) {
             Some(_) => Scope::for_once(decider),
             None => Scope::Everyone,
         };
+        let was_asked_for_identity = identity.is_some();
+        let storage = config.url_credential_storage.as_ref().filter(|_| peer.host.zone.is_none());
+        // Before the store is looked at: what it loses then is noticed.
+        let revision = storage.map(UrlCredentialStorage::revision);
+        let stored = storage.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
+        let identity = identity.or_else(|| self.remembered(peer, revision)).or_else(|| {
+            // A delegate that is there is asked before.
+            let credential = stored.clone().filter(|_| challenger.is_none())?;
+            Some(Identity { credential, revision })
+        });
         // rustls finds tickets by the name in the certificate, which has no zone.
         let resumes = peer.host.zone.is_none();
-        let tickets = challenger.filter(|_| resumes).map(|_| {
-            let is_of_session = matches!(decider, Decider::Session(_));
-            judged.of_connection(is_of_session, identity.is_none())
-        });
-        let tls = match &tickets {
-            None if resumes => unjudged,
-            own_tickets => {
-                let mut own = (*unjudged).clone();
-                own.resumption = match own_tickets {
-                    Some(tickets) => Resumption::store(tickets.clone()),
-                    None => Resumption::disabled(),
-                };
-                Arc::new(own)
+        let tickets = resumes.then(|| {
+            let ends = Ends::new(peer.port, identity.as_ref().map(|identity| &identity.credential));
+            match challenger {
+                None => tickets.unjudged(ends),
+                Some(_) => {
+                    let is_of_session = matches!(decider, Decider::Session(_));
+                    tickets.judged(ends, is_of_session, !was_asked_for_identity)
+                }
             }
+        });
+        let tls = if resumes && challenger.is_none() && identity.is_none() && peer.port == port {
+            plain
+        } else {
+            let mut own = (*plain).clone();
+            own.resumption = match &tickets {
+                Some(tickets) => Resumption::store(tickets.clone()),
+                None => Resumption::disabled(),
+            };
+            Arc::new(own)
         };
         let (name, tls) = match ServerName::try_from(peer.name().to_owned()) {
             Ok(name) => (name, tls),
@@ -142,13 +170,8 @@ impl Tls {
                 return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Tls, detail).with_source(error));
             }
         };
-        let stored = config.url_credential_storage.as_ref().filter(|_| peer.host.zone.is_none());
-        let stored = stored.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
-        let identity = identity
-            .or_else(|| self.identities().get(&peer.server()).cloned())
-            // A delegate that is there is asked before.
-            .or_else(|| stored.clone().filter(|_| challenger.is_none()));
-        let key = identity.as_ref().map(identity::certified_key).transpose()?;
+        let key =
+            identity.as_ref().map(|identity| identity::certified_key(&identity.credential)).transpose()?;
         let hold = Hold::new(challenger.is_some(), key);
         let mut stream = Box::new(TlsStream::new(tls, name.clone(), wire, hold.clone()).map_err(failed)?);
         let mut judgement = None;
@@ -177,9 +200,11 @@ impl Tls {
                     scope = scope.and(standing.scope(decider));
                     judgement = Some((trust, standing));
                     if let Some(issuers) = hold.unanswered_issuers() {
-                        let (identity, decided_by) =
+                        let (credential, decided_by) =
                             trust::identity(peer, issuers, stored.clone(), challenger).await?;
-                        if let Some(identity) = identity {
+                        if let Some(credential) = credential {
+                            let is_stored = stored.as_ref() == Some(&credential);
+                            let identity = Identity { credential, revision: revision.filter(|_| is_stored) };
                             self.remember(peer, &identity);
                             return Ok(Handshaken::WantsIdentity(identity));
                         }
@@ -209,7 +234,8 @@ impl Tls {
         }
         let is_loosened = matches!(standing, Standing::Loosened(_));
         let peer = PeerRecord::new(trust, decider);
-        Ok(Handshaken::Done(stream, Outcome { peer, is_loosened, scope }))
+        let revision = identity.and_then(|identity| identity.revision);
+        Ok(Handshaken::Done(stream, Outcome { peer, is_loosened, scope, revision }))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
@@ -227,18 +253,29 @@ impl Tls {
         if let Some((_, _, kind)) = kinds.iter().find(|(oldest, http1, _)| (*oldest, *http1) == wanted) {
             return kind.clone();
         }
-        let kind = client_config(config, oldest, peer.is_http1_only);
+        let kind = client_config(config, oldest, peer);
         kinds.push((oldest, peer.is_http1_only, kind.clone()));
         kind
     }
 
-    fn remember(&self, peer: Peer<'_>, identity: &UrlCredential) {
-        if identity.persistence() != UrlCredentialPersistence::None {
+    fn remember(&self, peer: Peer<'_>, identity: &Identity) {
+        if identity.credential.persistence() != UrlCredentialPersistence::None {
             self.identities().insert(peer.server(), identity.clone());
         }
     }
 
-    fn identities(&self) -> MutexGuard<'_, HashMap<Server, UrlCredential>> {
+    /// The certificate that a delegate gave for this server, unless it is from another revision of the credential store.
+    fn remembered(&self, peer: Peer<'_>, revision: Option<u64>) -> Option<Identity> {
+        let mut identities = self.identities();
+        let identity = identities.get(&peer.server())?;
+        if identity.revision.is_none() || identity.revision == revision {
+            return Some(identity.clone());
+        }
+        identities.remove(&peer.server());
+        None
+    }
+
+    fn identities(&self) -> MutexGuard<'_, HashMap<Server, Identity>> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -291,7 +328,7 @@ fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name:
     Shown { chain: chain.iter().map(|der| der.to_vec()).collect(), verdict }
 }
 
-fn client_config(config: &Configuration, oldest: TlsVersion, is_http1_only: bool) -> Result<Kind> {
+fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
     let mut provider = aws_lc_rs::default_provider();
     let all = &*in_place::CIPHER_SUITES;
@@ -322,13 +359,14 @@ fn client_config(config: &Configuration, oldest: TlsVersion, is_http1_only: bool
         .with_custom_certificate_verifier(verifier.clone())
         .with_client_cert_resolver(Arc::new(OfHandshake));
     tls.alpn_protocols = match config.http_versions {
-        _ if is_http1_only => vec![b"http/1.1".to_vec()],
+        _ if peer.is_http1_only => vec![b"http/1.1".to_vec()],
         HttpVersions::Automatic => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
         HttpVersions::Http2 => vec![b"h2".to_vec()],
     };
-    tls.resumption = Resumption::in_memory_sessions(TICKETS);
-    Ok(Kind { config: Arc::new(tls), judged: JudgedTickets::new(), verifier })
+    let tickets = Arc::<Tickets>::default();
+    tls.resumption = Resumption::store(tickets.unjudged(Ends::new(peer.port, None)));
+    Ok(Kind { config: Arc::new(tls), port: peer.port, tickets, verifier })
 }
 
 /// In TLS 1.3 a server may refuse the client only after the client's handshake is over (RFC 8446 §4.4.2.4): the

@@ -12,6 +12,7 @@ mod bytes;
 mod cache;
 mod cache_suite;
 mod cached_ranges;
+mod client_certificates;
 mod configuration;
 mod connection_limits;
 mod connection_logins;

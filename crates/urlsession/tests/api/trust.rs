@@ -1,7 +1,5 @@
 //! Challenges of TLS: whom a delegate trusts, and what it shows of itself, before anything else is said.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
@@ -126,33 +124,6 @@ fn a_server_the_platform_trusts_is_refused_if_the_delegate_does_not() {
         }
         assert!(origin.requests().is_empty());
     }
-}
-
-/// Passes bytes on to an origin and keeps what the client sent, a vector a connection.
-fn relay(origin: &Origin) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (port, to) = (listener.local_addr().unwrap().port(), origin.addr());
-    let heard = Arc::new(Mutex::new(Vec::<Vec<u8>>::new()));
-    let all = heard.clone();
-    std::thread::spawn(move || {
-        for (number, client) in listener.incoming().enumerate() {
-            let (client, server) = (client.unwrap(), TcpStream::connect(to).unwrap());
-            all.lock().unwrap().push(Vec::new());
-            let (mut from, mut into, all) =
-                (client.try_clone().unwrap(), server.try_clone().unwrap(), all.clone());
-            std::thread::spawn(move || {
-                let mut buf = [0; 4096];
-                while let Ok(n @ 1..) = from.read(&mut buf) {
-                    all.lock().unwrap()[number].extend_from_slice(&buf[..n]);
-                    let _ = into.write_all(&buf[..n]);
-                }
-                let _ = into.shutdown(std::net::Shutdown::Write);
-            });
-            let (mut from, mut into) = (server, client);
-            std::thread::spawn(move || drop(std::io::copy(&mut from, &mut into)));
-        }
-    });
-    (port, heard)
 }
 
 fn is_a_client_hello_and_nothing_else(bytes: &[u8]) -> bool {

@@ -47,8 +47,9 @@ impl Scope {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reservation {
     pub(crate) scope: Scope,
-    /// The revision of the credential store that the login of its tunnel is from.
-    tunnel: Option<u64>,
+    /// The revision of the credential store that the client's certificate and the login of its tunnel are from, the older one
+    /// of the two.
+    credentials: Option<u64>,
     server: Option<Arc<ConnectionLogin>>,
     proxy: Option<Arc<ConnectionLogin>>,
 }
@@ -91,10 +92,10 @@ impl Requester {
 }
 
 impl Reservation {
-    /// Of a connection that has just been made, through a tunnel whose login is from this revision of the credential store
-    /// if it has one.
-    pub(crate) fn new(scope: Scope, tunnel: Option<u64>) -> Self {
-        Self { scope, tunnel, server: None, proxy: None }
+    /// Of a connection that has just been made with credentials of this revision of the credential store, if it was: the
+    /// client's certificate, the login of its tunnel.
+    pub(crate) fn new(scope: Scope, credentials: Option<u64>) -> Self {
+        Self { scope, credentials, server: None, proxy: None }
     }
 
     /// True if a connection that carries one exchange at a time may carry this one.
@@ -137,7 +138,7 @@ impl Reservation {
 
     /// As nearly all connections.
     fn has_no_login(&self) -> bool {
-        self.tunnel.is_none() && !self.is_logged_in()
+        self.credentials.is_none() && !self.is_logged_in()
     }
 
     /// An exchange with these logins is about to be sent.
@@ -184,7 +185,7 @@ impl Reservation {
     /// login may itself have changed the store.
     fn is_as_new_as(&self, revision: u64) -> bool {
         let of_logins = self.logins().filter_map(|login| login.revision());
-        self.tunnel.into_iter().chain(of_logins).all(|own| own >= revision)
+        self.credentials.into_iter().chain(of_logins).all(|own| own >= revision)
     }
 
     fn logins(&self) -> impl Iterator<Item = &Arc<ConnectionLogin>> {

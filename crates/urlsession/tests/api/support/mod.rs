@@ -10,7 +10,7 @@ use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -88,6 +88,34 @@ pub fn serve_bytes(replies: Vec<Vec<u8>>) -> (SocketAddr, std::thread::JoinHandl
         replies.iter().map(answer).collect()
     });
     (address, serving)
+}
+
+/// Passes bytes on to an origin and keeps what the client sent, a vector a connection.
+pub fn relay(origin: &Origin) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, to) = (listener.local_addr().unwrap().port(), origin.addr());
+    let heard = Arc::new(Mutex::new(Vec::<Vec<u8>>::new()));
+    let all = heard.clone();
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().enumerate() {
+            let (client, server) = (client.unwrap(), std::net::TcpStream::connect(to).unwrap());
+            all.lock().unwrap().push(Vec::new());
+            let (mut from, mut into, all) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap(), all.clone());
+            std::thread::spawn(move || {
+                let mut buf = [0; 4096];
+                while let Ok(n @ 1..) = from.read(&mut buf) {
+                    all.lock().unwrap()[number].extend_from_slice(&buf[..n]);
+                    let _ = into.write_all(&buf[..n]);
+                }
+                let _ = into.shutdown(std::net::Shutdown::Write);
+            });
+            let (mut from, mut into) = (server, client);
+            std::thread::spawn(move || drop(io::copy(&mut from, &mut into)));
+        }
+    });
+    (port, heard)
 }
 
 /// A body in gzip: one member.

@@ -1,0 +1,164 @@
+//! Certificates of the client's: which servers see them, and how long.
+
+use std::sync::Arc;
+
+use urlsession::{
+    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    DelegateQueue, SessionDelegate, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol, UrlSession,
+};
+use urlsession_testkit::{After, Certificate, Origin, Reply, Wire};
+
+use crate::support::*;
+
+const TLS: [Wire; 2] = [Wire::TlsH1, Wire::TlsH2];
+
+fn demanding(wire: Wire) -> Origin {
+    Origin::builder().wire(wire).require_client_certificate(true).start()
+}
+
+fn client(origin: &Origin, name: &str) -> (UrlCredential, Certificate) {
+    let certificate = origin.authority().client(name);
+    let chain = certificate.chain_der().to_vec();
+    (UrlCredential::with_identity(chain, certificate.key_der(), Persistence::ForSession), certificate)
+}
+
+fn space(port: u16) -> UrlProtectionSpace {
+    let https = UrlProtectionSpaceProtocol::Https;
+    UrlProtectionSpace::new("localhost", port, https, None, Method::ClientCertificate)
+}
+
+/// Shows a certificate to the server at this port, and no other.
+struct At(u16, UrlCredential);
+
+impl TaskDelegate for At {}
+
+impl SessionDelegate for At {
+    fn did_receive_challenge(
+        &self,
+        _: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<Disposition> {
+        let space = challenge.protection_space();
+        match space.authentication_method() {
+            Method::ClientCertificate if space.port() == self.0 => {
+                Disposition::UseCredential(Some(self.1.clone())).into()
+            }
+            Method::ClientCertificate => Disposition::RejectProtectionSpace.into(),
+            _ => Answer::default_handling(),
+        }
+    }
+}
+
+/// Leaves everything to the default.
+struct Silent;
+
+impl TaskDelegate for Silent {}
+
+impl SessionDelegate for Silent {}
+
+fn with(configuration: Configuration, delegate: impl SessionDelegate + 'static) -> UrlSession {
+    UrlSession::with_delegate(configuration, Arc::new(delegate), DelegateQueue::serial())
+}
+
+fn storing(origin: &Origin) -> (Configuration, UrlCredentialStorage) {
+    let configuration = configuration(origin);
+    let storage = configuration.url_credential_storage.clone().unwrap();
+    (configuration, storage)
+}
+
+/// Loads over a connection that the server closes then.
+fn load_and_close(session: &UrlSession, origin: &Origin) {
+    origin.enqueue("/a", Reply::new(200).body("x").then(After::Close));
+    session.data(origin.url("/a")).wait().unwrap();
+}
+
+fn is_resumed(origin: &Origin) -> Vec<bool> {
+    origin.requests().iter().map(|request| request.tls.as_ref().unwrap().resumed).collect()
+}
+
+#[test]
+fn a_certificate_for_one_port_is_not_shown_at_another_by_a_resumed_tls_session() {
+    for tls12_only in [false, true] {
+        for has_delegate in [false, true] {
+            let origin = Origin::builder()
+                .wire(Wire::TlsH1)
+                .require_client_certificate(true)
+                .tls12_only(tls12_only)
+                .start();
+            let (port, _) = relay(&origin);
+            let (ann, _) = client(&origin, "ann");
+            let session = match has_delegate {
+                true => with(configuration(&origin), At(origin.port(), ann)),
+                false => {
+                    let (configuration, storage) = storing(&origin);
+                    storage.set(&ann, &space(origin.port()));
+                    UrlSession::new(configuration)
+                }
+            };
+            (0..2).for_each(|_| load_and_close(&session, &origin));
+            assert_eq!(is_resumed(&origin), [false, true], "at its own port it is");
+            let error = session.data(format!("https://localhost:{port}/Peru")).wait().unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::ClientCertificateRequired, "{error}");
+            assert_eq!(origin.requests().len(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_the_store_has_lost_is_not_shown_again() {
+    for wire in TLS {
+        for has_delegate in [false, true] {
+            for closes in [false, true] {
+                let origin = demanding(wire);
+                let (configuration, storage) = storing(&origin);
+                let (ann, _) = client(&origin, "ann");
+                storage.set(&ann, &space(origin.port()));
+                let session = match has_delegate {
+                    true => with(configuration, Silent),
+                    false => UrlSession::new(configuration),
+                };
+                match closes {
+                    // What could be resumed is a TLS session.
+                    true => load_and_close(&session, &origin),
+                    false => assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima"),
+                }
+                storage.remove(&ann, &space(origin.port()));
+                let error = session.data(origin.url("/Peru")).wait().unwrap_err();
+                // Over HTTP/2 with TLS 1.3 the refusal comes after the handshake, as a broken connection.
+                if wire == Wire::TlsH1 {
+                    assert_eq!(error.code(), UrlErrorCode::ClientCertificateRequired, "{error}");
+                }
+                assert_eq!(origin.requests().len(), 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_certificate_that_replaces_another_in_the_store_is_the_one_that_is_shown() {
+    for wire in TLS {
+        for has_delegate in [false, true] {
+            let origin = demanding(wire);
+            let (configuration, storage) = storing(&origin);
+            let [ann, bob] = ["ann", "bob"].map(|name| client(&origin, name));
+            storage.set(&ann.0, &space(origin.port()));
+            let session = match has_delegate {
+                true => with(configuration, Silent),
+                false => UrlSession::new(configuration),
+            };
+            assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+            storage.remove(&ann.0, &space(origin.port()));
+            storage.set(&bob.0, &space(origin.port()));
+            for _ in 0..2 {
+                assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
+            }
+            let requests = origin.requests();
+            let shown: Vec<_> =
+                requests.iter().map(|request| &*request.tls.as_ref().unwrap().client_certificates).collect();
+            assert_eq!(shown, [ann.1.chain_der(), bob.1.chain_der(), bob.1.chain_der()]);
+            assert_eq!(requests[1].connection, requests[2].connection);
+        }
+    }
+}
