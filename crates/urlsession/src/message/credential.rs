@@ -74,7 +74,8 @@ impl UrlCredential {
     }
 
     /// Trust in a server, whatever the platform says of it: the answer to a challenge of
-    /// [`AuthenticationMethod::ServerTrust`](super::AuthenticationMethod::ServerTrust). It is not stored.
+    /// [`AuthenticationMethod::ServerTrust`](super::AuthenticationMethod::ServerTrust). It is not stored. To a challenge of
+    /// another host, or with other certificates, it is no answer: the default is taken.
     #[doc(alias = "init(trust:)")]
     pub fn for_trust(trust: ServerTrust) -> Self {
         Self { kind: Kind::Trust(trust), persistence: UrlCredentialPersistence::None }

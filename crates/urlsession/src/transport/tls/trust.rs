@@ -35,7 +35,8 @@ pub(super) async fn judge(
     let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
     let (disposition, decided_by) = challenger.clone().challenge(challenge).await;
     let verdict = match disposition {
-        Disposition::UseCredential(Some(credential)) if credential.server_trust().is_some() => {
+        // Trust in another server says nothing of this one.
+        Disposition::UseCredential(Some(credential)) if credential.server_trust() == Some(trust) => {
             match trust.evaluate() {
                 Ok(()) => Ok(Standing::Good),
                 Err(error) => match refusal(config, peer) {
