@@ -35,7 +35,8 @@ pub(crate) enum ResumeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResumeFailure {
-    /// What the server has now is not what it had.
+    /// What the server has now is not what it had, or what is here is from a server that only a delegate trusted, and this
+    /// is another.
     ValidatorChanged,
     /// The partial file is gone.
     PartialMissing,

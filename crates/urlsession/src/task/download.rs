@@ -25,6 +25,7 @@ use bytes::Bytes;
 
 use self::course::{Course, Next};
 pub use self::digest::ContentDigest;
+use self::facts::untrusted_servers;
 pub(crate) use self::orders::Orders;
 use self::orders::{Checks, Taker};
 use self::pace::Pace;
@@ -208,14 +209,16 @@ async fn save(
     let checks = course.checks.clone();
     let mut writing = Writing { core, place, slot, checks, audience, pace: Pace::new() };
     loop {
-        let Response { head, mut body } = match response.take() {
-            Some(response) => response,
-            None => run::load(core, place, log, course.request()?).await?,
+        let (first, taken) = match response.take() {
+            Some(response) => (0, response),
+            None => (log.len(), run::load(core, place, log, course.request()?).await?),
         };
+        let Response { head, mut body } = taken;
+        let untrusted = untrusted_servers(log.get(first..).unwrap_or_default());
         let named = |error: UrlError| error.with_url(head.url());
         let next = {
             let mut reading = Reading::new(core, log, &mut body);
-            let next = course.answer(&head, reading.rest()).await;
+            let next = course.answer(&head, untrusted, reading.rest()).await;
             match next.map_err(named)? {
                 Next::Read(end) => {
                     writing.write_all(&mut reading, end).await.map_err(named)?;

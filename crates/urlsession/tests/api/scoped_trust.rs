@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use urlsession::{
     Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, CacheStorage,
-    Configuration, DelegateQueue, NotStored, ProxyDictionary, Responder, SessionDelegate, Task, TaskDelegate,
-    UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence, UrlError,
-    UrlErrorCode, UrlSession,
+    Configuration, DelegateQueue, DownloadDestination, NotStored, ProxyDictionary, Responder,
+    SessionDelegate, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence as Persistence, UrlError, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Proxy, Reply, TestAuthority, Wire};
 
+use crate::support::ranges::*;
 use crate::support::*;
 
 const TLS: [Wire; 2] = [Wire::TlsH1, Wire::TlsH2];
@@ -220,6 +221,24 @@ fn what_the_session_trusts_serves_its_tasks_but_not_those_with_delegates_of_thei
         let connections: Vec<_> = origin.requests().iter().map(|request| request.connection).collect();
         let first = connections[0];
         assert!(connections[3] != first && connections[4] == first, "{connections:?}");
+    }
+}
+
+#[test]
+fn trust_in_one_server_is_none_in_another() {
+    for wire in TLS {
+        let [one, other] = [self_signed(wire), self_signed(wire)];
+        // Answers every challenge as it answered the first one.
+        let first = Mutex::new(None);
+        let session = with_session_delegate(configuration(&one), move |challenge| {
+            let trust = challenge.protection_space().server_trust().unwrap();
+            let mut first = first.lock().unwrap();
+            let credential = first.get_or_insert_with(|| UrlCredential::for_trust(trust.clone()));
+            Disposition::UseCredential(Some(credential.clone())).into()
+        });
+        assert_eq!(session.data(one.url("/Peru")).wait().unwrap().0, "Lima");
+        untrusted(session.data(other.url("/Peru")).wait());
+        assert_eq!(session.data(one.url("/Peru")).wait().unwrap().0, "Lima");
     }
 }
 
@@ -498,4 +517,56 @@ fn nothing_is_asked_for_anew_behind_its_user_over_a_connection_that_a_delegate_t
         assert_eq!(origin.requests().len(), 2);
         assert_eq!(trusting.data(origin.url("/x")).wait().unwrap().0, "good");
     }
+}
+
+#[test]
+fn a_download_goes_on_with_the_servers_that_its_delegate_trusted_and_no_others() {
+    for wire in TLS {
+        let (anchored, own) = (true, false);
+        // How the server is trusted first, how then, and whether the rest is joined.
+        for (first, then, goes_on) in
+            [(own, own, true), (own, anchored, false), (anchored, own, true), (anchored, anchored, true)]
+        {
+            let ranges = Ranges::start(wire);
+            let folder = tempfile::tempdir().unwrap();
+            let download = |is_anchored: bool| {
+                let to = DownloadDestination::file(folder.path().join("file.bin")).overwriting();
+                match is_anchored {
+                    true => ranges.download().to(to),
+                    false => UrlSession::new(Configuration::ephemeral())
+                        .download(ranges.url())
+                        .to(to)
+                        .delegate(Trusting),
+                }
+            };
+            ranges.then(|_| whole().truncate_at(1000));
+            download(first).wait().unwrap_err();
+            let (file, _) = download(then).wait().unwrap();
+            assert!(std::fs::read(file.path()).unwrap() == content());
+            let asked: Vec<_> = ranges
+                .origin
+                .requests()
+                .iter()
+                .map(|request| request.header("range").map(ToOwned::to_owned))
+                .collect();
+            let rest = Some("bytes=1000-".to_owned());
+            match goes_on {
+                true => assert_eq!(asked, [None, rest]),
+                false => assert_eq!(asked, [None, rest, None], "all of it"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_joined_from_a_server_that_only_a_delegate_trusts_is_as_little_trusted() {
+    let ranges = Ranges::start(Wire::TlsH1);
+    ranges.then(|_| whole().truncate_at(1000));
+    let data = ranges.download().wait().unwrap_err().resume_data().unwrap();
+    ranges.then(|_| part(1000, LENGTH).truncate_at(1000));
+    let resumed = UrlSession::new(Configuration::ephemeral()).download_resume_from(data).delegate(Trusting);
+    let data = resumed.wait().unwrap_err().resume_data().unwrap();
+    let (file, response) = ranges.session().download_resume_from(data).wait().unwrap();
+    assert_eq!(response.status_code(), Some(200), "begun anew");
+    assert!(std::fs::read(file.path()).unwrap() == content());
 }

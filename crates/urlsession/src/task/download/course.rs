@@ -11,7 +11,7 @@ use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, UnrequestedPart, Verdict, is_coded};
 
 use super::digest::ContentDigest;
-use super::facts::{Facts, Noted, is_resumable};
+use super::facts::{Facts, Noted, UntrustedServers, is_resumable};
 use super::orders::Checks;
 use super::sink::{Sink, Slot, left_at, tidy};
 use super::{beside, cannot_resume};
@@ -37,6 +37,8 @@ pub(super) struct Course<'a> {
     /// By what the rest was asked for; `None` if everything was.
     asked: Option<Condition>,
     by_date: bool,
+    /// The servers of the last answer that only a delegate trusts.
+    untrusted: Option<UntrustedServers>,
     /// What is here is of no use.
     begins_anew: bool,
     /// The application says that what the request leads to is what is here.
@@ -87,6 +89,7 @@ impl<'a> Course<'a> {
             audience,
             asked: None,
             by_date: false,
+            untrusted: None,
             begins_anew: false,
             owes_word: false,
             answers: 0,
@@ -153,8 +156,15 @@ impl<'a> Course<'a> {
         Ok(own.map(Arc::new))
     }
 
-    /// Decides what an answer is for, and makes the file ready for it; the connection rests until it is.
-    pub(super) async fn answer(&mut self, head: &UrlResponse, resting: Resting) -> Result<Next> {
+    /// Decides what an answer is for, and makes the file ready for it; the connection rests until it is. `untrusted` are the
+    /// servers it is from, as far as only a delegate trusts them.
+    pub(super) async fn answer(
+        &mut self,
+        head: &UrlResponse,
+        untrusted: Option<UntrustedServers>,
+        resting: Resting,
+    ) -> Result<Next> {
+        self.untrusted = untrusted;
         let judged = match (self.asked, head.http_head()) {
             (Some(asked), Some(http)) => {
                 let sink = self.slot.lock();
@@ -165,7 +175,7 @@ impl<'a> Course<'a> {
                         true => verdict,
                         false => same_resource(verdict, facts, head.url()),
                     };
-                    (verdict, bytes)
+                    (same_trust(verdict, facts, untrusted), bytes)
                 })
             }
             _ => None,
@@ -278,12 +288,14 @@ impl<'a> Course<'a> {
         let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
         let destination = self.destination.clone();
         let led_to = self.request.clone().filter(|_| self.is_vouched).zip(head.url().cloned());
+        let untrusted = self.untrusted;
         let work = move || {
             destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
             slot.with(|sink| {
                 if let Some((request, url)) = led_to {
                     sink.renew(&request, Some(&url));
                 }
+                sink.note_untrusted(untrusted);
                 sink.go_on_at(at, complete, &expected)?;
                 sink.reserve(complete)
             })
@@ -313,6 +325,7 @@ impl<'a> Course<'a> {
             }
             Some(part) => self.take_beginning(head, part, wall)?,
         };
+        let facts = facts.map(|facts| Facts { untrusted: self.untrusted, ..facts });
         let expected = self.expected(head, false)?;
         let (slot, now) = (self.slot.clone(), clock.now());
         let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
@@ -450,6 +463,18 @@ fn same_resource(verdict: Verdict, facts: &Facts, url: Option<&Url>) -> Verdict 
     let is_weak = facts.validators.etag.is_none() || facts.complete.is_none();
     match verdict {
         Verdict::Append { .. } | Verdict::Finished if is_other && is_weak => {
+            Verdict::Restart(Reason::Changed)
+        }
+        verdict => verdict,
+    }
+}
+
+/// What comes from servers that only a delegate trusts is joined with what the same have sent: who goes on may trust others.
+fn same_trust(verdict: Verdict, facts: &Facts, untrusted: Option<UntrustedServers>) -> Verdict {
+    match verdict {
+        Verdict::Append { .. } | Verdict::Finished
+            if facts.untrusted.is_some() && facts.untrusted != untrusted =>
+        {
             Verdict::Restart(Reason::Changed)
         }
         verdict => verdict,

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use http::{Method, StatusCode, header};
 use url::Url;
 use urlsession_proto::range::{Have, Validators, is_coded};
@@ -11,6 +12,7 @@ use urlsession_proto::range::{Have, Validators, is_coded};
 use super::digest::ContentDigest;
 use super::partial::Stamp;
 use crate::error::Result;
+use crate::load::Stamps;
 use crate::message::{
     CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
     is_secret, unusable,
@@ -28,6 +30,24 @@ pub(super) struct Facts {
     pub(super) final_url: Option<Url>,
     pub(super) validators: Validators,
     pub(super) complete: Option<u64>,
+    /// The servers that only a delegate trusts and that had a part in what is here.
+    pub(super) untrusted: Option<UntrustedServers>,
+}
+
+/// A hash of the certificates of servers.
+pub(super) type UntrustedServers = [u8; 32];
+
+/// The servers of these transactions that only a delegate trusts, if there are any.
+pub(super) fn untrusted_servers(log: &[Stamps]) -> Option<UntrustedServers> {
+    let mut all = Context::new(&SHA256);
+    let mut any = false;
+    for facts in log.iter().filter_map(|stamps| stamps.connection.as_ref()).filter(|facts| facts.is_loosened)
+    {
+        let certificates = facts.peer.as_ref().map_or(&[][..], |peer| peer.trust.certificates());
+        all.update(digest(&SHA256, certificates.first().map_or(&[][..], Vec::as_slice)).as_ref());
+        any = true;
+    }
+    any.then(|| all.finish().as_ref().try_into().ok()).flatten()
 }
 
 /// Facts that were written down, and what they are about.
@@ -94,6 +114,7 @@ impl Facts {
             final_url: response.url().cloned(),
             validators,
             complete: None,
+            untrusted: None,
         })
     }
 
@@ -122,7 +143,7 @@ impl Noted {
     }
 
     fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
-        let Facts { identity: known_by, request, final_url, validators, complete } = &self.facts;
+        let Facts { identity: known_by, request, final_url, validators, complete, untrusted } = &self.facts;
         let mut out = ResumeFields::default();
         let url = request.url().map(url_text);
         out.push_text(URL, url.as_deref());
@@ -152,6 +173,9 @@ impl Noted {
         }
         out.push_number(CHECKS, Some(self.checks_repr_digest.into()));
         out.push_text(ZONE, request.effective_zone_id());
+        if let Some(untrusted) = untrusted {
+            out.push(UNTRUSTED, untrusted);
+        }
         ResumeData::seal(ResumeKind::Download, VERSION, &out)
     }
 
@@ -195,6 +219,10 @@ impl Noted {
             final_url: fields.text(FINAL_URL).and_then(|url| url.parse().ok()),
             validators,
             complete: fields.number(COMPLETE),
+            untrusted: match fields.bytes(UNTRUSTED) {
+                Some(servers) => Some(servers.try_into().ok()?),
+                None => None,
+            },
         };
         let stamp = Stamp::read(fields, STAMP)?;
         // What is not so was never written.
@@ -232,6 +260,7 @@ const CHECKS: u8 = 15;
 /// Where it is not the URL.
 const IDENTITY: u8 = 16;
 const ZONE: u8 = 17;
+const UNTRUSTED: u8 = 18;
 /// The first of several.
 const STAMP: u8 = 32;
 /// The first of several.
@@ -289,7 +318,10 @@ mod tests {
         let url = "https://example.com/b".parse().unwrap();
         let response = HttpUrlResponse::new(url, 200, Version::HTTP_11, &fields).unwrap();
         Noted {
-            facts: Facts::of("name:a", &request(), &response, 0).unwrap(),
+            facts: Facts {
+                untrusted: Some([5; 32]),
+                ..Facts::of("name:a", &request(), &response, 0).unwrap()
+            },
             stamp: Stamp { bytes: 500, tail: [7; 32], device: 1, inode: 2, changed: Some((3, 4)) },
             place: Place::Destined(
                 DownloadDestination::in_folder(std::path::absolute("/x").unwrap()).overwriting(),
@@ -315,6 +347,7 @@ mod tests {
         assert!(!request.allows_cellular_access() && request.allows_expensive_network_access());
         assert_eq!(read.facts.final_url.unwrap().as_str(), "https://example.com/b");
         assert_eq!(read.facts.identity, "name:a");
+        assert_eq!(read.facts.untrusted, Some([5; 32]));
         assert_eq!(read.facts.validators.etag.as_deref(), Some("\"a\""));
         assert_eq!((read.facts.complete, read.stamp, read.place), {
             let Noted { facts, stamp, place, .. } = noted();

@@ -11,7 +11,7 @@ use tempfile::TempPath;
 use url::Url;
 
 use super::digest::{ContentDigest, Hashes};
-use super::facts::{Facts, Noted, Place, is_resumable};
+use super::facts::{Facts, Noted, Place, UntrustedServers, is_resumable};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
 use super::room::Room;
@@ -158,6 +158,13 @@ impl Sink {
         if let Some(facts) = &mut self.facts {
             facts.request = request.clone();
             facts.final_url = final_url.cloned();
+        }
+    }
+
+    /// What comes now is from these servers, which only a delegate trusts.
+    pub(super) fn note_untrusted(&mut self, servers: Option<UntrustedServers>) {
+        if let Some(facts) = &mut self.facts {
+            facts.untrusted = servers.or(facts.untrusted);
         }
     }
 
