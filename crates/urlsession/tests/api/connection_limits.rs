@@ -229,36 +229,40 @@ fn too_many_open_files() -> io::Error {
 
 #[test]
 fn without_a_descriptor_idle_connections_of_any_session_are_closed_and_the_load_succeeds() {
-    on_every_wire(|origin| {
-        let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
-        let mut configuration = configuration(origin);
-        configuration.environment.dialler = few.clone();
-        let (first, second) = (UrlSession::new(configuration.clone()), UrlSession::new(configuration));
-        for session in [&first, &second, &first] {
-            assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
-        }
-        assert_eq!(few.failures.load(Relaxed), 2);
+    alone(|| {
+        on_every_wire(|origin| {
+            let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
+            let mut configuration = configuration(origin);
+            configuration.environment.dialler = few.clone();
+            let (first, second) = (UrlSession::new(configuration.clone()), UrlSession::new(configuration));
+            for session in [&first, &second, &first] {
+                assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+            }
+            assert_eq!(few.failures.load(Relaxed), 2);
+        });
     });
 }
 
 #[test]
 fn without_a_descriptor_the_error_says_so_and_what_helps() {
-    on_every_wire(|origin| {
-        let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
-        let mut configuration = configuration(origin);
-        configuration.environment.dialler = few;
-        let busy = UrlSession::new(configuration.clone());
-        let gate = origin.hold();
-        origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
-        let held = busy.data_task(origin.url("/held"));
-        held.resume();
-        assert!(gate.wait_reached(PATIENCE));
-        let error = UrlSession::new(configuration).data(origin.url("/Peru")).wait().unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
-        let said = error.to_string();
-        assert!(said.contains("too many open files") && said.contains("ulimit -n"), "{said}");
-        held.cancel();
-        gate.release();
+    alone(|| {
+        on_every_wire(|origin| {
+            let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
+            let mut configuration = configuration(origin);
+            configuration.environment.dialler = few;
+            let busy = UrlSession::new(configuration.clone());
+            let gate = origin.hold();
+            origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
+            let held = busy.data_task(origin.url("/held"));
+            held.resume();
+            assert!(gate.wait_reached(PATIENCE));
+            let error = UrlSession::new(configuration).data(origin.url("/Peru")).wait().unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+            let said = error.to_string();
+            assert!(said.contains("too many open files") && said.contains("ulimit -n"), "{said}");
+            held.cancel();
+            gate.release();
+        });
     });
 }
 
@@ -282,18 +286,20 @@ impl Resolve for Lacking {
 
 #[test]
 fn a_resolver_without_a_descriptor_is_not_a_host_without_a_name() {
-    on(Wire::H1, |origin| {
-        let may = Arc::new(AtomicBool::new(false));
-        let mut configuration = everywhere(origin);
-        let resolver = Arc::new(Lacking(origin.addr(), may.clone(), Mutex::new(0)));
-        configuration.environment.resolver = resolver.clone();
-        let session = UrlSession::new(configuration);
-        let error = session.data(url(1, origin, "/Peru")).wait().unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
-        assert!(error.to_string().contains("too many open files"), "{error}");
-        assert!(*resolver.2.lock().unwrap() >= 2, "it is asked again");
-        may.store(true, Relaxed);
-        session.data(url(1, origin, "/Peru")).wait().unwrap();
+    alone(|| {
+        on(Wire::H1, |origin| {
+            let may = Arc::new(AtomicBool::new(false));
+            let mut configuration = everywhere(origin);
+            let resolver = Arc::new(Lacking(origin.addr(), may.clone(), Mutex::new(0)));
+            configuration.environment.resolver = resolver.clone();
+            let session = UrlSession::new(configuration);
+            let error = session.data(url(1, origin, "/Peru")).wait().unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+            assert!(error.to_string().contains("too many open files"), "{error}");
+            assert!(*resolver.2.lock().unwrap() >= 2, "it is asked again");
+            may.store(true, Relaxed);
+            session.data(url(1, origin, "/Peru")).wait().unwrap();
+        });
     });
 }
 

@@ -40,11 +40,23 @@ pub fn unknown_root() -> UrlErrorCode {
     }
 }
 
-/// Runs an ignored test, with this variable set, in a process of its own. It must succeed.
-#[cfg(target_os = "linux")]
+/// Runs the body of a test, which is a closure in it, in a process of its own: what it does reaches all sessions of a
+/// process, those of other tests too.
+pub fn alone<F: FnOnce()>(body: F) {
+    const ALONE: &str = "URLSESSION_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return body();
+    }
+    // `api::module::test::{{closure}}`
+    let closure = std::any::type_name::<F>();
+    let test = closure.split_once("::").and_then(|(_, path)| path.strip_suffix("::{{closure}}"));
+    in_a_process_of_its_own(test.expect(closure), (ALONE, "yes"));
+}
+
+/// Runs one test, which may be ignored, with this variable set, in a process of its own. It must succeed.
 pub fn in_a_process_of_its_own(test: &str, (name, value): (&str, &str)) {
     let child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args([test, "--exact", "--ignored", "--nocapture"])
+        .args([test, "--exact", "--include-ignored", "--nocapture"])
         .env(name, value)
         .output()
         .unwrap();
