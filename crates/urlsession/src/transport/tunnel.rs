@@ -204,7 +204,9 @@ async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, B
         match parsed {
             Some((head, consumed)) => {
                 let rest = input.split_off(consumed);
-                if !head.status.is_informational() {
+                // RFC 9110 §15.2.2: nothing in HTTP follows a 101.
+                let is_last = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+                if !head.status.is_informational() || is_last {
                     return Ok((head, rest));
                 }
                 informational += 1;

@@ -177,6 +177,7 @@ fn a_proxy_that_makes_no_tunnel_is_quoted() {
                 "it says 502 BadGateway",
             ),
             (answers("HTTP/1.1 403\r\n\r\n"), UrlErrorCode::CannotConnectToHost, "it says 403"),
+            (answers("HTTP/1.1 101 S\r\n\r\n"), UrlErrorCode::CannotConnectToHost, "it says 101 S"),
             (answers("SSH-2.0\r\n"), UrlErrorCode::BadServerResponse, "does not answer in HTTP"),
             (
                 answers("HTTP/1.1 200 OK\r\n\r\nextra"),
