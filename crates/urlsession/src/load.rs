@@ -339,8 +339,20 @@ impl<'a> Attempt<'a> {
 
     /// True if the transaction in progress is with a server that only a delegate trusts.
     pub(crate) fn is_server_untrusted(&self) -> bool {
-        let connection = self.log.last().and_then(|stamps| stamps.connection.as_ref());
-        connection.is_some_and(|connection| connection.is_loosened)
+        self.connection().is_some_and(|connection| connection.is_loosened)
+    }
+
+    /// The certificate that was shown in the transaction in progress.
+    pub(crate) fn client_certificate(&self) -> Option<&ClientCertificate> {
+        self.connection()?.client_certificate.as_ref()
+    }
+
+    pub(crate) fn is_certificate_for_once(&self) -> bool {
+        self.client_certificate().is_some_and(|certificate| certificate.is_for_once)
+    }
+
+    fn connection(&self) -> Option<&Facts> {
+        self.log.last()?.connection.as_deref()
     }
 }
 
@@ -364,6 +376,19 @@ pub(crate) struct Facts {
     pub(crate) is_loosened: bool,
     /// What the server showed, and who has judged it; `None` without TLS.
     pub(crate) peer: Option<PeerRecord>,
+    /// What the client showed, if the server wanted to see it.
+    pub(crate) client_certificate: Option<ClientCertificate>,
+}
+
+/// A certificate that the client has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    /// SHA-256 of it.
+    pub(crate) digest: [u8; 32],
+    /// The revision of the credential store that it is from, if it is.
+    pub(crate) revision: Option<u64>,
+    /// It is for one task.
+    pub(crate) is_for_once: bool,
 }
 
 /// What a load answers.

@@ -128,6 +128,8 @@ pub enum NotStored {
     Downloaded,
     /// Only a delegate trusts the server: whoever loads the URL later may not.
     UntrustedServer,
+    /// The client's certificate was shown for this load only.
+    CertificateForOnce,
 }
 
 impl CacheDecision {
@@ -219,6 +221,7 @@ reasons! {
         TooLarge: "it is too large",
         Downloaded: "it is saved in a file",
         UntrustedServer: "only a delegate trusts the server",
+        CertificateForOnce: "the client's certificate was shown for this load only",
     }
 }
 

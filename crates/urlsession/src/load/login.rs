@@ -40,6 +40,14 @@ impl ConnectionLogin {
         self.credential.as_ref()
     }
 
+    /// What tells the user, and where that user is logged in.
+    pub(crate) fn names(&self) -> [&str; 4] {
+        let credential = self.credential.as_ref();
+        let user = credential.and_then(UrlCredential::user).unwrap_or_default();
+        let password = credential.and_then(UrlCredential::password).unwrap_or_default();
+        [self.space.host(), self.space.realm().unwrap_or_default(), user, password]
+    }
+
     pub(crate) fn revision(&self) -> Option<u64> {
         self.revision.as_ref().map(|revision| revision.load(Relaxed))
     }
@@ -90,6 +98,13 @@ pub(crate) struct LoginUses {
 }
 
 impl LoginUse {
+    pub(crate) fn login(&self) -> Option<&ConnectionLogin> {
+        match self {
+            Self::Reuse(login) | Self::Begin(login) => Some(login),
+            Self::None => None,
+        }
+    }
+
     pub(crate) fn is_none(&self) -> bool {
         matches!(self, Self::None)
     }

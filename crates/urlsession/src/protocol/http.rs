@@ -22,7 +22,7 @@ mod test_support;
 use std::sync::Arc;
 
 use self::auth::{Auth, Known};
-use self::caching::Caching;
+use self::caching::{Caching, ShownCertificates};
 use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::{Cookies, SetCookies};
@@ -62,6 +62,7 @@ pub(super) struct Http {
     loader: HttpLoader,
     /// With servers, and with the proxy.
     logins: [Arc<Known>; 2],
+    certificates: Arc<ShownCertificates>,
 }
 
 impl Http {
@@ -69,7 +70,8 @@ impl Http {
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
         let network = Hsts::new(config.hsts_storage.clone(), SetCookies::new(config.clone(), connectivity));
-        let caching = Caching::new(config.clone(), network);
+        let certificates = Arc::<ShownCertificates>::default();
+        let caching = Caching::new(config.clone(), certificates.clone(), network);
         let cookies = Cookies::new(config.clone(), Coding::new(caching).of(&config));
         let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
@@ -77,12 +79,13 @@ impl Http {
             .with_negotiate_domains(&config)
             .behind_proxy(&config, logins[1].clone());
         let resumption = Resumption::new(config.clone(), Security::new(config, auth));
-        Self { loader: Redirect::new(resumption), logins }
+        Self { loader: Redirect::new(resumption), logins, certificates }
     }
 
-    /// Nobody is logged in any more, with servers or with the proxy.
+    /// Nobody is logged in any more, with servers or with the proxy, and no certificate is known to be shown.
     pub(super) fn forget_servers(&self) {
         self.logins.iter().for_each(|known| known.clear());
+        self.certificates.clear();
     }
 }
 

@@ -65,6 +65,7 @@ pub(super) async fn connect(
         tls_cipher_suite: None,
         is_loosened: false,
         peer: None,
+        client_certificate: None,
     };
     let (stream, is_h2) = if secure {
         let secure_start = clock.now();
@@ -75,6 +76,7 @@ pub(super) async fn connect(
                 Handshaken::Done(stream, outcome) => {
                     facts.is_loosened = outcome.is_loosened;
                     facts.peer = Some(outcome.peer);
+                    facts.client_certificate = outcome.client_certificate;
                     (scope, identity_revision) = (outcome.scope, outcome.revision);
                     break stream;
                 }

@@ -19,10 +19,13 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use ::aws_lc_rs::digest::{SHA256, digest};
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{AlertDescription, CertificateError, ClientConfig, SupportedProtocolVersion, version};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, HandshakeKind, SupportedProtocolVersion, version,
+};
 
 use self::hold::{Hold, Shown};
 use self::identity::OfHandshake;
@@ -34,7 +37,7 @@ use super::pool::Scope;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Challenger, Decider, PeerRecord};
+use crate::load::{Challenger, ClientCertificate, Decider, PeerRecord};
 use crate::message::{HostId, ServerTrust, UrlCredential, UrlCredentialPersistence};
 use crate::store::UrlCredentialStorage;
 
@@ -102,6 +105,7 @@ pub(super) struct Outcome {
     pub(super) scope: Scope,
     /// The revision of the credential store that the client's certificate is from, if one was at hand.
     pub(super) revision: Option<u64>,
+    pub(super) client_certificate: Option<ClientCertificate>,
 }
 
 /// Who is asked in a handshake.
@@ -234,8 +238,16 @@ impl Tls {
         }
         let is_loosened = matches!(standing, Standing::Loosened(_));
         let peer = PeerRecord::new(trust, decider);
-        let revision = identity.and_then(|identity| identity.revision);
-        Ok(Handshaken::Done(stream, Outcome { peer, is_loosened, scope, revision }))
+        let revision = identity.as_ref().and_then(|identity| identity.revision);
+        // In a resumed session the server knows it from the first handshake.
+        let is_resumed = stream.session().handshake_kind() == Some(HandshakeKind::Resumed);
+        let shown = identity.filter(|_| is_resumed || hold.was_asked_for_identity());
+        let client_certificate = shown.and_then(|identity| {
+            let certificate = identity.credential.certificates().first()?;
+            let digest = digest(&SHA256, certificate).as_ref().try_into().ok()?;
+            Some(ClientCertificate { digest, revision, is_for_once: is_for_once(&identity) })
+        });
+        Ok(Handshaken::Done(stream, Outcome { peer, is_loosened, scope, revision, client_certificate }))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.

@@ -11,6 +11,7 @@ mod bulk;
 mod bytes;
 mod cache;
 mod cache_suite;
+mod cached_identities;
 mod cached_ranges;
 mod client_certificates;
 mod configuration;

@@ -5,6 +5,7 @@
 //! came: the room above decodes them.
 
 mod flights;
+mod identities;
 mod keep;
 mod plan;
 mod ranges;
@@ -16,10 +17,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use http::{HeaderValue, StatusCode};
-use smallvec::SmallVec;
 use urlsession_proto::method::is_safe;
 
 use self::flights::Flights;
+pub(super) use self::identities::ShownCertificates;
 use self::plan::{Missing, Next, Wish};
 use super::defaults::defaults;
 use super::discard::drain;
@@ -40,6 +41,7 @@ pub(super) struct Caching<N>(Arc<Room<N>>);
 struct Room<N> {
     config: Arc<Configuration>,
     defaults: Arc<DefaultFields>,
+    certificates: Arc<ShownCertificates>,
     /// Loads whose answers may be kept.
     loading: Flights,
     /// Entries being asked for anew behind their users.
@@ -54,10 +56,10 @@ impl<N> Clone for Caching<N> {
 }
 
 impl<N> Caching<N> {
-    pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
+    pub(super) fn new(config: Arc<Configuration>, certificates: Arc<ShownCertificates>, next: N) -> Self {
         let defaults = Arc::new(defaults(&config));
         let (loading, refreshing) = (Flights::default(), Flights::default());
-        Self(Arc::new(Room { config, defaults, loading, refreshing, next }))
+        Self(Arc::new(Room { config, defaults, certificates, loading, refreshing, next }))
     }
 }
 
@@ -190,8 +192,10 @@ impl<N: Layer + 'static> Caching<N> {
     /// What is kept, as far as can be said without waiting.
     fn find_at_once(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> Option<Found> {
         let defaults = &*self.0.defaults;
+        let identity = self.expected_identity(attempt);
         let wanted = |variant: &Variant| {
-            variant.matches(|name| said(name, &attempt.request, defaults, &attempt.added))
+            variant
+                .matches(|name| said(name, &attempt.request, defaults, &attempt.added, identity.as_deref()))
         };
         let found = cache.find_in_memory(key, wanted);
         if matches!(found, Found::Entry(_)) {
@@ -210,12 +214,19 @@ impl<N: Layer + 'static> Caching<N> {
         }
         let (request, defaults) = (attempt.request.clone(), self.0.defaults.clone());
         let added = attempt.added.clone();
-        let wanted = move |variant: &_| matches_owned(variant, &request, &defaults, &added);
+        let identity = self.expected_identity(attempt);
+        let wanted = move |variant: &Variant| {
+            variant.matches(|name| said(name, &request, &defaults, &added, identity.as_deref()))
+        };
         match cache.find_on_disk(key, wanted).await {
             // It may be in memory, for others.
             Found::Nothing => cache.find_in_memory(key, |_| false),
             found => found,
         }
+    }
+
+    fn expected_identity(&self, attempt: &Attempt<'_>) -> Option<String> {
+        self.0.certificates.expected(attempt, self.0.config.url_credential_storage.as_ref())
     }
 
     fn fail(&self, missing: Missing, attempt: &mut Attempt<'_>) -> UrlError {
@@ -373,25 +384,20 @@ async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) 
     .await;
 }
 
-/// What the request will say in a field when it is sent.
+/// What the request will say in a field when it is sent, and its connection in what is none.
 fn said<'a>(
     name: &str,
     request: &'a UrlRequest,
     defaults: &'a DefaultFields,
     added: &'a [(&'static str, HeaderValue)],
+    identity: Option<&'a str>,
 ) -> Said<'a> {
+    if name == identities::IDENTITY {
+        return identity.map_or(Said::Nothing, |identity| Said::Value(identity.as_bytes()));
+    }
     let own = request.all_http_header_fields().bytes(name);
     let of_room = || added.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes());
     own.or_else(|| defaults.value(name)).or_else(of_room).map_or(Said::Nothing, Said::Value)
-}
-
-fn matches_owned(
-    variant: &Variant,
-    request: &UrlRequest,
-    defaults: &DefaultFields,
-    added: &SmallVec<[(&'static str, HeaderValue); 2]>,
-) -> bool {
-    variant.matches(|name| said(name, request, defaults, added))
 }
 
 /// Apple documents `CannotLoadFromNetwork` (-2000); its systems give this one.

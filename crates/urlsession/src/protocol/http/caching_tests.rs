@@ -7,7 +7,7 @@ use crate::message::CachePolicy;
 
 /// A room with a cache of its own above a script.
 fn room(script: &Arc<Script>) -> Caching<Arc<Script>> {
-    Caching::new(Arc::new(Configuration::ephemeral()), script.clone())
+    Caching::new(Arc::new(Configuration::ephemeral()), Arc::default(), script.clone())
 }
 
 fn script(replies: impl IntoIterator<Item = Reply>) -> Arc<Script> {

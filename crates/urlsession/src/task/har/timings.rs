@@ -127,6 +127,7 @@ mod tests {
             tls_cipher_suite: None,
             is_loosened: false,
             peer: None,
+            client_certificate: None,
         })
     }
 

@@ -100,7 +100,12 @@ impl Hold {
 
     /// True if the server wanted a certificate and there was none to give.
     pub(super) fn lacks_identity(&self) -> bool {
-        self.identity.is_none() && self.lock().is_identity_wanted
+        self.identity.is_none() && self.was_asked_for_identity()
+    }
+
+    /// True if the server wanted a certificate.
+    pub(super) fn was_asked_for_identity(&self) -> bool {
+        self.lock().is_identity_wanted
     }
 
     /// The server may be talked to.

@@ -140,7 +140,7 @@ pub fn gzip(data: &[u8]) -> Vec<u8> {
 /// A configuration that trusts the origin, and goes by a clock that is moved by hand.
 pub fn with_hand_clock(origin: &Origin) -> (Configuration, HandClock) {
     let (mut configuration, clock) = (configuration(origin), HandClock::new());
-    configuration.environment.clock = std::sync::Arc::new(clock.clone());
+    configuration.environment.clock = Arc::new(clock.clone());
     (configuration, clock)
 }
 
@@ -250,7 +250,7 @@ pub fn recorded(origin: &Origin) -> (UrlSession, Recorder) {
 
 /// A session with this recorder as its delegate.
 pub fn with_recorder(configuration: Configuration, recorder: Recorder) -> (UrlSession, Recorder) {
-    let delegate = std::sync::Arc::new(recorder.clone());
+    let delegate = Arc::new(recorder.clone());
     (UrlSession::with_delegate(configuration, delegate, DelegateQueue::serial()), recorder)
 }
 

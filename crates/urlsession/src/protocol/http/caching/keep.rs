@@ -13,6 +13,7 @@ use urlsession_proto::caching::{
 use urlsession_proto::field::raw_fields;
 
 use super::flights::Flight;
+use super::identities::IDENTITY;
 use super::{Caching, said, seconds};
 use crate::load::{Attempt, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response, Tap};
 use crate::message::{CachedUrlResponse, HttpHead, UrlRequest, UrlResponse};
@@ -32,6 +33,7 @@ impl<N: Layer + 'static> Caching<N> {
         let storage = match response.head.http_head() {
             Some(head) => match may_keep(cache, head) {
                 Ok(_) if attempt.is_server_untrusted() => Err(NotStored::UntrustedServer),
+                Ok(_) if attempt.is_certificate_for_once() => Err(NotStored::CertificateForOnce),
                 Ok(_) if attempt.ask.goes_to_file() => Err(NotStored::Downloaded),
                 storage => storage,
             },
@@ -58,14 +60,18 @@ impl<N: Layer + 'static> Caching<N> {
         &self,
         cache: &UrlCache,
         response: &mut Response,
-        names: Vec<HeaderName>,
+        mut names: Vec<HeaderName>,
         flight: Option<Flight>,
         attempt: &mut Attempt<'_>,
     ) {
         let request = attempt.request.clone();
         let (Some(url), Some(head)) = (request.url_for_stores(), response.head.http_head()) else { return };
         let Some(key) = key_of_url(url) else { return };
-        let variant = Variant::of(names, |name| said(name, &request, &self.0.defaults, &attempt.added));
+        let identity = self.0.certificates.shown(attempt);
+        names.extend(identity.is_some().then_some(IDENTITY));
+        let variant = Variant::of(names, |name| {
+            said(name, &request, &self.0.defaults, &attempt.added, identity.as_deref())
+        });
         // Without the fragment, and without the request, whose fields may be secrets.
         let mut url = url.clone();
         url.set_fragment(None);

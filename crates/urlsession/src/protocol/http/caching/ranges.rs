@@ -15,6 +15,7 @@ use urlsession_proto::caching::{CacheControl, Vary, merged, vary};
 use urlsession_proto::range::{ByteRange, ContentRange, Validators, from};
 
 use super::super::discard::drain;
+use super::identities::IDENTITY;
 use super::keep::{merged_raw, stored_head, times};
 use super::plan::{self, Missing, Next, Wish};
 use super::{Caching, not_cached, said, seconds};
@@ -165,11 +166,14 @@ impl<N: Layer + 'static> Caching<N> {
             return refused;
         };
         let validators = Validators::of(&stored.head.fields, seconds(attempt.clock));
-        let Vary::Fields(names) = vary(&stored.head.fields) else {
+        let Vary::Fields(mut names) = vary(&stored.head.fields) else {
             return CacheStorage::Refused(NotStored::VariesByEverything);
         };
         if attempt.is_server_untrusted() {
             return CacheStorage::Refused(NotStored::UntrustedServer);
+        }
+        if attempt.is_certificate_for_once() {
+            return CacheStorage::Refused(NotStored::CertificateForOnce);
         }
         if validators.is_empty() || attempt.ask.wants_will_cache() {
             return refused;
@@ -181,8 +185,11 @@ impl<N: Layer + 'static> Caching<N> {
         }
         let Some(mut url) = attempt.request.url().cloned() else { return refused };
         url.set_fragment(None);
-        let variant =
-            Variant::of(names, |name| said(name, &attempt.request, &self.0.defaults, &attempt.added));
+        let identity = self.0.certificates.shown(attempt);
+        names.extend(identity.is_some().then_some(IDENTITY));
+        let variant = Variant::of(names, |name| {
+            said(name, &attempt.request, &self.0.defaults, &attempt.added, identity.as_deref())
+        });
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, stored.head.clone()), Bytes::new());
         let draft = Entry::new(key.into(), variant, &cached, times(attempt), Content::Memory(Bytes::new()));
         let keeper = PartKeeper { cache: cache.clone(), draft, stored, kept, data: BytesMut::new() };
