@@ -53,15 +53,18 @@ pub(super) async fn in_zone(
         UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, detail)
     };
     let Some(IpAddr::V6(address)) = literal(host) else { return Err(no_zone()) };
+    let in_scope = |scope| Ok((vec![SocketAddrV6::new(address, port, 0, scope).into()], false));
     if let Ok(scope) = zone.parse() {
-        return Ok((vec![SocketAddrV6::new(address, port, 0, scope).into()], false));
+        return in_scope(scope);
     }
-    // The system's resolver knows the names of interfaces, and asks nobody for an address.
-    match system_resolve(place, &format!("{address}%{zone}"), port).await {
-        Ok(found) if found.iter().any(|found| matches!(found, SocketAddr::V6(v6) if v6.scope_id() != 0)) => {
-            Ok((found, false))
-        }
-        Ok(_) => Err(no_zone()),
+    // The system's resolver knows the names of interfaces, and asks nobody for an address. Some take a name only beside an
+    // address of one link, whatever that is.
+    let scope_of = |found: &SocketAddr| match found {
+        SocketAddr::V6(found) => Some(found.scope_id()).filter(|scope| *scope != 0),
+        SocketAddr::V4(_) => None,
+    };
+    match system_resolve(place, &format!("fe80::1%{zone}"), port).await {
+        Ok(found) => found.iter().find_map(scope_of).map_or_else(|| Err(no_zone()), in_scope),
         Err(error) if is_out_of_descriptors(&error) => Err(too_many_open_files(Phase::Dns, error)),
         Err(error) => Err(no_zone().with_source(error)),
     }
@@ -129,6 +132,21 @@ mod tests {
     fn families_take_turns_beginning_with_the_resolvers_first() {
         let given = addresses(&["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"]);
         assert_eq!(interleave(given), addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"]));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_address_of_any_scope_may_be_in_a_zone_that_is_named() {
+        for host in ["[fe80::2]", "[fd00::2]", "[::1]", "[2001:db8::2]", "[ff02::1]", "[ff05::1]"] {
+            let place = Place::own();
+            let (found, was_looked_up) =
+                crate::env::block_on(in_zone(&place, host, "lo", 7)).unwrap_or_else(|e| panic!("{e}"));
+            let [SocketAddr::V6(found)] = found[..] else { panic!("{host}: {found:?}") };
+            assert_eq!(Some(IpAddr::V6(*found.ip())), literal(host));
+            assert!(found.scope_id() != 0 && found.port() == 7 && !was_looked_up, "{host}");
+            let error = crate::env::block_on(in_zone(&place, host, "none", 7)).unwrap_err();
+            assert!(error.detail().contains("no interface"), "{error}");
+        }
     }
 
     #[test]
