@@ -62,11 +62,12 @@ fn end_of_lines(buf: &[u8], lines: usize) -> Result<Option<usize>, HeadError> {
 }
 
 /// Repairs each line in place; a line that is left out stays, in a form that is no field.
-fn repair_lines(mut rest: &mut [u8]) -> Result<(), HeadError> {
-    let mut last = Line::LeftOut;
-    while let Some(length) = rest.iter().position(|&b| b == b'\n') {
-        let (line, after) = std::mem::take(&mut rest).split_at_mut(length + 1);
-        rest = after;
+fn repair_lines(lines: &mut [u8]) -> Result<(), HeadError> {
+    let (mut last, mut field_at, mut at) = (Line::LeftOut, 0, 0);
+    while let Some(length) = lines[at..].iter().position(|&b| b == b'\n') {
+        let line = &mut lines[at..=at + length];
+        let start = at;
+        at += length + 1;
         let end = if line.ends_with(b"\r\n") { length - 1 } else { length };
         let line = &mut line[..end];
         let value = match line.first() {
@@ -74,7 +75,7 @@ fn repair_lines(mut rest: &mut [u8]) -> Result<(), HeadError> {
             Some(b' ' | b'\t') => 0,
             _ => {
                 let (kind, value) = repair_name(line)?;
-                last = kind;
+                (last, field_at) = (kind, start);
                 value
             }
         };
@@ -85,10 +86,16 @@ fn repair_lines(mut rest: &mut [u8]) -> Result<(), HeadError> {
             continue;
         }
         for b in line[value..].iter_mut().filter(|b| b.is_ascii_control() && **b != b'\t') {
-            if last == Line::Framing {
-                return Err(HeadError::FramingField);
+            match last {
+                Line::Framing => return Err(HeadError::FramingField),
+                Line::Cookie => last = Line::LeftOut,
+                Line::Kept | Line::LeftOut => {}
             }
             *b = b' ';
+        }
+        if last == Line::LeftOut {
+            // It begins with what no name has.
+            lines[field_at] = b'(';
         }
     }
     Ok(())
@@ -99,6 +106,8 @@ enum Line {
     /// It has no well-formed name, or continues a line that has none.
     LeftOut,
     Kept,
+    /// It sets a cookie, which a control refuses (RFC 6265bis §5.6): repaired it would be another.
+    Cookie,
     /// It says where the body ends.
     Framing,
 }
@@ -112,13 +121,18 @@ fn repair_name(line: &mut [u8]) -> Result<(Line, usize), HeadError> {
         return Ok((Line::LeftOut, 0));
     };
     let frames = FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name));
+    let kind = match frames {
+        true => Line::Framing,
+        false if name.eq_ignore_ascii_case("set-cookie") => Line::Cookie,
+        false => Line::Kept,
+    };
     if length < colon {
         if frames {
             return Err(HeadError::FramingField);
         }
         line.swap(length, colon);
     }
-    Ok((if frames { Line::Framing } else { Line::Kept }, length + 1))
+    Ok((kind, length + 1))
 }
 
 /// Whether a recipient that is more lenient than this one could take the line for one that frames the message.

@@ -74,6 +74,24 @@ fn controls_in_a_value_become_spaces() {
 }
 
 #[test]
+fn a_cookie_with_a_control_is_left_out_and_no_other() {
+    let others: [(&str, &[u8]); 2] = [("a", b"1"), ("b", b"2 3")];
+    for cookie in [
+        &b"Set-Cookie: a=b\x7fc; Expires=Thu, 01 Jan 2099 10:18:14 GMT"[..],
+        b"set-cookie: a=\x01",
+        b"SET-COOKIE : a=b\x1b; Path=/",
+        b"Set-Cookie: a=b\r\n \x7fc",
+        b"Set-Cookie: a=b\r\n c\x7f\r\n d: e",
+        b"Set-Cookie: a=b\x7f\r\n : c",
+    ] {
+        expect(&[b"A: 1\r\n", cookie, b"\r\nB: 2\x7f3"].concat(), &others);
+        let both = [b"A: 1\r\n", cookie, b"\r\nSet-Cookie: c=\td\r\nB: 2\x7f3"].concat();
+        expect(&both, &[("a", b"1"), ("b", b"2 3"), ("set-cookie", b"c=\td")]);
+    }
+    assert!(fields(b"Set-Cookie: a=b\x7f\r\n Content-Length: 5").is_err());
+}
+
+#[test]
 fn a_line_without_a_well_formed_name_is_left_out_with_its_continuation() {
     for line in [
         &b"no colon"[..],
