@@ -177,8 +177,11 @@ impl Options {
     pub fn configuration(&self) -> Result<Configuration, String> {
         let mut configuration = Configuration::ephemeral();
         configuration.http_versions = if self.http == 2 { HttpVersions::Http2 } else { HttpVersions::Http1 };
-        configuration.http_maximum_connections_per_host =
-            if self.connections == 0 { usize::MAX } else { self.connections };
+        let most = if self.connections == 0 { usize::MAX } else { self.connections };
+        configuration.http_maximum_connections_per_host = most;
+        // There is one host: what holds over all of them is not to hold first.
+        configuration.maximum_open_connections = configuration.maximum_open_connections.max(most);
+        configuration.maximum_idle_connections = configuration.maximum_idle_connections.max(most);
         if self.cold {
             configuration.connection_idle_timeout = std::time::Duration::ZERO;
         }

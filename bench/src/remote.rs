@@ -23,12 +23,7 @@ pub struct Remote {
 impl Remote {
     /// Starts one.
     pub fn start(wire: Wire) -> Self {
-        let program = or_die(std::env::current_exe(), "the program's own path");
-        let process = Command::new(program)
-            .args([SERVE, name(wire)])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
+        let process = again(SERVE).arg(name(wire)).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         let mut process = or_die(process, "starting the origin");
         let mut lines = BufReader::new(process.stdout.take().unwrap_or_else(|| die("no output"))).lines();
         let mut line = || or_die(lines.next().unwrap_or_else(|| die("the origin ended")), "the origin");
@@ -59,6 +54,13 @@ impl Drop for Remote {
         drop(self.process.stdin.take());
         let _ = self.process.wait();
     }
+}
+
+/// The same program, asked for one of its programs.
+pub fn again(name: &str) -> Command {
+    let mut command = Command::new(or_die(std::env::current_exe(), "the program's own path"));
+    command.arg(name);
+    command
 }
 
 /// The first argument that makes a program an origin.

@@ -3,14 +3,14 @@
 //! The first must end in the order of their creation, give or take the connections, and cost a bounded amount of memory,
 //! judged by `VmHWM`; the last must wait at the same time. Each case is a process of its own.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use urlsession::{Url, UrlSession};
 use urlsession_bench::loads::{Loads, die, or_die};
 use urlsession_bench::options::Options;
-use urlsession_bench::remote::{Remote, serve_if_asked};
+use urlsession_bench::remote::{Remote, again};
 use urlsession_bench::usage::peak_rss_kib;
 use urlsession_testkit::Wire;
 
@@ -28,10 +28,8 @@ const LIMIT: f64 = 2.0;
 /// How often a machine that has other work may try.
 const TRIES: usize = 3;
 
-fn main() -> ExitCode {
-    serve_if_asked();
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    match &arguments[..] {
+pub(super) fn main(arguments: &[String]) -> ExitCode {
+    match arguments {
         [] => check(),
         [case, url] if case == "queue" => queue(&Options::get(or_die(Url::parse(url), "the URL"))),
         [case, url] if case == "unstarted" => unstarted(or_die(Url::parse(url), "the URL")),
@@ -43,9 +41,8 @@ fn main() -> ExitCode {
 
 fn check() -> ExitCode {
     let origin = Remote::start(Wire::H1);
-    let program = or_die(std::env::current_exe(), "the program's own path");
     let run = |case: &str| {
-        let status = Command::new(&program).args([case, origin.body_url(1024).as_str()]).status();
+        let status = again("scale").args([case, origin.body_url(1024).as_str()]).status();
         or_die(status, "starting a case").success()
     };
     // All are run, whatever the first says.
@@ -55,14 +52,13 @@ fn check() -> ExitCode {
 }
 
 fn check_slow() -> ExitCode {
-    let program = or_die(std::env::current_exe(), "the program's own path");
     let run = |wire: Wire, http: &str| {
         let origin = Remote::start(wire);
         let url = origin.delayed_url(DELAY);
         // Other work of the machine makes it slower, never faster: once is enough.
         (0..TRIES).any(|_| {
             let arguments = ["slow", http, url.as_str()];
-            let status = Command::new(&program).args(arguments).arg(origin.ca()).status();
+            let status = again("scale").args(arguments).arg(origin.ca()).status();
             or_die(status, "starting a case").success()
         })
     };

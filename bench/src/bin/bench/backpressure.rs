@@ -5,7 +5,7 @@
 //! And a reader that does not rest, against 20 GiB, of which nothing may stay. `--quick` takes smaller bodies for those that
 //! rest.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -16,7 +16,7 @@ use urlsession::{
 };
 use urlsession_bench::loads::{die, next_chunk, or_die};
 use urlsession_bench::options::Options;
-use urlsession_bench::remote::{Remote, serve_if_asked};
+use urlsession_bench::remote::{Remote, again};
 use urlsession_bench::usage::peak_rss_kib;
 use urlsession_testkit::Wire;
 
@@ -35,10 +35,8 @@ const READERS: [Reader; 3] = [
 ];
 const WIRES: [(&str, Wire); 3] = [("h1", Wire::H1), ("TLS h1", Wire::TlsH1), ("TLS h2", Wire::TlsH2)];
 
-fn main() -> ExitCode {
-    serve_if_asked();
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    match &arguments[..] {
+pub(super) fn main(arguments: &[String]) -> ExitCode {
+    match arguments {
         [] => check(0),
         [quick] if quick == "--quick" => check(1),
         [reader, http, url, ca] => {
@@ -80,8 +78,7 @@ fn run_case(reader: &Reader, (name, wire, origin): &(&str, Wire, Remote), size: 
     let start = Instant::now();
     let Reader { name: reader, limit, .. } = *reader;
     let http = if *wire == Wire::TlsH2 { "2" } else { "1" };
-    let program = or_die(std::env::current_exe(), "the program's own path");
-    let mut command = Command::new(program);
+    let mut command = again("backpressure");
     command.args([reader, http, origin.body_url(size).as_str()]).arg(origin.ca());
     let output = or_die(command.output(), "starting a case");
     let text = String::from_utf8_lossy(&output.stdout);

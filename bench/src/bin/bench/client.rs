@@ -1,11 +1,13 @@
 //! One run of loads, and one line of JSON that says what it cost: the peers' flags, our library.
 
+use std::process::ExitCode;
+
 use urlsession_bench::figures::{Samples, Watch, json};
 use urlsession_bench::loads::{Loads, or_die};
 use urlsession_bench::options::{Options, Style};
 
-fn main() {
-    let options = or_die(Options::parse(std::env::args().skip(1)), "client");
+pub(super) fn main(arguments: &[String]) -> ExitCode {
+    let options = or_die(Options::parse(arguments.iter().cloned()), "client");
     let loads = or_die(Loads::new(options.clone()), "client");
     let line = match options.style {
         // One runtime for warm-up and run: connections live and die with it.
@@ -23,6 +25,7 @@ fn main() {
         }
     };
     println!("{line}");
+    ExitCode::SUCCESS
 }
 
 fn warm_up(options: &Options, samples: Samples) {

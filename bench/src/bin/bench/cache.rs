@@ -22,7 +22,7 @@ const MEBIBYTE: usize = 1024 * 1024;
 const READS: usize = 2_000;
 const MOST_BESIDE_FILE: f64 = 1.3;
 
-fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     let runtime = or_die(tokio::runtime::Builder::new_current_thread().enable_all().build(), "a runtime");
     let origin = Origin::start(Wire::H1);
     let memory = runtime.block_on(memory(&origin));

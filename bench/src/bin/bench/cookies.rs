@@ -14,7 +14,7 @@ const OF_SITE: usize = 180;
 const LOOKUPS: u32 = 100_000;
 const LIMIT: Duration = Duration::from_micros(5);
 
-fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     let empty = HttpCookieStorage::ephemeral();
     let full = HttpCookieStorage::ephemeral();
     (0..DOMAINS).for_each(|number| set(&full, &format!("https://www.site{number}.co.uk/"), "id=1; Path=/"));

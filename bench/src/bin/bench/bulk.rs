@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use urlsession_bench::counts::{Counter, within};
 use urlsession_bench::loads::{die, or_die};
+use urlsession_bench::remote::again;
 
 /// A kind of transfer, how long it may take as a share of the peer's time, and what a MiB of it may cost.
 struct Workload {
@@ -37,16 +38,16 @@ struct Workload {
 
 #[rustfmt::skip]
 const WORKLOADS: [Workload; 6] = [
-    Workload { name: "W5a", says: "download, HTTP/1.1", server: "h1", is_download: true, http: "1", bar: 0.85, calls: 24.0, instructions: Some(20_000.0) },
-    Workload { name: "W5b", says: "download, HTTP/2 in TLS", server: "tls-h2", is_download: true, http: "2", bar: 0.7, calls: 24.0, instructions: None },
-    Workload { name: "W5c", says: "download, HTTP/1.1 in TLS", server: "tls-h1", is_download: true, http: "1", bar: 0.65, calls: 28.0, instructions: None },
+    Workload { name: "W5a", says: "download, HTTP/1.1", server: "h1", is_download: true, http: "1", bar: 0.85, calls: 48.0, instructions: Some(20_000.0) },
+    Workload { name: "W5b", says: "download, HTTP/2 in TLS", server: "tls-h2", is_download: true, http: "2", bar: 0.7, calls: 30.0, instructions: None },
+    Workload { name: "W5c", says: "download, HTTP/1.1 in TLS", server: "tls-h1", is_download: true, http: "1", bar: 0.65, calls: 36.0, instructions: None },
     Workload { name: "W5l", says: "64 MiB, HTTP/2, 20 ms away", server: "far-h2", is_download: true, http: "2", bar: 0.4, calls: f64::MAX, instructions: None },
     Workload { name: "W6a", says: "upload, HTTP/1.1", server: "h1", is_download: false, http: "1", bar: 0.5, calls: 14.0, instructions: Some(20_000.0) },
     Workload { name: "W6b", says: "upload, HTTP/2 in TLS", server: "tls-h2", is_download: false, http: "2", bar: 0.85, calls: 27.0, instructions: None },
 ];
 
-fn main() -> ExitCode {
-    let plan = or_die(Plan::parse(std::env::args().skip(1)), "bulk");
+pub(super) fn main(arguments: &[String]) -> ExitCode {
+    let plan = or_die(Plan::parse(arguments.iter().cloned()), "bulk");
     let beside = Beside::start();
     let upload = plan.folder.join("bulk-upload.bin");
     let file = or_die(File::create(&upload), "the file to upload");
@@ -294,7 +295,7 @@ impl Beside {
             true => ("--out", plan.folder.join("bulk-download.bin")),
             false => ("--in", upload.to_owned()),
         };
-        let mut command = Command::new(self.programs.join("client"));
+        let mut command = again("client");
         command.args([
             "--mode",
             workload.mode(),

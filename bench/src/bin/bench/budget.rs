@@ -7,15 +7,12 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use urlsession::Url;
-use urlsession_bench::counting::{Allocated, Counting};
+use urlsession_bench::counting::Allocated;
 use urlsession_bench::counts::Counter;
 use urlsession_bench::loads::{Loads, die, or_die};
 use urlsession_bench::options::Options;
-use urlsession_bench::remote::{Remote, serve_if_asked};
+use urlsession_bench::remote::{Remote, again};
 use urlsession_testkit::Wire;
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Loads of the same kind, and how they are made.
 struct Workload {
@@ -45,10 +42,8 @@ struct Cost {
     bytes: f64,
 }
 
-fn main() -> ExitCode {
-    serve_if_asked();
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    if let [what, workload, url, ca] = &arguments[..] {
+pub(super) fn main(arguments: &[String]) -> ExitCode {
+    if let [what, workload, url, ca] = arguments {
         let workload = WORKLOADS.iter().find(|known| known.name == *workload);
         let workload = workload.unwrap_or_else(|| die("no such workload"));
         let loads = loads(workload, or_die(Url::parse(url), "the URL"), ca.into());
@@ -62,7 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn check() -> ExitCode {
-    let budgets = or_die(parse(include_str!("../../budgets.tsv")), "budgets.tsv");
+    let budgets = or_die(parse(include_str!("../../../budgets.tsv")), "budgets.tsv");
     let has_valgrind = Counter::Instructions.is_there();
     if !has_valgrind {
         println!("valgrind is not installed: instructions are not checked, allocations are");
@@ -105,7 +100,6 @@ fn loads(workload: &Workload, url: Url, ca: PathBuf) -> Loads {
 
 fn measure(workload: &Workload, has_valgrind: bool) -> Cost {
     let origin = Remote::start(workload.wire);
-    let program = or_die(std::env::current_exe(), "the program's own path");
     let url = origin.body_url(1024);
     let run = |mut command: Command, what: &str| {
         let output = command.arg(what).args([workload.name, url.as_str()]).arg(origin.ca()).output();
@@ -116,12 +110,12 @@ fn measure(workload: &Workload, has_valgrind: bool) -> Cost {
         }
         (text(&output.stdout), text(&output.stderr))
     };
-    let (allocated, _) = run(Command::new(&program), "allocated");
+    let (allocated, _) = run(again("budget"), "allocated");
     let numbers: Vec<f64> = allocated.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [allocations, bytes] = numbers[..] else { die("the counting run said nothing") };
     let instructions = has_valgrind.then(|| {
         let collected = |count: usize| {
-            let valgrind = Counter::Instructions.watch(&Command::new(&program));
+            let valgrind = Counter::Instructions.watch(&again("budget"));
             let (_, report) = run(valgrind, &format!("run={count}"));
             Counter::Instructions.read(&report).unwrap_or_else(|| die("callgrind said no number"))
         };
@@ -203,7 +197,7 @@ mod tests {
         let cost = Cost { instructions: Some(20000.0), allocations: 12.0, bytes: 5000.0 };
         assert_eq!(known, [("W1".to_owned(), cost)]);
         assert!(parse("W1 1 2").is_err() && parse("W1 1 2 3 4").is_err() && parse("W1 1 x 3").is_err());
-        assert_eq!(parse(include_str!("../../budgets.tsv")).unwrap().len(), WORKLOADS.len());
+        assert_eq!(parse(include_str!("../../../budgets.tsv")).unwrap().len(), WORKLOADS.len());
     }
 
     #[test]
