@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use urlsession::{
     Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, CacheStorage,
     Configuration, DelegateQueue, DownloadDestination, NotStored, ProxyDictionary, Responder,
-    SessionDelegate, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
+    SessionDelegate, Task, TaskDelegate, UploadServerStorage, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlError, UrlErrorCode, UrlSession,
 };
-use urlsession_testkit::{After, Certificate, Origin, Proxy, Reply, TestAuthority, Wire};
+use urlsession_testkit::{After, Certificate, Origin, Proxy, Reply, Request, TestAuthority, Wire};
 
 use crate::support::ranges::*;
 use crate::support::*;
@@ -569,4 +569,27 @@ fn what_was_joined_from_a_server_that_only_a_delegate_trusts_is_as_little_truste
     let (file, response) = ranges.session().download_resume_from(data).wait().unwrap();
     assert_eq!(response.status_code(), Some(200), "begun anew");
     assert!(std::fs::read(file.path()).unwrap() == content());
+}
+
+#[test]
+fn how_a_server_that_only_a_delegate_trusts_takes_uploads_is_not_kept() {
+    let refusing = |request: &Request| match request.header("upload-draft-interop-version") {
+        Some(_) => Reply::new(400),
+        None => Reply::new(200),
+    };
+    for wire in TLS {
+        let origin = Origin::builder().wire(wire).handler(refusing).start();
+        let storage = Some(UploadServerStorage::ephemeral());
+        let anchored = Configuration { upload_server_storage: storage, ..configuration(&origin) };
+        let not_anchored = Configuration { additional_trust_anchors: vec![], ..anchored.clone() };
+        let [anchored, not_anchored] = [anchored, not_anchored].map(UrlSession::new);
+        let tries = |session: &UrlSession| {
+            let before = origin.requests().len();
+            let upload = session.upload(request(&origin.url("/"), "POST", None), "content");
+            upload.delegate(Trusting).wait().unwrap();
+            origin.requests().len() - before
+        };
+        assert_eq!([&not_anchored; 2].map(tries), [2, 2]);
+        assert_eq!([&anchored; 2].map(tries), [2, 1]);
+    }
 }

@@ -155,7 +155,10 @@ impl<N: Layer> Upload<'_, '_, N> {
     }
 
     fn remember(&self, manner: UploadManner) {
-        if let Some(servers) = self.room.servers(self.target) {
+        // Whoever asks the store later may refuse a server that only a delegate trusts.
+        if let Some(servers) = self.room.servers(self.target)
+            && !self.attempt.is_server_untrusted()
+        {
             servers.note(self.url, manner, self.attempt.clock.wall());
         }
     }
