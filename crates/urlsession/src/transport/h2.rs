@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
+use http::StatusCode;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 use tokio::sync::watch;
@@ -327,6 +328,8 @@ impl Sent {
         stamps.request_body_bytes = self.incoming.body_sent;
         stamps.request_end = self.incoming.request_end;
         let (parts, body) = result?;
+        self.incoming.has_no_content =
+            matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         // The stream ends without its body: it is reset once the response has been read.
         self.incoming.sending.done |= self.incoming.sending.outgoing.end_wait(parts.status, false);
         meter.moved(1);

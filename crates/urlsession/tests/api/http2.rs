@@ -275,6 +275,30 @@ fn te_is_sent_over_http_2_as_far_as_it_may_be() {
 }
 
 #[test]
+fn content_beside_a_status_that_has_none_is_an_error() {
+    const NO_CONTENT: [u8; 1] = [0x89];
+    const NOT_MODIFIED: [u8; 1] = [0x8b];
+    for (status, data, is_ok) in [
+        (NO_CONTENT, &b"body"[..], false),
+        (NOT_MODIFIED, b"body", false),
+        (NO_CONTENT, b"", true),
+        (NOT_MODIFIED, b"", true),
+        (OK, b"body", true),
+    ] {
+        let origin = Origin::start(Wire::TlsH2);
+        let frames = [frame(HEADERS, END_HEADERS, 1, &status), frame(0, END_STREAM, 1, data)];
+        origin.enqueue("/raw", Reply::raw(frames.concat()).then(After::KeepAlive));
+        let session = session(&origin);
+        match load(&session, origin.url("/raw")) {
+            Ok((loaded, _)) => assert!(is_ok && loaded == data),
+            Err(error) => assert!(!is_ok && error.code() == Code::BadServerResponse, "{error}"),
+        }
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(origin.connection_count(), 1);
+    }
+}
+
+#[test]
 fn switching_protocols_and_pseudo_fields_in_trailers_are_errors() {
     on(Wire::TlsH2, |origin| {
         let session = session(origin);

@@ -24,6 +24,8 @@ pub(super) struct Incoming {
     pub(super) response: Option<ResponseFuture>,
     /// Then.
     body: Option<RecvStream>,
+    /// The response has a status that is never with content (RFC 9110 §6.4.1).
+    pub(super) has_no_content: bool,
     /// Bytes of the request's body sent before the response.
     pub(super) body_sent: u64,
     pub(super) request_end: Option<Instant>,
@@ -52,6 +54,7 @@ impl Incoming {
         Self {
             response: Some(response),
             body: None,
+            has_no_content: false,
             body_sent: 0,
             request_end: None,
             sending,
@@ -123,6 +126,11 @@ impl Flow for Incoming {
                     self.wire_bytes += (chunk.len() + FRAME_HEAD) as u64;
                     if chunk.is_empty() {
                         continue;
+                    }
+                    if self.has_no_content {
+                        let detail = "there is content in a response whose status says that there is none";
+                        let error = UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail);
+                        return Poll::Ready(Some(Err(error)));
                     }
                     self.taken += chunk.len();
                     return Poll::Ready(Some(Ok(chunk)));
