@@ -47,6 +47,8 @@ pub(crate) struct Core {
     /// What was set on its progress, which few do.
     pub(super) controls: OnceLock<Box<Controls>>,
     priority: AtomicU32,
+    /// Suspended, cancelled or failed: written under the lock of `live`, and read without it before each piece of a body.
+    is_halted: AtomicBool,
     live: Mutex<Live>,
 }
 
@@ -170,6 +172,7 @@ impl Core {
                 bytes: Bytes::new(to_send),
                 controls: OnceLock::new(),
                 priority: AtomicU32::new(DEFAULT_PRIORITY.to_bits()),
+                is_halted: AtomicBool::new(false),
                 live: Mutex::new(Live {
                     machine: Machine::new(),
                     seat,
@@ -221,9 +224,15 @@ impl Core {
         matches!(self.state(), TaskState::Running | TaskState::Suspended)
     }
 
+    /// Must the poll under way move no more bytes? Whoever halts the load has it polled again.
+    pub(super) fn is_halted(&self) -> bool {
+        self.is_halted.load(Relaxed)
+    }
+
     pub(crate) fn resume(self: &Arc<Self>) {
         let mut live = self.live();
         if live.machine.resume() {
+            self.is_halted.store(false, Relaxed);
             live.has_run = true;
             // The time of the suspension is nobody's fault.
             self.meter.moved(1);
@@ -234,6 +243,7 @@ impl Core {
     pub(crate) fn suspend(self: &Arc<Self>) {
         let mut live = self.live();
         if live.machine.suspend() {
+            self.is_halted.store(true, Relaxed);
             let wakers = live.change(TaskChange::State(TaskState::Suspended));
             drop(live);
             wakers.wake();
@@ -243,6 +253,7 @@ impl Core {
     pub(crate) fn cancel(self: &Arc<Self>) {
         let mut live = self.live();
         if live.machine.cancel() {
+            self.is_halted.store(true, Relaxed);
             self.go(live, TaskState::Canceling);
         }
     }
@@ -290,6 +301,7 @@ impl Core {
             bytes: Bytes::new(self.bytes.to_send.load(Relaxed)),
             controls: OnceLock::new(),
             priority: AtomicU32::new(self.priority.load(Relaxed)),
+            is_halted: AtomicBool::new(self.is_halted()),
             live: Mutex::new(Live {
                 machine: live.machine,
                 seat,

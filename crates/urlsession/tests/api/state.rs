@@ -1,13 +1,23 @@
 //! Tasks: states, properties, observation, progress.
 
-use urlsession::{TaskChange, TaskState, UrlErrorCode, UrlRequest};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use urlsession::environment::block_on;
+use urlsession::{
+    Configuration, Data, Task, TaskChange, TaskState, Url, UrlErrorCode, UrlProtocol, UrlProtocolClass,
+    UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse, UrlSession,
+};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
 
 #[test]
 fn test_task_error() {
-    let session = urlsession::UrlSession::shared();
+    let session = UrlSession::shared();
     let (task, result) = load_with_task(&session, "http://127.0.0.0:999999/Nepal");
     assert_eq!(result.unwrap_err().code(), UrlErrorCode::BadUrl);
     assert_eq!(task.error().unwrap().code(), UrlErrorCode::BadUrl);
@@ -15,7 +25,7 @@ fn test_task_error() {
 
 #[test]
 fn test_task_copy() {
-    let task = urlsession::UrlSession::shared().data_task("http://localhost/");
+    let task = UrlSession::shared().data_task("http://localhost/");
     assert_eq!(task, task.clone());
 }
 
@@ -39,7 +49,7 @@ fn test_cancel_task() {
 
 #[test]
 fn test_unhandled_url_protocol() {
-    let (task, result) = load_with_task(&urlsession::UrlSession::shared(), "foobar://127.0.0.1:80/Nepal");
+    let (task, result) = load_with_task(&UrlSession::shared(), "foobar://127.0.0.1:80/Nepal");
     assert_eq!(result.unwrap_err().code(), UrlErrorCode::UnsupportedUrl);
     assert_eq!(task.error().unwrap().code(), UrlErrorCode::UnsupportedUrl);
     assert!(task.response().is_none());
@@ -49,7 +59,7 @@ fn test_unhandled_url_protocol() {
 fn test_request_to_nil_url() {
     let mut request = UrlRequest::new("http://localhost/".parse().unwrap());
     request.set_url(None);
-    let (task, result) = load_with_task(&urlsession::UrlSession::shared(), request);
+    let (task, result) = load_with_task(&UrlSession::shared(), request);
     assert_eq!(result.unwrap_err().code(), UrlErrorCode::UnsupportedUrl);
     assert_eq!(task.error().unwrap().code(), UrlErrorCode::UnsupportedUrl);
 }
@@ -156,8 +166,8 @@ fn hints_are_kept_as_they_are_set() {
 
 #[test]
 fn priorities_are_clamped() {
-    let task = urlsession::UrlSession::shared().data_task("http://localhost/");
-    assert_eq!(task.priority(), urlsession::Task::DEFAULT_PRIORITY);
+    let task = UrlSession::shared().data_task("http://localhost/");
+    assert_eq!(task.priority(), Task::DEFAULT_PRIORITY);
     for (set, got) in [(2.0, 1.0), (-1.0, 0.0), (0.25, 0.25), (f32::NAN, 0.25)] {
         task.set_priority(set);
         assert_eq!(task.priority(), got);
@@ -198,4 +208,72 @@ fn changes_are_observed_until_the_end() {
         assert_eq!(in_tokio(drain(states)), [TaskState::Running, TaskState::Completed]);
         assert!(in_tokio(drain(task.observe())).is_empty(), "a finished task changes no more");
     });
+}
+
+/// Loads pieces that are there at once, and calls `halt` after the third.
+struct Always<F> {
+    url: Url,
+    halt: Arc<F>,
+    given: Arc<AtomicUsize>,
+}
+
+const PIECES: usize = 50;
+
+impl<F: Fn() + Send + Sync + 'static> UrlProtocol for Always<F> {
+    fn can_init(&self, _: &UrlRequest) -> bool {
+        true
+    }
+
+    fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {
+        let (halt, given) = (self.halt.clone(), self.given.clone());
+        client.did_receive_response(UrlResponse::new(self.url.clone(), None, None, None));
+        Box::pin(async move {
+            for number in 1..=PIECES {
+                client.did_load("x").await?;
+                given.store(number, SeqCst);
+                if number == 3 {
+                    halt();
+                }
+            }
+            client.did_finish_loading();
+            Ok(())
+        })
+    }
+
+    fn stop_loading(&self, _: &UrlProtocolTask) {}
+}
+
+/// A load of pieces whose task is halted in the middle of a poll: what the polls gave until the first that gave nothing,
+/// and how many pieces were taken.
+fn halted(halt: fn(&Task)) -> (Pin<Box<Data>>, Poll<Result<usize, UrlErrorCode>>, Arc<AtomicUsize>) {
+    let (task, given) = (Arc::new(OnceLock::<Task>::new()), Arc::<AtomicUsize>::default());
+    let of_load = task.clone();
+    let url: Url = "always://x/".parse().unwrap();
+    let halt = Arc::new(move || halt(of_load.get().unwrap()));
+    let protocol = Always { url: url.clone(), halt, given: given.clone() };
+    let classes = vec![UrlProtocolClass::new(protocol)];
+    let session = UrlSession::new(Configuration { protocol_classes: classes, ..Configuration::ephemeral() });
+    let mut load = Box::pin(session.data(url));
+    task.set(load.task().into()).unwrap();
+    let polled = load.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let polled = polled.map(|loaded| loaded.map(|(data, _)| data.len()).map_err(|error| error.code()));
+    (load, polled, given)
+}
+
+#[test]
+fn a_task_that_is_halted_while_more_is_always_there_takes_no_more_of_it() {
+    let (mut load, polled, given) = halted(|task| task.suspend());
+    // One more was given, and is not taken.
+    assert!(polled.is_pending() && given.load(SeqCst) <= 4, "{polled:?} {given:?}");
+    let before = given.load(SeqCst);
+    assert!(load.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert_eq!(given.load(SeqCst), before);
+    load.task().resume();
+    assert_eq!(block_on(load).unwrap().0.len(), PIECES);
+
+    let (mut load, polled, given) = halted(|task| task.cancel());
+    assert!(polled.is_pending() && given.load(SeqCst) <= 4, "{polled:?} {given:?}");
+    let polled = load.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Err(error)) = polled else { panic!("{polled:?}") };
+    assert_eq!(error.code(), UrlErrorCode::Cancelled);
 }
