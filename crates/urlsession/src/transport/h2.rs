@@ -293,7 +293,7 @@ impl Sent {
                 Ok(Event::Informational(parts)) => {
                     meter.moved(1);
                     informational += 1;
-                    if parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
                         let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
                         break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
                     }
