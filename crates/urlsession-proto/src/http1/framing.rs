@@ -73,10 +73,23 @@ pub fn response_framing(
     })
 }
 
+/// The length a response announces in its first `Content-Length`, whether or not a body of it follows.
+pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    let value = headers.get(CONTENT_LENGTH)?.as_bytes();
+    decimal(value).or_else(|| decimal(value.split(|&b| b == b',').next()?.trim_ascii()))
+}
+
 /// The one length that all Content-Length values agree on.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
     let mut length = None;
     for value in headers.get_all(CONTENT_LENGTH) {
+        // Nearly all are one number.
+        if length.is_none()
+            && let Some(only) = decimal(value.as_bytes())
+        {
+            length = Some(only);
+            continue;
+        }
         // RFC 9110 §8.6: a list of equal values, in one field or several, may be taken for one.
         for member in value.as_bytes().split(|&b| b == b',') {
             let member = decimal(member.trim_ascii()).ok_or(FramingError::InvalidLength)?;
@@ -156,6 +169,17 @@ mod tests {
 
     fn framing(fields: &[(&str, &str)]) -> Result<Framing, FramingError> {
         response_framing(&Method::GET, StatusCode::OK, Version::HTTP_11, &headers(fields))
+    }
+
+    #[test]
+    fn the_announced_length_is_the_first_number() {
+        let announced = |value: &str| announced_length(&headers(&[("content-length", value)]));
+        assert_eq!((announced("17"), announced(" 17 "), announced("17, 18")), (Some(17), Some(17), Some(17)));
+        for not_a_number in ["", "+17", "-1", "0x11", "x, 17", "18446744073709551616"] {
+            assert_eq!(announced(not_a_number), None, "{not_a_number:?}");
+        }
+        assert_eq!(announced_length(&headers(&[("content-length", "1"), ("content-length", "2")])), Some(1));
+        assert_eq!(announced_length(&headers(&[])), None);
     }
 
     #[test]

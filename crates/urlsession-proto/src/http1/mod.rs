@@ -10,7 +10,7 @@ mod request;
 mod reuse;
 
 pub use body::{BodyDecoder, BodyError, Step};
-pub use framing::{Framing, FramingError, response_framing};
+pub use framing::{Framing, FramingError, announced_length, response_framing};
 pub(crate) use head::parse_fields;
 pub use head::{HeadError, HeadLimits, HeadScanner, ResponseHead, parse_response, reason};
 pub use request::{

@@ -172,10 +172,7 @@ impl UrlResponse {
     pub fn expected_content_length(&self) -> Option<u64> {
         match &self.0.kind {
             Kind::Plain { expected_content_length, .. } => *expected_content_length,
-            Kind::Http(head) => {
-                let value = head.fields.get(header::CONTENT_LENGTH)?.to_str().ok()?;
-                value.split(',').next()?.trim().parse().ok()
-            }
+            Kind::Http(head) => http1::announced_length(&head.fields),
         }
     }
 

@@ -174,7 +174,7 @@ impl Pool {
         let mut actions = Actions::new();
         let (priority, fresh) = (attempt.ask.priority(), attempt.wants_new_connection);
         let want = self.lock().want(key, caller, now, priority, fresh, &mut actions);
-        self.perform(actions);
+        self.perform(&mut actions);
         match want {
             Want::Exclusive(connection) => Ok(Checkout::Http1(connection)),
             Want::Shared(handle) => Ok(Checkout::Http2(handle.lease())),
@@ -187,7 +187,7 @@ impl Pool {
         self.generation.fetch_add(1, Relaxed);
         let mut actions = Actions::new();
         self.lock().retire(&mut actions);
-        self.perform(actions);
+        self.perform(&mut actions);
     }
 
     /// Forgets TLS sessions, so that the next handshake with any server is a full one, logins with proxies of tunnels, and
@@ -198,8 +198,8 @@ impl Pool {
         self.http1_origins.clear();
     }
 
-    fn perform(&self, actions: Actions) {
-        for action in actions {
+    fn perform(&self, actions: &mut Actions) {
+        for action in actions.drain(..) {
             match action {
                 Action::Wake(waker) => waker.wake(),
                 Action::Close(mut connection) => connection.home_mut().stay_closed(),
@@ -294,7 +294,7 @@ impl Pool {
             Err(error) => state.failed(origin, ticket, error, was_decided, &mut actions),
         }
         drop(state);
-        self.perform(actions);
+        self.perform(&mut actions);
         self.watch(place, until);
     }
 
@@ -307,7 +307,7 @@ impl Pool {
         let mut actions = Actions::new();
         let caller = Caller { place: place.clone(), requester: Requester::default(), challenger: None };
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
-        self.perform(actions);
+        self.perform(&mut actions);
         self.watch(place, until);
     }
 
@@ -317,7 +317,7 @@ impl Pool {
         let until = self.rest_until(now);
         let mut actions = Actions::new();
         let is_idle = self.lock().returned(&home.origin, home.ticket, now, until, &mut actions);
-        self.perform(actions);
+        self.perform(&mut actions);
         if is_idle {
             self.watch(&home.place, until);
         }
@@ -364,7 +364,7 @@ impl Pool {
             reapers.retain(|known| *known != place);
         }
         drop(reapers);
-        self.perform(actions);
+        self.perform(&mut actions);
         next
     }
 
@@ -383,7 +383,7 @@ impl Pool {
         let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
         let mut actions = Actions::new();
         self.lock().failed(origin, ticket, error, false, &mut actions);
-        self.perform(actions);
+        self.perform(&mut actions);
     }
 
     /// The reaper of a place was dropped with its runtime.
@@ -391,7 +391,7 @@ impl Pool {
         self.reapers.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != place);
         let mut actions = Actions::new();
         self.lock().place_gone(place, &mut actions);
-        self.perform(actions);
+        self.perform(&mut actions);
     }
 
     fn lock(&self) -> MutexGuard<'_, Pooled> {
@@ -411,7 +411,7 @@ impl descriptors::HasIdle for Pool {
             Action::CloseShared(handle) => Some(handle.watch_end()),
             _ => None,
         }));
-        self.perform(actions);
+        self.perform(&mut actions);
         has_closed
     }
 }
@@ -502,7 +502,7 @@ impl Drop for Search<'_> {
             let until = self.pool.rest_until(now);
             let mut actions = Actions::new();
             self.pool.lock().forget(waiting, now, until, &mut actions);
-            self.pool.perform(actions);
+            self.pool.perform(&mut actions);
         }
     }
 }
@@ -560,7 +560,7 @@ impl Drop for Home {
         {
             let mut actions = Actions::new();
             pool.lock().closed(&self.origin, &mut actions);
-            pool.perform(actions);
+            pool.perform(&mut actions);
         }
     }
 }
@@ -584,7 +584,7 @@ impl SharedHome for OfPool {
         if let Some(pool) = self.pool.upgrade() {
             let mut actions = Actions::new();
             pool.lock().shared_closed(&self.origin, self.ticket, &mut actions);
-            pool.perform(actions);
+            pool.perform(&mut actions);
         }
     }
 }
