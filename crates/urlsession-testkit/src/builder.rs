@@ -9,6 +9,7 @@ use crate::origin::Origin;
 use crate::reply::Reply;
 use crate::request::Request;
 use crate::service::Service;
+use crate::tls::ClientCertificates;
 use crate::uploads::UploadServer;
 
 /// What an origin does with an accepted connection.
@@ -34,7 +35,7 @@ pub struct OriginBuilder {
     pub(crate) alpn: Option<Vec<Vec<u8>>>,
     pub(crate) certificate: Option<Certificate>,
     pub(crate) authority: TestAuthority,
-    pub(crate) client_certificate: bool,
+    pub(crate) client_certificate: ClientCertificates,
     pub(crate) tls12_only: bool,
     pub(crate) handler: Option<Handler>,
     pub(crate) service: Option<Arc<dyn Service>>,
@@ -50,7 +51,7 @@ impl OriginBuilder {
             alpn: None,
             certificate: None,
             authority: TestAuthority::new(),
-            client_certificate: false,
+            client_certificate: ClientCertificates::Ignored,
             tls12_only: false,
             handler: None,
             service: None,
@@ -86,7 +87,16 @@ impl OriginBuilder {
 
     /// Whether the handshake fails without a client certificate of the authority.
     pub fn require_client_certificate(mut self, required: bool) -> Self {
-        self.client_certificate = required;
+        self.client_certificate = match required {
+            true => ClientCertificates::Required,
+            false => ClientCertificates::Ignored,
+        };
+        self
+    }
+
+    /// Asks for a client certificate of the authority, and goes on without.
+    pub fn ask_for_client_certificate(mut self) -> Self {
+        self.client_certificate = ClientCertificates::Asked;
         self
     }
 

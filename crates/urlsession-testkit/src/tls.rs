@@ -11,12 +11,20 @@ use tokio_rustls::TlsAcceptor;
 use crate::authority::{Certificate, TestAuthority, chain_of};
 use crate::request::TlsFacts;
 
+/// What a server thinks of certificates of its clients.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientCertificates {
+    Ignored,
+    Asked,
+    Required,
+}
+
 /// What decides the server's half of a handshake.
 pub(crate) struct TlsPlan<'a> {
     pub(crate) authority: &'a TestAuthority,
     pub(crate) certificate: &'a Certificate,
     pub(crate) alpn: Vec<Vec<u8>>,
-    pub(crate) client_certificate: bool,
+    pub(crate) client_certificate: ClientCertificates,
     pub(crate) tls12_only: bool,
 }
 
@@ -26,12 +34,15 @@ pub(crate) fn acceptor(plan: TlsPlan<'_>) -> Result<TlsAcceptor, rustls::Error> 
         if plan.tls12_only { &[&rustls::version::TLS12] } else { rustls::ALL_VERSIONS };
     let config =
         ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(versions)?;
-    let config = if plan.client_certificate {
+    let config = if plan.client_certificate != ClientCertificates::Ignored {
         let mut roots = RootCertStore::empty();
         roots.add(plan.authority.der().into())?;
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|e| rustls::Error::General(e.to_string()))?;
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = match plan.client_certificate {
+            ClientCertificates::Asked => verifier.allow_unauthenticated(),
+            _ => verifier,
+        };
+        let verifier = verifier.build().map_err(|e| rustls::Error::General(e.to_string()))?;
         config.with_client_cert_verifier(verifier)
     } else {
         config.with_no_client_auth()

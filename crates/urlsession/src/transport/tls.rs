@@ -14,7 +14,7 @@ mod trust;
 mod unusual_name;
 mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -47,6 +47,8 @@ pub(super) struct Tls {
     kinds: Mutex<Vec<(TlsVersion, bool, Result<Kind>)>>,
     /// The client's certificates by server, as delegates gave them for more than once.
     identities: Mutex<HashMap<Server, Identity>>,
+    /// Servers that wanted a certificate of the client's and got none.
+    unsatisfied: Mutex<HashSet<Server>>,
 }
 
 /// A certificate of the client's.
@@ -213,7 +215,7 @@ impl Tls {
                             return Ok(Handshaken::WantsIdentity(identity));
                         }
                         // To go on without is a decision too.
-                        scope = scope.and(Scope::of(decided_by, decider));
+                        scope = scope.and(Scope::of(decided_by, decider)).and(Scope::alike(decider));
                     }
                     if let Some(tickets) = &tickets {
                         tickets.judged(scope);
@@ -233,6 +235,11 @@ impl Tls {
             }
             (None, None) => (trusted(stream.session(), peer), Standing::Good),
         };
+        let is_resumed = stream.session().handshake_kind() == Some(HandshakeKind::Resumed);
+        // Others may have a certificate for this server: they are asked in a handshake of their own.
+        if identity.is_none() && self.is_unsatisfied(peer, hold.was_asked_for_identity(), is_resumed) {
+            scope = scope.and(Scope::alike(decider));
+        }
         if let Some(tickets) = &tickets {
             tickets.judged(scope);
         }
@@ -240,7 +247,6 @@ impl Tls {
         let peer = PeerRecord::new(trust, decider);
         let revision = identity.as_ref().and_then(|identity| identity.revision);
         // In a resumed session the server knows it from the first handshake.
-        let is_resumed = stream.session().handshake_kind() == Some(HandshakeKind::Resumed);
         let shown = identity.filter(|_| is_resumed || hold.was_asked_for_identity());
         let client_certificate = shown.and_then(|identity| {
             let certificate = identity.credential.certificates().first()?;
@@ -287,10 +293,25 @@ impl Tls {
         None
     }
 
+    /// True if the server wants a certificate, or wanted one when the session that is resumed began.
+    fn is_unsatisfied(&self, peer: Peer<'_>, was_asked: bool, is_resumed: bool) -> bool {
+        if !was_asked && !is_resumed {
+            return false;
+        }
+        let mut servers = self.unsatisfied.lock().unwrap_or_else(PoisonError::into_inner);
+        if was_asked && servers.len() < MOST_UNSATISFIED {
+            servers.insert(peer.server());
+        }
+        was_asked || servers.len() >= MOST_UNSATISFIED || servers.contains(&peer.server())
+    }
+
     fn identities(&self) -> MutexGuard<'_, HashMap<Server, Identity>> {
         self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// If there are more of them, every server whose session is resumed counts as one.
+const MOST_UNSATISFIED: usize = 256;
 
 /// Asks about the server of a connection that is good by itself, and that others have made.
 pub(super) async fn judge_again(

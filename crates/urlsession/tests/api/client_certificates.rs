@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use urlsession::{
     Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
-    DelegateQueue, SessionDelegate, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
+    DelegateQueue, SessionDelegate, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlProtectionSpace,
     UrlProtectionSpaceProtocol, UrlSession,
 };
@@ -18,10 +18,10 @@ fn demanding(wire: Wire) -> Origin {
     Origin::builder().wire(wire).require_client_certificate(true).start()
 }
 
-fn client(origin: &Origin, name: &str) -> (UrlCredential, Certificate) {
+fn client(origin: &Origin, name: &str, persistence: Persistence) -> (UrlCredential, Certificate) {
     let certificate = origin.authority().client(name);
     let chain = certificate.chain_der().to_vec();
-    (UrlCredential::with_identity(chain, certificate.key_der(), Persistence::ForSession), certificate)
+    (UrlCredential::with_identity(chain, certificate.key_der(), persistence), certificate)
 }
 
 fn space(port: u16) -> UrlProtectionSpace {
@@ -32,14 +32,8 @@ fn space(port: u16) -> UrlProtectionSpace {
 /// Shows a certificate to the server at this port, and no other.
 struct At(u16, UrlCredential);
 
-impl TaskDelegate for At {}
-
-impl SessionDelegate for At {
-    fn did_receive_challenge(
-        &self,
-        _: &UrlSession,
-        challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+impl At {
+    fn answer(&self, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
         let space = challenge.protection_space();
         match space.authentication_method() {
             Method::ClientCertificate if space.port() == self.0 => {
@@ -48,6 +42,22 @@ impl SessionDelegate for At {
             Method::ClientCertificate => Disposition::RejectProtectionSpace.into(),
             _ => Answer::default_handling(),
         }
+    }
+}
+
+impl TaskDelegate for At {
+    fn did_receive_challenge(&self, _: &Task, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+        self.answer(challenge)
+    }
+}
+
+impl SessionDelegate for At {
+    fn did_receive_challenge(
+        &self,
+        _: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Answer<Disposition> {
+        self.answer(challenge)
     }
 }
 
@@ -88,7 +98,7 @@ fn a_certificate_for_one_port_is_not_shown_at_another_by_a_resumed_tls_session()
                 .tls12_only(tls12_only)
                 .start();
             let (port, _) = relay(&origin);
-            let (ann, _) = client(&origin, "ann");
+            let (ann, _) = client(&origin, "ann", Persistence::ForSession);
             let session = match has_delegate {
                 true => with(configuration(&origin), At(origin.port(), ann)),
                 false => {
@@ -113,7 +123,7 @@ fn a_certificate_that_the_store_has_lost_is_not_shown_again() {
             for closes in [false, true] {
                 let origin = demanding(wire);
                 let (configuration, storage) = storing(&origin);
-                let (ann, _) = client(&origin, "ann");
+                let (ann, _) = client(&origin, "ann", Persistence::ForSession);
                 storage.set(&ann, &space(origin.port()));
                 let session = match has_delegate {
                     true => with(configuration, Silent),
@@ -137,12 +147,47 @@ fn a_certificate_that_the_store_has_lost_is_not_shown_again() {
 }
 
 #[test]
+fn who_has_a_certificate_does_not_use_a_connection_that_others_made_without() {
+    for wire in TLS {
+        for (has_delegate, tls12_only) in [(false, false), (true, false), (false, true), (true, true)] {
+            if tls12_only && wire == Wire::TlsH2 {
+                continue;
+            }
+            let origin =
+                Origin::builder().wire(wire).ask_for_client_certificate().tls12_only(tls12_only).start();
+            let session = match has_delegate {
+                true => with(configuration(&origin), Silent),
+                false => UrlSession::new(configuration(&origin)),
+            };
+            let (ann, certificate) = client(&origin, "ann", Persistence::None);
+            let load = || session.data(origin.url("/Peru"));
+            for closes in [false, true, true] {
+                if closes && wire == Wire::TlsH1 {
+                    origin.enqueue("/Peru", Reply::new(200).body("Lima").then(After::Close));
+                }
+                load().wait().unwrap();
+                load().delegate(At(origin.port(), ann.clone())).wait().unwrap();
+                load().delegate(At(0, ann.clone())).wait().unwrap();
+                load().wait().unwrap();
+            }
+            let requests = origin.requests();
+            let shown: Vec<_> =
+                requests.iter().map(|request| &*request.tls.as_ref().unwrap().client_certificates).collect();
+            for shown in shown.chunks(4) {
+                assert_eq!(shown, [&[], certificate.chain_der(), &[], &[]], "{wire:?} {has_delegate}");
+            }
+            assert_eq!(requests[0].connection, requests[3].connection, "those without share one");
+        }
+    }
+}
+
+#[test]
 fn a_certificate_that_replaces_another_in_the_store_is_the_one_that_is_shown() {
     for wire in TLS {
         for has_delegate in [false, true] {
             let origin = demanding(wire);
             let (configuration, storage) = storing(&origin);
-            let [ann, bob] = ["ann", "bob"].map(|name| client(&origin, name));
+            let [ann, bob] = ["ann", "bob"].map(|name| client(&origin, name, Persistence::ForSession));
             storage.set(&ann.0, &space(origin.port()));
             let session = match has_delegate {
                 true => with(configuration, Silent),

@@ -10,6 +10,8 @@ use crate::load::{ConnectionLogin, DecidedBy, Decider, LoginUse, LoginUses};
 pub(crate) enum Scope {
     #[default]
     Everyone,
+    /// Tasks for which no delegate decides.
+    Undecided,
     /// Tasks for which the session's delegate, as the delegate of the session, decides.
     Session,
     /// One task.
@@ -32,12 +34,22 @@ impl Scope {
         Self::of(DecidedBy::Task, decider)
     }
 
+    /// Those for whom the same would be decided as for the task, as far as is known without asking.
+    pub(crate) fn alike(decider: Decider) -> Self {
+        match decider {
+            Decider::Platform => Self::Undecided,
+            Decider::Session(_) => Self::Session,
+            Decider::Task(task) => Self::Task(task),
+        }
+    }
+
     /// What is left if both apply.
     pub(crate) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Task(_), _) => self,
             (_, Self::Task(_)) => other,
             (Self::Session, _) | (_, Self::Session) => Self::Session,
+            (Self::Undecided, _) | (_, Self::Undecided) => Self::Undecided,
             (Self::Everyone, Self::Everyone) => Self::Everyone,
         }
     }
@@ -175,7 +187,9 @@ impl Reservation {
     /// True if it is for the tasks about whose connections the requester's delegates decide.
     pub(crate) fn admits_decider(&self, requester: &Requester) -> bool {
         match (self.scope, requester.decider) {
-            (Scope::Everyone, _) | (Scope::Session, Decider::Session(_)) => true,
+            (Scope::Everyone, _)
+            | (Scope::Undecided, Decider::Platform)
+            | (Scope::Session, Decider::Session(_)) => true,
             (Scope::Task(one), Decider::Session(other) | Decider::Task(other)) => one == other,
             _ => false,
         }

@@ -109,7 +109,7 @@ impl TicketsOfConnection {
         match judgement.scope.get()? {
             Scope::Everyone => Some(&self.all.good),
             Scope::Session => Some(&self.all.loosened),
-            Scope::Task(_) => None,
+            Scope::Undecided | Scope::Task(_) => None,
         }
     }
 
