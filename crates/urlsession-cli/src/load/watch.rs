@@ -78,12 +78,15 @@ impl TaskDelegate for Watch {
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
     ) -> Answer<AuthChallengeDisposition> {
-        if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose) {
-            tell(&show::response_head(response, "< "));
-        }
         let is_proxy = challenge.protection_space().is_proxy();
         let login = if is_proxy { &self.proxy_login } else { &self.login };
-        Answer::now(login::answer(login.as_ref(), challenge))
+        let answer = login::answer(login.as_ref(), challenge);
+        // Otherwise another offer of this response is asked about, or it is the final one, which is shown when it is taken.
+        let is_followed = matches!(answer, AuthChallengeDisposition::UseCredential(_));
+        if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose && is_followed) {
+            tell(&show::response_head(response, "< "));
+        }
+        Answer::now(answer)
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {

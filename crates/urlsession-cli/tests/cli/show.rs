@@ -55,6 +55,20 @@ fn verbose_tells_informational_responses_and_causes() {
 }
 
 #[test]
+fn verbose_tells_each_response_once() {
+    let origin = Origin::start(Wire::H1);
+    let offers = || Reply::new(401).header("WWW-Authenticate", "Digest realm=r, nonce=n, Basic realm=r");
+    for (login, heads) in [(&[][..], 1), (&["--negotiate", "-u", ":"], 1), (&["--digest", "-u", "a:b"], 2)] {
+        for _ in 0..heads {
+            origin.enqueue("/x", offers());
+        }
+        let run = get(&[&["-v"], login, &[&origin.url("/x")]].concat());
+        run.ok();
+        assert_eq!(run.stderr.matches("< HTTP/1.1 401").count(), heads, "{login:?}: {}", run.stderr);
+    }
+}
+
+#[test]
 fn secrets_are_redacted() {
     for mode in ["-v", "--json"] {
         let origin = origin();
