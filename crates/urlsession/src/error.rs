@@ -151,8 +151,17 @@ impl UrlError {
     }
 }
 
-/// Secrets reach neither a message nor a file: the password of a URL's userinfo is dropped.
+/// Secrets reach neither a message nor a file: the password of a URL's userinfo is dropped. So it is of `user:password@host`,
+/// which is a URL whose scheme is the user.
 pub(crate) fn without_password(url: &Url) -> Url {
+    if let Some((password, host)) = url.path().split_once('@')
+        && url.cannot_be_a_base()
+        && !password.contains(['/', ','])
+        && url.scheme() != "mailto"
+        && let Ok(shown) = Url::parse(&format!("{}:{host}", url.scheme()))
+    {
+        return shown;
+    }
     let mut url = url.clone();
     if url.password().is_some() {
         // Fails only for URLs that cannot have a password, which then have none.
@@ -500,6 +509,9 @@ mod tests {
             ("https://:s3cret@a/", "https://a/"),
             ("https://me@a/", "https://me@a/"),
             ("data:,me:s3cret@a", "data:,me:s3cret@a"),
+            ("me:s3cret@a/b", "me:a/b"),
+            ("mailto:me@a", "mailto:me@a"),
+            ("urn:a/b@c", "urn:a/b@c"),
         ] {
             assert_eq!(without_password(&url.parse().unwrap()).as_str(), expected);
         }
