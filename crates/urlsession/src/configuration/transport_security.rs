@@ -23,8 +23,8 @@ pub struct AppTransportSecurity {
     /// Cleartext to every host that has no exception of its own (false).
     #[doc(alias = "NSAllowsArbitraryLoads")]
     pub allows_arbitrary_loads: bool,
-    /// Cleartext to unqualified names, names below `.local` and private IP addresses. Loopback is always
-    /// allowed; names are allowed and private addresses refused when this is `None` (default).
+    /// Whether cleartext is allowed to names without a dot, names below `.local`, and private and link-local IP addresses.
+    /// Default: `None`, which allows these names and refuses these addresses. Loopback is always allowed.
     #[doc(alias = "NSAllowsLocalNetworking")]
     pub allows_local_networking: Option<bool>,
     /// Rules for single domains; a domain with a rule is not subject to the general ones.
@@ -117,14 +117,15 @@ impl AppTransportSecurity {
         }
         let is_local = match host {
             Host::Domain(name) => is_local_name(name.as_ref()) && self.allows_local_networking != Some(false),
-            Host::Ipv4(address) => address.is_private() && self.allows_local_networking == Some(true),
-            Host::Ipv6(address) => address.is_unique_local() && self.allows_local_networking == Some(true),
+            Host::Ipv4(address) => is_local_address(*address) && self.allows_local_networking == Some(true),
+            Host::Ipv6(address) => is_local_address(*address) && self.allows_local_networking == Some(true),
         };
         match is_local {
             true => Ok(()),
             false => Err(refusal(
                 "cleartext http is refused by default; use https, or allow it in app_transport_security \
-                 (exception_domains for one domain, allows_arbitrary_loads for all)"
+                 (exception_domains for one domain or address, allows_local_networking for the local network, \
+                 allows_arbitrary_loads for all)"
                     .into(),
             )),
         }
@@ -153,6 +154,14 @@ fn refusal(detail: String) -> UrlError {
 }
 
 /// Unqualified, or below `.local` (RFC 6762 §3).
+/// RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.6
+fn is_local_address(address: impl Into<IpAddr>) -> bool {
+    match address.into() {
+        IpAddr::V4(address) => address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     !name.contains('.') || name.ends_with(".local")
@@ -217,6 +226,27 @@ mod tests {
             ("10.1.0.0/16", "example.com", false),
         ] {
             assert_eq!(allowed(host, &rule(domain)), is_allowed, "{domain} {host}");
+        }
+    }
+
+    #[test]
+    fn the_local_network_is_allowed_by_its_own_setting() {
+        let local = |allows_local_networking| AppTransportSecurity {
+            allows_local_networking,
+            ..AppTransportSecurity::default()
+        };
+        for host in ["10.0.0.1", "172.16.0.1", "169.254.1.1", "[fd00::1]", "[fe80::1]"] {
+            for (setting, is_allowed) in [(None, false), (Some(false), false), (Some(true), true)] {
+                assert_eq!(allowed(host, &local(setting)), is_allowed, "{host} {setting:?}");
+            }
+        }
+        for host in ["printer", "nas.local"] {
+            for (setting, is_allowed) in [(None, true), (Some(false), false), (Some(true), true)] {
+                assert_eq!(allowed(host, &local(setting)), is_allowed, "{host} {setting:?}");
+            }
+        }
+        for host in ["8.8.8.8", "[2001:db8::1]", "example.com"] {
+            assert!(!allowed(host, &local(Some(true))), "{host}");
         }
     }
 
