@@ -74,12 +74,15 @@ impl UrlAuthenticationChallenge {
 #[non_exhaustive]
 #[doc(alias = "URLSession.AuthChallengeDisposition")]
 pub enum AuthChallengeDisposition {
-    /// Use this credential; without one, go on without: the response that asks is then delivered as it is. For
-    /// [`Negotiate`](super::AuthenticationMethod::Negotiate) none is the ticket of whoever is logged in on this machine.
+    /// Use this credential. With `None` the load goes on without one: the response that asks is then delivered as it is. For
+    /// [`Negotiate`](super::AuthenticationMethod::Negotiate) `None` is the ticket of the user who is logged in on this
+    /// machine, which the server receives whatever its host is.
     #[doc(alias = "useCredential")]
     UseCredential(Option<UrlCredential>),
-    /// As if there were no delegate: a credential of the URL or the store is used if there is one, and for
-    /// [`Negotiate`](super::AuthenticationMethod::Negotiate) the ticket of whoever is logged in on this machine.
+    /// As if there were no delegate: a credential of the URL or the store is used if there is one. For
+    /// [`Negotiate`](super::AuthenticationMethod::Negotiate) the ticket of the user who is logged in on this machine is used,
+    /// if the host is in [`Configuration::negotiate_domains`](crate::Configuration::negotiate_domains), which is empty by
+    /// default.
     #[default]
     #[doc(alias = "performDefaultHandling")]
     PerformDefaultHandling,
