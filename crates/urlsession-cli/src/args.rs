@@ -154,9 +154,10 @@ pub(crate) struct LoadArgs {
     #[arg(short = 'X', long, value_name = "METHOD")]
     pub(crate) request: Option<String>,
 
-    /// Show heads and a timeline of every transaction on standard error; secrets are left out
+    /// Show heads as they come, and a timeline of every transaction afterwards, on standard error; secrets are left out
     ///
-    /// Requests are shown without the fields that every request has (Accept, User-Agent and the like).
+    /// Requests are shown without the fields that every request has (Accept, User-Agent and the like). A request that is
+    /// repeated, to log in for example, is shown in the timeline only.
     #[arg(short, long, conflicts_with = "json")]
     pub(crate) verbose: bool,
 
@@ -215,7 +216,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "HOSTS", requires = "proxy")]
     pub(crate) noproxy: Option<String>,
 
-    /// Trust the certificates of a PEM file beside the platform's
+    /// Trust the certificates of a PEM file too: authorities, or a server's own that is signed by itself (trust anchors)
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Option<PathBuf>,
 
@@ -242,7 +243,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) har: Option<PathBuf>,
 
-    /// Allow http to every host (App Transport Security allows it to this machine only)
+    /// Allow http to every host. Without it App Transport Security allows this machine, names without a dot, and names below .local
     #[arg(long)]
     pub(crate) allow_cleartext: bool,
 

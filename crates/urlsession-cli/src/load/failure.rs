@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::process::ExitCode;
 
-use urlsession::UrlError;
+use urlsession::{UrlError, UrlErrorCode};
 
 use super::tell;
 use crate::args::LoadArgs;
@@ -35,7 +35,7 @@ impl Failure {
                     tell_causes(error);
                 }
                 if speaks {
-                    tell(&format!("urlsession: {error}\n"));
+                    tell(&format!("urlsession: {error}{}\n", advice(error)));
                 }
                 ExitCode::FAILURE
             }
@@ -48,6 +48,21 @@ impl Failure {
             Self::Closed => ExitCode::SUCCESS,
         }
     }
+}
+
+/// The options of the command that an error's advice, which is for programs, does not name.
+fn advice(error: &UrlError) -> &'static str {
+    match error.code() {
+        UrlErrorCode::AppTransportSecurityRequiresSecureConnection => " [option: --allow-cleartext]",
+        UrlErrorCode::ServerCertificateHasUnknownRoot => " [option: --cacert FILE]",
+        UrlErrorCode::CannotCreateFile if is_there(error) => " [options: --overwrite, -o FILE]",
+        _ => "",
+    }
+}
+
+fn is_there(error: &UrlError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+    source.is_some_and(|source| source.kind() == std::io::ErrorKind::AlreadyExists)
 }
 
 fn tell_causes(error: &UrlError) {

@@ -30,6 +30,7 @@ fn a_file_that_is_there_stays_unless_it_is_to_be_overwritten() {
     let run = download_in(&directory, &["-o", "out", &origin.url("/Italy")]);
     assert_eq!((run.code, run.text()), (Some(1), ""));
     assert!(run.stderr.contains("out is there already"), "{}", run.stderr);
+    assert!(run.stderr.contains("--overwrite"), "{}", run.stderr);
     assert_eq!(fs::read(directory.join("out")).unwrap(), b"older");
     assert_eq!(download_in(&directory, &["-o", "out", "--overwrite", &origin.url("/Italy")]).ok(), "out\n");
     assert_eq!(fs::read(directory.join("out")).unwrap(), b"Rome");

@@ -40,6 +40,18 @@ fn a_malformed_url_is_a_failure_and_not_a_usage_error() {
 }
 
 #[test]
+fn a_failure_names_the_option_that_avoids_it() {
+    let run = get(&["http://192.0.2.1/"]);
+    fails(&run, -1022);
+    assert!(run.stderr.contains("--allow-cleartext"), "{}", run.stderr);
+    if !is_wine() {
+        let run = get(&[&Origin::start(Wire::TlsH1).url("/UK")]);
+        fails(&run, -1203);
+        assert!(run.stderr.contains("--cacert"), "{}", run.stderr);
+    }
+}
+
+#[test]
 fn an_untrusted_certificate_is_a_failure_until_it_is_trusted() {
     let origin = Origin::start(Wire::TlsH2);
     // Wine says of a chain that ends before a root only that its revocation could not be checked.

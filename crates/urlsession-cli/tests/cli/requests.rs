@@ -136,7 +136,7 @@ fn a_url_of_another_scheme_is_loaded_or_says_what_is_wrong() {
         ("mailto:ann@example.com", "the scheme \"mailto\""),
         ("about:blank", "the scheme \"about\""),
         ("custom:x", "the scheme \"custom\""),
-        ("/etc/hosts", "relative URL"),
+        ("/etc/hosts", "it has no scheme"),
         ("http:/", "host"),
     ] {
         let run = get(&[url]);

@@ -568,7 +568,11 @@ impl IntoUrlRequest for &str {
         let url = Url::parse(self).map_err(|error| {
             // What stands before an @ may be a password.
             let text = if self.contains('@') { "the text".into() } else { format!("{self:?}") };
-            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{text} is not a URL: {error}"))
+            let why = match error {
+                url::ParseError::RelativeUrlWithoutBase => "it has no scheme, such as https://".into(),
+                _ => error.to_string(),
+            };
+            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{text} is not a URL: {why}"))
                 .with_source(error)
         })?;
         Ok(UrlRequest::new(url))

@@ -333,10 +333,11 @@ fn folder_of(target: &Path) -> &Path {
 
 fn is_there(target: &Path) -> UrlError {
     let detail = format!(
-        "{} is there already; overwrite it, or take a unique name, by the destination",
+        "{} is there already; the destination can overwrite it, or take a unique name",
         target.display()
     );
-    UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail)
+    let source = io::Error::from(io::ErrorKind::AlreadyExists);
+    UrlError::new(UrlErrorCode::CannotCreateFile, Phase::Disk, detail).with_source(source)
 }
 
 /// `name.txt`, `name (2).txt`, `name (3).txt`, …

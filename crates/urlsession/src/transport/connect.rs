@@ -245,9 +245,20 @@ fn refused(host: HostId<'_>, port: u16, error: io::Error) -> UrlError {
     }
     let detail = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("{host} refuses connections on port {port}"),
+        _ if lacks_zone(host) => {
+            format!(
+                "{host} is a link-local address, which needs a zone: the name of an interface, as in [fe80::1%eth0]"
+            )
+        }
         _ => format!("no address of {host} answers on port {port}"),
     };
     UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail).with_source(error)
+}
+
+/// RFC 4007 §6: the address does not tell on which link it is.
+fn lacks_zone(host: HostId<'_>) -> bool {
+    let address = host.name.trim_start_matches('[').trim_end_matches(']').parse::<Ipv6Addr>();
+    host.zone.is_none() && address.is_ok_and(|address| address.is_unicast_link_local())
 }
 
 /// Dials the addresses in turn, the next one when the last failed or 250 ms have passed without an answer

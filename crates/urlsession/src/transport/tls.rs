@@ -24,7 +24,8 @@ use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, HandshakeKind, SupportedProtocolVersion, version,
+    AlertDescription, CertificateError, ClientConfig, HandshakeKind, InvalidMessage,
+    SupportedProtocolVersion, version,
 };
 
 use self::hold::{Hold, Shown};
@@ -457,6 +458,10 @@ fn failed(cause: rustls::Error) -> UrlError {
             C::SecureConnectionFailed,
             "the server and the configuration have no TLS version or cipher in common",
         ),
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => (
+            C::SecureConnectionFailed,
+            "the server does not answer in TLS; if it speaks cleartext HTTP on this port, the URL begins with http://",
+        ),
         _ => (C::SecureConnectionFailed, "the TLS handshake failed"),
     };
     UrlError::new(code, Phase::Tls, detail).with_source(cause)
@@ -478,7 +483,8 @@ fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
         }
         CertificateError::UnknownIssuer => (
             C::ServerCertificateHasUnknownRoot,
-            "the server's certificate was issued by an authority that neither the platform nor the configuration trusts",
+            "the server's certificate was issued by an authority that neither the platform nor the configuration trusts; \
+             add that authority's certificate to the trust anchors if that is right",
         ),
         CertificateError::Other(other) if other.0.is::<verify::SelfSigned>() => (
             C::ServerCertificateUntrusted,

@@ -114,6 +114,7 @@ fn a_server_that_speaks_no_tls_fails_the_handshake() {
     let url = origin.url("/Peru").replace("http://", "https://");
     let error = load(&session(&origin), url).unwrap_err();
     assert_eq!(error.code(), Code::SecureConnectionFailed, "{error}");
+    assert!(error.to_string().contains("the URL begins with http://"), "{error}");
 }
 
 #[test]

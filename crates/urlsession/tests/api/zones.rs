@@ -137,15 +137,22 @@ fn errors_name_the_zone() {
         assert!(said.contains("[fe80::1%no-such]:81/x"), "{said}");
         assert!(said.contains("\"no-such\" is no interface of this machine"), "{said}");
 
-        struct Refuses;
-        impl Dial for Refuses {
+        struct Fails(io::ErrorKind);
+        impl Dial for Fails {
             fn dial(&self, _: SocketAddr) -> Option<Reached<Box<dyn Socket>>> {
-                Some(Box::pin(ready(Err(io::ErrorKind::ConnectionRefused.into()))))
+                Some(Box::pin(ready(Err(self.0.into()))))
             }
         }
-        let mut configuration = led(origin).0;
-        configuration.environment.dialler = Arc::new(Refuses);
-        let error = load(&UrlSession::new(configuration), zoned(origin, 3, "/x")).unwrap_err();
+        let failing = |kind| {
+            let mut configuration = led(origin).0;
+            configuration.environment.dialler = Arc::new(Fails(kind));
+            UrlSession::new(configuration)
+        };
+        let error = load(&failing(io::ErrorKind::InvalidInput), global(origin, "/x")).unwrap_err();
+        assert!(error.detail().contains("link-local address, which needs a zone"), "{error}");
+        let error = load(&failing(io::ErrorKind::InvalidInput), zoned(origin, 3, "/x")).unwrap_err();
+        assert_eq!(error.detail(), "no address of [fe80::1%3] answers on port 81");
+        let error = load(&failing(io::ErrorKind::ConnectionRefused), zoned(origin, 3, "/x")).unwrap_err();
         assert_eq!(error.detail(), "[fe80::1%3] refuses connections on port 81");
         assert!(error.to_string().contains("at [fe80::1%3]:81/x "), "{error}");
         assert_eq!(error.failing_url().unwrap().as_str(), global(origin, "/x"));
