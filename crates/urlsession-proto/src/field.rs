@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Whether a value an app sets may be kept: nothing in it may end the field line it is sent on.
 ///
@@ -89,6 +89,14 @@ pub fn has(fields: &HeaderMap, name: &HeaderName) -> bool {
     match fields.keys_len() {
         ..=FEW => fields.keys().any(|known| known == name),
         _ => fields.contains_key(name),
+    }
+}
+
+/// The first value of the field of this name, looked for as [`has`] does.
+pub fn first<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    match fields.keys_len() {
+        ..=FEW => fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value),
+        _ => fields.get(name),
     }
 }
 
@@ -225,6 +233,22 @@ const FEW: usize = 24;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_value_is_found_among_few_fields_and_many() {
+        let name = HeaderName::from_static("x-wanted");
+        for others in [0, 1, FEW, 2 * FEW] {
+            let mut fields = HeaderMap::new();
+            for number in 0..others {
+                let other = HeaderName::from_bytes(format!("x-{number}").as_bytes()).unwrap();
+                fields.append(other, HeaderValue::from_static("other"));
+            }
+            assert_eq!(first(&fields, &name), None);
+            fields.append(&name, HeaderValue::from_static("1"));
+            fields.append(&name, HeaderValue::from_static("2"));
+            assert_eq!(first(&fields, &name).unwrap(), "1");
+        }
+    }
 
     #[test]
     fn bytes_that_are_no_utf_8_are_iso_8859_1() {

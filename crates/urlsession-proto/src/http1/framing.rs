@@ -6,7 +6,7 @@ use std::fmt;
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version};
 
-use crate::field::{has, list};
+use crate::field::{first, has, list};
 
 /// How the end of a body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,21 +75,21 @@ pub fn response_framing(
 
 /// The length a response announces in its first `Content-Length`, whether or not a body of it follows.
 pub fn announced_length(headers: &HeaderMap) -> Option<u64> {
-    let value = headers.get(CONTENT_LENGTH)?.as_bytes();
+    let value = first(headers, &CONTENT_LENGTH)?.as_bytes();
     decimal(value).or_else(|| decimal(value.split(|&b| b == b',').next()?.trim_ascii()))
 }
 
 /// The one length that all Content-Length values agree on.
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, FramingError> {
+    let Some(first) = first(headers, &CONTENT_LENGTH) else { return Ok(None) };
+    // Nearly all are one number.
+    if headers.len() == headers.keys_len()
+        && let Some(length) = decimal(first.as_bytes())
+    {
+        return Ok(Some(length));
+    }
     let mut length = None;
     for value in headers.get_all(CONTENT_LENGTH) {
-        // Nearly all are one number.
-        if length.is_none()
-            && let Some(only) = decimal(value.as_bytes())
-        {
-            length = Some(only);
-            continue;
-        }
         // RFC 9110 §8.6: a list of equal values, in one field or several, may be taken for one.
         for member in value.as_bytes().split(|&b| b == b',') {
             let member = decimal(member.trim_ascii()).ok_or(FramingError::InvalidLength)?;

@@ -11,6 +11,7 @@ mod plan;
 mod ranges;
 mod refresh;
 
+use std::cell::OnceCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -192,8 +193,10 @@ impl<N: Layer + 'static> Caching<N> {
     /// What is kept, as far as can be said without waiting.
     fn find_at_once(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> Option<Found> {
         let defaults = &*self.0.defaults;
-        let identity = self.expected_identity(attempt);
+        // Mostly nothing is kept that could be for somebody else.
+        let identity = OnceCell::new();
         let wanted = |variant: &Variant| {
+            let identity = identity.get_or_init(|| self.expected_identity(attempt));
             variant
                 .matches(|name| said(name, &attempt.request, defaults, &attempt.added, identity.as_deref()))
         };

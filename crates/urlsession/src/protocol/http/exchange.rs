@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
+use smallvec::SmallVec;
 use url::Url;
 use urlsession_proto::priority::Urgency;
 use urlsession_proto::userinfo::REDACTED;
@@ -127,7 +128,9 @@ impl Exchange {
     ) -> T {
         let length = outgoing.announced_length();
         let from_above = attempt.added.len();
-        attempt.added.extend(priority_field(attempt.ask.priority()));
+        if let Some(field) = priority_field(attempt.ask.priority()) {
+            attempt.added.push(field);
+        }
         if attempt.expects {
             attempt.added.push(("expect", HeaderValue::from_static("100-continue")));
         }
@@ -144,12 +147,14 @@ impl Exchange {
             drops_expect,
         };
         let done = work(&head, outgoing);
-        let shown = attempt.added.iter().map(|(name, value)| match is_secret(name) {
-            true => (*name, HeaderValue::from_static(REDACTED)),
-            false => (*name, value.clone()),
-        });
-        let implied = content_type.map(|kind| ("content-type", HeaderValue::from_static(kind)));
-        let added = shown.chain(implied).collect();
+        let mut added = SmallVec::new();
+        for (name, value) in &attempt.added {
+            let is_shown = !is_secret(name);
+            added.push((*name, if is_shown { value.clone() } else { HeaderValue::from_static(REDACTED) }));
+        }
+        if let Some(kind) = content_type {
+            added.push(("content-type", HeaderValue::from_static(kind)));
+        }
         let defaults = Some(self.defaults.shared());
         let is_tunnelled = matches!(to.1, Route::Tunnel(_));
         attempt.stamps().sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
