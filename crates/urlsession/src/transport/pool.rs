@@ -298,17 +298,17 @@ impl Pool {
         self.watch(place, until);
     }
 
-    fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: &Place, now: Instant) {
+    fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: Place, now: Instant) {
         let ours = self.rest_until(now);
         // The server closes when its own time is up: leave before.
         let theirs =
             connection.server_keeps_for().and_then(|time| now.checked_add(time.saturating_sub(MARGIN)));
         let until = theirs.map_or(ours, |theirs| theirs.min(ours));
         let mut actions = Actions::new();
-        let caller = Caller { place: place.clone(), requester: Requester::default(), challenger: None };
+        let caller = Caller { place, requester: Requester::default(), challenger: None };
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
         self.perform(&mut actions);
-        self.watch(place, until);
+        self.watch(&caller.place, until);
     }
 
     /// An exchange on a shared connection has ended.
@@ -541,7 +541,7 @@ impl Home {
             return;
         }
         connection.home_mut().stay_closed();
-        pool.take_back(connection, &origin, &place, now);
+        pool.take_back(connection, &origin, place, now);
     }
 
     fn leave(&mut self) {

@@ -243,9 +243,12 @@ impl<F: Fn() + Send + Sync + 'static> UrlProtocol for Always<F> {
     fn stop_loading(&self, _: &UrlProtocolTask) {}
 }
 
+/// A load, what polling it gave, and how many pieces were taken.
+type Halted = (Pin<Box<Data>>, Poll<Result<usize, UrlErrorCode>>, Arc<AtomicUsize>);
+
 /// A load of pieces whose task is halted in the middle of a poll: what the polls gave until the first that gave nothing,
 /// and how many pieces were taken.
-fn halted(halt: fn(&Task)) -> (Pin<Box<Data>>, Poll<Result<usize, UrlErrorCode>>, Arc<AtomicUsize>) {
+fn halted(halt: fn(&Task)) -> Halted {
     let (task, given) = (Arc::new(OnceLock::<Task>::new()), Arc::<AtomicUsize>::default());
     let of_load = task.clone();
     let url: Url = "always://x/".parse().unwrap();

@@ -1,10 +1,10 @@
 //! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the lane. Requests to a proxy are pooled by
 //! the proxy.
 
-use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use hashbrown::Equivalent;
 use url::Url;
 
 use super::super::route::Route;
@@ -123,48 +123,16 @@ impl Origin {
     pub(crate) fn host_id(&self) -> HostId<'_> {
         HostId { name: &self.host, zone: self.zone.as_deref() }
     }
-}
 
-/// Lets a map of kept origins be searched by a borrowed one.
-pub(super) trait AsKey {
-    fn as_key(&self) -> Key<'_>;
-}
-
-impl AsKey for Key<'_> {
-    fn as_key(&self) -> Key<'_> {
-        *self
-    }
-}
-
-impl AsKey for Origin {
     fn as_key(&self) -> Key<'_> {
         Key { secure: self.secure, host: self.host_id(), port: self.port, lane: self.lane }
     }
 }
 
-impl AsKey for Arc<Origin> {
-    fn as_key(&self) -> Key<'_> {
-        (**self).as_key()
-    }
-}
-
-impl<'a> Borrow<dyn AsKey + 'a> for Arc<Origin> {
-    fn borrow(&self) -> &(dyn AsKey + 'a) {
-        self
-    }
-}
-
-impl PartialEq for dyn AsKey + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_key() == other.as_key()
-    }
-}
-
-impl Eq for dyn AsKey + '_ {}
-
-impl Hash for dyn AsKey + '_ {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_key().hash(state);
+/// A map of kept origins is searched by a borrowed one.
+impl Equivalent<Arc<Origin>> for Key<'_> {
+    fn equivalent(&self, origin: &Arc<Origin>) -> bool {
+        *self == origin.as_key()
     }
 }
 

@@ -12,12 +12,12 @@ mod dials;
 mod idle;
 mod limits;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
 
-use foldhash::fast::RandomState;
+use hashbrown::HashMap;
 use slab::Slab;
 use smallvec::SmallVec;
 
@@ -65,7 +65,7 @@ pub(super) enum Want<E, S> {
 
 #[derive(Debug)]
 pub(super) struct State<E, S, P: Place, X> {
-    hosts: HashMap<Arc<Origin>, Host<S, P>, RandomState>,
+    hosts: HashMap<Arc<Origin>, Host<S, P>>,
     waiters: Slab<Waiter<E, S, P, X>>,
     limits: Limits,
     /// True if https origins may turn out to offer connections that carry many exchanges.
@@ -112,7 +112,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         actions: &mut Actions<E, S, P>,
     ) -> Want<E, S> {
         let id = place.id();
-        let host = match self.hosts.get_mut(&key as &dyn super::key::AsKey) {
+        let host = match self.hosts.get_mut(&key) {
             Some(host) => host,
             None => {
                 let origin = Arc::new(key.to_owned());
