@@ -36,26 +36,27 @@ pub struct Configuration {
     /// and the time the task is suspended.
     #[doc(alias = "timeoutIntervalForResource")]
     pub timeout_interval_for_resource: Duration,
-    /// Does a load wait for a network that may be used, rather than fail (false)? Only to make its connection: one
-    /// that is lost later fails the load with [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The
-    /// delegate is told once, and names have some seconds to be found afterwards; the request's timeout does not run meanwhile, the resource's does. Without effect
-    /// where the system does not say which networks there are (see
+    /// Whether loads wait for connectivity instead of failing at once. Default: `false`. A load waits only to make its
+    /// connection: a connection that is lost later fails it with
+    /// [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The delegate is told once, and a host name that
+    /// is not found is looked up again for some seconds afterwards. The request's timeout does not run meanwhile, the
+    /// resource's does. Without effect where the system does not report its networks, which only Linux does (see
     /// [`SystemPath`](crate::environment::SystemPath)).
     #[doc(alias = "waitsForConnectivity")]
     pub waits_for_connectivity: bool,
-    /// May cellular interfaces be used (true)? The stricter of this and the request's own applies. If only
-    /// forbidden interfaces lead anywhere, the load fails with
+    /// Whether cellular interfaces may be used. Default: `true`. The stricter of this and the request's own applies. If
+    /// only forbidden interfaces lead anywhere, the load fails with
     /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet), or waits; where there are others too, the
     /// system's routes decide which is used.
     #[doc(alias = "allowsCellularAccess")]
     pub allows_cellular_access: bool,
-    /// May metered interfaces be used (true)? As above.
+    /// Whether metered interfaces may be used. Default: `true`. As above.
     #[doc(alias = "allowsExpensiveNetworkAccess")]
     pub allows_expensive_network_access: bool,
-    /// May interfaces in a mode that saves data be used (true)? As above.
+    /// Whether interfaces in a mode that saves data may be used. Default: `true`. As above.
     #[doc(alias = "allowsConstrainedNetworkAccess")]
     pub allows_constrained_network_access: bool,
-    /// May interfaces as slow as a satellite be used (true)? As above.
+    /// Whether interfaces as slow as a satellite may be used. Default: `true`. As above.
     #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
     pub allows_ultra_constrained_network_access: bool,
     /// What the traffic is for (default), unless a request says so itself. Every packet carries the
@@ -64,14 +65,16 @@ pub struct Configuration {
     /// [`http_maximum_connections_per_host`](Self::http_maximum_connections_per_host) counts those of each type.
     #[doc(alias = "networkServiceType")]
     pub network_service_type: NetworkServiceType,
-    /// May a connection use several networks at once (none)? On Linux, with servers that speak multipath TCP.
+    /// Whether a connection may use several networks at the same time. Default: none. On Linux, with servers that speak
+    /// multipath TCP.
     #[doc(alias = "multipathServiceType")]
     pub multipath_service_type: MultipathServiceType,
-    /// Must names be validated by DNSSEC (false)? The system's resolver does not tell whether it has validated an
-    /// answer: a name that has to be looked up fails with [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless
-    /// the environment's resolver [validates](crate::environment::Resolve::validates_dnssec). Addresses and
-    /// `localhost` need no names. A proxy looks names up by itself: only its own is validated here. Connections are
-    /// not shared with loads that do not require it.
+    /// Whether host names must be validated by DNSSEC. Default: `false`. The system's resolver does not tell whether it
+    /// has validated an answer: a name that has to be looked up fails with
+    /// [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless the environment's resolver
+    /// [validates](crate::environment::Resolve::validates_dnssec). Addresses and `localhost` need no names. A proxy
+    /// looks names up by itself: only its own is validated here. Connections are not shared with loads that do not
+    /// require it.
     #[doc(alias = "requiresDNSSECValidation")]
     pub requires_dnssec_validation: bool,
     /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
@@ -94,8 +97,8 @@ pub struct Configuration {
     /// count.
     #[doc(alias = "httpCookieAcceptPolicy")]
     pub http_cookie_accept_policy: HttpCookieAcceptPolicy,
-    /// Are cookies of the store sent (true)? A `Cookie` field of the request, or among `http_additional_headers`, is
-    /// sent in their place. Either way cookies are kept.
+    /// Whether cookies of the store are sent. Default: `true`. A `Cookie` field of the request, or among
+    /// `http_additional_headers`, is sent in their place. Either way cookies are kept.
     #[doc(alias = "httpShouldSetCookies")]
     pub http_should_set_cookies: bool,
     /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
@@ -133,17 +136,19 @@ pub struct Configuration {
     /// URL and a stored one are used for every host. Proxies never receive a ticket.
     /// Extension: no counterpart in Apple's API.
     pub negotiate_domains: Vec<String>,
-    /// Do uploads go on after they broke off, with servers that can do that (automatic)? Apple's sessions always try.
+    /// Whether interrupted uploads are resumed, with servers that can do that. Default: automatic. Apple's sessions
+    /// always try.
     pub resumable_uploads: ResumableUploads,
-    /// May a server keep an upload at another origin than the one it was sent to (false)? The rest of the body is then sent
-    /// there, without the credentials and cookies of the request; without it such uploads are not resumed. Not of Apple's.
+    /// Whether a server may keep an upload at another origin than the one it was sent to. Default: `false`: such
+    /// uploads are not resumed. With `true` the rest of the body is sent there, without the credentials and cookies of
+    /// the request. Extension: no counterpart in Apple's API.
     pub allows_uploads_at_other_origins: bool,
     /// What was learned of servers by uploading to them ([`UploadServerStorage::shared`]; an ephemeral configuration has a
     /// store of its own): the next upload speaks the version that a server knows, is without the fields where they are
     /// refused, and careful where interim responses do not get through. Without one each upload begins as the first. Not
     /// of Apple's.
     pub upload_server_storage: Option<UploadServerStorage>,
-    /// Which versions of HTTP may be used (automatic). Not of Apple's.
+    /// Which versions of HTTP may be used (automatic). Extension: no counterpart in Apple's API.
     pub http_versions: HttpVersions,
     /// The most connections the session keeps that carry nothing, over all hosts (100). The one that has been idle
     /// longest is closed for another. With 0 none is kept. Extension: no counterpart in Apple's API.
@@ -153,11 +158,11 @@ pub struct Configuration {
     /// longest is closed for a new one; if none is idle, loads wait until one is or closes, and hosts take turns. A load
     /// whose response is not read to its end keeps its connection. Extension: no counterpart in Apple's API.
     pub maximum_open_connections: usize,
-    /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Not of
-    /// Apple's.
+    /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Extension: no
+    /// counterpart in Apple's API.
     pub connection_idle_timeout: Duration,
     /// How long a request with `Expect: 100-continue` waits for the server to want its body (1 s), before it sends it
-    /// all the same (RFC 9110 §10.1.1). Not of Apple's, who does not document how long.
+    /// all the same (RFC 9110 §10.1.1). Apple does not document how long.
     pub expect_continue_timeout: Duration,
     /// The oldest TLS version accepted (1.2).
     #[doc(alias = "tlsMinimumSupportedProtocolVersion")]
@@ -167,17 +172,19 @@ pub struct Configuration {
     pub tls_maximum_supported_protocol_version: TlsVersion,
     /// The cipher suites offered, by their IANA numbers and in this order, such as `[0x1301, 0xC02F]`; empty, the
     /// default, is all there are, which are those of TLS 1.3 (0x1301–0x1303) and those of TLS 1.2 with ephemeral keys
-    /// and authenticated encryption (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9). Numbers of others are passed over;
-    /// if none is left, loads fail with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Not of Apple's.
+    /// and authenticated encryption (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9). Numbers of others are passed
+    /// over; if none is left, loads fail with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed).
+    /// Extension: no counterpart in Apple's API.
     pub tls_cipher_suites: Vec<u16>,
-    /// Certificates, in DER, trusted beside those of the platform. Not of Apple's.
+    /// Certificates, in DER, trusted beside those of the platform. Extension: no counterpart in Apple's API.
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// Revocation lists (CRLs, RFC 5280 §5), in DER, of the authorities in
     /// [`additional_trust_anchors`](Self::additional_trust_anchors) and those below them (none). A server whose
     /// certificate, or an issuer's, is on one fails with
     /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted); authorities without a list here are
     /// not asked about, and a list that is past its `nextUpdate` still counts. Servers that only the platform vouches
-    /// for are judged by the platform's own rules. Not of Apple's, whose system looks after revocation.
+    /// for are judged by the platform's own rules. Extension: no counterpart in Apple's API, whose system judges
+    /// revocation.
     pub certificate_revocation_lists: Vec<Vec<u8>>,
     /// What may be loaded without, or with weaker, protection.
     pub app_transport_security: AppTransportSecurity,
@@ -186,8 +193,8 @@ pub struct Configuration {
     /// `app_transport_security` is looked at; the delegate is not asked,
     /// [`Task::current_request`](crate::Task::current_request) and the metrics show the `https` request. A host enters
     /// by a response over TLS whose certificates were good by themselves; there no delegate can make up for bad ones
-    /// (RFC 6797 §8.4). `None` knows nobody, not even the hosts known beforehand. Not of Apple's, whose store cannot
-    /// be seen or turned off.
+    /// (RFC 6797 §8.4). `None` knows nobody, not even the hosts known beforehand. Extension: no counterpart in Apple's
+    /// API, whose store cannot be seen or turned off.
     pub hsts_storage: Option<HstsStorage>,
     /// Where responses are kept for later loads ([`UrlCache::shared`]; an ephemeral configuration has one of its own,
     /// in memory, each); `None` keeps none.
@@ -197,8 +204,9 @@ pub struct Configuration {
     /// How requests use the cache that do not say so themselves ([`CachePolicy::UseProtocolCachePolicy`]).
     #[doc(alias = "requestCachePolicy")]
     pub request_cache_policy: CachePolicy,
-    /// Does a load whose answer may be kept serve those that ask for the same meanwhile (false)? They wait for its
-    /// end, 10 s at most, and load themselves if its answer is not for them. Not of Apple's.
+    /// Whether one load whose response may be cached serves all loads that ask for the same meanwhile. Default:
+    /// `false`. They wait for its end, 10 s at most, and load by themselves if its response is not for them. Extension:
+    /// no counterpart in Apple's API.
     pub shares_cacheable_loads: bool,
     /// Protocols of the application's own (none), which load what they claim. They are asked in their order, before
     /// the library's own: one that claims `https` URLs wins over the network.
@@ -207,23 +215,23 @@ pub struct Configuration {
     /// Stored only (true, as Apple's): there is one loader, and no other to choose.
     #[doc(alias = "usesClassicLoadingMode")]
     pub uses_classic_loading_mode: bool,
-    /// May safe requests be sent before the TLS handshake is complete (false)? Of HTTP/3 only, as Apple documents
-    /// it: without effect until this library speaks that.
+    /// Whether safe requests may be sent before the TLS handshake is complete. Default: `false`. Of HTTP/3 only, as
+    /// Apple documents it: without effect until this library speaks that.
     #[doc(alias = "enablesEarlyData")]
     pub enables_early_data: bool,
     /// The name of a background session (none). Stored only until this library has those: no other session has one.
     pub identifier: Option<Arc<str>>,
-    /// May the system choose the time of transfers (false)? Of background sessions only, as Apple documents it:
-    /// without effect until this library has them. So are the next two.
+    /// Whether the system may choose the time of transfers. Default: `false`. Of background sessions only, as Apple
+    /// documents it: without effect until this library has them. So are the next two.
     #[doc(alias = "isDiscretionary")]
     pub is_discretionary: bool,
-    /// Is the application started when its transfers need it (true)?
+    /// Whether the application is started when its transfers need it. Default: `true`.
     #[doc(alias = "sessionSendsLaunchEvents")]
     pub session_sends_launch_events: bool,
     /// The folder shared with an application's extensions, by its identifier (none).
     #[doc(alias = "sharedContainerIdentifier")]
     pub shared_container_identifier: Option<Arc<str>>,
-    /// Clock, resolver and network of the session; the real ones by default. Not of Apple's.
+    /// Clock, resolver and network of the session; the real ones by default. Extension: no counterpart in Apple's API.
     pub environment: Environment,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Apple: *URLSessionConfiguration.MultipathServiceType*.
 
-/// May a connection use several networks at once? Numbers are Apple's.
+/// Whether a connection may use several networks at the same time. Numbers are Apple's.
 ///
 /// On Linux every type but [`None`](Self::None) asks the kernel for multipath TCP (RFC 8684); a kernel or a server
 /// without it falls back to TCP, and so does every other system. How the networks are used is for the kernel's path

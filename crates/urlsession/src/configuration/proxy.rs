@@ -17,7 +17,7 @@ use crate::message::{UrlCredential, UrlCredentialPersistence};
 /// own goes to the proxy that is asked for its URL, in place of any other, and is not sent through tunnels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProxyDictionary {
-    /// Is there a proxy of `http` URLs (false)?
+    /// Whether there is a proxy of `http` URLs. Default: `false`.
     #[doc(alias = "kCFNetworkProxiesHTTPEnable")]
     pub http_enable: bool,
     /// Its name or address.
@@ -26,7 +26,7 @@ pub struct ProxyDictionary {
     /// Its port (80).
     #[doc(alias = "kCFNetworkProxiesHTTPPort")]
     pub http_port: Option<u16>,
-    /// Is there a proxy that makes tunnels for `https` URLs (false)?
+    /// Whether there is a proxy that makes tunnels for `https` URLs. Default: `false`.
     #[doc(alias = "kCFNetworkProxiesHTTPSEnable")]
     pub https_enable: bool,
     /// Its name or address.
@@ -39,7 +39,7 @@ pub struct ProxyDictionary {
     /// ranges of addresses in which zeros at the end may be left out (`169.254/16`).
     #[doc(alias = "kCFNetworkProxiesExceptionsList")]
     pub exceptions_list: Vec<String>,
-    /// Are names without a dot loaded directly (false)?
+    /// Whether hosts without a dot in their name are loaded directly. Default: `false`.
     #[doc(alias = "kCFNetworkProxiesExcludeSimpleHostnames")]
     pub exclude_simple_hostnames: bool,
 }
@@ -73,8 +73,8 @@ pub struct ProxyConfiguration {
     host: Box<str>,
     port: u16,
     credential: Option<UrlCredential>,
-    /// May a load go on without this proxy, if it cannot be reached or makes no tunnel (false)? It then takes the next one
-    /// that is for its host, else the tunnel of the dictionary, else goes directly.
+    /// Whether a load goes on without this proxy if it cannot be reached or makes no tunnel. Default: `false`. The load
+    /// then takes the next one that is for its host, else the tunnel of the dictionary, else goes directly.
     #[doc(alias = "allowFailover")]
     pub allow_failover: bool,
     /// The domains it is for, each with those below it; empty is all (empty).

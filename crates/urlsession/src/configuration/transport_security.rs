@@ -41,18 +41,19 @@ pub struct ExceptionDomain {
     /// The domain in lower case, without a dot at either end, or an IP address, or a range of them such as
     /// `10.1.0.0/16`.
     pub domain: String,
-    /// Does the rule hold for its subdomains too (false)?
+    /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
     pub includes_subdomains: bool,
-    /// May it be loaded in cleartext, and may a delegate trust a server there that the platform does not (false)?
+    /// Whether the domain may be loaded in cleartext, and whether a delegate may trust a server of it that the platform
+    /// does not trust. Default: `false`.
     #[doc(alias = "NSExceptionAllowsInsecureHTTPLoads")]
     pub allows_insecure_http_loads: bool,
     /// The oldest TLS version accepted there (`None`: the configuration's). The newer of the two holds: 1.0 and 1.1,
     /// which Apple's key can name, do not exist here.
     #[doc(alias = "NSExceptionMinimumTLSVersion")]
     pub minimum_tls_version: Option<TlsVersion>,
-    /// Must keys be ephemeral (true)? They always are: `false`, which Apple's key allows for old servers, changes
-    /// nothing, because no other cipher suites are implemented.
+    /// Whether keys must be ephemeral. Default: `true`. They always are: `false`, which Apple's key allows for old
+    /// servers, changes nothing, because no other cipher suites are implemented.
     #[doc(alias = "NSExceptionRequiresForwardSecrecy")]
     pub requires_forward_secrecy: bool,
 }
@@ -64,7 +65,7 @@ pub struct ExceptionDomain {
 pub struct PinnedDomain {
     /// The domain in lower case, without a dot at either end.
     pub domain: String,
-    /// Does the rule hold for its subdomains too (false)?
+    /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
     pub includes_subdomains: bool,
     /// SHA-256 of the SubjectPublicKeyInfo, in DER, of authorities of which one must have vouched for the server. Of

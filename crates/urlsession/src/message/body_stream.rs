@@ -76,7 +76,7 @@ impl Source {
         }
     }
 
-    /// Can it be taken as often as needed?
+    /// Whether the body can be taken as often as needed.
     fn is_repeatable(&self) -> bool {
         match self {
             Self::Delegate | Self::Stream(_) => false,

@@ -136,27 +136,27 @@ impl HttpCookie {
         self.0.expires
     }
 
-    /// Does it end with the process, for having no date?
+    /// Whether the cookie has no expiry date, and so ends with the process.
     #[doc(alias = "isSessionOnly")]
     pub fn is_session_only(&self) -> bool {
         self.0.expires.is_none()
     }
 
-    /// Is it sent over `https` only (false)?
+    /// Whether the cookie is sent over `https` only. Default: `false`.
     #[doc(alias = "isSecure")]
     pub fn is_secure(&self) -> bool {
         self.0.is_secure
     }
 
-    /// Is it to be hidden from scripts (false)? Set by servers only.
+    /// Whether the cookie is hidden from scripts. Default: `false`. Only servers set this.
     #[doc(alias = "isHTTPOnly")]
     pub fn is_http_only(&self) -> bool {
         self.0.is_http_only
     }
 
-    /// Does the server want it kept separately for each site it is embedded in (false)? Partitions are those of
-    /// [`UrlRequest::cookie_partition_identifier`](crate::UrlRequest::cookie_partition_identifier); without one this
-    /// has no effect. Not of Apple's.
+    /// Whether the cookie is kept separately for each site that embeds its server. Default: `false`. Partitions are
+    /// those of [`UrlRequest::cookie_partition_identifier`](crate::UrlRequest::cookie_partition_identifier); without
+    /// one this has no effect. Not of Apple's.
     pub fn is_partitioned(&self) -> bool {
         self.0.is_partitioned
     }
@@ -166,7 +166,7 @@ impl HttpCookie {
         self.0.set_by_javascript
     }
 
-    /// Is it withheld from requests of other sites? `None` says no.
+    /// Whether the cookie is withheld from requests of other sites. `None`: it is not.
     #[doc(alias = "sameSitePolicy")]
     pub fn same_site_policy(&self) -> Option<HttpCookieStringPolicy> {
         self.0.same_site

@@ -97,7 +97,7 @@ impl UrlCredential {
         }
     }
 
-    /// Is there a password?
+    /// Whether there is a password.
     #[doc(alias = "hasPassword")]
     pub fn has_password(&self) -> bool {
         self.password().is_some()

@@ -75,7 +75,7 @@ impl HeaderFields {
         self.0.retain(|field| keep(&field.name));
     }
 
-    /// Is there a field of this name?
+    /// Whether there is a field of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.position(name).is_some()
     }

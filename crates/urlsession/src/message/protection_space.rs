@@ -116,7 +116,7 @@ impl UrlProtectionSpace {
         }
     }
 
-    /// Does a proxy ask?
+    /// Whether a proxy issues the challenge.
     #[doc(alias = "isProxy")]
     pub fn is_proxy(&self) -> bool {
         self.proxy_type().is_some()
@@ -134,7 +134,7 @@ impl UrlProtectionSpace {
         self.0.method
     }
 
-    /// Is a credential safe on its way: over TLS, or by a method that does not send the password itself?
+    /// Whether a credential is protected in transit: by TLS, or by a method that does not send the password itself.
     #[doc(alias = "receivesCredentialSecurely")]
     pub fn receives_credential_securely(&self) -> bool {
         let is_secure = matches!(self.0.whose, Whose::Server(UrlProtectionSpaceProtocol::Https));
@@ -276,7 +276,7 @@ pub enum AuthenticationMethod {
     /// A certificate of the client's own, in the TLS handshake.
     #[doc(alias = "NSURLAuthenticationMethodClientCertificate")]
     ClientCertificate,
-    /// It is the server that proves who it is: is its certificate to be trusted?
+    /// The server proves its identity: the answer is whether its certificates are trusted.
     #[doc(alias = "NSURLAuthenticationMethodServerTrust")]
     ServerTrust,
 }

@@ -38,7 +38,7 @@ impl ServerTrust {
         &self.0.certificates
     }
 
-    /// Are they trusted by the platform, or by the configuration's anchors? This is what default handling does.
+    /// Whether the platform, or the configuration's anchors, trust the certificates. Default handling does the same.
     ///
     /// # Errors
     /// What the load would fail with, such as

@@ -48,7 +48,7 @@ impl DownloadedFile {
         self.length
     }
 
-    /// Is it empty?
+    /// Whether the file is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }

@@ -208,7 +208,7 @@ impl Task {
         Ok(())
     }
 
-    /// Does the delegate get data as it comes? `true` unless set otherwise, but for tasks with a completion handler,
+    /// Whether the delegate receives data as it comes. Default: `true`, except for tasks with a completion handler,
     /// which get everything at once in any case.
     #[doc(alias = "prefersIncrementalDelivery")]
     pub fn prefers_incremental_delivery(&self) -> bool {

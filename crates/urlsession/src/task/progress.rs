@@ -114,7 +114,7 @@ impl Progress {
         }
     }
 
-    /// Is the total not known? Without a task: is neither a total nor a completed unit set?
+    /// Whether the total is not known. Without a task: whether neither a total nor a completed unit is set.
     #[doc(alias = "isIndeterminate")]
     pub fn is_indeterminate(&self) -> bool {
         match &self.0 {
@@ -123,7 +123,7 @@ impl Progress {
         }
     }
 
-    /// Has the task ended with success? Without a task: are all units completed?
+    /// Whether the task has ended with success. Without a task: whether all units are completed.
     #[doc(alias = "isFinished")]
     pub fn is_finished(&self) -> bool {
         match &self.0 {
@@ -148,7 +148,7 @@ impl Progress {
         }
     }
 
-    /// Is it paused, or the task suspended?
+    /// Whether it is paused, or the task suspended.
     #[doc(alias = "isPaused")]
     pub fn is_paused(&self) -> bool {
         match &self.0 {
@@ -157,7 +157,7 @@ impl Progress {
         }
     }
 
-    /// Is cancelling to be offered to a user? `true` unless set otherwise; [`cancel`](Self::cancel) works either
+    /// Whether a user should be offered to cancel. Default: `true`; [`cancel`](Self::cancel) works either
     /// way.
     #[doc(alias = "isCancellable")]
     pub fn is_cancellable(&self) -> bool {
@@ -169,7 +169,7 @@ impl Progress {
         self.controls_to_set().set_cancellable(is_cancellable);
     }
 
-    /// Is pausing to be offered to a user? `true` unless set otherwise; [`pause`](Self::pause) works either way.
+    /// Whether a user should be offered to pause. Default: `true`; [`pause`](Self::pause) works either way.
     #[doc(alias = "isPausable")]
     pub fn is_pausable(&self) -> bool {
         self.controls().is_none_or(Controls::is_pausable)

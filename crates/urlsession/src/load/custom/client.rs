@@ -92,7 +92,7 @@ impl UrlProtocolClient {
         .await;
     }
 
-    /// Has the load been stopped? Nobody listens any more then.
+    /// Whether the load has been stopped. Nobody receives its calls then.
     pub fn is_stopped(&self) -> bool {
         self.line.lock().is_stopped
     }

@@ -124,7 +124,7 @@ impl DownloadTask {
         self.core().order(|orders| orders.checks.expected = digest)
     }
 
-    /// Is the file checked against the server's own digests?
+    /// Whether the file is checked against the server's own digests.
     pub fn checks_repr_digest(&self) -> bool {
         self.core().live().orders.as_ref().is_some_and(|orders| orders.checks.of_response)
     }
