@@ -446,7 +446,8 @@ fn read_until(child: &mut Child, what: impl Fn(&str) -> bool) -> BufReader<std::
 fn an_entry_is_whole_or_absent_whenever_its_writer_is_killed() {
     let folder = folder();
     let mut whole = 0;
-    for round in 0..60usize {
+    // A round takes ten times as long under Wine; a third of them still reaches as far.
+    for round in (0..60usize).step_by(if cfg!(windows) { 3 } else { 1 }) {
         let mut child = other_process("write", folder.path());
         let lines =
             read_until(&mut child, |line| line.parse().is_ok_and(|number: usize| number >= round % 30));
