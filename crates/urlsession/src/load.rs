@@ -85,6 +85,10 @@ pub(crate) trait Ask: Send + Sync {
     /// Body bytes have been written.
     fn sent(&self, bytes: u64);
 
+    /// True if the load was suspended or is over: no more bytes are to be moved in this poll. Whoever halts it has it
+    /// polled again.
+    fn is_halted(&self) -> bool;
+
     /// Does anyone want informational responses?
     fn wants_informational(&self) -> bool;
 

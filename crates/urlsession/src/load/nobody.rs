@@ -71,6 +71,10 @@ impl<T: Unattended> Ask for T {
 
     fn sent(&self, _: u64) {}
 
+    fn is_halted(&self) -> bool {
+        false
+    }
+
     fn wants_informational(&self) -> bool {
         false
     }

@@ -115,6 +115,10 @@ impl Ask for Asking<'_> {
         self.0.tell_watchers(TaskChange::Bytes);
     }
 
+    fn is_halted(&self) -> bool {
+        self.0.is_halted()
+    }
+
     fn wants_informational(&self) -> bool {
         let live = self.0.live();
         live.delegate.is_some() || live.session_delegate.is_some()

@@ -220,6 +220,7 @@ impl Connection {
                     sent.body += body as u64;
                     attempt.ask.sent(body as u64);
                 }
+                !attempt.ask.is_halted()
             };
             if self.poll_send(cx, moved)?.is_ready() {
                 sent.end = Some(attempt.clock.now());
@@ -260,6 +261,7 @@ impl Connection {
         let moved = |late: &mut u64, wire, body: usize| {
             meter.moved(wire);
             *late += body as u64;
+            !ask.is_halted()
         };
         let sent = poll_fn(|cx| self.poll_send(cx, |wire, body| moved(&mut late, wire, body))).await;
         attempt.stamps().request_body_bytes += late;

@@ -363,6 +363,7 @@ impl Sent {
                 meter.moved(n);
                 self.incoming.body_sent += n as u64;
                 ask.sent(n as u64);
+                !ask.is_halted()
             };
             if self.incoming.sending.poll_send(cx, moved)?.is_ready() {
                 self.incoming.request_end = Some(clock.now());
@@ -491,7 +492,7 @@ struct Sending {
 impl Sending {
     /// Hands chunks to the connection as flow control allows. Ready when all is handed over, or the server wants
     /// no more of it (it may have answered all the same).
-    fn poll_send(&mut self, cx: &mut Context<'_>, mut moved: impl FnMut(usize)) -> Poll<Result<()>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, mut moved: impl FnMut(usize) -> bool) -> Poll<Result<()>> {
         while !self.done {
             if self.chunk.is_empty() {
                 let next = ready!(self.outgoing.poll_chunk(cx)).transpose().inspect_err(|_| self.cancel())?;
@@ -517,9 +518,12 @@ impl Sending {
                         self.done = true;
                     }
                     self.done |= last;
-                    moved(n);
+                    let goes_on = moved(n);
                     if !self.chunk.is_empty() {
                         self.stream.reserve_capacity(self.chunk.len());
+                    }
+                    if !goes_on && !self.done {
+                        return Poll::Pending;
                     }
                 }
                 // The stream is closed or reset; the response says why.

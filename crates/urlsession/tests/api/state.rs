@@ -1,15 +1,18 @@
 //! Tasks: states, properties, observation, progress.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
+use futures_core::Stream;
 use urlsession::environment::block_on;
 use urlsession::{
-    Configuration, Data, Task, TaskChange, TaskState, Url, UrlErrorCode, UrlProtocol, UrlProtocolClass,
-    UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse, UrlSession,
+    BodyStream, Bytes, Configuration, Data, Task, TaskChange, TaskState, Url, UrlErrorCode, UrlProtocol,
+    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse,
+    UrlSession,
 };
 use urlsession_testkit::{Reply, Wire};
 
@@ -279,4 +282,54 @@ fn a_task_that_is_halted_while_more_is_always_there_takes_no_more_of_it() {
     let polled = load.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     let Poll::Ready(Err(error)) = polled else { panic!("{polled:?}") };
     assert_eq!(error.code(), UrlErrorCode::Cancelled);
+}
+
+/// Pieces of a body that are there at once; `halt` is called when the third is asked for.
+struct Pieces<F> {
+    halt: F,
+    given: Arc<AtomicUsize>,
+}
+
+impl<F: Fn() + Unpin> Stream for Pieces<F> {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let number = self.given.fetch_add(1, SeqCst) + 1;
+        if number == 3 {
+            (self.halt)();
+        }
+        Poll::Ready((number <= PIECES).then(|| Ok(Bytes::from_static(b"x"))))
+    }
+}
+
+#[test]
+fn an_upload_that_is_halted_while_more_is_always_there_sends_no_more_of_it() {
+    on_every_wire(|origin| {
+        for halt in [|task: &Task| task.suspend(), |task: &Task| task.cancel()] {
+            let (task, given) = (Arc::new(OnceLock::<Task>::new()), Arc::<AtomicUsize>::default());
+            let of_load = task.clone();
+            let halt = move || halt(of_load.get().unwrap());
+            let body = BodyStream::from_stream(Pieces { halt, given: given.clone() });
+            let mut request = UrlRequest::new(origin.url("/echo").parse::<Url>().unwrap());
+            request.set_http_method("POST").unwrap();
+            request.set_http_body_stream(body);
+            in_tokio(async {
+                let mut load = Box::pin(session(origin).data(request));
+                task.set(load.task().into()).unwrap();
+                // The poll in which it is halted ends.
+                let halted = poll_fn(|cx| {
+                    let polled = load.as_mut().poll(cx);
+                    if given.load(SeqCst) < 3 { Poll::Pending } else { Poll::Ready(polled.is_pending()) }
+                });
+                halted.await;
+                assert_eq!(given.load(SeqCst), 3);
+                if task.get().unwrap().state() == TaskState::Suspended {
+                    task.get().unwrap().resume();
+                    assert_eq!(load.await.unwrap().1.status_code(), Some(200));
+                } else {
+                    assert_eq!(load.await.unwrap_err().code(), UrlErrorCode::Cancelled);
+                }
+            });
+        }
+    });
 }

@@ -16,11 +16,11 @@ impl Connection {
     /// Writes what there is to write; ready when the request is complete, or can no longer be written because
     /// the server stopped reading (it may have answered all the same).
     ///
-    /// `moved` hears of bytes of the wire and, among them, of the body.
+    /// `moved` hears of bytes of the wire and, among them, of the body, and says whether more may be moved in this poll.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        mut moved: impl FnMut(usize, usize),
+        mut moved: impl FnMut(usize, usize) -> bool,
     ) -> Poll<Result<()>> {
         while self.write_error.is_none() {
             if self.out_at == self.out.len() && self.chunk.is_empty() {
@@ -43,7 +43,9 @@ impl Connection {
                     let head = n.min(self.out.len() - self.out_at);
                     self.out_at += head;
                     self.chunk.advance(n - head);
-                    moved(n, n - head);
+                    if !moved(n, n - head) {
+                        return Poll::Pending;
+                    }
                 }
                 Err(error) => self.write_error = Some(error),
             }
@@ -60,7 +62,10 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         let mut sent = 0;
-        let poll = self.poll_send(cx, |_, body| sent += body as u64);
+        let poll = self.poll_send(cx, |_, body| {
+            sent += body as u64;
+            true
+        });
         self.sent_late += sent;
         poll
     }

@@ -106,7 +106,10 @@ impl Flow for Incoming {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.urgent.tell_changes();
         let mut sent = 0;
-        let sending = self.sending.poll_send(cx, |n| sent += n as u64);
+        let sending = self.sending.poll_send(cx, |n| {
+            sent += n as u64;
+            true
+        });
         self.sent_late += sent;
         if let Poll::Ready(Err(error)) = sending {
             return Poll::Ready(Some(Err(error)));

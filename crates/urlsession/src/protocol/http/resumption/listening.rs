@@ -253,6 +253,10 @@ impl Ask for Listening<'_> {
         }
     }
 
+    fn is_halted(&self) -> bool {
+        self.ask.is_halted()
+    }
+
     fn wants_informational(&self) -> bool {
         true
     }
