@@ -4,6 +4,7 @@
 
 mod changes;
 mod controls;
+mod fraction;
 mod tree;
 
 use std::fmt;
@@ -100,26 +101,26 @@ impl Progress {
     }
 
     /// From 0 to 1; 0 while the total is not known, 1 when it is finished.
+    ///
+    /// Of a task without a body: of the bytes to receive. Sending a body is 95 hundredths of an upload task and 5 of any
+    /// other, and receiving is the rest, which counts once the server has said how long it is: the fraction of an upload
+    /// moves while it is sent, and that of no task goes back when its response begins.
     #[doc(alias = "fractionCompleted")]
     pub fn fraction_completed(&self) -> f64 {
-        if let Kind::Tree(tree) = &self.0 {
-            return tree.fraction();
-        }
-        if self.is_finished() {
-            return 1.0;
-        }
-        match self.total_unit_count() {
-            None | Some(0) => 0.0,
-            Some(total) => (self.completed_unit_count() as f64 / total as f64).min(1.0),
+        match &self.0 {
+            Kind::Tree(tree) => tree.fraction(),
+            Kind::Task(_) if self.is_finished() => 1.0,
+            Kind::Task(core) => fraction::of(core).unwrap_or(0.0),
         }
     }
 
-    /// Whether the total is not known. Without a task: whether neither a total nor a completed unit is set.
+    /// Whether the total is not known; for an upload task, of what is sent. Without a task: whether neither a total nor a
+    /// completed unit is set.
     #[doc(alias = "isIndeterminate")]
     pub fn is_indeterminate(&self) -> bool {
         match &self.0 {
             Kind::Tree(tree) => tree.is_indeterminate(),
-            Kind::Task(_) => self.total_unit_count().is_none(),
+            Kind::Task(core) => fraction::of(core).is_none(),
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use futures_core::Stream;
-use urlsession::{Progress, ProgressChanges, TaskState};
+use tokio::sync::mpsc;
+use urlsession::{BodyStream, Bytes, Progress, ProgressChanges, TaskState};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
@@ -212,4 +213,79 @@ fn no_lock_is_held_while_the_application_is_called() {
     root.cancel();
     assert_eq!(poll(&mut changes), Poll::Ready(Some(0.25)));
     assert_eq!(poll(&mut changes), Poll::Ready(None));
+}
+
+/// A body that is what a test puts there.
+fn fed_body() -> (BodyStream, mpsc::Sender<Bytes>) {
+    struct Fed(mpsc::Receiver<Bytes>);
+    impl Stream for Fed {
+        type Item = std::io::Result<Bytes>;
+
+        fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+            self.0.poll_recv(cx).map(|chunk| chunk.map(Ok))
+        }
+    }
+    let (sender, receiver) = mpsc::channel(1);
+    (BodyStream::from_stream(Fed(receiver)), sender)
+}
+
+/// Waits until a fraction is this far; it never goes back on its way there.
+async fn reaches(changes: &mut ProgressChanges, fraction: f64) {
+    let mut last = 0.0;
+    while last < fraction - 1e-9 {
+        let now = next(changes).await.expect("the task has not ended");
+        assert!(last <= now && now <= fraction + 1e-9, "{last}, then {now} on the way to {fraction}");
+        last = now;
+    }
+}
+
+#[test]
+fn the_fraction_of_an_upload_moves_while_it_is_sent_and_does_not_go_back_when_it_is_answered() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/upload", Reply::new(200).pattern(0, 100_000).body_gate(50_000, gate.clone()));
+        let (body, sender) = fed_body();
+        let (session, recorder) = with_recorder(configuration(origin), Recorder::new().giving_bodies([body]));
+        let mut post = request(&origin.url("/upload"), "POST", None);
+        post.set_value(Some("100000"), "Content-Length").unwrap();
+        let task = session.upload_task_with_streamed_request(post);
+        let progress = task.progress();
+        assert_eq!((progress.is_indeterminate(), progress.fraction_completed()), (false, 0.0));
+        let mut changes = progress.changes();
+        task.resume();
+        in_tokio(async {
+            let half = Bytes::from(vec![b'a'; 50_000]);
+            sender.send(half.clone()).await.unwrap();
+            reaches(&mut changes, 0.475).await;
+            sender.send(half).await.unwrap();
+            drop(sender);
+            // The answer is as long as the body: what is sent would be a half of it all.
+            reaches(&mut changes, 0.975).await;
+            assert_eq!(
+                (progress.completed_unit_count(), progress.total_unit_count()),
+                (150_000, Some(200_000))
+            );
+        });
+        gate.release();
+        recorder.completed(1).succeeded();
+        assert_eq!(progress.fraction_completed(), 1.0);
+    });
+}
+
+#[test]
+fn the_fraction_of_another_task_is_mostly_what_it_receives() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/half", Reply::new(200).pattern(0, 100_000).body_gate(50_000, gate.clone()));
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(request(&origin.url("/half"), "POST", Some(&[b'a'; 100_000])));
+        let progress = task.progress();
+        assert!(progress.is_indeterminate(), "who asks for something does not know how much comes");
+        task.resume();
+        recorder.wait_for(|log| log.data.len() == 50_000);
+        assert_eq!((progress.is_indeterminate(), progress.fraction_completed()), (false, 0.525));
+        gate.release();
+        recorder.completed(1).succeeded();
+        assert_eq!(progress.fraction_completed(), 1.0);
+    });
 }
