@@ -205,6 +205,10 @@ impl Core {
         self.identifier
     }
 
+    pub(super) fn is_upload(&self) -> bool {
+        matches!(self.kind, Kind::Upload)
+    }
+
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }

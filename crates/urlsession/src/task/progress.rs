@@ -9,11 +9,12 @@ mod tree;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 pub use self::changes::ProgressChanges;
 pub(super) use self::controls::Controls;
 use self::controls::{Act, Handler};
+use self::fraction::Way;
 use self::tree::Tree;
 use super::core::{Core, UNKNOWN};
 use super::state::TaskState;
@@ -110,7 +111,7 @@ impl Progress {
         match &self.0 {
             Kind::Tree(tree) => tree.fraction(),
             Kind::Task(_) if self.is_finished() => 1.0,
-            Kind::Task(core) => fraction::of(core).unwrap_or(0.0),
+            Kind::Task(core) => fraction_of(core).unwrap_or(0.0),
         }
     }
 
@@ -120,7 +121,7 @@ impl Progress {
     pub fn is_indeterminate(&self) -> bool {
         match &self.0 {
             Kind::Tree(tree) => tree.is_indeterminate(),
-            Kind::Task(core) => fraction::of(core).is_none(),
+            Kind::Task(core) => fraction_of(core).is_none(),
         }
     }
 
@@ -297,6 +298,17 @@ impl Progress {
     fn has_ended(&self) -> bool {
         matches!(self.0, Kind::Tree(_)) && (self.is_finished() || self.is_cancelled())
     }
+}
+
+/// `None` while the total is not known.
+fn fraction_of(core: &Core) -> Option<f64> {
+    let way = |done: &AtomicU64, all: &AtomicU64| Way {
+        done: done.load(Relaxed),
+        all: Some(all.load(Relaxed)).filter(|all| *all != UNKNOWN),
+    };
+    let bytes = &core.bytes;
+    let receiving = way(&bytes.received, &bytes.to_receive);
+    fraction::of(way(&bytes.sent, &bytes.to_send), receiving, core.is_upload())
 }
 
 impl fmt::Debug for Progress {
