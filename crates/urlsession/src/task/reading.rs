@@ -165,13 +165,17 @@ impl Drop for Reading<'_> {
 }
 
 /// The next chunk, counted.
-pub(super) fn poll_chunk(core: &Core, body: &mut Body, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+pub(super) fn poll_chunk(
+    core: &Arc<Core>,
+    body: &mut Body,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes>>> {
     counted(core, body, |body| body.poll_chunk(cx), Bytes::len)
 }
 
 /// Counts what moves while `body` is polled, and the `length` of what it gives.
 fn counted<T>(
-    core: &Core,
+    core: &Arc<Core>,
     body: &mut Body,
     poll: impl FnOnce(&mut Body) -> Poll<Option<Result<T>>>,
     length: impl FnOnce(&T) -> usize,
@@ -190,6 +194,8 @@ fn counted<T>(
     if sent > 0 {
         core.meter.moved(sent as usize);
         core.bytes.sent.fetch_add(sent, AcqRel);
+        core.report_sent();
+        core.tell_watchers(TaskChange::Bytes);
     }
     if let Poll::Ready(Some(Ok(given))) = &given {
         core.bytes.received.fetch_add(length(given) as u64, Relaxed);

@@ -142,6 +142,9 @@ fn a_server_that_takes_the_request_without_a_word_gets_its_body() {
         recorder.completed(1).succeeded();
         assert!(origin.wait_for(|journal| journal.requests.len() == 1, PATIENCE));
         assert_eq!(origin.requests()[0].text(), "the body");
+        let log = recorder.log();
+        let told = log.sent.last().map(|(_, total, expected)| (*total, *expected));
+        assert_eq!(told, Some((8, Some(8))), "what is sent while the answer is read is told: {:?}", log.sent);
     });
 }
 
