@@ -180,6 +180,11 @@ impl Body {
         }
     }
 
+    /// Is it decoded as it is read? Its length is then not what its head says.
+    pub(crate) fn is_decoded(&self) -> bool {
+        self.decoding.is_some()
+    }
+
     /// From now on it is seen by `tap` as it is read.
     pub(crate) fn tap(&mut self, tap: Box<dyn Tap>) {
         self.tap = Some(tap);

@@ -217,6 +217,7 @@ async fn save(
         let untrusted = untrusted_servers(log.get(first..).unwrap_or_default());
         let named = |error: UrlError| error.with_url(head.url());
         let next = {
+            course.is_decoded = body.is_decoded();
             let mut reading = Reading::new(core, log, &mut body);
             let next = course.answer(&head, untrusted, reading.rest()).await;
             match next.map_err(named)? {

@@ -162,7 +162,8 @@ impl Task {
         self.core.bytes.sent.load(Relaxed)
     }
 
-    /// Response body bytes the server announced, before decoding; `None` if it did not.
+    /// Response body bytes the server announced; `None` if it did not, or announced those of a coded body, which is longer or
+    /// shorter when it is decoded.
     #[doc(alias = "countOfBytesExpectedToReceive")]
     pub fn count_of_bytes_expected_to_receive(&self) -> Option<u64> {
         known(&self.core.bytes.to_receive)

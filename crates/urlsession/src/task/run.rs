@@ -197,9 +197,11 @@ async fn load_once(
     let clock = &*core.roster.config.environment.clock;
     let attempt = Attempt::new(request, &asking, &core.meter, log, place, clock);
     let response = core.roster.protocols.load(attempt).await?;
-    // A part of a download is not the length of it: who joins the parts knows that.
+    // A part of a download is not as long as the download: who joins the parts knows how long that is. Nor is a coded
+    // body as long as its content.
     let is_part = matches!(core.kind, Kind::Download) && response.head.status_code() == Some(206);
-    if let Some(length) = response.head.expected_content_length().filter(|_| !is_part) {
+    let is_unlike_head = is_part || response.body.is_decoded();
+    if let Some(length) = response.head.expected_content_length().filter(|_| !is_unlike_head) {
         core.bytes.to_receive.store(length, Relaxed);
     }
     core.live().response = Some(response.head.clone());

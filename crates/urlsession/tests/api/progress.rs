@@ -289,3 +289,31 @@ fn the_fraction_of_another_task_is_mostly_what_it_receives() {
         assert_eq!(progress.fraction_completed(), 1.0);
     });
 }
+
+#[test]
+fn of_a_coded_body_the_total_is_unknown() {
+    on_every_wire(|origin| {
+        // Much shorter than what it holds.
+        let body = gzip(&[b'a'; 100_000]);
+        let at = body.len() as u64 - 1;
+        let (gate, session) = (origin.hold(), session(origin));
+        origin.enqueue("/coded", Reply::new(200).header("Content-Encoding", "gzip").body(body.clone()));
+        let (task, loaded) = load_with_task(&session, origin.url("/coded"));
+        assert_eq!(loaded.unwrap().0.len(), 100_000);
+        assert_eq!(task.count_of_bytes_expected_to_receive(), None);
+        assert_eq!((task.progress().total_unit_count(), task.progress().fraction_completed()), (None, 1.0));
+
+        let reply = Reply::new(200).header("Content-Encoding", "gzip").body(body);
+        origin.enqueue("/coded", reply.body_gate(at, gate.clone()));
+        let (session, recorder) = recorded(origin);
+        let task = session.download_task(origin.url("/coded"));
+        task.resume();
+        recorder.wait_for(|log| !log.written.is_empty());
+        assert_eq!((task.progress().is_indeterminate(), task.progress().fraction_completed()), (true, 0.0));
+        gate.release();
+        let log = recorder.completed(1);
+        log.succeeded();
+        assert_eq!(log.written.last().map(|(_, total, expected)| (*total, *expected)), Some((100_000, None)));
+        assert!(log.written.iter().all(|(.., expected)| expected.is_none()), "{:?}", log.written);
+    });
+}

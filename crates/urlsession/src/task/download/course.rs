@@ -34,6 +34,8 @@ pub(super) struct Course<'a> {
     destination: Option<DownloadDestination>,
     pub(super) checks: Arc<Checks>,
     audience: Option<Audience>,
+    /// The answer is coded: how long the file will be is not known.
+    pub(super) is_decoded: bool,
     /// By what the rest was asked for; `None` if everything was.
     asked: Option<Condition>,
     by_date: bool,
@@ -87,6 +89,7 @@ impl<'a> Course<'a> {
             destination,
             checks: Arc::new(checks),
             audience,
+            is_decoded: false,
             asked: None,
             by_date: false,
             untrusted: None,
@@ -345,7 +348,7 @@ impl<'a> Course<'a> {
             sink.reserve(complete)
         };
         beside(self.core, self.place, resting, work).await?;
-        self.count_from(0, complete);
+        self.count_from(0, complete.filter(|_| !self.is_decoded));
         Ok(Next::Read(end))
     }
 
