@@ -723,3 +723,34 @@ fn no_value_shows_the_password_of_its_url() {
         assert!(!shown.contains("s3cret"), "{shown}");
     }
 }
+
+#[test]
+fn status_codes_have_a_text_and_unknown_ones_that_of_their_class() {
+    for (status, text) in [
+        (100, "continue"),
+        (199, "informational"),
+        (200, "no error"),
+        (299, "success"),
+        (302, "found"),
+        (399, "redirected"),
+        (404, "not found"),
+        (499, "client error"),
+        (503, "service unavailable"),
+        (599, "server error"),
+        (600, "unknown"),
+        (0, "unknown"),
+    ] {
+        assert_eq!(HttpUrlResponse::localized_string(status), text, "{status}");
+    }
+}
+
+#[test]
+fn what_is_noted_on_a_request_is_found_by_its_type_and_removed_from_this_copy_only() {
+    let mut request = UrlRequest::new(url("https://a/"));
+    request.set_property("seen", 7_u8);
+    let copy = request.clone();
+    assert_eq!((request.property::<u8>("seen"), request.property::<u16>("seen")), (Some(&7), None));
+    assert!(request.remove_property("seen"));
+    assert!(!request.remove_property("seen"), "it is gone");
+    assert_eq!((request.property::<u8>("seen"), copy.property::<u8>("seen")), (None, Some(&7)));
+}

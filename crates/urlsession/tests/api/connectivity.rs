@@ -407,3 +407,60 @@ fn on_a_network_that_has_just_come_names_have_some_seconds_to_be_found() {
         });
     }
 }
+
+/// What an interface is, the rule for it in the configuration and in the request, and why it is not used.
+type Rule = (fn(&mut Interface), fn(&mut Configuration), fn(&mut UrlRequest), NetworkUnavailableReason);
+
+#[test]
+fn each_rule_holds_in_the_configuration_and_in_the_request() {
+    let rules: [Rule; 4] = [
+        (
+            |interface| interface.kind = InterfaceKind::Cellular,
+            |configuration| configuration.allows_cellular_access = false,
+            |request| request.set_allows_cellular_access(false),
+            NetworkUnavailableReason::Cellular,
+        ),
+        (
+            |interface| interface.is_expensive = true,
+            |configuration| configuration.allows_expensive_network_access = false,
+            |request| request.set_allows_expensive_network_access(false),
+            NetworkUnavailableReason::Expensive,
+        ),
+        (
+            |interface| interface.is_constrained = true,
+            |configuration| configuration.allows_constrained_network_access = false,
+            |request| request.set_allows_constrained_network_access(false),
+            NetworkUnavailableReason::Constrained,
+        ),
+        (
+            |interface| interface.is_ultra_constrained = true,
+            |configuration| configuration.allows_ultra_constrained_network_access = false,
+            |request| request.set_allows_ultra_constrained_network_access(false),
+            NetworkUnavailableReason::UltraConstrained,
+        ),
+    ];
+    let far = Far::over(Wire::H1, &[]);
+    for (make, forbid, forbid_in_request, reason) in rules {
+        let mut interface = Interface::new("if0", InterfaceKind::Wifi);
+        make(&mut interface);
+        far.path.0.0.lock().unwrap().interfaces = vec![interface];
+        let mut allowing = far.configuration();
+        allowing.allows_ultra_constrained_network_access = true;
+        let mut forbidding = allowing.clone();
+        forbid(&mut forbidding);
+        let plain = request(&far.url("/Peru"), "GET", None);
+        let mut forbidden = plain.clone();
+        forbid_in_request(&mut forbidden);
+        for (configuration, request) in [(&forbidding, &plain), (&allowing, &forbidden)] {
+            let error = load(&UrlSession::new(configuration.clone()), request).unwrap_err();
+            assert_eq!(error.network_unavailable_reason(), Some(reason), "{error}");
+        }
+        // With a network that no rule forbids, and without the rule.
+        far.path.0.0.lock().unwrap().interfaces.push(Interface::new("if1", InterfaceKind::Wired));
+        load(&UrlSession::new(forbidding), &plain).unwrap();
+        far.path.0.0.lock().unwrap().interfaces.pop();
+        let mut allowed = plain.clone();
+        allowed.set_allows_ultra_constrained_network_access(true);
+        load(&UrlSession::new(allowing), &allowed).unwrap();
+    }
+}

@@ -1,8 +1,13 @@
 //! Proxies as applications see them: which way a load takes, what the proxy gets to see, and what it never does.
 
-use std::sync::Arc;
+use std::future::{Future, ready};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use urlsession::environment::Resolve;
 use urlsession::{
     Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
     ProxyConfiguration, ProxyDictionary, UrlCredential, UrlCredentialPersistence as Persistence,
@@ -614,4 +619,38 @@ fn a_proxy_that_asks_for_very_many_logins_gets_sixteen_answers_at_most() {
         let _ = load(&session, origin.url("/Peru"));
         assert_eq!(recorder.log().challenges.len(), 16);
     });
+}
+
+/// Notes what it is asked for, and finds nothing.
+#[derive(Default)]
+struct Asked(Mutex<Vec<(String, u16)>>);
+
+impl Resolve for Asked {
+    fn resolve(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>> {
+        self.0.lock().unwrap().push((host.to_owned(), port));
+        Some(Box::pin(ready(Err(io::Error::other("nothing is found")))))
+    }
+}
+
+#[test]
+fn a_proxy_without_a_port_has_that_of_its_scheme() {
+    for (url, port) in [("http://far.test/", 80), ("https://far.test/", 443)] {
+        let asked = Arc::<Asked>::default();
+        let mut configuration = Configuration::ephemeral();
+        configuration.app_transport_security.allows_arbitrary_loads = true;
+        configuration.environment.resolver = asked.clone();
+        configuration.connection_proxy_dictionary = Some(ProxyDictionary {
+            http_enable: true,
+            http_proxy: Some("proxy.test".into()),
+            https_enable: true,
+            https_proxy: Some("proxy.test".into()),
+            ..ProxyDictionary::new()
+        });
+        load(&UrlSession::new(configuration), url).unwrap_err();
+        assert_eq!(*asked.0.lock().unwrap(), [("proxy.test".to_owned(), port)], "{url}");
+    }
 }

@@ -333,3 +333,10 @@ fn an_upload_that_is_halted_while_more_is_always_there_sends_no_more_of_it() {
         }
     });
 }
+
+#[test]
+fn priorities_are_apples_and_a_task_has_the_default_one() {
+    assert_eq!([Task::LOW_PRIORITY, Task::DEFAULT_PRIORITY, Task::HIGH_PRIORITY], [0.25, 0.5, 0.75]);
+    let task = UrlSession::shared().data_task("http://localhost/");
+    assert_eq!(task.priority(), Task::DEFAULT_PRIORITY);
+}

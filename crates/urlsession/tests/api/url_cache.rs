@@ -8,8 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
+use urlsession::environment::block_on;
 use urlsession::{
-    Bytes, CachedUrlResponse, HttpUrlResponse, StoragePolicy, UrlCache, UrlRequest, UrlResponse, Version,
+    Bytes, CachedUrlResponse, Configuration, HttpUrlResponse, StoragePolicy, UrlCache, UrlRequest,
+    UrlResponse, UrlSession, Version,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -662,4 +664,23 @@ fn an_index_of_an_earlier_version_gives_its_pages_back_too() {
     later.set_disk_capacity(MIB);
     assert!(later.current_disk_usage() <= MIB);
     assert!(taken(folder.path()) <= MIB + MIB / 10, "{}", taken(folder.path()));
+}
+
+#[test]
+fn a_task_finds_stores_and_removes_what_is_kept_for_its_current_request() {
+    let folder = folder();
+    let cache = cache(MIB, 0, &folder);
+    let session = UrlSession::new(Configuration::ephemeral());
+    let (kept, stored) = pair("http://a/1", "one");
+    let task = session.data_task(&kept);
+    let other = session.data_task(&request("http://a/2"));
+    assert!(block_on(cache.cached_response_for_task(&task)).is_none());
+    cache.store_cached_response_for_task(&stored, &task);
+    assert_eq!(block_on(cache.cached_response_for_task(&task)).unwrap().data(), "one");
+    assert!(cache.cached_response(&kept).is_some());
+    assert!(block_on(cache.cached_response_for_task(&other)).is_none());
+    cache.remove_cached_response_for_task(&other);
+    assert!(cache.cached_response(&kept).is_some());
+    cache.remove_cached_response_for_task(&task);
+    assert!(cache.cached_response(&kept).is_none());
 }
