@@ -211,6 +211,7 @@ mod tests {
             ("caf%C3%A9.txt", Some("café.txt")),
             ("caf%E9.txt", Some("caf%E9.txt")),
             (".bash_profile", Some("_bash_profile")),
+            (".a.iso.urlsession-part", Some("__a.iso.urlsession-part")),
             ("%2ebashrc", Some("_bashrc")),
             ("..%2f..%2fx", Some("_._.._x")),
             ("con.txt", Some("_con.txt")),

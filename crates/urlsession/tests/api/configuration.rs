@@ -28,6 +28,12 @@ fn the_defaults_are_apples() {
 }
 
 #[test]
+fn a_session_keeps_a_hundred_idle_connections_and_has_256_at_most() {
+    let configuration = Configuration::default();
+    assert_eq!((configuration.maximum_idle_connections, configuration.maximum_open_connections), (100, 256));
+}
+
+#[test]
 fn reserved_fields_are_not_sent_from_a_configuration() {
     const RESERVED: [&str; 8] = [
         "Authorization",

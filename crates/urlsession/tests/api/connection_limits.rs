@@ -190,6 +190,8 @@ fn connections_that_are_for_one_task_each_keep_to_the_limit_and_all_tasks_are_se
 /// Lets a process have no more connections than this.
 struct Few {
     most: usize,
+    /// What more of them are refused with.
+    error: i32,
     open: Arc<AtomicUsize>,
     failures: AtomicUsize,
 }
@@ -210,7 +212,7 @@ impl Dial for Few {
     ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
         if self.open.load(Relaxed) >= self.most {
             self.failures.fetch_add(1, Relaxed);
-            return Some(Box::pin(ready(Err(too_many_open_files()))));
+            return Some(Box::pin(ready(Err(io::Error::from_raw_os_error(self.error)))));
         }
         self.open.fetch_add(1, Relaxed);
         let open = self.open.clone();
@@ -223,22 +225,30 @@ impl Dial for Few {
     }
 }
 
-fn too_many_open_files() -> io::Error {
-    io::Error::from_raw_os_error(if cfg!(windows) { 10024 } else { 24 })
+/// Of the process and of the system: WSAEMFILE and ERROR_TOO_MANY_OPEN_FILES, EMFILE and ENFILE.
+const TOO_MANY_OPEN_FILES: [i32; 2] = if cfg!(windows) { [10024, 4] } else { [24, 23] };
+
+impl Few {
+    fn one(error: i32) -> Self {
+        Self { most: 1, error, open: Arc::default(), failures: AtomicUsize::new(0) }
+    }
 }
 
 #[test]
 fn without_a_descriptor_idle_connections_of_any_session_are_closed_and_the_load_succeeds() {
     alone(|| {
         on_every_wire(|origin| {
-            let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
-            let mut configuration = configuration(origin);
-            configuration.environment.dialler = few.clone();
-            let (first, second) = (UrlSession::new(configuration.clone()), UrlSession::new(configuration));
-            for session in [&first, &second, &first] {
-                assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+            for error in TOO_MANY_OPEN_FILES {
+                let few = Arc::new(Few::one(error));
+                let mut configuration = configuration(origin);
+                configuration.environment.dialler = few.clone();
+                let (first, second) =
+                    (UrlSession::new(configuration.clone()), UrlSession::new(configuration));
+                for session in [&first, &second, &first] {
+                    assert_eq!(text(&session.data(origin.url("/Peru")).wait().unwrap().0), "Lima");
+                }
+                assert_eq!(few.failures.load(Relaxed), 2, "{error}");
             }
-            assert_eq!(few.failures.load(Relaxed), 2);
         });
     });
 }
@@ -247,9 +257,8 @@ fn without_a_descriptor_idle_connections_of_any_session_are_closed_and_the_load_
 fn without_a_descriptor_the_error_says_so_and_what_helps() {
     alone(|| {
         on_every_wire(|origin| {
-            let few = Arc::new(Few { most: 1, open: Arc::default(), failures: AtomicUsize::new(0) });
             let mut configuration = configuration(origin);
-            configuration.environment.dialler = few;
+            configuration.environment.dialler = Arc::new(Few::one(TOO_MANY_OPEN_FILES[0]));
             let busy = UrlSession::new(configuration.clone());
             let gate = origin.hold();
             origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
@@ -278,7 +287,7 @@ impl Resolve for Lacking {
         *self.2.lock().unwrap() += 1;
         let answer = match self.1.load(Relaxed) {
             true => Ok(vec![self.0]),
-            false => Err(too_many_open_files()),
+            false => Err(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES[0])),
         };
         Some(Box::pin(ready(answer)))
     }

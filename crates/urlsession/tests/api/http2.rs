@@ -85,6 +85,30 @@ fn floods_are_survived() {
 }
 
 #[test]
+fn a_request_that_the_codec_refuses_fails_alone() {
+    on(Wire::TlsH2, |origin| {
+        let session = session(origin);
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::new(200).body("x").after(gate.clone()));
+        let (sender, ended) = mpsc::channel();
+        let held = session.data_task_with_handler(origin.url("/held"), move |result| {
+            sender.send(result.map(|(data, _)| data)).unwrap();
+        });
+        held.resume();
+        assert!(gate.wait_reached(PATIENCE));
+        let mut refused = request(&origin.url("/Peru"), "GET", None);
+        for number in 0..33_000 {
+            refused.add_value("1", format!("x-{number}")).unwrap();
+        }
+        assert_eq!(load(&session, &refused).unwrap_err().code(), Code::BadUrl);
+        assert_eq!(text(&load(&session, origin.url("/Peru")).unwrap().0), "Lima");
+        gate.release();
+        assert_eq!(text(&ended.recv_timeout(PATIENCE).unwrap().unwrap()), "x");
+        assert_eq!(origin.connection_count(), 1);
+    });
+}
+
+#[test]
 fn a_head_in_more_than_seven_frames_ends_its_connection_and_no_other() {
     on(Wire::TlsH2, |origin| {
         let session = session(origin);

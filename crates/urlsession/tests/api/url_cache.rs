@@ -14,6 +14,8 @@ use urlsession::{
     UrlResponse, UrlSession, Version,
 };
 
+use crate::support::wait_until;
+
 const MIB: u64 = 1024 * 1024;
 
 fn folder() -> TempDir {
@@ -71,14 +73,6 @@ fn test_storage_roundtrip() {
 }
 
 /// What one cache has been told another sees soon: each has a thread of its own for the disk.
-fn wait_until(what: impl Fn() -> bool) {
-    let start = std::time::Instant::now();
-    while !what() {
-        assert!(start.elapsed() < crate::support::PATIENCE, "it does not happen");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn test_storage_policy() {
     for (policy, is_found, is_on_disk) in [

@@ -61,6 +61,16 @@ fn conditions_are_sent_once_and_what_is_confirmed_is_answered_with_its_own_statu
 }
 
 #[test]
+fn an_empty_etag_is_never_sent() {
+    let head = [("etag", ""), ("last-modified", "yesterday"), ("cache-control", "max-age=0")];
+    let script = script([reply(200, &head, b"x"), reply(304, &[], b"")]);
+    let room = room(&script);
+    get(&room, CachePolicy::UseProtocolCachePolicy);
+    get(&room, CachePolicy::UseProtocolCachePolicy);
+    assert_eq!(*script.added.lock().unwrap(), ["if-modified-since: yesterday"]);
+}
+
+#[test]
 fn a_confirmation_of_another_is_followed_by_a_load_without_conditions() {
     let of = |tag, body| reply(200, &[("etag", tag), ("cache-control", "max-age=0")], body);
     let script = script([of("\"1\"", b"x"), reply(304, &[("etag", "W/\"2\"")], b""), of("\"2\"", b"y")]);

@@ -190,6 +190,25 @@ fn of_a_site_that_has_too_many_the_cookies_that_are_not_secure_go_first() {
 }
 
 #[test]
+fn what_is_expired_goes_before_what_is_older() {
+    let of_site: fn(usize) -> String = |_| "https://example.com/".into();
+    let of_many: fn(usize) -> String = |number| format!("https://site{number}.com/");
+    for (url, most) in [(of_site, MOST_OF_SITE), (of_many, MOST)] {
+        let mut jar = Jar::default();
+        set(&mut jar, &url(0), "keep=1", 0);
+        set(&mut jar, &url(1), "old=1; Secure; Max-Age=10", 1);
+        for number in 2..most {
+            set(&mut jar, &url(number), &format!("c{number}=1"), 2);
+        }
+        assert_eq!(jar.len(), most);
+        set(&mut jar, &url(most), "new=1", 11);
+        let left = names(&jar);
+        assert_eq!(left.len(), most);
+        assert!(left.contains(&"keep".into()) && !left.contains(&"old".into()));
+    }
+}
+
+#[test]
 fn cleartext_evicts_no_secure_cookie_of_its_site_or_of_another() {
     let mut jar = Jar::default();
     set(&mut jar, "https://example.com/", "sid=1; Secure", 0);

@@ -282,3 +282,12 @@ pub async fn drain<S: futures_core::Stream + Unpin>(mut stream: S) -> Vec<S::Ite
     }
     all
 }
+
+/// Waits for something that nobody tells of.
+pub fn wait_until(what: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !what() {
+        assert!(start.elapsed() < PATIENCE, "it does not happen");
+        std::thread::yield_now();
+    }
+}
