@@ -1,0 +1,74 @@
+//! What documents say of the project, as far as a program can tell.
+#![allow(clippy::disallowed_methods)] // a test reads files
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
+}
+
+/// The names in the first column of the table under this heading.
+fn crates_under(heading: &str) -> Vec<String> {
+    let text = read("docs/dependencies.md");
+    let (_, section) = text.split_once(heading).unwrap();
+    let table = section.lines().skip(1).take_while(|line| !line.starts_with('#'));
+    let rows = table.filter(|line| line.starts_with("| ") && !line.starts_with("| crate "));
+    // Features and platforms stand in brackets behind them.
+    let cells = rows.map(|row| row.split('|').nth(1).unwrap().split('(').next().unwrap());
+    cells.flat_map(|names| names.split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+/// What a manifest depends on, tests included.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let mut is_of_dependencies = false;
+    let mut all = BTreeSet::new();
+    for line in read(manifest).lines() {
+        if let Some(section) = line.strip_prefix('[') {
+            is_of_dependencies = section.contains("dependencies");
+        } else if let Some((name, _)) = line.split_once(['.', ' ', '=']).filter(|_| is_of_dependencies)
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+        {
+            all.insert(package(name));
+        }
+    }
+    all
+}
+
+/// The package that is known by this name here.
+fn package(name: &str) -> String {
+    let workspace = read("Cargo.toml");
+    let line = workspace.lines().find(|line| line.starts_with(&format!("{name} = {{")));
+    let renamed = line.and_then(|line| line.split_once("package = \"")?.1.split('"').next());
+    renamed.unwrap_or(name).to_owned()
+}
+
+#[test]
+fn the_changelog_says_nothing_twice() {
+    let mut seen = BTreeSet::new();
+    for line in read("CHANGELOG.md").lines().filter(|line| line.starts_with("- ")) {
+        assert!(seen.insert(line.to_owned()), "{line}");
+    }
+    assert!(seen.len() > 20);
+}
+
+#[test]
+fn each_dependency_of_the_library_has_one_line() {
+    let listed = crates_under("## The library");
+    let names: BTreeSet<_> = listed.iter().cloned().collect();
+    assert_eq!(names.len(), listed.len(), "one is listed twice: {listed:?}");
+    let ours = |name: &String| name.starts_with("urlsession");
+    let used = dependencies("crates/urlsession/Cargo.toml");
+    // What the grammar has a line for has none here.
+    let known: BTreeSet<_> = listed.into_iter().chain(crates_under("## The grammar")).collect();
+    let missing: Vec<_> = used.iter().filter(|name| !ours(name) && !known.contains(*name)).collect();
+    assert!(missing.is_empty(), "not in docs/dependencies.md: {missing:?}");
+    let gone: Vec<_> = names.iter().filter(|name| !used.contains(*name)).collect();
+    assert!(gone.is_empty(), "not in Cargo.toml: {gone:?}");
+}
+
+#[test]
+fn the_readme_says_how_to_spare_the_entropy_at_the_first_use_of_tls() {
+    assert!(read("README.md").contains("AWS_LC_SYS_NO_JITTER_ENTROPY = \"1\""));
+}
