@@ -667,7 +667,7 @@ fn a_task_finds_stores_and_removes_what_is_kept_for_its_current_request() {
     let session = UrlSession::new(Configuration::ephemeral());
     let (kept, stored) = pair("http://a/1", "one");
     let task = session.data_task(&kept);
-    let other = session.data_task(&request("http://a/2"));
+    let other = session.data_task(request("http://a/2"));
     assert!(block_on(cache.cached_response_for_task(&task)).is_none());
     cache.store_cached_response_for_task(&stored, &task);
     assert_eq!(block_on(cache.cached_response_for_task(&task)).unwrap().data(), "one");
