@@ -85,6 +85,11 @@ pub(crate) trait Ask: Send + Sync {
     /// Body bytes have been written.
     fn sent(&self, bytes: u64);
 
+    /// As many were written by an earlier load.
+    fn was_sent(&self, bytes: u64) {
+        self.sent(bytes);
+    }
+
     /// True if the load was suspended or is over: no more bytes are to be moved in this poll. Whoever halts it has it
     /// polled again.
     fn is_halted(&self) -> bool;

@@ -115,6 +115,11 @@ impl Ask for Asking<'_> {
         self.0.tell_watchers(TaskChange::Bytes);
     }
 
+    fn was_sent(&self, bytes: u64) {
+        self.0.bytes.of_earlier.fetch_add(bytes, AcqRel);
+        self.sent(bytes);
+    }
+
     fn is_halted(&self) -> bool {
         self.0.is_halted()
     }

@@ -58,6 +58,8 @@ pub(super) struct Bytes {
     pub(super) received: AtomicU64,
     pub(super) to_send: AtomicU64,
     pub(super) to_receive: AtomicU64,
+    /// Among those sent and received: what an earlier load has moved.
+    pub(super) of_earlier: AtomicU64,
     /// Delivered to a delegate that has not returned yet.
     pub(super) in_delivery: AtomicU64,
     /// Written to a download's file.
@@ -493,6 +495,7 @@ impl Bytes {
             received: AtomicU64::new(0),
             to_send: AtomicU64::new(to_send),
             to_receive: AtomicU64::new(UNKNOWN),
+            of_earlier: AtomicU64::new(0),
             in_delivery: AtomicU64::new(0),
             written: AtomicU64::new(0),
             sent_report: Report::default(),

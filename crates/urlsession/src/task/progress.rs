@@ -5,11 +5,13 @@
 mod changes;
 mod controls;
 mod fraction;
+mod speed;
 mod tree;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 pub use self::changes::ProgressChanges;
 pub(super) use self::controls::Controls;
@@ -230,6 +232,48 @@ impl Progress {
         format!("{}% completed", (self.fraction_completed() * 100.0).floor())
     }
 
+    /// Bytes a second. Of a task: those sent and received since its creation, or over the last five seconds if it is asked
+    /// that often; `None` unless it is running. Without a task: what was set.
+    pub fn throughput(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Tree(tree) => tree.controls.throughput(),
+            Kind::Task(core) => {
+                let is_running = core.state() == TaskState::Running;
+                let now = core.roster.config.environment.clock.now();
+                let moved = self.completed_unit_count().saturating_sub(core.bytes.of_earlier.load(Relaxed));
+                let measure = || self.controls_to_set().measure(core.created.monotonic, now, moved);
+                is_running.then(measure).flatten()
+            }
+        }
+    }
+
+    /// Sets the bytes a second. No effect on the progress of a task.
+    pub fn set_throughput(&self, bytes_per_second: Option<u64>) {
+        if let Kind::Tree(tree) = &self.0 {
+            tree.controls.set_throughput(bytes_per_second);
+        }
+    }
+
+    /// How long the rest takes. Of a task: what is left at its [`throughput`](Self::throughput); `None` while one of them is
+    /// not known, or nothing moves. Without a task: what was set.
+    #[doc(alias = "estimatedTimeRemaining")]
+    pub fn estimated_time_remaining(&self) -> Option<Duration> {
+        match &self.0 {
+            Kind::Tree(tree) => tree.controls.time_remaining(),
+            Kind::Task(core) => {
+                let rate = self.throughput().filter(|rate| *rate > 0)?;
+                Duration::try_from_secs_f64(left_of(core)? as f64 / rate as f64).ok()
+            }
+        }
+    }
+
+    /// Sets how long the rest takes. No effect on the progress of a task.
+    pub fn set_estimated_time_remaining(&self, time: Option<Duration>) {
+        if let Kind::Tree(tree) = &self.0 {
+            tree.controls.set_time_remaining(time);
+        }
+    }
+
     /// The fraction each time something has changed, here or in a child.
     pub fn changes(&self) -> ProgressChanges {
         let own = match &self.0 {
@@ -302,13 +346,24 @@ impl Progress {
 
 /// `None` while the total is not known.
 fn fraction_of(core: &Core) -> Option<f64> {
+    let (sending, receiving) = ways(core);
+    fraction::of(&sending, &receiving, core.is_upload())
+}
+
+/// Bytes to move yet; `None` while they are not known.
+fn left_of(core: &Core) -> Option<u64> {
+    let (sending, receiving) = ways(core);
+    fraction::left(&sending, &receiving, core.is_upload())
+}
+
+/// What is sent, and what is received.
+fn ways(core: &Core) -> (Way, Way) {
     let way = |done: &AtomicU64, all: &AtomicU64| Way {
         done: done.load(Relaxed),
         all: Some(all.load(Relaxed)).filter(|all| *all != UNKNOWN),
     };
     let bytes = &core.bytes;
-    let receiving = way(&bytes.received, &bytes.to_receive);
-    fraction::of(way(&bytes.sent, &bytes.to_send), receiving, core.is_upload())
+    (way(&bytes.sent, &bytes.to_send), way(&bytes.received, &bytes.to_receive))
 }
 
 impl fmt::Debug for Progress {

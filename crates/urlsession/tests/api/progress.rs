@@ -4,12 +4,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::sync::mpsc;
 use urlsession::{BodyStream, Bytes, Progress, ProgressChanges, TaskState};
 use urlsession_testkit::{Reply, Wire};
 
+use crate::support::ranges::*;
 use crate::support::*;
 
 #[test]
@@ -315,5 +317,58 @@ fn of_a_coded_body_the_total_is_unknown() {
         log.succeeded();
         assert_eq!(log.written.last().map(|(_, total, expected)| (*total, *expected)), Some((100_000, None)));
         assert!(log.written.iter().all(|(.., expected)| expected.is_none()), "{:?}", log.written);
+    });
+}
+
+#[test]
+fn throughput_and_time_left_of_a_task_are_measured_and_those_of_others_set() {
+    on_every_wire(|origin| {
+        let (configuration, clock) = with_hand_clock(origin);
+        let gate = origin.hold();
+        origin.enqueue("/half", Reply::new(200).pattern(0, 100_000).body_gate(50_000, gate.clone()));
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let task = session.data_task(origin.url("/half"));
+        let progress = task.progress();
+        let told = || (progress.throughput(), progress.estimated_time_remaining());
+        assert_eq!(told(), (None, None), "it does not run");
+        task.resume();
+        recorder.wait_for(|log| log.data.len() == 50_000);
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(told(), (Some(25_000), Some(Duration::from_secs(2))));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(told(), (Some(0), None), "nothing moves");
+        progress.set_throughput(Some(7));
+        progress.set_estimated_time_remaining(Some(Duration::from_secs(7)));
+        assert_eq!(told(), (Some(0), None));
+        gate.release();
+        recorder.completed(1).succeeded();
+        assert_eq!(told(), (None, None), "it is over");
+    });
+    let own = Progress::with_total_unit_count(1);
+    assert_eq!((own.throughput(), own.estimated_time_remaining()), (None, None));
+    own.set_throughput(Some(7));
+    own.set_estimated_time_remaining(Some(Duration::from_secs(8)));
+    assert_eq!((own.throughput(), own.estimated_time_remaining()), (Some(7), Some(Duration::from_secs(8))));
+}
+
+#[test]
+fn what_an_earlier_download_has_left_is_no_speed() {
+    on_every_range_server(|ranges| {
+        let data: Vec<u8> = ranges.broken_at(150_001).into();
+        let gate = ranges.origin.hold();
+        let held = gate.clone();
+        ranges.then(move |request| part(asked(request), LENGTH).body_gate(10_000, held.clone()));
+        let (configuration, clock) = with_hand_clock(&ranges.origin);
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let task = session.download_task_with_resume_data(data);
+        let progress = task.progress();
+        let mut changes = progress.changes();
+        task.resume();
+        let resumed = recorder.wait_for(|log| !log.resumed.is_empty()).resumed[0].0;
+        in_tokio(reaches(&mut changes, (resumed + 10_000) as f64 / LENGTH as f64));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(progress.throughput(), Some(5_000));
+        gate.release();
+        recorder.completed(1).succeeded();
     });
 }

@@ -428,7 +428,10 @@ impl<'a> Course<'a> {
     /// Sets the counts, and tells what became of what was here.
     fn count_from(&mut self, at: u64, complete: Option<u64>) {
         let bytes = &self.core.bytes;
-        bytes.received.store(at, Relaxed);
+        let here = bytes.received.swap(at, Relaxed);
+        // What was here was not received now; nor is it here any more where it begins anew.
+        let of_earlier = bytes.of_earlier.load(Relaxed).saturating_add(at.saturating_sub(here));
+        bytes.of_earlier.store(of_earlier.min(at), Relaxed);
         bytes.to_receive.store(complete.unwrap_or(UNKNOWN), Relaxed);
         // Where it simply goes on, what was written may still be to be told.
         if bytes.written.swap(at, Relaxed) != at {

@@ -1,7 +1,11 @@
-//! What an application sets on a progress: handlers of its controls, and whether they are to be offered to a user.
+//! What an application sets on a progress: handlers of its controls, whether they are to be offered to a user, how fast it
+//! is; and what is measured for who asks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::speed::Speed;
 
 pub(super) type Handler = Arc<dyn Fn() + Send + Sync>;
 
@@ -22,6 +26,9 @@ struct Settings {
     handlers: [Option<Handler>; 3],
     is_not_cancellable: bool,
     is_not_pausable: bool,
+    throughput: Option<u64>,
+    time_remaining: Option<Duration>,
+    speed: Speed,
 }
 
 impl Controls {
@@ -71,6 +78,27 @@ impl Controls {
 
     pub(super) fn set_pausable(&self, is_pausable: bool) {
         self.settings().is_not_pausable = !is_pausable;
+    }
+
+    pub(super) fn throughput(&self) -> Option<u64> {
+        self.settings().throughput
+    }
+
+    pub(super) fn set_throughput(&self, throughput: Option<u64>) {
+        self.settings().throughput = throughput;
+    }
+
+    pub(super) fn time_remaining(&self) -> Option<Duration> {
+        self.settings().time_remaining
+    }
+
+    pub(super) fn set_time_remaining(&self, time: Option<Duration>) {
+        self.settings().time_remaining = time;
+    }
+
+    /// See [`Speed::measure`].
+    pub(super) fn measure(&self, start: Instant, now: Instant, moved: u64) -> Option<u64> {
+        self.settings().speed.measure(start, now, moved)
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {

@@ -108,7 +108,7 @@ impl<'a> Listening<'a> {
         state.request = Some(Sending { is_creation, part, at, sent: 0 });
         drop(state);
         if had_before > 0 {
-            self.ask.sent(had_before);
+            self.ask.was_sent(had_before);
         }
     }
 
