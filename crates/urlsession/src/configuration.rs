@@ -77,9 +77,13 @@ pub struct Configuration {
     /// require it.
     #[doc(alias = "requiresDNSSECValidation")]
     pub requires_dnssec_validation: bool,
-    /// Header fields of every request; a field of the same name on the request wins. `Host`, `Connection`,
-    /// `Content-Length`, `Transfer-Encoding`, `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and
-    /// `WWW-Authenticate` are reserved and not sent from here.
+    /// Header fields of every request (none). Of a name one field is sent: the request's own, else the one that is here,
+    /// else what the library adds or implies: `Accept-Encoding`, `Cache-Control` of a cache policy, `Content-Type` of a
+    /// POST body, `Cookie`, `Priority` and others. What they say of ranges and caching (`Range`, `Cache-Control`,
+    /// conditions) counts as if each request said it. `Host`, `Connection`, `Content-Length`, `Transfer-Encoding`,
+    /// `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and `WWW-Authenticate`, and of the fields for one
+    /// connection `Keep-Alive`, `Proxy-Connection` and `Upgrade`, are reserved: they are not sent from here, and a
+    /// session that has some warns once (`tracing`).
     #[doc(alias = "httpAdditionalHeaders")]
     pub http_additional_headers: HeaderFields,
     /// Names of header fields that the library does not add by itself: `Accept`, `Accept-Encoding`, `Accept-Language`,

@@ -154,7 +154,7 @@ pub(crate) trait Priority: Send + Sync {
 pub(crate) struct Attempt<'a> {
     /// The request of this hop. It is never edited; what a layer sends beside it is in `added`.
     pub(crate) request: Arc<UrlRequest>,
-    /// Header fields of the layers; a field the request itself has wins.
+    /// Header fields of the layers; a field of the request itself or of the configuration wins.
     pub(crate) added: SmallVec<[(&'static str, HeaderValue); 2]>,
     /// After a failure of a reused connection the next try takes a new one.
     pub(crate) wants_new_connection: bool,

@@ -19,7 +19,9 @@ mod stream;
 mod tls;
 mod tunnel;
 
-pub(crate) use head::{DefaultFields, RequestHead, USER_AGENT, absolute_form, asks_upgrade, sent_fields};
+pub(crate) use head::{
+    DefaultFields, RequestHead, USER_AGENT, absolute_form, asks_upgrade, is_framing, sent_fields,
+};
 pub(crate) use outgoing::Outgoing;
 pub(crate) use pool::{Checkout, Pool};
 pub(crate) use route::Route;

@@ -26,6 +26,7 @@ use self::caching::{Caching, ShownCertificates};
 use self::coding::Coding;
 use self::connectivity::Connectivity;
 use self::cookies::{Cookies, SetCookies};
+use self::defaults::warn_of_reserved;
 use self::exchange::Exchange;
 use self::expectation::Expectation;
 use self::hsts::Hsts;
@@ -67,6 +68,7 @@ pub(super) struct Http {
 
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
+        warn_of_reserved(&config);
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
         let network = Hsts::new(config.hsts_storage.clone(), SetCookies::new(config.clone(), connectivity));

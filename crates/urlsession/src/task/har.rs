@@ -20,7 +20,7 @@ use self::date::iso8601;
 use self::json::Json;
 use self::timings::Timings;
 use super::metrics::{TaskMetrics, TransactionMetrics};
-use crate::message::{UrlRequest, UrlResponse};
+use crate::message::UrlResponse;
 
 /// A log of transactions in the HTTP Archive format, version 1.2. [`Display`](fmt::Display) is the JSON document.
 ///
@@ -184,7 +184,7 @@ fn request(m: &TransactionMetrics) -> Json {
         ("bodySize", sent(m.count_of_request_body_bytes_sent)),
     ];
     if !request.body().is_empty() {
-        members.push(("postData", post_data(request)));
+        members.push(("postData", post_data(m)));
     }
     Json::Object(members)
 }
@@ -199,12 +199,14 @@ fn request_fields(m: &TransactionMetrics) -> Vec<Json> {
 }
 
 /// The kind of the body, and its text if it is text. Its size is the request's `bodySize`.
-fn post_data(request: &UrlRequest) -> Json {
+fn post_data(m: &TransactionMetrics) -> Json {
+    let request = &m.request;
     let implied = match *request.http_method() {
         Method::POST => "application/x-www-form-urlencoded",
         _ => "",
     };
-    let kind = request.value("content-type").unwrap_or(implied);
+    let kind =
+        m.sent_fields.value("content-type").or_else(|| request.value("content-type")).unwrap_or(implied);
     let data = request.http_body().filter(|_| is_text(kind));
     let text = data.and_then(|data| text_of(&data[..data.len().min(MOST_TEXT)]));
     let is_cut = text.is_some() && data.is_some_and(|data| data.len() > MOST_TEXT);

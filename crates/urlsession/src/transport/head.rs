@@ -22,9 +22,9 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) url: &'a Url,
     pub(crate) route: Route,
     pub(crate) defaults: &'a DefaultFields,
+    /// What the layers add or imply, as far as neither the request nor the configuration has a field of that name:
+    /// [`beside`](Self::beside) is what is sent of it.
     pub(crate) added: &'a [(&'static str, HeaderValue)],
-    /// The media type of a POST body that has none.
-    pub(crate) content_type: Option<&'static str>,
     /// The request asks the server first, and is not to: it has no body, or the server will have none of it.
     pub(crate) drops_expect: bool,
 }
@@ -32,6 +32,8 @@ pub(crate) struct RequestHead<'a> {
 /// The fields of every request of a session, written out once.
 pub(crate) struct DefaultFields {
     fields: SharedFields,
+    /// How many of them, the first, are the configuration's own.
+    configured: usize,
     /// Written out for HTTP/1.1.
     block: Vec<u8>,
     /// Checked for HTTP/2; a clone of each costs no copy.
@@ -39,9 +41,16 @@ pub(crate) struct DefaultFields {
 }
 
 impl DefaultFields {
-    pub(crate) fn new(fields: Vec<(Cow<'static, str>, Bytes)>) -> Self {
+    /// Those of the configuration, then what a client owes a server.
+    pub(crate) fn new(
+        of_configuration: Vec<(Cow<'static, str>, Bytes)>,
+        owed: Vec<(Cow<'static, str>, Bytes)>,
+    ) -> Self {
         let mut block = Vec::new();
-        let fields: Vec<_> = fields.into_iter().filter(|(name, _)| !is_framing(name)).collect();
+        let mut fields = of_configuration;
+        fields.retain(|(name, _)| !is_framing(name));
+        let configured = fields.len();
+        fields.extend(owed);
         for (name, value) in &fields {
             http1::write_field(&mut block, name.as_bytes(), &unfolded(value));
         }
@@ -51,7 +60,7 @@ impl DefaultFields {
             for_http2(name, value)
         });
         let checked = checked.collect();
-        Self { fields: fields.into(), block, checked }
+        Self { fields: fields.into(), configured, block, checked }
     }
 
     /// The fields themselves.
@@ -62,6 +71,11 @@ impl DefaultFields {
     /// The value every request carries, unless it has one of its own.
     pub(crate) fn value(&self, name: &str) -> Option<&[u8]> {
         self.fields.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    }
+
+    /// Whether the configuration has a field of this name.
+    fn is_configured(&self, name: &str) -> bool {
+        self.fields[..self.configured].iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
     }
 }
 
@@ -96,20 +110,23 @@ impl RequestHead<'_> {
         } else {
             self.write_own_and_defaults(out);
         }
-        let own = self.request.all_http_header_fields();
-        for (name, value) in self.added.iter().filter(|(name, _)| !own.contains(name)) {
+        for (name, value) in self.beside() {
             http1::write_field_in_title_case(out, name.as_bytes(), value.as_bytes());
         }
-        if let Some(kind) = self.implied_content_type() {
-            http1::write_field(out, b"Content-Type", kind.as_bytes());
-        }
+    }
+
+    /// What is sent of what the layers added. A field has one value, of the first who has it: the request, the
+    /// configuration, the layers.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = &(&'static str, HeaderValue)> {
+        let own = self.request.all_http_header_fields();
+        self.added.iter().filter(|(name, _)| !own.contains(name) && !self.defaults.is_configured(name))
     }
 
     /// The fields for HTTP/2: names in lower case, no framing fields. `Host` is the authority's.
     pub(crate) fn http2_fields(&self) -> Result<HeaderMap, MaxSizeReached> {
         let own = self.request.all_http_header_fields();
         let mut map =
-            HeaderMap::try_with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 2)?;
+            HeaderMap::try_with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 1)?;
         for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
             // Names and values were checked when they were set; what http refuses all the same is not sent.
             let name = HeaderName::from_bytes(name.as_bytes());
@@ -123,11 +140,8 @@ impl RequestHead<'_> {
         for (name, value) in self.defaults.checked.iter().filter(|(name, _)| !own.contains(name.as_str())) {
             map.try_append(name.clone(), value.clone())?;
         }
-        for (name, value) in self.added.iter().filter(|(name, _)| !own.contains(name)) {
+        for (name, value) in self.beside() {
             map.try_append(HeaderName::from_static(name), value.clone())?;
-        }
-        if let Some(kind) = self.implied_content_type() {
-            map.try_append(http::header::CONTENT_TYPE, HeaderValue::from_static(kind))?;
         }
         Ok(map)
     }
@@ -158,10 +172,6 @@ impl RequestHead<'_> {
         let is_for_proxy = || name.eq_ignore_ascii_case("proxy-authorization");
         let is_dropped = self.drops_expect && name.eq_ignore_ascii_case("expect");
         !(is_dropped || is_framing(name) || matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
-    }
-
-    fn implied_content_type(&self) -> Option<&'static str> {
-        self.content_type.filter(|_| !self.request.all_http_header_fields().contains("content-type"))
     }
 }
 
@@ -228,7 +238,7 @@ pub(crate) fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: Opt
     if let Some(options) = connection_options(request).filter(|_| is_http1) {
         add("Connection", options.as_bytes());
     }
-    for (name, value) in sent.added.iter().filter(|(name, _)| !own.contains(name)) {
+    for (name, value) in &sent.added {
         add(&canonical_name(name), value.as_bytes());
     }
     let expects_body = matches!(*request.http_method(), Method::POST | Method::PUT | Method::PATCH);
@@ -256,7 +266,7 @@ pub(super) const MAX_FIELDS: usize = 256;
 pub(super) const MAX_INFORMATIONAL: usize = 100;
 
 /// Fields only the wire may write.
-fn is_framing(name: &str) -> bool {
+pub(crate) fn is_framing(name: &str) -> bool {
     const FRAMING: [&str; 6] =
         ["connection", "content-length", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
     FRAMING.iter().any(|framing| framing.eq_ignore_ascii_case(name))
@@ -270,7 +280,7 @@ mod tests {
     fn more_fields_than_http_2_can_carry_are_an_error_of_the_request() {
         let fields = |count: usize| {
             let fields = (0..count).map(|n| (Cow::Owned(format!("x-{n}")), Bytes::from_static(b"y")));
-            DefaultFields::new(fields.collect())
+            DefaultFields::new(fields.collect(), Vec::new())
         };
         let url: Url = "https://a/".parse().unwrap();
         let request = UrlRequest::new(url.clone());
@@ -282,7 +292,6 @@ mod tests {
                 route: Route::Direct,
                 defaults: &defaults,
                 added: &[],
-                content_type: None,
                 drops_expect: false,
             };
             assert_eq!(head.http2_fields().is_ok(), is_ok, "{count}");

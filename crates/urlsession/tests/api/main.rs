@@ -44,6 +44,7 @@ mod network;
 mod order;
 mod order_by_kind;
 mod parts;
+mod precedence;
 mod priority;
 mod progress;
 mod proxies;

@@ -22,7 +22,7 @@ use urlsession_proto::method::is_safe;
 
 use self::flights::Flights;
 pub(super) use self::identities::ShownCertificates;
-use self::plan::{Missing, Next, Wish};
+use self::plan::{Missing, Next, Sayings, Wish};
 use super::defaults::defaults;
 use super::discard::drain;
 use crate::configuration::Configuration;
@@ -42,6 +42,8 @@ pub(super) struct Caching<N>(Arc<Room<N>>);
 struct Room<N> {
     config: Arc<Configuration>,
     defaults: Arc<DefaultFields>,
+    /// What the configuration's fields say of caching.
+    of_session: Option<Sayings>,
     certificates: Arc<ShownCertificates>,
     /// Loads whose answers may be kept.
     loading: Flights,
@@ -59,8 +61,9 @@ impl<N> Clone for Caching<N> {
 impl<N> Caching<N> {
     pub(super) fn new(config: Arc<Configuration>, certificates: Arc<ShownCertificates>, next: N) -> Self {
         let defaults = Arc::new(defaults(&config));
+        let of_session = Sayings::of_session(&config.http_additional_headers);
         let (loading, refreshing) = (Flights::default(), Flights::default());
-        Self(Arc::new(Room { config, defaults, certificates, loading, refreshing, next }))
+        Self(Arc::new(Room { config, defaults, of_session, certificates, loading, refreshing, next }))
     }
 }
 
@@ -107,6 +110,10 @@ enum After {
 }
 
 impl<N: Layer + 'static> Caching<N> {
+    fn wish(&self, request: &UrlRequest) -> Wish {
+        Wish::of(request, self.0.config.request_cache_policy, self.0.of_session.as_ref())
+    }
+
     /// All that needs no waiting, and leaves next to nothing behind while the server answers.
     fn begin(&self, attempt: &mut Attempt<'_>) -> Begin {
         let config = &self.0.config;
@@ -118,7 +125,7 @@ impl<N: Layer + 'static> Caching<N> {
             attempt.stamps().cache = Some(plan::UNCACHEABLE);
             return Begin::Load(After::Invalidate);
         }
-        let mut wish = Wish::of(&attempt.request, config.request_cache_policy);
+        let mut wish = self.wish(&attempt.request);
         if wish.range.is_some() && attempt.ask.goes_to_file() {
             // A download goes on with what it has itself.
             wish.bypass = Some(CacheBypass::Conditional);
@@ -159,7 +166,7 @@ impl<N: Layer + 'static> Caching<N> {
         let (Some(cache), Some(key)) = (&self.0.config.url_cache, key(&request)) else {
             return self.0.next.load(attempt).await;
         };
-        let wish = Wish::of(&request, self.0.config.request_cache_policy);
+        let wish = self.wish(&request);
         if let Some(range) = wish.range {
             return Box::pin(self.load_range(cache, key, range, &wish, attempt)).await;
         }
@@ -294,7 +301,7 @@ impl<N: Layer + 'static> Caching<N> {
     ) -> Result<Response> {
         tracing::warn!("a damaged body of the cache is removed");
         cache.remove_entry(entry);
-        let wish = Wish::of(&attempt.request, self.0.config.request_cache_policy);
+        let wish = self.wish(&attempt.request);
         if wish.only_from_cache {
             return Err(not_cached());
         }

@@ -16,6 +16,7 @@ use crate::load::{Attempt, Body, Decode, Layer, Response};
 use crate::message::HttpHead;
 
 pub(super) struct Coding<N> {
+    /// The application, or the configuration, says which codings it takes, or wants none.
     omits_accept_encoding: bool,
     /// All requests of the session ask for a range.
     asks_for_ranges: bool,
@@ -27,10 +28,11 @@ impl<N> Coding<N> {
         Self { omits_accept_encoding: false, asks_for_ranges: false, next }
     }
 
-    /// As the configuration has it: without `Accept-Encoding`, if that is left to the application.
+    /// As the configuration has it: without `Accept-Encoding`, if that is left to the application or said there.
     pub(super) fn of(mut self, config: &Configuration) -> Self {
-        self.omits_accept_encoding = config.omits("accept-encoding");
-        self.asks_for_ranges = config.http_additional_headers.contains("range");
+        let of_all = &config.http_additional_headers;
+        self.omits_accept_encoding = config.omits("accept-encoding") || of_all.contains("accept-encoding");
+        self.asks_for_ranges = of_all.contains("range");
         self
     }
 }
@@ -38,14 +40,14 @@ impl<N> Coding<N> {
 impl<N: Layer> Layer for Coding<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         // A range counts coded bytes (RFC 9110 §14.2): who asks for one wants the bytes themselves.
-        let asks_for_range = attempt.request.asks_for_range();
+        let asks_for_range = self.asks_for_ranges || attempt.request.asks_for_range();
         if !self.omits_accept_encoding && !asks_for_range {
             attempt.added.push(("accept-encoding", HeaderValue::from_static(ACCEPT_ENCODING)));
         }
         let mut response = self.next.load(attempt).await?;
         let Some(head) = response.head.http_head() else { return Ok(response) };
         if head.status == StatusCode::PARTIAL_CONTENT {
-            let is_whole = !asks_for_range && !self.asks_for_ranges && is_whole(head, attempt)?;
+            let is_whole = !asks_for_range && is_whole(head, attempt)?;
             if !is_whole {
                 return Ok(response);
             }

@@ -6,22 +6,21 @@ use bytes::Bytes;
 
 use crate::configuration::Configuration;
 use crate::env::preferred_languages;
-use crate::transport::{DefaultFields, USER_AGENT};
+use crate::transport::{DefaultFields, USER_AGENT, is_framing};
 
 /// The configuration's additional fields (reserved ones left out, and `Expect`, which is not for every request), `Accept`, `Accept-Language` of the user and
 /// `User-Agent`.
 pub(super) fn defaults(config: &Configuration) -> DefaultFields {
-    let mut fields: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
-    for (name, value) in config
-        .http_additional_headers
-        .iter()
-        .filter(|(name, _)| !is_reserved(name) && !name.eq_ignore_ascii_case("expect"))
-    {
-        fields.push((name.to_owned().into(), Bytes::copy_from_slice(value)));
-    }
+    let of_configuration = config.http_additional_headers.iter();
+    let of_configuration =
+        of_configuration.filter(|(name, _)| !is_reserved(name) && !name.eq_ignore_ascii_case("expect"));
+    let of_configuration = of_configuration
+        .map(|(name, value)| (Cow::Owned(name.to_owned()), Bytes::copy_from_slice(value)))
+        .collect();
+    let mut owed: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
     let mut add = |name: &'static str, value: Bytes| {
         if !config.http_additional_headers.contains(name) && !config.omits(name) {
-            fields.push((name.into(), value));
+            owed.push((name.into(), value));
         }
     };
     add("Accept", Bytes::from_static(b"*/*"));
@@ -29,7 +28,16 @@ pub(super) fn defaults(config: &Configuration) -> DefaultFields {
         add("Accept-Language", languages.into());
     }
     add("User-Agent", Bytes::from_static(USER_AGENT.as_bytes()));
-    DefaultFields::new(fields)
+    DefaultFields::new(of_configuration, owed)
+}
+
+/// Says, once for a session, which fields of the configuration are never sent from there.
+pub(super) fn warn_of_reserved(config: &Configuration) {
+    let names = config.http_additional_headers.iter().map(|(name, _)| name);
+    let reserved: Vec<_> = names.filter(|name| is_reserved(name) || is_framing(name)).collect();
+    if !reserved.is_empty() {
+        tracing::warn!("http_additional_headers: {} reserved, and not sent", reserved.join(", "));
+    }
 }
 
 /// Apple: *httpAdditionalHeaders*, "reserved".

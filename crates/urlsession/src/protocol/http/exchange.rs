@@ -134,8 +134,10 @@ impl Exchange {
         if attempt.expects {
             attempt.added.push(("expect", HeaderValue::from_static("100-continue")));
         }
+        if is_untyped_post(&attempt.request) && !self.omits_content_type {
+            attempt.added.push(("content-type", HeaderValue::from_static(FORM)));
+        }
         let request = &*attempt.request;
-        let content_type = implied_content_type(request).filter(|_| !self.omits_content_type);
         let drops_expect = !attempt.expects && asks(request.all_http_header_fields().bytes("expect"));
         let head = RequestHead {
             request,
@@ -143,17 +145,13 @@ impl Exchange {
             route: to.1,
             defaults: &self.defaults,
             added: &attempt.added,
-            content_type,
             drops_expect,
         };
         let done = work(&head, outgoing);
         let mut added = SmallVec::new();
-        for (name, value) in &attempt.added {
+        for (name, value) in head.beside() {
             let is_shown = !is_secret(name);
             added.push((*name, if is_shown { value.clone() } else { HeaderValue::from_static(REDACTED) }));
-        }
-        if let Some(kind) = content_type {
-            added.push(("content-type", HeaderValue::from_static(kind)));
         }
         let defaults = Some(self.defaults.shared());
         let is_tunnelled = matches!(to.1, Route::Tunnel(_));
@@ -258,7 +256,10 @@ fn priority_field(priority: f32) -> Option<(&'static str, HeaderValue)> {
 }
 
 /// Apple sends a POST body without a type as a form.
-fn implied_content_type(request: &UrlRequest) -> Option<&'static str> {
-    let is_untyped_post = *request.http_method() == Method::POST && !request.body().is_empty();
-    is_untyped_post.then_some("application/x-www-form-urlencoded")
+fn is_untyped_post(request: &UrlRequest) -> bool {
+    *request.http_method() == Method::POST
+        && !request.body().is_empty()
+        && !request.all_http_header_fields().contains("content-type")
 }
+
+const FORM: &str = "application/x-www-form-urlencoded";

@@ -103,8 +103,9 @@ impl<'a> Course<'a> {
         let is_given = given.is_some();
         let (slot, request, destination) = (slot.clone(), course.request.clone(), course.destination.clone());
         let now = core.roster.config.environment.clock.now();
+        let asks_for_ranges = session_asks_for_ranges(core);
         let work = move || {
-            let there = || left_at(destination.as_ref()?, request.as_ref()?);
+            let there = || left_at(destination.as_ref()?, request.as_ref().filter(|_| !asks_for_ranges)?);
             let Some(noted) = given.or_else(there) else { return Ok(None) };
             match Sink::reopen(&noted, destination, now) {
                 Ok(sink) => *slot.lock() = Some(sink),
@@ -269,7 +270,7 @@ impl<'a> Course<'a> {
         self.renewals += 1;
         // Validators are compared all the same.
         (self.is_vouched, self.by_date) = (true, false);
-        if is_resumable(&request) {
+        if is_resumable(&request) && !session_asks_for_ranges(self.core) {
             if let Some(sink) = &mut *self.slot.lock() {
                 sink.renew(&request, None);
             }
@@ -321,7 +322,7 @@ impl<'a> Course<'a> {
         self.check_length(head)?;
         let (facts, complete, end) = match self.unrequested_part(head) {
             None | Some(UnrequestedPart::Whole) => {
-                let request = self.request.as_ref();
+                let request = self.request.as_ref().filter(|_| !session_asks_for_ranges(self.core));
                 let facts = request.and_then(|request| Facts::of(&self.identity, request, head, wall));
                 let end = facts.as_ref().and_then(|facts| facts.complete);
                 (facts, head.expected_content_length(), end)
@@ -381,8 +382,7 @@ impl<'a> Course<'a> {
     fn unrequested_part(&self, head: &UrlResponse) -> Option<UnrequestedPart> {
         let http = head.http_head().filter(|head| head.status == http::StatusCode::PARTIAL_CONTENT)?;
         let own = self.request.as_ref().is_some_and(|request| request.asks_for_range());
-        let for_all = self.core.roster.config.http_additional_headers.contains("range");
-        (!own && !for_all).then(|| UnrequestedPart::of(&http.fields))
+        (!own && !session_asks_for_ranges(self.core)).then(|| UnrequestedPart::of(&http.fields))
     }
 
     /// A strong validator is of one sequence of bytes (RFC 9110 §8.8.1): what names the one that is known, and is not as
@@ -517,6 +517,11 @@ fn code_of(status: u16) -> UrlErrorCode {
         404 | 410 => UrlErrorCode::FileDoesNotExist,
         _ => UrlErrorCode::BadServerResponse,
     }
+}
+
+/// Whether every request of the session asks for a range, and so has its own mind about parts.
+fn session_asks_for_ranges(core: &Core) -> bool {
+    core.roster.config.http_additional_headers.contains("range")
 }
 
 fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> {

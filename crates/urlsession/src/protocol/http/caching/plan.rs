@@ -8,7 +8,7 @@ use urlsession_proto::caching::{CacheControl, Reuse, Why};
 use urlsession_proto::range::ByteRange;
 
 use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, StaleUse, WhyAsked};
-use crate::message::{CachePolicy, UrlRequest};
+use crate::message::{CachePolicy, HeaderFields, UrlRequest};
 use crate::store::cache::{Entry, Found};
 
 /// What a request and its policy want.
@@ -31,9 +31,50 @@ pub(super) struct Wish {
     pub(super) range: Option<ByteRange>,
 }
 
+/// What header fields say of caching.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Sayings {
+    has_conditions: bool,
+    has_if_range: bool,
+    /// `Range`, and what it asks for, if that is one range of bytes.
+    range: Option<Option<ByteRange>>,
+    control: Option<CacheControl>,
+    /// `Pragma`: whether it says `no-cache`.
+    pragma: Option<bool>,
+}
+
+impl Sayings {
+    fn of(fields: &HeaderFields) -> Self {
+        Self {
+            has_conditions: CONDITIONS.iter().any(|name| fields.contains(name)),
+            has_if_range: fields.contains("if-range"),
+            range: fields.bytes("range").map(ByteRange::parse),
+            control: fields.bytes("cache-control").map(|value| CacheControl::of_values([value])),
+            pragma: fields.bytes("pragma").map(|value| CacheControl::of_values([value]).no_cache),
+        }
+    }
+
+    /// What the configuration says for every request of the session; `None` for nearly all.
+    pub(super) fn of_session(fields: &HeaderFields) -> Option<Self> {
+        let mut names = CONDITIONS.iter().chain(&["range", "if-range", "cache-control", "pragma"]);
+        names.any(|name| fields.contains(name)).then(|| Self::of(fields))
+    }
+
+    /// The fields of both; of two with one name these.
+    fn or(self, of_session: &Self) -> Self {
+        Self {
+            has_conditions: self.has_conditions || of_session.has_conditions,
+            has_if_range: self.has_if_range || of_session.has_if_range,
+            range: self.range.or(of_session.range),
+            control: self.control.or(of_session.control),
+            pragma: self.pragma.or(of_session.pragma),
+        }
+    }
+}
+
 impl Wish {
-    /// The request's own policy wins over the session's.
-    pub(super) fn of(request: &UrlRequest, default: CachePolicy) -> Self {
+    /// The request's own policy and fields win over the session's.
+    pub(super) fn of(request: &UrlRequest, default: CachePolicy, of_session: Option<&Sayings>) -> Self {
         let policy = match request.cache_policy() {
             CachePolicy::UseProtocolCachePolicy => default,
             policy => policy,
@@ -50,21 +91,22 @@ impl Wish {
             CachePolicy::ReloadRevalidatingCacheData => wish.revalidates = true,
         }
         let fields = request.all_http_header_fields();
-        if fields.is_empty() {
-            return wish;
-        }
+        let said = match (fields.is_empty(), of_session) {
+            (true, None) => return wish,
+            (true, Some(of_session)) => *of_session,
+            (false, None) => Sayings::of(fields),
+            (false, Some(of_session)) => Sayings::of(fields).or(of_session),
+        };
         // Who asks conditions of its own judges the answer itself. `If-Range` is one of the range.
-        if CONDITIONS.iter().any(|name| fields.contains(name)) {
+        if said.has_conditions {
             wish.bypass = Some(CacheBypass::Conditional);
-        } else if RANGES.iter().any(|name| fields.contains(name)) {
-            wish.range = fields.bytes("range").and_then(ByteRange::parse);
+        } else if said.range.is_some() || said.has_if_range {
+            wish.range = said.range.flatten();
             wish.bypass = wish.range.is_none().then_some(CacheBypass::Conditional);
         }
-        let value = fields.bytes("cache-control");
-        wish.control = CacheControl::of_values(value);
+        wish.control = said.control.unwrap_or_default();
         // RFC 9111 §5.4
-        let pragma = fields.bytes("pragma").filter(|_| value.is_none());
-        wish.control.no_cache |= CacheControl::of_values(pragma).no_cache;
+        wish.control.no_cache |= said.control.is_none() && said.pragma == Some(true);
         if wish.control.no_store {
             wish.bypass = wish.bypass.or(Some(CacheBypass::NoStore));
         }
@@ -195,4 +237,3 @@ fn asked(why: Why) -> WhyAsked {
 }
 
 const CONDITIONS: [&str; 4] = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since"];
-const RANGES: [&str; 2] = ["range", "if-range"];

@@ -41,7 +41,7 @@ impl<N: Layer + 'static> Caching<N> {
         if let Next::Serve(entry, lookup) = plan::next(&found, wish, || seconds(attempt.clock))
             && !matches!(lookup, CacheLookup::Stale { by: StaleUse::WhileRevalidate, .. })
             && let Some(stored) = Stored::of(&entry)
-            && stored.suits_if_range(&attempt.request, seconds(attempt.clock))
+            && stored.suits_if_range(self.if_range(&attempt.request), seconds(attempt.clock))
             && let Some((first, last)) = stored.covers(range)
             && let Some(body) = entry.content.body(attempt.place).await
         {
@@ -79,6 +79,11 @@ impl<N: Layer + 'static> Caching<N> {
                 Some(CacheDecision::new(lookup, CacheStorage::Refused(NotStored::Status)));
         }
         Ok(response)
+    }
+
+    fn if_range<'a>(&'a self, request: &'a UrlRequest) -> Option<&'a [u8]> {
+        let own = request.all_http_header_fields().bytes("if-range");
+        own.or_else(|| self.0.defaults.value("if-range"))
     }
 
     /// A load of the whole, of which a part is stored: asks for the rest, if the part is its beginning.
@@ -243,9 +248,9 @@ impl Stored {
         (self.first <= first && last <= self.last).then_some((first, last))
     }
 
-    /// Whether the representation matches the `If-Range` of the request, if it has one (RFC 9110 §13.1.5).
-    fn suits_if_range(&self, request: &UrlRequest, now: i64) -> bool {
-        let Some(condition) = request.all_http_header_fields().bytes("if-range") else { return true };
+    /// Whether the representation matches this `If-Range`, if there is one (RFC 9110 §13.1.5).
+    fn suits_if_range(&self, condition: Option<&[u8]>, now: i64) -> bool {
+        let Some(condition) = condition else { return true };
         let Validators { etag, date } = Validators::of(&self.head.fields, now);
         [etag, date].iter().flatten().any(|own| own.as_bytes() == condition.trim_ascii())
     }
