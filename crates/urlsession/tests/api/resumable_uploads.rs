@@ -128,12 +128,17 @@ fn an_upload_that_is_off_says_nothing_and_a_server_that_knows_nothing_is_served_
 #[test]
 fn an_application_that_speaks_of_uploads_itself_is_left_to_it() {
     on_every_wire(|origin| {
-        let mut put = request(&origin.url("/echo"), "PUT", None);
-        put.set_value(Some("?0"), "Upload-Complete").unwrap();
-        session(origin).upload(put, "content").wait().unwrap();
-        let seen = origin.requests().remove(0);
-        assert_eq!(seen.header_all("upload-complete"), ["?0"]);
-        assert_eq!(seen.header("upload-draft-interop-version"), None);
+        let put = || request(&origin.url("/echo"), "PUT", None);
+        let mut own = put();
+        own.set_value(Some("?0"), "Upload-Complete").unwrap();
+        session(origin).upload(own, "content").wait().unwrap();
+        let mut configuration = configuration(origin);
+        configuration.http_additional_headers.set("Upload-Complete", "?0").unwrap();
+        UrlSession::new(configuration).upload(put(), "content").wait().unwrap();
+        for seen in origin.requests() {
+            assert_eq!(seen.header_all("upload-complete"), ["?0"]);
+            assert_eq!(seen.header("upload-draft-interop-version"), None);
+        }
     });
 }
 

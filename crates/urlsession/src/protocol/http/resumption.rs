@@ -74,7 +74,7 @@ impl<N: Layer> Resumption<N> {
             }
             (uploading, _) => uploading,
         };
-        let Some(url) = target.url().filter(|_| may_create(&target)) else {
+        let Some(url) = target.url().filter(|_| may_create(&target, &config.http_additional_headers)) else {
             return self.next.load(attempt).await;
         };
         let listening = listening(url);

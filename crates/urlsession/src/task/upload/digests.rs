@@ -99,6 +99,7 @@ impl Core {
         };
         let Some(digest) = digest else { return Ok(None) };
         let mut request = (*request).clone();
+        let of_session = &self.roster.config.http_additional_headers;
         let said = is_whole.then(|| digest_field(algorithm, &digest)).flatten();
         let fields = [
             ("Repr-Digest", said.clone()),
@@ -107,7 +108,8 @@ impl Core {
             ("Accept-Encoding", is_whole.then(|| "identity".to_owned())),
         ];
         for (name, value) in fields {
-            if let Some(value) = value.filter(|_| request.value(name).is_none()) {
+            if let Some(value) = value.filter(|_| request.value(name).is_none() && !of_session.contains(name))
+            {
                 request.header_fields_mut().set(name, value.into_bytes()).map_err(|error| {
                     UrlError::new(UrlErrorCode::Unknown, Phase::Request, error.to_string())
                 })?;

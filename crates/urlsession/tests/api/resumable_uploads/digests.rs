@@ -46,6 +46,22 @@ fn every_request_of_an_upload_says_what_its_content_hashes_to_and_the_first_what
 }
 
 #[test]
+fn what_is_asked_of_a_checked_upload_yields_to_the_session_s_fields() {
+    with_server(newest, |origin, server| {
+        let mut configuration = configuration(origin);
+        for (name, value) in [("Accept-Encoding", "gzip"), ("Want-Repr-Digest", "sha-256=1")] {
+            configuration.http_additional_headers.set(name, value).unwrap();
+        }
+        let upload = UrlSession::new(configuration).upload(post(origin), body());
+        took_all(upload.sending_digest(DigestAlgorithm::Sha512).wait(), server);
+        let sent = origin.requests().remove(0);
+        assert_eq!(sent.header_all("accept-encoding"), ["gzip"]);
+        assert_eq!(sent.header_all("want-repr-digest"), ["sha-256=1"]);
+        assert!(sent.header("repr-digest").is_some_and(|digest| digest.starts_with("sha-512=")));
+    });
+}
+
+#[test]
 fn parts_have_digests_of_their_own_from_memory_files_and_forms() {
     with_server(
         || newest().limited(UploadLimits::appends(100_000)),

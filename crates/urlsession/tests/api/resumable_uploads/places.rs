@@ -116,6 +116,19 @@ fn credentials_go_to_the_upload_at_the_targets_own_origin() {
 }
 
 #[test]
+fn a_session_s_content_type_is_of_the_content_and_not_of_its_parts() {
+    with_server(newest, |origin, server| {
+        server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
+        let mut configuration = configuration(origin);
+        configuration.http_additional_headers.set("Content-Type", "image/png").unwrap();
+        took_all(UrlSession::new(configuration).upload(post(origin), body()).wait(), server);
+        let requests = server.requests();
+        assert_eq!(requests[0].field("content-type"), Some("image/png"));
+        assert_eq!(requests[2].field("content-type"), Some("application/partial-upload"));
+    });
+}
+
+#[test]
 fn an_upload_at_another_origin_is_left_alone_unless_the_configuration_allows_it() {
     for wire in WIRES {
         let elsewhere = newest();

@@ -64,11 +64,16 @@ impl<N: Layer> Upload<'_, '_, N> {
         };
         let body = part(self.target.body(), self.base, at, piece);
         let Some(body) = body else { return Err(exhausted(at)) };
+        let mut request = about(self.target, &url, Method::PATCH);
         let mut fields = dialect.append(at, piece.is_last, length);
+        // This request is the library's own, and the configuration does not say what its content is.
+        if let Some(at) = fields.iter().position(|(name, _)| *name == "content-type") {
+            let (_, kind) = fields.swap_remove(at);
+            let _ = request.set_value(kind.to_str().ok(), "Content-Type");
+        }
         fields.extend(self.content_digest(&body).await?);
         let is_incremental = !body.is_empty() && self.wants_incremental();
         fields.extend(is_incremental.then_some(("incremental", HeaderValue::from_static("?1"))));
-        let mut request = about(self.target, &url, Method::PATCH);
         set_body(&mut request, body);
         self.listening.begin(false, at, piece);
         let sent = piece.length.unwrap_or_default();

@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, header};
 use url::Url;
 use urlsession_proto::resumable_upload::Part;
 
-use crate::message::{BodyStream, HttpBody, UrlRequest, is_of_origin};
+use crate::message::{BodyStream, HeaderFields, HttpBody, UrlRequest, is_of_origin};
 
 /// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
 /// not sent, nor those that make a request conditional; credentials go to its origin only.
@@ -25,12 +25,12 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
 
 /// Does the request create an upload at all? `GET` and `HEAD` carry no content, and an application that speaks of uploads
 /// itself is left to it.
-pub(super) fn may_create(request: &UrlRequest) -> bool {
+pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderFields) -> bool {
     let fields = request.all_http_header_fields();
     !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
         && !request.body().is_empty()
         && !has_trailers(request.body())
-        && !OWN.iter().any(|name| fields.contains(name))
+        && !OWN.iter().any(|name| fields.contains(name) || of_session.contains(name))
 }
 
 /// The length of the body, if it is known: a stream's may be announced by `Content-Length` (Apple: *httpBodyStream*).
