@@ -256,6 +256,8 @@ pub(crate) struct Stamps {
     pub(crate) cache: Option<CacheDecision>,
     pub(crate) connection: Option<Arc<Facts>>,
     pub(crate) reused: bool,
+    /// The response redirected, and the task went where it led.
+    pub(crate) is_followed: bool,
     pub(crate) request_head_bytes: u64,
     pub(crate) request_body_bytes: u64,
     pub(crate) response_head_bytes: u64,
@@ -295,6 +297,7 @@ impl Stamps {
             cache: None,
             connection: None,
             reused: false,
+            is_followed: false,
             request_head_bytes: 0,
             request_body_bytes: 0,
             response_head_bytes: 0,

@@ -96,7 +96,8 @@ pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hop
     };
     match next {
         Some(next) => {
-            attempt.stamps().response_end = Some(now);
+            let stamps = attempt.stamps();
+            (stamps.response_end, stamps.is_followed) = (Some(now), true);
             attempt.request = next.into();
             Ok(Loaded::Redirected)
         }

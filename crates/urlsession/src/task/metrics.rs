@@ -69,7 +69,7 @@ pub struct TransactionMetrics {
     /// The response head was read.
     #[doc(alias = "responseStartDate")]
     pub response_start_date: Option<SystemTime>,
-    /// The last byte of the response was read.
+    /// The last byte of the response was read. `None` for a body that was not read to its end.
     #[doc(alias = "responseEndDate")]
     pub response_end_date: Option<SystemTime>,
     /// The ALPN name of the protocol: `http/1.1`, `h2`. `None` without a connection.
@@ -228,13 +228,10 @@ impl Measured {
 impl TaskMetrics {
     /// `log` is what the rooms wrote down between the creation of the task (`epoch`) and `end`.
     pub(super) fn new(log: &[Stamps], epoch: Epoch, end: Instant) -> Self {
-        // Tried again with a credential, it is the same request.
-        let is_redirect =
-            |pair: &&[Stamps]| pair[0].response.is_some() && !Arc::ptr_eq(&pair[0].request, &pair[1].request);
         Self {
             transaction_metrics: log.iter().map(|stamps| TransactionMetrics::new(stamps, epoch)).collect(),
             task_interval: (epoch.wall, epoch.date(end)),
-            redirect_count: log.windows(2).filter(is_redirect).count(),
+            redirect_count: log.iter().filter(|stamps| stamps.is_followed).count(),
         }
     }
 

@@ -101,7 +101,10 @@ fn a_closure_gives_another_url_for_one_that_has_expired() {
                 let renewed = renewed.clone();
                 async move { Some(renewed) }
             });
+            let task = download.task();
             went_on(outcome(download));
+            let metrics = task.metrics().unwrap();
+            assert_eq!((metrics.transaction_metrics.len(), metrics.redirect_count), (2, 0));
             let asked = asked.lock().unwrap();
             assert_eq!(asked[..], [(status, Some(ranges.url().parse().unwrap()))]);
             let last = ranges.origin.requests().pop().unwrap();

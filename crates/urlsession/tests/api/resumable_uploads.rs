@@ -174,6 +174,7 @@ fn a_cut_upload_goes_on_where_the_server_has_it() {
                 assert_eq!(log.informational[0].status_code(), 104);
                 let statuses = log.metrics[0].transaction_metrics.len();
                 assert_eq!(statuses, server.requests().len(), "a transaction each");
+                assert_eq!(log.metrics[0].redirect_count, 0);
             },
         );
     }

@@ -64,6 +64,7 @@ async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt
     };
     let Some(next) = next else { return Some(response) };
     discard(response.body, attempt).await;
+    attempt.stamps().is_followed = true;
     attempt.request = next.into();
     None
 }
