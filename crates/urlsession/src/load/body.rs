@@ -17,6 +17,7 @@ pub(crate) struct Body {
     tap: Option<Box<dyn Tap>>,
     /// It is content already, whatever its head says.
     is_plain: bool,
+    has_failed: bool,
     /// In a box: few bodies are coded, and all are handed from layer to layer.
     decoding: Option<Box<Decoding>>,
     wire_bytes: u64,
@@ -171,6 +172,7 @@ impl Body {
             source,
             tap: None,
             is_plain: false,
+            has_failed: false,
             decoding: None,
             wire_bytes: 0,
             sent_late: 0,
@@ -230,6 +232,11 @@ impl Body {
         matches!(self.source, Source::Empty) && self.decoding.is_none()
     }
 
+    /// Has it been read to its end, without a failure?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.is_empty() && !self.has_failed
+    }
+
     /// What it brings to read the rest, of which nobody has any use, if it is not longer than `most`.
     pub(crate) fn draining(&self, most: u64) -> Draining {
         match &self.source {
@@ -283,6 +290,7 @@ impl Body {
             self.turns += 1;
         } else {
             self.turns = 0;
+            self.has_failed |= matches!(&poll, Poll::Ready(Some(Err(_))));
         }
         poll
     }
@@ -350,7 +358,7 @@ impl Body {
             Poll::Ready(Some(Ok(n))) => self.delivered += *n as u64,
             Poll::Ready(Some(Err(_))) => {
                 (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
-                self.source = Source::Empty;
+                (self.source, self.has_failed) = (Source::Empty, true);
             }
             _ => {}
         }

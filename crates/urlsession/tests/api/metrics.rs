@@ -131,6 +131,29 @@ fn every_redirect_and_every_repetition_is_a_transaction() {
 }
 
 #[test]
+fn a_response_that_is_not_read_to_its_end_has_no_end() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        origin.enqueue("/cut", Reply::new(200).pattern(0, 1000).truncate_at(500));
+        session.data_task(origin.url("/cut")).resume();
+        recorder.completed(1);
+        let gzip = gzip(b"a text");
+        origin.enqueue("/coded", Reply::new(200).header("Content-Encoding", "gzip").body(&gzip[..9]));
+        session.data_task(origin.url("/coded")).resume();
+        recorder.completed(2);
+        origin.enqueue("/file", Reply::new(200).pattern(0, 1000).truncate_at(500));
+        session.download_task(origin.url("/file")).resume();
+        let log = recorder.completed(3);
+        assert!(log.completions.iter().all(Option::is_some), "{:?}", log.completions);
+        for metrics in &log.metrics {
+            let metrics = &metrics.transaction_metrics[0];
+            assert!(metrics.response_start_date.is_some() && metrics.error.is_some());
+            assert_eq!(metrics.response_end_date, None);
+        }
+    });
+}
+
+#[test]
 fn tasks_with_handlers_and_futures_have_metrics_too() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
