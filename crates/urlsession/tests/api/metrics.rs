@@ -150,6 +150,14 @@ fn a_response_that_is_not_read_to_its_end_has_no_end() {
             assert!(metrics.response_start_date.is_some() && metrics.error.is_some());
             assert_eq!(metrics.response_end_date, None);
         }
+        // Too long to be read for the connection's sake, and short enough.
+        for (length, is_read) in [(1_000_000, false), (10, true)] {
+            origin.enqueue("/moved", Reply::new(302).header("Location", "/Peru").pattern(0, length));
+            let (task, result) = load_with_task(&session, origin.url("/moved"));
+            result.unwrap();
+            let moved = &task.metrics().unwrap().transaction_metrics[0];
+            assert_eq!(moved.response_end_date.is_some(), is_read, "{length} bytes");
+        }
     });
 }
 

@@ -14,7 +14,7 @@ pub(super) async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
     drain(&mut body, attempt.meter, attempt.clock, attempt.place).await;
     let now = attempt.clock.now();
     let stamps = attempt.stamps();
-    stamps.response_end = Some(now);
+    stamps.response_end = body.has_ended().then_some(now);
     stamps.response_body_bytes = body.wire_bytes();
     stamps.response_body_bytes_after_decoding = body.delivered();
 }
