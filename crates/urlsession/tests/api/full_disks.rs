@@ -129,7 +129,9 @@ impl Small {
 
     /// Leaves room for so many bytes, of those that there are.
     fn fill(&self, all: u64, room: u64) {
-        fs::write(self.ballast(), vec![7; (all - room) as usize]).unwrap();
+        let ballast = vec![7; (all - room) as usize];
+        // A file that was removed has its room until whoever still had it open has closed it.
+        wait_until(|| fs::write(self.ballast(), &ballast).is_ok());
     }
 
     fn empty(&self) {
