@@ -230,7 +230,7 @@ impl Core {
         matches!(self.state(), TaskState::Running | TaskState::Suspended)
     }
 
-    /// Must the poll under way move no more bytes? Whoever halts the load has it polled again.
+    /// True if the poll under way is to move no more bytes. Whoever halts the load has it polled again.
     pub(super) fn is_halted(&self) -> bool {
         self.is_halted.load(Relaxed)
     }
