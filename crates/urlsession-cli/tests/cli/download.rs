@@ -112,10 +112,9 @@ fn how_far_it_is_is_shown_where_it_is_wanted_and_nowhere_else() {
     // While it goes on, too.
     let gate = Gate::new();
     origin.enqueue("/slow", Reply::new(200).endless(1000).body_gate(500, gate.clone()));
-    let mut child = command(&["download", "--progress", "-o", "d", &origin.url("/slow")])
-        .current_dir(&directory)
-        .spawn()
-        .unwrap();
+    let url = origin.url("/slow");
+    let arguments = ["download", "--progress", "-o", "d", &url];
+    let mut child = begun(|| command(&arguments).current_dir(&directory).spawn());
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut seen = Vec::new();
     while !String::from_utf8_lossy(&seen).contains(" 50% ") {

@@ -26,7 +26,7 @@ fn the_body_is_passed_on_before_the_rest_of_it_has_come() {
     let origin = Origin::start(Wire::H1);
     let gate = Gate::new();
     origin.enqueue("/slow", Reply::new(200).body("first then").body_gate(5, gate.clone()));
-    let mut child = command(&["get", &origin.url("/slow")]).spawn().unwrap();
+    let mut child = begun(|| command(&["get", &origin.url("/slow")]).spawn());
     let mut stdout = child.stdout.take().unwrap();
     let mut first = [0; 5];
     stdout.read_exact(&mut first).unwrap();
@@ -41,7 +41,7 @@ fn the_body_is_passed_on_before_the_rest_of_it_has_come() {
 #[test]
 fn a_reader_that_has_seen_enough_ends_the_load_quietly() {
     let origin = Origin::start(Wire::H1);
-    let mut child = command(&["get", &origin.url("/bytes/1000000000000")]).spawn().unwrap();
+    let mut child = begun(|| command(&["get", &origin.url("/bytes/1000000000000")]).spawn());
     let mut some = [0; 1000];
     child.stdout.take().unwrap().read_exact(&mut some).unwrap();
     // Its end of the pipe was dropped with the statement above.

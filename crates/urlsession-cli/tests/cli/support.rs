@@ -1,7 +1,7 @@
 //! Running the binary, and directories to run it in.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
@@ -79,13 +79,25 @@ pub(crate) fn get_reading(stdin: &[u8], args: &[&str]) -> Run {
 
 /// A command with something on standard input.
 pub(crate) fn reading(name: &str, stdin: &[u8], args: &[&str]) -> Run {
-    let mut child = command(&[name]).args(args).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = begun(|| command(&[name]).args(args).stdin(Stdio::piped()).spawn());
     child.stdin.take().unwrap().write_all(stdin).unwrap();
     finished(child.wait_with_output().unwrap())
 }
 
 pub(crate) fn run(command: &mut Command) -> Run {
-    finished(command.output().unwrap())
+    finished(begun(|| command.output()))
+}
+
+/// Begins a process. Wine cannot at times (`ERROR_INTERNAL_ERROR`, seen once in several runs of all), and can the next time.
+pub(crate) fn begun<T>(mut begin: impl FnMut() -> io::Result<T>) -> T {
+    const INTERNAL_ERROR: i32 = 1359;
+    for _ in 0..3 {
+        match begin() {
+            Err(error) if cfg!(windows) && error.raw_os_error() == Some(INTERNAL_ERROR) => {}
+            result => return result.unwrap(),
+        }
+    }
+    begin().unwrap()
 }
 
 fn finished(output: std::process::Output) -> Run {

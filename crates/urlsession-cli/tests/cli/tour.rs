@@ -32,7 +32,7 @@ fn the_tour_finds_everything_as_it_should_be() {
 
 #[test]
 fn the_tour_does_not_mind_that_nobody_reads_it() {
-    let mut child = command(&["tour"]).spawn().unwrap();
+    let mut child = begun(|| command(&["tour"]).spawn());
     child.stdout.take().unwrap().read_exact(&mut [0; 3]).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));

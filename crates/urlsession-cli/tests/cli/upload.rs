@@ -141,7 +141,7 @@ fn killed_and_repeated(options: &[&str]) -> Vec<String> {
     let (file, url) = (file("film", &[7; 300_000]), origin.url("/target"));
     let arguments = [&["upload"], options, &[&file, &url]].concat();
     let data = directory();
-    let mut first = with_data(&mut command(&arguments), &data).spawn().unwrap();
+    let mut first = begun(|| with_data(&mut command(&arguments), &data).spawn());
     // The server has them, and the record is written when the server has said where the upload is.
     assert!(origin.wait_for(|journal| journal.heads.iter().any(|head| head.body_len >= 100_000), PATIENCE));
     let is_expected = options.is_empty();
