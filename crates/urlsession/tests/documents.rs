@@ -72,3 +72,53 @@ fn each_dependency_of_the_library_has_one_line() {
 fn the_readme_says_how_to_spare_the_entropy_at_the_first_use_of_tls() {
     assert!(read("README.md").contains("AWS_LC_SYS_NO_JITTER_ENTROPY = \"1\""));
 }
+
+#[test]
+fn the_outside_world_is_out_of_bounds_where_it_is_not_asked_through_the_environment() {
+    let banned = read("crates/urlsession/clippy.toml");
+    for path in [
+        "std::time::SystemTime::now",
+        "std::time::Instant::now",
+        "std::thread::sleep",
+        "std::fs::File::open",
+        "std::fs::File::create",
+        "std::fs::read",
+        "std::fs::write",
+        "std::fs::remove_file",
+        "std::fs::rename",
+        "std::net::TcpStream::connect",
+    ] {
+        assert!(banned.contains(&format!("path = \"{path}\"")), "{path}");
+    }
+}
+
+#[test]
+fn limits_that_only_the_documentation_tells_are_there() {
+    let delegate = read("crates/urlsession/src/task/delegate.rs");
+    assert!(delegate.contains("answered by credentials at most 20"));
+    // The time for the whole resource goes on while a task is suspended.
+    let state = read("crates/urlsession/src/task/state.rs");
+    assert!(state.contains("the timeout for idle time stands still. That for the whole resource"));
+}
+
+#[test]
+fn what_the_readme_says_is_not_there_is_not() {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("## Not yet").unwrap();
+    let missing = rest.split("\n## ").next().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let map = read("docs/api-map.tsv");
+    // One item of Apple's for each.
+    for (name, item) in [
+        ("WebSocket", "webSocketTask(with:)"),
+        ("streams to a host and port", "streamTask(withHostName:port:)"),
+        ("background", "background(withIdentifier:)"),
+    ] {
+        assert!(missing.contains(name), "{name}");
+        let mut rows = map.lines().filter(|row| row.split('\t').nth(1) == Some(item)).peekable();
+        assert!(rows.peek().is_some(), "{item} is not in the map");
+        assert!(
+            rows.all(|row| row.split('\t').nth(4) == Some("later")),
+            "{item} is there, and README denies it"
+        );
+    }
+}

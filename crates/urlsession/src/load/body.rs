@@ -227,12 +227,12 @@ impl Body {
         }
     }
 
-    /// Is there nothing left to read?
+    /// True if there is nothing left to read.
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self.source, Source::Empty) && self.decoding.is_none()
     }
 
-    /// Has it been read to its end, without a failure?
+    /// True once it has been read to its end, without a failure.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_empty() && !self.has_failed
     }
