@@ -1,6 +1,7 @@
 //! Download tasks: a response in a file, which is gone when nobody took it.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,6 +47,8 @@ fn test_download_task_with_url_request() {
         session.download_task(request(&origin.url("/Peru"), "GET", None)).resume();
         let log = recorder.completed(1);
         log.succeeded();
+        assert_eq!(log.calls, ["didWriteData", "didFinishDownloading", "didComplete"]);
+        assert!(!log.location.unwrap().exists(), "the file is removed after the call");
         assert_eq!((log.data.as_slice(), log.written.last().unwrap().1), (&b"Lima"[..], 4));
     });
 }
@@ -78,7 +81,8 @@ fn test_async_download_from_url() {
     on_every_wire(|origin| {
         let session = session(origin);
         let path = in_tokio(async {
-            let (file, _) = session.download(origin.url("/Peru")).await.unwrap();
+            let (file, response) = session.download(origin.url("/Peru")).await.unwrap();
+            assert_eq!(response.status_code(), Some(200));
             assert_eq!(fs::read_to_string(file.path()).unwrap(), "Lima");
             file.path().to_owned()
         });
@@ -94,12 +98,18 @@ fn test_async_download_from_url_with_delegate() {
         fn did_write_data(&self, _: &DownloadTask, _: u64, total: u64, _: Option<u64>) {
             self.0.store(total, Ordering::SeqCst);
         }
+
+        fn did_finish_downloading(&self, _: &DownloadTask, _: &Path) {
+            panic!("the file is given to the caller of download");
+        }
     }
     on_every_wire(|origin| {
         let count = Arc::new(AtomicU64::new(0));
         origin.enqueue("/file", Reply::new(200).pattern(0, 100_000));
         let download = session(origin).download(origin.url("/file")).delegate(Count(count.clone()));
-        assert_eq!(download.wait().unwrap().0.len(), 100_000);
+        let (file, response) = download.wait().unwrap();
+        assert_eq!((file.len(), response.status_code()), (100_000, Some(200)));
+        assert_eq!(fs::metadata(file.path()).unwrap().len(), 100_000);
         assert_eq!(count.load(Ordering::SeqCst), 100_000);
     });
 }
@@ -119,7 +129,14 @@ fn test_download_task_with_ipv6_url_request() {
 #[test]
 fn test_gzipped_download_task() {
     on_every_wire(|origin| {
-        let (file, _) = session(origin).download(origin.url("/gzipped-response")).wait().unwrap();
+        let (session, recorder) = recorded(origin);
+        session.download_task(origin.url("/gzipped-response")).resume();
+        let log = recorder.completed(1);
+        log.succeeded();
+        assert_eq!(log.calls, ["didWriteData", "didFinishDownloading", "didComplete"]);
+        assert_eq!((text(&log.data), log.written.last().unwrap().1), ("Hello World!", 12));
+        assert_eq!(log.written.iter().map(|(new, ..)| new).sum::<u64>(), 12);
+        let (file, _) = session.download(origin.url("/gzipped-response")).wait().unwrap();
         assert_eq!(fs::read_to_string(file.path()).unwrap(), "Hello World!");
     });
 }

@@ -1,11 +1,27 @@
 //! What goes out: methods, header fields, bodies.
 
-use urlsession::{BodyStream, Bytes, UrlErrorCode, UrlRequest};
+use urlsession::{BodyStream, Bytes, Configuration, UrlErrorCode, UrlRequest, UrlSession};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
 
 const METHODS: [&str; 5] = ["HEAD", "GET", "PUT", "POST", "DELETE"];
+
+fn succeeded_with_200(log: &Log) {
+    log.succeeded();
+    let response = log.response.as_ref().unwrap();
+    assert_eq!(response.status_code(), Some(200));
+    assert_eq!(log.data.is_empty(), !log.calls.contains(&"didReceiveData"));
+}
+
+fn refused_for_its_body(log: &Log, url: &str) {
+    let error = log.completions[0].as_ref().unwrap();
+    assert_eq!((error.code(), error.code().number()), (UrlErrorCode::DataLengthExceedsMaximum, -1103));
+    assert!(error.to_string().starts_with("resource exceeds maximum size"));
+    assert_eq!(error.failing_url().unwrap().as_str(), url);
+    assert!(log.response.is_none() && log.data.is_empty());
+    assert_eq!(log.calls, ["didComplete"]);
+}
 
 #[test]
 fn test_verify_request_headers() {
@@ -34,7 +50,7 @@ fn test_verify_http_additional_headers() {
         for name in ["header1", "header2", "Header4"] {
             request.set_value(Some(&format!("rvalue{}", &name[6..])), name).unwrap();
         }
-        let (data, _) = load(&urlsession::UrlSession::new(configuration), request).unwrap();
+        let (data, _) = load(&UrlSession::new(configuration), request).unwrap();
         let mut lines = text(&data).split(',').map(str::to_owned).collect::<Vec<_>>();
         if origin.requests()[0].stream.is_some() {
             // Names have no case on HTTP/2.
@@ -54,7 +70,7 @@ fn reserved_additional_headers_are_not_sent() {
         for name in ["Authorization", "Host", "Connection", "Content-Length", "Transfer-Encoding"] {
             configuration.http_additional_headers.set(name, "7").unwrap();
         }
-        load(&urlsession::UrlSession::new(configuration), origin.url("/Peru")).unwrap();
+        load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
         let sent = &origin.requests()[0];
         assert_eq!(sent.header("host"), Some(format!("127.0.0.1:{}", origin.port()).as_str()));
         for name in ["authorization", "connection", "content-length", "transfer-encoding"] {
@@ -90,7 +106,8 @@ fn test_request_with_empty_body() {
                     request.set_value(kind, "Content-Type").unwrap();
                     session.data_task(request).resume();
                     let log = recorder.completed(1);
-                    assert!(log.completions[0].is_none(), "{:?}", log.completions);
+                    succeeded_with_200(&log);
+                    assert!(log.sent.is_empty());
                     if method == "HEAD" {
                         assert_eq!(log.calls, ["didReceiveResponse", "didComplete"]);
                         continue;
@@ -116,15 +133,13 @@ fn test_request_with_non_empty_body() {
                 session.data_task(request).resume();
                 let log = recorder.completed(1);
                 match method {
-                    "GET" => {
-                        let error = log.completions[0].as_ref().unwrap();
-                        assert_eq!(error.code(), UrlErrorCode::DataLengthExceedsMaximum);
-                        assert!(error.to_string().starts_with("resource exceeds maximum size"));
-                        assert_eq!(error.failing_url().unwrap().as_str(), url);
-                        assert_eq!(log.calls, ["didComplete"]);
+                    "GET" => refused_for_its_body(&log, &url),
+                    "HEAD" => {
+                        succeeded_with_200(&log);
+                        assert_eq!(log.calls, ["didSendBody", "didReceiveResponse", "didComplete"]);
                     }
-                    "HEAD" => assert_eq!(log.calls, ["didSendBody", "didReceiveResponse", "didComplete"]),
                     _ => {
+                        succeeded_with_200(&log);
                         let calls = ["didSendBody", "didReceiveResponse", "didReceiveData", "didComplete"];
                         assert_eq!(log.calls, calls, "{method}");
                         let echo = json(&log.data);
@@ -156,16 +171,20 @@ fn test_data_task_with_http_input_stream() {
                 session.data_task(request).resume();
                 let log = recorder.completed(1);
                 match method {
-                    "GET" => {
-                        assert_eq!(log.calls, ["didComplete"]);
-                        assert_eq!(log.completions[0].as_ref().unwrap().code().number(), -1103);
+                    "GET" => refused_for_its_body(&log, &origin.url("/jsonBody")),
+                    "HEAD" => {
+                        succeeded_with_200(&log);
+                        assert_eq!(log.calls, ["didSendBody", "didReceiveResponse", "didComplete"]);
                     }
-                    "HEAD" => assert_eq!(log.calls, ["didSendBody", "didReceiveResponse", "didComplete"]),
                     _ => {
-                        assert!(log.completions[0].is_none(), "{method} {:?}", log.completions);
+                        succeeded_with_200(&log);
                         let calls = ["didSendBody", "didReceiveResponse", "didReceiveData", "didComplete"];
                         assert_eq!(log.calls, calls, "{method}");
                         let echo = json(&log.data);
+                        assert_eq!(
+                            log.response.unwrap().expected_content_length(),
+                            Some(log.data.len() as u64)
+                        );
                         assert_eq!(echo["x-base64-body"], "c3RyZWFtZWQ=");
                         assert_eq!(echo["Accept-Language"], "en-US");
                         let form = (method == "POST").then_some("application/x-www-form-urlencoded");
@@ -304,8 +323,10 @@ fn test_basic_auth_with_unauthorized_header() {
 #[test]
 fn test_basic_auth_challenge_when_no_credentials_available_completes_with_response() {
     on_every_wire(|origin| {
-        let (_, response) = load(&session(origin), origin.url("/auth/basic")).unwrap();
+        let configuration = Configuration { url_credential_storage: None, ..configuration(origin) };
+        let (_, response) = load(&UrlSession::new(configuration), origin.url("/auth/basic")).unwrap();
         assert_eq!(response.status_code(), Some(401));
+        assert_eq!(origin.requests().len(), 1);
     });
 }
 

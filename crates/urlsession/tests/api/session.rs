@@ -268,7 +268,7 @@ fn test_init_url_session_configuration() {
     assert!(copy.http_should_use_pipelining && copy.http_should_set_cookies);
     assert_eq!(copy.http_cookie_accept_policy, HttpCookieAcceptPolicy::Always);
     assert_eq!(copy.http_maximum_connections_per_host, 2);
-    assert!(copy.http_cookie_storage.is_some());
+    assert_eq!(copy.http_cookie_storage, Some(HttpCookieStorage::shared()));
     assert!(copy.url_credential_storage.is_none() && copy.url_cache.is_none());
 }
 

@@ -89,9 +89,13 @@ fn test_suspend_resume_task() {
             task.resume();
             assert_eq!(task.state(), TaskState::Suspended);
         }
-        task.resume();
-        assert_ne!(task.state(), TaskState::Suspended);
-        task.resume();
+        let gate = origin.hold();
+        origin.enqueue("/get", Reply::held(gate.clone()));
+        for _ in 0..3 {
+            task.resume();
+            assert_eq!(task.state(), TaskState::Running);
+        }
+        gate.release();
         let (_, response) = receiver.recv_timeout(PATIENCE).unwrap().unwrap();
         assert_eq!(response.status_code(), Some(200));
     });

@@ -1,5 +1,10 @@
 //! The two timeouts, with a clock moved by hand.
 
+use std::io::Read;
+#[cfg(target_os = "linux")]
+use std::io::Write;
+#[cfg(target_os = "linux")]
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,9 +50,43 @@ fn test_http_timeout() {
     });
 }
 
+/// The queue of connections that nobody accepts is full, so that a further one is never answered.
+#[cfg(target_os = "linux")]
 #[test]
 fn test_connect_timeout() {
-    // Accepts connections and never completes the TLS handshake.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let clock = HandClock::new();
+    let mut configuration = Configuration::ephemeral();
+    configuration.environment.clock = Arc::new(clock.clone());
+    let (first, first_log) = with_recorder(configuration.clone(), Recorder::new());
+    first.data_task(format!("http://{address}/first")).resume();
+    let (mut served, _) = listener.accept().unwrap();
+    let mut head = [0; 16];
+    served.read_exact(&mut head).unwrap();
+
+    // The kernel keeps one more than the length of the queue.
+    rustix::net::listen(&listener, 0).unwrap();
+    let waiting = TcpStream::connect(address).unwrap();
+    let (session, recorder) = with_recorder(configuration, Recorder::new());
+    let mut request = request(&format!("http://{address}/second"), "GET", None);
+    request.set_timeout_interval(SECOND);
+    session.data_task(request).resume();
+    clock.advance_until(SECOND, || !recorder.log().completions.is_empty());
+    let log = recorder.completed(1);
+    let error = log.completions[0].as_ref().unwrap();
+    assert_eq!(error.code(), UrlErrorCode::TimedOut);
+    assert_eq!(log.metrics[0].transaction_metrics[0].request_start_date, None);
+
+    served.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nLima").unwrap();
+    let log = first_log.completed(1);
+    log.succeeded();
+    assert_eq!(text(&log.data), "Lima");
+    drop(waiting);
+}
+
+#[test]
+fn a_tls_handshake_that_is_never_answered_times_out() {
     let origin = Origin::builder().wire(Wire::TlsH1).accept(Accept::Stall).start();
     let (clock, configuration) = with_clock(&origin);
     let (session, recorder) = with_recorder(configuration, Recorder::new());
@@ -179,7 +218,7 @@ fn waiting_for_a_busy_connection_is_not_idle_time() {
 #[test]
 fn bytes_sent_start_the_idle_time_anew_too() {
     struct Slow(std::sync::mpsc::Receiver<u8>);
-    impl std::io::Read for Slow {
+    impl Read for Slow {
         fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
             let Ok(byte) = self.0.recv() else { return Ok(0) };
             buf[0] = byte;
