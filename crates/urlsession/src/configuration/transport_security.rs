@@ -14,17 +14,28 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// Rules for cleartext, TLS and pinned keys.
 ///
-/// By default cleartext `http` is refused, except to loopback addresses, `localhost`, unqualified names and names below
-/// `.local`. TLS is 1.2 or newer with forward secrecy, keys of 2048 bits (RSA) or 256 (elliptic curves) and SHA-256:
-/// that cannot be weakened, since the TLS implementation has nothing weaker.
+/// By default cleartext `http` is refused, except to this machine and the local network: loopback addresses, `localhost`,
+/// unqualified names, names below `.local`, private and link-local addresses. TLS is 1.2 or newer with forward secrecy, keys
+/// of 2048 bits (RSA) or 256 (elliptic curves) and SHA-256: that cannot be weakened, since the TLS implementation has
+/// nothing weaker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "NSAppTransportSecurity")]
 pub struct AppTransportSecurity {
-    /// Cleartext to every host that has no exception of its own (false).
+    /// Cleartext to every host that has no exception of its own (false). It is ignored if one of the other three general
+    /// rules is set, to whatever value.
     #[doc(alias = "NSAllowsArbitraryLoads")]
     pub allows_arbitrary_loads: bool,
-    /// Whether cleartext is allowed to names without a dot, names below `.local`, and private and link-local IP addresses.
-    /// Default: `None`, which allows these names and refuses these addresses. Loopback is always allowed.
+    /// Cleartext for media (`None`). Loads are not told apart by what they are for: set, it allows nothing more, and
+    /// [`allows_arbitrary_loads`](Self::allows_arbitrary_loads) is ignored.
+    #[doc(alias = "NSAllowsArbitraryLoadsForMedia")]
+    pub allows_arbitrary_loads_for_media: Option<bool>,
+    /// Cleartext for what web views load (`None`). There are none: set, it allows nothing more, and
+    /// [`allows_arbitrary_loads`](Self::allows_arbitrary_loads) is ignored.
+    #[doc(alias = "NSAllowsArbitraryLoadsInWebContent")]
+    pub allows_arbitrary_loads_in_web_content: Option<bool>,
+    /// Whether cleartext is allowed to the local network, and whether a delegate may trust a server there that the platform
+    /// does not trust: names without a dot, names below `.local`, private (RFC 1918), link-local (RFC 3927, RFC 4291) and
+    /// unique local (RFC 4193) addresses. Default: `None`, which allows it. Loopback is always allowed.
     #[doc(alias = "NSAllowsLocalNetworking")]
     pub allows_local_networking: Option<bool>,
     /// Rules for single domains; a domain with a rule is not subject to the general ones.
@@ -52,10 +63,6 @@ pub struct ExceptionDomain {
     /// which Apple's key can name, do not exist here.
     #[doc(alias = "NSExceptionMinimumTLSVersion")]
     pub minimum_tls_version: Option<TlsVersion>,
-    /// Whether keys must be ephemeral. Default: `true`. They always are: `false`, which Apple's key allows for old
-    /// servers, changes nothing, because no other cipher suites are implemented.
-    #[doc(alias = "NSExceptionRequiresForwardSecrecy")]
-    pub requires_forward_secrecy: bool,
 }
 
 /// Keys that the servers of one domain must show. Apple: *NSPinnedDomains*.
@@ -85,7 +92,6 @@ impl ExceptionDomain {
             includes_subdomains: false,
             allows_insecure_http_loads: false,
             minimum_tls_version: None,
-            requires_forward_secrecy: true,
         }
     }
 
@@ -113,23 +119,34 @@ impl AppTransportSecurity {
                 ))),
             };
         }
-        if self.allows_arbitrary_loads {
+        if self.allows_all() {
             return Ok(());
         }
-        let is_local = match host {
-            Host::Domain(name) => is_local_name(name.as_ref()) && self.allows_local_networking != Some(false),
-            Host::Ipv4(address) => is_local_address(*address) && self.allows_local_networking == Some(true),
-            Host::Ipv6(address) => is_local_address(*address) && self.allows_local_networking == Some(true),
-        };
+        let is_local = self.allows_local_networking != Some(false)
+            && match host {
+                Host::Domain(name) => is_local_name(name.as_ref()),
+                Host::Ipv4(address) => is_local_address(*address),
+                Host::Ipv6(address) => is_local_address(*address),
+            };
         match is_local {
             true => Ok(()),
             false => Err(refusal(
                 "cleartext http is refused by default; use https, or allow it in app_transport_security \
                  (exception_domains for one domain or address, allows_local_networking for the local network, \
-                 allows_arbitrary_loads for all)"
+                 allows_arbitrary_loads for all, unless another general rule is set)"
                     .into(),
             )),
         }
+    }
+
+    /// Apple: a more special key, whatever its value, takes the general one's effect.
+    fn allows_all(&self) -> bool {
+        let others = [
+            self.allows_arbitrary_loads_for_media,
+            self.allows_arbitrary_loads_in_web_content,
+            self.allows_local_networking,
+        ];
+        self.allows_arbitrary_loads && others == [None; 3]
     }
 
     /// The oldest TLS version the host's rule wants, if it has one.
@@ -154,15 +171,15 @@ fn refusal(detail: String) -> UrlError {
     UrlError::new(UrlErrorCode::AppTransportSecurityRequiresSecureConnection, Phase::Policy, detail)
 }
 
-/// Unqualified, or below `.local` (RFC 6762 §3).
-/// RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.6
+/// RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.6.
 fn is_local_address(address: impl Into<IpAddr>) -> bool {
-    match address.into() {
+    match address.into().to_canonical() {
         IpAddr::V4(address) => address.is_private() || address.is_link_local(),
         IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
     }
 }
 
+/// Unqualified, or below `.local` (RFC 6762 §3).
 fn is_local_name(name: &str) -> bool {
     let name = name.trim_end_matches('.');
     !name.contains('.') || name.ends_with(".local")
@@ -213,6 +230,7 @@ mod tests {
                 allows_insecure_http_loads: true,
                 ..ExceptionDomain::new(domain)
             }],
+            allows_local_networking: Some(false),
             ..AppTransportSecurity::default()
         };
         for (domain, host, is_allowed) in [
@@ -236,18 +254,40 @@ mod tests {
             allows_local_networking,
             ..AppTransportSecurity::default()
         };
-        for host in ["10.0.0.1", "172.16.0.1", "169.254.1.1", "[fd00::1]", "[fe80::1]"] {
-            for (setting, is_allowed) in [(None, false), (Some(false), false), (Some(true), true)] {
-                assert_eq!(allowed(host, &local(setting)), is_allowed, "{host} {setting:?}");
-            }
-        }
-        for host in ["printer", "nas.local"] {
+        for host in [
+            "10.0.0.1",
+            "172.16.0.1",
+            "169.254.1.1",
+            "[::ffff:192.168.1.1]",
+            "[fd00::1]",
+            "[fe80::1]",
+            "printer",
+            "nas.local",
+        ] {
             for (setting, is_allowed) in [(None, true), (Some(false), false), (Some(true), true)] {
                 assert_eq!(allowed(host, &local(setting)), is_allowed, "{host} {setting:?}");
             }
         }
         for host in ["8.8.8.8", "[2001:db8::1]", "example.com"] {
             assert!(!allowed(host, &local(Some(true))), "{host}");
+        }
+    }
+
+    #[test]
+    fn every_other_general_rule_takes_the_effect_of_arbitrary_loads() {
+        let all = AppTransportSecurity { allows_arbitrary_loads: true, ..AppTransportSecurity::default() };
+        assert!(allowed("example.com", &all));
+        for value in [Some(false), Some(true)] {
+            let others = [
+                AppTransportSecurity { allows_arbitrary_loads_for_media: value, ..all.clone() },
+                AppTransportSecurity { allows_arbitrary_loads_in_web_content: value, ..all.clone() },
+                AppTransportSecurity { allows_local_networking: value, ..all.clone() },
+            ];
+            for rules in others {
+                assert!(!allowed("example.com", &rules), "{rules:?}");
+                let is_local_allowed = rules.allows_local_networking != Some(false);
+                assert_eq!(allowed("10.0.0.1", &rules), is_local_allowed, "{rules:?}");
+            }
         }
     }
 

@@ -1,8 +1,13 @@
 //! Challenges of TLS: whom a delegate trusts, and what it shows of itself, before anything else is said.
 
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
+use urlsession::environment::{Dial, Socket};
 use urlsession::{
     Answer, AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
     Configuration, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate, TaskDelegate,
@@ -261,6 +266,42 @@ fn app_transport_security_says_where_a_delegate_may_loosen_trust() {
         vec![ExceptionDomain { allows_insecure_http_loads: true, ..ExceptionDomain::new("elsewhere.test") }];
     assert_eq!(Judge::trusting().session(configuration).data(&*url).wait().unwrap().0, "Lima");
     assert_eq!(origin.requests().len(), 1);
+}
+
+/// Whatever the address, the origin is there.
+struct Leading(SocketAddr);
+
+impl Dial for Leading {
+    fn dial(
+        &self,
+        _: SocketAddr,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        let origin = self.0;
+        Some(Box::pin(async move {
+            let stream = tokio::net::TcpStream::connect(origin).await?;
+            Ok(Box::new(OwnSocket(stream, ())) as Box<dyn Socket>)
+        }))
+    }
+}
+
+#[test]
+fn a_delegate_may_loosen_trust_on_the_local_network_unless_its_setting_forbids() {
+    let strangers = TestAuthority::separate("strangers");
+    for host in ["10.0.0.7", "169.254.1.7", "[fd00::7]", "printer.local", "8.8.8.8"] {
+        let origin = origin(Wire::TlsH1, strangers.leaf(&[host.trim_matches(['[', ']'])]));
+        for setting in [None, Some(true), Some(false)] {
+            let mut configuration = configuration(&origin);
+            configuration.environment.resolver = Arc::new(Everywhere(origin.addr()));
+            configuration.environment.dialler = Arc::new(Leading(origin.addr()));
+            configuration.app_transport_security.allows_local_networking = setting;
+            let url = format!("https://{host}:{}/Peru", origin.port());
+            let loaded = Judge::trusting().session(configuration).data(url).wait();
+            match host == "8.8.8.8" || setting == Some(false) {
+                true => assert_eq!(loaded.unwrap_err().code(), unknown_root(), "{host} {setting:?}"),
+                false => assert_eq!(loaded.unwrap().0, "Lima", "{host} {setting:?}"),
+            }
+        }
+    }
 }
 
 #[test]

@@ -587,6 +587,8 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlErrorCode::DownloadDecodingFailedToComplete),
         kind!(AppTransportSecurity),
         field!(AppTransportSecurity::allows_arbitrary_loads),
+        field!(AppTransportSecurity::allows_arbitrary_loads_for_media),
+        field!(AppTransportSecurity::allows_arbitrary_loads_in_web_content),
         field!(AppTransportSecurity::allows_local_networking),
         field!(AppTransportSecurity::exception_domains),
         field!(AppTransportSecurity::pinned_domains),

@@ -96,9 +96,7 @@ mod tests {
     #[test]
     fn cleartext_is_refused_but_to_this_machine_and_the_local_network() {
         let rules = AppTransportSecurity::default();
-        for url in
-            ["http://example.com/", "http://8.8.8.8/", "http://192.168.1.1/", "http://a.localhost.example/"]
-        {
+        for url in ["http://example.com/", "http://8.8.8.8/", "http://a.localhost.example/"] {
             assert!(!allowed(url, &rules), "{url}");
         }
         for url in [
@@ -110,18 +108,19 @@ mod tests {
             "http://[::ffff:127.0.0.1]/",
             "http://printer/",
             "http://printer.local/",
+            "http://192.168.1.1/",
         ] {
             assert!(allowed(url, &rules), "{url}");
         }
     }
 
     #[test]
-    fn local_networking_opens_private_addresses_or_closes_local_names() {
+    fn local_networking_closes_the_local_network_and_opens_nothing_else() {
         let open = AppTransportSecurity { allows_local_networking: Some(true), ..Default::default() };
         assert!(allowed("http://192.168.1.1/", &open) && allowed("http://[fd00::1]/", &open));
         assert!(!allowed("http://8.8.8.8/", &open));
         let closed = AppTransportSecurity { allows_local_networking: Some(false), ..Default::default() };
-        assert!(!allowed("http://printer.local/", &closed));
+        assert!(!allowed("http://printer.local/", &closed) && !allowed("http://192.168.1.1/", &closed));
         assert!(allowed("http://127.0.0.1/", &closed));
     }
 

@@ -64,8 +64,8 @@ fn refusal(config: &Configuration, peer: Peer<'_>) -> Option<&'static str> {
     let is_allowed = |host: &Host| config.app_transport_security.allows_insecure(host).is_ok();
     let Some(host) = Host::parse(peer.host.name).ok().filter(is_allowed) else {
         return Some(
-            "App Transport Security lets a delegate do so only where allows_insecure_http_loads (exception_domains) \
-             or allows_arbitrary_loads is set",
+            "App Transport Security lets a delegate do so only on the local network and where \
+             allows_insecure_http_loads (exception_domains) or allows_arbitrary_loads is set",
         );
     };
     // RFC 6797 §8.4: nobody may go on.
