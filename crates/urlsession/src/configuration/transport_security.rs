@@ -75,8 +75,8 @@ pub struct PinnedDomain {
     /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
     pub includes_subdomains: bool,
-    /// SHA-256 of the SubjectPublicKeyInfo, in DER, of authorities of which one must have vouched for the server. Of
-    /// those that the server does not send only the configuration's own anchors are known.
+    /// SHA-256 of the SubjectPublicKeyInfo, in DER, of authorities of which one must have vouched for the server: one
+    /// that the server sends, an anchor of the configuration or, but on Android, a root that the platform trusts.
     #[doc(alias = "NSPinnedCAIdentities")]
     pub ca_identities: Vec<[u8; 32]>,
     /// SHA-256 of the SubjectPublicKeyInfo, in DER, of the server's own certificate: one of them.

@@ -335,6 +335,47 @@ fn pinned_domains_must_show_their_keys_beside_being_trusted() {
     }
 }
 
+/// On Unix the platform's own store can be another for one process.
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[test]
+fn a_root_of_the_platform_that_the_server_does_not_send_may_be_pinned() {
+    let authority = TestAuthority::separate("platform");
+    let origin = origin(Wire::TlsH1, authority.local());
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, format!("{}{}", TestAuthority::new().pem(), authority.pem())).unwrap();
+    let other = TestAuthority::new().public_key_sha256();
+    let hex = |hash: [u8; 32]| hash.map(|byte| format!("{byte:02x}")).concat();
+    let facts = [origin.url("/Peru"), hex(authority.public_key_sha256()), hex(other)];
+    std::fs::write(folder.path().join("facts"), facts.join("\n")).unwrap();
+    in_a_process_of_its_own("trust::pins_a_root_of_the_platform", ("SSL_CERT_FILE", roots.to_str().unwrap()));
+}
+
+#[cfg(all(unix, not(target_vendor = "apple")))]
+#[test]
+#[ignore = "a process of its own for the test above"]
+fn pins_a_root_of_the_platform() {
+    let Some(roots) = std::env::var_os("SSL_CERT_FILE") else { return };
+    let facts = std::fs::read_to_string(std::path::Path::new(&roots).with_file_name("facts")).unwrap();
+    let [url, right, other] = facts.lines().collect::<Vec<_>>()[..] else { panic!("{facts}") };
+    let load = |pin: &str| {
+        let mut hash = [0; 32];
+        for (byte, digits) in hash.iter_mut().zip(pin.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+        }
+        let mut configuration = Configuration::ephemeral();
+        configuration.app_transport_security.pinned_domains = vec![PinnedDomain {
+            domain: "localhost".into(),
+            ca_identities: vec![hash],
+            ..PinnedDomain::default()
+        }];
+        UrlSession::new(configuration).data(url).wait()
+    };
+    assert_eq!(load(right).unwrap().0, "Lima");
+    let error = load(other).unwrap_err();
+    assert!(error.to_string().contains("pinned_domains"), "of a root that has not vouched: {error}");
+}
+
 #[test]
 fn a_domain_may_want_a_newer_tls_than_the_rest() {
     let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(true).start();

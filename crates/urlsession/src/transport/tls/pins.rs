@@ -9,12 +9,14 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::configuration::PinnedDomain;
 
-/// True if the chain satisfies every kind of pin the rule has. `anchors` are roots a server need not send.
-pub(super) fn satisfied(
+/// True if the chain satisfies every kind of pin the rule has. `anchors` and `roots`, which are asked for last, are trusted
+/// and need not be sent.
+pub(super) fn satisfied<'r>(
     rule: &PinnedDomain,
     end_entity: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     anchors: &[Vec<u8>],
+    roots: impl FnOnce() -> &'r [CertificateDer<'static>],
     algorithms: &WebPkiSupportedAlgorithms,
     now: UnixTime,
 ) -> bool {
@@ -42,7 +44,8 @@ pub(super) fn satisfied(
     let authority = || {
         let sent = intermediates.iter().cloned();
         let own = anchors.iter().map(|der| CertificateDer::from(der.as_slice()));
-        sent.chain(own).any(|der| is_pinned(&der, &rule.ca_identities) && leads_to(&der))
+        let vouches = |der: &CertificateDer<'_>| is_pinned(der, &rule.ca_identities) && leads_to(der);
+        sent.chain(own).any(|der| vouches(&der)) || roots().iter().any(vouches)
     };
     (rule.leaf_identities.is_empty() || leaf()) && (rule.ca_identities.is_empty() || authority())
 }

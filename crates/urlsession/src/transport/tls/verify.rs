@@ -35,6 +35,8 @@ struct Sources {
     provider: Arc<CryptoProvider>,
     own: Option<Arc<WebPkiServerVerifier>>,
     platform: OnceLock<Platform>,
+    /// The platform's roots, for pins: its verifier does not show them.
+    roots: OnceLock<Vec<CertificateDer<'static>>>,
 }
 
 impl Verifier {
@@ -66,7 +68,8 @@ impl Verifier {
             ),
         };
         let (rules, anchors) = (config.app_transport_security.clone(), anchors.clone());
-        let sources = Sources { rules, anchors, provider, own, platform: OnceLock::new() };
+        let (platform, roots) = (OnceLock::new(), OnceLock::new());
+        let sources = Sources { rules, anchors, provider, own, platform, roots };
         Ok(Self { sources: Arc::new(sources), unusual_host: None })
     }
 
@@ -124,6 +127,17 @@ impl Sources {
         }
     }
 
+    fn roots(&self) -> &[CertificateDer<'static>] {
+        match self.roots.get() {
+            Some(roots) => roots,
+            None => match platform_roots() {
+                // As above.
+                roots if roots.is_empty() => &[],
+                roots => self.roots.get_or_init(|| roots),
+            },
+        }
+    }
+
     /// What anchors and the platform say of the certificates, and of the name.
     fn judge_path(
         &self,
@@ -172,7 +186,8 @@ impl Sources {
     ) -> Result<(), rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
         let is_pinned = self.rules.pins(host).is_none_or(|rule| {
-            pins::satisfied(rule, end_entity, intermediates, &self.anchors, algorithms, now)
+            let roots = || self.roots();
+            pins::satisfied(rule, end_entity, intermediates, &self.anchors, roots, algorithms, now)
         });
         match is_pinned {
             true => Ok(()),
@@ -219,6 +234,18 @@ impl ServerCertVerifier for Verifier {
 
 /// Whether the platform's trust is webpki with its roots. When other platforms compare names is not known.
 const PLATFORM_IS_WEBPKI: bool = !cfg!(any(windows, target_vendor = "apple", target_os = "android"));
+
+/// Those that cannot be read are left out.
+#[cfg(not(target_os = "android"))]
+fn platform_roots() -> Vec<CertificateDer<'static>> {
+    rustls_native_certs::load_native_certs().certs
+}
+
+/// Android shows none.
+#[cfg(target_os = "android")]
+fn platform_roots() -> Vec<CertificateDer<'static>> {
+    Vec::new()
+}
 
 /// Whether nothing is wrong with the server's own certificate but its issuer or its purpose.
 fn is_of_issuer(error: &rustls::Error) -> bool {
