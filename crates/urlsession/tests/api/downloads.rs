@@ -235,7 +235,7 @@ fn a_delegate_that_panics_over_its_file_fails_the_task() {
     #[derive(Clone)]
     struct Clumsy(Recorder);
     impl TaskDelegate for Clumsy {
-        fn did_finish_downloading(&self, _: &DownloadTask, _: &std::path::Path) {
+        fn did_finish_downloading(&self, _: &DownloadTask, _: &Path) {
             panic!("dropped it");
         }
         fn did_complete(&self, task: &urlsession::Task, error: Option<&urlsession::UrlError>) {
