@@ -14,6 +14,12 @@
 //! [`data_task_with_handler`](UrlSession::data_task_with_handler), and call by call
 //! [`data_task`](UrlSession::data_task) with a [`SessionDelegate`].
 //!
+//! # Features
+//!
+//! All are off by default. `keyring`: the passwords of the shared [`UrlCredentialStorage`] are in the platform's keyring.
+//! `serde`: [`UrlRequest`] and [`HttpCookie`] can be serialized and deserialized; all their secrets are in what is
+//! written.
+//!
 //! # The map
 //!
 //! The way of a request is one road, one direction: session, task, protocol, layers, pool, wire, socket. A module

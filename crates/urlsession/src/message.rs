@@ -18,6 +18,8 @@ mod recycled;
 mod request;
 mod response;
 mod resume_data;
+#[cfg(feature = "serde")]
+mod serialized;
 mod server_trust;
 mod stored_head;
 mod trailers;

@@ -352,6 +352,7 @@ impl fmt::Debug for HttpCookie {
 ///
 /// The site of a request is that of its [`main_document_url`](crate::UrlRequest::main_document_url).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[doc(alias = "HTTPCookieStringPolicy")]
 pub enum HttpCookieStringPolicy {
     /// From all but those that navigate. No load of this library does, so it is as `SameSiteStrict`.

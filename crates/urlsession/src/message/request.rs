@@ -80,8 +80,12 @@ impl UrlRequest {
     #[doc(alias = "init(url:cachePolicy:timeoutInterval:)")]
     #[doc(alias = "init(url:)")]
     pub fn new(url: Url) -> Self {
+        Self { url: Some(url), ..Self::without_url() }
+    }
+
+    pub(super) fn without_url() -> Self {
         Self {
-            url: Some(url),
+            url: None,
             method: Method::GET,
             fields: HeaderFields::new(),
             body: HttpBody::None,
@@ -453,6 +457,7 @@ impl fmt::Debug for UrlRequest {
 
 /// How a load uses the cache. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.CachePolicy")]
 #[doc(alias = "NSURLRequest.CachePolicy")]
@@ -482,6 +487,7 @@ pub enum CachePolicy {
 
 /// What traffic is for. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.NetworkServiceType")]
 #[doc(alias = "NSURLRequest.NetworkServiceType")]
@@ -515,6 +521,7 @@ pub enum NetworkServiceType {
 
 /// Who caused a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.Attribution")]
 #[doc(alias = "NSURLRequest.Attribution")]

@@ -101,12 +101,7 @@ impl HttpCookie {
             Some(domain) => domain.to_ascii_lowercase(),
             None => of(Key::OriginUrl)?.parse::<Url>().ok()?.host_str()?.to_owned(),
         };
-        let is_sendable =
-            |text: &str| !text.bytes().any(|b| b == b';' || (b.is_ascii_control() && b != b'\t'));
-        if name.is_empty() || name.contains('=') || name.len() + value.len() > cookie::MAX_PAIR {
-            return None;
-        }
-        if ![name, value, path, &*domain].into_iter().all(is_sendable) || !path.starts_with('/') {
+        if name.is_empty() || !Self::is_sendable(name.as_bytes(), value.as_bytes(), [path, &domain]) {
             return None;
         }
 
@@ -140,6 +135,16 @@ impl HttpCookie {
             same_site: of(Key::SameSitePolicy).and_then(same_site),
             legacy: (legacy != Legacy::default()).then(|| legacy.into()),
         })))
+    }
+
+    pub(in crate::message) fn is_sendable(name: &[u8], value: &[u8], path_and_domain: [&str; 2]) -> bool {
+        let is_one_part =
+            |text: &[u8]| !text.iter().any(|b| *b == b';' || (b.is_ascii_control() && *b != b'\t'));
+        let [path, domain] = path_and_domain;
+        [name, value, path.as_bytes(), domain.as_bytes()].into_iter().all(is_one_part)
+            && !name.contains(&b'=')
+            && name.len() + value.len() <= cookie::MAX_PAIR
+            && path.starts_with('/')
     }
 
     /// The properties a cookie like this is made with; `HttpOnly` and `Partitioned` are not among them.
