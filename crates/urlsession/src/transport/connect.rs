@@ -403,6 +403,11 @@ mod tests {
         for (service, mark) in [
             (NetworkServiceType::Default, 0),
             (NetworkServiceType::Background, 8 << 2),
+            (NetworkServiceType::ResponsiveData, 18 << 2),
+            (NetworkServiceType::AvStreaming, 26 << 2),
+            (NetworkServiceType::ResponsiveAv, 32 << 2),
+            (NetworkServiceType::Video, 34 << 2),
+            (NetworkServiceType::CallSignaling, 40 << 2),
             (NetworkServiceType::Voice, 46 << 2),
         ] {
             assert_eq!(socket(&config, "127.0.0.1", service).unwrap().tos_v4().unwrap(), mark, "{service:?}");

@@ -47,6 +47,7 @@ mod parts;
 mod precedence;
 mod priority;
 mod progress;
+mod properties;
 mod proxies;
 mod publisher;
 mod redirects;
