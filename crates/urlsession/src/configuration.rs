@@ -46,17 +46,20 @@ pub struct Configuration {
     pub waits_for_connectivity: bool,
     /// Whether cellular interfaces may be used. Default: `true`. The stricter of this and the request's own applies. If
     /// only forbidden interfaces lead anywhere, the load fails with
-    /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet), or waits; where there are others too, the
-    /// system's routes decide which is used.
+    /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet), or waits. Where there are others too, connections
+    /// are bound to one of these, whatever the system's routes say, and no connection is shared with loads that may use
+    /// more; nor is multipath TCP spoken. What stays in this machine is not bound, and names are looked up by the system's
+    /// resolver as it likes. Without effect where the system does not report its networks.
     #[doc(alias = "allowsCellularAccess")]
     pub allows_cellular_access: bool,
     /// Whether metered interfaces may be used. Default: `true`. As above.
     #[doc(alias = "allowsExpensiveNetworkAccess")]
     pub allows_expensive_network_access: bool,
-    /// Whether interfaces in a mode that saves data may be used. Default: `true`. As above.
+    /// Whether interfaces in a mode that saves data may be used. Default: `true`. As above; no system's own
+    /// [`SystemPath`](crate::environment::SystemPath) reports such a mode, an application's own path may.
     #[doc(alias = "allowsConstrainedNetworkAccess")]
     pub allows_constrained_network_access: bool,
-    /// Whether interfaces as slow as a satellite may be used. Default: `true`. As above.
+    /// Whether interfaces as slow as a satellite may be used. Default: `true`. As above; none is reported either.
     #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
     pub allows_ultra_constrained_network_access: bool,
     /// What the traffic is for (default), unless a request says so itself. Every packet carries the

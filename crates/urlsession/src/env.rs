@@ -13,9 +13,11 @@ mod epoch;
 mod file;
 mod file_id;
 mod folders;
+mod forbidden;
 pub(crate) mod fs;
 mod gssapi;
 mod here;
+mod interface_binding;
 mod language;
 mod net;
 mod path;
@@ -35,13 +37,16 @@ pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use file_id::FileId;
 pub(crate) use folders::{cache_folder, data_folder};
+pub(crate) use forbidden::ForbiddenNetworks;
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;
 pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
 pub(crate) use here::{is_localhost, is_loopback};
 pub(crate) use language::preferred_languages;
 pub use net::{Dial, Resolve, Socket, SystemNet};
-pub(crate) use net::{SocketOptions, Wire, is_out_of_descriptors, system_dial, system_resolve};
+pub(crate) use net::{
+    SocketOptions, Wire, is_out_of_descriptors, system_dial, system_resolve, system_source,
+};
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub use place::block_on;
 pub(crate) use place::{Place, PlaceId, Wait, wait_on_this_thread};

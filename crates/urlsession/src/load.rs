@@ -39,7 +39,7 @@ pub(crate) use self::nobody::Nobody;
 pub(crate) use self::nobody::Unattended;
 pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::upload::{UploadPoint, Uploading};
-use crate::env::{Clock, Interface, Place};
+use crate::env::{Clock, ForbiddenNetworks, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -162,6 +162,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) expectation_failed: bool,
     /// The server is asked before the body is sent.
     pub(crate) expects: bool,
+    /// What its connection must not lead over.
+    pub(crate) forbidden: ForbiddenNetworks,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
     pub(crate) hold: Option<Hold>,
     /// What the exchange does about the login of its connection; `None` for nearly all.
@@ -325,6 +327,7 @@ impl<'a> Attempt<'a> {
             wants_new_connection: false,
             expectation_failed: false,
             expects: false,
+            forbidden: ForbiddenNetworks::default(),
             hold: None,
             logins: None,
             ask,

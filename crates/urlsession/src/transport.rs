@@ -18,6 +18,7 @@ mod service;
 mod stream;
 mod tls;
 mod tunnel;
+mod ways;
 
 pub(crate) use head::{
     DefaultFields, RequestHead, USER_AGENT, absolute_form, asks_upgrade, is_framing, sent_fields,

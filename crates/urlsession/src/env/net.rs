@@ -5,7 +5,7 @@
 use std::future::Future;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
@@ -13,7 +13,8 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::Place;
+use super::path::Interface;
+use super::{Place, interface_binding};
 
 type Answer<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
@@ -40,6 +41,16 @@ pub trait Dial: Send + Sync {
     /// A connection to `address`; `None` says that the system's TCP serves. Service type and multipath TCP are not
     /// asked of an application's own.
     fn dial(&self, address: SocketAddr) -> Option<Answer<Box<dyn Socket>>>;
+
+    /// A connection to `address` that leads over `interface`, for a load that may not use another interface which is
+    /// there too. `None` says that the system's TCP serves, bound to the interface.
+    ///
+    /// Asked only in that case, for one interface after the other; by default it is [`dial`](Self::dial), which knows of no
+    /// interface.
+    fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<Answer<Box<dyn Socket>>> {
+        let _ = interface;
+        self.dial(address)
+    }
 }
 
 /// The system's resolver and TCP.
@@ -105,13 +116,34 @@ pub(crate) struct SocketOptions {
 
 /// A connection without Nagle's delay: requests are written whole.
 #[allow(clippy::disallowed_methods)] // this is the one place
-pub(crate) async fn system_dial(address: SocketAddr, options: SocketOptions) -> io::Result<TcpStream> {
-    let stream = match options == SocketOptions::default() {
+pub(crate) async fn system_dial(
+    address: SocketAddr,
+    options: SocketOptions,
+    over: Option<&Interface>,
+) -> io::Result<TcpStream> {
+    let stream = match options == SocketOptions::default() && over.is_none() {
         true => TcpStream::connect(address).await?,
-        false => socket(address, options)?.connect(address).await?,
+        false => {
+            let socket = socket(address, options)?;
+            if let Some(interface) = over {
+                interface_binding::bind(&SockRef::from(&socket), interface, address.is_ipv6())?;
+            }
+            socket.connect(address).await?
+        }
     };
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// The address that packets to `address` would come from by the system's routes, which tells the interface; nothing is sent.
+pub(crate) fn system_source(address: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = match address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(address).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
 fn socket(address: SocketAddr, options: SocketOptions) -> io::Result<TcpSocket> {

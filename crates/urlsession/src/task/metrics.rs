@@ -124,8 +124,8 @@ pub struct TransactionMetrics {
     /// The cipher suite agreed on, by its IANA number.
     #[doc(alias = "negotiatedTLSCipherSuite")]
     pub negotiated_tls_cipher_suite: Option<u16>,
-    /// Was the interface cellular? Known only if the configuration waits for connectivity or forbids some networks,
-    /// else false; so are the next two.
+    /// Was the interface cellular? Known only if the configuration waits for connectivity or if it, or the request, forbids
+    /// some networks, else false; so are the next two.
     #[doc(alias = "isCellular")]
     pub is_cellular: bool,
     /// Was the interface expensive?

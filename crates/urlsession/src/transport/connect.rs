@@ -15,10 +15,12 @@ use super::route::{Proxy, Route};
 use super::stream::Stream;
 use super::tls::{Handshaken, Judge, Peer, Tls};
 use super::tunnel::{Step, Tunnel, TunnelLogin};
+use super::ways::{Way, ways};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{
     Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, is_out_of_descriptors, system_dial,
+    system_source,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, Decider, Facts};
@@ -59,7 +61,7 @@ pub(super) async fn connect(
         local,
         remote: Some(remote),
         is_proxy: leg.route != Route::Direct,
-        interface: local.and_then(|local| interface(config, local)),
+        interface: local.and_then(|local| interface(config, origin, local)),
         protocol: "http/1.1",
         tls_version: None,
         tls_cipher_suite: None,
@@ -193,13 +195,29 @@ impl Leg<'_> {
     }
 
     async fn dial(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr)> {
+        let forbidden = self.origin.lane.forbidden;
         let options = SocketOptions {
             traffic_class: service::traffic_class(self.origin.lane.service),
-            is_multipath: self.config.multipath_service_type != MultipathServiceType::None,
+            // Other paths might be forbidden ones.
+            is_multipath: self.config.multipath_service_type != MultipathServiceType::None
+                && forbidden.is_empty(),
         };
         let env = &self.config.environment;
+        let raced = match forbidden.is_empty() {
+            true => {
+                let ways = addresses.iter().map(|address| Way { address: *address, over: None });
+                race(&*env.clock, &*env.dialler, options, self.place, ways).await
+            }
+            // In a box: other dials do not carry it.
+            false => match ways(&*env.path, forbidden, addresses, system_source) {
+                ways if ways.is_empty() => Err(io::ErrorKind::NetworkUnreachable.into()),
+                ways => {
+                    let race = race(&*env.clock, &*env.dialler, options, self.place, ways.into_iter());
+                    Box::pin(race).await
+                }
+            },
+        };
         let (host, port) = self.end();
-        let raced = race(&*env.clock, &*env.dialler, options, self.place, addresses).await;
         raced.map_err(|error| self.blame(refused(host, port, error)))
     }
 
@@ -230,9 +248,10 @@ impl Leg<'_> {
 
 /// The interface of a connection that leaves this machine, in sessions to which it matters: the system's list of
 /// interfaces is not read for others.
-fn interface(config: &Configuration, local: SocketAddr) -> Option<Interface> {
+fn interface(config: &Configuration, origin: &Origin, local: SocketAddr) -> Option<Interface> {
     let address = local.ip().to_canonical();
-    if address.is_loopback() || !config.depends_on_path() {
+    let matters = config.depends_on_path() || !origin.lane.forbidden.is_empty();
+    if address.is_loopback() || !matters {
         return None;
     }
     let path = config.environment.path.status()?;
@@ -261,28 +280,29 @@ fn lacks_zone(host: HostId<'_>) -> bool {
     host.zone.is_none() && address.is_ok_and(|address| address.is_unicast_link_local())
 }
 
-/// Dials the addresses in turn, the next one when the last failed or 250 ms have passed without an answer
+/// Dials in turn, the next one when the last failed or 250 ms have passed without an answer
 /// (RFC 8305 §5); the first connection wins, the others are dropped.
 async fn race(
     clock: &dyn Clock,
     dialler: &dyn Dial,
     options: SocketOptions,
     place: &Place,
-    addresses: &[SocketAddr],
+    mut rest: impl ExactSizeIterator<Item = Way>,
 ) -> io::Result<(Wire, SocketAddr)> {
     let mut race = Race { running: Vec::new(), last_error: None };
-    let mut rest = addresses.iter().copied();
     loop {
-        let next = rest.next();
-        match next {
-            Some(address) => race.running.push((address, dial(dialler, address, options))),
+        // This machine itself answers or refuses at once.
+        let mut may_hang = true;
+        match rest.next() {
+            Some(way) => {
+                may_hang = !is_own(way.address.ip());
+                race.running.push((way.address, dial(dialler, way, options)));
+            }
             None if race.running.is_empty() => {
                 return Err(race.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
             }
             None => {}
         }
-        // This machine itself answers or refuses at once.
-        let may_hang = next.is_none_or(|address| !is_own(address.ip()));
         let patience = (rest.len() > 0 && may_hang).then(|| clock.now() + ATTEMPT_DELAY);
         if let Some(winner) = race.until(clock, place, patience).await {
             return Ok(winner);
@@ -344,14 +364,15 @@ impl Race {
     }
 }
 
-fn dial(
-    dialler: &dyn Dial,
-    address: SocketAddr,
-    options: SocketOptions,
-) -> BoxFuture<'static, io::Result<Wire>> {
-    match dialler.dial(address) {
+fn dial(dialler: &dyn Dial, way: Way, options: SocketOptions) -> BoxFuture<'static, io::Result<Wire>> {
+    let Way { address, over } = way;
+    let own = match &over {
+        None => dialler.dial(address),
+        Some(interface) => dialler.dial_over(address, interface),
+    };
+    match own {
         Some(dialling) => Box::pin(async move { Ok(Wire::custom(dialling.await?)) }),
-        None => Box::pin(async move { Ok(Wire::tcp(system_dial(address, options).await?)) }),
+        None => Box::pin(async move { Ok(Wire::tcp(system_dial(address, options, over.as_deref()).await?)) }),
     }
 }
 

@@ -32,6 +32,7 @@ mod downloads;
 mod execution;
 mod expectations;
 mod file_url;
+mod forbidden_networks;
 mod forms;
 #[cfg(target_os = "linux")]
 mod full_disks;

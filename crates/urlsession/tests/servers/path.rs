@@ -1,4 +1,4 @@
-//! The network path of a real kernel: two network namespaces with a cable between them, which is pulled and put in.
+//! The network path of a real kernel: two network namespaces with two cables between them, which are pulled and put in.
 //!
 //! Needs root and `ip` (Debian: iproute2). The test runs itself again in each namespace: at the near end as a client,
 //! at the far end as a server that answers everything.
@@ -13,7 +13,7 @@ use std::time::Duration;
 use urlsession::environment::{Interface, InterfaceKind, NetworkPath, SystemPath, block_on};
 use urlsession::{
     Bytes, Configuration, DataTask, DelegateQueue, NetworkUnavailableReason, SessionDelegate, Task,
-    TaskDelegate, TaskMetrics, TransactionMetrics, UrlError, UrlErrorCode, UrlSession,
+    TaskDelegate, TaskMetrics, TransactionMetrics, UrlError, UrlErrorCode, UrlRequest, UrlSession,
 };
 
 const ROLE: &str = "URLSESSION_TEST_END";
@@ -22,6 +22,11 @@ const FAR: &str = "10.77.0.2";
 /// An address of the far end that is on no network of the near end.
 const BEYOND: &str = "10.88.0.2";
 const PORT: u16 = 8080;
+/// Where the far end says by which cable one has come.
+const TELLING_PORT: u16 = 8081;
+/// The second cable.
+const NEAR_TOO: &str = "10.78.0.1";
+const FAR_TOO: &str = "10.78.0.2";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
@@ -93,6 +98,45 @@ fn a_cellular_interface_is_told_from_a_cable() {
         session.start(FAR);
         let error = session.completes().unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::NotConnectedToInternet);
+        assert_eq!(error.network_unavailable_reason(), Some(NetworkUnavailableReason::Cellular));
+    });
+}
+
+#[test]
+fn a_forbidden_network_is_not_used_though_the_default_route_leads_over_it() {
+    run("a_forbidden_network_is_not_used_though_the_default_route_leads_over_it", || {
+        ip("link set near0 name wwan0");
+        ip("link set wwan0 up");
+        ip("link set near1 up");
+        ip(&format!("route add default via {FAR} dev wwan0 metric 100"));
+        ip(&format!("route add default via {FAR_TOO} dev near1 metric 600"));
+        while interfaces_once_there().len() < 2 {
+            std::thread::yield_now();
+        }
+        let session = Session::new(configuration());
+        let load = |is_allowed: bool, host: &str, says: &str| {
+            let mut request = UrlRequest::new(format!("http://{host}:{TELLING_PORT}/").parse().unwrap());
+            request.set_allows_cellular_access(is_allowed);
+            session.0.data_task(request).resume();
+            session.hears(says);
+            session.completes().unwrap()
+        };
+        load(true, BEYOND, "over far0");
+        let metrics = load(false, BEYOND, "over far1");
+        assert!(!metrics.is_cellular);
+        assert_eq!(metrics.local_address, Some(NEAR_TOO.parse::<IpAddr>().unwrap()));
+        // What can be had over one network only is had over that, or not at all.
+        load(false, FAR_TOO, "over far1");
+        load(true, FAR, "over far0");
+
+        ip("link set near1 down");
+        while interfaces_once_there().len() > 1 {
+            std::thread::yield_now();
+        }
+        let mut request = UrlRequest::new(format!("http://{BEYOND}:{TELLING_PORT}/").parse().unwrap());
+        request.set_allows_cellular_access(false);
+        session.0.data_task(request).resume();
+        let error = session.completes().unwrap_err();
         assert_eq!(error.network_unavailable_reason(), Some(NetworkUnavailableReason::Cellular));
     });
 }
@@ -181,7 +225,7 @@ impl TaskDelegate for Ear {
 
 impl SessionDelegate for Ear {}
 
-/// Runs `near` at the near end of a cable that is not in yet.
+/// Runs `near` at the near end of cables that are not in yet.
 fn run(test: &str, near: impl Fn()) {
     match std::env::var(ROLE).as_deref() {
         Ok("near") => near(),
@@ -201,13 +245,33 @@ fn run(test: &str, near: impl Fn()) {
 }
 
 fn answer_everything() {
+    for link in ["far0", "far1"] {
+        let listener = bound_to(link);
+        std::thread::spawn(move || answer(&listener, &format!("over {link}")));
+    }
     let listener = TcpListener::bind(("0.0.0.0", PORT)).unwrap();
     println!("listening");
+    answer(&listener, "hello from afar");
+}
+
+/// Hears only what comes over this link.
+fn bound_to(link: &str) -> TcpListener {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind_device(Some(link.as_bytes())).unwrap();
+        socket.bind(([0, 0, 0, 0], TELLING_PORT).into()).unwrap();
+        socket.listen(16).unwrap().into_std().unwrap()
+    });
+    listener.set_nonblocking(false).unwrap();
+    listener
+}
+
+fn answer(listener: &TcpListener, body: &str) {
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         if lines.any(|line| line.is_ok_and(|line| line.is_empty())) {
-            let body = "hello from afar";
             let head =
                 format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
             let _ = stream.write_all((head + body).as_bytes());
@@ -221,7 +285,7 @@ fn ip(arguments: &str) {
     assert!(output.status.success(), "ip {arguments}: {complaint} (these tests need root)");
 }
 
-/// Two namespaces and a cable.
+/// Two namespaces and two cables.
 struct Ends {
     near: String,
     far: String,
@@ -242,6 +306,10 @@ impl Ends {
         ip(&format!("-n {far} address add {FAR}/24 dev far0"));
         ip(&format!("-n {far} address add {BEYOND}/32 dev far0"));
         ip(&format!("-n {far} link set far0 up"));
+        ip(&format!("-n {near} link add near1 type veth peer name far1 netns {far}"));
+        ip(&format!("-n {near} address add {NEAR_TOO}/24 dev near1"));
+        ip(&format!("-n {far} address add {FAR_TOO}/24 dev far1"));
+        ip(&format!("-n {far} link set far1 up"));
         ends
     }
 

@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,8 +12,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use socket2::Socket;
 use tokio::sync::watch;
 
+use super::interface::{Interface, InterfaceKind, PathStatus};
 use super::netlink::{self, Link, News};
-use super::{Interface, InterfaceKind, PathStatus, routes};
+use super::routes;
 use crate::env::Place;
 use crate::env::fs;
 
@@ -93,6 +95,7 @@ impl Watch {
 fn path_over(links: &[Link]) -> PathStatus {
     let interfaces = links.iter().filter(|link| is_usable(link)).map(|link| {
         let mut interface = Interface::new(&*link.name, kind(link));
+        interface.index = NonZeroU32::new(link.index);
         interface.addresses.clone_from(&link.addresses);
         interface
     });

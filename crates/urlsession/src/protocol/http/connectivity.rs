@@ -1,7 +1,8 @@
 //! Connectivity: a load takes no network that is forbidden, and waits for one that is allowed if it may.
 //!
 //! It asks the network path only where the answer matters: not for this machine, and, where nothing is forbidden
-//! and nobody waits, only to explain a failure. Which interface a connection takes is the routes' decision.
+//! and nobody waits, only to explain a failure. What is forbidden it writes on the attempt: which interface a connection
+//! takes instead is found where it is made.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -12,7 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::configuration::Configuration;
-use crate::env::{Interface, InterfaceKind, PathStatus, Timer, is_loopback};
+use crate::env::{ForbiddenNetworks, PathStatus, Timer, is_loopback};
 use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response, WaitReason};
 use crate::message::UrlRequest;
@@ -31,9 +32,12 @@ impl<N> Connectivity<N> {
 impl<N: Layer> Layer for Connectivity<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let rules = Rules::of(&self.config, &attempt.request);
+        attempt.forbidden = rules.forbidden;
         if rules.ask_nothing() || is_local(&attempt.request) {
             return match self.next.load(attempt).await {
-                Err(error) if is_unconnected(&error) => Err(self.explained(error, &attempt.request)),
+                Err(error) if is_unconnected(&error) => {
+                    Err(self.explained(error, &attempt.request, ForbiddenNetworks::default()))
+                }
                 result => result,
             };
         }
@@ -61,12 +65,12 @@ impl<N: Layer> Connectivity<N> {
                             }
                             _ => return Err(error),
                         }
-                        self.explained(error, &attempt.request)
+                        self.explained(error, &attempt.request, rules.forbidden)
                     }
                     result => return result,
                 },
                 Verdict::NoNetwork => no_network(),
-                Verdict::Forbidden(reason) => forbidden(reason),
+                Verdict::Forbidden(reason) => forbidden("the only network", reason),
             };
             let Some(changed) = changed else { return Err(error) };
             attempt.ask.waiting_for_connectivity();
@@ -81,13 +85,22 @@ impl<N: Layer> Connectivity<N> {
         }
     }
 
-    /// A host could not be found or reached: because there is no network at all?
-    fn explained(&self, error: UrlError, request: &UrlRequest) -> UrlError {
+    /// A host could not be found or reached: because there is no network at all, or none that may be used and leads there?
+    fn explained(&self, error: UrlError, request: &UrlRequest, networks: ForbiddenNetworks) -> UrlError {
         if is_local(request) {
             return error;
         }
         match self.config.environment.path.status() {
             Some(status) if status.interfaces.is_empty() => no_network().with_source(error),
+            Some(status) if is_unreachable(&error) => {
+                match status.interfaces.iter().find_map(|interface| networks.against(interface)) {
+                    Some(reason) => {
+                        let unusable = "no other network leads to the host than one that";
+                        forbidden(unusable, reason).with_source(error)
+                    }
+                    None => error,
+                }
+            }
             _ => error,
         }
     }
@@ -107,40 +120,35 @@ async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rules {
     waits: bool,
-    cellular: bool,
-    expensive: bool,
-    constrained: bool,
-    ultra_constrained: bool,
+    forbidden: ForbiddenNetworks,
 }
 
 impl Rules {
     fn of(config: &Configuration, request: &UrlRequest) -> Self {
-        Self {
-            waits: config.waits_for_connectivity,
-            cellular: config.allows_cellular_access && request.allows_cellular_access(),
-            expensive: config.allows_expensive_network_access && request.allows_expensive_network_access(),
-            constrained: config.allows_constrained_network_access
-                && request.allows_constrained_network_access(),
-            ultra_constrained: config.allows_ultra_constrained_network_access
-                && request.allows_ultra_constrained_network_access(),
+        use NetworkUnavailableReason as Reason;
+        let constrained =
+            config.allows_constrained_network_access && request.allows_constrained_network_access();
+        let ultra_constrained = config.allows_ultra_constrained_network_access
+            && request.allows_ultra_constrained_network_access();
+        let mut forbidden = ForbiddenNetworks::default();
+        for (is_allowed, reason) in [
+            (config.allows_cellular_access && request.allows_cellular_access(), Reason::Cellular),
+            (
+                config.allows_expensive_network_access && request.allows_expensive_network_access(),
+                Reason::Expensive,
+            ),
+            (constrained, Reason::Constrained),
+            (ultra_constrained, Reason::UltraConstrained),
+        ] {
+            if !is_allowed {
+                forbidden = forbidden.and(reason);
+            }
         }
+        Self { waits: config.waits_for_connectivity, forbidden }
     }
 
     fn ask_nothing(self) -> bool {
-        !self.waits && self.cellular && self.expensive && self.constrained && self.ultra_constrained
-    }
-
-    /// Why the interface may not be used.
-    fn against(self, interface: &Interface) -> Option<NetworkUnavailableReason> {
-        use NetworkUnavailableReason as Reason;
-        [
-            (interface.kind == InterfaceKind::Cellular, self.cellular, Reason::Cellular),
-            (interface.is_expensive, self.expensive, Reason::Expensive),
-            (interface.is_constrained, self.constrained, Reason::Constrained),
-            (interface.is_ultra_constrained, self.ultra_constrained, Reason::UltraConstrained),
-        ]
-        .into_iter()
-        .find_map(|(is_so, is_allowed, reason)| (is_so && !is_allowed).then_some(reason))
+        !self.waits && self.forbidden.is_empty()
     }
 }
 
@@ -157,7 +165,7 @@ fn verdict(path: Option<&PathStatus>, rules: Rules) -> Verdict {
     let Some(path) = path else { return Verdict::Go };
     let mut first = None;
     for interface in &path.interfaces {
-        match rules.against(interface) {
+        match rules.forbidden.against(interface) {
             None => return Verdict::Go,
             Some(reason) => first = first.or(Some(reason)),
         }
@@ -175,21 +183,19 @@ fn no_network() -> UrlError {
     UrlError::new(UrlErrorCode::NotConnectedToInternet, Phase::Connect, detail)
 }
 
-fn forbidden(reason: NetworkUnavailableReason) -> UrlError {
-    let detail = match reason {
-        NetworkUnavailableReason::Cellular => {
-            "the only network is cellular, which allows_cellular_access forbids"
-        }
-        NetworkUnavailableReason::Expensive => {
-            "the only network is metered, which allows_expensive_network_access forbids"
-        }
+/// `which` begins a sentence whose verb is "is" or "saves".
+fn forbidden(which: &str, reason: NetworkUnavailableReason) -> UrlError {
+    let why = match reason {
+        NetworkUnavailableReason::Cellular => "is cellular, which allows_cellular_access forbids",
+        NetworkUnavailableReason::Expensive => "is metered, which allows_expensive_network_access forbids",
         NetworkUnavailableReason::Constrained => {
-            "the only network saves data, which allows_constrained_network_access forbids"
+            "saves data, which allows_constrained_network_access forbids"
         }
         NetworkUnavailableReason::UltraConstrained => {
-            "the only network is ultra-constrained, which allows_ultra_constrained_network_access forbids"
+            "is ultra-constrained, which allows_ultra_constrained_network_access forbids"
         }
     };
+    let detail = format!("{which} {why}");
     UrlError::new(UrlErrorCode::NotConnectedToInternet, Phase::Policy, detail).with_unavailable(reason)
 }
 
@@ -205,8 +211,9 @@ fn is_unconnected(error: &UrlError) -> bool {
 
 /// Did the system know of no way to the host?
 fn is_unreachable(error: &UrlError) -> bool {
-    let cause = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    cause.is_some_and(|error| {
+    // Of a proxy that cannot be reached the cause is one deeper.
+    let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.find_map(|cause| cause.downcast_ref::<io::Error>()).is_some_and(|error| {
         use io::ErrorKind::{HostUnreachable, NetworkDown, NetworkUnreachable};
         matches!(error.kind(), HostUnreachable | NetworkDown | NetworkUnreachable)
     })
@@ -228,7 +235,7 @@ mod tests {
 
     use super::super::test_support::{Script, run, run_request};
     use super::*;
-    use crate::env::NetworkPath;
+    use crate::env::{Interface, InterfaceKind, NetworkPath};
 
     /// Takes its next status at every change, which comes at once.
     struct Paths(Mutex<VecDeque<Option<PathStatus>>>);
@@ -278,18 +285,21 @@ mod tests {
             .with_source(io::Error::from(kind))
     }
 
-    const ALL: Rules =
-        Rules { waits: false, cellular: true, expensive: true, constrained: true, ultra_constrained: true };
+    fn rules(forbidden: &[NetworkUnavailableReason]) -> Rules {
+        let forbidden = forbidden.iter().fold(ForbiddenNetworks::default(), |all, reason| all.and(*reason));
+        Rules { waits: false, forbidden }
+    }
+
     const FAR: &str = "https://example.com/";
 
     #[test]
     fn one_allowed_interface_is_enough() {
         use InterfaceKind::{Cellular, Wifi};
-        let no_cellular = Rules { cellular: false, ..ALL };
+        let (all, no_cellular) = (rules(&[]), rules(&[NetworkUnavailableReason::Cellular]));
         let reason = Verdict::Forbidden(NetworkUnavailableReason::Cellular);
         assert_eq!(verdict(None, no_cellular), Verdict::Go, "an unknown path is no obstacle");
-        assert_eq!(verdict(over(&[]).as_ref(), ALL), Verdict::NoNetwork);
-        assert_eq!(verdict(over(&[Cellular]).as_ref(), ALL), Verdict::Go);
+        assert_eq!(verdict(over(&[]).as_ref(), all), Verdict::NoNetwork);
+        assert_eq!(verdict(over(&[Cellular]).as_ref(), all), Verdict::Go);
         assert_eq!(verdict(over(&[Cellular]).as_ref(), no_cellular), reason);
         assert_eq!(verdict(over(&[Cellular, Wifi]).as_ref(), no_cellular), Verdict::Go);
     }
@@ -302,23 +312,15 @@ mod tests {
             change(&mut interface);
             PathStatus { interfaces: vec![interface] }
         };
-        let paths = [
-            (interface(|i| i.is_expensive = true), Reason::Expensive, Rules { expensive: false, ..ALL }),
-            (
-                interface(|i| i.is_constrained = true),
-                Reason::Constrained,
-                Rules { constrained: false, ..ALL },
-            ),
-            (
-                interface(|i| i.is_ultra_constrained = true),
-                Reason::UltraConstrained,
-                Rules { ultra_constrained: false, ..ALL },
-            ),
-        ];
-        for (path, reason, rules) in &paths {
-            assert_eq!(verdict(Some(path), *rules), Verdict::Forbidden(*reason));
-            assert_eq!(verdict(Some(path), ALL), Verdict::Go);
-            assert_eq!(verdict(over(&[InterfaceKind::Wifi]).as_ref(), *rules), Verdict::Go);
+        for (path, reason) in [
+            (interface(|i| i.is_expensive = true), Reason::Expensive),
+            (interface(|i| i.is_constrained = true), Reason::Constrained),
+            (interface(|i| i.is_ultra_constrained = true), Reason::UltraConstrained),
+        ] {
+            let strict = rules(&[reason]);
+            assert_eq!(verdict(Some(&path), strict), Verdict::Forbidden(reason));
+            assert_eq!(verdict(Some(&path), rules(&[])), Verdict::Go);
+            assert_eq!(verdict(over(&[InterfaceKind::Wifi]).as_ref(), strict), Verdict::Go);
         }
     }
 

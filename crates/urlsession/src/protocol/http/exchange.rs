@@ -46,6 +46,7 @@ impl Layer for Exchange {
             let Some(key) = self.pool.key(&request, url) else {
                 return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
             };
+            let key = key.avoiding(attempt.forbidden);
             let route = key.route();
             let mut checkout = match held(attempt) {
                 Some(connection) => Checkout::Http1(connection),

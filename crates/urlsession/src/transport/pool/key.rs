@@ -9,6 +9,7 @@ use url::Url;
 
 use super::super::route::Route;
 use crate::configuration::Configuration;
+use crate::env::ForbiddenNetworks;
 use crate::message::{HostId, NetworkServiceType, UrlRequest};
 
 /// An origin, kept.
@@ -22,8 +23,8 @@ pub(crate) struct Origin {
     pub(crate) lane: Lane,
 }
 
-/// What keeps traffic to one origin apart: a connection is marked for one service type, and one whose name was not
-/// validated serves nobody who requires that. The way there is the same for all of one origin.
+/// What keeps traffic to one origin apart: a connection is marked for one service type, one whose name was not validated
+/// serves nobody who requires that, and one that may lead over any network nobody who forbids some. The way there is the same for all of one origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lane {
     pub(crate) service: NetworkServiceType,
@@ -31,6 +32,7 @@ pub(crate) struct Lane {
     /// HTTP/2 is not offered in the TLS handshake.
     pub(crate) is_http1_only: bool,
     pub(crate) route: Route,
+    pub(crate) forbidden: ForbiddenNetworks,
 }
 
 /// An origin, to look for: a lookup allocates nothing.
@@ -50,14 +52,16 @@ impl Lane {
             own => own,
         };
         let is_validated = config.requires_dnssec_validation || request.requires_dnssec_validation();
-        Self { service, is_validated, is_http1_only: false, route: Route::Direct }
+        let forbidden = ForbiddenNetworks::default();
+        Self { service, is_validated, is_http1_only: false, route: Route::Direct, forbidden }
     }
 }
 
 /// All but the host and the route in one word, for the speed of lookups.
 impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let lane = (self.lane.service as u32) << 2
+        let lane = self.lane.forbidden.bits() << 10
+            | (self.lane.service as u32) << 2
             | u32::from(self.lane.is_http1_only) << 1
             | u32::from(self.lane.is_validated);
         state.write(self.host.name.as_bytes());
@@ -77,6 +81,12 @@ impl<'a> Key<'a> {
     /// The same of the host in this zone.
     pub(crate) fn in_zone(mut self, zone: Option<&'a str>) -> Self {
         self.host.zone = zone;
+        self
+    }
+
+    /// The same over none of these networks.
+    pub(crate) fn avoiding(mut self, forbidden: ForbiddenNetworks) -> Self {
+        self.lane.forbidden = forbidden;
         self
     }
 
