@@ -482,6 +482,74 @@ fn a_handler_gets_the_response_of_an_upload_from_a_file() {
     });
 }
 
+#[test]
+fn metrics_name_both_ends_of_the_connection_and_count_what_went_over_it() {
+    use std::io::{Read, Write};
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, peer) = listener.accept().unwrap();
+        let (mut heard, mut buf) = (Vec::new(), [0; 4096]);
+        while !heard.ends_with(b"sent") {
+            let n = stream.read(&mut buf).unwrap();
+            assert!(n > 0, "it ended early");
+            heard.extend_from_slice(&buf[..n]);
+        }
+        stream.write_all(format!("{HEAD}heard").as_bytes()).unwrap();
+        (peer, heard.len() as u64)
+    });
+    let session = UrlSession::new(Configuration::ephemeral());
+    let (task, result) =
+        load_with_task(&session, request(&format!("http://{address}/"), "PUT", Some(b"sent")));
+    assert_eq!(result.unwrap().0, "heard");
+    let (peer, heard) = serving.join().unwrap();
+    let metrics = task.metrics().unwrap();
+    let told = &metrics.transaction_metrics[0];
+    assert_eq!((told.local_address, told.local_port), (Some(peer.ip()), Some(peer.port())));
+    assert_eq!((told.remote_address, told.remote_port), (Some(address.ip()), Some(address.port())));
+    assert_eq!(told.count_of_request_header_bytes_sent, heard - 4);
+    assert_eq!(told.count_of_request_body_bytes_sent, 4);
+    assert_eq!(told.count_of_response_header_bytes_received, HEAD.len() as u64);
+    assert_eq!(told.count_of_response_body_bytes_received, 5);
+    assert_eq!((task.count_of_bytes_sent(), task.count_of_bytes_received()), (4, 5));
+}
+
+#[test]
+fn metrics_count_a_coded_body_as_it_came_and_as_it_is() {
+    on_every_wire(|origin| {
+        let body = vec![b'a'; 100_000];
+        let coded = gzip(&body);
+        let length = coded.len() as u64;
+        origin.enqueue("/coded", Reply::new(200).header("Content-Encoding", "gzip").body(coded));
+        let (task, result) = load_with_task(&session(origin), origin.url("/coded"));
+        assert_eq!(result.unwrap().0.len(), body.len());
+        let metrics = task.metrics().unwrap();
+        let told = &metrics.transaction_metrics[0];
+        assert_eq!(told.count_of_response_body_bytes_after_decoding, 100_000);
+        let came = told.count_of_response_body_bytes_received;
+        assert!((length..2 * length).contains(&came), "{came} of {length}");
+    });
+}
+
+#[test]
+fn a_field_is_set_added_to_and_taken_away_before_the_request_is_sent() {
+    on_every_wire(|origin| {
+        let mut request = request(&origin.url("/Peru"), "GET", None);
+        for name in ["X-Set", "X-Added", "X-Gone"] {
+            request.set_value(Some("one"), name).unwrap();
+        }
+        request.add_value("two", "x-added").unwrap();
+        request.set_value(None, "x-gone").unwrap();
+        assert_eq!((request.value("X-ADDED"), request.value("X-Gone")), (Some("one,two"), None));
+        assert_eq!(request.all_http_header_fields().len(), 2);
+        load(&session(origin), request).unwrap();
+        let sent = origin.requests().pop().unwrap();
+        let fields = ["x-set", "x-added", "x-gone"].map(|name| sent.header(name));
+        assert_eq!(fields, [Some("one"), Some("one,two"), None]);
+    });
+}
+
 /// What is kept, by whoever keeps it.
 fn kept(of: &Configuration) -> (usize, bool, usize) {
     (
