@@ -15,6 +15,7 @@ mod upload;
 use std::any::Any;
 use std::borrow::Cow;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -257,12 +258,15 @@ pub(crate) struct Stamps {
     /// What the cache had to do with it; `None` if the load did not come that far.
     pub(crate) cache: Option<CacheDecision>,
     pub(crate) connection: Option<Arc<Facts>>,
+    /// How far a connection came that was not made, or not in time.
+    pub(crate) attempted: Option<Box<Making>>,
     pub(crate) reused: bool,
     /// The response redirected, and the task went where it led.
     pub(crate) is_followed: bool,
-    pub(crate) request_head_bytes: u64,
+    /// Heads have limits far below what this holds.
+    pub(crate) request_head_bytes: u32,
     pub(crate) request_body_bytes: u64,
-    pub(crate) response_head_bytes: u64,
+    pub(crate) response_head_bytes: u32,
     pub(crate) response_body_bytes: u64,
     pub(crate) response_body_bytes_after_decoding: u64,
     pub(crate) sent: SentFields,
@@ -298,6 +302,7 @@ impl Stamps {
             error: None,
             cache: None,
             connection: None,
+            attempted: None,
             reused: false,
             is_followed: false,
             request_head_bytes: 0,
@@ -374,13 +379,7 @@ impl<'a> Attempt<'a> {
 /// What is known of a connection from its birth.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    pub(crate) domain_lookup: Option<(Instant, Instant)>,
-    pub(crate) connect: (Instant, Instant),
-    pub(crate) secure: Option<(Instant, Instant)>,
-    pub(crate) local: Option<std::net::SocketAddr>,
-    pub(crate) remote: Option<std::net::SocketAddr>,
-    /// Is `remote` a proxy?
-    pub(crate) is_proxy: bool,
+    pub(crate) made: Making,
     /// The interface of `local`, if somebody wants to know.
     pub(crate) interface: Option<Interface>,
     /// The ALPN name of the protocol spoken.
@@ -393,6 +392,33 @@ pub(crate) struct Facts {
     pub(crate) peer: Option<PeerRecord>,
     /// What the client showed, if the server wanted to see it.
     pub(crate) client_certificate: Option<ClientCertificate>,
+}
+
+/// How a connection was made, or how far that came.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Making {
+    pub(crate) domain_lookup: Option<Span>,
+    /// TLS included.
+    pub(crate) connect: Option<Span>,
+    pub(crate) secure: Option<Span>,
+    pub(crate) local: Option<SocketAddr>,
+    /// The address tried last.
+    pub(crate) remote: Option<SocketAddr>,
+    /// Is `remote` a proxy?
+    pub(crate) is_proxy: bool,
+}
+
+/// A phase, from its start to its end; without an end it has failed, or lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: Instant,
+    pub(crate) end: Option<Instant>,
+}
+
+impl Span {
+    pub(crate) fn since(start: Instant) -> Option<Self> {
+        Some(Self { start, end: None })
+    }
 }
 
 /// A certificate that the client has shown.

@@ -11,6 +11,7 @@ mod dns;
 pub(crate) mod h1;
 pub(crate) mod h2;
 mod head;
+mod making;
 mod outgoing;
 pub(crate) mod pool;
 mod route;

@@ -28,7 +28,9 @@ pub struct TaskMetrics {
     pub redirect_count: usize,
 }
 
-/// One request and its response. A date is `None` if the phase did not take place, or failed.
+/// One request and its response. A date is `None` if the phase did not take place; of a phase that failed, or that the load
+/// was given up in, there is a start and no end, and nothing of what would have followed (Apple: *an end date is nil if the
+/// phase failed*). Addresses are then those that were tried last.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[doc(alias = "URLSessionTaskTransactionMetrics")]
@@ -45,7 +47,7 @@ pub struct TransactionMetrics {
     /// The name lookup began. `None` for a reused connection and for an address as host.
     #[doc(alias = "domainLookupStartDate")]
     pub domain_lookup_start_date: Option<SystemTime>,
-    /// The name lookup ended.
+    /// The name lookup ended, with an address.
     #[doc(alias = "domainLookupEndDate")]
     pub domain_lookup_end_date: Option<SystemTime>,
     /// The connection began to be made. `None` for a reused one.
@@ -54,7 +56,7 @@ pub struct TransactionMetrics {
     /// The TLS handshake began. `None` without TLS.
     #[doc(alias = "secureConnectionStartDate")]
     pub secure_connection_start_date: Option<SystemTime>,
-    /// The TLS handshake ended.
+    /// The TLS handshake ended, with a server that is trusted.
     #[doc(alias = "secureConnectionEndDate")]
     pub secure_connection_end_date: Option<SystemTime>,
     /// The connection was ready, TLS included.
@@ -112,7 +114,7 @@ pub struct TransactionMetrics {
     /// Our port.
     #[doc(alias = "localPort")]
     pub local_port: Option<u16>,
-    /// The server's address, or the proxy's.
+    /// The server's address, or the proxy's. Of a host none of whose addresses answered, the last that was tried.
     #[doc(alias = "remoteAddress")]
     pub remote_address: Option<IpAddr>,
     /// The server's port, or the proxy's.
@@ -247,29 +249,30 @@ impl TransactionMetrics {
         let connection = stamps.connection.as_deref();
         // A reused connection was made for another transaction.
         let made = connection.filter(|_| !stamps.reused);
-        let lookup = made.and_then(|facts| facts.domain_lookup);
-        let connect = made.map(|facts| facts.connect);
-        let secure = made.and_then(|facts| facts.secure);
+        let made = made.map(|facts| &facts.made).or(stamps.attempted.as_deref());
+        let lookup = made.and_then(|made| made.domain_lookup);
+        let connect = made.and_then(|made| made.connect);
+        let secure = made.and_then(|made| made.secure);
         let interface = connection.and_then(|facts| facts.interface.as_ref());
-        let (local, remote) =
-            (connection.and_then(|facts| facts.local), connection.and_then(|facts| facts.remote));
+        let ends = connection.map(|facts| &facts.made).or(stamps.attempted.as_deref());
+        let (local, remote) = (ends.and_then(|made| made.local), ends.and_then(|made| made.remote));
         Self {
             request: stamps.request.clone(),
             response: stamps.response.clone(),
             error: stamps.error.clone(),
             fetch_start_date: epoch.date(stamps.fetch_start),
-            domain_lookup_start_date: date(lookup.map(|(start, _)| start)),
-            domain_lookup_end_date: date(lookup.map(|(_, end)| end)),
-            connect_start_date: date(connect.map(|(start, _)| start)),
-            secure_connection_start_date: date(secure.map(|(start, _)| start)),
-            secure_connection_end_date: date(secure.map(|(_, end)| end)),
-            connect_end_date: date(connect.map(|(_, end)| end)),
+            domain_lookup_start_date: date(lookup.map(|span| span.start)),
+            domain_lookup_end_date: date(lookup.and_then(|span| span.end)),
+            connect_start_date: date(connect.map(|span| span.start)),
+            secure_connection_start_date: date(secure.map(|span| span.start)),
+            secure_connection_end_date: date(secure.and_then(|span| span.end)),
+            connect_end_date: date(connect.and_then(|span| span.end)),
             request_start_date: date(stamps.request_start),
             request_end_date: date(stamps.request_end),
             response_start_date: date(stamps.response_start),
             response_end_date: date(stamps.response_end),
             network_protocol_name: connection.map(|facts| facts.protocol),
-            is_proxy_connection: connection.is_some_and(|facts| facts.is_proxy),
+            is_proxy_connection: ends.is_some_and(|made| made.is_proxy),
             is_reused_connection: stamps.reused,
             resource_fetch_type: match (&stamps.response, stamps.cache, connection) {
                 (Some(_), Some(cache), _) if cache.is_hit() => ResourceFetchType::LocalCache,
@@ -277,10 +280,10 @@ impl TransactionMetrics {
                 _ => ResourceFetchType::Unknown,
             },
             cache_decision: stamps.cache,
-            count_of_request_header_bytes_sent: stamps.request_head_bytes,
+            count_of_request_header_bytes_sent: stamps.request_head_bytes.into(),
             count_of_request_body_bytes_sent: stamps.request_body_bytes,
             count_of_request_body_bytes_before_encoding: stamps.request_body_bytes,
-            count_of_response_header_bytes_received: stamps.response_head_bytes,
+            count_of_response_header_bytes_received: stamps.response_head_bytes.into(),
             count_of_response_body_bytes_received: stamps.response_body_bytes,
             count_of_response_body_bytes_after_decoding: stamps.response_body_bytes_after_decoding,
             local_address: local.map(|address| address.ip()),

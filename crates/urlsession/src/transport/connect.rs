@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::making::Progress;
 use super::pool::{Origin, Reservation, Scope};
 use super::route::{Proxy, Route};
 use super::stream::Stream;
@@ -23,7 +24,7 @@ use crate::env::{
     system_source,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BoxFuture, Decider, Facts};
+use crate::load::{BoxFuture, Decider, Facts, Making};
 use crate::message::HostId;
 
 /// A new connection and what is known of it.
@@ -36,7 +37,7 @@ pub(super) struct Connected {
 }
 
 /// Connects to an origin, whose host is an IPv6 literal only in brackets; `judge` is asked in its TLS handshake, and
-/// when a proxy wants to know who one is.
+/// when a proxy wants to know who one is. `progress` hears how far it has come.
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
@@ -44,23 +45,20 @@ pub(super) async fn connect(
     place: &Place,
     origin: &Origin,
     judge: Option<Judge<'_>>,
+    progress: &Progress,
 ) -> Result<Connected> {
     if let Some(why) = place.why_without_sockets() {
         return Err(refused(origin.host_id(), origin.port, why));
     }
     let clock = &*config.environment.clock;
     let Origin { secure, port, .. } = *origin;
-    let (leg, reached) = reach(config, logins, place, origin, judge).await?;
-    let Reached { wire, remote, lookup, start, mut login } = reached;
+    let (leg, reached) = reach(config, logins, place, origin, judge, progress).await?;
+    let Reached { wire, remote, mut login } = reached;
     let (mut scope, mut identity_revision) = (Scope::Everyone, None);
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
+    progress.reached(local, remote);
     let mut facts = Facts {
-        domain_lookup: lookup,
-        connect: (start, start),
-        secure: None,
-        local,
-        remote: Some(remote),
-        is_proxy: leg.route != Route::Direct,
+        made: Making::default(),
         interface: local.and_then(|local| interface(config, origin, local)),
         protocol: "http/1.1",
         tls_version: None,
@@ -70,7 +68,7 @@ pub(super) async fn connect(
         client_certificate: None,
     };
     let (stream, is_h2) = if secure {
-        let secure_start = clock.now();
+        progress.secures(clock.now());
         let peer = Peer { host: origin.host_id(), port, is_http1_only: origin.lane.is_http1_only };
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
@@ -89,7 +87,7 @@ pub(super) async fn connect(
                 }
             }
         };
-        facts.secure = Some((secure_start, clock.now()));
+        progress.secured(clock.now());
         let session = stream.session();
         facts.tls_version = session.protocol_version().map(u16::from);
         facts.tls_cipher_suite = session.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
@@ -106,7 +104,8 @@ pub(super) async fn connect(
     if is_h2 {
         facts.protocol = "h2";
     }
-    facts.connect.1 = clock.now();
+    progress.connected(clock.now());
+    facts.made = progress.so_far();
     let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
     let reservation = match login {
         TunnelLogin::None => Reservation::new(scope, identity_revision),
@@ -125,10 +124,12 @@ async fn reach<'a>(
     place: &'a Place,
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
+    progress: &'a Progress,
 ) -> Result<(Leg<'a>, Reached)> {
     let mut route = origin.lane.route;
     loop {
-        let leg = Leg { config, logins, place, origin, judge, route };
+        progress.begin(route != Route::Direct);
+        let leg = Leg { config, logins, place, origin, judge, route, progress };
         let error = match leg.reach().await {
             Ok(reached) => return Ok((leg, reached)),
             Err(error) => error,
@@ -148,13 +149,12 @@ struct Leg<'a> {
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
     route: Route,
+    progress: &'a Progress,
 }
 
 struct Reached {
     wire: Wire,
     remote: SocketAddr,
-    lookup: Option<(Instant, Instant)>,
-    start: Instant,
     login: TunnelLogin,
 }
 
@@ -162,15 +162,16 @@ impl Leg<'_> {
     async fn reach(&self) -> Result<Reached> {
         let env = &self.config.environment;
         let (HostId { name: host, zone }, port) = self.end();
-        let lookup_start = env.clock.now();
         let resolved = match zone {
             Some(zone) => dns::in_zone(self.place, host, zone, port).await,
-            None => dns::resolve(env, self.place, host, port, self.origin.lane.is_validated).await,
+            None => {
+                dns::resolve(env, self.place, host, port, self.origin.lane.is_validated, self.progress).await
+            }
         };
-        let (addresses, looked_up) = resolved.map_err(|error| self.blame(error))?;
-        let start = env.clock.now();
+        let addresses = resolved.map_err(|error| self.blame(error))?;
+        self.progress.connects(env.clock.now());
         let (wire, remote, login) = self.wire(&addresses).await?;
-        Ok(Reached { wire, remote, lookup: looked_up.then_some((lookup_start, start)), start, login })
+        Ok(Reached { wire, remote, login })
     }
 
     /// A connection to one of the addresses, and through the tunnel if there is one.
@@ -206,13 +207,20 @@ impl Leg<'_> {
         let raced = match forbidden.is_empty() {
             true => {
                 let ways = addresses.iter().map(|address| Way { address: *address, over: None });
-                race(&*env.clock, &*env.dialler, options, self.place, ways).await
+                race(&*env.clock, &*env.dialler, options, self.place, ways, self.progress).await
             }
             // In a box: other dials do not carry it.
             false => match ways(&*env.path, forbidden, addresses, system_source) {
                 ways if ways.is_empty() => Err(io::ErrorKind::NetworkUnreachable.into()),
                 ways => {
-                    let race = race(&*env.clock, &*env.dialler, options, self.place, ways.into_iter());
+                    let race = race(
+                        &*env.clock,
+                        &*env.dialler,
+                        options,
+                        self.place,
+                        ways.into_iter(),
+                        self.progress,
+                    );
                     Box::pin(race).await
                 }
             },
@@ -288,6 +296,7 @@ async fn race(
     options: SocketOptions,
     place: &Place,
     mut rest: impl ExactSizeIterator<Item = Way>,
+    progress: &Progress,
 ) -> io::Result<(Wire, SocketAddr)> {
     let mut race = Race { running: Vec::new(), last_error: None };
     loop {
@@ -296,6 +305,7 @@ async fn race(
         match rest.next() {
             Some(way) => {
                 may_hang = !is_own(way.address.ip());
+                progress.tries(way.address);
                 race.running.push((way.address, dial(dialler, way, options)));
             }
             None if race.running.is_empty() => {
@@ -409,9 +419,17 @@ mod tests {
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connected = runtime.block_on(async {
-            connect(config, &Tls::default(), &tunnel::Logins::default(), &Place::current(), &origin, None)
-                .await
-                .unwrap_or_else(|e| panic!("{e}"))
+            connect(
+                config,
+                &Tls::default(),
+                &tunnel::Logins::default(),
+                &Place::current(),
+                &origin,
+                None,
+                &Progress::default(),
+            )
+            .await
+            .unwrap_or_else(|e| panic!("{e}"))
         });
         let Stream::Plain(wire) = connected.stream else { panic!("cleartext was asked for") };
         let stream = socket2::SockRef::from(wire.as_tcp().unwrap()).try_clone().unwrap();

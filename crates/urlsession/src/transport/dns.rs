@@ -4,56 +4,58 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
+use super::making::Progress;
 use crate::env::{Environment, Place, is_localhost, is_out_of_descriptors, system_resolve};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The addresses of a host, families interleaved; `true` if it is a name. `validated` accepts only a
-/// resolver that validates, unless nobody has to be asked.
+/// The addresses of a host, families interleaved. `validated` accepts only a resolver that validates, unless nobody has to
+/// be asked; `progress` hears when a name begins to be looked up.
 pub(super) async fn resolve(
     env: &Environment,
     place: &Place,
     host: &str,
     port: u16,
     validated: bool,
-) -> Result<(Vec<SocketAddr>, bool)> {
+    progress: &Progress,
+) -> Result<Vec<SocketAddr>> {
     if let Some(address) = literal(host) {
-        return Ok((vec![SocketAddr::new(address, port)], false));
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
     // RFC 6761 §6.3: no resolver is asked for a name of this machine.
     if is_localhost(host) {
-        return Ok((LOOPBACK.map(|address| SocketAddr::new(address, port)).to_vec(), true));
+        progress.looks_up(env.clock.now());
+        return Ok(LOOPBACK.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     // Before the name is told to anybody.
     if validated && !env.resolver.validates_dnssec() {
         return Err(not_validated(host));
     }
-    let found = match env.resolver.resolve(host, port) {
-        Some(lookup) => lookup.await,
+    let own = env.resolver.resolve(host, port);
+    if validated && own.is_none() {
         // The system's resolver does not say whether it has validated an answer.
-        None if validated => return Err(not_validated(host)),
+        return Err(not_validated(host));
+    }
+    progress.looks_up(env.clock.now());
+    let found = match own {
+        Some(lookup) => lookup.await,
         None => system_resolve(place, host, port).await,
     };
     match found {
         Ok(addresses) if addresses.is_empty() => Err(not_found(host, None)),
-        Ok(addresses) => Ok((interleave(addresses), true)),
+        Ok(addresses) => Ok(interleave(addresses)),
         Err(error) if is_out_of_descriptors(&error) => Err(too_many_open_files(Phase::Dns, error)),
         Err(error) => Err(not_found(host, Some(error))),
     }
 }
 
 /// The IPv6 address `host` in a zone of this machine, which is an interface's number or name.
-pub(super) async fn in_zone(
-    place: &Place,
-    host: &str,
-    zone: &str,
-    port: u16,
-) -> Result<(Vec<SocketAddr>, bool)> {
+pub(super) async fn in_zone(place: &Place, host: &str, zone: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let no_zone = || {
         let detail = format!("{zone:?} is no interface of this machine, and the zone of {host} must be one");
         UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, detail)
     };
     let Some(IpAddr::V6(address)) = literal(host) else { return Err(no_zone()) };
-    let in_scope = |scope| Ok((vec![SocketAddrV6::new(address, port, 0, scope).into()], false));
+    let in_scope = |scope| Ok(vec![SocketAddrV6::new(address, port, 0, scope).into()]);
     if let Ok(scope) = zone.parse() {
         return in_scope(scope);
     }
@@ -139,11 +141,11 @@ mod tests {
     fn an_address_of_any_scope_may_be_in_a_zone_that_is_named() {
         for host in ["[fe80::2]", "[fd00::2]", "[::1]", "[2001:db8::2]", "[ff02::1]", "[ff05::1]"] {
             let place = Place::own();
-            let (found, was_looked_up) =
+            let found =
                 crate::env::block_on(in_zone(&place, host, "lo", 7)).unwrap_or_else(|e| panic!("{e}"));
             let [SocketAddr::V6(found)] = found[..] else { panic!("{host}: {found:?}") };
             assert_eq!(Some(IpAddr::V6(*found.ip())), literal(host));
-            assert!(found.scope_id() != 0 && found.port() == 7 && !was_looked_up, "{host}");
+            assert!(found.scope_id() != 0 && found.port() == 7, "{host}");
             let error = crate::env::block_on(in_zone(&place, host, "none", 7)).unwrap_err();
             assert!(error.detail().contains("no interface"), "{error}");
         }

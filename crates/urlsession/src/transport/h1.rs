@@ -81,12 +81,6 @@ pub(crate) struct Connection {
     must_send: bool,
 }
 
-/// How far the request is sent.
-struct Sent {
-    end: Option<Instant>,
-    body: u64,
-}
-
 impl Connection {
     pub(super) fn new(stream: Stream, facts: Arc<Facts>, reservation: Reservation, home: Home) -> Self {
         Self {
@@ -163,19 +157,17 @@ impl Connection {
         if let Some(logins) = &attempt.logins {
             self.reservation.begin(logins);
         }
-        let head_bytes = self.out.len() as u64;
+        let head_bytes = self.out.len();
         let start = attempt.clock.now();
         let stamps = attempt.stamps();
         stamps.connection = Some(self.facts.clone());
         stamps.reused = reused;
         stamps.request_start = Some(start);
-        stamps.request_head_bytes = head_bytes;
+        stamps.request_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
         self.outgoing.ask_consent(attempt);
         let mut informational = 0;
-        let mut sent = Sent { end: None, body: 0 };
         let (response, whole) = loop {
-            let received = poll_fn(|cx| self.poll_exchange(cx, attempt, &mut sent)).await;
-            attempt.stamps().request_body_bytes = sent.body;
+            let received = poll_fn(|cx| self.poll_exchange(cx, attempt)).await;
             match received.map_err(|error| self.judge(error, reused && informational == 0))? {
                 Received::Informational(head) => {
                     informational += 1;
@@ -189,7 +181,7 @@ impl Connection {
                         attempt.ask.informational(response);
                     }
                 }
-                Received::Final { head, whole } => break (self.answer(head, sent.end, attempt), whole),
+                Received::Final { head, whole } => break (self.answer(head, attempt), whole),
             }
         };
         if whole.is_some() && self.must_send && !self.is_all_sent() {
@@ -207,35 +199,28 @@ impl Connection {
     }
 
     /// Sends what can be sent, and reads a head.
-    fn poll_exchange(
-        &mut self,
-        cx: &mut Context<'_>,
-        attempt: &Attempt<'_>,
-        sent: &mut Sent,
-    ) -> Poll<Result<Received>> {
-        if sent.end.is_none() {
+    fn poll_exchange(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt<'_>) -> Poll<Result<Received>> {
+        let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
+        let stamps = attempt.stamps();
+        // Written down as it happens: the load may be given up at any time.
+        if stamps.request_end.is_none() {
             let moved = |wire, body| {
-                attempt.meter.moved(wire);
+                meter.moved(wire);
                 if body > 0 {
-                    sent.body += body as u64;
-                    attempt.ask.sent(body as u64);
+                    stamps.request_body_bytes += body as u64;
+                    ask.sent(body as u64);
                 }
-                !attempt.ask.is_halted()
+                !ask.is_halted()
             };
             if self.poll_send(cx, moved)?.is_ready() {
-                sent.end = Some(attempt.clock.now());
+                stamps.request_end = Some(clock.now());
             }
         }
         self.poll_head(cx, attempt.request.http_method(), attempt.meter)
     }
 
     /// What the head of the final response says of the connection and the rest of the request.
-    fn answer(
-        &mut self,
-        head: HttpHead,
-        request_end: Option<Instant>,
-        attempt: &mut Attempt<'_>,
-    ) -> UrlResponse {
+    fn answer(&mut self, head: HttpHead, attempt: &mut Attempt<'_>) -> UrlResponse {
         let status = head.status;
         self.is_login_refused = self.reservation.is_refused_by(status.as_u16(), attempt.logins.as_deref());
         self.must_send = self.hold.is_some() && matches!(status.as_u16(), 401 | 407);
@@ -244,12 +229,12 @@ impl Connection {
             self.may_persist = false;
         }
         let now = attempt.clock.now();
-        let head_bytes = head.raw.len() as u64;
+        let head_bytes = head.raw.len();
         let response = UrlResponse::from_http(attempt.request.clone(), head);
         let stamps = attempt.stamps();
-        stamps.request_end = Some(request_end.unwrap_or(now));
+        stamps.request_end.get_or_insert(now);
         stamps.response_start = Some(now);
-        stamps.response_head_bytes = head_bytes;
+        stamps.response_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
         stamps.response = Some(response.clone());
         response
     }

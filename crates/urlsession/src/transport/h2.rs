@@ -13,7 +13,6 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
@@ -37,7 +36,7 @@ use super::pool::{End, Origin, Reservation, Reserved, Shared, SharedHome};
 use super::stream::Stream;
 use crate::env::{Clock, Place};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Ask, Attempt, Body, Facts, Meter};
+use crate::load::{Ask, Attempt, Body, Facts};
 use crate::message::{HeaderFields, HttpHead, UrlResponse};
 
 /// A connection that carries many exchanges at once.
@@ -282,13 +281,14 @@ impl Sent {
     /// Sends what there is to send and reads up to the head of the final response.
     pub(crate) async fn head(&mut self, attempt: &mut Attempt<'_>) -> Result<(UrlResponse, RecvStream)> {
         let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
-        if self.incoming.sending.done {
-            self.incoming.request_end = attempt.stamps().request_start;
+        let noting = Noting { sent: &mut *self, attempt: &mut *attempt };
+        if noting.sent.incoming.sending.done {
+            noting.sent.incoming.request_end = noting.attempt.stamps().request_start;
         }
-        self.incoming.sending.outgoing.ask_consent(attempt);
+        noting.sent.incoming.sending.outgoing.ask_consent(noting.attempt);
         let mut informational = 0;
         let result = loop {
-            match poll_fn(|cx| self.poll(cx, clock, meter, ask)).await {
+            match poll_fn(|cx| noting.sent.poll(cx, noting.attempt)).await {
                 Ok(Event::Final(parts, body)) => break check_fields(&parts.headers).map(|()| (parts, body)),
                 Ok(Event::Informational(parts)) => {
                     meter.moved(1);
@@ -297,7 +297,7 @@ impl Sent {
                         let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
                         break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
                     }
-                    self.incoming.sending.outgoing.hear(parts.status);
+                    noting.sent.incoming.sending.outgoing.hear(parts.status);
                     if informational > MAX_INFORMATIONAL {
                         break Err(too_many_informational());
                     }
@@ -305,28 +305,28 @@ impl Sent {
                         break Err(error);
                     }
                     if ask.wants_informational() {
-                        ask.informational(UrlResponse::from_http(attempt.request.clone(), to_head(parts)));
+                        ask.informational(UrlResponse::from_http(
+                            noting.attempt.request.clone(),
+                            to_head(parts),
+                        ));
                     }
                 }
-                Err(Failure::Stream(_)) if self.incoming.counted.heads() > MOST_HEADS => {
+                Err(Failure::Stream(_)) if noting.sent.incoming.counted.heads() > MOST_HEADS => {
                     break Err(too_many_informational());
                 }
                 Err(Failure::Stream(error)) => {
                     if requires_http1(&error) {
-                        self.incoming.counted.require_http1();
+                        noting.sent.incoming.counted.require_http1();
                     }
-                    let may_be_unseen = attempt.stamps().reused || self.incoming.counted.requires_http1();
+                    let may_be_unseen =
+                        noting.attempt.stamps().reused || noting.sent.incoming.counted.requires_http1();
                     break Err(stream_error(error, Phase::Head, may_be_unseen && informational == 0));
                 }
                 Err(Failure::Own(error)) => break Err(error),
             }
         };
         let now = clock.now();
-        let (head_sent, head_received) = self.incoming.counted.bytes();
-        let stamps = attempt.stamps();
-        stamps.request_head_bytes = head_sent;
-        stamps.request_body_bytes = self.incoming.body_sent;
-        stamps.request_end = self.incoming.request_end;
+        drop(noting);
         let (parts, body) = result?;
         self.incoming.has_no_content =
             matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -337,7 +337,7 @@ impl Sent {
         let stamps = attempt.stamps();
         stamps.request_end = Some(self.incoming.request_end.unwrap_or(now));
         stamps.response_start = Some(now);
-        stamps.response_head_bytes = head_received;
+        (_, stamps.response_head_bytes) = self.incoming.head_bytes();
         stamps.response = Some(response.clone());
         Ok((response, body))
     }
@@ -350,13 +350,8 @@ impl Sent {
         }
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        clock: &dyn Clock,
-        meter: &Meter,
-        ask: &dyn Ask,
-    ) -> Poll<Result<Event, Failure>> {
+    fn poll(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt<'_>) -> Poll<Result<Event, Failure>> {
+        let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
         self.incoming.urgent.tell_changes();
         if self.incoming.request_end.is_none() {
             let moved = |n: usize| {
@@ -370,6 +365,21 @@ impl Sent {
             }
         }
         poll_response(&mut self.incoming.response, cx)
+    }
+}
+
+/// Writes down what was sent when the head has come, the exchange has failed or it is given up.
+struct Noting<'a, 'b> {
+    sent: &'a mut Sent,
+    attempt: &'a mut Attempt<'b>,
+}
+
+impl Drop for Noting<'_, '_> {
+    fn drop(&mut self) {
+        let (incoming, stamps) = (&self.sent.incoming, self.attempt.stamps());
+        (stamps.request_head_bytes, _) = incoming.head_bytes();
+        stamps.request_body_bytes = incoming.body_sent;
+        stamps.request_end = incoming.request_end;
     }
 }
 
@@ -544,7 +554,9 @@ impl Sending {
 /// also how much of it waits here for a reader who is slower. The handshake, which is a round trip and some work, says
 /// how long the path is.
 fn window(facts: &Facts) -> u32 {
-    let handshake = facts.secure.map_or(Duration::ZERO, |(start, end)| end.saturating_duration_since(start));
+    let secure =
+        facts.made.secure.and_then(|secure| Some(secure.end?.saturating_duration_since(secure.start)));
+    let handshake = secure.unwrap_or_default();
     let filled = handshake.as_micros().saturating_mul(BYTES_A_MICROSECOND);
     let window = u32::try_from(filled).unwrap_or(u32::MAX).clamp(SHORT_PATH_WINDOW, LONG_PATH_WINDOW);
     window / FRAME_SIZE * FRAME_SIZE

@@ -11,6 +11,7 @@ mod judging;
 mod key;
 mod lru;
 mod reservation;
+mod rest;
 mod state;
 
 use std::pin::Pin;
@@ -31,16 +32,17 @@ pub(super) use self::reservation::{Requester, Reservation, Reserved, Scope};
 use self::state::{Action, Grant, Limits, State, Ticket, Waiting, Want};
 use super::connect::{Connected, connect};
 use super::head::asks_upgrade;
+use super::making::{NotMade, Progress};
 use super::tls::Tls;
 use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{Place, PlaceId, Timer};
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::Result;
 use crate::load::{Attempt, BoxFuture, Challenger, Decider, Excuse, Facts, WaitReason};
 use crate::message::{HostId, UrlRequest};
 
 type Exclusive = Box<h1::Connection>;
-type Pooled = State<Exclusive, h2::Handle, Caller, UrlError>;
+type Pooled = State<Exclusive, h2::Handle, Caller, NotMade>;
 type Actions = state::Actions<Exclusive, h2::Handle, Caller>;
 
 /// The connections of one session.
@@ -123,7 +125,7 @@ impl Pool {
     pub(crate) fn checkout<'a>(
         &'a self,
         key: Key<'a>,
-        attempt: &'a Attempt<'_>,
+        attempt: &'a mut Attempt<'_>,
     ) -> impl Future<Output = Result<Checkout>> + Send + 'a {
         let (waiting, excuse, judging, decider) = (None, None, None, Decider::Platform);
         Search { pool: self, key, attempt, waiting, excuse, decider, judging }
@@ -134,12 +136,11 @@ impl Pool {
         let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
         let decider = decider(challenger.as_deref());
         let requester = Requester { decider, revision: self.revision(), logins: attempt.logins.clone() };
-        Caller { place: attempt.place.clone(), requester, challenger }
+        Caller { place: attempt.place.clone(), requester, challenger, progress: None }
     }
 
     /// A connection that others have made, if those who decide for the caller do not refuse its server.
-    async fn judged(&self, checkout: Checkout, key: Key<'_>, attempt: &Attempt<'_>) -> Result<Checkout> {
-        let caller = self.caller(key, attempt);
+    async fn judged(&self, checkout: Checkout, key: Key<'_>, caller: Caller) -> Result<Checkout> {
         if let (Some(challenger), Some(peer)) = (&caller.challenger, &checkout.facts().peer) {
             let who = (challenger, caller.requester.decider);
             if let Err(error) = judge(&self.config, key.host_and_port(), peer, who).await {
@@ -210,12 +211,13 @@ impl Pool {
     }
 
     fn dial(&self, origin: Arc<Origin>, caller: Caller, ticket: Ticket) {
-        let Caller { place, requester, challenger } = caller;
+        let Caller { place, requester, challenger, progress } = caller;
+        let progress = progress.unwrap_or_default();
         let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
         self.registration.get_or_init(|| descriptors::Registration::new(self.weak()));
-        let (weak, lost) = (self.weak(), origin.clone());
+        let (weak, lost, so_far) = (self.weak(), origin.clone(), progress.clone());
         let unreported = OnDrop::new(move || {
-            weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, ticket));
+            weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, ticket, so_far));
         });
         place.clone().spawn(async move {
             let (config, tls, logins) = (pool.config.clone(), &pool.tls, &pool.logins);
@@ -223,7 +225,7 @@ impl Pool {
             let watched = challenger.map(Watched::new);
             let asked = watched.clone().map(|watched| watched as Arc<dyn Challenger>);
             let judge = asked.as_ref().map(|challenger| (challenger, requester.decider));
-            let connect = || connect(&config, tls, logins, &place, origin, judge);
+            let connect = || connect(&config, tls, logins, &place, origin, judge, &progress);
             let result = match connect().await {
                 // In a box: other dials do not carry it.
                 Err(error) if descriptors::are_lacking(&error) => {
@@ -238,6 +240,7 @@ impl Pool {
             };
             unreported.disarm();
             let was_decided = watched.is_some_and(|watched| watched.was_asked());
+            let result = result.map_err(|error| NotMade { error, progress });
             pool.report(result, origin, &place, ticket, was_decided);
         });
     }
@@ -274,7 +277,7 @@ impl Pool {
 
     fn report(
         &self,
-        result: Result<Checkout>,
+        result: std::result::Result<Checkout, NotMade>,
         origin: &Arc<Origin>,
         place: &Place,
         ticket: Ticket,
@@ -299,13 +302,9 @@ impl Pool {
     }
 
     fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: Place, now: Instant) {
-        let ours = self.rest_until(now);
-        // The server closes when its own time is up: leave before.
-        let theirs =
-            connection.server_keeps_for().and_then(|time| now.checked_add(time.saturating_sub(MARGIN)));
-        let until = theirs.map_or(ours, |theirs| theirs.min(ours));
+        let until = rest::until_either(now, self.rest_until(now), connection.server_keeps_for());
         let mut actions = Actions::new();
-        let caller = Caller { place, requester: Requester::default(), challenger: None };
+        let caller = Caller { place, requester: Requester::default(), challenger: None, progress: None };
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
         self.perform(&mut actions);
         self.watch(&caller.place, until);
@@ -374,15 +373,13 @@ impl Pool {
     }
 
     fn rest_until(&self, now: Instant) -> Instant {
-        now.checked_add(self.config.connection_idle_timeout).unwrap_or_else(|| now + LONGEST_REST)
+        rest::until(now, self.config.connection_idle_timeout)
     }
 
     /// A dial was dropped with its runtime.
-    fn dial_is_lost(&self, origin: &Arc<Origin>, ticket: Ticket) {
-        let detail = "the runtime that was connecting has been shut down";
-        let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
+    fn dial_is_lost(&self, origin: &Arc<Origin>, ticket: Ticket, progress: Progress) {
         let mut actions = Actions::new();
-        self.lock().failed(origin, ticket, error, false, &mut actions);
+        self.lock().failed(origin, ticket, NotMade::with_runtime(progress), false, &mut actions);
         self.perform(&mut actions);
     }
 
@@ -416,19 +413,20 @@ impl descriptors::HasIdle for Pool {
     }
 }
 
-/// A load that looks for a connection. It leaves the queue when it is dropped. Written out, since each load carries it.
-struct Search<'a> {
+/// A load that looks for a connection. It leaves the queue when it is dropped, and notes how far the dial was that it waited
+/// for. Written out, since each load carries it.
+struct Search<'a, 'b> {
     pool: &'a Pool,
     key: Key<'a>,
-    attempt: &'a Attempt<'a>,
+    attempt: &'a mut Attempt<'b>,
     waiting: Option<Waiting>,
     /// Time spent behind busy connections is not the server's.
-    excuse: Option<Excuse<'a>>,
+    excuse: Option<Excuse<'b>>,
     decider: Decider,
     judging: Option<BoxFuture<'a, Result<Checkout>>>,
 }
 
-impl Future for Search<'_> {
+impl Future for Search<'_, '_> {
     type Output = Result<Checkout>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -438,13 +436,14 @@ impl Future for Search<'_> {
             if self.decider == Decider::Platform || peer.is_none_or(|peer| peer.is_judged_by(self.decider)) {
                 return Poll::Ready(Ok(checkout));
             }
-            self.judging = Some(Box::pin(self.pool.judged(checkout, self.key, self.attempt)));
+            let caller = self.pool.caller(self.key, self.attempt);
+            self.judging = Some(Box::pin(self.pool.judged(checkout, self.key, caller)));
         }
         self.judging.as_mut().map_or(Poll::Pending, |judging| judging.as_mut().poll(cx))
     }
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     fn poll_find(&mut self, cx: &mut Context<'_>) -> Poll<Result<Checkout>> {
         loop {
             let granted = match self.waiting {
@@ -490,18 +489,22 @@ impl Search<'_> {
         Poll::Ready(match grant {
             Grant::Exclusive(connection) => Ok(Checkout::Http1(connection)),
             Grant::Shared(handle, _) => Ok(Checkout::Http2(handle.lease())),
-            Grant::Failed(error) => Err(error),
+            Grant::Failed(failed) => Err(failed.note(self.attempt.stamps())),
         })
     }
 }
 
-impl Drop for Search<'_> {
+impl Drop for Search<'_, '_> {
     fn drop(&mut self) {
         if let Some(waiting) = self.waiting {
             let now = self.pool.config.environment.clock.now();
             let until = self.pool.rest_until(now);
             let mut actions = Actions::new();
-            self.pool.lock().forget(waiting, now, until, &mut actions);
+            let mut state = self.pool.lock();
+            // Who is given up while it waits for a connection is as far as that.
+            self.attempt.stamps().attempted = state.dial_of(waiting).and_then(Caller::making);
+            state.forget(waiting, now, until, &mut actions);
+            drop(state);
             self.pool.perform(&mut actions);
         }
     }
@@ -592,9 +595,3 @@ impl SharedHome for OfPool {
 /// From the end of one exchange to the next in the loop of an application that loads one thing after another. What comes
 /// on the connection in this time could as well come between a look at it and the request.
 const HANDOVER: std::time::Duration = std::time::Duration::from_micros(100);
-
-/// How long before the server's own idle limit a connection is given up.
-const MARGIN: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// What an idle timeout beyond the clock's reach comes to.
-const LONGEST_REST: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 60 * 60);

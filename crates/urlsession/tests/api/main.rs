@@ -31,6 +31,7 @@ mod delegates;
 mod downloads;
 mod execution;
 mod expectations;
+mod failed_transactions;
 mod file_url;
 mod forbidden_networks;
 mod forms;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::SystemTime;
 
-use urlsession::{HarLog, ResourceFetchType, TlsVersion, TransactionMetrics, UrlErrorCode};
+use urlsession::{HarLog, ResourceFetchType, TlsVersion, UrlErrorCode};
 use urlsession_testkit::{After, Reply, Wire};
 
 use crate::support::*;
@@ -87,27 +87,6 @@ fn a_new_connection_has_every_date_and_a_reused_one_none_of_its_making() {
         assert_eq!(first.network_protocol_name, Some(protocol));
         assert!(log.metrics[0].task_interval.0 <= first.fetch_start_date);
         assert!(log.metrics[0].task_interval.1 >= first.response_end_date.unwrap());
-    });
-}
-
-#[test]
-fn a_refused_connection_has_only_its_fetch_start() {
-    on(Wire::H1, |origin| {
-        let (session, recorder) = recorded(origin);
-        session.data_task(format!("http://127.0.0.1:{}/", origin.closed_port())).resume();
-        let log = recorder.completed(1);
-        let metrics = &log.metrics[0].transaction_metrics[0];
-        let TransactionMetrics {
-            response,
-            domain_lookup_start_date,
-            connect_start_date,
-            connect_end_date,
-            ..
-        } = metrics;
-        assert!(response.is_none() && domain_lookup_start_date.is_none());
-        assert!(connect_start_date.is_none() && connect_end_date.is_none());
-        assert!(metrics.request_start_date.is_none() && metrics.response_end_date.is_none());
-        assert_eq!(metrics.resource_fetch_type, ResourceFetchType::Unknown);
     });
 }
 

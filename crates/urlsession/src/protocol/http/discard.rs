@@ -17,6 +17,7 @@ pub(super) async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
     stamps.response_end = body.has_ended().then_some(now);
     stamps.response_body_bytes = body.wire_bytes();
     stamps.response_body_bytes_after_decoding = body.delivered();
+    stamps.request_body_bytes += body.sent_late();
 }
 
 /// As [`discard`], for a body that belongs to no transaction of its own.

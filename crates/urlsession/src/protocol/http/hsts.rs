@@ -46,7 +46,7 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
     let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
     let stamps = attempt.stamps();
     let facts = stamps.connection.as_ref()?;
-    let is_safe = is_https && facts.secure.is_some() && !facts.is_loosened;
+    let is_safe = is_https && facts.made.secure.is_some() && !facts.is_loosened;
     if !is_safe {
         return None;
     }

@@ -28,9 +28,11 @@ impl Timings {
         let end = since(m.response_end_date.unwrap_or(until));
         let at = |date: Option<SystemTime>| date.map(|date| since(date).min(end));
         let mut clock = Clock { now: 0, idle: 0 };
-        let dns = clock.phase(at(m.domain_lookup_start_date), at(m.domain_lookup_end_date));
-        let connect = clock.phase(at(m.connect_start_date), at(m.connect_end_date));
-        let secure = at(m.secure_connection_start_date).zip(at(m.secure_connection_end_date));
+        // What has no end is what the transaction failed in.
+        let span = |start, stop| at(start).zip(at(stop).or(Some(end)));
+        let dns = clock.phase(span(m.domain_lookup_start_date, m.domain_lookup_end_date));
+        let connect = clock.phase(span(m.connect_start_date, m.connect_end_date));
+        let secure = span(m.secure_connection_start_date, m.secure_connection_end_date);
         let ssl = secure.map(|(start, end)| (end - start).clamp(0, connect.unwrap_or(0)));
         let mut all = Self { dns, connect, ssl, ..Self::default() };
         if let Some(start) = at(m.request_start_date) {
@@ -86,9 +88,10 @@ impl Clock {
         self.idle += self.reach(until);
     }
 
-    fn phase(&mut self, start: Option<i64>, end: Option<i64>) -> Option<i64> {
-        self.wait(start?);
-        Some(self.reach(end?))
+    fn phase(&mut self, span: Option<(i64, i64)>) -> Option<i64> {
+        let (start, end) = span?;
+        self.wait(start);
+        Some(self.reach(end))
     }
 }
 
@@ -98,7 +101,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::load::{Facts, Stamps};
+    use crate::load::{Facts, Making, Span, Stamps};
     use crate::message::UrlRequest;
     use crate::task::metrics::{Epoch, TaskMetrics};
 
@@ -113,15 +116,19 @@ mod tests {
         Timings::new(&metrics.transaction_metrics[0], metrics.task_interval.1)
     }
 
+    fn span(start: Instant, end: Instant) -> Option<Span> {
+        Some(Span { start, end: Some(end) })
+    }
+
     fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<Facts> {
         Arc::new(Facts {
             interface: None,
-            domain_lookup: Some((at(10), at(30))),
-            connect: (at(31), at(100)),
-            secure: Some((at(60), at(100))),
-            local: None,
-            remote: None,
-            is_proxy: false,
+            made: Making {
+                domain_lookup: span(at(10), at(30)),
+                connect: span(at(31), at(100)),
+                secure: span(at(60), at(100)),
+                ..Making::default()
+            },
             protocol: "h2",
             tls_version: None,
             tls_cipher_suite: None,
@@ -172,6 +179,24 @@ mod tests {
     fn the_time_of_a_failure_belongs_to_the_phase_it_happened_in() {
         let none = timings(|_, _| {});
         assert_eq!(none, Timings { blocked: Some(1000 * MS), ..Timings::default() });
+        let failed = |write: fn(&mut Making, &dyn Fn(u64) -> Instant)| {
+            timings(|stamps, at| write(stamps.attempted.insert(Box::default()), at))
+        };
+        let in_lookup = failed(|making, at| making.domain_lookup = Span::since(at(10)));
+        let expected = Timings { blocked: Some(10 * MS), dns: Some(990 * MS), ..Timings::default() };
+        assert_eq!(in_lookup, expected);
+        let in_tls = failed(|making, at| {
+            making.domain_lookup = span(at(10), at(30));
+            (making.connect, making.secure) = (Span::since(at(30)), Span::since(at(100)));
+        });
+        let expected = Timings {
+            blocked: Some(10 * MS),
+            dns: Some(20 * MS),
+            connect: Some(970 * MS),
+            ssl: Some(900 * MS),
+            ..Timings::default()
+        };
+        assert_eq!((in_tls.sum(), in_tls), (1000 * MS, expected));
         let sent = timings(|stamps, at| {
             stamps.request_start = Some(at(5));
             stamps.request_end = Some(at(6));
@@ -187,8 +212,12 @@ mod tests {
         let all = timings(|stamps, at| {
             let mut facts = (*facts(at)).clone();
             let early = |millis| at(0) - Duration::from_millis(millis);
-            (facts.domain_lookup, facts.connect) = (Some((early(40), early(30))), (early(30), at(10)));
-            facts.secure = Some((early(10), at(10)));
+            facts.made = Making {
+                domain_lookup: span(early(40), early(30)),
+                connect: span(early(30), at(10)),
+                secure: span(early(10), at(10)),
+                ..Making::default()
+            };
             stamps.connection = Some(Arc::new(facts));
             stamps.request_start = Some(at(10));
             stamps.response_start = Some(at(20));

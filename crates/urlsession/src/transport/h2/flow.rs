@@ -75,6 +75,12 @@ impl Incoming {
         self
     }
 
+    /// Header bytes sent and received so far.
+    pub(super) fn head_bytes(&self) -> (u32, u32) {
+        let (sent, received) = self.counted.bytes();
+        (u32::try_from(sent).unwrap_or(u32::MAX), u32::try_from(received).unwrap_or(u32::MAX))
+    }
+
     /// The trailer section, if it is one.
     fn judge_trailers(&self, trailers: Option<HeaderMap>) -> Result<Option<HeaderMap>> {
         let refuse = |detail: &str| {

@@ -23,6 +23,11 @@ pub(super) trait Place: Clone {
     type Id: Copy + Eq + std::fmt::Debug;
     fn id(&self) -> Self::Id;
     fn requester(&self) -> &Requester;
+
+    /// The same for a dial, which says how far it has come to whom it is for.
+    fn for_dial(&self) -> Self {
+        self.clone()
+    }
 }
 
 /// What a connection for many exchanges must tell.
@@ -209,6 +214,16 @@ impl<S: Shared, P: Place> Host<S, P> {
             let is_shared = !self.is_divided && dial.place.requester().shares_dials(place.requester());
             dial.place.id() == place.id() && (dial.on_behalf_of == Some(waiting) || is_shared)
         })
+    }
+
+    /// The dial that the waiter waits for.
+    pub(super) fn dial_of(&self, waiting: Waiting, place: &P) -> Option<&DialInProgress<P>> {
+        let own = || self.dials.iter().find(|dial| dial.on_behalf_of == Some(waiting));
+        let shares = |dial: &&DialInProgress<P>| {
+            dial.place.id() == place.id() && dial.place.requester().shares_dials(place.requester())
+        };
+        let is_shared = self.known != Known::Exclusive && !self.is_divided;
+        own().or_else(|| self.dials.iter().find(shares).filter(|_| is_shared))
     }
 
     /// Whether the waiter needs a dial. While it is not known what the origin offers, or it offers a shared connection, one

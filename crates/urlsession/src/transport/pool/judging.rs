@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use super::super::making::Progress;
 use super::super::tls;
 use super::host;
 use super::reservation::Requester;
 use crate::configuration::Configuration;
 use crate::env::{Place, PlaceId};
 use crate::error::Result;
-use crate::load::{BoxFuture, Challenger, DecidedBy, Decider, PeerRecord};
+use crate::load::{BoxFuture, Challenger, DecidedBy, Decider, Making, PeerRecord};
 use crate::message::{AuthChallengeDisposition, HostId, UrlAuthenticationChallenge};
 
 /// Where and for whom a connection is wanted, and who answers for it while it is made.
@@ -18,6 +19,15 @@ pub(super) struct Caller {
     pub(super) place: Place,
     pub(super) requester: Requester,
     pub(super) challenger: Option<Arc<dyn Challenger>>,
+    /// Of a dial.
+    pub(super) progress: Option<Progress>,
+}
+
+impl Caller {
+    /// How far the dial has come.
+    pub(super) fn making(&self) -> Option<Box<Making>> {
+        self.progress.as_ref().map(|progress| Box::new(progress.so_far()))
+    }
 }
 
 impl host::Place for Caller {
@@ -29,6 +39,10 @@ impl host::Place for Caller {
 
     fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    fn for_dial(&self) -> Self {
+        Self { progress: Some(Progress::default()), ..self.clone() }
     }
 }
 

@@ -167,6 +167,13 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         waiter.promised || (host.known != Known::Exclusive && host.is_dialling_for(waiting, &waiter.place))
     }
 
+    /// For whom the dial is that the waiter waits for, and where.
+    pub(super) fn dial_of(&self, waiting: Waiting) -> Option<&P> {
+        let waiter = self.waiters.get(waiting).filter(|waiter| waiter.grant.is_none())?;
+        let dial = self.hosts.get(&waiter.origin)?.dial_of(waiting, &waiter.place)?;
+        Some(&dial.place)
+    }
+
     /// The waiter has become more or less urgent: it goes behind those as urgent as it is now.
     pub(super) fn prioritise(&mut self, waiting: Waiting, priority: f32) {
         let Some(waiter) = self.waiters.get_mut(waiting) else { return };

@@ -179,7 +179,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         self.open += 1;
         host.open += usize::from(counted);
         waiter.promised = true;
-        let (ticket, place) = (self.next_ticket, waiter.place.clone());
+        let (ticket, place) = (self.next_ticket, waiter.place.for_dial());
         self.next_ticket += 1;
         host.dials.push_back(DialInProgress {
             ticket,

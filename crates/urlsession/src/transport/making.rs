@@ -1,0 +1,91 @@
+//! How far a dial has come, for whoever waits for it, also when the dial fails or is not waited for any longer.
+//!
+//! It says nothing of what the connection can do; that is known when it is made.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::error::{Phase, UrlError, UrlErrorCode};
+use crate::load::{Making, Span, Stamps};
+
+/// Shared by a dial and those who wait for it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Mutex<Making>>);
+
+impl Progress {
+    pub(super) fn so_far(&self) -> Making {
+        self.lock().clone()
+    }
+
+    /// A way is tried; what was known of another is forgotten.
+    pub(super) fn begin(&self, is_proxy: bool) {
+        *self.lock() = Making { is_proxy, ..Making::default() };
+    }
+
+    pub(super) fn looks_up(&self, now: Instant) {
+        self.lock().domain_lookup = Span::since(now);
+    }
+
+    /// The addresses are known.
+    pub(super) fn connects(&self, now: Instant) {
+        let mut making = self.lock();
+        if let Some(lookup) = &mut making.domain_lookup {
+            lookup.end = Some(now);
+        }
+        making.connect = Span::since(now);
+    }
+
+    pub(super) fn tries(&self, remote: SocketAddr) {
+        self.lock().remote = Some(remote);
+    }
+
+    pub(super) fn reached(&self, local: Option<SocketAddr>, remote: SocketAddr) {
+        let mut making = self.lock();
+        (making.local, making.remote) = (local, Some(remote));
+    }
+
+    pub(super) fn secures(&self, now: Instant) {
+        self.lock().secure = Span::since(now);
+    }
+
+    /// The connection is secure.
+    pub(super) fn secured(&self, now: Instant) {
+        if let Some(secure) = &mut self.lock().secure {
+            secure.end = Some(now);
+        }
+    }
+
+    /// The connection can carry requests.
+    pub(super) fn connected(&self, now: Instant) {
+        if let Some(connect) = &mut self.lock().connect {
+            connect.end = Some(now);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Making> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why there is no connection, and how far it came.
+#[derive(Clone, Debug)]
+pub(super) struct NotMade {
+    pub(super) error: UrlError,
+    pub(super) progress: Progress,
+}
+
+impl NotMade {
+    /// The dial was dropped with its runtime.
+    pub(super) fn with_runtime(progress: Progress) -> Self {
+        let detail = "the runtime that was connecting has been shut down";
+        let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
+        Self { error, progress }
+    }
+
+    /// Writes down how far it came.
+    pub(super) fn note(self, stamps: &mut Stamps) -> UrlError {
+        stamps.attempted = Some(Box::new(self.progress.so_far()));
+        self.error
+    }
+}
