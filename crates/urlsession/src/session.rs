@@ -131,7 +131,8 @@ impl UrlSession {
         tasks
     }
 
-    /// Writes what is only in memory to the stores and makes later loads use new connections. Tasks go on.
+    /// Writes what is only in memory to the stores, sees that nothing of what was removed from them is left in their files,
+    /// and makes later loads use new connections. Tasks go on.
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
         self.0.roster.protocols.flush();
@@ -145,8 +146,11 @@ impl UrlSession {
         self.0.clone().then(handler);
     }
 
-    /// Empties the stores of the session, forgets its TLS sessions, then does as [`flush`](Self::flush). Tasks go on.
-    /// Who shares a store with this session finds it empty too.
+    /// Empties the stores of the session, forgets its TLS sessions, then does as [`flush`](Self::flush). Tasks go on; of
+    /// what they are loading now nothing is cached. Who shares a store with this session finds it empty too.
+    ///
+    /// When it is done no file of the stores has anything of what was in them, unless another process has been reading one
+    /// of them for ten seconds: then it goes at the next chance.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
         self.0.reset(&Place::current()).await;

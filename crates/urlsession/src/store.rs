@@ -8,6 +8,7 @@ mod cookies;
 mod credentials;
 mod database;
 mod hsts;
+mod key_file;
 mod remembered;
 mod upload_records;
 mod upload_servers;

@@ -46,7 +46,8 @@ impl Inner {
         }
     }
 
-    /// Writes to disk what is only in memory; credentials always are.
+    /// Writes to disk what is only in memory, which credentials never are, and sees that nothing of what was removed is
+    /// left there.
     pub(super) async fn flush_stores(&self) {
         let config = &self.roster.config;
         if let Some(cookies) = &config.http_cookie_storage {
@@ -60,6 +61,11 @@ impl Inner {
         }
         if let Some(servers) = &config.upload_server_storage {
             servers.flush().await;
+        }
+        if let Some(credentials) = config.url_credential_storage.clone().filter(|storage| storage.has_file())
+        {
+            // The library's own runtime does not shut down.
+            Place::own().blocking(move || credentials.settle()).await;
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 
 use self::disk::Disk;
-use super::database::Schema;
+use super::database::{Effort, Schema};
 use crate::env::{Clock, Place, StoreClock, data_folder};
 
 /// What is in memory. Sans-IO: the time is passed in, and what must be written is noted, not written.
@@ -59,7 +59,24 @@ pub(super) trait Table: Contents {
 
     fn read(connection: &Connection) -> rusqlite::Result<Self::Rows>;
 
-    fn write(connection: &mut Connection, batch: &Self::Batch, now: SystemTime) -> rusqlite::Result<()>;
+    fn write(connection: &mut Connection, batch: &Self::Batch, now: SystemTime) -> rusqlite::Result<Gone>;
+}
+
+/// What a file lost when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// Nothing that anybody might want to be gone.
+    Nothing,
+    /// Values were deleted or replaced: nothing of them may stay.
+    Some,
+    Everything,
+}
+
+impl Gone {
+    /// So many rows.
+    pub(super) fn rows(count: usize) -> Self {
+        if count > 0 { Self::Some } else { Self::Nothing }
+    }
 }
 
 pub(super) trait Watch: Default + Send + Sync + 'static {
@@ -109,7 +126,7 @@ impl<T: Table> Store<T> {
         if self.0.change(change) && self.0.disk.as_ref().is_some_and(Disk::wants_writer) {
             let store = self.clone();
             // The library's own runtime does not shut down.
-            Place::own().spawn(async move { store.flush().await });
+            Place::own().spawn(async move { store.write_with(Effort::Little).await });
         }
     }
 
@@ -145,12 +162,17 @@ impl<T: Table> Store<T> {
         place.blocking(move || store.read()).await;
     }
 
-    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are here.
+    /// Completes when every change so far is on the disk, if there is one, nothing of what is gone is there any more, and
+    /// the changes of other processes are here.
     pub(super) async fn flush(&self) {
+        self.write_with(Effort::All).await;
+    }
+
+    async fn write_with(&self, effort: Effort) {
         if self.0.disk.is_some() {
             let store = self.clone();
             // The library's own runtime does not shut down.
-            Place::own().blocking(move || store.write()).await;
+            Place::own().blocking(move || store.write(effort)).await;
         }
     }
 
@@ -163,9 +185,9 @@ impl<T: Table> Store<T> {
     }
 
     /// Writes what is not written, and takes in what others have. Blocks.
-    pub(super) fn write(&self) {
+    pub(super) fn write(&self, effort: Effort) {
         if let Some(disk) = &self.0.disk {
-            disk.write(&self.0);
+            disk.write(&self.0, effort);
         }
     }
 

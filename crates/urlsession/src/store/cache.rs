@@ -50,6 +50,8 @@ struct Inner {
     disk: Option<Disk>,
     /// Counts changes: what was found before one is not put where it was removed.
     generation: AtomicU64,
+    /// Counts how often all was removed: what was on its way then is not kept.
+    clearings: AtomicU64,
     clock: StoreClock,
 }
 
@@ -77,7 +79,13 @@ impl UrlCache {
     fn make(memory: u64, disk: u64, folder: Option<PathBuf>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory)));
         let disk = folder.map(|folder| Disk::new(folder, disk, memory.clone()));
-        Self(Arc::new(Inner { memory, disk, generation: AtomicU64::new(0), clock: StoreClock::default() }))
+        Self(Arc::new(Inner {
+            memory,
+            disk,
+            generation: AtomicU64::new(0),
+            clearings: AtomicU64::new(0),
+            clock: StoreClock::default(),
+        }))
     }
 
     /// Bytes that may be used in memory.
@@ -168,7 +176,8 @@ impl UrlCache {
         self.store(entry);
     }
 
-    /// Removes what is kept for a request's URL.
+    /// Removes what is kept for a request's URL; nothing of it is left on disk, as of
+    /// [`remove_all_cached_responses`](Self::remove_all_cached_responses).
     #[doc(alias = "removeCachedResponse(for:)")]
     pub fn remove_cached_response(&self, request: &UrlRequest) {
         if let Some(key) = key(request) {
@@ -176,10 +185,12 @@ impl UrlCache {
         }
     }
 
-    /// Removes everything.
+    /// Removes everything; of the responses that are being loaded none is kept. On disk nothing of it is left within
+    /// moments, or when [`UrlSession::flush`](crate::UrlSession::flush) or `reset` is done.
     #[doc(alias = "removeAllCachedResponses()")]
     pub fn remove_all_cached_responses(&self) {
         self.change();
+        self.0.clearings.fetch_add(1, Relaxed);
         self.memory().clear();
         self.on_disk_if_there(shelf::Shelf::clear);
     }
@@ -193,7 +204,7 @@ impl UrlCache {
         self.on_disk_if_there(move |shelf| shelf.remove_since(since));
     }
 
-    /// Waits until everything kept so far is on disk.
+    /// Waits until everything kept so far is on disk, and nothing of what was removed.
     pub(crate) async fn flush(&self) {
         if let Some(disk) = &self.0.disk {
             disk.ask(shelf::Shelf::flush).await;

@@ -153,8 +153,8 @@ impl HttpCookieStorage {
         self.0.watchers().add()
     }
 
-    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
-    /// here. Not of Apple's, where `UrlSession::flush` does this.
+    /// Completes when every change so far is on the disk, if there is one, nothing of what was removed or replaced is there
+    /// any more, and the changes of other processes are here. Not of Apple's, where `UrlSession::flush` does this.
     pub async fn flush(&self) {
         self.0.flush().await;
     }

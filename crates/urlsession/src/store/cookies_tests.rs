@@ -266,7 +266,7 @@ fn that_a_file_cannot_be_used_is_told_once() {
         for name in ["a", "b", "c"] {
             // As a writer does it, but on this thread: a change would send for one.
             storage.0.contents().set(lasting(name, "1"), None, system_wall());
-            storage.0.write();
+            storage.0.write(crate::store::database::Effort::Little);
             storage.read_disk();
         }
     });

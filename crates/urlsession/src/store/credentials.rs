@@ -3,7 +3,6 @@
 //! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed; passwords may
 //! be in the platform's [`keyring`].
 
-mod key;
 mod keyring;
 mod record;
 mod vault;
@@ -164,6 +163,13 @@ impl UrlCredentialStorage {
             vault.empty();
         }
         self.0.revision.fetch_add(1, Relaxed);
+    }
+
+    /// Waits until nothing of what is gone is in its file any more. Blocks.
+    pub(crate) fn settle(&self) {
+        if let Some(vault) = &self.0.vault {
+            vault.settle();
+        }
     }
 
     /// May its methods block?

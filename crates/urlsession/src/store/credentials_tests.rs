@@ -324,3 +324,31 @@ fn gnome_keyring_holds_the_password_as_an_item_of_its_own() {
     storage.remove(&permanent("ann", "tw0"), &space("a.example"));
     assert_eq!(tool("lookup"), "");
 }
+
+#[test]
+fn what_was_sealed_is_in_no_file_once_it_is_removed_or_replaced() {
+    type Remove = fn(&UrlCredentialStorage);
+    let ways: [Remove; 3] = [
+        |storage| storage.remove(&permanent("ann", "one"), &space("a")),
+        |storage| storage.set(&permanent("ann", "two"), &space("a")),
+        UrlCredentialStorage::empty,
+    ];
+    for remove in ways {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("credentials.db");
+        let storage = UrlCredentialStorage::at(&path);
+        storage.set(&permanent("ann", "one"), &space("a"));
+        let sealed: Vec<u8> = rusqlite::Connection::open(&path)
+            .unwrap()
+            .query_row("SELECT sealed FROM credentials", [], |row| row.get(0))
+            .unwrap();
+        let files = || {
+            let files = std::fs::read_dir(folder.path()).unwrap();
+            files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect::<Vec<_>>()
+        };
+        let has = || files().iter().any(|file| file.windows(16).any(|window| window == &sealed[..16]));
+        assert!(has());
+        remove(&storage);
+        assert!(!has());
+    }
+}

@@ -1,7 +1,8 @@
 //! `Database`: a SQLite file that several processes share, opened so that a bad one costs its contents and never
 //! an error later.
 //!
-//! It knows no tables; a store brings its [`Schema`]. All of it blocks: call it beside the reactor.
+//! It knows no tables; a store brings its [`Schema`]. What was deleted does not stay in its files: [`Remains`]. All of it
+//! blocks: call it beside the reactor.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ pub(crate) struct Schema {
     pub(crate) version: i32,
     /// Makes the tables.
     pub(crate) create: &'static str,
+    /// Removes the tables of every older version, where what is in them is not worth keeping; `None`: a file of an older
+    /// version is moved aside.
+    pub(crate) discard_older: Option<&'static str>,
 }
 
 /// Opens the file at `path`, makes it and its folder if they are missing (for this user alone), and moves it aside
@@ -83,6 +87,9 @@ fn prepare(path: &Path, schema: &Schema) -> Result<Connection, Unusable> {
     // of the machine tears the file.
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "normal")?;
+    // What is deleted is written over with zeros, and copies are nowhere but beside the file.
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if verdict != "ok" {
         return Err(Unusable::NotOurs("corrupt"));
@@ -101,10 +108,107 @@ fn prepare(path: &Path, schema: &Schema) -> Result<Connection, Unusable> {
         }
         transaction.commit()?;
     }
+    if let Some(discard) = schema.discard_older
+        && (1..schema.version).contains(&version(&connection)?)
+    {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have been first.
+        if version(&transaction)? < schema.version {
+            transaction.execute_batch(discard)?;
+            transaction.execute_batch(schema.create)?;
+            transaction.pragma_update(None, "user_version", schema.version)?;
+        }
+        transaction.commit()?;
+    }
     match version(&connection)? {
-        found if found == schema.version => Ok(connection),
+        found if found == schema.version => {
+            // A process that was killed may have left in the log what it had deleted.
+            Remains { are_in_log: true, ..Remains::default() }.remove(&connection, Effort::Little)?;
+            Ok(connection)
+        }
         found if found > schema.version => Err(Unusable::NotOurs("of a newer version of this library")),
         _ => Err(Unusable::NotOurs("not of this library's making")),
+    }
+}
+
+/// What of deleted and replaced values may still be in a file's pages or in its log. SQLite writes zeros over what is
+/// deleted, but when it moves rows between pages it leaves copies where they were, and the log has the pages as they were
+/// before until it is cut off. Neither can be helped while another process reads; what stays is removed another time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Remains {
+    are_in_pages: bool,
+    are_in_log: bool,
+}
+
+/// How much it may cost to remove them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// Nobody is waited for, and only a small file is written anew.
+    Little,
+    /// Somebody waits until nothing is left.
+    All,
+}
+
+impl Remains {
+    /// Something was deleted or replaced.
+    pub(crate) fn note(&mut self) {
+        *self = Self { are_in_pages: true, are_in_log: true };
+    }
+
+    /// Is there something that takes little to remove?
+    pub(crate) fn are_urgent(&self) -> bool {
+        self.are_in_log
+    }
+
+    /// Removes them, as far as that can be now; the rest stays noted. No transaction may be open.
+    ///
+    /// # Errors
+    /// Those of the disk; that another process is at work is none.
+    pub(crate) fn remove(&mut self, connection: &Connection, effort: Effort) -> rusqlite::Result<()> {
+        let are_there = self.are_in_log || (self.are_in_pages && effort == Effort::All);
+        if !are_there {
+            return Ok(());
+        }
+        if effort == Effort::Little {
+            connection.busy_timeout(Duration::ZERO)?;
+        }
+        let result = self.try_remove(connection, effort);
+        if effort == Effort::Little {
+            connection.busy_timeout(BUSY)?;
+        }
+        match result {
+            Err(error) if is_busy(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn try_remove(&mut self, connection: &Connection, effort: Effort) -> rusqlite::Result<()> {
+        let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        if self.are_in_pages {
+            let bytes = number("PRAGMA page_count")?.saturating_mul(number("PRAGMA page_size")?);
+            let most = if effort == Effort::All { LARGE } else { SMALL };
+            if bytes <= most {
+                connection.execute_batch("VACUUM")?;
+            }
+            // Of a file that is never written anew, what a page is used for next is written over them.
+            self.are_in_pages = bytes > most && bytes <= LARGE;
+        }
+        // The first column says whether somebody is reading what is in the log.
+        self.are_in_log = number("PRAGMA wal_checkpoint(TRUNCATE)")? != 0;
+        Ok(())
+    }
+}
+
+/// Is another process at work?
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Removes the bad files that were moved aside: what was in them is not wanted any more.
+pub(crate) fn remove_aside(path: &Path) {
+    for number in 1..=ASIDE {
+        // Mostly there is none.
+        let _ = fs::remove_file(aside(path, number));
     }
 }
 
@@ -134,21 +238,27 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
 
 /// Renames the file, and what SQLite keeps beside it, to the first free name; at most [`ASIDE`] are kept.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let free = (1..ASIDE).find(|number| !fs::exists(beside(&format!(".bad-{number}")))).unwrap_or(ASIDE);
-    let aside = beside(&format!(".bad-{free}"));
+    let free = (1..ASIDE).find(|number| !fs::exists(aside(path, *number))).unwrap_or(ASIDE);
+    let aside = aside(path, free);
     fs::rename(path, &aside)?;
     for rest in ["-wal", "-shm"] {
-        match fs::remove_file(beside(rest)) {
+        match fs::remove_file(beside(path, rest)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
     Ok(aside)
+}
+
+fn aside(path: &Path, number: u32) -> PathBuf {
+    beside(path, &format!(".bad-{number}"))
+}
+
+/// The path with this after its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn cannot_open(
@@ -167,6 +277,11 @@ fn cannot_open(
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// Bytes of a file that is written anew whenever something was deleted from it.
+const SMALL: i64 = 256 * 1024;
+/// Bytes of a file that is too large for that at any time.
+const LARGE: i64 = 32 * 1024 * 1024;
+
 /// How many bad files are kept, the last name being written over.
 const ASIDE: u32 = 3;
 
@@ -176,8 +291,12 @@ mod tests {
 
     use super::*;
 
-    const SCHEMA: Schema =
-        Schema { name: "test", version: 2, create: "CREATE TABLE things (name TEXT PRIMARY KEY) STRICT" };
+    const SCHEMA: Schema = Schema {
+        name: "test",
+        version: 2,
+        create: "CREATE TABLE things (name TEXT PRIMARY KEY) STRICT",
+        discard_older: None,
+    };
 
     fn add(connection: &Connection, name: &str) {
         connection.execute("INSERT INTO things VALUES (?)", [name]).unwrap();
@@ -264,5 +383,109 @@ mod tests {
         let error = open(&file.join("things.db"), &SCHEMA).unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::CannotOpenFile);
         assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    }
+
+    #[test]
+    fn an_older_version_that_is_not_worth_keeping_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("things.db");
+        let older = open(&path, &SCHEMA).unwrap();
+        add(&older, "old secret");
+        let newer = Schema { version: 3, discard_older: Some("DROP TABLE things"), ..SCHEMA };
+        drop(older);
+        let connection = open(&path, &newer).unwrap();
+        assert_eq!(count(&connection), 0);
+        assert_eq!(left_of(folder.path(), &["old secret"]), Vec::<String>::new());
+        drop(connection);
+        assert!(!folder.path().join("things.db.bad-1").exists());
+        assert_eq!(count(&open(&path, &newer).unwrap()), 0);
+    }
+
+    #[test]
+    fn nothing_of_what_was_deleted_or_replaced_is_in_any_file() {
+        let create =
+            "CREATE TABLE things (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID";
+        let schema = Schema { create, ..SCHEMA };
+        for longest in [3, 40, 200, 800] {
+            let folder = tempfile::tempdir().unwrap();
+            let connection = open(&folder.path().join("things.db"), &schema).unwrap();
+            let mut seed: u64 = 7;
+            let mut random = |below: u64| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (seed >> 33) % below
+            };
+            let (mut live, mut gone) = (std::collections::HashMap::new(), Vec::new());
+            for step in 0..1500 {
+                let name = random(300).to_string();
+                let secret = format!("S{step:07}");
+                let old = if random(3) == 0 {
+                    connection.execute("DELETE FROM things WHERE name = ?", [&name]).unwrap();
+                    live.remove(&name)
+                } else {
+                    let value = secret.repeat(1 + random(longest) as usize);
+                    connection
+                        .execute("INSERT OR REPLACE INTO things VALUES (?, ?)", [&name, &value])
+                        .unwrap();
+                    live.insert(name, secret)
+                };
+                gone.extend(old);
+            }
+            let mut remains = Remains::default();
+            remains.note();
+            remains.remove(&connection, Effort::All).unwrap();
+            assert!(!remains.are_urgent());
+            let gone: Vec<&str> = gone.iter().map(String::as_str).collect();
+            assert_eq!(left_of(folder.path(), &gone), Vec::<String>::new(), "{longest}");
+            assert_eq!(count(&connection) as usize, live.len());
+        }
+    }
+
+    #[test]
+    fn what_another_process_still_reads_goes_when_it_has_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("things.db");
+        let (connection, reader) = (open(&path, &SCHEMA).unwrap(), open(&path, &SCHEMA).unwrap());
+        add(&connection, "a secret");
+        let reading = reader.unchecked_transaction().unwrap();
+        assert_eq!(count(&reading), 1);
+        connection.execute("DELETE FROM things", []).unwrap();
+        let mut remains = Remains::default();
+        remains.note();
+        remains.remove(&connection, Effort::Little).unwrap();
+        assert!(remains.are_urgent());
+        reading.commit().unwrap();
+        remains.remove(&connection, Effort::Little).unwrap();
+        assert!(!remains.are_urgent());
+        assert_eq!(left_of(folder.path(), &["a secret"]), Vec::<String>::new());
+        add(&reader, "another");
+        assert_eq!(count(&connection), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_in_the_log_goes_when_the_file_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("things.db");
+        let killed = open(&path, &SCHEMA).unwrap();
+        add(&killed, "a secret");
+        killed.execute("DELETE FROM things", []).unwrap();
+        assert_eq!(left_of(folder.path(), &["a secret"]), ["a secret"]);
+        let _next = open(&path, &SCHEMA).unwrap();
+        assert_eq!(left_of(folder.path(), &["a secret"]), Vec::<String>::new());
+    }
+
+    /// Which of these values are in any file of the folder.
+    fn left_of(folder: &Path, values: &[&str]) -> Vec<String> {
+        let wanted: std::collections::HashMap<&[u8], &str> =
+            values.iter().map(|value| (&value.as_bytes()[..8], *value)).collect();
+        let mut found = Vec::new();
+        for file in fs::read_dir(folder).unwrap() {
+            let bytes = fs::read(file.unwrap().path()).unwrap();
+            found.extend(
+                bytes.windows(8).filter_map(|window| wanted.get(window)).map(|found| (*found).to_owned()),
+            );
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 }

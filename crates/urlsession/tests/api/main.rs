@@ -53,6 +53,7 @@ mod properties;
 mod proxies;
 mod publisher;
 mod redirects;
+mod removal;
 mod renewed_downloads;
 mod replays;
 mod requests;

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 
-use super::{Contents, Inner, Table};
+use super::{Contents, Gone, Inner, Table};
 use crate::env::epoch_micros;
 use crate::env::fs;
-use crate::store::database;
+use crate::store::database::{self, Effort, Remains};
 
 pub(in crate::store) struct Disk {
     path: PathBuf,
@@ -33,6 +33,8 @@ struct Link {
     connection: Option<Connection>,
     /// SQLite's count of other connections' changes, at the last reading.
     seen: i64,
+    /// Of what is gone, in the file.
+    remains: Remains,
 }
 
 impl Disk {
@@ -71,17 +73,17 @@ impl Disk {
     /// Takes in what others have written. Blocks.
     pub(super) fn read<T: Table>(&self, store: &Inner<T>) {
         let mut link = self.lock();
-        if !self.is_broken.load(Relaxed)
-            && self.is_there(&link)
-            && let Err(error) = self.take_in(&mut link, store)
-        {
-            self.give_up(&mut link, store, &*error);
+        if !self.is_broken.load(Relaxed) && self.is_there(&link) {
+            let done = self.take_in(&mut link, store);
+            if let Err(error) = done.and_then(|()| Ok(link.remove_remains(Effort::Little)?)) {
+                self.give_up(&mut link, store, &*error);
+            }
         }
         self.is_known.store(true, Relaxed);
     }
 
-    /// Writes what is not written, and takes in what others have. Blocks.
-    pub(super) fn write<T: Table>(&self, store: &Inner<T>) {
+    /// Writes what is not written, takes in what others have, and removes what remains of what is gone. Blocks.
+    pub(super) fn write<T: Table>(&self, store: &Inner<T>, effort: Effort) {
         // Who changes something from here on must call again.
         self.has_writer.store(false, Relaxed);
         let mut link = self.lock();
@@ -93,16 +95,26 @@ impl Disk {
         if let Err(error) = self.take_in(&mut link, store) {
             return self.give_up(&mut link, store, &*error);
         }
-        let Some(batch) = store.contents().take_unwritten() else { return };
-        let Some(connection) = &mut link.connection else { return };
-        let Err(error) = T::write(connection, &batch, store.clock.wall()) else { return };
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                let (name, path) = (T::SCHEMA.name, self.path.display());
-                tracing::warn!("the {name} store at {path} is busy: its changes wait");
-                store.contents().give_back(batch);
+        let batch = store.contents().take_unwritten();
+        let Link { connection: Some(connection), remains, .. } = &mut *link else { return };
+        if let Some(batch) = batch {
+            match T::write(connection, &batch, store.clock.wall()) {
+                Ok(Gone::Nothing) => {}
+                Ok(Gone::Some) => remains.note(),
+                Ok(Gone::Everything) => {
+                    remains.note();
+                    database::remove_aside(&self.path);
+                }
+                Err(error) if database::is_busy(&error) => {
+                    let (name, path) = (T::SCHEMA.name, self.path.display());
+                    tracing::warn!("the {name} store at {path} is busy: its changes wait");
+                    store.contents().give_back(batch);
+                }
+                Err(error) => return self.give_up(&mut link, store, &error),
             }
-            _ => self.give_up(&mut link, store, &error),
+        }
+        if let Err(error) = link.remove_remains(effort) {
+            self.give_up(&mut link, store, &error);
         }
     }
 
@@ -148,6 +160,19 @@ impl Disk {
 
     fn lock(&self) -> MutexGuard<'_, Link> {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Link {
+    fn remove_remains(&mut self, effort: Effort) -> rusqlite::Result<()> {
+        self.connection.as_ref().map_or(Ok(()), |connection| self.remains.remove(connection, effort))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // The next who opens the file tries it, too.
+        let _ = self.remove_remains(Effort::Little);
     }
 }
 

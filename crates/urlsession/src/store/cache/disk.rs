@@ -8,13 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
 use super::entry::{self, Variant};
+use super::file::is_past;
 use super::memory::Memory;
 use super::opened::Opened;
 use super::shelf::{FILE, Shelf, changed, is_there};
@@ -80,6 +81,14 @@ pub(super) struct Mark(Option<(u64, Option<SystemTime>)>);
 impl Mark {
     pub(super) fn of(folder: &Path) -> Self {
         Self(changed(&folder.join(format!("{FILE}-wal"))).ok())
+    }
+
+    /// To compare with later; `None` if that would not tell: a log that was cut off a moment ago may be written and cut
+    /// off again at the same time, as far as the file system can tell.
+    pub(super) fn lasting(folder: &Path) -> Option<Self> {
+        let mark = Self::of(folder);
+        let is_telling = mark.0.is_none_or(|(length, written)| length > 0 || written.is_some_and(is_past));
+        is_telling.then_some(mark)
     }
 }
 
@@ -160,10 +169,20 @@ impl Disk {
             );
             let waiting = self.waiting.clone();
             Place::thread("urlsession-cache", move || {
-                for job in jobs {
-                    job(&mut shelf);
-                    shelf.settle();
-                    waiting.fetch_sub(1, Ordering::Release);
+                loop {
+                    let job = match shelf.patience() {
+                        Some(patience) => jobs.recv_timeout(patience),
+                        None => jobs.recv().map_err(RecvTimeoutError::from),
+                    };
+                    match job {
+                        Ok(job) => {
+                            job(&mut shelf);
+                            shelf.settle();
+                            waiting.fetch_sub(1, Ordering::Release);
+                        }
+                        Err(RecvTimeoutError::Timeout) => shelf.tidy(),
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
                 }
             });
             sender

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
@@ -171,11 +172,45 @@ pub(crate) fn key_of_url(url: &Url) -> Option<&str> {
 }
 
 /// Which requests an entry answers: those that say the same in the fields of its `Vary`, and in `Authorization`
-/// always, since one user's answer is not another's. Values are kept as digests: they may be secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Variant(Vec<(HeaderName, Option<Digest>)>);
+/// always, since one user's answer is not another's. Values are kept as digests: they may be secrets. On disk the digests
+/// are sealed with the folder's key, so that short secrets cannot be looked up; what comes from there stays sealed.
+#[derive(Clone, Debug)]
+pub(crate) struct Variant {
+    fields: Vec<(HeaderName, Option<Digest>)>,
+    seal: Option<Arc<Seal>>,
+}
 
 type Digest = [u8; 16];
+
+/// What digests on disk are sealed with.
+#[derive(Debug)]
+pub(super) struct Seal {
+    key: hmac::Key,
+    /// Tells keys apart.
+    check: Digest,
+}
+
+impl Seal {
+    pub(super) fn new(key: &[u8]) -> Arc<Self> {
+        let key = hmac::Key::new(HMAC_SHA256, key);
+        let check = shortened(hmac::sign(&key, b"").as_ref());
+        Arc::new(Self { key, check })
+    }
+
+    fn digest(&self, name: &str, digest: &Digest) -> Digest {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(name.as_bytes());
+        context.update(b"=");
+        context.update(digest);
+        shortened(context.sign().as_ref())
+    }
+}
+
+impl PartialEq for Seal {
+    fn eq(&self, other: &Self) -> bool {
+        self.check == other.check
+    }
+}
 
 /// What a request says in a field.
 pub(crate) enum Said<'a> {
@@ -199,20 +234,35 @@ impl Variant {
             };
             (name, digest)
         };
-        Self(names.into_iter().map(value).collect())
+        Self { fields: names.into_iter().map(value).collect(), seal: None }
     }
 
     pub(crate) fn matches<'a>(&self, said: impl Fn(&str) -> Said<'a>) -> bool {
-        self.0.iter().all(|(name, stored)| match said(name.as_str()) {
-            Said::Value(value) => stored.is_some_and(|stored| stored == digest_of(name.as_str(), value)),
+        self.fields.iter().all(|(name, stored)| match said(name.as_str()) {
+            Said::Value(value) => stored.is_some_and(|stored| {
+                let digest = digest_of(name.as_str(), value);
+                stored == self.seal.as_ref().map_or(digest, |seal| seal.digest(name.as_str(), &digest))
+            }),
             Said::Nothing => stored.is_none(),
             Said::Unknown => true,
         })
     }
 
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    /// The same with sealed digests. Digests that another seal has are as they are: they are nobody's any more.
+    fn sealed<'a>(&'a self, seal: &Arc<Seal>) -> Cow<'a, Self> {
+        if self.seal.is_some() {
+            return Cow::Borrowed(self);
+        }
+        let sealed = |(name, digest): &(HeaderName, Option<Digest>)| {
+            (name.clone(), digest.as_ref().map(|digest| seal.digest(name.as_str(), digest)))
+        };
+        Cow::Owned(Self { fields: self.fields.iter().map(sealed).collect(), seal: Some(seal.clone()) })
+    }
+
+    /// For the disk.
+    pub(super) fn to_bytes(&self, seal: &Arc<Seal>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (name, digest) in &self.0 {
+        for (name, digest) in &self.sealed(seal).fields {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.push(if digest.is_some() { b'=' } else { b';' });
             bytes.extend_from_slice(digest.as_ref().map_or(&[][..], |digest| digest));
@@ -221,7 +271,7 @@ impl Variant {
     }
 
     /// `None` if the bytes are none of ours.
-    pub(super) fn from_bytes(mut bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(mut bytes: &[u8], seal: &Arc<Seal>) -> Option<Self> {
         let mut all = Vec::new();
         while !bytes.is_empty() {
             let end = bytes.iter().position(|b| matches!(b, b'=' | b';'))?;
@@ -236,14 +286,27 @@ impl Variant {
             all.push((name, digest));
             bytes = rest;
         }
-        Some(Self(all))
+        Some(Self { fields: all, seal: Some(seal.clone()) })
+    }
+}
+
+impl PartialEq for Variant {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.seal, &other.seal) {
+            (Some(seal), None) => self.fields == other.sealed(seal).fields,
+            (None, Some(seal)) => self.sealed(seal).fields == other.fields,
+            (one, another) => one == another && self.fields == other.fields,
+        }
     }
 }
 
 fn digest_of(name: &str, value: &[u8]) -> Digest {
-    let digest = digest(&SHA256, &normalized(name, value));
+    shortened(digest(&SHA256, &normalized(name, value)).as_ref())
+}
+
+fn shortened(digest: &[u8]) -> Digest {
     let mut short = Digest::default();
-    short.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+    short.iter_mut().zip(digest).for_each(|(to, from)| *to = *from);
     short
 }
 
@@ -325,7 +388,24 @@ mod tests {
             german(name)
         }));
         assert!(variant.matches(|_| Said::Unknown));
-        assert_eq!(Variant::from_bytes(&variant.to_bytes()), Some(variant));
-        assert_eq!(Variant::from_bytes(b"accept=short"), None);
+        let (seal, another) = (Seal::new(b"key"), Seal::new(b"another"));
+        let bytes = variant.to_bytes(&seal);
+        let sealed = Variant::from_bytes(&bytes, &seal).unwrap();
+        assert!(sealed.matches(german) && !sealed.matches(|_| Said::Nothing));
+        assert_eq!(sealed, variant);
+        assert_eq!(variant, sealed);
+        assert_eq!(sealed.to_bytes(&seal), bytes);
+        let lost = Variant::from_bytes(&bytes, &another).unwrap();
+        assert!(!lost.matches(german) && lost != variant && lost != sealed);
+        assert_eq!(Variant::from_bytes(b"accept=short", &seal), None);
+    }
+
+    #[test]
+    fn a_digest_on_disk_says_nothing_without_its_key() {
+        let said = |name: &str| if name == "authorization" { Said::Value(b"Basic x") } else { Said::Nothing };
+        let bytes = Variant::of(Vec::new(), said).to_bytes(&Seal::new(b"key"));
+        let plain = digest(&SHA256, b"Basic x");
+        assert!(!bytes.windows(8).any(|window| window == &plain.as_ref()[..8]));
+        assert_ne!(bytes, Variant::of(Vec::new(), said).to_bytes(&Seal::new(b"another")));
     }
 }

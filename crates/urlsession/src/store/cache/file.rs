@@ -102,11 +102,7 @@ impl BodyFile {
     /// Takes note of a checksum. What was written a moment ago may be written again at the same time, as far as the
     /// file system can tell.
     fn settle(&self, is_right: bool) {
-        let is_old = self.written.is_some_and(|written| {
-            // A time in whole seconds is of a file system that knows no better.
-            let is_exact = written.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() != 0);
-            fs::age(written).is_some_and(|age| age > if is_exact { TICK } else { COARSE_TICK })
-        });
+        let is_old = self.written.is_some_and(is_past);
         self.is_verified.store(is_right && is_old && self.is_unchanged(), Relaxed);
     }
 
@@ -138,6 +134,19 @@ impl BodyFile {
     fn piece(&self, at: u64) -> io::Result<Vec<u8>> {
         read_at(&self.file, at, self.piece_length(at))
     }
+}
+
+/// Is this a time of change that no later change can have?
+pub(super) fn is_past(written: SystemTime) -> bool {
+    // A time in whole seconds is of a file system that knows no better.
+    let is_exact = written.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() != 0);
+    fs::age(written).is_some_and(|age| age > if is_exact { TICK } else { COARSE_TICK })
+}
+
+/// Is somebody writing this body, as far as can be told?
+pub(super) fn is_being_written(path: &Path) -> bool {
+    let file = fs::options().write(true).open(path);
+    file.is_ok_and(|file| file.try_lock().is_err())
 }
 
 pub(super) fn checksum_of(data: &[u8]) -> u32 {
@@ -228,6 +237,8 @@ impl BodyWriter {
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             match options.open(folder.join(format!("{name}.part"))) {
                 Ok(file) => {
+                    // Tells others that it is not left by a killed process; where there are no locks its age does.
+                    let _ = file.try_lock();
                     let folder = folder.to_owned();
                     return Ok(Self { folder, name, file, length: 0, crc: Crc::new(), is_finished: false });
                 }

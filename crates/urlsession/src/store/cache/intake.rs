@@ -17,6 +17,8 @@ pub(crate) struct Intake {
     pieces: Vec<Bytes>,
     length: u64,
     most: u64,
+    /// How often the cache had been emptied when this began.
+    clearings: u64,
     /// The body is held in memory until it is whole: somebody wants to see it, or there is nothing else.
     is_held: bool,
     spill: Option<Spill>,
@@ -32,8 +34,18 @@ struct Spill {
 impl Intake {
     /// For the body of `draft`.
     pub(crate) fn new(cache: UrlCache, draft: Entry, is_held: bool) -> Self {
-        let most = cache.most();
-        Self { cache, draft, pieces: Vec::new(), length: 0, most, is_held, spill: None, is_given_up: false }
+        let (most, clearings) = (cache.most(), cache.0.clearings.load(Relaxed));
+        Self {
+            cache,
+            draft,
+            pieces: Vec::new(),
+            length: 0,
+            most,
+            clearings,
+            is_held,
+            spill: None,
+            is_given_up: false,
+        }
     }
 
     /// More of the body.
@@ -53,7 +65,7 @@ impl Intake {
 
     /// The body has ended: it is kept.
     pub(crate) fn finish(mut self) {
-        if self.is_given_up {
+        if self.is_given_up || self.is_late() {
             return;
         }
         if self.spill.is_none() {
@@ -85,12 +97,17 @@ impl Intake {
 
     /// Keeps what the application made of the proposal.
     pub(crate) fn keep(self, decided: &CachedUrlResponse) {
-        if decided.storage_policy() == StoragePolicy::NotAllowed {
+        if decided.storage_policy() == StoragePolicy::NotAllowed || self.is_late() {
             return;
         }
         let Entry { key, variant, times, .. } = &self.draft;
         let content = Content::Memory(decided.data().clone());
         self.cache.store(Entry::new(key.clone(), variant.clone(), decided, *times, content));
+    }
+
+    /// Was the cache emptied meanwhile?
+    fn is_late(&self) -> bool {
+        self.cache.0.clearings.load(Relaxed) != self.clearings
     }
 
     /// In one piece; if it came in one, without a copy.

@@ -92,7 +92,9 @@ pub(super) fn bodies(folder: &Path) -> PathBuf {
 /// `used` counts uses: the smallest was used longest ago.
 pub(super) const SCHEMA: Schema = Schema {
     name: "cache",
-    version: 1,
+    // 1 had digests without a key.
+    version: 2,
+    discard_older: Some("DROP TABLE entries"),
     create: "CREATE TABLE entries (
                  id INTEGER PRIMARY KEY,
                  key TEXT NOT NULL,
@@ -112,3 +114,28 @@ pub(super) const SCHEMA: Schema = Schema {
 };
 
 const VERIFIED: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::database;
+
+    #[test]
+    fn what_older_versions_kept_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.db");
+        let older = database::open(&path, &Schema { version: 1, ..SCHEMA }).unwrap();
+        let insert = "INSERT INTO entries VALUES
+            (1, 'http://a/', CAST('authorization=digest' AS BLOB), x'', x'', NULL, 0, 0, 9, 0, 1)";
+        older.execute_batch(insert).unwrap();
+        drop(older);
+        let now = database::open(&path, &SCHEMA).unwrap();
+        let count: i64 = now.query_row("SELECT count(*) FROM entries", [], |row| row.get(0)).unwrap();
+        assert_eq!(count, 0);
+        let files = std::fs::read_dir(folder.path()).unwrap();
+        for file in files {
+            let bytes = std::fs::read(file.unwrap().path()).unwrap();
+            assert!(!bytes.windows(6).any(|window| window == b"digest"));
+        }
+    }
+}

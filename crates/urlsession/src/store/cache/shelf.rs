@@ -3,25 +3,28 @@
 //! A row is there only when its body is whole, so an entry is whole or absent whenever a process ends. What is found
 //! damaged is removed and is a miss. Nothing here fails a load: what cannot be written is not kept.
 
+mod gone;
+
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, params};
 
 use super::disk::{Index, Mark};
-use super::entry::{Content, Entry, Variant};
+use super::entry::{Content, Entry, Seal, Variant};
 use super::file::{BodyWriter, WHOLE, checksum_of};
 use super::format;
 use super::memory::{Found, Memory, VARIANTS};
 use super::rows::{Freed, SCHEMA, Verified, bodies, content, data_version, delete_rows};
 use super::space;
 use crate::env::fs;
-use crate::store::database;
+use crate::store::database::{self, Remains};
+use crate::store::key_file;
 
 pub(super) struct Shelf {
     folder: PathBuf,
@@ -54,6 +57,12 @@ struct Open {
     data_version: i64,
     /// Which file it is: it may be removed under our feet.
     identity: Option<Identity>,
+    /// Of the digests in it.
+    seal: Arc<Seal>,
+    /// Of what is gone, in the file.
+    remains: Remains,
+    /// Jobs since something is gone.
+    jobs_since: u32,
 }
 
 type Identity = (u64, u64);
@@ -67,6 +76,15 @@ impl Open {
     fn forget(&mut self, freed: Freed) {
         self.total = self.total.saturating_sub(freed.size);
         self.files = self.files.saturating_sub(freed.files);
+        // An entry's size is never 0.
+        self.note_rows(freed.size);
+    }
+
+    /// So many rows, or bytes of them, are gone or another.
+    fn note_rows(&mut self, count: u64) {
+        if count > 0 {
+            self.remains.note();
+        }
     }
 }
 
@@ -115,18 +133,18 @@ impl Shelf {
             while let Some(row) = rows.next()? {
                 let id: i64 = row.get(0)?;
                 let bytes = row.get_ref(1)?.as_blob()?;
-                match Variant::from_bytes(bytes) {
+                let variant = match Variant::from_bytes(bytes, &open.seal) {
                     Some(variant) if !wanted(&variant) => {
                         found = Found::OtherVariant;
                         continue;
                     }
-                    Some(_) => {}
+                    Some(variant) => variant,
                     None => {
                         bad.push(id);
                         continue;
                     }
-                }
-                let entry = format::decode(key, bytes, row.get_ref(2)?.as_blob()?);
+                };
+                let entry = format::decode(key, variant, row.get_ref(2)?.as_blob()?);
                 let content = content(row, &self.folder, &mut self.verified)?;
                 if let Some((mut entry, content)) = entry.zip(content) {
                     entry.content = content;
@@ -232,9 +250,13 @@ impl Shelf {
         self.index().opened.remove(&entry.key);
         self.attempt(false, |shelf| {
             let open = shelf.open_now()?;
-            open.connection
+            let variant = entry.variant.to_bytes(&open.seal);
+            let rows = open
+                .connection
                 .prepare_cached("UPDATE entries SET head = ? WHERE key = ? AND variant = ?")?
-                .execute(params![format::encode(entry), &*entry.key, entry.variant.to_bytes()])
+                .execute(params![format::encode(entry), &*entry.key, variant])?;
+            open.note_rows(rows as u64);
+            Ok(())
         });
     }
 
@@ -243,20 +265,14 @@ impl Shelf {
     }
 
     pub(super) fn remove_variant(&mut self, key: &str, variant: &Variant) {
-        let variant = variant.to_bytes();
-        self.attempt(false, |shelf| shelf.delete("key = ? AND variant = ?", &[&key, &variant]));
+        self.attempt(false, |shelf| {
+            let variant = variant.to_bytes(&shelf.open_now()?.seal);
+            shelf.delete("key = ? AND variant = ?", &[&key, &variant])
+        });
     }
 
     pub(super) fn remove_since(&mut self, since: i64) {
         self.attempt(false, |shelf| shelf.delete("stored > ?", &[&since]));
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.attempt(false, |shelf| {
-            shelf.delete("true", &[])?;
-            let capacity = shelf.capacity.load(Relaxed);
-            space::give_back(&shelf.open_now()?.connection, capacity, true)
-        });
     }
 
     /// Bytes used, of every process.
@@ -276,22 +292,27 @@ impl Shelf {
     }
 
     /// Writes down what was used.
-    pub(super) fn flush(&mut self) {
+    fn note_uses(&mut self) {
         self.attempt(false, Self::tell_uses);
     }
 
     /// After each job: what is there now, for those who only want to know whether to ask.
     pub(super) fn settle(&mut self) {
         if self.touched.len() >= TOUCHES {
-            self.flush();
+            self.note_uses();
         }
-        let mark = Mark::of(&self.folder);
+        self.count_job();
+        self.mark();
+    }
+
+    fn mark(&mut self) {
+        let mark = Mark::lasting(&self.folder);
         let State::Open(open) = &self.state else { return };
         let Ok(version) = data_version(&open.connection) else { return };
         if version != open.data_version {
             let _ = self.reload();
         }
-        self.index().mark = Some(mark);
+        self.index().mark = mark;
     }
 
     /// Does `work` on the open index; `None` if there is none, or if it failed.
@@ -329,22 +350,33 @@ impl Shelf {
             return;
         }
         let opened = database::open(&path, &SCHEMA).and_then(|connection| {
-            database::make_folder(&bodies(&self.folder)).map(|()| connection).map_err(|error| {
+            let made = database::make_folder(&bodies(&self.folder));
+            let seal = made.and_then(|()| Ok(Seal::new(&key_file::read_or_make(&path)?)));
+            seal.map(|seal| (connection, seal)).map_err(|error| {
                 use crate::error::{Phase, UrlError, UrlErrorCode};
                 let detail = format!("no bodies can be kept at {}", self.folder.display());
                 UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(error)
             })
         });
         match opened {
-            Ok(connection) => {
+            Ok((connection, seal)) => {
                 let identity = self::identity(&path);
                 if let Err(error) = space::prepare(&connection, self.capacity.load(Relaxed)) {
                     // Another process has it open; the next opening tries again.
                     tracing::debug!("the cache's index keeps the pages it has: {error}");
                 }
-                self.state = State::Open(Open { connection, total: 0, files: 0, data_version: 0, identity });
+                self.state = State::Open(Open {
+                    connection,
+                    total: 0,
+                    files: 0,
+                    data_version: 0,
+                    identity,
+                    seal,
+                    remains: Remains::default(),
+                    jobs_since: 0,
+                });
                 match self.reload() {
-                    Ok(()) => self.sweep(),
+                    Ok(()) => self.sweep(false),
                     Err(error) => self.warn(&error),
                 }
             }
@@ -364,6 +396,7 @@ impl Shelf {
 
     /// Reads what all processes have written.
     fn reload(&mut self) -> rusqlite::Result<()> {
+        self.read_seal();
         let open = self.open_now()?;
         open.data_version = data_version(&open.connection)?;
         let sums = "SELECT coalesce(sum(size), 0),
@@ -388,11 +421,11 @@ impl Shelf {
     fn insert(&mut self, entry: &Entry, body: &RowBody) -> rusqlite::Result<()> {
         let mut gone = Vec::new();
         let size = entry.size().saturating_sub(entry.content.length()) + body.length;
-        let variant = entry.variant.to_bytes();
         if data_version(&self.open_now()?.connection)? != self.open_now()?.data_version {
             self.reload()?;
         }
         let open = self.open_now()?;
+        let variant = entry.variant.to_bytes(&open.seal);
         let transaction = open.connection.unchecked_transaction()?;
         let of_key =
             "SELECT id FROM entries WHERE key = ?1 AND variant != ?2 ORDER BY used DESC LIMIT -1 OFFSET ?3";
@@ -510,35 +543,9 @@ impl Shelf {
         for entry in in_memory {
             transaction
                 .prepare_cached(&format!("UPDATE entries SET used = {next} WHERE key = ? AND variant = ?"))?
-                .execute(params![&*entry.key, entry.variant.to_bytes()])?;
+                .execute(params![&*entry.key, entry.variant.to_bytes(&open.seal)])?;
         }
         transaction.commit()
-    }
-
-    fn unlink(&mut self, files: Vec<String>) {
-        self.index().opened.remove_files(&files);
-        for name in files {
-            self.verified.remove(&name);
-            // Gone already is as good; whoever reads it has it open.
-            let _ = fs::remove_file(bodies(&self.folder).join(name));
-        }
-    }
-
-    /// Removes files that no row names: of a process that was killed. Young ones may be another's, at work.
-    fn sweep(&mut self) {
-        let State::Open(open) = &self.state else { return };
-        let named = |name: &str| {
-            let query = "SELECT 1 FROM entries WHERE file = ?";
-            open.connection.query_row(query, [name], |_| Ok(())).optional().map_or(true, |row| row.is_some())
-        };
-        let Ok(files) = fs::read_dir(bodies(&self.folder)) else { return };
-        for file in files.flatten() {
-            let changed = file.metadata().and_then(|metadata| metadata.modified());
-            let age = changed.ok().and_then(fs::age);
-            if age.is_some_and(|age| age > ORPHAN_AGE) && !file.file_name().to_str().is_some_and(named) {
-                let _ = fs::remove_file(file.path());
-            }
-        }
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -553,12 +560,6 @@ impl Shelf {
                 self.folder.display()
             );
         }
-    }
-}
-
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        self.flush();
     }
 }
 
@@ -591,5 +592,3 @@ const INLINE: usize = 16 * 1024;
 
 /// Uses that are told together.
 const TOUCHES: usize = 256;
-
-const ORPHAN_AGE: Duration = Duration::from_secs(60 * 60);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::jar::{Batch, Entry, Jar, MOST};
 use crate::message::{HttpCookie, HttpCookieStringPolicy, ports_text};
-use crate::store::behind::Table;
+use crate::store::behind::{Gone, Table};
 use crate::store::database::Schema;
 
 impl Table for Jar {
@@ -17,7 +17,7 @@ impl Table for Jar {
         read(connection)
     }
 
-    fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
+    fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<Gone> {
         write(connection, batch, now)
     }
 }
@@ -60,27 +60,29 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry { cookie, partition, created: row.get(5)?, accessed: row.get(6)? })
 }
 
-fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<()> {
+fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<Gone> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if batch.clears {
-        transaction.execute("DELETE FROM cookies", [])?;
-    } else {
-        transaction.execute("DELETE FROM cookies WHERE expires <= ?", [nanos(now)])?;
-    }
+    let mut gone = match batch.clears {
+        true => transaction.execute("DELETE FROM cookies", [])?,
+        false => transaction.execute("DELETE FROM cookies WHERE expires <= ?", [nanos(now)])?,
+    };
     {
         let mut delete = transaction
             .prepare("DELETE FROM cookies WHERE partition = ? AND domain = ? AND path = ? AND name = ?")?;
         for [partition, domain, path, name] in &batch.deletes {
-            delete.execute([partition, domain, path, name])?;
+            gone += delete.execute([partition, domain, path, name])?;
         }
-        let mut put = transaction
-            .prepare("INSERT OR REPLACE INTO cookies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+        let mut put =
+            transaction.prepare("INSERT INTO cookies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
         for entry in &batch.puts {
             let cookie = &entry.cookie;
             let [name, value] = cookie.stored_pair();
+            let partition = entry.partition.as_deref().unwrap_or_default();
+            // What is replaced is counted.
+            gone += delete.execute([partition, cookie.domain(), cookie.path(), &*name])?;
             let flag = |is: bool, flag: u8| if is { flag } else { 0 };
             put.execute(params![
-                entry.partition.as_deref().unwrap_or_default(),
+                partition,
                 cookie.domain(),
                 cookie.path(),
                 name,
@@ -104,7 +106,8 @@ fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlit
             ])?;
         }
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(if batch.clears { Gone::Everything } else { Gone::rows(gone) })
 }
 
 /// Nanoseconds since 1970; cookies live for 400 days, so that the year 2262 is far enough.
@@ -116,6 +119,7 @@ fn nanos(time: SystemTime) -> i64 {
 const SCHEMA: Schema = Schema {
     name: "cookie",
     version: 1,
+    discard_older: None,
     // Expiry is in nanoseconds since 1970, so that a cookie read is the cookie written; else microseconds.
     create: "CREATE TABLE cookies (
         partition TEXT NOT NULL,

@@ -3,8 +3,9 @@
 //!
 //! Neither hosts nor users nor passwords stand there in clear: rows are found by keyed hashes. All of it blocks.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
@@ -12,14 +13,14 @@ use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
 use super::Entry;
-use super::key;
 use super::keyring::{Item, Keyring};
 use super::record::{Record, space_bytes};
 use crate::env::fs;
 use crate::env::random;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
-use crate::store::database::{self, Schema};
+use crate::store::database::{self, Effort, Remains, Schema};
+use crate::store::key_file;
 
 pub(super) struct Vault {
     path: PathBuf,
@@ -40,6 +41,8 @@ struct Open {
     connection: Connection,
     seal: LessSafeKey,
     tag: hmac::Key,
+    /// Of what is gone, in the file.
+    remains: Cell<Remains>,
 }
 
 struct Row {
@@ -95,6 +98,7 @@ impl Vault {
             open.connection
                 .prepare("DELETE FROM credentials WHERE space = ? AND user = ?")?
                 .execute([&tag[..], &user[..]])
+                .inspect(|_| open.note_remains())
         });
         if removed.is_some_and(|rows| rows > 0) {
             self.remove_item(space, user);
@@ -114,10 +118,20 @@ impl Vault {
         let rows = self.with_existing(|open| {
             let rows = open.rows(None)?;
             open.connection.execute("DELETE FROM credentials", [])?;
+            open.note_remains();
             Ok(rows)
         });
+        self.settle();
+        database::remove_aside(&self.path);
         for Row { record, .. } in rows.into_iter().flatten().filter(|row| row.record.password.is_none()) {
             self.remove_item(&record.space, &record.user);
+        }
+    }
+
+    /// Waits until nothing of what is gone is in the file any more. One that is not open has nothing.
+    pub(super) fn settle(&self) {
+        if matches!(*self.lock(), State::Open(_)) {
+            self.with(|open| open.remove_remains(Effort::All));
         }
     }
 
@@ -197,7 +211,7 @@ impl Vault {
 
     /// What `work` gives; `None`, and a warning, if the file cannot be used.
     fn with<T>(&self, work: impl FnOnce(&Open) -> rusqlite::Result<T>) -> Option<T> {
-        let mut state = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         let unusable = |error: &rusqlite::Error| {
             tracing::warn!(store = SCHEMA.name, "{} cannot be used: {error}", self.path.display());
         };
@@ -217,7 +231,13 @@ impl Vault {
             };
         }
         let State::Open(open) = &*state else { return None };
-        work(open).inspect_err(unusable).ok()
+        let done = work(open).inspect_err(unusable).ok();
+        let _ = open.remove_remains(Effort::Little).inspect_err(unusable);
+        done
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,12 +248,30 @@ impl Open {
             let detail = format!("the key of {} can neither be read nor made", path.display());
             UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(cause)
         };
-        let key = key::read_or_make(path).map_err(|error| bad(error.into()))?;
+        let key = key_file::read_or_make(path).map_err(|error| bad(error.into()))?;
         // Half of it seals, half of it hashes.
-        let (seal, tag) = key.split_at(key::LENGTH / 2);
+        let (seal, tag) = key.split_at(key_file::LENGTH / 2);
         let seal =
             UnboundKey::new(&AES_256_GCM, seal).map_err(|_| bad("the key has a wrong length".into()))?;
-        Ok(Self { connection, seal: LessSafeKey::new(seal), tag: hmac::Key::new(hmac::HMAC_SHA256, tag) })
+        Ok(Self {
+            connection,
+            seal: LessSafeKey::new(seal),
+            tag: hmac::Key::new(hmac::HMAC_SHA256, tag),
+            remains: Cell::default(),
+        })
+    }
+
+    fn note_remains(&self) {
+        let mut remains = self.remains.get();
+        remains.note();
+        self.remains.set(remains);
+    }
+
+    fn remove_remains(&self, effort: Effort) -> rusqlite::Result<()> {
+        let mut remains = self.remains.get();
+        let done = remains.remove(&self.connection, effort);
+        self.remains.set(remains);
+        done
     }
 
     /// Those of a space, or all, without those that this key did not seal.
@@ -262,6 +300,8 @@ impl Open {
                  ON CONFLICT (space, user) DO UPDATE SET is_default = excluded.is_default, sealed = excluded.sealed",
             )?
             .execute(params![&tag[..], &user_tag[..], is_default, sealed])?;
+        // It may have been there, with another password.
+        self.note_remains();
         Ok(true)
     }
 
@@ -289,9 +329,17 @@ impl Open {
     }
 }
 
+impl Drop for Open {
+    fn drop(&mut self) {
+        // The next who opens the file tries it, too.
+        let _ = self.remove_remains(Effort::Little);
+    }
+}
+
 const SCHEMA: Schema = Schema {
     name: "credential",
     version: 1,
+    discard_older: None,
     create: "CREATE TABLE credentials (
         space BLOB NOT NULL, user BLOB NOT NULL, is_default INTEGER NOT NULL, sealed BLOB NOT NULL,
         UNIQUE (space, user)) STRICT",

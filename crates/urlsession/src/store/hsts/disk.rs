@@ -6,7 +6,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::list::{Entry, List, MOST};
 use crate::env::epoch_micros;
-use crate::store::behind::Table;
+use crate::store::behind::{Gone, Table};
 use crate::store::database::Schema;
 use crate::store::remembered::Batch;
 
@@ -14,6 +14,7 @@ impl Table for List {
     const SCHEMA: Schema = Schema {
         name: "HSTS",
         version: 1,
+        discard_older: None,
         // Times are in microseconds since 1970.
         create: "CREATE TABLE hosts (
             host TEXT NOT NULL PRIMARY KEY,
@@ -33,12 +34,13 @@ impl Table for List {
         rows.collect()
     }
 
-    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<()> {
+    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<Gone> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut gone = 0;
         if batch.clears {
             transaction.execute("DELETE FROM hosts", [])?;
         } else {
-            transaction.execute("DELETE FROM hosts WHERE expires <= ?", [epoch_micros(now)])?;
+            gone += transaction.execute("DELETE FROM hosts WHERE expires <= ?", [epoch_micros(now)])?;
         }
         {
             let mut delete = transaction.prepare("DELETE FROM hosts WHERE host = ?")?;
@@ -46,12 +48,14 @@ impl Table for List {
             for (host, entry) in &batch.entries {
                 match entry {
                     Some(Entry { expires, noted, includes_subdomains }) => {
-                        put.execute(params![host, expires, noted, includes_subdomains])?
+                        put.execute(params![host, expires, noted, includes_subdomains])?;
                     }
-                    None => delete.execute([host])?,
-                };
+                    None => gone += delete.execute([host])?,
+                }
             }
         }
-        transaction.commit()
+        transaction.commit()?;
+        // What is replaced is of the same name, which is all there is to hide.
+        Ok(if batch.clears { Gone::Everything } else { Gone::rows(gone) })
     }
 }

@@ -7,7 +7,7 @@ use urlsession_proto::resumable_upload::Dialect;
 
 use super::{Entry, KEPT, MOST, Servers, UploadManner};
 use crate::env::epoch_micros;
-use crate::store::behind::Table;
+use crate::store::behind::{Gone, Table};
 use crate::store::database::Schema;
 use crate::store::remembered::Batch;
 
@@ -15,6 +15,7 @@ impl Table for Servers {
     const SCHEMA: Schema = Schema {
         name: "upload servers",
         version: 1,
+        discard_older: None,
         // Times are in microseconds since 1970. `version` is the interop version that is spoken, or that is refused and was
         // the newest then.
         create: "CREATE TABLE servers (
@@ -46,20 +47,21 @@ impl Table for Servers {
         Ok(entries)
     }
 
-    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<()> {
+    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<Gone> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut gone = 0;
         if batch.clears {
             transaction.execute("DELETE FROM servers", [])?;
         } else {
             let oldest = epoch_micros(now).saturating_sub(KEPT.as_micros() as i64);
-            transaction.execute("DELETE FROM servers WHERE noted <= ?", [oldest])?;
+            gone += transaction.execute("DELETE FROM servers WHERE noted <= ?", [oldest])?;
         }
         {
             let mut delete = transaction.prepare("DELETE FROM servers WHERE origin = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?, ?)")?;
             for (origin, entry) in &batch.entries {
                 let Some(Entry { manner, noted, .. }) = entry else {
-                    delete.execute([origin])?;
+                    gone += delete.execute([origin])?;
                     continue;
                 };
                 let (kind, spoken) = match *manner {
@@ -79,7 +81,9 @@ impl Table for Servers {
                 ])?;
             }
         }
-        transaction.commit()
+        transaction.commit()?;
+        // What is replaced is of the same name, which is all there is to hide.
+        Ok(if batch.clears { Gone::Everything } else { Gone::rows(gone) })
     }
 }
 

@@ -1,7 +1,8 @@
-//! The key of a vault: in a file beside it, for this user alone. It does not know what the key opens. All of it blocks.
+//! The key of a store: in a file beside the store's, for this user alone. It does not know what the key is for. All of it
+//! blocks.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zeroize::Zeroizing;
 
@@ -9,24 +10,35 @@ use crate::env::fs;
 use crate::env::random;
 use crate::store::database;
 
-pub(super) type Key = Zeroizing<Vec<u8>>;
+pub(crate) type Key = Zeroizing<Vec<u8>>;
 
-/// The key for the vault at `vault`, made by whoever comes first.
-pub(super) fn read_or_make(vault: &Path) -> io::Result<Key> {
+/// The key of the store at `store`, made by whoever comes first.
+pub(crate) fn read_or_make(store: &Path) -> io::Result<Key> {
     // Two processes must not both make one.
-    let _lock = database::lock(&vault.with_extension("lock"))?;
-    let mut path = vault.as_os_str().to_owned();
-    path.push(".key");
-    let path = Path::new(&path);
+    let _lock = database::lock(&store.with_extension("lock"))?;
+    let path = &database::beside(store, SUFFIX);
     match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            tracing::warn!("{} is no key; it is replaced and what it sealed is lost", path.display());
+            tracing::warn!("{} is no key; it is replaced and what it was for is lost", path.display());
         }
         read => return read,
     }
     let key = new_key();
     write(path, &key)?;
+    Ok(key)
+}
+
+/// The key of the store at `store`, if there is one.
+pub(crate) fn read_existing(store: &Path) -> io::Result<Key> {
+    read(&database::beside(store, SUFFIX))
+}
+
+/// Another key for the store at `store`; the one before is lost.
+pub(crate) fn renew(store: &Path) -> io::Result<Key> {
+    let _lock = database::lock(&store.with_extension("lock"))?;
+    let key = new_key();
+    write(&database::beside(store, SUFFIX), &key)?;
     Ok(key)
 }
 
@@ -44,9 +56,7 @@ fn new_key() -> Key {
 
 /// It appears whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let whole = PathBuf::from(name);
+    let whole = database::beside(path, &format!(".{}", std::process::id()));
     // Left by a process of this number that did not get to its end.
     let _ = fs::remove_file(&whole);
     let mut options = fs::options();
@@ -57,5 +67,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&whole, path)
 }
 
+const SUFFIX: &str = ".key";
+
 /// In bytes.
-pub(super) const LENGTH: usize = 64;
+pub(crate) const LENGTH: usize = 64;
