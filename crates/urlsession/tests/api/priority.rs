@@ -57,8 +57,10 @@ fn a_priority_other_than_the_default_is_told_to_the_server() {
         let session = session(origin);
         for (priority, sent) in [(1.0, Some("u=0")), (0.5, None), (0.25, Some("u=5"))] {
             let load = session.data(origin.url("/Peru"));
-            load.task().set_priority(priority);
+            let task = load.task();
+            task.set_priority(priority);
             load.wait().unwrap();
+            assert_eq!(task.priority(), priority);
             assert_eq!(origin.requests().last().unwrap().header("priority"), sent);
         }
     });
