@@ -6,10 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
 };
 use rustls::pki_types::CertificateDer;
+
+use crate::log::{TestLog, timestamp_list};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -114,6 +116,29 @@ impl TestAuthority {
         self.issue(names, days_ago(1), days_ahead(90))
     }
 
+    /// A valid server certificate for these names, for so many days, that these logs have signed for an hour ago, and that says
+    /// so (RFC 6962 §3.3).
+    ///
+    /// # Panics
+    /// When a name is not one a certificate can carry.
+    pub fn logged_leaf(&self, names: &[&str], days: u32, logs: &[&TestLog]) -> Certificate {
+        let key = new_key();
+        let mut params = server_params(names);
+        valid(&mut params, days_ago(1), days_ahead(days - 1));
+        let signed = |params: &CertificateParams| {
+            params.signed_by(&key, &self.inner.issuer).expect("a leaf signed by the test authority")
+        };
+        let to_be = signed(&params);
+        let (fields, issuer) = (fields_of(to_be.der()), self.public_key_sha256());
+        let at = SystemTime::now() - Duration::from_secs(60 * 60);
+        let timestamps: Vec<_> = logs.iter().map(|log| log.sign_fields(fields, &issuer, at)).collect();
+        let kind = [1, 3, 6, 1, 4, 1, 11129, 2, 4, 2];
+        params.custom_extensions =
+            vec![CustomExtension::from_oid_content(&kind, timestamp_list(&timestamps))];
+        let leaf = signed(&params);
+        certificate(&leaf, key)
+    }
+
     /// The valid certificate for this machine's own names, made once per authority.
     pub fn local(&self) -> Certificate {
         self.inner.local.get_or_init(|| self.leaf(&LOCAL)).clone()
@@ -199,10 +224,22 @@ impl fmt::Debug for TestAuthority {
     }
 }
 
+/// The fields of a certificate in DER, which its signature covers.
+fn fields_of(certificate: &[u8]) -> &[u8] {
+    // Both have lengths of two octets.
+    let length = usize::from(u16::from_be_bytes([certificate[6], certificate[7]]));
+    assert_eq!([certificate[1], certificate[4], certificate[5]], [0x82, 0x30, 0x82], "a long certificate");
+    &certificate[4..8 + length]
+}
+
 fn sha256(key: &KeyPair) -> [u8; 32] {
+    sha256_of(&key.subject_public_key_info())
+}
+
+pub(crate) fn sha256_of(data: &[u8]) -> [u8; 32] {
     let hash = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let rustls::SupportedCipherSuite::Tls13(suite) = hash else { unreachable!("a suite of TLS 1.3") };
-    let digest = suite.common.hash_provider.hash(&key.subject_public_key_info());
+    let digest = suite.common.hash_provider.hash(data);
     digest.as_ref().try_into().expect("32 bytes")
 }
 
@@ -231,7 +268,7 @@ fn valid(params: &mut CertificateParams, from: SystemTime, to: SystemTime) {
     params.not_after = to.into();
 }
 
-fn new_key() -> KeyPair {
+pub(crate) fn new_key() -> KeyPair {
     KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a P-256 key from the system's generator")
 }
 

@@ -37,6 +37,7 @@ pub struct OriginBuilder {
     pub(crate) authority: TestAuthority,
     pub(crate) client_certificate: ClientCertificates,
     pub(crate) tls12_only: bool,
+    pub(crate) ocsp_response: Vec<u8>,
     pub(crate) handler: Option<Handler>,
     pub(crate) service: Option<Arc<dyn Service>>,
     pub(crate) h2: H2Settings,
@@ -53,6 +54,7 @@ impl OriginBuilder {
             authority: TestAuthority::new(),
             client_certificate: ClientCertificates::Ignored,
             tls12_only: false,
+            ocsp_response: Vec::new(),
             handler: None,
             service: None,
             h2: H2Settings::default(),
@@ -97,6 +99,12 @@ impl OriginBuilder {
     /// Asks for a client certificate of the authority, and goes on without.
     pub fn ask_for_client_certificate(mut self) -> Self {
         self.client_certificate = ClientCertificates::Asked;
+        self
+    }
+
+    /// What is stapled to the certificate (RFC 6066 §8), in DER; nothing if not called.
+    pub fn ocsp_response(mut self, response: Vec<u8>) -> Self {
+        self.ocsp_response = response;
         self
     }
 

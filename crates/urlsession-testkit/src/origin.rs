@@ -219,6 +219,7 @@ fn tls_acceptor(plan: &OriginBuilder) -> TlsAcceptor {
         alpn,
         client_certificate: plan.client_certificate,
         tls12_only: plan.tls12_only,
+        ocsp_response: plan.ocsp_response.clone(),
     })
     .expect("a TLS configuration from a test certificate")
 }

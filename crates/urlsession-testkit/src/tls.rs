@@ -26,6 +26,7 @@ pub(crate) struct TlsPlan<'a> {
     pub(crate) alpn: Vec<Vec<u8>>,
     pub(crate) client_certificate: ClientCertificates,
     pub(crate) tls12_only: bool,
+    pub(crate) ocsp_response: Vec<u8>,
 }
 
 pub(crate) fn acceptor(plan: TlsPlan<'_>) -> Result<TlsAcceptor, rustls::Error> {
@@ -48,7 +49,8 @@ pub(crate) fn acceptor(plan: TlsPlan<'_>) -> Result<TlsAcceptor, rustls::Error> 
         config.with_no_client_auth()
     };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(plan.certificate.key_der()));
-    let mut config = config.with_single_cert(chain_of(plan.certificate), key)?;
+    let mut config =
+        config.with_single_cert_with_ocsp(chain_of(plan.certificate), key, plan.ocsp_response)?;
     config.alpn_protocols = plan.alpn;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -6,6 +6,7 @@ mod domains;
 mod multipath;
 mod proxy;
 mod resumable_uploads;
+mod transparency;
 mod transport_security;
 
 use std::fmt;
@@ -16,6 +17,7 @@ pub(crate) use self::domains::covers;
 pub use self::multipath::MultipathServiceType;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub use self::resumable_uploads::{ResumableUploads, UploadStrategy};
+pub use self::transparency::CertificateTransparencyLog;
 pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};

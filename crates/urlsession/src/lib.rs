@@ -46,8 +46,9 @@ pub use http::{HeaderMap, Method, StatusCode, Version};
 pub use url::Url;
 
 pub use crate::configuration::{
-    AppTransportSecurity, Configuration, ExceptionDomain, HttpVersions, MultipathServiceType, PinnedDomain,
-    ProxyConfiguration, ProxyDictionary, ResumableUploads, TlsVersion, UploadStrategy,
+    AppTransportSecurity, CertificateTransparencyLog, Configuration, ExceptionDomain, HttpVersions,
+    MultipathServiceType, PinnedDomain, ProxyConfiguration, ProxyDictionary, ResumableUploads, TlsVersion,
+    UploadStrategy,
 };
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use url::Host;
 
-use super::TlsVersion;
+use super::{CertificateTransparencyLog, TlsVersion};
 use crate::env::is_loopback;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -44,6 +44,14 @@ pub struct AppTransportSecurity {
     /// Domains whose servers must show certain keys, beside being trusted.
     #[doc(alias = "NSPinnedDomains")]
     pub pinned_domains: Vec<PinnedDomain>,
+    /// Whether certificates of hosts that have no exception must be in logs that everybody can read (false), beside being
+    /// trusted: those that an anchor of the configuration has issued too. Two of
+    /// [`certificate_transparency_logs`](Self::certificate_transparency_logs) must have signed for a certificate, three if it
+    /// is valid for longer than 180 days: in the certificate, or in an OCSP response that the server staples. A TLS extension
+    /// of signatures (RFC 6962 §3.3.1) is not asked for.
+    pub requires_certificate_transparency: bool,
+    /// The logs whose signatures count. Default: none, and what must be in logs is then not trusted.
+    pub certificate_transparency_logs: Vec<CertificateTransparencyLog>,
 }
 
 /// A rule of [`AppTransportSecurity`] for one domain.
@@ -63,6 +71,10 @@ pub struct ExceptionDomain {
     /// which Apple's key can name, do not exist here.
     #[doc(alias = "NSExceptionMinimumTLSVersion")]
     pub minimum_tls_version: Option<TlsVersion>,
+    /// Whether certificates of the domain must be in logs, as
+    /// [`AppTransportSecurity::requires_certificate_transparency`] says of all others. Default: `false`.
+    #[doc(alias = "NSRequiresCertificateTransparency")]
+    pub requires_certificate_transparency: bool,
 }
 
 /// Keys that the servers of one domain must show. Apple: *NSPinnedDomains*.
@@ -92,6 +104,7 @@ impl ExceptionDomain {
             includes_subdomains: false,
             allows_insecure_http_loads: false,
             minimum_tls_version: None,
+            requires_certificate_transparency: false,
         }
     }
 
@@ -152,6 +165,12 @@ impl AppTransportSecurity {
     /// The oldest TLS version the host's rule wants, if it has one.
     pub(crate) fn minimum_tls_version(&self, host: &str) -> Option<TlsVersion> {
         self.exception(host)?.minimum_tls_version
+    }
+
+    /// Must the host's certificate be in logs?
+    pub(crate) fn requires_certificate_transparency(&self, host: &str) -> bool {
+        self.exception(host)
+            .map_or(self.requires_certificate_transparency, |rule| rule.requires_certificate_transparency)
     }
 
     /// The keys a host must show, if any; the longest domain has the say.

@@ -10,6 +10,7 @@ mod pins;
 mod records;
 mod stream;
 mod tickets;
+mod transparency;
 mod trust;
 mod unusual_name;
 mod verify;
@@ -493,6 +494,10 @@ fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
         CertificateError::Other(other) if other.0.is::<verify::NotPinned>() => (
             C::ServerCertificateUntrusted,
             "the server's certificates show none of the keys that pinned_domains of app_transport_security names",
+        ),
+        CertificateError::Other(other) if other.0.is::<transparency::NotTransparent>() => (
+            C::ServerCertificateUntrusted,
+            "too few of certificate_transparency_logs of app_transport_security have signed for the server's certificate",
         ),
         CertificateError::Revoked => (
             C::ServerCertificateUntrusted,

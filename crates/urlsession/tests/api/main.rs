@@ -69,6 +69,7 @@ mod timeouts;
 mod tls;
 mod together;
 mod trailers;
+mod transparency;
 mod trust;
 mod unrequested_parts;
 mod uploads;

@@ -595,6 +595,7 @@ pub(super) fn names() -> Vec<&'static str> {
         field!(ExceptionDomain::includes_subdomains),
         field!(ExceptionDomain::allows_insecure_http_loads),
         field!(ExceptionDomain::minimum_tls_version),
+        field!(ExceptionDomain::requires_certificate_transparency),
         field!(PinnedDomain::ca_identities),
         field!(PinnedDomain::leaf_identities),
         kind!(AuthChallengeDisposition),

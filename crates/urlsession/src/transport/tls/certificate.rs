@@ -67,10 +67,10 @@ fn from_validity(certificate: &[u8]) -> Option<Der<'_>> {
 }
 
 /// What is left of a DER value's contents (X.690 §8, §10).
-struct Der<'a>(&'a [u8]);
+pub(super) struct Der<'a>(pub(super) &'a [u8]);
 
 impl<'a> Der<'a> {
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
+    pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (tag, rest) = self.0.split_first()?;
         let (first, rest) = rest.split_first()?;
         let (length, rest) = match first & 0x7f {
@@ -86,7 +86,19 @@ impl<'a> Der<'a> {
         Some((*tag, contents))
     }
 
-    fn next_of(&mut self, expected: u8) -> Option<&'a [u8]> {
+    /// The same, and the whole of it with tag and length.
+    pub(super) fn next_whole(&mut self) -> Option<(u8, &'a [u8], &'a [u8])> {
+        let before = self.0;
+        let (tag, contents) = self.next()?;
+        Some((tag, contents, &before[..before.len() - self.0.len()]))
+    }
+
+    /// The next with this tag; those before are passed over.
+    pub(super) fn find(&mut self, expected: u8) -> Option<&'a [u8]> {
+        std::iter::from_fn(|| self.next()).find_map(|(tag, contents)| (tag == expected).then_some(contents))
+    }
+
+    pub(super) fn next_of(&mut self, expected: u8) -> Option<&'a [u8]> {
         self.next().filter(|(tag, _)| *tag == expected).map(|(_, contents)| contents)
     }
 }
@@ -110,14 +122,14 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
     is_time.then_some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
-const OBJECT_IDENTIFIER: u8 = 0x06;
+pub(super) const OCTET_STRING: u8 = 0x04;
+pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
 /// Of the context, constructed, number 0.
 const VERSION: u8 = 0xa0;
 /// The same, number 3.
-const EXTENSIONS: u8 = 0xa3;
+pub(super) const EXTENSIONS: u8 = 0xa3;
 /// Of the context, number 2.
 const DNS_NAME: u8 = 0x82;
 /// 2.5.29.17.

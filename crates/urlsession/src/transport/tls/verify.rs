@@ -15,6 +15,7 @@ use rustls_platform_verifier::Verifier as Platform;
 
 use super::certificate::validity;
 use super::hold::{Hold, Shown};
+use super::transparency::{Logs, NotTransparent};
 use super::unusual_name::{self, PathVerdict};
 use super::{failed, pins};
 use crate::configuration::{AppTransportSecurity, Configuration};
@@ -33,6 +34,7 @@ struct Sources {
     rules: AppTransportSecurity,
     anchors: Vec<Vec<u8>>,
     provider: Arc<CryptoProvider>,
+    logs: Logs,
     own: Option<Arc<WebPkiServerVerifier>>,
     platform: OnceLock<Platform>,
     /// The platform's roots, for pins: its verifier does not show them.
@@ -68,8 +70,14 @@ impl Verifier {
             ),
         };
         let (rules, anchors) = (config.app_transport_security.clone(), anchors.clone());
+        let algorithms = &provider.signature_verification_algorithms;
+        let logs = Logs::new(&rules.certificate_transparency_logs, algorithms).ok_or_else(|| {
+            let detail = "the key of a log of certificate transparency in the configuration is not a SubjectPublicKeyInfo in \
+                          DER of RSA or P-256";
+            UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail)
+        })?;
         let (platform, roots) = (OnceLock::new(), OnceLock::new());
-        let sources = Sources { rules, anchors, provider, own, platform, roots };
+        let sources = Sources { rules, anchors, provider, logs, own, platform, roots };
         Ok(Self { sources: Arc::new(sources), unusual_host: None })
     }
 
@@ -96,6 +104,7 @@ impl Verifier {
         };
         let host = self.unusual_host.as_deref().map_or_else(|| server_name.to_str(), Cow::Borrowed);
         self.sources.judge_pins(&host, end_entity, intermediates, now)?;
+        self.sources.judge_transparency(&host, end_entity, intermediates, ocsp_response, now)?;
         Ok(verified)
     }
 
@@ -192,6 +201,31 @@ impl Sources {
         match is_pinned {
             true => Ok(()),
             false => Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into()),
+        }
+    }
+}
+
+impl Sources {
+    /// Whether logs have the certificate, if they must for the host.
+    fn judge_transparency(
+        &self,
+        host: &str,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        if !self.rules.requires_certificate_transparency(host) {
+            return Ok(());
+        }
+        let sent = intermediates.iter().cloned();
+        let own = self.anchors.iter().map(|der| CertificateDer::from(der.as_slice()));
+        // Last, since they are loaded when asked for.
+        let roots = std::iter::once_with(|| self.roots()).flatten().cloned();
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match self.logs.have(end_entity, sent.chain(own).chain(roots), algorithms, ocsp_response, now) {
+            true => Ok(()),
+            false => Err(CertificateError::Other(OtherError(Arc::new(NotTransparent))).into()),
         }
     }
 }
