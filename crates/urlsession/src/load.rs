@@ -394,6 +394,23 @@ pub(crate) struct Facts {
     pub(crate) client_certificate: Option<ClientCertificate>,
 }
 
+#[cfg(test)]
+impl Facts {
+    /// A connection in cleartext that was made so.
+    pub(crate) fn plain(made: Making) -> Self {
+        Self {
+            made,
+            interface: None,
+            protocol: "http/1.1",
+            tls_version: None,
+            tls_cipher_suite: None,
+            is_loosened: false,
+            peer: None,
+            client_certificate: None,
+        }
+    }
+}
+
 /// How a connection was made, or how far that came.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Making {

@@ -313,3 +313,35 @@ impl TransactionMetrics {
         self.response.as_ref().and_then(UrlResponse::http)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test has a clock
+mod tests {
+    use super::*;
+    use crate::env::Interface;
+    use crate::load::{Facts, Making};
+
+    #[test]
+    fn a_transaction_says_what_kind_of_network_carried_it() {
+        let told = |make: Option<fn(&mut Interface)>| {
+            let zero = Instant::now();
+            let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
+            let mut stamps = Stamps::start(request, zero);
+            let interface = make.map(|make| {
+                let mut interface = Interface::new("if0", InterfaceKind::Wifi);
+                make(&mut interface);
+                interface
+            });
+            stamps.connection = Some(Arc::new(Facts { interface, ..Facts::plain(Making::default()) }));
+            let epoch = Epoch { monotonic: zero, wall: SystemTime::UNIX_EPOCH };
+            let metrics = TaskMetrics::new(&[stamps], epoch, zero);
+            let told = &metrics.transaction_metrics[0];
+            [told.is_cellular, told.is_expensive, told.is_constrained]
+        };
+        assert_eq!(told(None), [false; 3], "nobody wanted to know");
+        assert_eq!(told(Some(|_| {})), [false; 3]);
+        assert_eq!(told(Some(|it| it.kind = InterfaceKind::Cellular)), [true, false, false]);
+        assert_eq!(told(Some(|it| it.is_expensive = true)), [false, true, false]);
+        assert_eq!(told(Some(|it| it.is_constrained = true)), [false, false, true]);
+    }
+}

@@ -121,21 +121,12 @@ mod tests {
     }
 
     fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<Facts> {
-        Arc::new(Facts {
-            interface: None,
-            made: Making {
-                domain_lookup: span(at(10), at(30)),
-                connect: span(at(31), at(100)),
-                secure: span(at(60), at(100)),
-                ..Making::default()
-            },
-            protocol: "h2",
-            tls_version: None,
-            tls_cipher_suite: None,
-            is_loosened: false,
-            peer: None,
-            client_certificate: None,
-        })
+        Arc::new(Facts::plain(Making {
+            domain_lookup: span(at(10), at(30)),
+            connect: span(at(31), at(100)),
+            secure: span(at(60), at(100)),
+            ..Making::default()
+        }))
     }
 
     const MS: i64 = 1000;
