@@ -132,11 +132,12 @@ impl UrlSession {
     }
 
     /// Writes what is only in memory to the stores, sees that nothing of what was removed from them is left in their files,
-    /// and makes later loads use new connections. Tasks go on.
+    /// and makes later loads use new connections. Tasks go on; what downloads have got so far is on the disk then, and noted
+    /// where they can be resumed by their [destination](crate::DownloadDestination).
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
         self.0.roster.protocols.flush();
-        self.0.flush_stores().await;
+        self.0.flush().await;
     }
 
     /// As [`flush`](Self::flush); `handler` is called on the delegate queue when it is done.
@@ -154,7 +155,7 @@ impl UrlSession {
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
         self.0.reset(&Place::current()).await;
-        self.0.flush_stores().await;
+        self.0.flush().await;
     }
 
     /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.

@@ -1,10 +1,11 @@
-//! What a session does with its stores as a whole: cookies, cache, credentials, the hosts that want TLS and what is known
-//! of upload servers. Each keeps itself; which load uses it is a policy's business.
+//! What a session does with its stores as a whole (cookies, cache, credentials, the hosts that want TLS and what is known of
+//! upload servers), and with what its downloads have got so far. Each keeps itself; which load uses it is a policy's business.
 
 use std::sync::Arc;
 
 use super::Inner;
 use crate::env::Place;
+use crate::task::flushing;
 
 impl Inner {
     /// From here on the stores go by the session's clock.
@@ -46,9 +47,20 @@ impl Inner {
         }
     }
 
+    /// Sees that what downloads have got so far is on the disk, then does the same with the stores.
+    pub(super) async fn flush(&self) {
+        for task in self.roster.all() {
+            if let Some(work) = flushing(&task) {
+                // The library's own runtime does not shut down.
+                Place::own().blocking(work).await;
+            }
+        }
+        self.flush_stores().await;
+    }
+
     /// Writes to disk what is only in memory, which credentials never are, and sees that nothing of what was removed is
     /// left there.
-    pub(super) async fn flush_stores(&self) {
+    async fn flush_stores(&self) {
         let config = &self.roster.config;
         if let Some(cookies) = &config.http_cookie_storage {
             cookies.flush().await;
@@ -69,10 +81,10 @@ impl Inner {
         }
     }
 
-    /// Calls `handler` on the delegate queue when the stores are flushed.
+    /// Calls `handler` on the delegate queue when all is flushed.
     pub(super) fn then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
         Place::own().spawn(async move {
-            self.flush_stores().await;
+            self.flush().await;
             self.roster.queue.add(handler);
         });
     }
@@ -82,7 +94,7 @@ impl Inner {
         let place = Place::own();
         place.clone().spawn(async move {
             self.reset(&place).await;
-            self.flush_stores().await;
+            self.flush().await;
             self.roster.queue.add(handler);
         });
     }

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 
 use super::delegate::TaskDelegate;
-use super::download::Orders;
+use super::download::{Orders, Sink, Slot};
 use super::kind::Kind;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
@@ -115,6 +115,8 @@ pub(super) struct Live {
     pub(super) hints: Hints,
     /// Of a download.
     pub(super) orders: Option<Box<Orders>>,
+    /// Where a download that has begun is written.
+    pub(super) slot: Option<Slot<Sink>>,
     /// Of an upload that has been, or may be, resumed.
     pub(super) upload: Option<Box<Resuming>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
@@ -191,6 +193,7 @@ impl Core {
                     prefers_incremental_delivery,
                     hints: Hints::default(),
                     orders: None,
+                    slot: None,
                     upload: None,
                     delegate: None,
                     session_delegate,
@@ -324,6 +327,7 @@ impl Core {
                 prefers_incremental_delivery: false,
                 hints: live.hints,
                 orders: None,
+                slot: None,
                 upload: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),

@@ -12,6 +12,7 @@ mod pace;
 mod partial;
 mod room;
 mod sink;
+mod slot;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -29,7 +30,9 @@ use self::facts::untrusted_servers;
 pub(crate) use self::orders::Orders;
 use self::orders::{Checks, Taker};
 use self::pace::Pace;
-use self::sink::{Left, Sink, Slot};
+use self::sink::Left;
+pub(super) use self::sink::Sink;
+pub(super) use self::slot::Slot;
 use super::core::{Core, Style};
 use super::courier::Audience;
 use super::delegate::TaskDelegate;
@@ -185,6 +188,7 @@ pub(super) async fn saved(
     response: Option<Response>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
     let slot = Slot::default();
+    core.live().slot = Some(slot.clone());
     let result = run::governed(core, place, pin!(save(core, place, log, response, &slot))).await;
     match result {
         Ok(saved) => Ok(saved),
@@ -198,7 +202,7 @@ async fn save(
     place: &Place,
     log: &mut Log,
     mut response: Option<Response>,
-    slot: &Slot,
+    slot: &Slot<Sink>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
     let audience = match core.style {
         Style::Delegate => core.audience(),
@@ -235,7 +239,7 @@ async fn save(
 }
 
 /// What a download that failed leaves: resume data in its error and for who waits for it, or nothing at all.
-async fn left(core: &Arc<Core>, place: &Place, slot: Slot, error: UrlError) -> UrlError {
+async fn left(core: &Arc<Core>, place: &Place, slot: Slot<Sink>, error: UrlError) -> UrlError {
     let (checks, takers, given) = match &mut core.live().orders {
         Some(orders) => {
             let given = orders.given.as_ref().map(|(data, _)| data.clone());
@@ -273,11 +277,28 @@ fn give(takers: Vec<Taker>, data: Option<ResumeData>) {
     }
 }
 
+/// What completes when all that has come of a download is on the disk; it blocks. `None` if the task is none or has not
+/// begun.
+pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>> {
+    let live = core.live();
+    let slot = live.slot.clone()?;
+    let checks = live.orders.as_ref().map(|orders| orders.checks.clone()).unwrap_or_default();
+    drop(live);
+    let clock = core.roster.config.environment.clock.clone();
+    Some(move || {
+        let mut guard = slot.lock();
+        if let Some(sink) = &mut *guard {
+            let batch = slot.take_batch(sink);
+            sink.flush(&batch, &checks, clock.now());
+        }
+    })
+}
+
 /// A body on its way into the file.
 struct Writing<'a> {
     core: &'a Arc<Core>,
     place: &'a Place,
-    slot: &'a Slot,
+    slot: &'a Slot<Sink>,
     checks: Arc<Checks>,
     audience: Option<Audience>,
     pace: Pace,
@@ -287,14 +308,15 @@ impl Writing<'_> {
     /// Up to the end of the body, which must be at `end`.
     async fn write_all(&mut self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
         let mut position = self.core.bytes.written.load(Relaxed);
-        let (mut batch, mut length) = (Vec::new(), 0);
+        let mut length = 0;
         let mut patience = pin!(None::<Timer>);
         let mut may_splice = self.slot.with(|sink| Ok(sink.suits_conduit()))?;
         loop {
             if may_splice && length == 0 && reading.suits_conduit() {
                 may_splice = self.splice(reading, end, &mut position).await?;
             }
-            let next = poll_fn(|cx| match reading.poll_pieces(cx, &mut batch) {
+            let room = end.map_or(u64::MAX, |end| end - position - length as u64);
+            let next = poll_fn(|cx| match self.poll_batch(cx, reading, room) {
                 // What has come waits for what is on its way, but not long.
                 Poll::Pending if length > 0 => {
                     if patience.is_none() {
@@ -306,15 +328,10 @@ impl Writing<'_> {
                 poll => poll.map(Read::More),
             });
             let over = match next.await {
-                Read::More(Some(Ok(more))) => {
-                    let room = end.map_or(u64::MAX, |end| end - position - length as u64);
-                    let is_more = more as u64 > room;
-                    if is_more {
-                        cut(&mut batch, more - room as usize);
-                    }
-                    length += more.min(usize::try_from(room).unwrap_or(usize::MAX));
+                Read::More(Some(Ok(Come { bytes, pieces, is_more }))) => {
+                    length += bytes;
                     let is_for_kernel = may_splice && reading.suits_conduit();
-                    if length < BATCH && batch.len() < MOST_PIECES && !is_more && !is_for_kernel {
+                    if length < BATCH && pieces < MOST_PIECES && !is_more && !is_for_kernel {
                         continue;
                     }
                     is_more.then(|| Err(unannounced("the server sent more than it had announced")))
@@ -330,13 +347,37 @@ impl Writing<'_> {
             if length > 0 {
                 length = 0;
                 patience.set(None);
-                let chunks = std::mem::take(&mut batch);
-                position = self.write(reading, move |sink| sink.write(&chunks)).await?.0;
+                // Some of it may have been flushed.
+                let slot = self.slot.clone();
+                position = self
+                    .write(reading, move |sink| {
+                        let batch = slot.take_batch(sink);
+                        sink.write(&batch)
+                    })
+                    .await?
+                    .0;
             }
             if let Some(over) = over {
                 return over;
             }
         }
+    }
+
+    /// Takes what comes into the batch, but for what is more than `room`.
+    fn poll_batch(
+        &self,
+        cx: &mut Context<'_>,
+        reading: &mut Reading<'_>,
+        room: u64,
+    ) -> Poll<Option<Result<Come>>> {
+        let mut batch = self.slot.batch();
+        reading.poll_pieces(cx, &mut batch).map_ok(|come| {
+            let excess = (come as u64).saturating_sub(room) as usize;
+            if excess > 0 {
+                cut(&mut batch, excess);
+            }
+            Come { bytes: come - excess, pieces: batch.len(), is_more: excess > 0 }
+        })
     }
 
     /// What ends the wait for more to write with what is here.
@@ -419,10 +460,18 @@ impl Writing<'_> {
 }
 
 enum Read {
-    /// So many bytes.
-    More(Option<Result<usize>>),
+    More(Option<Result<Come>>),
     /// Nothing has come yet, and there is something to write.
     Pause,
+}
+
+/// What was put into the batch.
+struct Come {
+    bytes: usize,
+    /// That are in the batch now.
+    pieces: usize,
+    /// Than is wanted.
+    is_more: bool,
 }
 
 /// Work on the disk, whose time is not the server's. The connection rests until it is done, and the

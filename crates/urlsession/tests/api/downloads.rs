@@ -349,3 +349,52 @@ fn a_suggested_name_is_read_byte_for_byte_and_made_safe() {
         assert_eq!(saved("/a;b.txt", b""), "a;b.txt");
     });
 }
+
+#[test]
+fn what_has_come_of_a_download_is_on_the_disk_after_a_flush_or_reset_and_it_goes_on() {
+    const HELD: u64 = 100_000;
+    on_every_wire(|origin| {
+        for (resets, is_suspended, is_named) in
+            [(false, false, true), (false, true, true), (true, false, true), (true, true, false)]
+        {
+            // Nobody moves the clock: what waits for more is not written by itself.
+            let (configuration, _clock) = with_hand_clock(origin);
+            let session = UrlSession::new(configuration);
+            let folder = tempfile::tempdir().unwrap();
+            let content: Vec<u8> = (0..600_000_u32).map(|at| (at % 251) as u8).collect();
+            let gate = urlsession_testkit::Gate::new();
+            let reply = Reply::new(200).header("ETag", "\"a\"").body(content.clone());
+            origin.enqueue("/a", reply.body_gate(HELD, gate.clone()));
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let task = session.download_task_with_handler(origin.url("/a"), move |result| {
+                sender.send(result.map(|(file, _)| fs::read(file.path()).unwrap())).unwrap();
+            });
+            if is_named {
+                task.set_destination(Some(DownloadDestination::file(folder.path().join("a")))).unwrap();
+            }
+            task.resume();
+            wait_until(|| task.count_of_bytes_received() == HELD);
+            if is_suspended {
+                task.suspend();
+            }
+            urlsession::environment::block_on(async {
+                match resets {
+                    true => session.reset().await,
+                    false => session.flush().await,
+                }
+            });
+            if is_named {
+                let part = fs::read(folder.path().join(".a.urlsession-part")).unwrap();
+                // More may have been taken for it on the disk.
+                assert_eq!(part[..HELD as usize], content[..HELD as usize]);
+                assert!(folder.path().join(".a.urlsession-note").exists());
+            }
+            gate.release();
+            if is_suspended {
+                task.resume();
+            }
+            assert!(receiver.recv_timeout(PATIENCE).unwrap().unwrap() == content);
+            assert_eq!(task.count_of_bytes_received(), 600_000);
+        }
+    });
+}

@@ -13,7 +13,8 @@ use urlsession_proto::range::{self, Condition, Reason, UnrequestedPart, Verdict,
 use super::digest::ContentDigest;
 use super::facts::{Facts, Noted, UntrustedServers, is_resumable};
 use super::orders::Checks;
-use super::sink::{Sink, Slot, left_at, tidy};
+use super::sink::{Sink, left_at, tidy};
+use super::slot::Slot;
 use super::{beside, cannot_resume};
 use crate::env::Place;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -27,7 +28,7 @@ use crate::task::kind::DownloadTask;
 pub(super) struct Course<'a> {
     core: &'a Arc<Core>,
     place: &'a Place,
-    slot: &'a Slot,
+    slot: &'a Slot<Sink>,
     request: Option<Arc<UrlRequest>>,
     /// What it is told from other downloads by.
     identity: String,
@@ -67,7 +68,7 @@ impl<'a> Course<'a> {
     pub(super) async fn begin(
         core: &'a Arc<Core>,
         place: &'a Place,
-        slot: &'a Slot,
+        slot: &'a Slot<Sink>,
         audience: Option<Audience>,
         is_answered: bool,
     ) -> Result<Self> {
@@ -236,7 +237,7 @@ impl<'a> Course<'a> {
         let (slot, suggested) = (self.slot.clone(), head.suggested_filename());
         let (destination, identity) = (self.destination.clone(), self.identity.clone());
         beside(self.core, self.place, None, move || {
-            let file = Sink::finish(&slot, &suggested)?;
+            let file = Sink::finish(&mut slot.lock(), &suggested)?;
             if let Some(destination) = &destination {
                 tidy(destination, &identity);
             }

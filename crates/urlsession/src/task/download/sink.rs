@@ -3,7 +3,6 @@
 
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,26 +21,7 @@ use crate::message::{ResumeData, ResumeFailure, UrlRequest};
 use crate::task::destination::DownloadDestination;
 use crate::task::downloaded_file::DownloadedFile;
 
-/// The sink of a download, once there is one: with whoever writes, and with whoever ends the download in the middle.
-#[derive(Clone, Default)]
-pub(super) struct Slot(Arc<Mutex<Option<Sink>>>);
-
-impl Slot {
-    /// Waits for whoever is writing.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Option<Sink>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does something with the sink.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Sink) -> Result<T>) -> Result<T> {
-        match &mut *self.lock() {
-            Some(sink) => work(sink),
-            None => Err(UrlError::cancelled()),
-        }
-    }
-}
-
-pub(super) struct Sink {
+pub(in crate::task) struct Sink {
     file: File,
     /// Removes the file when it is dropped; taken out of here where the file is to stay.
     path: Option<TempPath>,
@@ -60,6 +40,8 @@ pub(super) struct Sink {
     room: Room,
     /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
     is_known: bool,
+    /// Why it could not be flushed.
+    failure: Option<UrlError>,
 }
 
 /// What stays of a download that did not come to its end.
@@ -115,6 +97,7 @@ impl Sink {
             names,
             room: Room::default(),
             is_known: false,
+            failure: None,
         })
     }
 
@@ -142,6 +125,7 @@ impl Sink {
             names,
             room: Room::default(),
             is_known: true,
+            failure: None,
         })
     }
 
@@ -242,6 +226,9 @@ impl Sink {
 
     /// The other place where bytes come into the file. What was written before an error counts.
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
         let mut slices = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect::<Vec<_>>();
         let mut slices = &mut slices[..];
         while !slices.is_empty() {
@@ -276,10 +263,32 @@ impl Sink {
         if !self.is_note_due(now) {
             return;
         }
+        self.note_now(checks, now);
+    }
+
+    fn note_now(&mut self, checks: &Checks, now: Instant) {
         self.noted = Some((now, self.position));
         if let Err(error) = self.write_note(checks, false) {
             tracing::warn!(%error, "a download goes on without a note of how far it is");
             self.noted = None;
+        }
+    }
+
+    /// Completes when all that has come, and this after it, is on the disk, with a note of it. The download goes on from there;
+    /// an error is told to whoever writes next.
+    pub(super) fn flush(&mut self, batch: &[Bytes], checks: &Checks, now: Instant) {
+        match self.write(batch) {
+            Ok(()) => self.sync(checks, now),
+            Err(error) => self.failure = Some(error),
+        }
+    }
+
+    /// Waits until what is written is on the disk, and notes it where notes are made.
+    fn sync(&mut self, checks: &Checks, now: Instant) {
+        if let Err(error) = self.file.sync_data() {
+            tracing::warn!(%error, "a download could not be flushed");
+        } else if self.noted.is_some_and(|(_, bytes)| bytes != self.position) {
+            self.note_now(checks, now);
         }
     }
 
@@ -291,9 +300,11 @@ impl Sink {
     }
 
     /// Takes the file to its destination, if it is as expected. If it cannot get there, it is still here.
-    pub(super) fn finish(slot: &Slot, suggested: &str) -> Result<DownloadedFile> {
-        let mut guard = slot.lock();
-        let Some(mut sink) = guard.take() else { return Err(UrlError::cancelled()) };
+    pub(super) fn finish(place: &mut Option<Self>, suggested: &str) -> Result<DownloadedFile> {
+        let Some(mut sink) = place.take() else { return Err(UrlError::cancelled()) };
+        if let Some(error) = sink.failure.take() {
+            return Err(error);
+        }
         sink.release()?;
         let Some(path) = sink.path.take() else { return Err(UrlError::cancelled()) };
         if let Err(error) = std::mem::replace(&mut sink.hashes, Hashes::new(&[])).check() {
@@ -332,7 +343,7 @@ impl Sink {
             }
             Err((error, path)) => {
                 sink.path = Some(path);
-                *guard = Some(sink);
+                *place = Some(sink);
                 Err(error)
             }
         }
@@ -581,9 +592,7 @@ mod tests {
         let digest = ContentDigest::from_hex(SHA256).unwrap();
         sink.go_on_at(6, Some(12), &[digest]).unwrap();
         sink.write(&[Bytes::from_static(b"6789"), Bytes::from_static(b"ab")]).unwrap();
-        let slot = Slot::default();
-        *slot.lock() = Some(sink);
-        let file = Sink::finish(&slot, "a").unwrap();
+        let file = Sink::finish(&mut Some(sink), "a").unwrap();
         assert_eq!((std::fs::read(file.path()).unwrap().as_slice(), file.len()), (&b"0123456789ab"[..], 12));
     }
 
