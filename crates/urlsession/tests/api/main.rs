@@ -50,6 +50,7 @@ mod precedence;
 mod priority;
 mod progress;
 mod properties;
+mod properties_of_loads;
 mod proxies;
 mod publisher;
 mod redirects;
