@@ -83,6 +83,9 @@ pub(crate) trait Ask: Send + Sync {
     /// The request now being loaded.
     fn requesting(&self, request: &Arc<UrlRequest>);
 
+    /// Its head has been handed to the wire, with these fields and by this protocol, an ALPN name.
+    fn sends(&self, _fields: &SentFields, _protocol: &'static str) {}
+
     /// Body bytes have been written.
     fn sent(&self, bytes: u64);
 

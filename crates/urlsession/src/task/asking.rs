@@ -9,7 +9,9 @@ use super::courier::Audience;
 use super::kind::Kind;
 use super::observe::TaskChange;
 use crate::error::Result;
-use crate::load::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
+use crate::load::{
+    Ask, BoxFuture, Challenger, Priority, SentFields, UploadPoint, Uploading, UrlProtocolTask,
+};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
     UrlResponse,
@@ -105,8 +107,13 @@ impl Ask for Asking<'_> {
             return;
         }
         live.current = Some(request.clone());
+        live.sent = None;
         drop(live);
         self.0.tell_watchers(TaskChange::CurrentRequest);
+    }
+
+    fn sends(&self, fields: &SentFields, protocol: &'static str) {
+        self.0.live().sent = Some((fields.clone(), protocol));
     }
 
     fn sent(&self, bytes: u64) {

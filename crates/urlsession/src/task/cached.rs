@@ -9,14 +9,14 @@ impl UrlCache {
     #[doc(alias = "getCachedResponse(for:completionHandler:)")]
     #[doc(alias = "cachedResponse(for:)")]
     pub async fn cached_response_for_task(&self, task: &DataTask) -> Option<CachedUrlResponse> {
-        let request = task.current_request().or_else(|| task.original_request())?;
+        let request = task.core().requested()?;
         self.find_cached(&request).await
     }
 
     /// [`store_cached_response`](Self::store_cached_response) for a task's current request.
     #[doc(alias = "storeCachedResponse(_:for:)")]
     pub fn store_cached_response_for_task(&self, cached: &CachedUrlResponse, task: &DataTask) {
-        if let Some(request) = task.current_request().or_else(|| task.original_request()) {
+        if let Some(request) = task.core().requested() {
             self.store_cached_response(cached, &request);
         }
     }
@@ -24,7 +24,7 @@ impl UrlCache {
     /// [`remove_cached_response`](Self::remove_cached_response) for a task's current request.
     #[doc(alias = "removeCachedResponse(for:)")]
     pub fn remove_cached_response_for_task(&self, task: &DataTask) {
-        if let Some(request) = task.current_request().or_else(|| task.original_request()) {
+        if let Some(request) = task.core().requested() {
             self.remove_cached_response(&request);
         }
     }

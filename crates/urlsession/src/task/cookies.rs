@@ -13,7 +13,7 @@ impl HttpCookieStorage {
     #[doc(alias = "getCookiesForTask:completionHandler:")]
     #[doc(alias = "cookies(for:)")]
     pub fn cookies_for_task(&self, task: &Task) -> Vec<HttpCookie> {
-        let Some(request) = task.current_request() else { return Vec::new() };
+        let Some(request) = task.core().requested() else { return Vec::new() };
         self.read_disk();
         visit(&request).map(|visit| self.found(&visit, now(task))).unwrap_or_default()
     }
@@ -23,7 +23,7 @@ impl HttpCookieStorage {
     #[doc(alias = "storeCookies(_:for:)")]
     #[doc(alias = "storeCookies:forTask:")]
     pub fn store_cookies_for_task(&self, cookies: impl IntoIterator<Item = HttpCookie>, task: &Task) {
-        let Some(request) = task.current_request() else { return };
+        let Some(request) = task.core().requested() else { return };
         if let Some(visit) = visit(&request) {
             self.set_for(cookies, &visit, now(task));
         }

@@ -22,7 +22,7 @@ use super::run::{self, Handler};
 use super::state::{Machine, TaskState};
 use super::upload::Resuming;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Meter, Priority};
+use crate::load::{Meter, Priority, SentFields};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// How the application hears of a task.
@@ -106,6 +106,8 @@ pub(super) struct Live {
     pub(super) has_waited: bool,
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
+    /// What was sent of it, and by which protocol.
+    pub(super) sent: Option<(SentFields, &'static str)>,
     pub(super) response: Option<UrlResponse>,
     pub(super) response_trailers: Option<Box<HeaderMap>>,
     pub(super) error: Option<UrlError>,
@@ -185,6 +187,7 @@ impl Core {
                     has_waited: false,
                     original: request.clone(),
                     current: request,
+                    sent: None,
                     response: None,
                     response_trailers: None,
                     error: None,
@@ -208,6 +211,12 @@ impl Core {
 
     pub(crate) fn identifier(&self) -> u64 {
         self.identifier
+    }
+
+    /// The request being loaded, or the first, with its own fields.
+    pub(super) fn requested(&self) -> Option<Arc<UrlRequest>> {
+        let live = self.live();
+        live.current.clone().or_else(|| live.original.clone())
     }
 
     pub(super) fn is_upload(&self) -> bool {
@@ -319,6 +328,7 @@ impl Core {
                 has_waited: live.has_waited,
                 original: live.original.clone(),
                 current: live.current.clone(),
+                sent: live.sent.clone(),
                 response: live.response.clone(),
                 response_trailers: None,
                 error: None,

@@ -18,6 +18,7 @@ use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Priority, WaitReason};
 use crate::message::{UrlRequest, UrlResponse};
+use crate::transport::{Secrets, as_sent};
 
 /// A task of a session. Created suspended: [`resume`](Self::resume) starts it.
 #[derive(Clone)]
@@ -121,10 +122,17 @@ impl Task {
         self.core.live().original.clone()
     }
 
-    /// The request being loaded: differs from the original one after a redirect.
+    /// The request being loaded: differs from the original one after a redirect, and once it is sent: then it has the header
+    /// fields that were sent, those of the configuration, of the library and of the wire too. Cookies and credentials that
+    /// were added are left out, so that it can be loaded again; the [metrics](crate::TransactionMetrics::request) name them.
+    /// Watchers hear of redirects, and not of the fields.
     #[doc(alias = "currentRequest")]
     pub fn current_request(&self) -> Option<Arc<UrlRequest>> {
-        self.core.live().current.clone()
+        let live = self.core.live();
+        let current = live.current.clone()?;
+        let Some((sent, protocol)) = live.sent.clone() else { return Some(current) };
+        drop(live);
+        Some(as_sent(&current, &sent, protocol, Secrets::LeftOut).into())
     }
 
     /// The response, once its head is here.

@@ -191,11 +191,7 @@ fn request(m: &TransactionMetrics) -> Json {
 
 /// The fields that were sent; of a request that was not, its own.
 fn request_fields(m: &TransactionMetrics) -> Vec<Json> {
-    let fields = match m.request_start_date {
-        Some(_) => &m.sent_fields,
-        None => m.request.all_http_header_fields(),
-    };
-    fields.iter().map(|(name, value)| field(name, value)).collect()
+    m.request.all_http_header_fields().iter().map(|(name, value)| field(name, value)).collect()
 }
 
 /// The kind of the body, and its text if it is text. Its size is the request's `bodySize`.
@@ -205,8 +201,7 @@ fn post_data(m: &TransactionMetrics) -> Json {
         Method::POST => "application/x-www-form-urlencoded",
         _ => "",
     };
-    let kind =
-        m.sent_fields.value("content-type").or_else(|| request.value("content-type")).unwrap_or(implied);
+    let kind = request.value("content-type").unwrap_or(implied);
     let data = request.http_body().filter(|_| is_text(kind));
     let text = data.and_then(|data| text_of(&data[..data.len().min(MOST_TEXT)]));
     let is_cut = text.is_some() && data.is_some_and(|data| data.len() > MOST_TEXT);

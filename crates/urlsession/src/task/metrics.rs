@@ -10,8 +10,8 @@ use crate::configuration::TlsVersion;
 use crate::env::InterfaceKind;
 use crate::error::UrlError;
 use crate::load::{CacheDecision, Log, Stamps};
-use crate::message::{HeaderFields, HttpUrlResponse, UrlRequest, UrlResponse};
-use crate::transport::sent_fields;
+use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
+use crate::transport::{Secrets, as_sent};
 
 /// What a task did and when.
 #[derive(Clone, Debug)]
@@ -35,7 +35,9 @@ pub struct TaskMetrics {
 #[non_exhaustive]
 #[doc(alias = "URLSessionTaskTransactionMetrics")]
 pub struct TransactionMetrics {
-    /// The request.
+    /// The request, with the header fields that were sent: those of the configuration, of the library and of the wire too. Of
+    /// cookies and credentials that were added there are names, with `[redacted]` as value. One that was not sent has its own
+    /// fields.
     pub request: Arc<UrlRequest>,
     /// The response, unless an error came instead.
     pub response: Option<UrlResponse>,
@@ -142,8 +144,6 @@ pub struct TransactionMetrics {
     /// How the name was resolved: unknown, since the system's resolver does not say.
     #[doc(alias = "domainResolutionProtocol")]
     pub domain_resolution_protocol: DomainResolutionProtocol,
-    /// The header fields of the request as they were sent, if it was.
-    pub(super) sent_fields: HeaderFields,
 }
 
 /// Where a response came from. Numbers are Apple's.
@@ -257,7 +257,12 @@ impl TransactionMetrics {
         let ends = connection.map(|facts| &facts.made).or(stamps.attempted.as_deref());
         let (local, remote) = (ends.and_then(|made| made.local), ends.and_then(|made| made.remote));
         Self {
-            request: stamps.request.clone(),
+            request: match (connection, &stamps.sent.defaults) {
+                (Some(facts), Some(_)) => {
+                    as_sent(&stamps.request, &stamps.sent, facts.protocol, Secrets::Named).into()
+                }
+                _ => stamps.request.clone(),
+            },
             response: stamps.response.clone(),
             error: stamps.error.clone(),
             fetch_start_date: epoch.date(stamps.fetch_start),
@@ -301,10 +306,6 @@ impl TransactionMetrics {
             is_constrained: interface.is_some_and(|interface| interface.is_constrained),
             is_multipath: false,
             domain_resolution_protocol: DomainResolutionProtocol::Unknown,
-            sent_fields: match stamps.request_start {
-                Some(_) => sent_fields(&stamps.request, &stamps.sent, connection.map(|facts| facts.protocol)),
-                None => HeaderFields::new(),
-            },
         }
     }
 

@@ -14,7 +14,7 @@ use urlsession_proto::http1;
 
 use super::route::Route;
 use crate::load::{SentFields, SharedFields};
-use crate::message::{HeaderFields, UrlRequest};
+use crate::message::{HeaderFields, UrlRequest, is_secret};
 
 /// What goes before the body.
 pub(crate) struct RequestHead<'a> {
@@ -204,11 +204,31 @@ fn for_http2(name: HeaderName, value: HeaderValue) -> Option<(HeaderName, Header
     has_trailers.then(|| (name, HeaderValue::from_static("trailers")))
 }
 
-/// The fields of a request as they were sent over `protocol`, an ALPN name, in their order. A secret that was added is not in
-/// `sent`, and is named only.
-pub(crate) fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: Option<&str>) -> HeaderFields {
+/// What is shown of secrets that were sent beside a request's own fields. They are not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secrets {
+    /// They are named, with `[redacted]` as value.
+    Named,
+    /// Nothing: what is shown may be loaded again.
+    LeftOut,
+}
+
+/// The request with the fields that were sent over `protocol`, an ALPN name.
+pub(crate) fn as_sent(
+    request: &UrlRequest,
+    sent: &SentFields,
+    protocol: &str,
+    secrets: Secrets,
+) -> UrlRequest {
+    let mut shown = request.clone();
+    *shown.header_fields_mut() = sent_fields(request, sent, protocol, secrets);
+    shown
+}
+
+/// The fields of a request as they were sent, in their order.
+fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets: Secrets) -> HeaderFields {
     let own = request.all_http_header_fields();
-    let is_http1 = protocol == Some("http/1.1");
+    let is_http1 = protocol == "http/1.1";
     let mut fields = HeaderFields::new();
     // What is no field was not sent.
     let mut add = |name: &str, value: &[u8]| {
@@ -228,8 +248,12 @@ pub(crate) fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: Opt
     };
     own.iter().filter(|(name, _)| !is_dropped(name)).for_each(|(name, value)| add(name, value));
     let defaults = sent.defaults.iter().flat_map(|defaults| defaults.iter());
-    defaults.filter(|(name, _)| !own.contains(name)).for_each(|(name, value)| add(name, value));
-    if let Some(te) = own.bytes("te").filter(|_| !is_http1)
+    let is_te = |name: &str| name.eq_ignore_ascii_case("te");
+    let default_te = sent.defaults.iter().flat_map(|defaults| defaults.iter()).find(|(name, _)| is_te(name));
+    defaults
+        .filter(|(name, _)| !own.contains(name) && (is_http1 || !is_te(name)))
+        .for_each(|(name, value)| add(name, value));
+    if let Some(te) = own.bytes("te").or(default_te.map(|(_, value)| &**value)).filter(|_| !is_http1)
         && let Ok(value) = HeaderValue::from_bytes(&unfolded(te))
         && let Some((_, value)) = for_http2(http::header::TE, value)
     {
@@ -238,7 +262,8 @@ pub(crate) fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: Opt
     if let Some(options) = connection_options(request).filter(|_| is_http1) {
         add("Connection", options.as_bytes());
     }
-    for (name, value) in &sent.added {
+    let is_shown = |name: &str| secrets == Secrets::Named || !is_secret(name);
+    for (name, value) in sent.added.iter().filter(|(name, _)| is_shown(name)) {
         add(&canonical_name(name), value.as_bytes());
     }
     let expects_body = matches!(*request.http_method(), Method::POST | Method::PUT | Method::PATCH);

@@ -63,6 +63,7 @@ mod resume_downloads;
 mod resume_files;
 mod reuse;
 mod scoped_trust;
+mod sent_requests;
 mod session;
 mod state;
 mod streams;

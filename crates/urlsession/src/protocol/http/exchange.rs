@@ -94,13 +94,14 @@ impl Exchange {
     ) -> Result<Begun> {
         match checkout {
             Checkout::Http1(mut connection) => {
-                self.with_head(to, outgoing, attempt, |head, outgoing| connection.begin(head, outgoing));
+                let begin = |head: &RequestHead<'_>, outgoing| connection.begin(head, outgoing);
+                self.with_head(to, outgoing, attempt, "http/1.1", begin);
                 Ok(Begun::Http1(connection))
             }
             Checkout::Http2(mut handle) => {
                 let ask = attempt.ask;
                 let send = |head: &RequestHead<'_>, outgoing| handle.send(head, outgoing, ask);
-                let sent = self.with_head(to, outgoing, attempt, send);
+                let sent = self.with_head(to, outgoing, attempt, "h2", send);
                 let judge = |error| self.judge(error, handle.requires_http1(), &attempt.request);
                 sent.map(Begun::Http2).map_err(judge)
             }
@@ -119,15 +120,18 @@ impl Exchange {
         error
     }
 
-    /// Does `work` with the head of the request to this URL by this way.
+    /// Does `work` with the head of the request to this URL by this way, over `protocol`.
     fn with_head<T>(
         &self,
         to: (&Url, Route),
         outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
+        protocol: &'static str,
         work: impl FnOnce(&RequestHead<'_>, Outgoing) -> T,
     ) -> T {
-        let length = outgoing.announced_length();
+        // Over HTTP/2 the length is announced whatever follows.
+        let length = if protocol == "h2" { outgoing.length() } else { outgoing.announced_length() };
+        let trailers = outgoing.announcement();
         let from_above = attempt.added.len();
         if let Some(field) = priority_field(attempt.ask.priority()) {
             attempt.added.push(field);
@@ -154,9 +158,17 @@ impl Exchange {
             let is_shown = !is_secret(name);
             added.push((*name, if is_shown { value.clone() } else { HeaderValue::from_static(REDACTED) }));
         }
+        if let Some(names) = trailers
+            && !request.all_http_header_fields().contains("trailer")
+            && let Ok(names) = HeaderValue::try_from(names)
+        {
+            added.push(("trailer", names));
+        }
         let defaults = Some(self.defaults.shared());
         let is_tunnelled = matches!(to.1, Route::Tunnel(_));
-        attempt.stamps().sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
+        let sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
+        attempt.ask.sends(&sent, protocol);
+        attempt.stamps().sent = sent;
         // A retry sends the fields of the rooms above again, and its own priority.
         attempt.added.truncate(from_above);
         done

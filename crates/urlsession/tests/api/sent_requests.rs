@@ -1,0 +1,129 @@
+//! The request of a task and of its metrics, as it was sent.
+
+use urlsession::{
+    BodyStream, Bytes, Configuration, DataTask, HeaderFields, HttpCookie, HttpCookieStorage, UrlRequest,
+    UrlSession,
+};
+use urlsession_testkit::{Origin, Reply};
+
+use crate::support::*;
+
+type Fields = Vec<(String, String)>;
+
+/// Names in lower case, and values, in order of the names.
+fn sorted<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Fields {
+    let text = |value| String::from_utf8_lossy(value).into_owned();
+    let mut all = fields.map(|(name, value)| (name.to_ascii_lowercase(), text(value))).collect::<Vec<_>>();
+    all.retain(|(name, _)| !name.starts_with(':'));
+    all.sort();
+    all
+}
+
+fn shown(request: &UrlRequest) -> Fields {
+    let fields: &HeaderFields = request.all_http_header_fields();
+    sorted(fields.iter())
+}
+
+/// What came to the origin.
+fn came(origin: &Origin, number: usize) -> Fields {
+    let request = &origin.requests()[number];
+    sorted(request.headers.iter().map(|(name, value)| (&**name, value.as_bytes())))
+}
+
+fn without_cookie(mut fields: Fields) -> Fields {
+    fields.retain(|(name, _)| name != "cookie");
+    fields
+}
+
+/// The request of the task, and those of its metrics.
+fn of(task: &DataTask) -> (Fields, Vec<Fields>) {
+    let transactions = task.metrics().unwrap().transaction_metrics.clone();
+    let current = task.current_request().unwrap();
+    (shown(&current), transactions.iter().map(|transaction| shown(&transaction.request)).collect())
+}
+
+fn with_cookie(origin: &Origin) -> Configuration {
+    let jar = HttpCookieStorage::ephemeral();
+    let url = origin.url("/").parse().unwrap();
+    let cookies = HttpCookie::cookies_with_response_header_fields([("Set-Cookie", "id=s3cret")], &url);
+    cookies.into_iter().for_each(|cookie| jar.set_cookie(cookie));
+    Configuration { http_cookie_storage: Some(jar), ..configuration(origin) }
+}
+
+#[test]
+fn a_request_is_shown_with_the_fields_that_were_sent() {
+    on_every_wire(|origin| {
+        let mut configuration = with_cookie(origin);
+        configuration.http_additional_headers.set("X-Session", "all").unwrap();
+        configuration.http_additional_headers.set("TE", "gzip").unwrap();
+        let mut request = request(&origin.url("/echo"), "POST", Some(b"a=1"));
+        request.set_value(Some("mine"), "X-Own").unwrap();
+        let (task, result) = load_with_task(&UrlSession::new(configuration), request);
+        result.unwrap();
+        let (current, transactions) = of(&task);
+        let came = came(origin, 0);
+        assert!(came.iter().any(|(name, value)| name == "cookie" && value == "id=s3cret"));
+        assert_eq!(current, without_cookie(came.clone()));
+        let named = came.into_iter().map(|(name, value)| {
+            let is_secret = name == "cookie";
+            (name, if is_secret { "[redacted]".into() } else { value })
+        });
+        assert_eq!(transactions, [named.collect::<Vec<_>>()]);
+        assert_eq!(task.original_request().unwrap().all_http_header_fields().len(), 1);
+    });
+}
+
+#[test]
+fn each_request_of_a_task_is_shown_as_it_was_sent() {
+    on_every_wire(|origin| {
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(request(&origin.url("/redirect/1"), "POST", Some(b"a=1")));
+        task.resume();
+        recorder.completed(1).succeeded();
+        let (current, transactions) = of(&task);
+        assert_eq!(transactions, [came(origin, 0), came(origin, 1)]);
+        assert_eq!(current, came(origin, 1));
+    });
+}
+
+#[test]
+fn a_request_is_shown_as_it_was_sent_while_its_answer_is_waited_for() {
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/held", Reply::held(gate.clone()));
+        let (session, recorder) = recorded(origin);
+        let task = session.data_task(origin.url("/held"));
+        let own = task.current_request().unwrap();
+        assert!(own.all_http_header_fields().is_empty());
+        task.resume();
+        assert!(gate.wait_reached(PATIENCE));
+        let current = shown(&task.current_request().unwrap());
+        gate.release();
+        recorder.completed(1).succeeded();
+        assert_eq!(current, came(origin, 0));
+    });
+}
+
+#[test]
+fn a_request_with_trailers_is_shown_with_their_names() {
+    on_every_wire(|origin| {
+        let body = BodyStream::from(Bytes::from_static(b"body"));
+        let body = body.with_trailers(["X-After"], || HeaderFields::new).unwrap();
+        let mut request = request(&origin.url("/echo"), "POST", None);
+        request.set_http_body_stream(body);
+        let (task, result) = load_with_task(&session(origin), request);
+        result.unwrap();
+        assert_eq!(of(&task), (came(origin, 0), vec![came(origin, 0)]));
+    });
+}
+
+#[test]
+fn a_request_that_is_not_sent_has_its_own_fields() {
+    let session = UrlSession::new(Configuration::ephemeral());
+    let mut request = UrlRequest::new("data:,text".parse().unwrap());
+    request.set_value(Some("mine"), "X-Own").unwrap();
+    let (task, result) = load_with_task(&session, request);
+    result.unwrap();
+    let own = vec![("x-own".to_owned(), "mine".to_owned())];
+    assert_eq!(of(&task), (own.clone(), vec![own]));
+}
