@@ -42,7 +42,7 @@ pub struct Configuration {
     /// connection: a connection that is lost later fails it with
     /// [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The delegate is told once, and a host name that
     /// is not found is looked up again for some seconds afterwards. The request's timeout does not run meanwhile, the
-    /// resource's does. Without effect where the system does not report its networks, which only Linux does (see
+    /// resource's does. Without effect where the system does not report its networks, which only Linux and Windows do (see
     /// [`SystemPath`](crate::environment::SystemPath)).
     #[doc(alias = "waitsForConnectivity")]
     pub waits_for_connectivity: bool,

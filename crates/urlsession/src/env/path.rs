@@ -2,6 +2,8 @@
 //!
 //! Owns the only look at interfaces. It forbids nothing and waits for nothing: the connectivity policy does.
 
+#[cfg(windows)]
+mod adapters;
 mod interface;
 #[cfg(target_os = "linux")]
 mod netlink;
@@ -29,11 +31,11 @@ pub trait NetworkPath: Send + Sync {
 
 /// The system's interfaces.
 ///
-/// On Linux they are the kernel's (rtnetlink): Wi-Fi and cellular are told from cables by what the driver says,
-/// cellular interfaces count as expensive, and no others, and none as constrained or ultra-constrained: the kernel does not
-/// know, and NetworkManager, which may know what is metered, is not asked. On other
-/// systems, and where the kernel's list may not be read, the path is not known: nothing is forbidden and nobody
-/// waits.
+/// On Linux they are the kernel's (rtnetlink): Wi-Fi and cellular are told from cables by what the driver says. On Windows
+/// they are its adapters, of the types that it says. Cellular interfaces count as expensive, and no others, and none as
+/// constrained or ultra-constrained: a kernel does not know, and the services that may know what is metered (NetworkManager,
+/// Windows' cost manager) are not asked. On other systems, and where the list may not be read, the path is not known: nothing
+/// is forbidden and nobody waits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemPath;
 
@@ -51,7 +53,18 @@ impl NetworkPath for SystemPath {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+impl NetworkPath for SystemPath {
+    fn status(&self) -> Option<PathStatus> {
+        adapters::status()
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(adapters::changed())
+    }
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 impl NetworkPath for SystemPath {
     fn status(&self) -> Option<PathStatus> {
         None
