@@ -67,8 +67,9 @@ pub use crate::message::{
 };
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::{
-    HstsStorage, HttpCookieChanges, HttpCookieStorage, UploadRecords, UploadServerStorage, UrlCache,
-    UrlCredentialStorage,
+    BackendResult, HstsStorage, HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie,
+    KeptCookieChanges, KeptCookieKey, KeptCredential, UploadRecords, UploadServerStorage, UrlCache,
+    UrlCredentialBackend, UrlCredentialStorage,
 };
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,

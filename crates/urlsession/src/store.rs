@@ -2,6 +2,7 @@
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
+mod application;
 mod behind;
 pub(crate) mod cache;
 mod cookies;
@@ -12,10 +13,13 @@ mod key_file;
 mod remembered;
 mod upload_records;
 mod upload_servers;
+pub use application::BackendResult;
 pub use cache::UrlCache;
 pub(crate) use cookies::Visit;
-pub use cookies::{HttpCookieChanges, HttpCookieStorage};
-pub use credentials::UrlCredentialStorage;
+pub use cookies::{
+    HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey,
+};
+pub use credentials::{KeptCredential, UrlCredentialBackend, UrlCredentialStorage};
 pub use hsts::HstsStorage;
 pub(crate) use upload_records::UploadRecord;
 pub use upload_records::UploadRecords;

@@ -2,7 +2,9 @@
 //! counts, and sees to it that what changes is written; what is kept is its contents' to say ([`Contents`]), and how
 //! that looks on the disk ([`Table`]). The file is `disk`'s.
 
+mod contents;
 mod disk;
+mod file;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,104 +12,42 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-use rusqlite::Connection;
-
+pub(super) use self::contents::{Contents, Gone, Keeper, Table, Watch};
 use self::disk::Disk;
-use super::database::{Effort, Schema};
+use self::file::File;
+use super::database::Effort;
 use crate::env::{Clock, Place, StoreClock, data_folder};
 
-/// What is in memory. Sans-IO: the time is passed in, and what must be written is noted, not written.
-pub(super) trait Contents: Default + Send + 'static {
-    /// Everything in the file.
-    type Rows;
-    /// What is to be written.
-    type Batch;
-    /// Who is told of changes; `()` if nobody is.
-    type Watchers: Watch;
-
-    /// Contents whose changes are noted for a disk; those of `default` have none.
-    fn kept() -> Self;
-
-    /// How many things are kept.
-    fn len(&self) -> usize;
-
-    /// Is there anything for the disk?
-    fn has_lasting(&self) -> bool {
-        self.len() > 0
-    }
-
-    /// Forgets everything, on the disk too. Has anything changed?
-    fn clear(&mut self) -> bool;
-
-    /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
-    /// stays as it is here.
-    fn take_in(&mut self, rows: Self::Rows, now: SystemTime);
-
-    /// What is to be written now, if anything is; it counts as written.
-    fn take_unwritten(&mut self) -> Option<Self::Batch>;
-
-    /// The batch could not be written, and is to be another time.
-    fn give_back(&mut self, batch: Self::Batch);
-
-    /// There is no disk any more.
-    fn forget_disk(&mut self);
-}
-
-/// How the contents look in SQLite.
-pub(super) trait Table: Contents {
-    const SCHEMA: Schema;
-
-    fn read(connection: &Connection) -> rusqlite::Result<Self::Rows>;
-
-    fn write(connection: &mut Connection, batch: &Self::Batch, now: SystemTime) -> rusqlite::Result<Gone>;
-}
-
-/// What a file lost when it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gone {
-    /// Nothing that anybody might want to be gone.
-    Nothing,
-    /// Values were deleted or replaced: nothing of them may stay.
-    Some,
-    Everything,
-}
-
-impl Gone {
-    /// So many rows.
-    pub(super) fn rows(count: usize) -> Self {
-        if count > 0 { Self::Some } else { Self::Nothing }
-    }
-}
-
-pub(super) trait Watch: Default + Send + Sync + 'static {
-    /// The contents have changed; called outside their lock.
-    fn tell(&self) {}
-}
-
-impl Watch for () {}
-
 /// A clone is the same store, and equal to it.
-pub(super) struct Store<T: Table>(Arc<Inner<T>>);
+pub(super) struct Store<T: Contents>(Arc<Inner<T>>);
 
-pub(super) struct Inner<T: Table> {
+pub(super) struct Inner<T: Contents> {
     /// How many things there are: all that a load looks at when there are none.
     count: AtomicUsize,
     contents: Mutex<T>,
     watchers: T::Watchers,
     clock: StoreClock,
-    disk: Option<Disk>,
+    disk: Option<Disk<T>>,
 }
 
-impl<T: Table> Store<T> {
-    /// A store of its own, with this file or in memory only.
-    pub(super) fn new(file: Option<PathBuf>) -> Self {
-        let contents = if file.is_some() { T::kept() } else { T::default() };
+impl<T: Contents> Store<T> {
+    /// A store of its own, in memory only.
+    pub(super) fn in_memory() -> Self {
+        Self::make(T::default(), None)
+    }
+
+    /// A store of its own, that this one alone keeps.
+    pub(super) fn kept_by(keeper: impl Keeper<T> + 'static) -> Self {
+        Self::make(T::kept(), Some(Disk::new(Box::new(keeper), None)))
+    }
+
+    fn make(contents: T, disk: Option<Disk<T>>) -> Self {
         Self(Arc::new(Inner {
             count: AtomicUsize::new(0),
             contents: Mutex::new(contents),
             watchers: T::Watchers::default(),
             clock: StoreClock::default(),
-            disk: file.map(Disk::new),
+            disk,
         }))
     }
 
@@ -179,7 +119,7 @@ impl<T: Table> Store<T> {
     /// For `Debug`: what is kept is told to nobody.
     pub(super) fn describe(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
-            .field("file", &self.0.disk.as_ref().map(Disk::path))
+            .field("file", &self.0.disk.as_ref().and_then(Disk::path))
             .field("count", &self.count())
             .finish_non_exhaustive()
     }
@@ -192,12 +132,20 @@ impl<T: Table> Store<T> {
     }
 
     #[cfg(test)]
-    pub(super) fn disk(&self) -> &Disk {
+    pub(super) fn disk(&self) -> &Disk<T> {
         self.0.disk.as_ref().unwrap()
     }
 }
 
-impl<T: Table> Inner<T> {
+impl<T: Table> Store<T> {
+    /// A store of its own, with this file.
+    pub(super) fn with_file(path: PathBuf) -> Self {
+        let file = File::<T>::new(path.clone());
+        Self::make(T::kept(), Some(Disk::new(Box::new(file), Some(path))))
+    }
+}
+
+impl<T: Contents> Inner<T> {
     fn contents(&self) -> MutexGuard<'_, T> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -214,22 +162,22 @@ impl<T: Table> Inner<T> {
     }
 }
 
-impl<T: Table> Clone for Store<T> {
+impl<T: Contents> Clone for Store<T> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<T: Table> PartialEq for Store<T> {
+impl<T: Contents> PartialEq for Store<T> {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 }
 
-impl<T: Table> Eq for Store<T> {}
+impl<T: Contents> Eq for Store<T> {}
 
 /// The stores with a file that are in use, so that the same path is the same store.
-pub(super) struct Opened<T: Table>(Mutex<Vec<(PathBuf, Weak<Inner<T>>)>>);
+pub(super) struct Opened<T: Contents>(Mutex<Vec<(PathBuf, Weak<Inner<T>>)>>);
 
 impl<T: Table> Opened<T> {
     pub(super) const fn none() -> Self {
@@ -243,7 +191,7 @@ impl<T: Table> Opened<T> {
         open.retain(|(_, store)| store.strong_count() > 0);
         let known = open.iter().find(|(known, _)| *known == path).and_then(|(_, store)| store.upgrade());
         known.map(Store).unwrap_or_else(|| {
-            let new = Store::new(Some(path.clone()));
+            let new = Store::with_file(path.clone());
             open.push((path, Arc::downgrade(&new.0)));
             new
         })
@@ -258,7 +206,7 @@ impl<T: Table> Opened<T> {
                     "this user has no data folder: the {} store is in memory only",
                     T::SCHEMA.name
                 );
-                Store::new(None)
+                Store::in_memory()
             }
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! The rules are in `rules`, the memory is in `jar`, the disk is in `disk`. Apple: *HTTPCookieStorage*.
 
+mod backend;
 mod changes;
 mod disk;
 mod jar;
@@ -17,6 +18,8 @@ use std::time::SystemTime;
 use url::Url;
 use urlsession_proto::cookie::SetCookie;
 
+use self::backend::Application;
+pub use self::backend::{HttpCookieBackend, KeptCookie, KeptCookieChanges, KeptCookieKey};
 pub use self::changes::HttpCookieChanges;
 use self::jar::Jar;
 pub(crate) use self::rules::Visit;
@@ -54,12 +57,17 @@ impl HttpCookieStorage {
 
     /// A store in memory, of its own.
     pub fn ephemeral() -> Self {
-        Self(Store::new(None))
+        Self(Store::in_memory())
     }
 
     /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self(OPENED.at(path.into()))
+    }
+
+    /// A store of its own that an application keeps: see [`HttpCookieBackend`].
+    pub fn with_backend(backend: impl HttpCookieBackend) -> Self {
+        Self(Store::kept_by(Application::new(backend)))
     }
 
     /// The store of a group of this user's applications, whatever their names, below the user's data folder.

@@ -21,7 +21,7 @@ fn lasting(name: &str, value: &str) -> HttpCookie {
 
 /// As another process would open it.
 fn opened(path: &Path) -> HttpCookieStorage {
-    HttpCookieStorage(Store::new(Some(path.to_owned())))
+    HttpCookieStorage(Store::with_file(path.to_owned()))
 }
 
 fn pairs(storage: &HttpCookieStorage) -> Vec<String> {

@@ -3,6 +3,7 @@
 //! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed; passwords may
 //! be in the platform's [`keyring`].
 
+mod backend;
 mod keyring;
 mod record;
 mod vault;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use self::backend::Application;
+pub use self::backend::{KeptCredential, UrlCredentialBackend};
 use self::vault::Vault;
 use crate::env::data_folder;
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
@@ -38,9 +41,15 @@ pub struct UrlCredentialStorage(Arc<Inner>);
 
 struct Inner {
     memory: Mutex<Spaces>,
-    vault: Option<Vault>,
+    kept: Option<Kept>,
     /// Raised when a credential that sessions may remember is gone or another.
     revision: AtomicU64,
+}
+
+/// Who keeps permanent credentials. All of it may block.
+enum Kept {
+    Sealed(Vault),
+    Backend(Application),
 }
 
 type Spaces = HashMap<UrlProtectionSpace, Vec<Entry>>;
@@ -57,7 +66,8 @@ impl UrlCredentialStorage {
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlCredentialStorage> = LazyLock::new(|| {
             let vault = data_folder().map(|folder| Vault::new(folder.join("credentials.db")));
-            UrlCredentialStorage::with(vault.map(|vault| vault.with_keyring(keyring::platform())))
+            let vault = vault.map(|vault| vault.with_keyring(keyring::platform()));
+            UrlCredentialStorage::with(vault.map(Kept::Sealed))
         });
         SHARED.clone()
     }
@@ -70,11 +80,17 @@ impl UrlCredentialStorage {
     /// A storage with its file at `path`, which is opened on first use and made if it is missing. The key is beside it,
     /// with `.key` after its name.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self::with(Some(Vault::new(path.into())))
+        Self::with(Some(Kept::Sealed(Vault::new(path.into()))))
     }
 
-    fn with(vault: Option<Vault>) -> Self {
-        Self(Arc::new(Inner { memory: Mutex::default(), vault, revision: AtomicU64::new(0) }))
+    /// A storage that has an application's own place for permanent credentials: see [`UrlCredentialBackend`]. Those of the
+    /// session, and certificates, stay in memory.
+    pub fn with_backend(backend: impl UrlCredentialBackend) -> Self {
+        Self::with(Some(Kept::Backend(Application::new(backend))))
+    }
+
+    fn with(kept: Option<Kept>) -> Self {
+        Self(Arc::new(Inner { memory: Mutex::default(), kept, revision: AtomicU64::new(0) }))
     }
 
     /// The credentials of a space, one of each user; empty if there are none.
@@ -87,7 +103,7 @@ impl UrlCredentialStorage {
     #[doc(alias = "allCredentials")]
     pub fn all_credentials(&self) -> HashMap<UrlProtectionSpace, Vec<UrlCredential>> {
         let mut all: HashMap<_, Vec<_>> = HashMap::new();
-        let kept = self.0.vault.as_ref().map(Vault::all).unwrap_or_default();
+        let kept = self.0.kept.as_ref().map(Kept::all).unwrap_or_default();
         let in_memory = self.lock();
         let in_memory =
             in_memory.iter().flat_map(|(space, entries)| entries.iter().map(move |entry| (space, entry)));
@@ -159,22 +175,22 @@ impl UrlCredentialStorage {
     /// Forgets everything.
     pub(crate) fn empty(&self) {
         self.lock().clear();
-        if let Some(vault) = &self.0.vault {
-            vault.empty();
+        if let Some(kept) = &self.0.kept {
+            kept.empty();
         }
         self.0.revision.fetch_add(1, Relaxed);
     }
 
     /// Waits until nothing of what is gone is in its file any more. Blocks.
     pub(crate) fn settle(&self) {
-        if let Some(vault) = &self.0.vault {
-            vault.settle();
+        if let Some(kept) = &self.0.kept {
+            kept.settle();
         }
     }
 
     /// May its methods block?
     pub(crate) fn has_file(&self) -> bool {
-        self.0.vault.is_some()
+        self.0.kept.is_some()
     }
 
     /// Another number once a credential is gone or another.
@@ -183,7 +199,7 @@ impl UrlCredentialStorage {
     }
 
     fn entries(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
-        let mut entries = self.0.vault.as_ref().map(|vault| vault.of(space)).unwrap_or_default();
+        let mut entries = self.0.kept.as_ref().map(|kept| kept.of(space)).unwrap_or_default();
         entries.extend(self.lock().get(space).into_iter().flatten().cloned());
         entries
     }
@@ -215,7 +231,7 @@ impl UrlCredentialStorage {
         let is_permanent = matches!(credential.persistence(), P::Permanent | P::Synchronizable);
         let is_written = is_permanent
             && credential.has_password()
-            && self.0.vault.as_ref().is_some_and(|vault| vault.put(space, &entry));
+            && self.0.kept.as_ref().is_some_and(|kept| kept.put(space, &entry));
         if !is_written {
             self.lock().entry(space.clone()).or_default().push(entry);
         }
@@ -227,8 +243,8 @@ impl UrlCredentialStorage {
         for entry in self.lock().get_mut(space).into_iter().flatten() {
             entry.is_default = false;
         }
-        if let Some(vault) = &self.0.vault {
-            vault.demote(space);
+        if let Some(kept) = &self.0.kept {
+            kept.demote(space);
         }
     }
 
@@ -241,14 +257,75 @@ impl UrlCredentialStorage {
             }
         }
         drop(spaces);
-        if let Some((vault, user)) = self.0.vault.as_ref().zip(credential.user()) {
-            vault.remove(space, user);
+        if let Some((kept, user)) = self.0.kept.as_ref().zip(credential.user()) {
+            kept.remove(space, user);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Spaces> {
         self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Kept {
+    fn of(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
+        match self {
+            Self::Sealed(vault) => vault.of(space),
+            Self::Backend(backend) => {
+                backend.load(Some(space)).into_iter().map(|kept| entry(kept).1).collect()
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<(UrlProtectionSpace, Entry)> {
+        match self {
+            Self::Sealed(vault) => vault.all(),
+            Self::Backend(backend) => backend.load(None).into_iter().map(entry).collect(),
+        }
+    }
+
+    /// False if it could not be kept.
+    fn put(&self, space: &UrlProtectionSpace, entry: &Entry) -> bool {
+        match self {
+            Self::Sealed(vault) => vault.put(space, entry),
+            Self::Backend(backend) => {
+                let Entry { credential, is_default } = entry.clone();
+                backend.set(&KeptCredential { space: space.clone(), credential, is_default })
+            }
+        }
+    }
+
+    fn remove(&self, space: &UrlProtectionSpace, user: &str) {
+        match self {
+            Self::Sealed(vault) => vault.remove(space, user),
+            Self::Backend(backend) => backend.remove(space, user),
+        }
+    }
+
+    fn demote(&self, space: &UrlProtectionSpace) {
+        match self {
+            Self::Sealed(vault) => vault.demote(space),
+            Self::Backend(backend) => backend.demote(space),
+        }
+    }
+
+    fn empty(&self) {
+        match self {
+            Self::Sealed(vault) => vault.empty(),
+            Self::Backend(backend) => backend.empty(),
+        }
+    }
+
+    fn settle(&self) {
+        if let Self::Sealed(vault) = self {
+            vault.settle();
+        }
+    }
+}
+
+fn entry(kept: KeptCredential) -> (UrlProtectionSpace, Entry) {
+    let KeptCredential { space, credential, is_default } = kept;
+    (space, Entry { credential, is_default })
 }
 
 impl Entry {

@@ -202,7 +202,7 @@ impl Keyring for Ring {
 
 fn in_keyring(folder: &tempfile::TempDir, ring: &Ring) -> UrlCredentialStorage {
     let vault = Vault::new(folder.path().join("credentials.db"));
-    UrlCredentialStorage::with(Some(vault.with_keyring(Some(Box::new(ring.clone())))))
+    UrlCredentialStorage::with(Some(Kept::Sealed(vault.with_keyring(Some(Box::new(ring.clone()))))))
 }
 
 #[test]
@@ -267,7 +267,9 @@ fn again(name: &str, through: &[&str], bus: Option<&str>) -> Option<UrlCredentia
     const FOLDER: &str = "URLSESSION_TEST_FOLDER";
     if let Some(folder) = std::env::var_os(FOLDER) {
         let path = std::path::Path::new(&folder).join("credentials.db");
-        return Some(UrlCredentialStorage::with(Some(Vault::new(path).with_keyring(keyring::platform()))));
+        return Some(UrlCredentialStorage::with(Some(Kept::Sealed(
+            Vault::new(path).with_keyring(keyring::platform()),
+        ))));
     }
     let folder = tempfile::tempdir().unwrap();
     let test = std::env::current_exe().unwrap();

@@ -20,7 +20,7 @@ fn note(storage: &HstsStorage, name: &str, max_age: u64) {
 
 /// As another process would open it.
 fn opened(path: &Path) -> HstsStorage {
-    HstsStorage(Store::new(Some(path.to_owned())))
+    HstsStorage(Store::with_file(path.to_owned()))
 }
 
 fn flush(storage: &HstsStorage) {

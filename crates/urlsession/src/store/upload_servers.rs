@@ -85,7 +85,7 @@ impl UploadServerStorage {
 
     /// A store in memory, of its own.
     pub fn ephemeral() -> Self {
-        Self(Store::new(None))
+        Self(Store::in_memory())
     }
 
     /// The store with this file. Its folder is made when it is needed. The same path gives the same store.

@@ -19,7 +19,7 @@ const DEAF: UploadManner =
 
 /// As another process would open it.
 fn opened(path: &Path) -> UploadServerStorage {
-    UploadServerStorage(Store::new(Some(path.to_owned())))
+    UploadServerStorage(Store::with_file(path.to_owned()))
 }
 
 fn read(storage: &UploadServerStorage) -> &UploadServerStorage {

@@ -6,6 +6,7 @@
 mod support;
 
 mod auth;
+mod backends;
 mod bad_input;
 mod bulk;
 mod bytes;

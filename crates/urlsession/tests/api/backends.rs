@@ -1,0 +1,252 @@
+//! Stores that an application keeps itself: what its backend has is used, and one that fails costs no load.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use urlsession::environment::block_on;
+use urlsession::{
+    AuthenticationMethod, BackendResult, Configuration, HttpCookieBackend, HttpCookieStorage, KeptCookie,
+    KeptCookieChanges, KeptCookieKey, KeptCredential, UrlCredential, UrlCredentialBackend,
+    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol, UrlSession,
+};
+use urlsession_testkit::{Origin, Reply, Wire};
+
+use crate::support::*;
+
+/// What goes wrong in a backend.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Fault {
+    #[default]
+    None,
+    Error,
+    Panic,
+}
+
+impl Fault {
+    fn happen(self) -> BackendResult<()> {
+        match self {
+            Self::None => Ok(()),
+            Self::Error => Err("the profile is gone".into()),
+            Self::Panic => panic!("a fault of the application's"),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Profile {
+    cookies: Arc<Mutex<HashMap<KeptCookieKey, KeptCookie>>>,
+    calls: Arc<AtomicUsize>,
+    on_load: Fault,
+    on_update: Fault,
+}
+
+impl HttpCookieBackend for Profile {
+    fn load(&self) -> BackendResult<Vec<KeptCookie>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.on_load.happen()?;
+        Ok(self.cookies.lock().unwrap().values().cloned().collect())
+    }
+
+    fn update(&self, changes: &KeptCookieChanges) -> BackendResult<()> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.on_update.happen()?;
+        let mut all = self.cookies.lock().unwrap();
+        if changes.removes_all {
+            all.clear();
+        }
+        changes.removed.iter().for_each(|key| drop(all.remove(key)));
+        all.extend(changes.kept.iter().map(|kept| (kept.key(), kept.clone())));
+        Ok(())
+    }
+}
+
+fn with_profile(origin: &Origin, profile: &Profile) -> (UrlSession, HttpCookieStorage) {
+    let storage = HttpCookieStorage::with_backend(profile.clone());
+    let session = UrlSession::new(Configuration {
+        http_cookie_storage: Some(storage.clone()),
+        ..configuration(origin)
+    });
+    (session, storage)
+}
+
+fn setting(cookies: &[&str]) -> Reply {
+    cookies.iter().fold(Reply::new(200).body("x"), |reply, cookie| reply.header("Set-Cookie", *cookie))
+}
+
+fn sent(origin: &Origin) -> Option<String> {
+    origin.requests().last().unwrap().header("cookie").map(str::to_owned)
+}
+
+#[test]
+fn cookies_of_an_applications_backend_are_there_in_the_next_session() {
+    on(Wire::H1, |origin| {
+        let profile = Profile::default();
+        let (session, storage) = with_profile(origin, &profile);
+        origin.enqueue(
+            "/a",
+            setting(&["b=2; Max-Age=600; Path=/", "a=1; Max-Age=600; Path=/", "s=of the session"]),
+        );
+        load(&session, origin.url("/a")).unwrap();
+        block_on(storage.flush());
+        assert_eq!(profile.cookies.lock().unwrap().len(), 2);
+
+        let (session, storage) = with_profile(origin, &profile);
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(sent(origin).as_deref(), Some("b=2; a=1"), "in the order in which they were made");
+        let first = storage.cookies().remove(0);
+        storage.delete_cookie(&first);
+        origin.enqueue("/a", setting(&["a=3; Max-Age=600; Path=/"]));
+        load(&session, origin.url("/a")).unwrap();
+        block_on(session.flush());
+        let values: Vec<String> =
+            profile.cookies.lock().unwrap().values().map(|kept| kept.cookie.value().to_owned()).collect();
+        assert_eq!(values, ["3"]);
+        block_on(session.reset());
+        assert!(profile.cookies.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_cookie_of_the_backend_that_is_too_old_or_of_the_session_is_sent_to_nobody() {
+    on(Wire::H1, |origin| {
+        let profile = Profile::default();
+        let (session, storage) = with_profile(origin, &profile);
+        origin.enqueue("/a", setting(&["a=1; Max-Age=600; Path=/", "s=1; Path=/"]));
+        load(&session, origin.url("/a")).unwrap();
+        for cookie in storage.cookies() {
+            let kept = KeptCookie { cookie, partition: None, created: SystemTime::UNIX_EPOCH };
+            profile.cookies.lock().unwrap().insert(kept.key(), kept);
+        }
+        let (configuration, clock) = with_hand_clock(origin);
+        let storage = HttpCookieStorage::with_backend(profile);
+        let session = UrlSession::new(Configuration { http_cookie_storage: Some(storage), ..configuration });
+        clock.advance(std::time::Duration::from_secs(86_400));
+        load(&session, origin.url("/Peru")).unwrap();
+        assert_eq!(sent(origin), None);
+    });
+}
+
+#[test]
+fn a_cookie_backend_that_fails_or_panics_costs_persistence_and_no_load() {
+    on(Wire::H1, |origin| {
+        for (on_load, on_update) in [
+            (Fault::Error, Fault::None),
+            (Fault::Panic, Fault::None),
+            (Fault::None, Fault::Error),
+            (Fault::None, Fault::Panic),
+        ] {
+            let profile = Profile { on_load, on_update, ..Profile::default() };
+            let (session, storage) = with_profile(origin, &profile);
+            origin.enqueue("/a", setting(&["a=1; Max-Age=600; Path=/"]));
+            load(&session, origin.url("/a")).unwrap();
+            block_on(storage.flush());
+            let calls = profile.calls.load(Ordering::Relaxed);
+            load(&session, origin.url("/Peru")).unwrap();
+            block_on(session.flush());
+            assert_eq!(sent(origin).as_deref(), Some("a=1"), "it is in memory");
+            assert_eq!(profile.calls.load(Ordering::Relaxed), calls, "it is asked no more");
+            assert!(profile.cookies.lock().unwrap().is_empty());
+        }
+    });
+}
+
+#[derive(Clone, Default)]
+struct Safe {
+    all: Arc<Mutex<Vec<KeptCredential>>>,
+    calls: Arc<AtomicUsize>,
+    fault: Fault,
+}
+
+impl UrlCredentialBackend for Safe {
+    fn load(&self, _: Option<&UrlProtectionSpace>) -> BackendResult<Vec<KeptCredential>> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.fault.happen()?;
+        // Whoever is asked for one space and gives all must not get another's credentials used.
+        Ok(self.all.lock().unwrap().clone())
+    }
+
+    fn set(&self, kept: &KeptCredential) -> BackendResult<()> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.fault.happen()?;
+        self.remove(&kept.space, kept.credential.user().unwrap())?;
+        self.all.lock().unwrap().push(kept.clone());
+        Ok(())
+    }
+
+    fn remove(&self, space: &UrlProtectionSpace, user: &str) -> BackendResult<()> {
+        self.fault.happen()?;
+        let is_other = |kept: &KeptCredential| kept.space != *space || kept.credential.user() != Some(user);
+        self.all.lock().unwrap().retain(is_other);
+        Ok(())
+    }
+}
+
+fn space(origin: &Origin, realm: &str) -> UrlProtectionSpace {
+    UrlProtectionSpace::new(
+        urlsession::Url::parse(&origin.url("/")).unwrap().host_str().unwrap(),
+        origin.port(),
+        UrlProtectionSpaceProtocol::Http,
+        Some(realm),
+        AuthenticationMethod::HttpBasic,
+    )
+}
+
+fn permanent(user: &str) -> UrlCredential {
+    UrlCredential::new(user, "p4ss", Persistence::Permanent)
+}
+
+fn asking(realm: &str) -> Reply {
+    Reply::new(401).header("WWW-Authenticate", format!("Basic realm=\"{realm}\""))
+}
+
+fn with_storage(origin: &Origin, storage: &UrlCredentialStorage) -> UrlSession {
+    UrlSession::new(Configuration { url_credential_storage: Some(storage.clone()), ..configuration(origin) })
+}
+
+#[test]
+fn credentials_of_an_applications_backend_answer_a_challenge() {
+    on(Wire::H1, |origin| {
+        let safe = Safe::default();
+        let storage = UrlCredentialStorage::with_backend(safe.clone());
+        storage.set(&permanent("bob"), &space(origin, "other"));
+        storage.set(&permanent("eve"), &space(origin, "ours"));
+        storage.set_default_credential(&permanent("ann"), &space(origin, "ours"));
+        storage.set(&UrlCredential::new("tim", "x", Persistence::ForSession), &space(origin, "ours"));
+        let defaults: Vec<_> = safe.all.lock().unwrap().iter().map(|kept| kept.is_default).collect();
+        assert_eq!(defaults, [true, false, true]);
+        // The next storage knows what is permanent, and nothing of another space.
+        let storage = UrlCredentialStorage::with_backend(safe.clone());
+        assert_eq!(storage.credentials(&space(origin, "ours")).len(), 2);
+        let session = with_storage(origin, &storage);
+        origin.enqueue("/a", asking("ours"));
+        origin.enqueue("/a", Reply::new(200).body("hers"));
+        assert_eq!(text(&load(&session, origin.url("/a")).unwrap().0), "hers");
+        let login = origin.requests().last().unwrap().header("authorization").map(str::to_owned);
+        assert_eq!(login.as_deref(), Some("Basic YW5uOnA0c3M="));
+        storage.remove(&permanent("ann"), &space(origin, "ours"));
+        assert_eq!(safe.all.lock().unwrap().len(), 2);
+        block_on(session.reset());
+        assert!(safe.all.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_credential_backend_that_fails_or_panics_costs_persistence_and_no_load() {
+    on(Wire::H1, |origin| {
+        for fault in [Fault::Error, Fault::Panic] {
+            let safe = Safe { fault, ..Safe::default() };
+            let storage = UrlCredentialStorage::with_backend(safe.clone());
+            let session = with_storage(origin, &storage);
+            origin.enqueue("/a", asking("ours"));
+            assert_eq!(load(&session, origin.url("/a")).unwrap().1.status_code(), Some(401));
+            storage.set(&permanent("ann"), &space(origin, "ours"));
+            origin.enqueue("/b", asking("ours"));
+            origin.enqueue("/b", Reply::new(200).body("hers"));
+            assert_eq!(text(&load(&session, origin.url("/b")).unwrap().0), "hers", "it is in memory");
+            assert_eq!(safe.calls.load(Ordering::Relaxed), 1, "it is asked no more");
+        }
+    });
+}
