@@ -93,6 +93,7 @@ impl UrlError {
                 | C::CannotConnectToHost
                 | C::NetworkConnectionLost
                 | C::NotConnectedToInternet
+                | C::ZeroByteResource
                 | C::SecureConnectionFailed
         )
     }
@@ -104,6 +105,17 @@ impl UrlError {
 
     pub(crate) fn cancelled() -> Self {
         Self::new(UrlErrorCode::Cancelled, Phase::Task, "cancelled")
+    }
+
+    /// Has its owner given up the load, or refused to go on with it? What the library cancels, because it was misused or
+    /// because code of the application failed, is not meant.
+    pub(crate) fn is_of_owner(&self) -> bool {
+        self.0.code == UrlErrorCode::Cancelled && !self.is_of_misuse()
+    }
+
+    /// The detail alone says what was done wrong, and by whom.
+    fn is_of_misuse(&self) -> bool {
+        self.0.code == UrlErrorCode::Cancelled && matches!(self.0.phase, Phase::Request | Phase::Delegate)
     }
 
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -212,7 +224,7 @@ impl fmt::Display for UrlError {
                 write!(f, "{sentence} at {} ({number}): {detail}", Location(url, zone.as_deref()))
             }
             Some(url) => write!(f, "{sentence} for {} ({number}): {detail}", shown(url)),
-            None if *code == UrlErrorCode::Unknown => write!(f, "{detail} ({number})"),
+            None if *code == UrlErrorCode::Unknown || self.is_of_misuse() => write!(f, "{detail} ({number})"),
             None => write!(f, "{sentence} ({number}): {detail}"),
         }
     }
@@ -352,9 +364,10 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The cause is not known; a defect of this library.
+    /// The cause is not known. The library gives it to nothing: it is for errors of applications and their protocols.
     Unknown = -1, "NSURLErrorUnknown", "the load failed for an unknown reason";
-    /// The task was cancelled.
+    /// The task was cancelled: by its owner, by a delegate's answer, or by the library, because it was misused or because code
+    /// of the application panicked or gave no answer. [`UrlError::phase`] is [`Phase::Request`] or [`Phase::Delegate`] then.
     Cancelled = -999, "NSURLErrorCancelled", "the load was cancelled";
     /// A background session of an extension has no shared container.
     BackgroundSessionRequiresSharedContainer = -995, "NSURLErrorBackgroundSessionRequiresSharedContainer", "the background session needs a shared container";
@@ -382,15 +395,18 @@ codes! {
     ResourceUnavailable = -1008, "NSURLErrorResourceUnavailable", "the resource is unavailable";
     /// There is no network.
     NotConnectedToInternet = -1009, "NSURLErrorNotConnectedToInternet", "there is no network connection";
-    /// A redirect leads nowhere.
+    /// The `Location` of a redirect is not a URL. A redirect without one is an answer like others, and is delivered, though
+    /// Apple's page names this code for it too: RFC 9110 §15.4 leaves what to do to the application, which has the response.
     RedirectToNonExistentLocation = -1010, "NSURLErrorRedirectToNonExistentLocation", "the redirect leads nowhere";
     /// The server broke the protocol.
     BadServerResponse = -1011, "NSURLErrorBadServerResponse", "the server's response is malformed";
-    /// The user cancelled the authentication.
+    /// The user cancelled the authentication. The library gives it to nothing: as in Apple's sessions a load whose challenge is
+    /// cancelled ends with [`Cancelled`](Self::Cancelled).
     UserCancelledAuthentication = -1012, "NSURLErrorUserCancelledAuthentication", "the authentication was cancelled";
     /// Authentication is needed.
     UserAuthenticationRequired = -1013, "NSURLErrorUserAuthenticationRequired", "authentication is required";
-    /// The server promised bytes and sent none.
+    /// The server announced a body that is not empty, and ended the connection in order without any byte of it. Over HTTP/2,
+    /// whose streams end by themselves, that is a bad answer ([`BadServerResponse`](Self::BadServerResponse)).
     ZeroByteResource = -1014, "NSURLErrorZeroByteResource", "the resource is empty";
     /// The coded body cannot be decoded.
     CannotDecodeRawData = -1015, "NSURLErrorCannotDecodeRawData", "the body could not be decoded";

@@ -25,13 +25,15 @@ pub(crate) struct Protocols {
     pool: Arc<Pool>,
     custom: Custom,
     http: Http,
+    files: Files,
 }
 
 impl Protocols {
     pub(crate) fn new(config: &Arc<Configuration>) -> Self {
         let pool = Pool::new(config.clone());
         let http = Http::new(config.clone(), pool.clone());
-        Self { pool, custom: Custom::new(config.clone()), http }
+        let files = Files::new(config);
+        Self { pool, custom: Custom::new(config.clone()), http, files }
     }
 
     /// Loads with whoever loads this request.
@@ -74,7 +76,7 @@ impl Protocols {
         match attempt.request.url().map(|url| url.scheme()) {
             Some("http" | "https") => self.http.load(attempt),
             Some("data") => DataUrls.load(attempt),
-            Some("file") => Files.load(attempt),
+            Some("file") => self.files.load(attempt),
             _ => Box::pin(ready(Err(unsupported(&attempt.request)))),
         }
     }

@@ -418,6 +418,23 @@ mod url_response {
     }
 
     #[test]
+    fn a_name_is_of_the_path_then_of_the_host_then_unknown_with_the_extension_of_the_type() {
+        for (address, mime, name) in [
+            ("https://a.example/x/report", Some("text/html"), "report.html"),
+            ("https://a.example/", Some("text/html"), "a.example.html"),
+            ("https://a.example", Some("image/png"), "a.example.png"),
+            ("https://a.example/folder/", Some("text/html"), "a.example.html"),
+            ("https://[::1]/", Some("text/html"), "[__1].html"),
+            ("data:,x", Some("text/plain"), "Unknown.txt"),
+            ("https://a.example/", None, "Unknown"),
+            ("https://a.example/", Some("made/up"), "Unknown"),
+        ] {
+            let response = UrlResponse::new(url(address), mime, None, None);
+            assert_eq!(response.suggested_filename(), name, "{address} {mime:?}");
+        }
+    }
+
+    #[test]
     fn test_copy_with_zone() {
         let response = response(Some("txt"), Some(0), None);
         assert_eq!(response.clone(), response);

@@ -473,8 +473,9 @@ pub enum CachePolicy {
     /// Any cached answer, however old; else from the server.
     #[doc(alias = "returnCacheDataElseLoad")]
     ReturnCacheDataElseLoad = 2,
-    /// Any cached answer, however old; else fail with [`ResourceUnavailable`](UrlErrorCode::ResourceUnavailable), the
-    /// code of Apple's systems (their documentation gives `CannotLoadFromNetwork`).
+    /// Any cached answer, however old; else fail with [`CannotLoadFromNetwork`](UrlErrorCode::CannotLoadFromNetwork), as
+    /// Apple documents it (its systems have been seen to give `ResourceUnavailable`). `file:` URLs, which are not cached, fail
+    /// always; the other policies mean nothing to them.
     #[doc(alias = "returnCacheDataDontLoad")]
     ReturnCacheDataDontLoad = 3,
     /// Always from the origin server, past every cache.

@@ -176,8 +176,10 @@ impl UrlResponse {
         }
     }
 
-    /// A safe file name for the body: from `Content-Disposition`, else the last part of the URL's path (with an
-    /// extension for the MIME type if it has none), else `Unknown`. It never holds a path separator, a control character
+    /// A safe file name for the body, in Apple's order: from `Content-Disposition`, else the last part of the URL's path (with
+    /// an extension for the MIME type if it has none), else the host with that extension, else `Unknown`, with it if there is
+    /// one. A host without an extension for the type is not taken, since its last label would be one: without a type the
+    /// name is `Unknown`, as in Apple's open library. It never holds a path separator, a control character
     /// or a mark of writing direction; and a name that begins with a dot, that is a device on Windows, or that the library
     /// keeps partial downloads under, begins with `_`.
     #[doc(alias = "suggestedFilename")]
@@ -189,7 +191,12 @@ impl UrlResponse {
                 return name;
             }
         }
-        self.name_from_path().unwrap_or_else(|| "Unknown".into())
+        if let Some(name) = self.name_from_path() {
+            return name;
+        }
+        let Some(extension) = self.extension() else { return UNKNOWN.into() };
+        let host = self.url().and_then(Url::host_str).and_then(disposition::file_name_of_segment);
+        format!("{}.{extension}", host.as_deref().unwrap_or(UNKNOWN))
     }
 
     /// The HTTP side of the response, if it has one.
@@ -215,12 +222,19 @@ impl UrlResponse {
         if name.contains('.') {
             return Some(name);
         }
-        match self.mime_type().and_then(|mime| mime::extension_for(&mime)) {
+        match self.extension() {
             Some(extension) => Some(format!("{name}.{extension}")),
             None => Some(name),
         }
     }
+
+    fn extension(&self) -> Option<&'static str> {
+        self.mime_type().and_then(|mime| mime::extension_for(&mime))
+    }
 }
+
+/// The name of what has none.
+const UNKNOWN: &str = "Unknown";
 
 fn joined(fields: &HeaderMap) -> Joined {
     let value = |name: &HeaderName| {

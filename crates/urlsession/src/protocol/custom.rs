@@ -191,7 +191,7 @@ fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let message = message(&*panic).unwrap_or("no message");
         let detail = format!("the custom protocol panicked in {what}: {message}");
-        UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
+        UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
     })
 }
 

@@ -10,20 +10,47 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use urlsession_proto::mime;
 
+use crate::configuration::Configuration;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, BoxFuture, Flow, Protocol, Response};
-use crate::message::{BodyStream, Chunks, UrlRequest, UrlResponse};
+use crate::message::{BodyStream, CachePolicy, Chunks, UrlRequest, UrlResponse};
 
 /// The loader of `file`.
-pub(super) struct Files;
+pub(super) struct Files {
+    of_session: CachePolicy,
+}
+
+impl Files {
+    pub(super) fn new(config: &Configuration) -> Self {
+        Self { of_session: config.request_cache_policy }
+    }
+
+    /// Apple's *Understanding cache access*: files are never cached, and a policy says only whether they may be loaded.
+    fn check(&self, request: &UrlRequest) -> Result<()> {
+        let policy = match request.cache_policy() {
+            CachePolicy::UseProtocolCachePolicy => self.of_session,
+            own => own,
+        };
+        if policy != CachePolicy::ReturnCacheDataDontLoad {
+            return Ok(());
+        }
+        let detail = "files are not cached, and the cache policy forbids to load them";
+        Err(UrlError::new(UrlErrorCode::CannotLoadFromNetwork, Phase::Policy, detail))
+    }
+}
 
 impl Protocol for Files {
     fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
         Box::pin(async move {
             attempt.begin_transaction();
             attempt.ask.requesting(&attempt.request);
-            let response = load(&mut attempt).await.map_err(|error| error.with_url(attempt.request.url()))?;
+            let checked = self.check(&attempt.request);
+            let loaded = match checked {
+                Ok(()) => load(&mut attempt).await,
+                Err(error) => Err(error),
+            };
+            let response = loaded.map_err(|error| error.with_url(attempt.request.url()))?;
             attempt.meter.moved(1);
             let now = attempt.clock.now();
             let stamps = attempt.stamps();

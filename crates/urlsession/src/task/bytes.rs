@@ -144,7 +144,7 @@ impl AsyncBytes {
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         if wait_on_this_thread() == Wait::BlockingIo {
             let detail = "the body was waited for on the thread of the library that serves its sockets";
-            let error = self.core.name_url(UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail));
+            let error = self.core.name_url(UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail));
             self.end(Some(error.clone()));
             return Poll::Ready(Some(Err(error)));
         }

@@ -275,19 +275,19 @@ pub(super) fn panicked(what: &str, panic: &(dyn Any + Send)) -> UrlError {
     let message =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let detail = format!("the delegate panicked in {what}: {}", message.unwrap_or("no message"));
-    UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
+    UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
 }
 
 fn unwound(what: &str) -> UrlError {
     let detail = format!("a panic dropped the responder of {what} before it had answered");
-    UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
+    UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
 }
 
 pub(super) fn dropped_by_queue(what: &str) -> UrlError {
     let detail = format!(
         "the executor of the delegate queue dropped the call of {what}; it must run each job that it is given"
     );
-    UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail)
+    UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
 }
 
 /// Body bytes that may wait for a delegate.

@@ -247,7 +247,7 @@ async fn left(core: &Arc<Core>, place: &Place, slot: Slot<Sink>, error: UrlError
         }
         None => Default::default(),
     };
-    let is_wanted = !takers.is_empty() || error.code() != UrlErrorCode::Cancelled;
+    let is_wanted = !takers.is_empty() || !error.is_of_owner();
     let work = move || {
         // Whoever is still writing comes first.
         let sink = slot.lock().take();

@@ -209,7 +209,7 @@ impl Task {
         let mut live = self.core.live();
         if live.has_run || live.error.is_some() {
             let detail = "the delegate cannot be set after `resume()`";
-            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
         let old = std::mem::replace(&mut live.delegate, delegate);
         drop(live);
@@ -234,7 +234,7 @@ impl Task {
         let mut live = self.core.live();
         if live.has_run || live.error.is_some() {
             let detail = "`prefers_incremental_delivery` cannot be set after `resume()`";
-            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
         live.prefers_incremental_delivery = prefers;
         Ok(())

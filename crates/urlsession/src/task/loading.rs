@@ -72,7 +72,7 @@ impl<T> Loading<T> {
             "the load was waited for {place}, which must return before the load can end; spawn it, or use a task with \
              a completion handler"
         );
-        let error = self.core.name_url(UrlError::new(UrlErrorCode::Unknown, Phase::Delegate, detail));
+        let error = self.core.name_url(UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail));
         self.load = None;
         self.is_done = true;
         self.core.fail(error.clone());

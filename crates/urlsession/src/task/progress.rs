@@ -61,7 +61,7 @@ impl Progress {
             Kind::Tree(tree) => tree.add_child(child, pending_unit_count),
             Kind::Task(_) => {
                 let detail = "the progress of a task takes no children";
-                Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail))
+                Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail))
             }
         }
     }
@@ -147,7 +147,7 @@ impl Progress {
             Kind::Task(core) => {
                 let live = core.live();
                 live.state() == TaskState::Canceling
-                    || live.error.as_ref().is_some_and(|error| error.code() == UrlErrorCode::Cancelled)
+                    || live.error.as_ref().is_some_and(|error| error.is_of_owner())
             }
         }
     }

@@ -188,7 +188,7 @@ async fn load_once(
     let request = other.or_else(|| core.live().original.clone());
     let Some(request) = request else {
         return Err(UrlError::new(
-            UrlErrorCode::Unknown,
+            UrlErrorCode::UnsupportedUrl,
             Phase::Request,
             "a task without a request was started",
         ));

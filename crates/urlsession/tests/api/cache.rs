@@ -126,7 +126,7 @@ fn every_policy_serves_what_darwin_serves() {
                 let got = match &result {
                     Ok((data, _)) => Some(text(data) == "first"),
                     Err(error) => {
-                        assert_eq!(error.code(), UrlErrorCode::ResourceUnavailable);
+                        assert_eq!(error.code(), UrlErrorCode::CannotLoadFromNetwork);
                         None
                     }
                 };
@@ -142,7 +142,7 @@ fn the_session_s_policy_is_that_of_requests_without_one() {
         let policy = CachePolicy::ReturnCacheDataDontLoad;
         let house = House::with(origin, |configuration| configuration.request_cache_policy = policy);
         let error = house.try_get(origin.url("/x")).0.unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::ResourceUnavailable);
+        assert_eq!(error.code(), UrlErrorCode::CannotLoadFromNetwork);
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=0")]));
         house.get(with_policy(&origin.url("/x"), CachePolicy::ReturnCacheDataElseLoad));
         assert_eq!(house.get(origin.url("/x")).0, "x");
@@ -422,7 +422,7 @@ fn a_request_s_own_cache_control_is_obeyed() {
         let house = House::new(origin);
         let get = |value| house.try_get(with_field(&origin.url("/x"), "Cache-Control", value));
         let error = get("only-if-cached").0.unwrap_err();
-        assert_eq!(error.code(), UrlErrorCode::ResourceUnavailable);
+        assert_eq!(error.code(), UrlErrorCode::CannotLoadFromNetwork);
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]));
         assert_eq!(get("no-store").1.unwrap().lookup, CacheLookup::NotAsked(CacheBypass::NoStore));
         assert!(get("only-if-cached").0.is_err(), "no-store keeps nothing");

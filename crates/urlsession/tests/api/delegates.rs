@@ -48,7 +48,7 @@ fn a_tasks_own_delegate_is_asked_first_and_may_pass_on() {
         assert_eq!(text(&recorder.completed(1).data), "changed");
         assert_eq!(receiver.recv().unwrap(), "Kathmandu");
         let late = task.set_delegate(None).unwrap_err();
-        assert_eq!(late.to_string(), "the delegate cannot be set after `resume()` (-1)");
+        assert_eq!(late.to_string(), "the delegate cannot be set after `resume()` (-999)");
         assert!(receiver.recv().is_err(), "the delegate was released");
     });
 }
@@ -144,7 +144,7 @@ fn a_panic_fails_its_task_and_nothing_else() {
         let session = UrlSession::with_delegate(configuration(origin), delegate, DelegateQueue::serial());
         session.data_task(origin.url("/first")).resume();
         let error = receiver.recv_timeout(PATIENCE).unwrap().unwrap().to_string();
-        let place = format!("the load failed at localhost:{}/first (-1): ", origin.port());
+        let place = format!("the load was cancelled at localhost:{}/first (-999): ", origin.port());
         let place = place
             .replace("localhost", origin.url("/").parse::<urlsession::Url>().unwrap().host_str().unwrap());
         assert!(error.starts_with(&place), "{error}");

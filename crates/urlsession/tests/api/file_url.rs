@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use urlsession::{Configuration, Url, UrlError, UrlErrorCode, UrlSession};
+use urlsession::{CachePolicy, Configuration, Url, UrlError, UrlErrorCode, UrlRequest, UrlSession};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
@@ -108,4 +108,36 @@ fn a_redirect_of_http_does_not_lead_to_a_file() {
         let error = load(&session(origin), origin.url("/trap")).unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::UnsupportedUrl);
     });
+}
+
+#[test]
+fn a_file_is_in_no_cache_and_is_loaded_unless_only_a_cache_may_be() {
+    use CachePolicy as Policy;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    fs::write(&path, "text").unwrap();
+    let policies = [
+        Policy::UseProtocolCachePolicy,
+        Policy::ReloadIgnoringLocalCacheData,
+        Policy::ReturnCacheDataElseLoad,
+        Policy::ReturnCacheDataDontLoad,
+        Policy::ReloadIgnoringLocalAndRemoteCacheData,
+        Policy::ReloadRevalidatingCacheData,
+    ];
+    for of_session in policies {
+        for own in policies {
+            let configuration =
+                Configuration { request_cache_policy: of_session, ..Configuration::ephemeral() };
+            let mut request = UrlRequest::new(url(&path).parse().unwrap());
+            request.set_cache_policy(own);
+            let result = load(&UrlSession::new(configuration), request);
+            let policy = if own == Policy::UseProtocolCachePolicy { of_session } else { own };
+            let expected = match policy {
+                Policy::ReturnCacheDataDontLoad => Err(UrlErrorCode::CannotLoadFromNetwork),
+                _ => Ok("text".to_owned()),
+            };
+            let got = result.map(|(data, _)| text(&data).to_owned()).map_err(|error| error.code());
+            assert_eq!(got, expected, "{of_session:?} {own:?}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ mod data_url;
 mod decisions;
 mod delegates;
 mod downloads;
+mod error_codes;
 mod execution;
 mod expectations;
 mod failed_transactions;

@@ -175,7 +175,7 @@ fn the_cache_hears_what_the_session_says_as_if_the_request_said_it() {
         assert_eq!(get(&silent, of(&other)).1.lookup, bypassed);
         let only = |url: &str| get(&with("Cache-Control", "only-if-cached"), of(url)).0;
         let before = count();
-        assert_eq!(only(&other), Err(UrlErrorCode::ResourceUnavailable));
+        assert_eq!(only(&other), Err(UrlErrorCode::CannotLoadFromNetwork));
         assert_eq!(only(&kept), Ok("kept".into()));
         assert_eq!(count(), before);
 

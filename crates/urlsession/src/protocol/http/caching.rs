@@ -410,10 +410,10 @@ fn said<'a>(
     own.or_else(|| defaults.value(name)).or_else(of_room).map_or(Said::Nothing, Said::Value)
 }
 
-/// Apple documents `CannotLoadFromNetwork` (-2000); its systems give this one.
+/// Apple: *NSURLErrorCannotLoadFromNetwork*, a request to load only from the cache could not be satisfied.
 fn not_cached() -> UrlError {
     let detail = "nothing is cached for it, and the cache policy forbids to load it";
-    UrlError::new(UrlErrorCode::ResourceUnavailable, Phase::Policy, detail)
+    UrlError::new(UrlErrorCode::CannotLoadFromNetwork, Phase::Policy, detail)
 }
 
 /// What the clock says, in seconds since 1970.

@@ -86,7 +86,7 @@ fn what_is_not_cached_is_not_loaded_if_the_policy_forbids_it() {
     let mut request = UrlRequest::new("http://a/".parse().unwrap());
     request.set_cache_policy(CachePolicy::ReturnCacheDataDontLoad);
     let error = run_request(&room(&script), request.clone()).0.err().unwrap();
-    assert_eq!((error.code(), error.phase()), (UrlErrorCode::ResourceUnavailable, Phase::Policy));
+    assert_eq!((error.code(), error.phase()), (UrlErrorCode::CannotLoadFromNetwork, Phase::Policy));
     request.set_value(Some("bytes=0-"), "Range").unwrap();
     assert!(run_request(&room(&script), request).0.is_err());
 }

@@ -69,7 +69,7 @@ impl Core {
         let mut live = self.live();
         if live.has_run || live.error.is_some() {
             let detail = "what a download is to do cannot be set after `resume()`";
-            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
         change(live.orders());
         Ok(())

@@ -58,7 +58,7 @@ impl Tree {
         let adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
         if child.contains(self) {
             let detail = "a progress cannot be a child of its own child";
-            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
         let mut state = self.state();
         // Whoever adds for long keeps no tasks that are long over.

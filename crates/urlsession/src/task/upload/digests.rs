@@ -42,7 +42,7 @@ impl UploadTask {
         let mut live = self.core().live();
         if live.has_run || live.error.is_some() {
             let detail = "the digests of an upload cannot be set after `resume()`";
-            return Err(UrlError::new(UrlErrorCode::Unknown, Phase::Request, detail));
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
         live.resuming().digest = algorithm;
         Ok(())
@@ -111,7 +111,7 @@ impl Core {
             if let Some(value) = value.filter(|_| request.value(name).is_none() && !of_session.contains(name))
             {
                 request.header_fields_mut().set(name, value.into_bytes()).map_err(|error| {
-                    UrlError::new(UrlErrorCode::Unknown, Phase::Request, error.to_string())
+                    UrlError::new(UrlErrorCode::BadUrl, Phase::Request, error.to_string())
                 })?;
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::core::Core;
 use super::super::state::TaskState;
 use crate::env::Place;
-use crate::error::{UrlError, UrlErrorCode};
+use crate::error::UrlError;
 use crate::load::{Attempt, Log, Meter, Nobody};
 
 impl Core {
@@ -24,8 +24,7 @@ impl Core {
     pub(in super::super) fn give_up_if_cancelled(self: &Arc<Self>, error: &UrlError) {
         let point = {
             let mut live = self.live();
-            let is_cancelled =
-                error.code() == UrlErrorCode::Cancelled && live.state() == TaskState::Canceling;
+            let is_cancelled = error.is_of_owner() && live.state() == TaskState::Canceling;
             let has_run = live.has_run;
             let resuming = live.upload.as_mut();
             let resuming = resuming.filter(|resuming| is_cancelled && has_run && !resuming.is_kept);

@@ -179,7 +179,7 @@ impl Core {
         if !matches!(self.kind, Kind::Upload) || error.has_resume_data() {
             return error;
         }
-        if error.code() == UrlErrorCode::Cancelled {
+        if error.is_of_owner() {
             self.give_up_if_cancelled(&error);
             return error;
         }

@@ -167,8 +167,15 @@ impl Connection {
 
     fn end_of_input(&mut self) -> Result<()> {
         self.decoder.end_of_input().map_err(|error| {
-            let detail = "the server closed the connection before the body was complete";
-            UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
+            // Apple: a length that is not zero, and the connection ended in order without any data.
+            let (code, detail) = match self.body_bytes == 0 && self.decoder.remaining().is_some() {
+                true => (UrlErrorCode::ZeroByteResource, "the server announced a body and sent none of it"),
+                false => {
+                    let detail = "the server closed the connection before the body was complete";
+                    (UrlErrorCode::NetworkConnectionLost, detail)
+                }
+            };
+            UrlError::new(code, Phase::Body, detail).with_source(error)
         })
     }
 
