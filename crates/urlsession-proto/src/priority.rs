@@ -7,6 +7,8 @@ pub struct Urgency(u8);
 impl Urgency {
     /// The urgency of a request that names none.
     pub const DEFAULT: Self = Self(3);
+    /// The priority that is this urgency.
+    pub const DEFAULT_PRIORITY: f32 = 0.5;
 
     /// From a priority between 0, the least, and 1: 0.5 is the default.
     pub fn of_priority(priority: f32) -> Self {

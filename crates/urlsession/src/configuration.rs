@@ -332,11 +332,14 @@ impl Configuration {
 
     /// Does it matter to every load which network is there?
     pub(crate) fn depends_on_path(&self) -> bool {
-        let allows_all = self.allows_cellular_access
+        self.waits_for_connectivity || !self.allows_all_networks()
+    }
+
+    pub(crate) fn allows_all_networks(&self) -> bool {
+        self.allows_cellular_access
             && self.allows_expensive_network_access
             && self.allows_constrained_network_access
-            && self.allows_ultra_constrained_network_access;
-        self.waits_for_connectivity || !allows_all
+            && self.allows_ultra_constrained_network_access
     }
 
     /// Trusts the certificates of a PEM file beside those of the platform. Changes nothing if one of them cannot

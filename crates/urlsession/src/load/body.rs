@@ -17,6 +17,8 @@ pub(crate) struct Body {
     tap: Option<Box<dyn Tap>>,
     /// It is content already, whatever its head says.
     is_plain: bool,
+    /// It came with its head.
+    came_whole: bool,
     has_failed: bool,
     /// In a box: few bodies are coded, and all are handed from layer to layer.
     decoding: Option<Box<Decoding>>,
@@ -160,7 +162,7 @@ impl Body {
     /// A body that came whole, `wire_bytes` long on the wire.
     pub(crate) fn whole(data: Bytes, wire_bytes: u64) -> Self {
         let source = if data.is_empty() { Source::Empty } else { Source::Data(data) };
-        Self { wire_bytes, ..Self::of(source) }
+        Self { wire_bytes, came_whole: true, ..Self::of(source) }
     }
 
     pub(crate) fn flow(flow: Box<dyn Flow>) -> Self {
@@ -172,6 +174,7 @@ impl Body {
             source,
             tap: None,
             is_plain: false,
+            came_whole: false,
             has_failed: false,
             decoding: None,
             wire_bytes: 0,
@@ -235,6 +238,11 @@ impl Body {
     /// True once it has been read to its end, without a failure.
     pub(crate) fn has_ended(&self) -> bool {
         self.is_empty() && !self.has_failed
+    }
+
+    /// Its last byte came with its head.
+    pub(crate) fn came_whole(&self) -> bool {
+        self.came_whole
     }
 
     /// What it brings to read the rest, of which nobody has any use, if it is not longer than `most`.

@@ -360,6 +360,11 @@ impl UrlRequest {
         self.fields.contains("range")
     }
 
+    pub(crate) fn allows_all_networks(&self) -> bool {
+        const ALL: u16 = CELLULAR | EXPENSIVE | CONSTRAINED | ULTRA_CONSTRAINED;
+        self.flags & ALL == ALL
+    }
+
     pub(crate) fn set_method(&mut self, method: Method) {
         self.method = method;
     }

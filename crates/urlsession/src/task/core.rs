@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
+    Ordering::Release,
 };
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Waker};
@@ -49,6 +50,8 @@ pub(crate) struct Core {
     priority: AtomicU32,
     /// Suspended, cancelled or failed: written under the lock of `live`, and read without it before each piece of a body.
     is_halted: AtomicBool,
+    /// Somebody has watched it: set under the lock of `live`, and read without it before each change is told.
+    is_watched: AtomicBool,
     live: Mutex<Live>,
 }
 
@@ -179,6 +182,7 @@ impl Core {
                 controls: OnceLock::new(),
                 priority: AtomicU32::new(DEFAULT_PRIORITY.to_bits()),
                 is_halted: AtomicBool::new(false),
+                is_watched: AtomicBool::new(false),
                 live: Mutex::new(Live {
                     machine: Machine::new(),
                     seat,
@@ -320,6 +324,7 @@ impl Core {
             controls: OnceLock::new(),
             priority: AtomicU32::new(self.priority.load(Relaxed)),
             is_halted: AtomicBool::new(self.is_halted()),
+            is_watched: AtomicBool::new(false),
             live: Mutex::new(Live {
                 machine: live.machine,
                 seat,
@@ -422,6 +427,9 @@ impl Core {
     }
 
     pub(super) fn tell_watchers(&self, change: TaskChange) {
+        if !self.is_watched.load(Acquire) {
+            return;
+        }
         let mut live = self.live();
         if !live.watchers.is_empty() {
             let wakers = live.watchers.tell(change);
@@ -433,6 +441,7 @@ impl Core {
     pub(super) fn watch(&self) -> super::observe::Changes {
         let mut live = self.live();
         let is_over = live.machine.state() == TaskState::Completed;
+        self.is_watched.store(true, Release);
         live.watchers.add(is_over)
     }
 

@@ -215,7 +215,10 @@ pub(super) fn seal(core: &Core, log: &mut Log, body: &Body) {
         core.live().response_trailers = Some(Box::new(trailers.clone()));
     }
     if let Some(stamps) = log.last_mut().filter(|stamps| stamps.response_end.is_none()) {
-        stamps.response_end = body.has_ended().then(|| core.roster.config.environment.clock.now());
+        // When the last byte came, which may be long before its reader comes to it.
+        let start = stamps.response_start.filter(|_| body.came_whole());
+        let end = || start.unwrap_or_else(|| core.roster.config.environment.clock.now());
+        stamps.response_end = body.has_ended().then(end);
         stamps.response_body_bytes = body.wire_bytes();
         stamps.response_body_bytes_after_decoding = body.delivered();
         stamps.request_body_bytes += body.sent_late();

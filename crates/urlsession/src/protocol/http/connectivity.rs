@@ -126,21 +126,30 @@ struct Rules {
 impl Rules {
     fn of(config: &Configuration, request: &UrlRequest) -> Self {
         use NetworkUnavailableReason as Reason;
-        let constrained =
-            config.allows_constrained_network_access && request.allows_constrained_network_access();
-        let ultra_constrained = config.allows_ultra_constrained_network_access
-            && request.allows_ultra_constrained_network_access();
         let mut forbidden = ForbiddenNetworks::default();
-        for (is_allowed, reason) in [
-            (config.allows_cellular_access && request.allows_cellular_access(), Reason::Cellular),
+        // Of nearly all loads.
+        if config.allows_all_networks() && request.allows_all_networks() {
+            return Self { waits: config.waits_for_connectivity, forbidden };
+        }
+        for (by_configuration, by_request, reason) in [
+            (config.allows_cellular_access, request.allows_cellular_access(), Reason::Cellular),
             (
-                config.allows_expensive_network_access && request.allows_expensive_network_access(),
+                config.allows_expensive_network_access,
+                request.allows_expensive_network_access(),
                 Reason::Expensive,
             ),
-            (constrained, Reason::Constrained),
-            (ultra_constrained, Reason::UltraConstrained),
+            (
+                config.allows_constrained_network_access,
+                request.allows_constrained_network_access(),
+                Reason::Constrained,
+            ),
+            (
+                config.allows_ultra_constrained_network_access,
+                request.allows_ultra_constrained_network_access(),
+                Reason::UltraConstrained,
+            ),
         ] {
-            if !is_allowed {
+            if !(by_configuration && by_request) {
                 forbidden = forbidden.and(reason);
             }
         }

@@ -264,6 +264,10 @@ fn length(request: &UrlRequest, stream: Option<u64>) -> Option<u64> {
 
 /// RFC 9218 §5; the default is not sent.
 fn priority_field(priority: f32) -> Option<(&'static str, HeaderValue)> {
+    // Of nearly all loads; to round a float is a call.
+    if priority == Urgency::DEFAULT_PRIORITY {
+        return None;
+    }
     let urgency = Urgency::of_priority(priority);
     (urgency != Urgency::DEFAULT).then(|| ("priority", HeaderValue::from_static(urgency.field_value())))
 }
