@@ -1,10 +1,14 @@
-//! `docs/api-map.tsv` against the library and against the list of Apple's symbols (`data/symbols.tsv`).
+//! `docs/api-map.tsv` against the library, its tests and the list of Apple's symbols (`data/symbols.tsv`).
 #![allow(clippy::disallowed_methods)] // a test reads files
 
 #[path = "api_map/items.rs"]
 mod items;
+#[path = "api_map/tests.rs"]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 const MAP: &str = include_str!("../../../docs/api-map.tsv");
 const SYMBOLS: &str = include_str!("data/symbols.tsv");
@@ -25,19 +29,30 @@ const AREAS: [&str; 12] = [
     "websocket",
 ];
 
+/// How the note of a row begins whose item has no effect that a test could miss.
+const WITHOUT_EFFECT: [&str; 2] = ["stored only: ", "never reported: "];
+
+/// Symbols that are types here too: what they do, their members prove.
+const TYPES: [&str; 5] = ["class", "enum", "protocol", "struct", "typealias"];
+
 struct Row {
     symbol: [&'static str; 3],
     rust: &'static str,
     state: &'static str,
+    /// The test that fails if the item does not do what Apple documents: `file::function` or
+    /// `file::module::function`, the file from this crate's folder; `-` without one.
+    proof: &'static str,
     note: &'static str,
 }
 
 fn map() -> Vec<Row> {
     let mut lines = MAP.lines();
-    assert_eq!(lines.next(), Some("type\tsymbol\tkind\trust\tstate\tnote"));
+    assert_eq!(lines.next(), Some("type\tsymbol\tkind\trust\tstate\tproof\tnote"));
     let row = |line: &'static str| match line.split('\t').collect::<Vec<_>>()[..] {
-        [of, symbol, kind, rust, state, note] => Row { symbol: [of, symbol, kind], rust, state, note },
-        _ => panic!("not six columns: {line}"),
+        [of, symbol, kind, rust, state, proof, note] => {
+            Row { symbol: [of, symbol, kind], rust, state, proof, note }
+        }
+        _ => panic!("not seven columns: {line}"),
     };
     lines.map(row).collect()
 }
@@ -85,7 +100,7 @@ fn every_item_named_is_in_the_library() {
 
 #[test]
 fn every_row_tells_its_state() {
-    for Row { symbol, rust, state, note } in map() {
+    for Row { symbol, rust, state, note, .. } in map() {
         let is_right = match state {
             "here" => rust != "-" && !rust.is_empty(),
             "later" => {
@@ -96,5 +111,28 @@ fn every_row_tells_its_state() {
             _ => false,
         };
         assert!(is_right, "{symbol:?}: {rust}, {state}, {note:?}");
+    }
+}
+
+#[test]
+fn every_item_with_an_effect_names_the_test_that_proves_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = BTreeMap::new();
+    let mut is_there = |proof: &'static str| {
+        let Some((file, test)) = proof.split_once("::") else { return false };
+        let known: &BTreeSet<String> = files.entry(file).or_insert_with(|| {
+            fs::read_to_string(root.join(file)).map(|source| tests::tests_of(&source)).unwrap_or_default()
+        });
+        known.contains(test)
+    };
+    for Row { symbol, rust, state, proof, note } in map() {
+        let is_right = match (state, proof) {
+            ("here", "-") => {
+                TYPES.contains(&symbol[2]) || WITHOUT_EFFECT.iter().any(|reason| note.starts_with(reason))
+            }
+            ("here", proof) => is_there(proof),
+            (_, proof) => proof == "-",
+        };
+        assert!(is_right, "{symbol:?}: {rust}, {state}, {proof}, {note:?}");
     }
 }

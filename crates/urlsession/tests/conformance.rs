@@ -1,6 +1,9 @@
 //! `docs/conformance.md` against the tests it names: none claimed that is not there, none there that is not listed.
 #![allow(clippy::disallowed_methods)] // a test reads files
 
+#[path = "api_map/tests.rs"]
+mod found;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -26,37 +29,22 @@ fn rows() -> Vec<Row> {
 }
 
 /// The tests of a file whose names begin with `test_`, as the table writes them.
-fn tests_of(path: &Path, name: &str, tests: &mut BTreeSet<String>) {
-    let source = fs::read_to_string(path).unwrap();
-    let (mut module, mut last) = ("", "");
-    for line in source.lines() {
-        if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(" {")) {
-            module = name;
-        } else if line == "}" {
-            module = "";
-        }
-        let line = line.trim();
-        let function = line.strip_prefix("fn ").and_then(|rest| rest.split_once('(')).map(|(name, _)| name);
-        match function {
-            Some(function) if last == "#[test]" && function.starts_with("test_") => {
-                let at = [name, module, function].into_iter().filter(|part| !part.is_empty());
-                tests.insert(at.collect::<Vec<_>>().join("::"));
-            }
-            _ => {}
-        }
-        last = line;
-    }
+fn rows_of(path: &Path, name: &str, tests: &mut BTreeSet<String>) {
+    let found = found::tests_of(&fs::read_to_string(path).unwrap());
+    let is_row =
+        |test: &String| test.rsplit("::").next().is_some_and(|function| function.starts_with("test_"));
+    tests.extend(found.into_iter().filter(is_row).map(|test| format!("{name}::{test}")));
 }
 
 fn tests() -> BTreeSet<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut tests = BTreeSet::new();
-    tests_of(&root.join("messages.rs"), "tests/messages.rs", &mut tests);
+    rows_of(&root.join("messages.rs"), "tests/messages.rs", &mut tests);
     for entry in fs::read_dir(root.join("api")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap();
         if name.ends_with(".rs") {
-            tests_of(&path, &format!("tests/api/{name}"), &mut tests);
+            rows_of(&path, &format!("tests/api/{name}"), &mut tests);
         }
     }
     tests
