@@ -68,8 +68,8 @@ pub use crate::message::{
 pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
 pub use crate::store::{
     BackendResult, HstsStorage, HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie,
-    KeptCookieChanges, KeptCookieKey, KeptCredential, UploadRecords, UploadServerStorage, UrlCache,
-    UrlCredentialBackend, UrlCredentialStorage,
+    KeptCookieChanges, KeptCookieKey, KeptCredential, KeptResponse, UploadRecords, UploadServerStorage,
+    UrlCache, UrlCacheBackend, UrlCredentialBackend, UrlCredentialStorage,
 };
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,

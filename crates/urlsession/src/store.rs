@@ -14,7 +14,7 @@ mod remembered;
 mod upload_records;
 mod upload_servers;
 pub use application::BackendResult;
-pub use cache::UrlCache;
+pub use cache::{KeptResponse, UrlCache, UrlCacheBackend};
 pub(crate) use cookies::Visit;
 pub use cookies::{
     HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey,

@@ -3,6 +3,7 @@
 //!
 //! Apple: *URLCache*.
 
+mod backend;
 mod disk;
 mod entry;
 mod file;
@@ -24,6 +25,8 @@ use std::time::SystemTime;
 
 use urlsession_proto::caching::{Times, Vary, vary};
 
+use self::backend::Application;
+pub use self::backend::{KeptResponse, UrlCacheBackend};
 use self::disk::Disk;
 pub(crate) use self::disk::Known;
 pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
@@ -48,6 +51,8 @@ pub struct UrlCache(Arc<Inner>);
 struct Inner {
     memory: Arc<Mutex<Memory>>,
     disk: Option<Disk>,
+    /// In the place of a disk.
+    backend: Option<Application>,
     /// Counts changes: what was found before one is not put where it was removed.
     generation: AtomicU64,
     /// Counts how often all was removed: what was on its way then is not kept.
@@ -71,6 +76,14 @@ impl UrlCache {
         Self::make(memory_capacity, disk_capacity, folder)
     }
 
+    /// A cache of this capacity in memory, in bytes, and an application's own place for the rest: see [`UrlCacheBackend`].
+    /// Of `backend_capacity` a response may take a twentieth, and is in memory until it is whole; with 0 nothing is stored
+    /// there. It is [`disk_capacity`](Self::disk_capacity) from then on. How much is used there is not known here.
+    pub fn with_backend(memory_capacity: u64, backend_capacity: u64, backend: impl UrlCacheBackend) -> Self {
+        let memory = Arc::new(Mutex::new(Memory::new(memory_capacity)));
+        Self::of(memory, None, Some(Application::new(backend_capacity, backend)))
+    }
+
     /// The cache of an ephemeral session.
     pub(crate) fn private() -> Self {
         Self::make(MEMORY, 0, None)
@@ -79,9 +92,14 @@ impl UrlCache {
     fn make(memory: u64, disk: u64, folder: Option<PathBuf>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory)));
         let disk = folder.map(|folder| Disk::new(folder, disk, memory.clone()));
+        Self::of(memory, disk, None)
+    }
+
+    fn of(memory: Arc<Mutex<Memory>>, disk: Option<Disk>, backend: Option<Application>) -> Self {
         Self(Arc::new(Inner {
             memory,
             disk,
+            backend,
             generation: AtomicU64::new(0),
             clearings: AtomicU64::new(0),
             clock: StoreClock::default(),
@@ -104,7 +122,10 @@ impl UrlCache {
     /// tenth, with its index and log; below two mebibytes, of which the index alone needs a part, a little more.
     #[doc(alias = "diskCapacity")]
     pub fn disk_capacity(&self) -> u64 {
-        self.0.disk.as_ref().map_or(0, Disk::capacity)
+        match (&self.0.disk, &self.0.backend) {
+            (Some(disk), _) => disk.capacity(),
+            (None, backend) => backend.as_ref().map_or(0, Application::capacity),
+        }
     }
 
     /// Changes [`disk_capacity`](Self::disk_capacity): what does not fit any more goes; 0 keeps nothing. Without
@@ -113,6 +134,9 @@ impl UrlCache {
     pub fn set_disk_capacity(&self, bytes: u64) {
         if let Some(disk) = &self.0.disk {
             disk.set_capacity(bytes);
+        }
+        if let Some(backend) = &self.0.backend {
+            backend.set_capacity(bytes);
         }
     }
 
@@ -193,6 +217,9 @@ impl UrlCache {
         self.0.clearings.fetch_add(1, Relaxed);
         self.memory().clear();
         self.on_disk_if_there(shelf::Shelf::clear);
+        if let Some(backend) = &self.0.backend {
+            backend.remove_since(None);
+        }
     }
 
     /// Removes what was stored **after** this date.
@@ -202,12 +229,18 @@ impl UrlCache {
         let since = epoch_millis(date);
         self.memory().remove_since(since);
         self.on_disk_if_there(move |shelf| shelf.remove_since(since));
+        if let Some(backend) = &self.0.backend {
+            backend.remove_since(Some(since));
+        }
     }
 
     /// Waits until everything kept so far is on disk, and nothing of what was removed.
     pub(crate) async fn flush(&self) {
         if let Some(disk) = &self.0.disk {
             disk.ask(shelf::Shelf::flush).await;
+        }
+        if let Some(backend) = &self.0.backend {
+            backend.flush().await;
         }
     }
 
@@ -227,7 +260,11 @@ impl UrlCache {
         wanted: impl Fn(&Variant) -> bool,
         now: impl FnOnce() -> i64,
     ) -> Known {
-        self.0.disk.as_ref().map_or(Known::Nothing, |disk| disk.look(key, wanted, now()))
+        match (&self.0.disk, &self.0.backend) {
+            (Some(disk), _) => disk.look(key, wanted, now()),
+            (None, None) => Known::Nothing,
+            (None, Some(_)) => Known::Unknown,
+        }
     }
 
     /// Looks on disk; what is small is in memory from then on.
@@ -236,10 +273,15 @@ impl UrlCache {
         key: &str,
         wanted: impl Fn(&Variant) -> bool + Send + 'static,
     ) -> Found {
-        let Some(disk) = &self.0.disk else { return Found::Nothing };
         let generation = self.0.generation.load(Relaxed);
         let owned: Arc<str> = key.into();
-        let found = disk.ask(move |shelf| shelf.find(&owned, &wanted)).await.unwrap_or(Found::Nothing);
+        let found = match (&self.0.disk, &self.0.backend) {
+            (Some(disk), _) => {
+                disk.ask(move |shelf| shelf.find(&owned, &wanted)).await.unwrap_or(Found::Nothing)
+            }
+            (None, Some(backend)) => backend.find(owned, wanted).await,
+            (None, None) => Found::Nothing,
+        };
         if let Found::Entry(entry) = &found
             && matches!(entry.content, Content::Memory(_))
         {
@@ -266,6 +308,12 @@ impl UrlCache {
         }
         let entry = Arc::new(entry);
         self.memory().insert(entry.clone());
+        if let Some(backend) = &self.0.backend {
+            match entry.policy {
+                StoragePolicy::Allowed => backend.put(entry.clone()),
+                _ => backend.remove(entry.key.clone(), Some(entry.variant.clone())),
+            }
+        }
         let Some(disk) = &self.0.disk else { return };
         if entry.policy == StoragePolicy::Allowed && disk.capacity() > 0 {
             disk.expect(&entry.key);
@@ -285,6 +333,11 @@ impl UrlCache {
         if matches!(entry.content, Content::Memory(_)) {
             self.memory().insert(entry.clone());
         }
+        if let Some(backend) = &self.0.backend
+            && entry.policy == StoragePolicy::Allowed
+        {
+            backend.put(entry.clone());
+        }
         let entry = entry.clone();
         self.on_disk_if_there(move |shelf| shelf.update(&entry));
     }
@@ -292,6 +345,9 @@ impl UrlCache {
     pub(crate) fn remove(&self, key: &str) {
         self.change();
         self.memory().remove(key);
+        if let Some(backend) = &self.0.backend {
+            backend.remove(key.into(), None);
+        }
         let key: Arc<str> = key.into();
         self.on_disk_if_there(move |shelf| shelf.remove(&key));
     }
@@ -299,6 +355,9 @@ impl UrlCache {
     pub(crate) fn remove_entry(&self, entry: &Arc<Entry>) {
         self.change();
         self.memory().remove_variant(&entry.key, &entry.variant);
+        if let Some(backend) = &self.0.backend {
+            backend.remove(entry.key.clone(), Some(entry.variant.clone()));
+        }
         let entry = entry.clone();
         self.on_disk_if_there(move |shelf| shelf.remove_variant(&entry.key, &entry.variant));
     }

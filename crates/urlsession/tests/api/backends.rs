@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use urlsession::environment::block_on;
 use urlsession::{
     AuthenticationMethod, BackendResult, Configuration, HttpCookieBackend, HttpCookieStorage, KeptCookie,
-    KeptCookieChanges, KeptCookieKey, KeptCredential, UrlCredential, UrlCredentialBackend,
-    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
+    KeptCookieChanges, KeptCookieKey, KeptCredential, KeptResponse, UrlCache, UrlCacheBackend, UrlCredential,
+    UrlCredentialBackend, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
     UrlProtectionSpaceProtocol, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -247,6 +247,157 @@ fn a_credential_backend_that_fails_or_panics_costs_persistence_and_no_load() {
             origin.enqueue("/b", Reply::new(200).body("hers"));
             assert_eq!(text(&load(&session, origin.url("/b")).unwrap().0), "hers", "it is in memory");
             assert_eq!(safe.calls.load(Ordering::Relaxed), 1, "it is asked no more");
+        }
+    });
+}
+
+#[derive(Clone, Default)]
+struct Shelf {
+    all: Arc<Mutex<Vec<KeptResponse>>>,
+    calls: Arc<AtomicUsize>,
+    fault: Fault,
+}
+
+impl Shelf {
+    fn called(&self) -> BackendResult<()> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.fault.happen()
+    }
+}
+
+impl UrlCacheBackend for Shelf {
+    fn look_up(&self, _: &str) -> BackendResult<Vec<KeptResponse>> {
+        self.called()?;
+        // Whoever is asked for one key and gives all must not get another's responses used.
+        Ok(self.all.lock().unwrap().clone())
+    }
+
+    fn store(&self, response: &KeptResponse) -> BackendResult<()> {
+        self.called()?;
+        self.all.lock().unwrap().push(response.clone());
+        Ok(())
+    }
+
+    fn remove(&self, key: &str, variant: &[u8]) -> BackendResult<()> {
+        self.called()?;
+        self.all.lock().unwrap().retain(|kept| kept.key != key || kept.variant != variant);
+        Ok(())
+    }
+
+    fn remove_since(&self, date: Option<SystemTime>) -> BackendResult<()> {
+        self.called()?;
+        self.all.lock().unwrap().retain(|kept| date.is_some_and(|date| kept.stored <= date));
+        Ok(())
+    }
+}
+
+fn with_shelf(origin: &Origin, shelf: &Shelf) -> UrlSession {
+    let cache = UrlCache::with_backend(1 << 20, 100 << 20, shelf.clone());
+    UrlSession::new(Configuration { url_cache: Some(cache), ..configuration(origin) })
+}
+
+fn cacheable(body: impl Into<Vec<u8>>) -> Reply {
+    Reply::new(200).header("Cache-Control", "max-age=600").body(body)
+}
+
+fn body_of(session: &UrlSession, origin: &Origin, path: &str) -> Vec<u8> {
+    load(session, origin.url(path)).unwrap().0.to_vec()
+}
+
+#[test]
+fn a_response_in_an_applications_backend_answers_the_next_session() {
+    on(Wire::H1, |origin| {
+        let shelf = Shelf::default();
+        let session = with_shelf(origin, &shelf);
+        origin.enqueue("/a", cacheable("first"));
+        origin.enqueue("/b", cacheable(vec![b'b'; 700_000]));
+        ["/a", "/b"].iter().for_each(|path| drop(body_of(&session, origin, path)));
+        block_on(session.flush());
+        let session = with_shelf(origin, &shelf);
+        assert_eq!(body_of(&session, origin, "/a"), b"first");
+        assert!(body_of(&session, origin, "/b") == vec![b'b'; 700_000]);
+        assert_eq!(origin.requests().len(), 2);
+        // What replaces it, and what is removed, is another or gone there, too.
+        origin.enqueue("/a", cacheable("second"));
+        let mut request = request(&origin.url("/a"), "GET", None);
+        request.set_cache_policy(urlsession::CachePolicy::ReloadIgnoringLocalCacheData);
+        load(&session, request.clone()).unwrap();
+        block_on(session.flush());
+        assert_eq!(shelf.all.lock().unwrap().len(), 2);
+        assert_eq!(body_of(&with_shelf(origin, &shelf), origin, "/a"), b"second");
+        session.configuration().url_cache.unwrap().remove_cached_response(&request);
+        block_on(session.flush());
+        assert_eq!(shelf.all.lock().unwrap().len(), 1);
+        block_on(session.reset());
+        assert!(shelf.all.lock().unwrap().is_empty());
+    });
+}
+
+#[test]
+fn vary_is_obeyed_over_an_applications_backend_which_cannot_read_what_it_varies_by() {
+    on(Wire::H1, |origin| {
+        let shelf = Shelf::default();
+        let asking = |language: &str| {
+            let mut request = request(&origin.url("/a"), "GET", None);
+            request.set_value(Some(language), "Accept-Language").unwrap();
+            request
+        };
+        for (language, body) in [("de", "Haus"), ("fr", "maison")] {
+            origin.enqueue("/a", cacheable(body).header("Vary", "Accept-Language"));
+            let session = with_shelf(origin, &shelf);
+            load(&session, asking(language)).unwrap();
+            block_on(session.flush());
+        }
+        let session = with_shelf(origin, &shelf);
+        for (language, body) in [("de", "Haus"), ("fr", "maison")] {
+            assert_eq!(text(&load(&session, asking(language)).unwrap().0), body);
+        }
+        assert_eq!(origin.requests().len(), 2);
+        let all = shelf.all.lock().unwrap();
+        assert!(all.len() == 2 && all[0].variant != all[1].variant);
+    });
+}
+
+#[test]
+fn what_a_cache_backend_gives_back_damaged_or_mixed_up_is_a_miss() {
+    type Spoil = fn(&mut [KeptResponse]);
+    let ways: [Spoil; 4] = [
+        |all| all[0].body = b"other".as_slice().into(),
+        |all| all[0].head[3] ^= 1,
+        |all| all[0].variant.truncate(3),
+        |all| {
+            let head = all[1].head.clone();
+            all[1].head = std::mem::replace(&mut all[0].head, head);
+        },
+    ];
+    on(Wire::H1, |origin| {
+        for spoil in ways {
+            let shelf = Shelf::default();
+            let session = with_shelf(origin, &shelf);
+            origin.enqueue("/a", cacheable("first"));
+            origin.enqueue("/b", cacheable("other"));
+            ["/a", "/b"].iter().for_each(|path| drop(body_of(&session, origin, path)));
+            block_on(session.flush());
+            spoil(&mut shelf.all.lock().unwrap());
+            origin.enqueue("/a", cacheable("anew"));
+            assert_eq!(body_of(&with_shelf(origin, &shelf), origin, "/a"), b"anew");
+        }
+    });
+}
+
+#[test]
+fn a_cache_backend_that_fails_or_panics_costs_persistence_and_no_load() {
+    on(Wire::H1, |origin| {
+        for fault in [Fault::Error, Fault::Panic] {
+            let shelf = Shelf { fault, ..Shelf::default() };
+            let session = with_shelf(origin, &shelf);
+            origin.enqueue("/a", cacheable("first"));
+            assert_eq!(body_of(&session, origin, "/a"), b"first");
+            block_on(session.flush());
+            let count = origin.requests().len();
+            assert_eq!(body_of(&session, origin, "/a"), b"first");
+            assert_eq!(origin.requests().len(), count, "it is in memory");
+            assert_eq!(shelf.calls.load(Ordering::Relaxed), 1, "it is asked no more");
         }
     });
 }

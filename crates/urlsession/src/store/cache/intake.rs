@@ -58,7 +58,9 @@ impl Intake {
             return self.give_up();
         }
         self.pieces.push(chunk.clone());
-        if !self.is_held && self.length > IN_MEMORY.max(share(self.cache.memory_capacity())) {
+        // A backend takes what is whole.
+        let may_spill = !self.is_held && self.cache.0.backend.is_none();
+        if may_spill && self.length > IN_MEMORY.max(share(self.cache.memory_capacity())) {
             self.spill();
         }
     }

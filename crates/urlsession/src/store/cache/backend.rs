@@ -1,0 +1,269 @@
+//! `UrlCacheBackend`: an application's own place for what a cache keeps. Which requests an entry answers, and for how long, is
+//! decided elsewhere; what comes back damaged or of another key is a miss.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::entry::{Content, Entry, Seal, Variant};
+use super::file::checksum_of;
+use super::format;
+use super::memory::{Found, VARIANTS};
+use crate::env::{Place, random};
+use crate::store::application::{BackendResult, guarded};
+
+/// An application's own place for cached responses, for [`UrlCache::with_backend`](crate::UrlCache::with_backend), in the place
+/// of a folder: a database of its own, or one that several machines share. Not of Apple's, where one subclasses *URLCache*.
+///
+/// It keeps responses by their key, several for one key, and decides nothing: which request a response answers (RFC 9111,
+/// `Vary`), whether it is fresh and what is stored is the cache's business. Which go when there are too many is the backend's.
+/// Its methods are called in order, on a thread of the cache that may block. After an error or a panic there is one warning
+/// (`tracing`), the backend is not called any more, and responses are kept in memory only.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use std::time::SystemTime;
+/// use urlsession::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
+///
+/// #[derive(Default)]
+/// struct Shelf(Mutex<Vec<KeptResponse>>);
+///
+/// impl UrlCacheBackend for Shelf {
+///     fn look_up(&self, key: &str) -> BackendResult<Vec<KeptResponse>> {
+///         Ok(self.0.lock().unwrap().iter().filter(|kept| kept.key == key).cloned().collect())
+///     }
+///
+///     fn store(&self, response: &KeptResponse) -> BackendResult<()> {
+///         self.0.lock().unwrap().push(response.clone());
+///         Ok(())
+///     }
+///
+///     fn remove(&self, key: &str, variant: &[u8]) -> BackendResult<()> {
+///         self.0.lock().unwrap().retain(|kept| kept.key != key || kept.variant != variant);
+///         Ok(())
+///     }
+///
+///     fn remove_since(&self, date: Option<SystemTime>) -> BackendResult<()> {
+///         self.0.lock().unwrap().retain(|kept| date.is_some_and(|date| kept.stored <= date));
+///         Ok(())
+///     }
+/// }
+///
+/// let cache = UrlCache::with_backend(4 << 20, 100 << 20, Shelf::default());
+/// assert_eq!(cache.disk_capacity(), 100 << 20);
+/// ```
+pub trait UrlCacheBackend: Send + Sync + 'static {
+    /// The responses of a key, the last stored last.
+    ///
+    /// # Errors
+    /// Any: see above.
+    fn look_up(&self, key: &str) -> BackendResult<Vec<KeptResponse>>;
+
+    /// Keeps a response. There is none of its key and variant.
+    ///
+    /// # Errors
+    /// Any: see above.
+    fn store(&self, response: &KeptResponse) -> BackendResult<()>;
+
+    /// Removes the response of this key and variant, if it is there.
+    ///
+    /// # Errors
+    /// Any: see above.
+    fn remove(&self, key: &str, variant: &[u8]) -> BackendResult<()>;
+
+    /// Removes what was stored after this date; everything if there is none.
+    ///
+    /// # Errors
+    /// Any: see above.
+    fn remove_since(&self, date: Option<SystemTime>) -> BackendResult<()>;
+}
+
+/// A response as a [backend](UrlCacheBackend) keeps it: to be given back byte for byte. Not of Apple's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptResponse {
+    /// The URL without its fragment.
+    pub key: String,
+    /// Which of the responses of its key it is. The values of request fields in it cannot be read from it.
+    pub variant: Vec<u8>,
+    /// Status, header fields, times and a checksum, in a form of the library's own.
+    pub head: Vec<u8>,
+    /// As it came, coded as the head says.
+    pub body: Bytes,
+    /// When it was stored, in milliseconds since 1970.
+    pub stored: SystemTime,
+}
+
+/// The way to a backend: a thread of its own, started when there is something to find or to keep, and jobs in order.
+pub(super) struct Application {
+    capacity: AtomicU64,
+    inner: Arc<Inner>,
+    thread: OnceLock<Sender<Job>>,
+}
+
+struct Inner {
+    backend: Box<dyn UrlCacheBackend>,
+    is_broken: AtomicBool,
+}
+
+type Job = Box<dyn FnOnce(&Inner) + Send>;
+
+impl Application {
+    pub(super) fn new(capacity: u64, backend: impl UrlCacheBackend) -> Self {
+        let inner = Inner { backend: Box::new(backend), is_broken: AtomicBool::new(false) };
+        Self { capacity: capacity.into(), inner: Arc::new(inner), thread: OnceLock::new() }
+    }
+
+    /// 0 keeps nothing more.
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity.load(Relaxed)
+    }
+
+    pub(super) fn set_capacity(&self, capacity: u64) {
+        self.capacity.store(capacity, Relaxed);
+    }
+
+    /// The newest entry of `key` that is wanted.
+    pub(super) async fn find(
+        &self,
+        key: Arc<str>,
+        wanted: impl Fn(&Variant) -> bool + Send + 'static,
+    ) -> Found {
+        let found = self.ask(move |inner| {
+            let mut found = Found::Nothing;
+            for (kept, variant) in inner.of(&key).into_iter().rev() {
+                if !wanted(&variant) {
+                    found = Found::OtherVariant;
+                } else if let Some(entry) = decoded(&kept, variant) {
+                    return Found::Entry(Arc::new(entry));
+                }
+            }
+            found
+        });
+        found.await.unwrap_or(Found::Nothing)
+    }
+
+    /// Keeps an entry in place of one with the same key and variant.
+    pub(super) fn put(&self, entry: Arc<Entry>) {
+        if entry.size() > self.capacity() {
+            return self.remove(entry.key.clone(), Some(entry.variant.clone()));
+        }
+        self.run(move |inner| {
+            let Content::Memory(body) = &entry.content else { return };
+            let (same, mut others): (Vec<_>, Vec<_>) =
+                inner.of(&entry.key).into_iter().partition(|(_, variant)| *variant == entry.variant);
+            others.truncate(others.len().saturating_sub(VARIANTS - 1));
+            for (kept, _) in same.iter().chain(&others) {
+                inner.call(|backend| backend.remove(&kept.key, &kept.variant));
+            }
+            let kept = encoded(&entry, body);
+            inner.call(|backend| backend.store(&kept));
+        });
+    }
+
+    /// Removes one variant of a key, or all.
+    pub(super) fn remove(&self, key: Arc<str>, variant: Option<Variant>) {
+        self.run(move |inner| {
+            for (kept, of) in inner.of(&key) {
+                if variant.as_ref().is_none_or(|variant| *variant == of) {
+                    inner.call(|backend| backend.remove(&kept.key, &kept.variant));
+                }
+            }
+        });
+    }
+
+    /// In milliseconds since 1970; `None` is everything.
+    pub(super) fn remove_since(&self, since: Option<i64>) {
+        self.run(move |inner| {
+            inner.call(|backend| backend.remove_since(since.map(date)));
+        });
+    }
+
+    /// Completes when what was asked for before is done.
+    pub(super) async fn flush(&self) {
+        if self.thread.get().is_some() {
+            self.ask(|_| ()).await;
+        }
+    }
+
+    async fn ask<T: Send + 'static>(&self, job: impl FnOnce(&Inner) -> T + Send + 'static) -> Option<T> {
+        let (sender, answer) = oneshot::channel();
+        self.run(move |inner| drop(sender.send(job(inner))));
+        answer.await.ok()
+    }
+
+    fn run(&self, job: impl FnOnce(&Inner) + Send + 'static) {
+        let thread = self.thread.get_or_init(|| {
+            let (sender, jobs) = channel::<Job>();
+            let inner = self.inner.clone();
+            Place::thread("urlsession-cache", move || jobs.iter().for_each(|job| job(&inner)));
+            sender
+        });
+        // Its thread is gone only if it panicked, which the application's code cannot make it do.
+        let _ = thread.send(Box::new(job));
+    }
+}
+
+impl Inner {
+    /// What there is of a key; what is of no use any more is left to the backend.
+    fn of(&self, key: &str) -> Vec<(KeptResponse, Variant)> {
+        let kept = self.call(|backend| backend.look_up(key)).unwrap_or_default();
+        let readable = |kept: KeptResponse| {
+            let (salt, bytes) = kept.variant.split_first_chunk::<SALT>()?;
+            let variant = Variant::from_bytes(bytes, &Seal::new(salt))?;
+            (kept.key == key).then_some((kept, variant))
+        };
+        kept.into_iter().filter_map(readable).collect()
+    }
+
+    fn call<T>(&self, call: impl FnOnce(&dyn UrlCacheBackend) -> BackendResult<T>) -> Option<T> {
+        if self.is_broken.load(Relaxed) {
+            return None;
+        }
+        guarded(|| call(&*self.backend))
+            .inspect_err(|error| {
+                self.is_broken.store(true, Relaxed);
+                tracing::warn!("the application's backend of a cache is not used any more: {error}");
+            })
+            .ok()
+    }
+}
+
+fn encoded(entry: &Entry, body: &Bytes) -> KeptResponse {
+    let mut variant = vec![0; SALT];
+    random(&mut variant);
+    let sealed = entry.variant.to_bytes(&Seal::new(&variant));
+    variant.extend_from_slice(&sealed);
+    let mut head = format::encode(entry);
+    head.extend_from_slice(&check(&entry.key, &variant, body));
+    KeptResponse { key: (*entry.key).into(), variant, head, body: body.clone(), stored: date(entry.stored) }
+}
+
+/// `None` if it is not what was stored.
+fn decoded(kept: &KeptResponse, variant: Variant) -> Option<Entry> {
+    let (head, found) = kept.head.split_last_chunk::<12>()?;
+    let mut entry = format::decode(&kept.key, variant, head)?;
+    if *found != check(&kept.key, &kept.variant, &kept.body) {
+        return None;
+    }
+    entry.content = Content::Memory(kept.body.clone());
+    Some(entry)
+}
+
+/// That a head, a body and what they are found by belong together.
+fn check(key: &str, variant: &[u8], body: &[u8]) -> [u8; 12] {
+    let parts = [checksum_of(key.as_bytes()), checksum_of(variant), checksum_of(body)];
+    let mut check = [0; 12];
+    check.chunks_exact_mut(4).zip(parts).for_each(|(to, part)| to.copy_from_slice(&part.to_le_bytes()));
+    check
+}
+
+fn date(millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// Bytes that the digests of a variant are sealed with, before it: no table can be made of them beforehand.
+const SALT: usize = 16;
