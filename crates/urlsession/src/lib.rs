@@ -75,7 +75,7 @@ pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,
     DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,
     Job, Lines, PersistError, Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition,
-    StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
+    SingleBytes, StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
     TransactionMetrics, UnicodeScalars, Upload, UploadTask,
 };
 

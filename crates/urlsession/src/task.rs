@@ -38,7 +38,7 @@ mod text;
 mod upload;
 
 pub use self::answer::{Answer, Responder};
-pub use self::bytes::{AsyncBytes, BytesRequest};
+pub use self::bytes::{AsyncBytes, BytesRequest, SingleBytes};
 pub(crate) use self::challenges::SessionChallenge;
 pub(crate) use self::core::{Core, Style};
 pub use self::data::Data;

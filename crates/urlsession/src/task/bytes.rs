@@ -86,7 +86,7 @@ async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)
 }
 
 /// The body of a response, decoded, as it comes: a [`Stream`] of chunks, an `AsyncRead` (of `futures-io` and of
-/// tokio), or text: [`lines`](Self::lines), [`characters`](Self::characters) or
+/// tokio), single [bytes](Self::bytes), or text: [`lines`](Self::lines), [`characters`](Self::characters) or
 /// [`unicode_scalars`](Self::unicode_scalars).
 ///
 /// Reading slowly holds the server back. Dropping it before its end cancels the task.
@@ -108,6 +108,12 @@ impl AsyncBytes {
     /// The task behind it.
     pub fn task(&self) -> DataTask {
         DataTask::of(Task::of(self.core.clone()))
+    }
+
+    /// The body byte by byte, as Apple's is. A byte costs neither an allocation nor a read: what has come is gone through in
+    /// place.
+    pub fn bytes(self) -> SingleBytes {
+        SingleBytes { bytes: self, chunk: Bytes::new() }
     }
 
     /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS; empty ones are left out,
@@ -186,6 +192,66 @@ impl AsyncBytes {
                 Poll::Ready(Ok(some))
             }
         }
+    }
+}
+
+/// The bytes of an [`AsyncBytes`], one by one.
+#[doc(alias = "URLSession.AsyncBytes.Iterator")]
+pub struct SingleBytes {
+    bytes: AsyncBytes,
+    /// What is still to be given of the last chunk.
+    chunk: Bytes,
+}
+
+impl SingleBytes {
+    /// The bytes it reads from. What has come of them and is not given yet is not in there.
+    pub fn bytes(&self) -> &AsyncBytes {
+        &self.bytes
+    }
+
+    /// The next byte; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    ///
+    /// # Errors
+    /// As reading chunks.
+    #[doc(alias = "next()")]
+    pub async fn next_byte(&mut self) -> Option<Result<u8>> {
+        poll_fn(|cx| self.poll_byte(cx)).await
+    }
+
+    /// The next byte, waited for on this thread.
+    ///
+    /// # Errors
+    /// As [`AsyncBytes::wait_chunk`].
+    pub fn wait_byte(&mut self) -> Option<Result<u8>> {
+        block_on(poll_fn(|cx| self.poll_byte(cx)))
+    }
+
+    /// The next byte; `None` at the end.
+    #[inline]
+    pub fn poll_byte(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<u8>>> {
+        if self.chunk.is_empty() {
+            match ready!(self.bytes.poll_chunk(cx)) {
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        Poll::Ready(Some(Ok(self.chunk.get_u8())))
+    }
+}
+
+impl Stream for SingleBytes {
+    type Item = Result<u8>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_byte(cx)
+    }
+}
+
+impl fmt::Debug for SingleBytes {
+    // What is being read is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(f)
     }
 }
 

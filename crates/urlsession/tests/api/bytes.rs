@@ -26,6 +26,31 @@ fn the_head_comes_before_the_body() {
 }
 
 #[test]
+fn bytes_come_one_by_one_and_end_with_the_body_or_its_error() {
+    on_every_wire(|origin| {
+        origin.enqueue("/whole", Reply::new(200).pattern(0, 100_000));
+        let session = session(origin);
+        let whole = (0..100_000).map(|n| urlsession_testkit::pattern(n, 1)[0]).collect::<Vec<_>>();
+        in_tokio(async {
+            let (bytes, _) = session.bytes(origin.url("/whole")).await.unwrap();
+            let mut bytes = bytes.bytes();
+            let mut all = vec![bytes.next_byte().await.unwrap().unwrap()];
+            while let Some(byte) = next(&mut bytes).await {
+                all.push(byte.unwrap());
+            }
+            assert_eq!(all, whole);
+            assert!(bytes.next_byte().await.is_none());
+            assert_eq!(bytes.bytes().task().count_of_bytes_received(), 100_000);
+        });
+        origin.enqueue("/cut", Reply::new(200).pattern(0, 1000).truncate_at(500));
+        let mut cut = session.bytes(origin.url("/cut")).wait().unwrap().0.bytes();
+        let got = std::iter::from_fn(|| cut.wait_byte()).collect::<Vec<_>>();
+        assert!(got.len() == 501 && got[..500].iter().all(Result::is_ok), "{}", got.len());
+        assert_eq!(got[500].as_ref().unwrap_err().code(), UrlErrorCode::NetworkConnectionLost);
+    });
+}
+
+#[test]
 fn lines_come_one_by_one_without_their_ends() {
     on_every_wire(|origin| {
         let gate = origin.hold();
