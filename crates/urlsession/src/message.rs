@@ -3,6 +3,7 @@
 
 mod body_digest;
 mod body_stream;
+mod cache_policy;
 mod cached_response;
 mod challenge;
 mod chunks;
@@ -26,6 +27,7 @@ mod trailers;
 
 pub(crate) use body_digest::{digest_of, hasher};
 pub use body_stream::BodyStream;
+pub use cache_policy::CachePolicy;
 pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 pub(crate) use chunks::Chunks;
@@ -40,7 +42,7 @@ pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{
     AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
-pub use request::{Attribution, CachePolicy, HttpBody, IntoUrlRequest, NetworkServiceType, UrlRequest};
+pub use request::{Attribution, HttpBody, IntoUrlRequest, NetworkServiceType, UrlRequest};
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
 pub use resume_data::{ResumeData, ResumeFailure};

@@ -14,7 +14,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 use urlsession_proto::auth::base64;
 
-use super::request::{Attribution, CachePolicy, HttpBody, NetworkServiceType, UrlRequest};
+use super::cache_policy::CachePolicy;
+use super::request::{Attribution, HttpBody, NetworkServiceType, UrlRequest};
 use super::{BodyStream, HttpCookie, HttpCookieStringPolicy};
 
 #[derive(Serialize, Deserialize)]
