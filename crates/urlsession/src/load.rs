@@ -84,7 +84,7 @@ pub(crate) trait Ask: Send + Sync {
     fn requesting(&self, request: &Arc<UrlRequest>);
 
     /// Its head has been handed to the wire, with these fields and by this protocol, an ALPN name.
-    fn sends(&self, _fields: &SentFields, _protocol: &'static str) {}
+    fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str);
 
     /// Body bytes have been written.
     fn sent(&self, bytes: u64);
@@ -272,15 +272,15 @@ pub(crate) struct Stamps {
     pub(crate) response_head_bytes: u32,
     pub(crate) response_body_bytes: u64,
     pub(crate) response_body_bytes_after_decoding: u64,
-    pub(crate) sent: SentFields,
+    /// `None` as long as nothing was sent. Most requests of a session share it.
+    pub(crate) sent: Option<Arc<SentFields>>,
 }
 
 /// The header fields that were sent beside the request's own, and what framed its body. Secrets are not kept.
-#[derive(Clone, Default)]
 pub(crate) struct SentFields {
     /// Those of every request of the session.
-    pub(crate) defaults: Option<SharedFields>,
-    pub(crate) added: SmallVec<[(&'static str, HeaderValue); 1]>,
+    pub(crate) defaults: SharedFields,
+    pub(crate) added: Vec<(&'static str, HeaderValue)>,
     /// The length of the body; `None` if it was sent in chunks or frames of any number.
     pub(crate) length: Option<u64>,
     /// The request's own `Expect` was not sent.
@@ -313,7 +313,7 @@ impl Stamps {
             response_head_bytes: 0,
             response_body_bytes: 0,
             response_body_bytes_after_decoding: 0,
-            sent: SentFields::default(),
+            sent: None,
         }
     }
 }

@@ -7,10 +7,10 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::path::Interface;
@@ -222,12 +222,9 @@ impl Wire {
     /// `ask_system`.
     pub(crate) fn is_quiet(&self, ask_system: bool) -> Option<bool> {
         let Kind::Tcp(stream) = &self.kind else { return (!ask_system).then_some(true) };
-        let mut byte = [MaybeUninit::uninit()];
-        let readable = stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_ready();
-        if !readable && !ask_system {
-            return Some(true);
-        }
-        let peeked = SockRef::from(stream).peek(&mut byte);
+        let peek = || SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+        // The reactor answers by itself unless it has seen something.
+        let peeked = if ask_system { peek() } else { stream.try_io(Interest::READABLE, peek) };
         Some(matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
     }
 }

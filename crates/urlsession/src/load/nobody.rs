@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
+use super::{Ask, BoxFuture, Challenger, Priority, SentFields, UploadPoint, Uploading, UrlProtocolTask};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -68,6 +68,8 @@ impl<T: Unattended> Ask for T {
     }
 
     fn requesting(&self, _: &Arc<UrlRequest>) {}
+
+    fn sends(&self, _: &Arc<SentFields>, _: &'static str) {}
 
     fn sent(&self, _: u64) {}
 

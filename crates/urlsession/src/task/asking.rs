@@ -112,7 +112,7 @@ impl Ask for Asking<'_> {
         self.0.tell_watchers(TaskChange::CurrentRequest);
     }
 
-    fn sends(&self, fields: &SentFields, protocol: &'static str) {
+    fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str) {
         self.0.live().sent = Some((fields.clone(), protocol));
     }
 

@@ -110,7 +110,7 @@ pub(super) struct Live {
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
     /// What was sent of it, and by which protocol.
-    pub(super) sent: Option<(SentFields, &'static str)>,
+    pub(super) sent: Option<(Arc<SentFields>, &'static str)>,
     pub(super) response: Option<UrlResponse>,
     pub(super) response_trailers: Option<Box<HeaderMap>>,
     pub(super) error: Option<UrlError>,

@@ -257,9 +257,9 @@ impl TransactionMetrics {
         let ends = connection.map(|facts| &facts.made).or(stamps.attempted.as_deref());
         let (local, remote) = (ends.and_then(|made| made.local), ends.and_then(|made| made.remote));
         Self {
-            request: match (connection, &stamps.sent.defaults) {
-                (Some(facts), Some(_)) => {
-                    as_sent(&stamps.request, &stamps.sent, facts.protocol, Secrets::Named).into()
+            request: match (connection, &stamps.sent) {
+                (Some(facts), Some(sent)) => {
+                    as_sent(&stamps.request, sent, facts.protocol, Secrets::Named).into()
                 }
                 _ => stamps.request.clone(),
             },

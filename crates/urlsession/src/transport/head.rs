@@ -247,9 +247,9 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets:
             || !is_http1 && name.eq_ignore_ascii_case("host")
     };
     own.iter().filter(|(name, _)| !is_dropped(name)).for_each(|(name, value)| add(name, value));
-    let defaults = sent.defaults.iter().flat_map(|defaults| defaults.iter());
+    let defaults = sent.defaults.iter();
     let is_te = |name: &str| name.eq_ignore_ascii_case("te");
-    let default_te = sent.defaults.iter().flat_map(|defaults| defaults.iter()).find(|(name, _)| is_te(name));
+    let default_te = sent.defaults.iter().find(|(name, _)| is_te(name));
     defaults
         .filter(|(name, _)| !own.contains(name) && (is_http1 || !is_te(name)))
         .for_each(|(name, value)| add(name, value));

@@ -4,7 +4,7 @@ use urlsession::{
     BodyStream, Bytes, Configuration, DataTask, HeaderFields, HttpCookie, HttpCookieStorage, UrlRequest,
     UrlSession,
 };
-use urlsession_testkit::{Origin, Reply};
+use urlsession_testkit::{Origin, Reply, UploadFault, UploadServer, UploadStep};
 
 use crate::support::*;
 
@@ -115,6 +115,27 @@ fn a_request_with_trailers_is_shown_with_their_names() {
         result.unwrap();
         assert_eq!(of(&task), (came(origin, 0), vec![came(origin, 0)]));
     });
+}
+
+#[test]
+fn an_upload_is_shown_as_it_was_begun_though_other_requests_follow() {
+    for wire in WIRES {
+        let server = UploadServer::new(8);
+        server.at(UploadStep::Creation, [UploadFault::CutAt(1000)]);
+        let origin = Origin::builder().wire(wire).uploads(&server).start();
+        let (session, recorder) = recorded(&origin);
+        let target = request(&origin.url("/target"), "POST", None);
+        let task = session.upload_task(target, vec![0; 5000]);
+        task.resume();
+        recorder.completed(1).succeeded();
+        assert!(server.requests().len() > 1);
+        let current = shown(&task.current_request().unwrap());
+        assert!(
+            current.iter().any(|(name, value)| name == "content-length" && value == "5000"),
+            "{current:?}"
+        );
+        assert!(current.iter().any(|(name, _)| name == "upload-complete"), "{current:?}");
+    }
 }
 
 #[test]

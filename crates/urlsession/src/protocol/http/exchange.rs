@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
-use smallvec::SmallVec;
 use url::Url;
+use urlsession_proto::coding::ACCEPT_ENCODING;
 use urlsession_proto::priority::Urgency;
 use urlsession_proto::userinfo::REDACTED;
 
@@ -23,13 +23,17 @@ pub(crate) struct Exchange {
     versions: HttpVersions,
     expect_continue_timeout: Duration,
     omits_content_type: bool,
+    /// What goes with nearly all requests.
+    plainly_sent: Arc<SentFields>,
 }
 
 impl Exchange {
     pub(super) fn new(config: &Configuration, pool: Arc<Pool>) -> Self {
         let (versions, expect_continue_timeout) = (config.http_versions, config.expect_continue_timeout);
         let omits_content_type = config.omits("content-type");
-        Self { pool, defaults: defaults(config), versions, expect_continue_timeout, omits_content_type }
+        let defaults = defaults(config);
+        let plainly_sent = Arc::new(plainly_sent(&defaults));
+        Self { pool, defaults, versions, expect_continue_timeout, omits_content_type, plainly_sent }
     }
 }
 
@@ -153,26 +157,52 @@ impl Exchange {
             drops_expect,
         };
         let done = work(&head, outgoing);
-        let mut added = SmallVec::new();
-        for (name, value) in head.beside() {
-            let is_shown = !is_secret(name);
-            added.push((*name, if is_shown { value.clone() } else { HeaderValue::from_static(REDACTED) }));
-        }
-        if let Some(names) = trailers
-            && !request.all_http_header_fields().contains("trailer")
-            && let Ok(names) = HeaderValue::try_from(names)
-        {
-            added.push(("trailer", names));
-        }
-        let defaults = Some(self.defaults.shared());
         let is_tunnelled = matches!(to.1, Route::Tunnel(_));
-        let sent = SentFields { defaults, added, length, drops_expect, is_tunnelled };
+        let has_no_body = length == Some(0);
+        let sent = match has_no_body && !drops_expect && !is_tunnelled && adds_codings_only(&head) {
+            true => self.plainly_sent.clone(),
+            false => Arc::new(SentFields {
+                added: shown(&head, trailers),
+                length,
+                drops_expect,
+                is_tunnelled,
+                ..plainly_sent(&self.defaults)
+            }),
+        };
         attempt.ask.sends(&sent, protocol);
-        attempt.stamps().sent = sent;
+        attempt.stamps().sent = Some(sent);
         // A retry sends the fields of the rooms above again, and its own priority.
         attempt.added.truncate(from_above);
         done
     }
+}
+
+/// Of a request without a body to which only the codings that are understood are added.
+fn plainly_sent(defaults: &DefaultFields) -> SentFields {
+    SentFields {
+        defaults: defaults.shared(),
+        added: vec![("accept-encoding", HeaderValue::from_static(ACCEPT_ENCODING))],
+        length: Some(0),
+        drops_expect: false,
+        is_tunnelled: false,
+    }
+}
+
+fn adds_codings_only(head: &RequestHead<'_>) -> bool {
+    let mut added = head.beside();
+    matches!((added.next(), added.next()), (Some((name, value)), None)
+        if *name == "accept-encoding" && value == ACCEPT_ENCODING)
+}
+
+/// What was added, as metrics show it: secrets are named only.
+fn shown(head: &RequestHead<'_>, trailers: Option<String>) -> Vec<(&'static str, HeaderValue)> {
+    let shown = |(name, value): &(&'static str, HeaderValue)| match is_secret(name) {
+        true => (*name, HeaderValue::from_static(REDACTED)),
+        false => (*name, value.clone()),
+    };
+    let names = trailers.filter(|_| !head.request.all_http_header_fields().contains("trailer"));
+    let names = names.and_then(|names| HeaderValue::try_from(names).ok());
+    head.beside().map(shown).chain(names.map(|names| ("trailer", names))).collect()
 }
 
 /// The connection that was kept for this exchange.

@@ -9,7 +9,9 @@ use urlsession_proto::resumable_upload::{Dialect, Limits, Part, Stop, UploadFiel
 
 use super::requests::{is_same_place, location};
 use crate::env::Clock;
-use crate::load::{Ask, BoxFuture, Challenger, Priority, UploadPoint, Uploading, UrlProtocolTask};
+use crate::load::{
+    Ask, BoxFuture, Challenger, Priority, SentFields, UploadPoint, Uploading, UrlProtocolTask,
+};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -302,6 +304,13 @@ impl Ask for Listening<'_> {
 
     fn requesting(&self, request: &Arc<UrlRequest>) {
         self.ask.requesting(request);
+    }
+
+    fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str) {
+        // The others are not the request of the task, but about it.
+        if self.state().request.as_ref().is_some_and(|sending| sending.is_creation) {
+            self.ask.sends(fields, protocol);
+        }
     }
 
     fn waiting_for_connectivity(&self) {
