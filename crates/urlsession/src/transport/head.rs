@@ -34,7 +34,9 @@ pub(crate) struct DefaultFields {
     fields: SharedFields,
     /// How many of them, the first, are the configuration's own.
     configured: usize,
-    /// Written out for HTTP/1.1.
+    /// Is one of them `TE`? It is for this connection only.
+    has_te: bool,
+    /// Written out for HTTP/1.1, with the options of the connection.
     block: Vec<u8>,
     /// Checked for HTTP/2; a clone of each costs no copy.
     checked: Vec<(HeaderName, HeaderValue)>,
@@ -54,13 +56,17 @@ impl DefaultFields {
         for (name, value) in &fields {
             http1::write_field(&mut block, name.as_bytes(), &unfolded(value));
         }
+        let has_te = fields.iter().any(|(name, _)| is_te(name));
+        if has_te {
+            http1::write_field(&mut block, b"Connection", b"TE");
+        }
         let checked = fields.iter().filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
             let value = HeaderValue::from_maybe_shared(Bytes::from(unfolded(value).into_owned())).ok()?;
             for_http2(name, value)
         });
         let checked = checked.collect();
-        Self { fields: fields.into(), configured, block, checked }
+        Self { fields: fields.into(), configured, has_te, block, checked }
     }
 
     /// The fields themselves.
@@ -162,7 +168,7 @@ impl RequestHead<'_> {
         for (name, value) in self.defaults.fields.iter().filter(|(name, _)| !own.contains(name)) {
             http1::write_field(out, name.as_bytes(), &unfolded(value));
         }
-        if let Some(options) = connection_options(self.request) {
+        if let Some(options) = connection_options(self.request, self.defaults.has_te) {
             http1::write_field(out, b"Connection", options.as_bytes());
         }
     }
@@ -185,13 +191,18 @@ fn asks_close(request: &UrlRequest) -> bool {
     connection.is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("close")))
 }
 
-/// RFC 9110 §7.6.1: what is for this connection only is named. §7.8 demands it of Upgrade, §10.1.4 of TE.
-fn connection_options(request: &UrlRequest) -> Option<String> {
-    let has_te = request.all_http_header_fields().contains("te");
+/// RFC 9110 §7.6.1: what is for this connection only is named. §7.8 demands it of Upgrade, §10.1.4 of TE,
+/// which may be among the session's defaults.
+fn connection_options(request: &UrlRequest, has_default_te: bool) -> Option<String> {
+    let has_te = has_default_te || request.all_http_header_fields().contains("te");
     let options = [("upgrade", asks_upgrade(request)), ("TE", has_te), ("close", asks_close(request))];
     let mut options = options.iter().filter(|(_, applies)| *applies).map(|(option, _)| *option);
     let first = options.next()?;
     Some(options.fold(first.to_owned(), |value, option| value + ", " + option))
+}
+
+fn is_te(name: &str) -> bool {
+    name.eq_ignore_ascii_case("te")
 }
 
 /// The field as HTTP/2 may carry it: of `TE` nothing but `trailers` (RFC 9113 §8.2.2).
@@ -241,14 +252,13 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets:
     let is_upgrade = |name: &str| is_http1 && asks_upgrade(request) && name.eq_ignore_ascii_case("upgrade");
     let is_dropped = |name: &str| {
         is_framing(name) && !is_upgrade(name)
-            || !is_http1 && name.eq_ignore_ascii_case("te")
+            || !is_http1 && is_te(name)
             || sent.drops_expect && name.eq_ignore_ascii_case("expect")
             || sent.is_tunnelled && name.eq_ignore_ascii_case("proxy-authorization")
             || !is_http1 && name.eq_ignore_ascii_case("host")
     };
     own.iter().filter(|(name, _)| !is_dropped(name)).for_each(|(name, value)| add(name, value));
     let defaults = sent.defaults.iter();
-    let is_te = |name: &str| name.eq_ignore_ascii_case("te");
     let default_te = sent.defaults.iter().find(|(name, _)| is_te(name));
     defaults
         .filter(|(name, _)| !own.contains(name) && (is_http1 || !is_te(name)))
@@ -259,7 +269,7 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets:
     {
         add("te", value.as_bytes());
     }
-    if let Some(options) = connection_options(request).filter(|_| is_http1) {
+    if let Some(options) = connection_options(request, default_te.is_some()).filter(|_| is_http1) {
         add("Connection", options.as_bytes());
     }
     let is_shown = |name: &str| secrets == Secrets::Named || !is_secret(name);

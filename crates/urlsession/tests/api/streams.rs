@@ -198,6 +198,30 @@ fn an_upgrade_goes_beside_the_other_options_of_the_connection() {
 }
 
 #[test]
+fn a_te_field_of_the_configuration_is_named_as_one_of_the_connection() {
+    on_every_wire(|origin| {
+        let mut configuration = configuration(origin);
+        configuration.http_additional_headers.set("te", "trailers").unwrap();
+        let session = UrlSession::new(configuration);
+        for (fields, expected) in [
+            (&[][..], "TE"),
+            (&[("X-Own", "x")], "TE"),
+            (&[("TE", "gzip")], "TE"),
+            (&[("Connection", "close")], "TE, close"),
+        ] {
+            let mut request = request(&origin.url("/Peru"), "GET", None);
+            fields.iter().for_each(|(name, value)| request.set_value(Some(value), *name).unwrap());
+            load(&session, request).unwrap();
+            let seen = origin.requests().pop().unwrap();
+            let is_http1 = seen.wire != Wire::TlsH2;
+            let expected: &[&str] = if is_http1 { &[expected] } else { &[] };
+            assert_eq!(seen.header_all("connection"), expected, "{fields:?}");
+            assert_eq!(seen.header("te").is_some(), is_http1 || fields != [("TE", "gzip")], "{fields:?}");
+        }
+    });
+}
+
+#[test]
 fn an_upgrade_is_refused_by_a_session_for_http_2_only() {
     let origin = Origin::start(Wire::TlsH2);
     let mut configuration = configuration(&origin);
