@@ -318,15 +318,27 @@ fn a_redirect_is_followed_on_the_same_connection() {
 }
 
 #[test]
-fn a_redirect_with_an_empty_location_is_the_answer_and_sends_nothing_again() {
+fn a_redirect_without_a_location_is_the_answer_and_sends_nothing_again() {
     on_every_wire(|origin| {
-        origin.enqueue("/empty", Reply::new(307).header("Location", "").body("stay"));
-        let (session, recorder) = recorded(origin);
-        session.data_task(request(&origin.url("/empty"), "POST", Some(b"once"))).resume();
-        let log = recorder.completed(1);
-        assert_eq!((log.response.unwrap().status_code(), text(&log.data)), (Some(307), "stay"));
-        assert!(log.redirects.is_empty() && log.completions[0].is_none());
-        assert_eq!(origin.requests().len(), 1);
+        for status in [301, 302, 303, 307, 308] {
+            for location in [None, Some("")] {
+                let reply = Reply::new(status).body("stay");
+                origin.enqueue(
+                    "/nowhere",
+                    match location {
+                        Some(location) => reply.header("Location", location),
+                        None => reply,
+                    },
+                );
+                let (session, recorder) = recorded(origin);
+                session.data_task(request(&origin.url("/nowhere"), "POST", Some(b"once"))).resume();
+                let log = recorder.completed(1);
+                let answer = (log.response.unwrap().status_code(), text(&log.data));
+                assert_eq!(answer, (Some(status), "stay"), "{location:?}");
+                assert!(log.redirects.is_empty() && log.completions[0].is_none());
+            }
+        }
+        assert_eq!(origin.requests().len(), 10);
     });
 }
 
