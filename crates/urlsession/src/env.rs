@@ -43,7 +43,7 @@ pub(crate) use gssapi::GssapiStep;
 pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
 pub(crate) use here::{is_localhost, is_loopback};
 pub(crate) use language::preferred_languages;
-pub use net::{Dial, Resolve, Socket, SystemNet};
+pub use net::{Dial, DomainResolutionProtocol, Resolve, Socket, SystemNet};
 pub(crate) use net::{
     SocketOptions, Wire, is_out_of_descriptors, system_dial, system_resolve, system_source,
 };

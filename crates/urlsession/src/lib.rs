@@ -50,6 +50,7 @@ pub use crate::configuration::{
     MultipathServiceType, PinnedDomain, ProxyConfiguration, ProxyDictionary, ResumableUploads, TlsVersion,
     UploadStrategy,
 };
+pub use crate::env::DomainResolutionProtocol;
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, UrlProtocol,
@@ -73,10 +74,10 @@ pub use crate::store::{
 };
 pub use crate::task::{
     Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,
-    DomainResolutionProtocol, Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog,
-    Job, Lines, PersistError, Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition,
-    SingleBytes, StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
-    TransactionMetrics, UnicodeScalars, Upload, UploadTask,
+    Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog, Job, Lines, PersistError,
+    Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition, SingleBytes, StateChanges,
+    StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState, TransactionMetrics,
+    UnicodeScalars, Upload, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

@@ -40,7 +40,7 @@ pub(crate) use self::nobody::Nobody;
 pub(crate) use self::nobody::Unattended;
 pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::upload::{UploadPoint, Uploading};
-use crate::env::{Clock, ForbiddenNetworks, Interface, Place};
+use crate::env::{Clock, DomainResolutionProtocol, ForbiddenNetworks, Interface, Place};
 use crate::error::{Result, UrlError};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -418,6 +418,8 @@ impl Facts {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Making {
     pub(crate) domain_lookup: Option<Span>,
+    /// How the name is looked up.
+    pub(crate) resolution: DomainResolutionProtocol,
     /// TLS included.
     pub(crate) connect: Option<Span>,
     pub(crate) secure: Option<Span>,

@@ -51,7 +51,7 @@ pub use self::handle::Task;
 pub use self::har::{HarEntry, HarLog};
 pub(crate) use self::kind::Kind;
 pub use self::kind::{DataTask, DownloadTask, TaskKind, UploadTask};
-pub use self::metrics::{DomainResolutionProtocol, ResourceFetchType, TaskMetrics, TransactionMetrics};
+pub use self::metrics::{ResourceFetchType, TaskMetrics, TransactionMetrics};
 pub use self::observe::{Changes, StateChanges, TaskChange};
 pub use self::progress::{Progress, ProgressChanges};
 pub use self::queue::{DelegateQueue, Job};

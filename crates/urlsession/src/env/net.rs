@@ -34,6 +34,36 @@ pub trait Resolve: Send + Sync {
     fn validates_dnssec(&self) -> bool {
         false
     }
+
+    /// How it looks names up (not known). Asked each time that [`resolve`](Self::resolve) serves; it is shown in
+    /// [`TransactionMetrics::domain_resolution_protocol`](crate::TransactionMetrics::domain_resolution_protocol).
+    fn protocol(&self) -> DomainResolutionProtocol {
+        DomainResolutionProtocol::Unknown
+    }
+}
+
+/// How a name was looked up. Numbers are Apple's.
+///
+/// Only an application's own resolver says it ([`Resolve::protocol`]); the system's does not tell how it looks names up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[doc(alias = "URLSessionTaskMetrics.DomainResolutionProtocol")]
+pub enum DomainResolutionProtocol {
+    /// Not known, or none of the others.
+    #[default]
+    #[doc(alias = "unknown")]
+    Unknown = 0,
+    /// DNS over UDP.
+    #[doc(alias = "udp")]
+    Udp = 1,
+    /// DNS over TCP.
+    #[doc(alias = "tcp")]
+    Tcp = 2,
+    /// DNS over TLS.
+    #[doc(alias = "tls")]
+    Tls = 3,
+    /// DNS over HTTPS.
+    #[doc(alias = "https")]
+    Https = 4,
 }
 
 /// Opens connections.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::configuration::TlsVersion;
-use crate::env::InterfaceKind;
+use crate::env::{DomainResolutionProtocol, InterfaceKind};
 use crate::error::UrlError;
 use crate::load::{CacheDecision, Log, Stamps};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
@@ -141,7 +141,9 @@ pub struct TransactionMetrics {
     /// Were several paths used? Always false: whether the server agreed to multipath TCP is not looked at.
     #[doc(alias = "isMultipath")]
     pub is_multipath: bool,
-    /// How the name was resolved: unknown, since the system's resolver does not say.
+    /// How the name was looked up, as far as an application's own resolver says it
+    /// ([`Resolve::protocol`](crate::environment::Resolve::protocol)). The system's does not: unknown, as on a connection
+    /// that was used before, or to an address.
     #[doc(alias = "domainResolutionProtocol")]
     pub domain_resolution_protocol: DomainResolutionProtocol,
 }
@@ -162,27 +164,6 @@ pub enum ResourceFetchType {
     /// The cache, and nothing was sent. A response that the server has confirmed counts as a network load.
     #[doc(alias = "localCache")]
     LocalCache = 3,
-}
-
-/// How a name was resolved. Numbers are Apple's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[doc(alias = "URLSessionTaskMetrics.DomainResolutionProtocol")]
-pub enum DomainResolutionProtocol {
-    /// Not known.
-    #[doc(alias = "unknown")]
-    Unknown = 0,
-    /// DNS over UDP.
-    #[doc(alias = "udp")]
-    Udp = 1,
-    /// DNS over TCP.
-    #[doc(alias = "tcp")]
-    Tcp = 2,
-    /// DNS over TLS.
-    #[doc(alias = "tls")]
-    Tls = 3,
-    /// DNS over HTTPS.
-    #[doc(alias = "https")]
-    Https = 4,
 }
 
 /// One moment on both clocks: turns monotonic time into dates.
@@ -305,7 +286,8 @@ impl TransactionMetrics {
             is_expensive: interface.is_some_and(|interface| interface.is_expensive),
             is_constrained: interface.is_some_and(|interface| interface.is_constrained),
             is_multipath: false,
-            domain_resolution_protocol: DomainResolutionProtocol::Unknown,
+            domain_resolution_protocol: made
+                .map_or(DomainResolutionProtocol::Unknown, |made| made.resolution),
         }
     }
 

@@ -5,7 +5,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::making::Progress;
-use crate::env::{Environment, Place, is_localhost, is_out_of_descriptors, system_resolve};
+use crate::env::{
+    DomainResolutionProtocol, Environment, Place, is_localhost, is_out_of_descriptors, system_resolve,
+};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// The addresses of a host, families interleaved. `validated` accepts only a resolver that validates, unless nobody has to
@@ -23,7 +25,7 @@ pub(super) async fn resolve(
     }
     // RFC 6761 §6.3: no resolver is asked for a name of this machine.
     if is_localhost(host) {
-        progress.looks_up(env.clock.now());
+        progress.looks_up(env.clock.now(), DomainResolutionProtocol::Unknown);
         return Ok(LOOPBACK.map(|address| SocketAddr::new(address, port)).to_vec());
     }
     // Before the name is told to anybody.
@@ -35,7 +37,8 @@ pub(super) async fn resolve(
         // The system's resolver does not say whether it has validated an answer.
         return Err(not_validated(host));
     }
-    progress.looks_up(env.clock.now());
+    let protocol = own.as_ref().map_or(DomainResolutionProtocol::Unknown, |_| env.resolver.protocol());
+    progress.looks_up(env.clock.now(), protocol);
     let found = match own {
         Some(lookup) => lookup.await,
         None => system_resolve(place, host, port).await,

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::env::DomainResolutionProtocol;
 use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::load::{Making, Span, Stamps};
 
@@ -23,8 +24,9 @@ impl Progress {
         *self.lock() = Making { is_proxy, ..Making::default() };
     }
 
-    pub(super) fn looks_up(&self, now: Instant) {
-        self.lock().domain_lookup = Span::since(now);
+    pub(super) fn looks_up(&self, now: Instant, by: DomainResolutionProtocol) {
+        let mut making = self.lock();
+        (making.domain_lookup, making.resolution) = (Span::since(now), by);
     }
 
     /// The addresses are known.

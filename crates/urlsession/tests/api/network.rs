@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use urlsession::environment::{Dial, Resolve, Socket};
-use urlsession::{Configuration, UrlErrorCode, UrlSession};
+use urlsession::{Configuration, DomainResolutionProtocol, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 use crate::support::*;
@@ -99,6 +99,48 @@ fn when_every_address_refuses_so_does_the_host() {
         let (configuration, fates, _, url) = at(origin, &[Fate::Refuses, Fate::Refuses]);
         let error = load(&UrlSession::new(configuration), url).unwrap_err();
         assert_eq!((error.code(), fates.1.lock().unwrap().len()), (UrlErrorCode::CannotConnectToHost, 2));
+    });
+}
+
+/// A resolver that says how it looks names up: it knows one host, if any.
+struct Telling(DomainResolutionProtocol, Vec<SocketAddr>);
+
+impl Resolve for Telling {
+    fn resolve(&self, host: &str, _: u16) -> Option<Answer<Vec<SocketAddr>>> {
+        // The other name is the system's to know.
+        (host == "two.example").then(|| Box::pin(ready(Ok(self.1.clone()))) as Answer<_>)
+    }
+
+    fn protocol(&self) -> DomainResolutionProtocol {
+        self.0
+    }
+}
+
+#[test]
+fn metrics_say_how_a_resolver_of_the_application_looks_names_up() {
+    use DomainResolutionProtocol as P;
+    on(Wire::H1, |origin| {
+        let told = |session: &UrlSession, host: &str| {
+            let (task, _) = load_with_task(session, format!("http://{host}:{}/Peru", origin.port()));
+            let metrics = task.metrics().unwrap();
+            let only = &metrics.transaction_metrics[0];
+            (only.domain_resolution_protocol, only.is_reused_connection, only.error.is_some())
+        };
+        for protocol in [P::Unknown, P::Udp, P::Tcp, P::Tls, P::Https] {
+            let session_of = |addresses| {
+                let mut configuration = configuration(origin);
+                configuration.app_transport_security.allows_arbitrary_loads = true;
+                configuration.environment.resolver = Arc::new(Telling(protocol, addresses));
+                UrlSession::new(configuration)
+            };
+            let session = session_of(vec![origin.addr()]);
+            assert_eq!(told(&session, "two.example"), (protocol, false, false));
+            assert_eq!(told(&session, "two.example"), (P::Unknown, true, false));
+            assert_eq!(told(&session_of(Vec::new()), "two.example"), (protocol, false, true));
+            for not_asked in ["localhost", "127.0.0.1", "nowhere.invalid"] {
+                assert_eq!(told(&session, not_asked).0, P::Unknown, "{not_asked}");
+            }
+        }
     });
 }
 
