@@ -22,7 +22,7 @@ mod tunnel;
 mod ways;
 
 pub(crate) use head::{
-    DefaultFields, RequestHead, Secrets, USER_AGENT, absolute_form, as_sent, asks_upgrade, is_framing,
+    DefaultFields, RequestHead, Shown, USER_AGENT, absolute_form, as_sent, asks_upgrade, is_framing,
 };
 pub(crate) use outgoing::Outgoing;
 pub(crate) use pool::{Checkout, Pool};

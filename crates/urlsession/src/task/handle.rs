@@ -18,7 +18,7 @@ use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Priority, WaitReason};
 use crate::message::{UrlRequest, UrlResponse};
-use crate::transport::{Secrets, as_sent};
+use crate::transport::{Shown, as_sent};
 
 /// A task of a session. Created suspended: [`resume`](Self::resume) starts it.
 #[derive(Clone)]
@@ -123,16 +123,17 @@ impl Task {
     }
 
     /// The request being loaded: differs from the original one after a redirect, and once it is sent: then it has the header
-    /// fields that were sent, those of the configuration, of the library and of the wire too. Cookies and credentials that
-    /// were added are left out, so that it can be loaded again; the [metrics](crate::TransactionMetrics::request) name them.
-    /// Watchers hear of redirects, and not of the fields.
+    /// fields that were sent, those of the configuration, of the library and of the wire too. It can be loaded again, also
+    /// with another URL or body: what was added for this one exchange is left out, which is the `Host`, cookies of the store,
+    /// credentials, what the cache and its policy add, and what belongs to the body, the upload or the task's priority. The
+    /// [metrics](crate::TransactionMetrics::request) have all fields. Watchers hear of redirects, and not of the fields.
     #[doc(alias = "currentRequest")]
     pub fn current_request(&self) -> Option<Arc<UrlRequest>> {
         let live = self.core.live();
         let current = live.current.clone()?;
         let Some((sent, protocol)) = live.sent.clone() else { return Some(current) };
         drop(live);
-        Some(as_sent(&current, &sent, protocol, Secrets::LeftOut).into())
+        Some(as_sent(&current, &sent, protocol, Shown::Lasting).into())
     }
 
     /// The response, once its head is here.

@@ -11,7 +11,7 @@ use crate::env::{DomainResolutionProtocol, InterfaceKind};
 use crate::error::UrlError;
 use crate::load::{CacheDecision, Log, Stamps};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
-use crate::transport::{Secrets, as_sent};
+use crate::transport::{Shown, as_sent};
 
 /// What a task did and when.
 #[derive(Clone, Debug)]
@@ -36,7 +36,8 @@ pub struct TaskMetrics {
 #[doc(alias = "URLSessionTaskTransactionMetrics")]
 pub struct TransactionMetrics {
     /// The request, with the header fields that were sent: those of the configuration, of the library and of the wire too. Of
-    /// cookies and credentials that were added there are names, with `[redacted]` as value. One that was not sent has its own
+    /// cookies and credentials that were added from a store, a URL or an answer of a delegate there are names, with
+    /// `[redacted]` as value; those that the application has set as fields are shown. A request that was not sent has its own
     /// fields.
     pub request: Arc<UrlRequest>,
     /// The response, unless an error came instead.
@@ -240,7 +241,7 @@ impl TransactionMetrics {
         Self {
             request: match (connection, &stamps.sent) {
                 (Some(facts), Some(sent)) => {
-                    as_sent(&stamps.request, sent, facts.protocol, Secrets::Named).into()
+                    as_sent(&stamps.request, sent, facts.protocol, Shown::All).into()
                 }
                 _ => stamps.request.clone(),
             },

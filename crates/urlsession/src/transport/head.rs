@@ -14,7 +14,7 @@ use urlsession_proto::http1;
 
 use super::route::Route;
 use crate::load::{SentFields, SharedFields};
-use crate::message::{HeaderFields, UrlRequest, is_secret};
+use crate::message::{HeaderFields, UrlRequest, is_of_origin};
 
 /// What goes before the body.
 pub(crate) struct RequestHead<'a> {
@@ -215,29 +215,24 @@ fn for_http2(name: HeaderName, value: HeaderValue) -> Option<(HeaderName, Header
     has_trailers.then(|| (name, HeaderValue::from_static("trailers")))
 }
 
-/// What is shown of secrets that were sent beside a request's own fields. They are not kept.
+/// Which fields are shown of those that were sent beside a request's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Secrets {
-    /// They are named, with `[redacted]` as value.
-    Named,
-    /// Nothing: what is shown may be loaded again.
-    LeftOut,
+pub(crate) enum Shown {
+    /// All. Secrets, which are not kept, have `[redacted]` as value.
+    All,
+    /// Those that are right for any other load too: what is shown may be loaded again, also from another URL.
+    Lasting,
 }
 
 /// The request with the fields that were sent over `protocol`, an ALPN name.
-pub(crate) fn as_sent(
-    request: &UrlRequest,
-    sent: &SentFields,
-    protocol: &str,
-    secrets: Secrets,
-) -> UrlRequest {
+pub(crate) fn as_sent(request: &UrlRequest, sent: &SentFields, protocol: &str, which: Shown) -> UrlRequest {
     let mut shown = request.clone();
-    *shown.header_fields_mut() = sent_fields(request, sent, protocol, secrets);
+    *shown.header_fields_mut() = sent_fields(request, sent, protocol, which);
     shown
 }
 
 /// The fields of a request as they were sent, in their order.
-fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets: Secrets) -> HeaderFields {
+fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, which: Shown) -> HeaderFields {
     let own = request.all_http_header_fields();
     let is_http1 = protocol == "http/1.1";
     let mut fields = HeaderFields::new();
@@ -246,7 +241,8 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets:
         let name = if is_http1 { name.to_owned() } else { name.to_ascii_lowercase() };
         let _ = fields.add(name, Bytes::copy_from_slice(value));
     };
-    if let Some(url) = request.url().filter(|_| is_http1 && !own.contains("host")) {
+    let is_shown = |name: &str| which == Shown::All || !is_for_once(name);
+    if let Some(url) = request.url().filter(|_| is_http1 && is_shown("host") && !own.contains("host")) {
         add("Host", url[Position::BeforeHost..Position::AfterPort].as_bytes());
     }
     let is_upgrade = |name: &str| is_http1 && asks_upgrade(request) && name.eq_ignore_ascii_case("upgrade");
@@ -272,7 +268,6 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets:
     if let Some(options) = connection_options(request, default_te.is_some()).filter(|_| is_http1) {
         add("Connection", options.as_bytes());
     }
-    let is_shown = |name: &str| secrets == Secrets::Named || !is_secret(name);
     for (name, value) in sent.added.iter().filter(|(name, _)| is_shown(name)) {
         add(&canonical_name(name), value.as_bytes());
     }
@@ -284,6 +279,29 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, secrets:
         None => {}
     }
     fields
+}
+
+/// Whether the field `name`, if it is not the request's own, is for one exchange: it is worked out anew for every other.
+fn is_for_once(name: &str) -> bool {
+    const ONCE: [&str; 16] = [
+        "cache-control",
+        "content-digest",
+        "expect",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "incremental",
+        "pragma",
+        "priority",
+        "range",
+        "trailer",
+        "upload-complete",
+        "upload-draft-interop-version",
+        "upload-incomplete",
+        "upload-length",
+        "upload-offset",
+    ];
+    is_of_origin(name) || ONCE.iter().any(|once| once.eq_ignore_ascii_case(name))
 }
 
 /// The URL without what is for the client only: user, password and fragment.
