@@ -15,7 +15,8 @@ pub struct CertificateTransparencyLog {
 }
 
 impl CertificateTransparencyLog {
-    /// A log that is in use. A key that is none is an error of the first secure connection.
+    /// A log that is in use. With a key that is none, every secure connection of the session fails with
+    /// [`SecureConnectionFailed`](crate::UrlErrorCode::SecureConnectionFailed).
     pub fn new(public_key: impl Into<Vec<u8>>) -> Self {
         Self { public_key: public_key.into(), retired: None }
     }

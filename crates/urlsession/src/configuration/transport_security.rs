@@ -18,6 +18,28 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// unqualified names, names below `.local`, private and link-local addresses. TLS is 1.2 or newer with forward secrecy, keys
 /// of 2048 bits (RSA) or 256 (elliptic curves) and SHA-256: that cannot be weakened, since the TLS implementation has
 /// nothing weaker.
+///
+/// ```
+/// use urlsession::{AppTransportSecurity, Configuration, ExceptionDomain, PinnedDomain};
+///
+/// // The SHA-256 of the SubjectPublicKeyInfo of an authority.
+/// let authority = [0; 32];
+/// let security = AppTransportSecurity {
+///     exception_domains: vec![ExceptionDomain {
+///         includes_subdomains: true,
+///         allows_insecure_http_loads: true,
+///         ..ExceptionDomain::new("legacy.example.com")
+///     }],
+///     pinned_domains: vec![PinnedDomain {
+///         domain: "bank.example.com".into(),
+///         ca_identities: vec![authority],
+///         ..PinnedDomain::default()
+///     }],
+///     ..AppTransportSecurity::default()
+/// };
+/// let configuration = Configuration { app_transport_security: security, ..Configuration::default() };
+/// # let _ = configuration;
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "NSAppTransportSecurity")]
 pub struct AppTransportSecurity {
@@ -38,7 +60,8 @@ pub struct AppTransportSecurity {
     /// unique local (RFC 4193) addresses. Default: `None`, which allows it. Loopback is always allowed.
     #[doc(alias = "NSAllowsLocalNetworking")]
     pub allows_local_networking: Option<bool>,
-    /// Rules for single domains; a domain with a rule is not subject to the general ones.
+    /// Rules for single domains; a domain with a rule is not subject to the general ones. Of several rules for a host the one
+    /// with the longest domain holds.
     #[doc(alias = "NSExceptionDomains")]
     pub exception_domains: Vec<ExceptionDomain>,
     /// Domains whose servers must show certain keys, beside being trusted.
@@ -48,7 +71,8 @@ pub struct AppTransportSecurity {
     /// trusted: those that an anchor of the configuration has issued too. Two of
     /// [`certificate_transparency_logs`](Self::certificate_transparency_logs) must have signed for a certificate, three if it
     /// is valid for longer than 180 days: in the certificate, or in an OCSP response that the server staples. A TLS extension
-    /// of signatures (RFC 6962 §3.3.1) is not asked for.
+    /// of signatures (RFC 6962 §3.3.1) is not asked for. A server whose certificate has too few fails the load with
+    /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted).
     pub requires_certificate_transparency: bool,
     /// The logs whose signatures count. Default: none, and what must be in logs is then not trusted.
     pub certificate_transparency_logs: Vec<CertificateTransparencyLog>,
@@ -57,8 +81,8 @@ pub struct AppTransportSecurity {
 /// A rule of [`AppTransportSecurity`] for one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExceptionDomain {
-    /// The domain in lower case, without a dot at either end, or an IP address, or a range of them such as
-    /// `10.1.0.0/16`.
+    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of them such as
+    /// `10.1.0.0/16`. Case and dots at either end do not count.
     pub domain: String,
     /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
@@ -79,10 +103,13 @@ pub struct ExceptionDomain {
 
 /// Keys that the servers of one domain must show. Apple: *NSPinnedDomains*.
 ///
-/// If both lists hold keys, both must match.
+/// If both lists hold keys, both must match; if neither does, the rule says nothing. A server that does not match fails the
+/// load with [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted). Of several rules for a host the one with
+/// the longest domain holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PinnedDomain {
-    /// The domain in lower case, without a dot at either end.
+    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address. Case and dots at either end do not
+    /// count.
     pub domain: String,
     /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
@@ -175,8 +202,9 @@ impl AppTransportSecurity {
 
     /// The keys a host must show, if any; the longest domain has the say.
     pub(crate) fn pins(&self, host: &str) -> Option<&PinnedDomain> {
-        let covering =
-            self.pinned_domains.iter().filter(|rule| covers(&rule.domain, rule.includes_subdomains, host));
+        let covering = self.pinned_domains.iter().filter(|rule| {
+            covers(&rule.domain, rule.includes_subdomains, host) || covers_address(&rule.domain, host)
+        });
         covering.max_by_key(|rule| rule.domain.len())
     }
 
@@ -204,9 +232,13 @@ fn is_local_name(name: &str) -> bool {
     !name.contains('.') || name.ends_with(".local")
 }
 
+/// A rule that is not found because of its spelling would leave its domain without a pin.
 fn covers(domain: &str, subdomains: bool, host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    host == domain || (subdomains && host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+    let (domain, host) = (domain.trim_matches('.'), host.trim_end_matches('.'));
+    let Some(start) = host.len().checked_sub(domain.len()) else { return false };
+    let (before, tail) = host.as_bytes().split_at(start);
+    let is_below = subdomains && before.last() == Some(&b'.');
+    !domain.is_empty() && tail.eq_ignore_ascii_case(domain.as_bytes()) && (before.is_empty() || is_below)
 }
 
 /// Is `host` an address in the range, or the address, that `rule` names (RFC 4632 §3.1, RFC 4291 §2.3)?
@@ -239,6 +271,30 @@ mod tests {
                 assert_eq!(error.code().number(), -1022);
                 false
             }
+        }
+    }
+
+    #[test]
+    fn a_rule_is_found_however_its_domain_is_spelled() {
+        let pinned = |domain: &str, includes_subdomains| AppTransportSecurity {
+            pinned_domains: vec![PinnedDomain {
+                domain: domain.into(),
+                includes_subdomains,
+                ..PinnedDomain::default()
+            }],
+            ..AppTransportSecurity::default()
+        };
+        for domain in ["example.com", "Example.COM", "example.com.", ".example.com"] {
+            assert!(pinned(domain, false).pins("example.com.").is_some(), "{domain}");
+            assert!(pinned(domain, false).pins("www.example.com").is_none(), "{domain}");
+            assert!(pinned(domain, true).pins("www.example.com").is_some(), "{domain}");
+            assert!(pinned(domain, true).pins("anexample.com").is_none(), "{domain}");
+        }
+        for domain in ["::1", "[::1]"] {
+            assert!(pinned(domain, false).pins("[::1]").is_some_and(|pin| pin.domain == domain));
+        }
+        for domain in ["", "."] {
+            assert!(pinned(domain, true).pins("example.com").is_none());
         }
     }
 
