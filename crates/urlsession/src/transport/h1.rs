@@ -276,14 +276,8 @@ impl Connection {
     /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
     fn frame(&mut self, request: &UrlRequest, outgoing: &Outgoing) {
         let method = request.http_method();
-        let mut length = outgoing.length();
-        if let Some(names) = outgoing.announcement() {
-            // RFC 9112 §7.1.2: trailers follow chunks.
-            length = None;
-            if !request.all_http_header_fields().contains("trailer") {
-                urlsession_proto::http1::write_field(&mut self.out, b"Trailer", names.as_bytes());
-            }
-        }
+        // RFC 9112 §7.1.2: trailers follow chunks.
+        let length = outgoing.announced_length();
         self.is_chunked = length.is_none();
         match length {
             Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}

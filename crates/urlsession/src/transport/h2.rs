@@ -445,11 +445,6 @@ fn request(
         let detail = "the request has too many header fields";
         UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_source(error)
     })?;
-    if let Some(names) =
-        outgoing.announcement().and_then(|names| HeaderValue::from_maybe_shared(Bytes::from(names)).ok())
-    {
-        request.headers_mut().entry(http::header::TRAILER).or_insert(names);
-    }
     match outgoing.length() {
         Some(0) if !expects_body(request.method()) => {}
         Some(length) => {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use urlsession::{
-    CacheBypass, CacheDecision, CacheLookup, CachePolicy, Configuration, DownloadDestination, HarLog,
-    UrlCache, UrlErrorCode, UrlRequest, UrlSession, WhyAsked,
+    BodyStream, CacheBypass, CacheDecision, CacheLookup, CachePolicy, Configuration, DownloadDestination,
+    HarLog, HeaderFields, UrlCache, UrlErrorCode, UrlRequest, UrlSession, WhyAsked,
 };
 use urlsession_testkit::{Origin, Reply};
 
@@ -114,6 +114,29 @@ fn what_the_library_adds_beside_other_fields_of_the_configuration_is_sent() {
             for name in fields.iter().filter(|name| **name != "Accept-Language") {
                 assert_eq!(sent.header_all(name).len(), 1, "{name}");
             }
+        }
+    });
+}
+
+#[test]
+fn trailers_are_announced_once_by_the_request_or_the_configuration_or_the_library() {
+    on_every_wire(|origin| {
+        for (of_all, own, expected) in [
+            (("X-Free", "x"), None, "X-After"),
+            (("trailer", "X-All"), None, "X-All"),
+            (("trailer", "X-All"), Some("X-Own"), "X-Own"),
+        ] {
+            let session = session_with(origin, None, of_all);
+            let mut request = request(&origin.url("/echo"), "POST", None);
+            let body = BodyStream::from_reader(&b"body"[..]);
+            request.set_http_body_stream(body.with_trailers(["X-After"], || HeaderFields::new).unwrap());
+            request.set_value(own, "Trailer").unwrap();
+            let (task, result) = load_with_task(&session, request);
+            result.unwrap();
+            assert_eq!(origin.requests().pop().unwrap().header_all("trailer"), [expected]);
+            let metrics = task.metrics().unwrap();
+            let shown = &metrics.transaction_metrics[0].request;
+            assert_eq!(shown.value("trailer"), Some(expected));
         }
     });
 }

@@ -135,7 +135,6 @@ impl Exchange {
     ) -> T {
         // Over HTTP/2 the length is announced whatever follows.
         let length = if protocol == "h2" { outgoing.length() } else { outgoing.announced_length() };
-        let trailers = outgoing.announcement();
         let from_above = attempt.added.len();
         if let Some(field) = priority_field(attempt.ask.priority()) {
             attempt.added.push(field);
@@ -145,6 +144,9 @@ impl Exchange {
         }
         if is_untyped_post(&attempt.request) && !self.omits_content_type {
             attempt.added.push(("content-type", HeaderValue::from_static(FORM)));
+        }
+        if let Some(names) = outgoing.announcement().and_then(|names| HeaderValue::try_from(names).ok()) {
+            attempt.added.push(("trailer", names));
         }
         let request = &*attempt.request;
         let drops_expect = !attempt.expects && asks(request.all_http_header_fields().bytes("expect"));
@@ -162,7 +164,7 @@ impl Exchange {
         let sent = match has_no_body && !drops_expect && !is_tunnelled && adds_codings_only(&head) {
             true => self.plainly_sent.clone(),
             false => Arc::new(SentFields {
-                added: shown(&head, trailers),
+                added: shown(&head),
                 length,
                 drops_expect,
                 is_tunnelled,
@@ -195,14 +197,12 @@ fn adds_codings_only(head: &RequestHead<'_>) -> bool {
 }
 
 /// What was added, as metrics show it: secrets are named only.
-fn shown(head: &RequestHead<'_>, trailers: Option<String>) -> Vec<(&'static str, HeaderValue)> {
+fn shown(head: &RequestHead<'_>) -> Vec<(&'static str, HeaderValue)> {
     let shown = |(name, value): &(&'static str, HeaderValue)| match is_secret(name) {
         true => (*name, HeaderValue::from_static(REDACTED)),
         false => (*name, value.clone()),
     };
-    let names = trailers.filter(|_| !head.request.all_http_header_fields().contains("trailer"));
-    let names = names.and_then(|names| HeaderValue::try_from(names).ok());
-    head.beside().map(shown).chain(names.map(|names| ("trailer", names))).collect()
+    head.beside().map(shown).collect()
 }
 
 /// The connection that was kept for this exchange.
