@@ -380,6 +380,21 @@ fn a_stale_answer_is_served_while_it_is_asked_for_anew() {
 }
 
 #[test]
+fn a_stale_answer_is_asked_for_anew_also_where_no_request_ever_times_out() {
+    on_every_wire(|origin| {
+        let (mut configuration, clock) = with_hand_clock(origin);
+        configuration.timeout_interval_for_request = Duration::MAX;
+        let session = UrlSession::new(configuration);
+        let fields = [("Cache-Control", "max-age=10, stale-while-revalidate=30")];
+        ["old", "new"].iter().for_each(|body| origin.enqueue("/x", reply(body, &fields)));
+        load(&session, origin.url("/x")).unwrap();
+        clock.advance(seconds(20));
+        assert_eq!(text(&load(&session, origin.url("/x")).unwrap().0), "old");
+        assert!(origin.wait_for(|journal| journal.requests.len() == 2, PATIENCE));
+    });
+}
+
+#[test]
 fn a_stale_answer_stands_in_for_a_server_that_fails_for_as_long_as_it_says() {
     on_every_wire(|origin| {
         let house = House::new(origin);

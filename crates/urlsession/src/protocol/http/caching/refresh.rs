@@ -24,7 +24,8 @@ impl<N: Layer + 'static> Caching<N> {
             let (ask, meter, mut log) = (Nobody::default(), Meter::default(), Log::new());
             let mut attempt =
                 Attempt { added, ..Attempt::new(request, &ask, &meter, &mut log, &place, &*clock) };
-            let end = clock.now() + room.0.config.timeout_interval_for_request;
+            // A time beyond the clock never comes.
+            let end = clock.now().checked_add(room.0.config.timeout_interval_for_request);
             let asking = async {
                 let wish = Wish::default();
                 if let Ok(mut response) = room.ask(&cache, entry, WhyAsked::Stale, &wish, &mut attempt).await
@@ -33,7 +34,10 @@ impl<N: Layer + 'static> Caching<N> {
                     while let Some(Ok(_)) = poll_fn(|cx| response.body.poll_chunk(cx)).await {}
                 }
             };
-            either(asking, Timer::at(&*clock, &place, end)).await;
+            match end {
+                Some(end) => either(asking, Timer::at(&*clock, &place, end)).await,
+                None => asking.await,
+            }
         });
     }
 }
