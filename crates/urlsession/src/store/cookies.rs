@@ -253,7 +253,7 @@ impl HttpCookieStorage {
                 let is_set = match is_secure {
                     true => jar.set(cookie, visit.partition, now),
                     false => {
-                        !jar.shields(&cookie, visit.partition)
+                        !jar.shields(&cookie, visit.partition, now)
                             && jar.set_from_cleartext(cookie, visit.partition, now)
                     }
                 };

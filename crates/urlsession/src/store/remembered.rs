@@ -140,6 +140,15 @@ impl<E: Dated> Contents for Remembered<E> {
         self.make_room(now);
     }
 
+    fn expire(&mut self, now: SystemTime) {
+        let now = epoch_micros(now);
+        let old = self.entries.iter().filter(|(_, entry)| entry.expires() <= now);
+        let old: Vec<Box<str>> = old.map(|(name, _)| name.clone()).collect();
+        for name in old {
+            self.remove(&name);
+        }
+    }
+
     fn take_unwritten(&mut self) -> Option<Batch<E>> {
         let unwritten = std::mem::take(self.unwritten.as_mut()?);
         let entry = |name: Box<str>| {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use urlsession::environment::block_on;
@@ -148,6 +148,45 @@ fn a_cookie_that_is_deleted_replaced_or_expired_is_in_no_file() {
             block_on(cookies(&session).flush());
             assert!(!has(&folder, "cookie-secret"), "{way}");
         }
+    });
+}
+
+#[test]
+fn a_cookie_that_has_become_too_old_is_in_no_file_once_it_is_flushed() {
+    on(Wire::H1, |origin| {
+        let folder = tempfile::tempdir().unwrap();
+        let (configuration, clock) = with_hand_clock(origin);
+        let session = UrlSession::new(Configuration {
+            http_cookie_storage: Some(HttpCookieStorage::at(folder.path().join("cookies.db"))),
+            ..configuration
+        });
+        origin.enqueue("/a", lasting("cookie-secret"));
+        get(&session, origin, "/a");
+        block_on(session.flush());
+        assert!(has(&folder, "cookie-secret"));
+        clock.advance(Duration::from_secs(599));
+        block_on(session.flush());
+        assert!(has(&folder, "cookie-secret"), "it is not too old");
+        clock.advance(Duration::from_secs(1));
+        block_on(session.flush());
+        assert!(!has(&folder, "cookie-secret"));
+        // Also what another run finds too old.
+        origin.enqueue("/a", lasting("cookie-secret"));
+        get(&session, origin, "/a");
+        block_on(session.flush());
+        let copy = tempfile::tempdir().unwrap();
+        for file in fs::read_dir(folder.path()).unwrap().map(Result::unwrap) {
+            fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+        assert!(has(&copy, "cookie-secret"));
+        let (mut configuration, clock) = with_hand_clock(origin);
+        clock.advance(Duration::from_secs(2000));
+        let again = HttpCookieStorage::at(copy.path().join("cookies.db"));
+        configuration.http_cookie_storage = Some(again.clone());
+        let session = UrlSession::new(configuration);
+        assert_eq!(again.cookies().len(), 0);
+        block_on(session.flush());
+        assert!(!has(&copy, "cookie-secret"));
     });
 }
 

@@ -34,6 +34,9 @@ pub(in crate::store) trait Contents: Default + Send + 'static {
     /// stays as it is here.
     fn take_in(&mut self, rows: Self::Rows, now: SystemTime);
 
+    /// Forgets what is too old, on the disk too.
+    fn expire(&mut self, now: SystemTime);
+
     /// What is to be written now, if anything is; it counts as written.
     fn take_unwritten(&mut self) -> Option<Self::Batch>;
 

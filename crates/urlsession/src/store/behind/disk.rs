@@ -88,6 +88,11 @@ impl<T: Contents> Disk<T> {
         if let Err(error) = take_in(&mut **keeper, store) {
             return self.give_up(&mut **keeper, store, &*error);
         }
+        store.change(|contents| {
+            contents.expire(store.clock.wall());
+            // Nobody has seen it since its time was over.
+            false
+        });
         let batch = store.contents().take_unwritten();
         if let Some(batch) = batch {
             match keeper.write(&batch, store.clock.wall()) {

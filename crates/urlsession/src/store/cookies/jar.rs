@@ -116,10 +116,11 @@ impl Jar {
     }
 
     /// Is there a secure cookie that one from a cleartext connection would hide (RFC 6265bis §5.7)?
-    pub(super) fn shields(&self, cookie: &HttpCookie, partition: Option<&str>) -> bool {
+    pub(super) fn shields(&self, cookie: &HttpCookie, partition: Option<&str>, now: SystemTime) -> bool {
         let Some(entries) = self.sites.get(site(cookie.host())) else { return false };
         entries.iter().any(|Entry { cookie: kept, partition: of, .. }| {
             kept.is_secure()
+                && !kept.is_expired(now)
                 && of.as_deref() == partition
                 && kept.name_bytes() == cookie.name_bytes()
                 && (domain_matches(kept.host(), cookie.host()) || domain_matches(cookie.host(), kept.host()))
@@ -240,10 +241,7 @@ impl Jar {
             self.remove_if(of, |entry| age(entry) == first);
         }
         if self.count > MOST {
-            let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
-            for site in &sites {
-                self.remove_if(site, |entry| entry.cookie.is_expired(now));
-            }
+            self.expire(now);
         }
         while self.count > MOST {
             let of_site = |entries: &'_ Vec<Entry>| entries.len() > MANY_OF_SITE;
@@ -298,7 +296,7 @@ impl Contents for Jar {
             let old = before.get_mut(site(row.cookie.host())).and_then(|entries| {
                 entries.iter_mut().find(|old| old.is_same(&row.cookie, row.partition.as_deref()))
             });
-            if unwritten.is_cleared || row.cookie.is_expired(now) || unwritten.keys.contains(&row.key()) {
+            if unwritten.is_cleared || unwritten.keys.contains(&row.key()) {
                 if let Some(old) = old {
                     old.created = old.created.min(row.created);
                 }
@@ -322,6 +320,13 @@ impl Contents for Jar {
         self.unwritten = Some(unwritten);
         let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
         sites.iter().for_each(|site| self.remove_excess(site, now, Evictable::All));
+    }
+
+    fn expire(&mut self, now: SystemTime) {
+        let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
+        for site in &sites {
+            self.remove_if(site, |entry| entry.cookie.is_expired(now));
+        }
     }
 
     fn take_unwritten(&mut self) -> Option<Batch> {

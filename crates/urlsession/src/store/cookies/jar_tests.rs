@@ -146,10 +146,14 @@ fn a_secure_cookie_is_not_hidden_by_one_in_cleartext() {
         ("b=2; Path=/login", false),
     ] {
         let cookie = cookie_of("http://www.example.com/", field);
-        assert_eq!(jar.shields(&cookie, None), is_shielded, "{field}");
-        assert!(!jar.shields(&cookie, Some("https://other.com")), "{field}");
+        assert_eq!(jar.shields(&cookie, None, at(0)), is_shielded, "{field}");
+        assert!(!jar.shields(&cookie, Some("https://other.com"), at(0)), "{field}");
     }
-    assert!(!jar.shields(&cookie_of("http://other.com/", "a=2; Path=/login"), None));
+    let mut old = Jar::default();
+    set(&mut old, "https://www.example.com/", "a=1; Secure; Path=/; Max-Age=60", 0);
+    let cookie = cookie_of("http://www.example.com/", "a=2; Path=/");
+    assert_eq!([at(59), at(60)].map(|now| old.shields(&cookie, None, now)), [true, false]);
+    assert!(!jar.shields(&cookie_of("http://other.com/", "a=2; Path=/login"), None, at(0)));
 }
 
 #[test]

@@ -146,6 +146,18 @@ mod tests {
     }
 
     #[test]
+    fn what_has_expired_is_taken_from_the_disk() {
+        let mut list = List::kept();
+        list.note("old.example", says(60, false), start());
+        list.note("new.example", says(61, false), start());
+        list.take_unwritten();
+        list.expire(start() + Duration::from_secs(60));
+        let batch = list.take_unwritten().unwrap();
+        assert_eq!(batch.entries.iter().map(|(host, _)| &**host).collect::<Vec<_>>(), ["old.example"]);
+        assert!(batch.entries[0].1.is_none() && list.len() == 1);
+    }
+
+    #[test]
     fn what_another_process_wrote_is_taken_in_beside_what_is_not_written_yet() {
         let mut list = List::kept();
         list.note("ours.example", says(60, false), start());
