@@ -97,6 +97,9 @@ impl<T: Contents> Store<T> {
 
     /// The same beside the reactor.
     pub(super) async fn refresh(&self, place: &Place) {
+        if self.0.disk.as_ref().is_some_and(Disk::is_busy_here) {
+            return;
+        }
         let store = self.clone();
         // If the runtime shuts down, so does the load that asks.
         place.blocking(move || store.read()).await;
@@ -109,7 +112,7 @@ impl<T: Contents> Store<T> {
     }
 
     async fn write_with(&self, effort: Effort) {
-        if self.0.disk.is_some() {
+        if self.0.disk.as_ref().is_some_and(|disk| !disk.is_busy_here()) {
             let store = self.clone();
             // The library's own runtime does not shut down.
             Place::own().blocking(move || store.write(effort)).await;

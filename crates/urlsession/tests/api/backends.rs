@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
 use urlsession::environment::block_on;
@@ -10,7 +10,7 @@ use urlsession::{
     AuthenticationMethod, BackendResult, Configuration, HttpCookieBackend, HttpCookieStorage, KeptCookie,
     KeptCookieChanges, KeptCookieKey, KeptCredential, KeptResponse, UrlCache, UrlCacheBackend, UrlCredential,
     UrlCredentialBackend, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlSession,
+    UrlProtectionSpaceProtocol, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 
@@ -399,5 +399,125 @@ fn a_cache_backend_that_fails_or_panics_costs_persistence_and_no_load() {
             assert_eq!(origin.requests().len(), count, "it is in memory");
             assert_eq!(shelf.calls.load(Ordering::Relaxed), 1, "it is asked no more");
         }
+    });
+}
+
+/// A backend that asks the storage it is the backend of.
+#[derive(Clone, Default)]
+struct Curious(Arc<OnceLock<HttpCookieStorage>>, Arc<Mutex<Vec<usize>>>);
+
+impl Curious {
+    fn ask(&self) {
+        let storage = self.0.get().unwrap();
+        let count = storage.cookies().len();
+        block_on(storage.flush());
+        self.1.lock().unwrap().push(count);
+    }
+}
+
+impl HttpCookieBackend for Curious {
+    fn load(&self) -> BackendResult<Vec<KeptCookie>> {
+        self.ask();
+        Ok(Vec::new())
+    }
+
+    fn update(&self, _: &KeptCookieChanges) -> BackendResult<()> {
+        self.ask();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_backend_that_asks_its_own_storage_gets_what_is_in_memory() {
+    on(Wire::H1, |origin| {
+        let backend = Curious::default();
+        let storage = HttpCookieStorage::with_backend(backend.clone());
+        assert!(backend.0.set(storage.clone()).is_ok());
+        let session = UrlSession::new(Configuration {
+            http_cookie_storage: Some(storage.clone()),
+            ..configuration(origin)
+        });
+        origin.enqueue("/a", setting(&["a=1; Max-Age=60"]));
+        load(&session, origin.url("/a")).unwrap();
+        block_on(storage.flush());
+        assert_eq!(*backend.1.lock().unwrap(), [0, 1]);
+    });
+}
+
+#[test]
+fn a_backend_of_cookies_is_told_of_those_that_have_become_too_old() {
+    on(Wire::H1, |origin| {
+        let profile = Profile::default();
+        let (configuration, clock) = with_hand_clock(origin);
+        let storage = HttpCookieStorage::with_backend(profile.clone());
+        let session =
+            UrlSession::new(Configuration { http_cookie_storage: Some(storage.clone()), ..configuration });
+        origin.enqueue("/a", setting(&["a=1; Max-Age=60", "b=2; Max-Age=600"]));
+        load(&session, origin.url("/a")).unwrap();
+        block_on(storage.flush());
+        assert_eq!(profile.cookies.lock().unwrap().len(), 2);
+        clock.advance(std::time::Duration::from_secs(60));
+        block_on(storage.flush());
+        assert_eq!(profile.cookies.lock().unwrap().len(), 1);
+        // Also of those that were too old when they were read.
+        let storage = HttpCookieStorage::with_backend(profile.clone());
+        let (mut configuration, clock) = with_hand_clock(origin);
+        clock.advance(std::time::Duration::from_secs(2000));
+        configuration.http_cookie_storage = Some(storage.clone());
+        let _session = UrlSession::new(configuration);
+        assert!(storage.cookies().is_empty());
+        block_on(storage.flush());
+        assert!(profile.cookies.lock().unwrap().is_empty());
+    });
+}
+
+/// A backend that asks the cache it is the backend of.
+#[derive(Clone, Default)]
+struct CuriousShelf(Arc<OnceLock<UrlCache>>, Arc<AtomicUsize>);
+
+impl CuriousShelf {
+    fn ask(&self) -> BackendResult<()> {
+        let cache = self.0.get().unwrap();
+        let other = UrlRequest::new("http://two.example/".parse()?);
+        self.1.fetch_add(usize::from(cache.cached_response(&other).is_none()), Ordering::Relaxed);
+        cache.remove_cached_response(&other);
+        Ok(())
+    }
+}
+
+impl UrlCacheBackend for CuriousShelf {
+    fn look_up(&self, key: &str) -> BackendResult<Vec<KeptResponse>> {
+        if !key.contains("two.example") {
+            self.ask()?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn store(&self, _: &KeptResponse) -> BackendResult<()> {
+        self.ask()
+    }
+
+    fn remove(&self, _: &str, _: &[u8]) -> BackendResult<()> {
+        Ok(())
+    }
+
+    fn remove_since(&self, _: Option<SystemTime>) -> BackendResult<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_backend_that_asks_its_own_cache_gets_what_is_in_memory() {
+    on(Wire::H1, |origin| {
+        let backend = CuriousShelf::default();
+        let cache = UrlCache::with_backend(0, 1 << 20, backend.clone());
+        assert!(backend.0.set(cache.clone()).is_ok());
+        let session =
+            UrlSession::new(Configuration { url_cache: Some(cache.clone()), ..configuration(origin) });
+        origin.enqueue("/a", Reply::new(200).header("Cache-Control", "max-age=60").body("x"));
+        load(&session, origin.url("/a")).unwrap();
+        block_on(session.flush());
+        // Looked for, looked for again to be replaced, kept.
+        assert_eq!(backend.1.load(Ordering::Relaxed), 3);
     });
 }

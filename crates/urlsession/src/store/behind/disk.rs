@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::SystemTime;
 
 use super::Inner;
@@ -17,6 +18,8 @@ pub(in crate::store) struct Disk<T> {
     /// Of a file, which other processes may write, too.
     path: Option<PathBuf>,
     keeper: Mutex<Box<dyn Keeper<T>>>,
+    /// Who is at the keeper: an application's own may use the store meanwhile, and waits for nothing then.
+    busy: Mutex<Option<ThreadId>>,
     /// Has it been looked at?
     is_known: AtomicBool,
     /// When to look for other processes' changes again, in microseconds since 1970.
@@ -32,6 +35,7 @@ impl<T: Contents> Disk<T> {
         Self {
             path,
             keeper: Mutex::new(keeper),
+            busy: Mutex::new(None),
             is_known: AtomicBool::new(false),
             due: AtomicI64::new(0),
             has_writer: AtomicBool::new(false),
@@ -58,6 +62,11 @@ impl<T: Contents> Disk<T> {
         is_time && self.due.compare_exchange(due, now + INTERVAL, Relaxed, Relaxed).is_ok()
     }
 
+    /// Is it the keeper itself, at work, who calls?
+    pub(super) fn is_busy_here(&self) -> bool {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) == Some(thread::current().id())
+    }
+
     /// Should the caller see to it that `write` is called? Only one of several is told so.
     pub(in crate::store) fn wants_writer(&self) -> bool {
         !self.is_broken.load(Relaxed) && !self.has_writer.swap(true, Relaxed)
@@ -65,11 +74,15 @@ impl<T: Contents> Disk<T> {
 
     /// Takes in what others have written. Blocks.
     pub(super) fn read(&self, store: &Inner<T>) {
-        let mut keeper = self.lock();
+        if self.is_busy_here() {
+            return;
+        }
+        let mut held = self.lock();
+        let keeper: &mut dyn Keeper<T> = &mut **held.keeper;
         if !self.is_broken.load(Relaxed) && keeper.is_there() {
-            let done = take_in(&mut **keeper, store);
+            let done = take_in(keeper, store);
             if let Err(error) = done.and_then(|()| keeper.tidy(Effort::Little)) {
-                self.give_up(&mut **keeper, store, &*error);
+                self.give_up(keeper, store, &*error);
             }
         }
         self.is_known.store(true, Relaxed);
@@ -79,14 +92,18 @@ impl<T: Contents> Disk<T> {
     pub(super) fn write(&self, store: &Inner<T>, effort: Effort) {
         // Who changes something from here on must call again.
         self.has_writer.store(false, Relaxed);
-        let mut keeper = self.lock();
+        if self.is_busy_here() {
+            return;
+        }
+        let mut held = self.lock();
+        let keeper: &mut dyn Keeper<T> = &mut **held.keeper;
         self.is_known.store(true, Relaxed);
         if self.is_broken.load(Relaxed) || (!keeper.is_there() && !wants_file(&mut *store.contents())) {
             return;
         }
         // What others have written comes first: what is taken out of the store to be written counts as being there.
-        if let Err(error) = take_in(&mut **keeper, store) {
-            return self.give_up(&mut **keeper, store, &*error);
+        if let Err(error) = take_in(keeper, store) {
+            return self.give_up(keeper, store, &*error);
         }
         store.change(|contents| {
             contents.expire(store.clock.wall());
@@ -105,11 +122,11 @@ impl<T: Contents> Disk<T> {
                     );
                     store.contents().give_back(batch);
                 }
-                Err(error) => return self.give_up(&mut **keeper, store, &*error),
+                Err(error) => return self.give_up(keeper, store, &*error),
             }
         }
         if let Err(error) = keeper.tidy(effort) {
-            self.give_up(&mut **keeper, store, &*error);
+            self.give_up(keeper, store, &*error);
         }
     }
 
@@ -130,8 +147,27 @@ impl<T: Contents> Disk<T> {
         );
     }
 
-    fn lock(&self) -> MutexGuard<'_, Box<dyn Keeper<T>>> {
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Held<'_, T> {
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set_busy(Some(thread::current().id()));
+        Held { keeper, disk: self }
+    }
+
+    fn set_busy(&self, thread: Option<ThreadId>) {
+        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+    }
+}
+
+/// The keeper, at work for this thread.
+struct Held<'a, T: Contents> {
+    keeper: MutexGuard<'a, Box<dyn Keeper<T>>>,
+    disk: &'a Disk<T>,
+}
+
+impl<T: Contents> Drop for Held<'_, T> {
+    fn drop(&mut self) {
+        // Before the lock is released.
+        self.disk.set_busy(None);
     }
 }
 

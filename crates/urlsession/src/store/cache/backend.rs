@@ -1,6 +1,7 @@
 //! `UrlCacheBackend`: an application's own place for what a cache keeps. Which requests an entry answers, and for how long, is
 //! decided elsewhere; what comes back damaged or of another key is a miss.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -21,7 +22,8 @@ use crate::store::application::{BackendResult, guarded};
 ///
 /// It keeps responses by their key, several for one key, and decides nothing: which request a response answers (RFC 9111,
 /// `Vary`), whether it is fresh and what is stored is the cache's business. Which go when there are too many is the backend's.
-/// Its methods are called in order, on a thread of the cache that may block. After an error or a panic there is one warning
+/// Its methods are called in order, on a thread of the cache that may block. There the cache itself may be used, and finds
+/// only what is in memory; loads that use it must not be waited for. After an error or a panic there is one warning
 /// (`tracing`), the backend is not called any more, and responses are kept in memory only.
 ///
 /// ```
@@ -109,6 +111,11 @@ struct Inner {
     is_broken: AtomicBool,
 }
 
+thread_local! {
+    /// The address of what this thread does the jobs of.
+    static WORKS_FOR: Cell<usize> = const { Cell::new(0) };
+}
+
 type Job = Box<dyn FnOnce(&Inner) + Send>;
 
 impl Application {
@@ -190,6 +197,10 @@ impl Application {
     }
 
     async fn ask<T: Send + 'static>(&self, job: impl FnOnce(&Inner) -> T + Send + 'static) -> Option<T> {
+        if WORKS_FOR.get() == Arc::as_ptr(&self.inner) as usize {
+            // The backend itself asks, and would wait for itself.
+            return None;
+        }
         let (sender, answer) = oneshot::channel();
         self.run(move |inner| drop(sender.send(job(inner))));
         answer.await.ok()
@@ -199,7 +210,10 @@ impl Application {
         let thread = self.thread.get_or_init(|| {
             let (sender, jobs) = channel::<Job>();
             let inner = self.inner.clone();
-            Place::thread("urlsession-cache", move || jobs.iter().for_each(|job| job(&inner)));
+            Place::thread("urlsession-cache", move || {
+                WORKS_FOR.set(Arc::as_ptr(&inner) as usize);
+                jobs.iter().for_each(|job| job(&inner));
+            });
             sender
         });
         // Its thread is gone only if it panicked, which the application's code cannot make it do.

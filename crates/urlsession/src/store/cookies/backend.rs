@@ -16,8 +16,10 @@ use crate::store::database::Effort;
 /// *HTTPCookieStorage*.
 ///
 /// It keeps, and decides nothing: what is a cookie, which goes to whom, and when one is too old or too many, is the
-/// storage's business, which asks for all of them once and tells what changes. Cookies of the session are not told.
-/// Both methods are called beside the loads, on a thread that may block, never two at the same time. After an error or
+/// storage's business, which asks for all of them once and tells what changes: what has become too old with the next change,
+/// or when it is flushed. Cookies of the session are not told.
+/// Both methods are called beside the loads, on a thread that may block, never two at the same time. There the storage
+/// itself may be used, and has what is in memory; tasks that use it must not be waited for. After an error or
 /// a panic there is one warning (`tracing`), the backend is not called any more, and the cookies are kept in memory.
 ///
 /// ```
