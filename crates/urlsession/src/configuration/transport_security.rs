@@ -208,9 +208,13 @@ impl AppTransportSecurity {
         covering.max_by_key(|rule| rule.domain.len())
     }
 
-    /// The rule of a host; the longest domain has the say.
+    /// The rule of a host; the longest domain, or the narrowest range, has the say.
     fn exception(&self, host: &str) -> Option<&ExceptionDomain> {
-        self.exception_domains.iter().filter(|rule| rule.covers(host)).max_by_key(|rule| rule.domain.len())
+        let covering = self.exception_domains.iter().filter(|rule| rule.covers(host));
+        covering.max_by_key(|rule| match range(&rule.domain) {
+            Some((_, bits)) => bits as usize,
+            None => rule.domain.len(),
+        })
     }
 }
 
@@ -241,22 +245,37 @@ fn covers(domain: &str, subdomains: bool, host: &str) -> bool {
     !domain.is_empty() && tail.eq_ignore_ascii_case(domain.as_bytes()) && (before.is_empty() || is_below)
 }
 
-/// Is `host` an address in the range, or the address, that `rule` names (RFC 4632 §3.1, RFC 4291 §2.3)?
+/// Is `host` an address in the range, or the address, that `rule` names (RFC 4632 §3.1, RFC 4291 §2.3)? IPv4 in IPv6 (RFC
+/// 4291 §2.5.5.2) is IPv4.
 fn covers_address(rule: &str, host: &str) -> bool {
+    let (Some((base, bits)), Some(host)) = (range(rule), address(host)) else { return false };
+    let is_same = |base: u128, host: u128| {
+        let ignored = 128 - bits;
+        ignored == 128 || (base >> ignored) == (host >> ignored)
+    };
+    is_same(octets(base), octets(host))
+}
+
+/// The range of addresses that a rule names, and how many of its 128 bits count; `None` if it names none.
+fn range(rule: &str) -> Option<(IpAddr, u32)> {
     let (base, bits) = match rule.split_once('/') {
-        Some((base, bits)) => (base, bits.parse::<u32>().ok()),
-        None => (rule, Some(u32::MAX)),
+        Some((base, bits)) => (base, Some(bits.parse::<u32>().ok()?)),
+        None => (rule, None),
     };
-    let plain = |text: &str| text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-    let (Some(base), Some(host), Some(bits)) = (plain(base), plain(host), bits) else { return false };
-    let same = |base: u128, host: u128, width: u32| {
-        let ignored = width.saturating_sub(bits);
-        ignored >= width || (base >> ignored) == (host >> ignored)
-    };
-    match (base, host) {
-        (IpAddr::V4(base), IpAddr::V4(host)) => same(base.to_bits().into(), host.to_bits().into(), 32),
-        (IpAddr::V6(base), IpAddr::V6(host)) => same(base.to_bits(), host.to_bits(), 128),
-        _ => false,
+    let base = address(base)?;
+    let before = if base.is_ipv4() { 96 } else { 0 };
+    Some((base, bits.map_or(128, |bits| bits.saturating_add(before).min(128))))
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    text.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// As IPv6.
+fn octets(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
     }
 }
 
@@ -316,10 +335,42 @@ mod tests {
             ("8.8.8.8/32", "8.8.8.9", false),
             ("2001:db8::/32", "[2001:db8:1::1]", true),
             ("2001:db8::/32", "[2001:db9::1]", false),
+            ("::/0", "[2001:db8::1]", true),
+            ("10.1.0.0/16", "[::ffff:10.1.2.3]", true),
+            ("10.1.2.3", "[::ffff:a01:203]", true),
+            ("[::ffff:10.1.0.0]/112", "10.1.2.3", true),
+            ("10.1.0.0/16", "[::a01:203]", false),
+            ("10.1.0.0/4294967295", "10.1.0.1", false),
             ("10.1.0.0/nonsense", "10.1.0.1", false),
             ("10.1.0.0/16", "example.com", false),
         ] {
             assert_eq!(allowed(host, &rule(domain)), is_allowed, "{domain} {host}");
+        }
+    }
+
+    #[test]
+    fn the_rule_of_the_narrowest_range_has_the_say() {
+        for (wide, narrow, host) in [
+            ("10.1.0.0/16", "10.1.2.3", "10.1.2.3"),
+            ("10.1.0.0/16", "10.1.2.3", "[::ffff:10.1.2.3]"),
+            ("100.64.0.0/10", "100.64.1.0/24", "100.64.1.1"),
+            ("2001:db8:1::/48", "2001:db8:1::1", "[2001:db8:1::1]"),
+            ("2001:0db8:0001::/32", "2001:db8::/33", "[2001:db8::1]"),
+            ("10.1.2.0/24", "::ffff:10.1.2.3", "10.1.2.3"),
+        ] {
+            let rule = |domain: &str, allows_insecure_http_loads| ExceptionDomain {
+                allows_insecure_http_loads,
+                ..ExceptionDomain::new(domain)
+            };
+            for is_allowed in [true, false] {
+                let mut rules = AppTransportSecurity {
+                    exception_domains: vec![rule(wide, !is_allowed), rule(narrow, is_allowed)],
+                    ..AppTransportSecurity::default()
+                };
+                assert_eq!(allowed(host, &rules), is_allowed, "{wide} {narrow}");
+                rules.exception_domains.reverse();
+                assert_eq!(allowed(host, &rules), is_allowed, "{narrow} {wide}");
+            }
         }
     }
 
