@@ -19,7 +19,7 @@ use super::request::{Attribution, HttpBody, NetworkServiceType, UrlRequest};
 use super::{BodyStream, HttpCookie, HttpCookieStringPolicy};
 
 #[derive(Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", expecting = "a request")]
 struct RequestForm {
     url: Option<String>,
     zone_id: Option<String>,
@@ -153,15 +153,27 @@ impl Serialize for UrlRequest {
     }
 }
 
-/// Fails with what the setters refuse, and if the file of the body cannot be read.
+/// Fails with what the setters refuse, and if the file of the body cannot be read. Errors do not repeat what was read, as far
+/// as they are not the format's own.
 impl<'de> Deserialize<'de> for UrlRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        RequestForm::deserialize(deserializer)?.request().map_err(D::Error::custom)
+        read::<RequestForm, D>(deserializer)?.request().map_err(D::Error::custom)
     }
 }
 
+/// Reads a form. serde tells what it found in the place of what it wants, which may be a secret in the wrong place.
+fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer).map_err(|error| {
+        let text = error.to_string();
+        // What is wanted comes last, and is not the reader's.
+        let Some((found, wanted)) = text.rsplit_once(", expected ") else { return error };
+        let what = found.split([':', '`', '"']).next().unwrap_or_default().trim_end();
+        D::Error::custom(format_args!("{what}, expected {wanted}"))
+    })
+}
+
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", expecting = "a cookie")]
 struct CookieForm {
     name: Octets,
     value: Octets,
@@ -212,10 +224,11 @@ impl Serialize for HttpCookie {
     }
 }
 
-/// Fails for a cookie that could not be sent, as [`new`](Self::new) does.
+/// Fails for a cookie that could not be sent, as [`new`](Self::new) does. Errors do not repeat what was read, as far as they
+/// are not the format's own.
 impl<'de> Deserialize<'de> for HttpCookie {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let form = CookieForm::deserialize(deserializer)?;
+        let form = read::<CookieForm, D>(deserializer)?;
         let texts = [&*form.path, &*form.domain];
         if !Self::is_sendable(&form.name.0, &form.value.0, texts) {
             return Err(D::Error::custom("the cookie could not be sent: see HttpCookie::new"));
@@ -455,6 +468,31 @@ mod tests {
             let error = error_of::<UrlRequest>(json!({ member: value }));
             assert!(!error.contains("secret"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_of_another_kind_is_refused_without_what_it_is() {
+        for (read, wanted) in [
+            (json!("http://ann:secret@example.com/"), "a request"),
+            (json!({ "url": ["secret"] }), "a string"),
+            (json!({ "body": "secret" }), "one of `none`, `data`, `file`"),
+            (json!({ "body": { "secret, expected `": 1 } }), "one of `none`, `data`, `file`"),
+            (json!({ "allHttpHeaderFields": "Authorization: secret" }), "a sequence"),
+            (json!({ "allHttpHeaderFields": ["\"secret\""] }), "a tuple of size 2"),
+            (json!({ "timeoutInterval": "secret" }), "struct Duration"),
+        ] {
+            let text = read.to_string();
+            let error = serde_json::from_str::<UrlRequest>(&text).unwrap_err();
+            let said = error.to_string();
+            assert!(said.contains(&format!(", expected {wanted}")) && !said.contains("secret"), "{said}");
+            assert_eq!(error.line(), 1, "{said}");
+        }
+        for number in [json!(1729), json!(-1729), json!(true)] {
+            let cookie = json!({ "name": "a", "value": number, "domain": "example.com", "path": "/" });
+            assert_eq!(error_of::<HttpCookie>(cookie), "invalid type, expected a string");
+        }
+        let missing = error_of::<HttpCookie>(json!({ "name": "a" }));
+        assert_eq!(missing, "missing field `value`");
     }
 
     #[test]
