@@ -54,14 +54,17 @@ pub struct Configuration {
     /// resolver as it likes. Without effect where the system does not report its networks.
     #[doc(alias = "allowsCellularAccess")]
     pub allows_cellular_access: bool,
-    /// Whether metered interfaces may be used. Default: `true`. As above.
+    /// Whether metered interfaces may be used. Default: `true`. As [`allows_cellular_access`](Self::allows_cellular_access) has
+    /// it; a system's own [`SystemPath`](crate::environment::SystemPath) takes cellular interfaces for metered, and no others.
     #[doc(alias = "allowsExpensiveNetworkAccess")]
     pub allows_expensive_network_access: bool,
-    /// Whether interfaces in a mode that saves data may be used. Default: `true`. As above; no system's own
+    /// Whether interfaces in a mode that saves data may be used. Default: `true`. As
+    /// [`allows_cellular_access`](Self::allows_cellular_access) has it; no system's own
     /// [`SystemPath`](crate::environment::SystemPath) reports such a mode, an application's own path may.
     #[doc(alias = "allowsConstrainedNetworkAccess")]
     pub allows_constrained_network_access: bool,
-    /// Whether interfaces as slow as a satellite may be used. Default: `true`. As above; none is reported either.
+    /// Whether interfaces as slow as a satellite may be used. Default: `true`. As
+    /// [`allows_cellular_access`](Self::allows_cellular_access) has it; none is reported either.
     #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
     pub allows_ultra_constrained_network_access: bool,
     /// What the traffic is for (default), unless a request says so itself. Every packet carries the

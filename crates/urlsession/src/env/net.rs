@@ -24,13 +24,43 @@ pub trait Socket: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync +
 impl<T: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> Socket for T {}
 
 /// Turns host names into addresses.
+///
+/// ```
+/// use std::future::Future;
+/// use std::net::SocketAddr;
+/// use std::pin::Pin;
+/// use std::sync::Arc;
+/// use urlsession::Configuration;
+/// use urlsession::environment::Resolve;
+///
+/// /// One name leads to a machine of ours; all others are looked up by the system.
+/// struct Staging;
+///
+/// impl Resolve for Staging {
+///     fn resolve(
+///         &self,
+///         host: &str,
+///         port: u16,
+///     ) -> Option<Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>> {
+///         let address = SocketAddr::from(([10, 0, 0, 7], port));
+///         (host == "www.example.com").then(|| Box::pin(async move { Ok(vec![address]) }) as _)
+///     }
+/// }
+///
+/// let mut configuration = Configuration::default();
+/// configuration.environment.resolver = Arc::new(Staging);
+/// ```
 pub trait Resolve: Send + Sync {
-    /// The addresses of `host` with `port`, best first; `None` says that the system's resolver serves.
-    /// An empty list means that the host does not exist.
+    /// The addresses of `host` with `port`, best first; `None` says that the system's resolver serves. Not asked for addresses
+    /// and `localhost`.
+    ///
+    /// # Errors
+    /// Any: the load fails with [`CannotFindHost`](crate::UrlErrorCode::CannotFindHost), of which it is the source. So does an
+    /// empty list.
     fn resolve(&self, host: &str, port: u16) -> Option<Answer<Vec<SocketAddr>>>;
 
-    /// Does it answer only with what DNSSEC has validated (RFC 4033), or with an error (false)? Loads that require
-    /// validation look names up only with a resolver that says so.
+    /// Whether it answers only with what DNSSEC has validated (RFC 4033), else with an error. Default: `false`. Loads that
+    /// require validation look names up only with a resolver that says so.
     fn validates_dnssec(&self) -> bool {
         false
     }
@@ -70,13 +100,20 @@ pub enum DomainResolutionProtocol {
 pub trait Dial: Send + Sync {
     /// A connection to `address`; `None` says that the system's TCP serves. Service type and multipath TCP are not
     /// asked of an application's own.
+    ///
+    /// # Errors
+    /// Any: the next address is tried. After the last one the load fails with
+    /// [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), of which an error is the source.
     fn dial(&self, address: SocketAddr) -> Option<Answer<Box<dyn Socket>>>;
 
     /// A connection to `address` that leads over `interface`, for a load that may not use another interface which is
     /// there too. `None` says that the system's TCP serves, bound to the interface.
     ///
     /// Asked only in that case, for one interface after the other; by default it is [`dial`](Self::dial), which knows of no
-    /// interface.
+    /// interface: a dialler that makes connections of its own and leaves this as it is may use networks that are forbidden.
+    ///
+    /// # Errors
+    /// As [`dial`](Self::dial).
     fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<Answer<Box<dyn Socket>>> {
         let _ = interface;
         self.dial(address)

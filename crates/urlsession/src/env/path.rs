@@ -18,6 +18,35 @@ use std::pin::Pin;
 pub use self::interface::{Interface, InterfaceKind, PathStatus};
 
 /// Which networks this machine is connected to.
+///
+/// ```
+/// use std::future::{Future, pending};
+/// use std::pin::Pin;
+/// use std::sync::Arc;
+/// use urlsession::environment::{Interface, InterfaceKind, NetworkPath, PathStatus};
+/// use urlsession::{Configuration, NetworkUnavailableReason, UrlSession};
+///
+/// /// A machine whose only network is metered, for good.
+/// struct Metered;
+///
+/// impl NetworkPath for Metered {
+///     fn status(&self) -> Option<PathStatus> {
+///         let mut wifi = Interface::new("wlan0", InterfaceKind::Wifi);
+///         wifi.is_expensive = true;
+///         Some(PathStatus { interfaces: vec![wifi] })
+///     }
+///
+///     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+///         Box::pin(pending())
+///     }
+/// }
+///
+/// let mut configuration = Configuration::ephemeral();
+/// configuration.allows_expensive_network_access = false;
+/// configuration.environment.path = Arc::new(Metered);
+/// let error = UrlSession::new(configuration).data("https://example.com/").wait().unwrap_err();
+/// assert_eq!(error.network_unavailable_reason(), Some(NetworkUnavailableReason::Expensive));
+/// ```
 #[doc(alias = "NWPathMonitor")]
 pub trait NetworkPath: Send + Sync {
     /// What it is connected to now; `None` if that is not known, which forbids nothing and lets nobody wait.

@@ -64,11 +64,11 @@ use crate::message::UrlRequest;
 /// [`UrlRequest::set_property`] and does not claim them again.
 #[doc(alias = "URLProtocol")]
 pub trait UrlProtocol: Send + Sync {
-    /// Does it load this request? It must not block.
+    /// Whether it loads this request. It must not block.
     #[doc(alias = "canInit(with:)")]
     fn can_init(&self, request: &UrlRequest) -> bool;
 
-    /// Does it load the [current request](UrlProtocolTask::current_request) of this task? This is what is asked; by
+    /// Whether it loads the [current request](UrlProtocolTask::current_request) of this task. This is what is asked; by
     /// default it asks [`can_init`](Self::can_init).
     #[doc(alias = "canInit(with:)")]
     fn can_init_with_task(&self, task: &UrlProtocolTask) -> bool {

@@ -30,7 +30,7 @@ pub enum CacheLookup {
         age: Duration,
         /// For how long it is fresh.
         lifetime: Duration,
-        /// Is the lifetime a guess from `Last-Modified`?
+        /// Whether the lifetime is a guess from `Last-Modified`.
         is_heuristic: bool,
     },
     /// From the cache, though it is not fresh.
@@ -137,7 +137,7 @@ impl CacheDecision {
         Self { lookup, storage }
     }
 
-    /// Did the response come from the cache, without the network?
+    /// Whether the response came from the cache, without the network.
     pub fn is_hit(&self) -> bool {
         matches!(self.lookup, CacheLookup::Fresh { .. } | CacheLookup::Stale { .. })
     }

@@ -161,7 +161,7 @@ impl HttpCookie {
         self.0.is_partitioned
     }
 
-    /// Was it made by a script (false)? For the application's own records.
+    /// Whether it was made by a script. Default: `false`. For the application's own records.
     pub fn is_set_by_javascript(&self) -> bool {
         self.0.set_by_javascript
     }

@@ -402,23 +402,23 @@ const PERSISTENT_DNS: u16 = 1 << 8;
 
 flags! {
     HANDLES_COOKIES, http_should_handle_cookies, set_http_should_handle_cookies, "httpShouldHandleCookies":
-        "Are cookies of this load sent and kept (true)? Only if the configuration has a store.";
+        "Whether cookies of the store are sent with this load, and those of its response kept. Default: `true`. Without effect if the configuration has no store. A `Cookie` field of the request is sent either way.";
     PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
         "Stored only (false): requests are never pipelined, as [`Configuration::http_should_use_pipelining`](crate::Configuration::http_should_use_pipelining) explains.";
     CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":
-        "May cellular interfaces be used (true)? Only if the configuration allows it too.";
+        "Whether cellular interfaces may be used. Default: `true`. The stricter of this and [`Configuration::allows_cellular_access`](crate::Configuration::allows_cellular_access) applies, which says what happens then.";
     EXPENSIVE, allows_expensive_network_access, set_allows_expensive_network_access, "allowsExpensiveNetworkAccess":
-        "May metered interfaces be used (true)? Only if the configuration allows it too.";
+        "Whether metered interfaces may be used. Default: `true`. The stricter of this and [`Configuration::allows_expensive_network_access`](crate::Configuration::allows_expensive_network_access) applies.";
     CONSTRAINED, allows_constrained_network_access, set_allows_constrained_network_access, "allowsConstrainedNetworkAccess":
-        "May interfaces in low-data mode be used (true)? Only if the configuration allows it too.";
+        "Whether interfaces in a mode that saves data may be used. Default: `true`. The stricter of this and [`Configuration::allows_constrained_network_access`](crate::Configuration::allows_constrained_network_access) applies.";
     ULTRA_CONSTRAINED, allows_ultra_constrained_network_access, set_allows_ultra_constrained_network_access, "allowsUltraConstrainedNetworkAccess":
-        "May satellite-like interfaces be used (true)? Only if the configuration allows it too.";
+        "Whether interfaces as slow as a satellite may be used. Default: `true`. The stricter of this and [`Configuration::allows_ultra_constrained_network_access`](crate::Configuration::allows_ultra_constrained_network_access) applies.";
     HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
-        "Is the server expected to speak HTTP/3 (false)? Without effect until this library does.";
+        "Whether the server is expected to speak HTTP/3. Default: `false`. Without effect until this library does.";
     DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":
-        "Must names be validated by DNSSEC (false)? Also if the configuration says so; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
+        "Whether host names must be validated by DNSSEC. Default: `false`. They must too if the configuration says so; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
     PERSISTENT_DNS, allows_persistent_dns, set_allows_persistent_dns, "allowsPersistentDNS":
-        "May names be resolved from records of earlier runs (false)? Stored only: names are never cached.";
+        "Whether names may be resolved from records of earlier runs. Default: `false`. Stored only: names are never cached.";
 }
 
 impl Hash for UrlRequest {

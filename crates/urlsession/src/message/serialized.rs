@@ -131,7 +131,8 @@ fn url(text: &str, member: &str) -> Result<Url, String> {
 
 /// A body in memory is written, and of a body that is one whole file its path, which must name a readable file when it
 /// is read. Any other stream is an error, and so are trailers: they cannot be written. What
-/// [`set_property`](Self::set_property) noted is left out.
+/// [`set_property`](Self::set_property) noted is left out. Members have Apple's names in camel case (`httpMethod`); missing
+/// ones have their defaults when it is read, and unknown ones are ignored.
 ///
 /// All secrets of the request are in what is written: `Authorization` and `Cookie` fields, the password of the URL, the
 /// body.

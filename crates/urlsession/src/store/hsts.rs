@@ -54,7 +54,7 @@ impl HstsStorage {
         Self(OPENED.at(path.into()))
     }
 
-    /// Is the host (in lower case, as in URLs) spoken to by TLS only, because it or a domain above it has asked for that,
+    /// Whether the host (in lower case, as in URLs) is spoken to by TLS only, because it or a domain above it has asked for that,
     /// or beforehand? Never an IP address or `localhost`. May wait for the disk.
     pub fn is_known_host(&self, host: &str) -> bool {
         self.0.read();

@@ -80,10 +80,10 @@ pub struct TransactionMetrics {
     /// The ALPN name of the protocol: `http/1.1`, `h2`. `None` without a connection.
     #[doc(alias = "networkProtocolName")]
     pub network_protocol_name: Option<&'static str>,
-    /// Did a proxy stand between? `remote_address` is then the proxy's, and so are the name lookup and the connection.
+    /// Whether a proxy stood between. `remote_address` is then the proxy's, and so are the name lookup and the connection.
     #[doc(alias = "isProxyConnection")]
     pub is_proxy_connection: bool,
-    /// Was the connection used before?
+    /// Whether the connection was used before.
     #[doc(alias = "isReusedConnection")]
     pub is_reused_connection: bool,
     /// Where the response came from.
@@ -129,17 +129,17 @@ pub struct TransactionMetrics {
     /// The cipher suite agreed on, by its IANA number.
     #[doc(alias = "negotiatedTLSCipherSuite")]
     pub negotiated_tls_cipher_suite: Option<u16>,
-    /// Was the interface cellular? Known only if the configuration waits for connectivity or if it, or the request, forbids
+    /// Whether the interface was cellular. Known only if the configuration waits for connectivity or if it, or the request, forbids
     /// some networks, else false; so are the next two.
     #[doc(alias = "isCellular")]
     pub is_cellular: bool,
-    /// Was the interface expensive?
+    /// Whether the interface was metered.
     #[doc(alias = "isExpensive")]
     pub is_expensive: bool,
-    /// Was the interface constrained?
+    /// Whether the interface was in a mode that saves data.
     #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
-    /// Were several paths used? Always false: whether the server agreed to multipath TCP is not looked at.
+    /// Whether several paths were used. Always false: whether the server agreed to multipath TCP is not looked at.
     #[doc(alias = "isMultipath")]
     pub is_multipath: bool,
     /// How the name was looked up, as far as an application's own resolver says it

@@ -139,7 +139,7 @@ impl Progress {
         }
     }
 
-    /// Was it cancelled? A parent is not by the cancellation of its children.
+    /// Whether it was cancelled. A parent is not by the cancellation of its children.
     #[doc(alias = "isCancelled")]
     pub fn is_cancelled(&self) -> bool {
         match &self.0 {

@@ -386,8 +386,8 @@ fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> 
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| {
-            bad("the configuration's TLS versions and cipher suites leave nothing to offer: is the oldest TLS version \
-                 newer than the newest, or no cipher suite one of theirs?")
+            bad("the configuration's TLS versions and cipher suites leave nothing to offer: the oldest version may not be \
+                 newer than the newest, and tls_cipher_suites, if there are any, must have one of these versions")
             .with_source(error)
         })?
         .dangerous()

@@ -18,14 +18,16 @@ pub struct PathStatus {
 #[non_exhaustive]
 #[doc(alias = "NWInterface")]
 pub struct Interface {
-    /// The system's name of it: `eth0`.
+    /// The system's name of it: `eth0`. On Linux connections are bound to an interface by this name.
     pub name: String,
     /// What it is made of.
     #[doc(alias = "type")]
     pub kind: InterfaceKind,
-    /// The system's number of it; `None` if that is not known.
+    /// The system's number of it; `None` if that is not known. On Windows and macOS connections are bound to an interface by
+    /// this number, without one by an address of its own.
     pub index: Option<NonZeroU32>,
-    /// Its addresses.
+    /// Its addresses. Connections to them stay in this machine and are not bound. An interface that has some is used for
+    /// addresses of the same families only; without any it is used for all.
     pub addresses: Vec<IpAddr>,
     /// Metered, such as a cellular connection.
     #[doc(alias = "isExpensive")]

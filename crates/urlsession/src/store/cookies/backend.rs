@@ -66,7 +66,9 @@ pub trait HttpCookieBackend: Send + Sync + 'static {
 /// A cookie as a [backend](HttpCookieBackend) keeps it. Not of Apple's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptCookie {
-    /// It has a date of expiry. [`properties`](HttpCookie::properties) gives what it can be made again from.
+    /// It has a date of expiry. A backend that cannot hold the value itself writes it with the cargo feature `serde`, which
+    /// keeps all of it. What [`HttpCookie::new`] makes again from its [`properties`](HttpCookie::properties) is the same but
+    /// for `HttpOnly`, `Partitioned`, fractions of a second and bytes that are not UTF-8.
     pub cookie: HttpCookie,
     /// Of a [partition](crate::UrlRequest::cookie_partition_identifier), which one.
     pub partition: Option<String>,
