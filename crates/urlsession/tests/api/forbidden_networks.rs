@@ -5,10 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use urlsession::environment::{Dial, Interface, InterfaceKind, NetworkPath, PathStatus, Socket};
-use urlsession::{Configuration, NetworkUnavailableReason, UrlErrorCode, UrlRequest, UrlSession};
-use urlsession_testkit::{Origin, TestAuthority, Wire};
+use urlsession::{
+    CachePolicy, Configuration, NetworkUnavailableReason, UrlErrorCode, UrlRequest, UrlSession,
+};
+use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
 use crate::support::*;
 
@@ -157,5 +160,28 @@ fn a_host_that_no_allowed_interface_leads_to_is_an_error_that_says_which_rule_fo
         assert!(error.to_string().contains("allows_cellular_access"), "{error}");
         assert_eq!(session.data(far.request(|_| ())).wait().unwrap().0, "Lima");
         assert_eq!(far.over(), [Some("wlan0".into()), None]);
+    });
+}
+
+#[test]
+fn a_stale_answer_stands_in_where_all_networks_that_lead_to_the_host_are_forbidden() {
+    on_every_far_wire(true, |far| {
+        let clock = HandClock::new();
+        let mut configuration = far.1.clone();
+        configuration.environment.clock = Arc::new(clock.clone());
+        let session = UrlSession::new(configuration);
+        let reply = |control: &str| Reply::new(200).header("Cache-Control", control).body("old");
+        for (control, is_served) in
+            [("max-age=10, stale-if-error=60", true), ("max-age=10, must-revalidate", false)]
+        {
+            far.0.enqueue("/Peru", reply(control));
+            let mut first = far.request(|_| ());
+            first.set_cache_policy(CachePolicy::ReloadIgnoringLocalCacheData);
+            assert_eq!(session.data(first).wait().unwrap().0, "old");
+            clock.advance(Duration::from_secs(30));
+            let request = far.request(|request| request.set_allows_cellular_access(false));
+            let result = session.data(request).wait();
+            assert_eq!(result.is_ok(), is_served, "{control}: {result:?}");
+        }
     });
 }

@@ -328,6 +328,8 @@ impl<N: Layer + 'static> Caching<N> {
         attempt.added.truncate(added);
         let failed = match &answer {
             Ok(response) => keep::is_failure(&response.head),
+            // Where no network may be used there is none.
+            Err(error) if error.network_unavailable_reason().is_some() => true,
             Err(error) => matches!(error.phase(), Phase::Dns | Phase::Connect | Phase::Send | Phase::Head),
         };
         if failed && let Some(lookup) = plan::in_place_of_error(&entry, wish, seconds(attempt.clock)) {
