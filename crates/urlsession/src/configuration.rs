@@ -188,7 +188,8 @@ pub struct Configuration {
     /// over; if none is left, loads fail with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed).
     /// Extension: no counterpart in Apple's API.
     pub tls_cipher_suites: Vec<u16>,
-    /// Certificates, in DER, trusted beside those of the platform. Extension: no counterpart in Apple's API.
+    /// Certificates, in DER, trusted beside those of the platform. With one that cannot be read every secure connection fails
+    /// with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Extension: no counterpart in Apple's API.
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// Revocation lists (CRLs, RFC 5280 §5), in DER, of the authorities in
     /// [`additional_trust_anchors`](Self::additional_trust_anchors) and those below them (none). A server whose
@@ -345,16 +346,20 @@ impl Configuration {
             && self.allows_ultra_constrained_network_access
     }
 
-    /// Trusts the certificates of a PEM file beside those of the platform. Changes nothing if one of them cannot
-    /// be read, or if there is none.
+    /// Trusts the certificates of a PEM file beside those of the platform.
+    ///
+    /// # Errors
+    /// [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed) if there is no certificate, or one cannot be an anchor.
+    /// Nothing is changed then.
     pub fn add_trust_anchors_pem(&mut self, pem: &[u8]) -> Result<()> {
         use rustls::pki_types::{CertificateDer, pem::PemObject};
         let bad = |why| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Request, why);
         let mut anchors = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| {
-                bad("a certificate of the PEM data cannot be read").with_source(error.to_string())
-            })?;
+            let unread = |error| bad("a certificate of the PEM data cannot be read").with_source(error);
+            let certificate = certificate.map_err(|error| unread(error.to_string()))?;
+            let readable = rustls::RootCertStore::empty().add(certificate.clone());
+            readable.map_err(|error| unread(error.to_string()))?;
             anchors.push(certificate.as_ref().to_vec());
         }
         if anchors.is_empty() {

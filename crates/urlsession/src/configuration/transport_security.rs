@@ -96,7 +96,8 @@ pub struct ExceptionDomain {
     #[doc(alias = "NSExceptionMinimumTLSVersion")]
     pub minimum_tls_version: Option<TlsVersion>,
     /// Whether certificates of the domain must be in logs, as
-    /// [`AppTransportSecurity::requires_certificate_transparency`] says of all others. Default: `false`.
+    /// [`AppTransportSecurity::requires_certificate_transparency`](field@AppTransportSecurity::requires_certificate_transparency)
+    /// says of all others. Default: `false`.
     #[doc(alias = "NSRequiresCertificateTransparency")]
     pub requires_certificate_transparency: bool,
 }

@@ -386,7 +386,7 @@ fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> 
     let mut tls = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)
         .map_err(|error| {
-            bad("the configuration's TLS versions and cipher suites leave nothing to offer: the oldest version may not be \
+            bad("the configuration's TLS versions and cipher suites leave nothing to offer: the oldest TLS version may not be \
                  newer than the newest, and tls_cipher_suites, if there are any, must have one of these versions")
             .with_source(error)
         })?

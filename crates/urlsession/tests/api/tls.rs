@@ -101,6 +101,10 @@ fn anchors_are_read_from_pem() {
     on(Wire::TlsH1, |origin| {
         let mut configuration = Configuration::ephemeral();
         assert!(configuration.add_trust_anchors_pem(b"nothing").is_err());
+        let pem = origin.trust_anchor_pem();
+        let unreadable = format!("{pem}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+        assert!(configuration.add_trust_anchors_pem(unreadable.as_bytes()).is_err());
+        assert!(configuration.additional_trust_anchors.is_empty());
         assert!(configuration.additional_trust_anchors.is_empty());
         configuration.add_trust_anchors_pem(origin.trust_anchor_pem().as_bytes()).unwrap();
         load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
