@@ -61,7 +61,7 @@ pub struct AppTransportSecurity {
     #[doc(alias = "NSAllowsLocalNetworking")]
     pub allows_local_networking: Option<bool>,
     /// Rules for single domains; a domain with a rule is not subject to the general ones. Of several rules for a host the one
-    /// with the longest domain holds.
+    /// with the longest domain, or the narrowest range, holds.
     #[doc(alias = "NSExceptionDomains")]
     pub exception_domains: Vec<ExceptionDomain>,
     /// Domains whose servers must show certain keys, beside being trusted.
@@ -106,11 +106,11 @@ pub struct ExceptionDomain {
 ///
 /// If both lists hold keys, both must match; if neither does, the rule says nothing. A server that does not match fails the
 /// load with [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted). Of several rules for a host the one with
-/// the longest domain holds.
+/// the longest domain, or the narrowest range, holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PinnedDomain {
-    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address. Case and dots at either end do not
-    /// count.
+    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of them such as
+    /// `10.1.0.0/16`. Case and dots at either end do not count.
     pub domain: String,
     /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
@@ -201,22 +201,24 @@ impl AppTransportSecurity {
             .map_or(self.requires_certificate_transparency, |rule| rule.requires_certificate_transparency)
     }
 
-    /// The keys a host must show, if any; the longest domain has the say.
+    /// The keys a host must show, if any; the longest domain, or the narrowest range, has the say.
     pub(crate) fn pins(&self, host: &str) -> Option<&PinnedDomain> {
         let covering = self.pinned_domains.iter().filter(|rule| {
             covers(&rule.domain, rule.includes_subdomains, host) || covers_address(&rule.domain, host)
         });
-        covering.max_by_key(|rule| rule.domain.len())
+        covering.max_by_key(|rule| narrowness(&rule.domain))
     }
 
     /// The rule of a host; the longest domain, or the narrowest range, has the say.
     fn exception(&self, host: &str) -> Option<&ExceptionDomain> {
         let covering = self.exception_domains.iter().filter(|rule| rule.covers(host));
-        covering.max_by_key(|rule| match range(&rule.domain) {
-            Some((_, bits)) => bits as usize,
-            None => rule.domain.len(),
-        })
+        covering.max_by_key(|rule| narrowness(&rule.domain))
     }
+}
+
+/// Of rules for one host the highest has the say.
+fn narrowness(domain: &str) -> usize {
+    range(domain).map_or(domain.trim_matches('.').len(), |(_, bits)| bits as usize)
 }
 
 fn refusal(detail: String) -> UrlError {
@@ -313,6 +315,10 @@ mod tests {
         for domain in ["::1", "[::1]"] {
             assert!(pinned(domain, false).pins("[::1]").is_some_and(|pin| pin.domain == domain));
         }
+        let mut rules = pinned("10.0.0.0/8", false);
+        rules.pinned_domains.extend(pinned("10.1.2.3", false).pinned_domains);
+        assert_eq!(rules.pins("10.1.2.3").unwrap().domain, "10.1.2.3");
+        assert_eq!(rules.pins("10.1.2.4").unwrap().domain, "10.0.0.0/8");
         for domain in ["", "."] {
             assert!(pinned(domain, true).pins("example.com").is_none());
         }

@@ -195,7 +195,8 @@ impl AsyncBytes {
     }
 }
 
-/// The bytes of an [`AsyncBytes`], one by one.
+/// The bytes of an [`AsyncBytes`], one by one: a [`Stream`], or [`next_byte`](Self::next_byte). Dropping it before its end
+/// cancels the task.
 #[doc(alias = "URLSession.AsyncBytes.Iterator")]
 pub struct SingleBytes {
     bytes: AsyncBytes,
