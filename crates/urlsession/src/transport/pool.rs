@@ -157,8 +157,8 @@ impl Pool {
     fn is_usable(&self, checkout: &mut Checkout, now: Instant) -> bool {
         let Checkout::Http1(connection) = checkout else { return true };
         // A clock of a test's own may stand still: it tells nothing.
-        let was_just_released = self.has_system_clock
-            && connection.home().released.is_some_and(|at| now.saturating_duration_since(at) < HANDOVER);
+        let was_just_released =
+            self.has_system_clock && rest::is_over_at_once(connection.home().released, now);
         let is_usable = !connection.is_reused() || connection.is_alive(!was_just_released);
         connection.home_mut().leave();
         is_usable
@@ -591,7 +591,3 @@ impl SharedHome for OfPool {
         }
     }
 }
-
-/// From the end of one exchange to the next in the loop of an application that loads one thing after another. What comes
-/// on the connection in this time could as well come between a look at it and the request.
-const HANDOVER: std::time::Duration = std::time::Duration::from_micros(100);
