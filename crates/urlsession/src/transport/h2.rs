@@ -18,11 +18,10 @@ use bytes::Bytes;
 use h2::client::{Builder, ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName};
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 use tokio::sync::watch;
 
-use urlsession_proto::field::unfold;
 use urlsession_proto::priority::Urgency;
 
 use self::fault::{connection_error, not_sent, refused, requires_http1, stream_error};
@@ -30,7 +29,7 @@ use self::flow::Incoming;
 use self::rest::{Driver, Rest};
 use self::tap::{Counts, MOST_HEADS, Tap};
 use self::urgency::{Updates, Urgent};
-use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
+use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, http2_value};
 use super::outgoing::Outgoing;
 use super::pool::{End, Origin, Reservation, Reserved, Shared, SharedHome};
 use super::stream::Stream;
@@ -472,8 +471,7 @@ fn too_many_informational() -> UrlError {
 /// Fields that were checked when they were set.
 fn to_map(fields: &HeaderFields) -> HeaderMap {
     let checked = fields.iter().filter_map(|(name, value)| {
-        let value = HeaderValue::from_bytes(&unfold(value)).ok()?;
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value))
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, http2_value(value)?))
     });
     checked.collect()
 }

@@ -62,8 +62,7 @@ impl DefaultFields {
         }
         let checked = fields.iter().filter_map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-            let value = HeaderValue::from_maybe_shared(Bytes::from(unfolded(value).into_owned())).ok()?;
-            for_http2(name, value)
+            for_http2(name, http2_value(value)?)
         });
         let checked = checked.collect();
         Self { fields: fields.into(), configured, has_te, block, checked }
@@ -136,7 +135,7 @@ impl RequestHead<'_> {
         for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
             // Names and values were checked when they were set; what http refuses all the same is not sent.
             let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&unfolded(value)))
+            if let (Ok(name), Some(value)) = (name, http2_value(value))
                 && name != http::header::HOST
                 && let Some((name, value)) = for_http2(name, value)
             {
@@ -154,7 +153,7 @@ impl RequestHead<'_> {
 
     /// The authority for HTTP/2: the application's `Host` wins.
     pub(crate) fn http2_authority(&self) -> &str {
-        self.request.value("host").unwrap_or_else(|| self.authority())
+        self.request.value("host").map_or_else(|| self.authority(), str::trim)
     }
 
     /// The request's own fields, then defaults it does not have, then the options of the connection.
@@ -205,6 +204,15 @@ fn is_te(name: &str) -> bool {
     name.eq_ignore_ascii_case("te")
 }
 
+/// The value as HTTP/2 may carry it, without spaces and tabs at its ends: with them the field is malformed (RFC 9113 §8.2.1).
+pub(super) fn http2_value(value: &[u8]) -> Option<HeaderValue> {
+    let value = unfolded(value);
+    let is_inner = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(is_inner).unwrap_or(value.len());
+    let end = value.iter().rposition(is_inner).map_or(start, |last| last + 1);
+    HeaderValue::from_bytes(&value[start..end]).ok()
+}
+
 /// The field as HTTP/2 may carry it: of `TE` nothing but `trailers` (RFC 9113 §8.2.2).
 fn for_http2(name: HeaderName, value: HeaderValue) -> Option<(HeaderName, HeaderValue)> {
     if name != http::header::TE {
@@ -239,6 +247,7 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, which: S
     // What is no field was not sent.
     let mut add = |name: &str, value: &[u8]| {
         let name = if is_http1 { name.to_owned() } else { name.to_ascii_lowercase() };
+        let value = if is_http1 { value } else { value.trim_ascii() };
         let _ = fields.add(name, Bytes::copy_from_slice(value));
     };
     let is_shown = |name: &str| which == Shown::All || !is_for_once(name);
@@ -260,7 +269,7 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, which: S
         .filter(|(name, _)| !own.contains(name) && (is_http1 || !is_te(name)))
         .for_each(|(name, value)| add(name, value));
     if let Some(te) = own.bytes("te").or(default_te.map(|(_, value)| &**value)).filter(|_| !is_http1)
-        && let Ok(value) = HeaderValue::from_bytes(&unfolded(te))
+        && let Some(value) = http2_value(te)
         && let Some((_, value)) = for_http2(http::header::TE, value)
     {
         add("te", value.as_bytes());

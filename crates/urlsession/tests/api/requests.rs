@@ -1,6 +1,6 @@
 //! What goes out: methods, header fields, bodies.
 
-use urlsession::{BodyStream, Bytes, Configuration, UrlErrorCode, UrlRequest, UrlSession};
+use urlsession::{BodyStream, Bytes, Configuration, HeaderFields, UrlErrorCode, UrlRequest, UrlSession};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
@@ -387,4 +387,33 @@ fn a_request_shows_the_zone_as_it_is_read() {
     let mut named = UrlRequest::new("http://a.example/".parse().unwrap());
     named.set_zone_id(Some("eth0"));
     assert_eq!(named.to_string(), "http://a.example/", "names are in no zone");
+}
+
+#[test]
+fn spaces_around_a_value_are_not_of_it_on_any_wire() {
+    on_every_wire(|origin| {
+        for (value, sent) in [(" a b ", "a b"), ("\ta\t", "a"), ("a\r\n ", "a"), ("  ", ""), ("", "")] {
+            let mut configuration = configuration(origin);
+            configuration.http_additional_headers.set("X-All", value).unwrap();
+            let mut request = request(&origin.url("/echo"), "POST", None);
+            for name in ["X-Own", "Accept"] {
+                request.set_value(Some(value), name).unwrap();
+            }
+            let trailers = move || {
+                move || {
+                    let mut fields = HeaderFields::new();
+                    fields.set("X-After", value).unwrap();
+                    fields
+                }
+            };
+            let body = BodyStream::from_reader(&b"body"[..]);
+            request.set_http_body_stream(body.with_trailers(["X-After"], trailers).unwrap());
+            load(&UrlSession::new(configuration), request).unwrap();
+            let seen = origin.requests().pop().unwrap();
+            for name in ["x-all", "x-own", "accept"] {
+                assert_eq!(seen.header_all(name), [sent], "{value:?} {name}");
+            }
+            assert_eq!(seen.trailers[0].1.trim(), sent, "{value:?}");
+        }
+    });
 }
