@@ -52,7 +52,8 @@ pub trait UrlCredentialBackend: Send + Sync + 'static {
     /// Any: see above.
     fn load(&self, space: Option<&UrlProtectionSpace>) -> BackendResult<Vec<KeptCredential>>;
 
-    /// Keeps a credential, in place of that of the same space and user.
+    /// Keeps a credential, in place of that of the same space and user. One that an application or a delegate gives is
+    /// [removed](Self::remove) first; one that is no longer the default of its space is only set.
     ///
     /// # Errors
     /// Any: see above.
