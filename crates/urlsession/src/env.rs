@@ -4,6 +4,7 @@
 //! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
 
 mod clock;
+mod closing;
 #[cfg(target_os = "linux")]
 mod conduit;
 #[cfg(not(target_os = "linux"))]
@@ -32,6 +33,9 @@ pub use clock::Clock;
 #[allow(clippy::disallowed_types)] // its name for applications
 pub use clock::SystemClock;
 pub(crate) use clock::{StoreClock, Timer, system_wall};
+pub(crate) use closing::close;
+#[cfg(test)]
+pub(crate) use closing::tests::fail_next as fail_next_close;
 pub(crate) use conduit::Conduit;
 pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};

@@ -454,11 +454,14 @@ codes! {
     CannotCreateFile = -3000, "NSURLErrorCannotCreateFile", "the file could not be created";
     /// The file cannot be opened.
     CannotOpenFile = -3001, "NSURLErrorCannotOpenFile", "the file could not be opened";
-    /// The file cannot be closed.
+    /// A download's file cannot be closed: its file system had taken what was written and could not keep it. NFS, SMB and FUSE
+    /// say so only then. What fails before is [`CannotWriteToFile`](Self::CannotWriteToFile).
     CannotCloseFile = -3002, "NSURLErrorCannotCloseFile", "the file could not be closed";
     /// The file cannot be written.
     CannotWriteToFile = -3003, "NSURLErrorCannotWriteToFile", "the file could not be written";
-    /// The file cannot be removed.
+    /// The file cannot be removed. The library gives it to nothing: a temporary file is removed when its load has already
+    /// ended or its value is dropped, when nobody can be told, and a file that stays fails no load. To move a download over a
+    /// file that cannot be replaced is [`CannotMoveFile`](Self::CannotMoveFile).
     CannotRemoveFile = -3004, "NSURLErrorCannotRemoveFile", "the file could not be removed";
     /// The file cannot be moved.
     CannotMoveFile = -3005, "NSURLErrorCannotMoveFile", "the file could not be moved";

@@ -11,6 +11,7 @@ use tempfile::TempPath;
 use url::Url;
 
 use super::downloaded_file::DownloadedFile;
+use crate::env::close;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::message::{ResumeFields, UrlRequest};
@@ -38,7 +39,9 @@ use crate::message::{ResumeFields, UrlRequest};
 ///
 /// A disk that is full, after whatever byte, fails the task with
 /// [`CannotWriteToFile`](UrlErrorCode::CannotWriteToFile), and what was written is kept; its last block is given up where
-/// there would be no room for the note.
+/// there would be no room for the note. A file system that takes what is written and says only later, when it is to be on
+/// the disk or the file is closed, that it could not keep it, does not say what is lost: only what the note is sure of is
+/// kept then. At the closing that is [`CannotCloseFile`](UrlErrorCode::CannotCloseFile).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadDestination {
     path: PathBuf,
@@ -189,20 +192,24 @@ impl DownloadDestination {
         Ok(named.into_temp_path())
     }
 
-    /// Blocks until the file is on disk under its name. With the file if it cannot be: nothing is lost.
+    /// Blocks until the file is on disk under its name. With the file if it cannot be.
     pub(super) fn publish(
         &self,
         suggested: &str,
         file: &File,
         path: TempPath,
         length: u64,
-    ) -> Result<DownloadedFile, (UrlError, TempPath)> {
+    ) -> Result<DownloadedFile, Unpublished> {
         let target = self.target(suggested);
         if let Err(error) = file.sync_all() {
             let detail = "the downloaded file could not be written to disk";
             let error =
                 UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error);
-            return Err((error, path));
+            return Err(Unpublished { error, path, is_late: true });
+        }
+        // Before anybody sees it. The file itself stays open: it is locked as long.
+        if let Err(error) = another_closed(file) {
+            return Err(Unpublished { error: unclosed(&path, error), path, is_late: true });
         }
         let target = self.persist(target, path).map_err(|(target, error, path)| {
             let error = match error.kind() {
@@ -212,7 +219,7 @@ impl DownloadDestination {
                     UrlError::new(UrlErrorCode::CannotMoveFile, Phase::Disk, detail).with_source(error)
                 }
             };
-            (error, path)
+            Unpublished { error, path, is_late: false }
         })?;
         // The name itself is in the folder. Where folders cannot be synchronised, there is nothing to be done.
         #[cfg(unix)]
@@ -283,6 +290,29 @@ impl DownloadDestination {
         // Whatever a server suggests, it is one name in this folder.
         self.path.join(Path::new(suggested).file_name().unwrap_or(OsStr::new("Unknown")))
     }
+}
+
+/// Why a file did not get to its destination, and the file.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    pub(super) error: UrlError,
+    pub(super) path: TempPath,
+    /// Something that had been written is lost, and nobody says what.
+    pub(super) is_late: bool,
+}
+
+/// Closes another descriptor of the file. Without one for it there is nothing to hear, and what is on the disk is there.
+fn another_closed(file: &File) -> io::Result<()> {
+    file.try_clone().map_or(Ok(()), close)
+}
+
+/// A file that could not be closed.
+pub(super) fn unclosed(path: &Path, error: io::Error) -> UrlError {
+    let detail = format!(
+        "{}: the file system could not keep what was written; see whether there is room, or download to a local disk",
+        path.display()
+    );
+    UrlError::new(UrlErrorCode::CannotCloseFile, Phase::Disk, detail).with_source(error)
 }
 
 impl<P: Into<PathBuf>> From<P> for DownloadDestination {
@@ -368,7 +398,7 @@ mod tests {
         let (file, path) = destination.draft("suggested.txt")?;
         fs::write(&path, content).unwrap();
         let published = destination.publish("suggested.txt", &file, path, content.len() as u64);
-        published.map_err(|(error, _)| error)
+        published.map_err(|failure| failure.error)
     }
 
     fn names(folder: &Path) -> Vec<String> {
@@ -403,7 +433,7 @@ mod tests {
         let destination = DownloadDestination::file(&path);
         let (file, draft) = destination.draft("").unwrap();
         fs::write(&path, "somebody else's").unwrap();
-        let (error, draft) = destination.publish("", &file, draft, 0).unwrap_err();
+        let Unpublished { error, path: draft, .. } = destination.publish("", &file, draft, 0).unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::CannotCreateFile);
         assert_eq!(fs::read_to_string(&path).unwrap(), "somebody else's");
         assert!(draft.exists());

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::env::close;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -108,6 +109,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let (mut copy, beside) = fs::temporary().prefix(".urlsession-").tempfile_in(folder)?.into_parts();
     io::copy(&mut fs::open(from)?, &mut copy)?;
     copy.set_permissions(fs::metadata(from)?.permissions())?;
+    close(copy)?;
     beside.persist(to).map_err(|failure| failure.error)
 }
 

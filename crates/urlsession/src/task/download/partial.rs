@@ -146,9 +146,8 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    /// Waits until the bytes are on disk. `is_last`: nothing more will be written.
+    /// Of a file whose bytes are on the disk. `is_last`: nothing more will be written.
     pub(super) fn of(file: &File, bytes: u64, is_last: bool) -> io::Result<Self> {
-        file.sync_data()?;
         let metadata = file.metadata()?;
         let FileId { device, inode } = FileId::of(file, &metadata)?;
         let changed = if is_last { changed(&metadata) } else { None };

@@ -14,11 +14,11 @@ use super::facts::{Facts, Noted, Place, UntrustedServers, is_resumable};
 use super::orders::Checks;
 use super::partial::{self, Names, Stamp, TEMPORARY};
 use super::room::Room;
-use crate::env::Conduit;
 use crate::env::fs::{File, Permissions};
+use crate::env::{Conduit, close};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{ResumeData, ResumeFailure, UrlRequest};
-use crate::task::destination::DownloadDestination;
+use crate::task::destination::{DownloadDestination, Unpublished, unclosed};
 use crate::task::downloaded_file::DownloadedFile;
 
 pub(in crate::task) struct Sink {
@@ -42,6 +42,8 @@ pub(in crate::task) struct Sink {
     is_known: bool,
     /// Why it could not be flushed.
     failure: Option<UrlError>,
+    /// Something that had been written is lost, and nobody says what: only the last note is sure of what is here.
+    is_damaged: bool,
 }
 
 /// What stays of a download that did not come to its end.
@@ -98,6 +100,7 @@ impl Sink {
             room: Room::default(),
             is_known: false,
             failure: None,
+            is_damaged: false,
         })
     }
 
@@ -126,6 +129,7 @@ impl Sink {
             room: Room::default(),
             is_known: true,
             failure: None,
+            is_damaged: false,
         })
     }
 
@@ -285,11 +289,28 @@ impl Sink {
 
     /// Waits until what is written is on the disk, and notes it where notes are made.
     fn sync(&mut self, checks: &Checks, now: Instant) {
-        if let Err(error) = self.file.sync_data() {
+        if let Err(error) = self.settle() {
             tracing::warn!(%error, "a download could not be flushed");
         } else if self.noted.is_some_and(|(_, bytes)| bytes != self.position) {
             self.note_now(checks, now);
         }
+    }
+
+    /// Waits until what is written is on the disk. A file system says only once that something got lost, so that is kept in
+    /// mind: the download fails, and is not gone on with from there.
+    fn settle(&mut self) -> io::Result<()> {
+        self.settled(self.file.sync_data())
+    }
+
+    fn settled(&mut self, synced: io::Result<()>) -> io::Result<()> {
+        use io::ErrorKind as E;
+        synced.inspect_err(|error| {
+            // Some file systems know no such question.
+            if !matches!(error.kind(), E::InvalidInput | E::Unsupported | E::Interrupted) {
+                self.is_damaged = true;
+                self.failure.get_or_insert_with(|| unwritten(copy_of(error)));
+            }
+        })
     }
 
     fn is_note_due(&self, now: Instant) -> bool {
@@ -319,15 +340,23 @@ impl Sink {
             if let Some(names) = &sink.names {
                 names.forget();
             }
-            return Ok(DownloadedFile::temporary(path, sink.position));
+            let length = sink.position;
+            closed(sink).map_err(|error| unclosed(&path, error))?;
+            return Ok(DownloadedFile::temporary(path, length));
         };
         let is_beside = sink.home.as_ref().is_some_and(|home| home.shares_place(destination));
         let published = match is_beside {
-            true => destination.publish(suggested, &sink.file, path, sink.position),
+            true => {
+                let published = destination.publish(suggested, &sink.file, path, sink.position);
+                published.map_err(|Unpublished { error, path, is_late }| {
+                    sink.is_damaged |= is_late;
+                    (error, path)
+                })
+            }
             false => moved(&mut sink.file, &path, destination, suggested)
                 .and_then(|Moved { file, draft, permissions }| {
                     let published = destination.publish(suggested, &file, draft, sink.position);
-                    let published = published.map_err(|(error, _)| error)?;
+                    let published = published.map_err(|failure| failure.error)?;
                     // Not before: the temporary file is nobody else's. Should it fail, the published one is neither.
                     let _ = file.set_permissions(permissions);
                     Ok(published)
@@ -402,8 +431,10 @@ impl Sink {
     }
 
     /// What would be noted now.
-    fn noted(&self, checks: &Checks, is_last: bool) -> io::Result<Option<Noted>> {
-        let Some(facts) = &self.facts else { return Ok(None) };
+    fn noted(&mut self, checks: &Checks, is_last: bool) -> io::Result<Option<Noted>> {
+        if self.is_damaged || self.facts.is_none() {
+            return Ok(None);
+        }
         let place = match (&self.home, &self.names, &self.path) {
             (Some(destination), Some(_), _) => Place::Destined(destination.clone()),
             (None, _, Some(path)) => match path.file_name().and_then(|name| name.to_str()) {
@@ -413,6 +444,8 @@ impl Sink {
             // A draft of a destination that is another's just now.
             _ => return Ok(None),
         };
+        self.settle()?;
+        let Some(facts) = &self.facts else { return Ok(None) };
         Ok(Some(Noted {
             facts: facts.clone(),
             stamp: Stamp::of(&self.file, self.position, is_last)?,
@@ -420,6 +453,18 @@ impl Sink {
             expected: checks.expected.clone(),
             checks_repr_digest: checks.of_response,
         }))
+    }
+}
+
+/// Closes the file of a sink that has come to its end.
+fn closed(sink: Sink) -> io::Result<()> {
+    match sink.file.try_clone() {
+        Ok(last) => {
+            drop(sink);
+            close(last)
+        }
+        // There is no descriptor left to close it by: what would be said then is asked for now.
+        Err(_) => sink.file.sync_data(),
     }
 }
 
@@ -480,6 +525,11 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// Of the same kind and number; errors of the system cannot be cloned.
+fn copy_of(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
 fn unwritten(error: io::Error) -> UrlError {
     let detail = match is_full(&error) || error.kind() == io::ErrorKind::FileTooLarge {
         true => "there is no room for the downloaded file",
@@ -504,7 +554,7 @@ mod tests {
     use http::Version;
 
     use super::*;
-    use crate::env::{Clock, SystemClock};
+    use crate::env::{Clock, SystemClock, fail_next_close};
     use crate::message::HttpUrlResponse;
 
     const MIB: usize = 1024 * 1024;
@@ -574,6 +624,63 @@ mod tests {
         assert_eq!((count(), noted(&destination)), (1, None));
         drop(third);
         assert_eq!(count(), 0);
+    }
+
+    /// A sink of which a MiB is noted, and more is written.
+    fn noted_sink(destination: &DownloadDestination) -> Sink {
+        let now = SystemClock.now();
+        let mut sink = sink(destination, now);
+        sink.write(&[vec![7; MIB].into()]).unwrap();
+        sink.note(&Checks::default(), now);
+        sink.write(&[vec![7; 1000].into()]).unwrap();
+        sink
+    }
+
+    #[test]
+    fn a_temporary_file_that_cannot_be_closed_is_no_download() {
+        let mut sink = Sink::create(None, "a", None, SystemClock.now()).unwrap();
+        sink.go_on_at(0, None, &[]).unwrap();
+        sink.write(&[Bytes::from_static(b"abc")]).unwrap();
+        let path = sink.path.as_ref().unwrap().to_path_buf();
+        fail_next_close(io::ErrorKind::QuotaExceeded);
+        let error = Sink::finish(&mut Some(sink), "a").unwrap_err();
+        assert_eq!((error.code(), error.phase()), (UrlErrorCode::CannotCloseFile, Phase::Disk));
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("quota"), "{error:?}");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_closed_does_not_get_to_its_destination_and_only_what_was_noted_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = DownloadDestination::file(folder.path().join("a"));
+        let mut place = Some(noted_sink(&destination));
+        fail_next_close(io::ErrorKind::StorageFull);
+        let error = Sink::finish(&mut place, "a").unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotCloseFile);
+        assert!(error.to_string().contains(".a.urlsession-part") && !folder.path().join("a").exists());
+        assert!(place.unwrap().leave(&Checks::default(), true).is_none());
+        assert_eq!(noted(&destination), Some(MIB as u64));
+    }
+
+    #[test]
+    fn what_got_lost_after_it_was_written_fails_the_download_though_it_is_said_only_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let destination = DownloadDestination::file(folder.path().join("a"));
+        for is_end in [false, true] {
+            let mut sink = noted_sink(&destination);
+            assert!(sink.settled(Err(io::ErrorKind::InvalidInput.into())).is_err() && !sink.is_damaged);
+            assert!(sink.settled(Err(io::ErrorKind::StorageFull.into())).is_err());
+            let mut place = Some(sink);
+            let error = match is_end {
+                true => Sink::finish(&mut place, "a").unwrap_err(),
+                false => place.as_mut().unwrap().write(&[Bytes::from_static(b"more")]).unwrap_err(),
+            };
+            assert_eq!(error.code(), UrlErrorCode::CannotWriteToFile);
+            assert!(place.is_none_or(|sink| sink.leave(&Checks::default(), true).is_none()));
+            assert_eq!(noted(&destination), Some(MIB as u64));
+            assert!(!folder.path().join("a").exists());
+        }
     }
 
     #[test]
