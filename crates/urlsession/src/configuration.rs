@@ -74,7 +74,8 @@ pub struct Configuration {
     #[doc(alias = "networkServiceType")]
     pub network_service_type: NetworkServiceType,
     /// Whether a connection may use several networks at the same time. Default: none. On Linux, with servers that speak
-    /// multipath TCP.
+    /// multipath TCP, where all types but none are one; without effect on other systems, and on loads that may not use some
+    /// networks.
     #[doc(alias = "multipathServiceType")]
     pub multipath_service_type: MultipathServiceType,
     /// Whether host names must be validated by DNSSEC. Default: `false`. The system's resolver does not tell whether it
@@ -228,20 +229,23 @@ pub struct Configuration {
     /// Stored only (true, as Apple's): there is one loader, and no other to choose.
     #[doc(alias = "usesClassicLoadingMode")]
     pub uses_classic_loading_mode: bool,
-    /// Whether safe requests may be sent before the TLS handshake is complete. Default: `false`. Of HTTP/3 only, as
-    /// Apple documents it: without effect until this library speaks that.
+    /// Whether safe requests may be sent before the TLS handshake is complete. Default: `false`. Stored only until this
+    /// library speaks HTTP/3: it is of that alone, as Apple documents it.
     #[doc(alias = "enablesEarlyData")]
     pub enables_early_data: bool,
-    /// The name of a background session (none). Stored only until this library has those: no other session has one.
+    /// The name of a background session (none). Stored only until this library has those: no other session has one. It is
+    /// what such a session is found by in a later run.
     pub identifier: Option<Arc<str>>,
-    /// Whether the system may choose the time of transfers. Default: `false`. Of background sessions only, as Apple
-    /// documents it: without effect until this library has them. So are the next two.
+    /// Whether the system may choose the time of transfers. Default: `false`. Stored only until this library has background
+    /// sessions: it is of those alone, as Apple documents it.
     #[doc(alias = "isDiscretionary")]
     pub is_discretionary: bool,
-    /// Whether the application is started when its transfers need it. Default: `true`.
+    /// Whether the application is started when its transfers need it. Default: `true`. Stored only until this library has
+    /// background sessions: the transfers of others end with the application.
     #[doc(alias = "sessionSendsLaunchEvents")]
     pub session_sends_launch_events: bool,
-    /// The folder shared with an application's extensions, by its identifier (none).
+    /// The folder shared with an application's extensions, by its identifier (none). Stored only until this library has
+    /// background sessions: the files of others are where the application says.
     #[doc(alias = "sharedContainerIdentifier")]
     pub shared_container_identifier: Option<Arc<str>>,
     /// Clock, resolver and network of the session; the real ones by default. Extension: no counterpart in Apple's API.

@@ -1,6 +1,8 @@
 //! `docs/api-map.tsv` against the library, its tests and the list of Apple's symbols (`data/symbols.tsv`).
 #![allow(clippy::disallowed_methods)] // a test reads files
 
+#[path = "api_map/docs.rs"]
+mod docs;
 #[path = "api_map/items.rs"]
 mod items;
 #[path = "api_map/tests.rs"]
@@ -134,5 +136,17 @@ fn every_item_with_an_effect_names_the_test_that_proves_it() {
             (_, proof) => proof == "-",
         };
         assert!(is_right, "{symbol:?}: {rust}, {state}, {proof}, {note:?}");
+    }
+}
+
+#[test]
+fn every_item_that_is_stored_only_says_so() {
+    let sources = docs::sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    for Row { symbol, rust, note, .. } in map() {
+        if note.starts_with("stored only: ") {
+            let docs = docs::of(&sources, rust);
+            let is_said = !docs.is_empty() && docs.iter().all(|doc| doc.contains("tored only"));
+            assert!(is_said, "{symbol:?}: the doc comment of {rust} does not say \"Stored only\": {docs:?}");
+        }
     }
 }

@@ -5,25 +5,28 @@
 /// Whether a connection may use several networks at the same time. Numbers are Apple's.
 ///
 /// On Linux every type but [`None`](Self::None) asks the kernel for multipath TCP (RFC 8684); a kernel or a server
-/// without it falls back to TCP, and so does every other system. How the networks are used is for the kernel's path
-/// manager and packet scheduler, which an application cannot choose: the three differ only in name. Apple demands an
-/// entitlement, and fails without one; here there is nothing of that kind.
+/// without it falls back to TCP. On every other system all types are plain TCP. How the networks are used is for the
+/// kernel's path manager and packet scheduler, which an application cannot choose: the three differ only in name. Apple
+/// demands an entitlement, and fails without one; here there is nothing of that kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "URLSessionConfiguration.MultipathServiceType")]
 #[doc(alias = "NSURLSessionMultipathServiceType")]
 pub enum MultipathServiceType {
-    /// One network.
+    /// One network: plain TCP, on every system.
     #[default]
     #[doc(alias = "none")]
     None = 0,
-    /// Another network when the first is lost.
+    /// Another network when the first is lost. On Linux multipath TCP, as the next two: whether the other network carries data
+    /// before that is for the kernel. On other systems as [`None`](Self::None).
     #[doc(alias = "handover")]
     Handover = 1,
-    /// The network that answers sooner.
+    /// The network that answers sooner. On Linux multipath TCP, and the kernel's scheduler decides, as for
+    /// [`Handover`](Self::Handover). On other systems as [`None`](Self::None).
     #[doc(alias = "interactive")]
     Interactive = 2,
-    /// All networks together.
+    /// All networks together. On Linux multipath TCP, and the kernel's scheduler decides, as for
+    /// [`Handover`](Self::Handover). On other systems as [`None`](Self::None).
     #[doc(alias = "aggregate")]
     Aggregate = 3,
 }

@@ -216,7 +216,7 @@ pub enum UrlProtectionSpaceProtocol {
     /// HTTP over TLS.
     #[doc(alias = "NSURLProtectionSpaceHTTPS")]
     Https,
-    /// FTP.
+    /// FTP. Stored only until `ftp` URLs are loaded: credentials for such a space can be kept, and no session asks for one.
     #[doc(alias = "NSURLProtectionSpaceFTP")]
     Ftp,
 }
@@ -231,10 +231,10 @@ pub enum UrlProtectionSpaceProxyType {
     /// A proxy that makes tunnels for `https` URLs.
     #[doc(alias = "NSURLProtectionSpaceHTTPSProxy")]
     Https,
-    /// A proxy of `ftp` URLs.
+    /// A proxy of `ftp` URLs. Stored only until those are loaded: no session asks for a credential of one.
     #[doc(alias = "NSURLProtectionSpaceFTPProxy")]
     Ftp,
-    /// A SOCKS proxy.
+    /// A SOCKS proxy. Stored only until sessions use such proxies: none asks for a credential of one.
     #[doc(alias = "NSURLProtectionSpaceSOCKSProxy")]
     Socks,
 }
@@ -243,7 +243,8 @@ pub enum UrlProtectionSpaceProxyType {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthenticationMethod {
-    /// The protocol's own.
+    /// The protocol's own. Never asked for by a session: whatever HTTP and TLS ask for has a name. It is for protocols of the
+    /// application's own, and credentials can be kept for it.
     #[default]
     #[doc(alias = "NSURLAuthenticationMethodDefault")]
     Default,

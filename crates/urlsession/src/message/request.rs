@@ -314,7 +314,8 @@ impl UrlRequest {
         self.network_service_type = kind;
     }
 
-    /// Who caused the load; for the application's own records, nothing is sent.
+    /// Who caused the load (the developer's code). Stored only: it is for the application's own records. Apple's systems show it
+    /// in their privacy reports, which no system here has, and send nothing of it either.
     pub fn attribution(&self) -> Attribution {
         self.attribution
     }
@@ -414,7 +415,7 @@ flags! {
     ULTRA_CONSTRAINED, allows_ultra_constrained_network_access, set_allows_ultra_constrained_network_access, "allowsUltraConstrainedNetworkAccess":
         "Whether interfaces as slow as a satellite may be used. Default: `true`. The stricter of this and [`Configuration::allows_ultra_constrained_network_access`](crate::Configuration::allows_ultra_constrained_network_access) applies.";
     HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
-        "Whether the server is expected to speak HTTP/3. Default: `false`. Without effect until this library does.";
+        "Whether the server is expected to speak HTTP/3. Default: `false`. Stored only until this library does.";
     DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":
         "Whether host names must be validated by DNSSEC. Default: `false`. They must too if the configuration says so; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
     PERSISTENT_DNS, allows_persistent_dns, set_allows_persistent_dns, "allowsPersistentDNS":
@@ -495,18 +496,18 @@ pub enum NetworkServiceType {
     CallSignaling = 11,
 }
 
-/// Who caused a load.
+/// Who caused a load. Both are stored only: nothing is sent, and no load differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.Attribution")]
 #[doc(alias = "NSURLRequest.Attribution")]
 pub enum Attribution {
-    /// The developer's code.
+    /// The developer's code. Stored only, for the application's records.
     #[default]
     #[doc(alias = "developer")]
     Developer,
-    /// The user typed or chose the URL.
+    /// The user typed or chose the URL. Stored only, for the application's records.
     #[doc(alias = "user")]
     User,
 }

@@ -241,38 +241,39 @@ impl Task {
         Ok(())
     }
 
-    /// How many bytes the application expects the task to send, heads included; `None` if it does not say. Kept as
-    /// it was set: it matters only for background sessions, which are scheduled by it.
+    /// How many bytes the application expects the task to send, heads included; `None` if it does not say. Stored
+    /// only: background sessions are scheduled by it, and no other.
     #[doc(alias = "countOfBytesClientExpectsToSend")]
     pub fn count_of_bytes_client_expects_to_send(&self) -> Option<u64> {
         self.core.live().hints.to_send
     }
 
-    /// Changes the bytes expected to be sent. No effect outside background sessions.
+    /// Changes [`count_of_bytes_client_expects_to_send`](Self::count_of_bytes_client_expects_to_send), which is stored only.
     pub fn set_count_of_bytes_client_expects_to_send(&self, bytes: Option<u64>) {
         self.core.live().hints.to_send = bytes;
     }
 
-    /// How many bytes the application expects the task to receive, heads included; `None` if it does not say. Kept
-    /// as it was set: it matters only for background sessions, which are scheduled by it.
+    /// How many bytes the application expects the task to receive, heads included; `None` if it does not say. Stored
+    /// only: background sessions are scheduled by it, and no other.
     #[doc(alias = "countOfBytesClientExpectsToReceive")]
     pub fn count_of_bytes_client_expects_to_receive(&self) -> Option<u64> {
         self.core.live().hints.to_receive
     }
 
-    /// Changes the bytes expected to be received. No effect outside background sessions.
+    /// Changes [`count_of_bytes_client_expects_to_receive`](Self::count_of_bytes_client_expects_to_receive), which is stored
+    /// only.
     pub fn set_count_of_bytes_client_expects_to_receive(&self, bytes: Option<u64>) {
         self.core.live().hints.to_receive = bytes;
     }
 
-    /// Not before when the task is to begin; `None` is at once. Kept as it was set: it matters only for background
-    /// sessions, any other task begins when it is resumed.
+    /// Not before when the task is to begin; `None` is at once. Stored only: it is of background sessions; any other
+    /// task begins when it is resumed.
     #[doc(alias = "earliestBeginDate")]
     pub fn earliest_begin_date(&self) -> Option<SystemTime> {
         self.core.live().hints.earliest_begin
     }
 
-    /// Changes when to begin at the earliest. No effect outside background sessions.
+    /// Changes [`earliest_begin_date`](Self::earliest_begin_date), which is stored only.
     pub fn set_earliest_begin_date(&self, date: Option<SystemTime>) {
         self.core.live().hints.earliest_begin = date;
     }
