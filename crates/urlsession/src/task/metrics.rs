@@ -30,7 +30,8 @@ pub struct TaskMetrics {
 
 /// One request and its response. A date is `None` if the phase did not take place; of a phase that failed, or that the load
 /// was given up in, there is a start and no end, and nothing of what would have followed (Apple: *an end date is nil if the
-/// phase failed*). Addresses are then those that were tried last.
+/// phase failed*). Addresses are then those that were tried last. Of a connection that another load had begun to make, what was
+/// done before the transaction began has the date of its beginning.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[doc(alias = "URLSessionTaskTransactionMetrics")]
@@ -228,6 +229,8 @@ impl TaskMetrics {
 impl TransactionMetrics {
     fn new(stamps: &Stamps, epoch: Epoch) -> Self {
         let date = |at: Option<Instant>| at.map(|at| epoch.date(at));
+        // Another load may have begun to make the connection.
+        let of_making = |at: Option<Instant>| date(at.map(|at| at.max(stamps.fetch_start)));
         let connection = stamps.connection.as_deref();
         // A reused connection was made for another transaction.
         let made = connection.filter(|_| !stamps.reused);
@@ -248,12 +251,12 @@ impl TransactionMetrics {
             response: stamps.response.clone(),
             error: stamps.error.clone(),
             fetch_start_date: epoch.date(stamps.fetch_start),
-            domain_lookup_start_date: date(lookup.map(|span| span.start)),
-            domain_lookup_end_date: date(lookup.and_then(|span| span.end)),
-            connect_start_date: date(connect.map(|span| span.start)),
-            secure_connection_start_date: date(secure.map(|span| span.start)),
-            secure_connection_end_date: date(secure.and_then(|span| span.end)),
-            connect_end_date: date(connect.and_then(|span| span.end)),
+            domain_lookup_start_date: of_making(lookup.map(|span| span.start)),
+            domain_lookup_end_date: of_making(lookup.and_then(|span| span.end)),
+            connect_start_date: of_making(connect.map(|span| span.start)),
+            secure_connection_start_date: of_making(secure.map(|span| span.start)),
+            secure_connection_end_date: of_making(secure.and_then(|span| span.end)),
+            connect_end_date: of_making(connect.and_then(|span| span.end)),
             request_start_date: date(stamps.request_start),
             request_end_date: date(stamps.request_end),
             response_start_date: date(stamps.response_start),

@@ -218,6 +218,29 @@ fn a_handshake_that_is_given_up_has_its_start_and_both_addresses() {
 }
 
 #[test]
+fn a_load_that_waits_for_the_connection_of_another_has_no_dates_before_its_beginning() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut configuration = named(listener.local_addr().unwrap());
+    let clock = HandClock::new();
+    configuration.environment.clock = Arc::new(clock.clone());
+    let (session, recorder) = with_recorder(configuration, Recorder::new());
+    let first = session.data_task("https://two.example/");
+    first.resume();
+    let (mut stream, _) = listener.accept().unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
+    clock.advance(SECOND);
+    let mut request = request("https://two.example/", "GET", None);
+    request.set_timeout_interval(SECOND);
+    session.data_task(request).resume();
+    clock.advance_until(SECOND, || !recorder.log().completions.is_empty());
+    let log = recorder.completed(1);
+    let failed = only(&log.metrics[0].transaction_metrics);
+    assert_eq!(dates(&failed), "lookup found connect secure");
+    assert_eq!(failed.connect_start_date, Some(failed.fetch_start_date));
+    first.cancel();
+}
+
+#[test]
 fn a_response_that_is_waited_for_in_vain_follows_a_request_that_was_sent() {
     on_every_wire(|origin| {
         let gate = origin.hold();
