@@ -2,7 +2,8 @@
 
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
-use crate::load::NotStored;
+use crate::env::{Place, SystemClock};
+use crate::load::{Log, Meter, Nobody, NotStored};
 use crate::message::CachePolicy;
 
 /// A room with a cache of its own above a script.
@@ -115,4 +116,24 @@ fn a_whole_answer_that_may_not_be_kept_makes_the_kept_one_void() {
     let (_, _, decision) = get(&room, CachePolicy::ReloadIgnoringLocalCacheData);
     assert_eq!(decision.storage, CacheStorage::Refused(NotStored::NoStore));
     assert_eq!(get(&room, CachePolicy::ReturnCacheDataElseLoad).1, b"z");
+}
+
+#[test]
+fn what_came_in_the_place_of_a_stale_answer_is_not_asked_for_anew() {
+    let stale = [("cache-control", "max-age=0, stale-while-revalidate=60")];
+    let script = script([reply(200, &stale, b"old"), reply(200, &[("cache-control", "max-age=60")], b"new")]);
+    let room = room(&script);
+    get(&room, CachePolicy::UseProtocolCachePolicy);
+    let cache = room.0.config.url_cache.clone().unwrap();
+    let Found::Entry(old) = cache.find_in_memory("http://a/", |_| true) else { panic!("it was not kept") };
+    // Between the look at the old one and the decision to ask for it anew.
+    get(&room, CachePolicy::ReloadIgnoringLocalCacheData);
+    let (ask, meter, mut log, place) = (Nobody::default(), Meter::default(), Log::new(), Place::own());
+    let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
+    let attempt = Attempt::new(request, &ask, &meter, &mut log, &place, &SystemClock);
+    room.refresh(&cache, &old, &attempt);
+    if let Err(end) = room.0.refreshing.enter(&old.key) {
+        crate::env::block_on(end);
+    }
+    assert_eq!(script.seen().len(), 2);
 }

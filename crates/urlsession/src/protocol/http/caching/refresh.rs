@@ -3,10 +3,10 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use super::plan::Wish;
-use super::{Caching, either};
+use super::plan::{self, Next, Wish};
+use super::{Caching, either, seconds};
 use crate::env::{Place, Timer};
-use crate::load::{Attempt, Layer, Log, Meter, Nobody, WhyAsked};
+use crate::load::{Attempt, CacheLookup, Layer, Log, Meter, Nobody, WhyAsked};
 use crate::store::UrlCache;
 use crate::store::cache::Entry;
 
@@ -28,6 +28,12 @@ impl<N: Layer + 'static> Caching<N> {
             let end = clock.now().checked_add(room.0.config.timeout_interval_for_request);
             let asking = async {
                 let wish = Wish::default();
+                // Between the look at this entry and now another may have come in its place.
+                let found = room.find(&cache, &entry.key, &attempt).await;
+                let now = || seconds(&*clock);
+                if let Next::Serve(_, CacheLookup::Fresh { .. }) = plan::next(&found, &wish, now) {
+                    return;
+                }
                 if let Ok(mut response) = room.ask(&cache, entry, WhyAsked::Stale, &wish, &mut attempt).await
                 {
                     // What is to be stored is read to its end.
