@@ -269,7 +269,7 @@ impl Pool {
             origin: origin.clone(),
             place: place.clone(),
             generation: self.generation.load(Relaxed),
-            state: HomeState::Pooled,
+            is_in_use: false,
             released: None,
         };
         Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, reservation, home))))
@@ -516,17 +516,10 @@ pub(super) struct Home {
     origin: Arc<Origin>,
     place: Place,
     generation: u64,
-    state: HomeState,
+    /// A load has it: if it is dropped, the pool must hear of it. Else the pool has it, or knows that it is gone.
+    is_in_use: bool,
     /// When it was last given back.
     released: Option<Instant>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum HomeState {
-    /// The pool has it, or knows that it is gone.
-    Pooled,
-    /// A load has it: if it is dropped, the pool must hear of it.
-    InUse,
 }
 
 impl Home {
@@ -548,17 +541,17 @@ impl Home {
     }
 
     fn leave(&mut self) {
-        self.state = HomeState::InUse;
+        self.is_in_use = true;
     }
 
     fn stay_closed(&mut self) {
-        self.state = HomeState::Pooled;
+        self.is_in_use = false;
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        if self.state == HomeState::InUse
+        if self.is_in_use
             && let Some(pool) = self.pool.upgrade()
         {
             let mut actions = Actions::new();
