@@ -51,7 +51,7 @@ fn destination(args: &DownloadArgs) -> DownloadDestination {
     if args.no_resume {
         destination = destination.without_resuming();
     }
-    destination.only_successes()
+    destination.require_success_status()
 }
 
 fn digest(hex: &str) -> Result<ContentDigest, Failure> {

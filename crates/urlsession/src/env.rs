@@ -5,26 +5,26 @@
 
 mod clock;
 mod closing;
-#[cfg(target_os = "linux")]
-mod conduit;
-#[cfg(not(target_os = "linux"))]
-#[path = "env/no_conduit.rs"]
-mod conduit;
-mod epoch;
 mod file;
 mod file_id;
 mod folders;
 mod forbidden;
 pub(crate) mod fs;
 mod gssapi;
-mod here;
 mod interface_binding;
 mod language;
+mod loopback;
 mod net;
 mod path;
-mod place;
 mod random;
+mod runtime;
 mod serial_threads;
+#[cfg(target_os = "linux")]
+mod splice_pipe;
+#[cfg(not(target_os = "linux"))]
+#[path = "env/no_splice_pipe.rs"]
+mod splice_pipe;
+mod unix_time;
 
 use std::fmt;
 use std::sync::Arc;
@@ -36,8 +36,6 @@ pub(crate) use clock::{StoreClock, Timer, system_wall};
 pub(crate) use closing::close;
 #[cfg(test)]
 pub(crate) use closing::tests::fail_next as fail_next_close;
-pub(crate) use conduit::Conduit;
-pub(crate) use epoch::{epoch_micros, epoch_millis, epoch_seconds};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use file_id::FileId;
 pub(crate) use folders::{cache_folder, data_folder};
@@ -45,17 +43,19 @@ pub(crate) use forbidden::ForbiddenNetworks;
 #[cfg(test)]
 pub(crate) use gssapi::GssapiStep;
 pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
-pub(crate) use here::{is_localhost, is_loopback};
 pub(crate) use language::preferred_languages;
+pub(crate) use loopback::{is_localhost, is_loopback};
 pub use net::{Dial, DomainResolutionProtocol, Resolve, Socket, SystemNet};
 pub(crate) use net::{
     SocketOptions, Wire, is_out_of_descriptors, system_dial, system_resolve, system_source,
 };
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
-pub use place::block_on;
-pub(crate) use place::{Place, PlaceId, Wait, wait_on_this_thread};
 pub(crate) use random::random;
+pub use runtime::block_on;
+pub(crate) use runtime::{RuntimeHandle, RuntimeId, Wait, wait_on_this_thread};
 pub(crate) use serial_threads::{SerialThreads, SerialWork};
+pub(crate) use splice_pipe::SplicePipe;
+pub(crate) use unix_time::{epoch_micros, epoch_millis, epoch_seconds};
 
 /// What a session takes from the outside world. The default is the real one.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! `UrlError`: what a load fails with. One pointer wide; code, phase and replay safety are data.
 //!
-//! It does not decide anything: rooms read the data and decide. Codes and numbers are those of
+//! It does not decide anything: layers read the data and decide. Codes and numbers are those of
 //! Apple's *URLError.Code* page.
 
 use std::any::Any;
@@ -33,7 +33,7 @@ struct Inner {
     /// Of the URL's host.
     zone: Option<Box<str>>,
     detail: Cow<'static, str>,
-    /// What the rooms above know more of it: values of types this room does not know.
+    /// What the layers above know more of it: values of types this module does not know.
     attached: Vec<Arc<dyn Any + Send + Sync>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }

@@ -22,7 +22,7 @@
 //!
 //! # The map
 //!
-//! The way of a request is one road, one direction: session, task, protocol, layers, pool, wire, socket. A module
+//! The way of a request has one direction: session, task, protocol, layers, pool, wire, socket. A module
 //! names only those to its right:
 //!
 //! `session ▸ task ▸ protocol ▸ transport ▸ configuration ▸ store ▸ load ▸ message ▸ env ▸ error ▸ proto`
@@ -53,8 +53,8 @@ pub use crate::configuration::{
 pub use crate::env::DomainResolutionProtocol;
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
 pub use crate::load::{
-    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, UrlProtocol,
-    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason, WhyAsked,
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
 };
 pub use crate::message::{
     Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DigestAlgorithm, FormPart,
@@ -73,11 +73,11 @@ pub use crate::store::{
     UrlCache, UrlCacheBackend, UrlCredentialBackend, UrlCredentialStorage,
 };
 pub use crate::task::{
-    Answer, AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, DelegateQueue,
-    Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog, Job, Lines, PersistError,
-    Progress, ProgressChanges, ResourceFetchType, Responder, ResponseDisposition, SingleBytes, StateChanges,
-    StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState, TransactionMetrics,
-    UnicodeScalars, Upload, UploadTask,
+    AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, Decision, DelegateQueue,
+    Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog, Lines, PersistError,
+    Progress, ProgressChanges, QueueJob, ResourceFetchType, Responder, ResponseDisposition, SingleBytes,
+    StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
+    TransactionMetrics, UnicodeScalars, Upload, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

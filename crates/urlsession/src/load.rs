@@ -1,14 +1,14 @@
-//! The words of a load: what goes down the road (`Attempt`), what comes back (`Response`, `Body`), and the
-//! interfaces of those who stand on it (`Protocol`, `Layer`, `Ask`).
+//! The words of a load: what goes down the layers (`Attempt`), what comes back (`Response`, `Body`), and the
+//! interfaces of those who stand on it (`Protocol`, `Layer`, `TaskContext`).
 //!
 //! No decisions and no IO here.
 
+mod activity;
 mod body;
 mod custom;
 mod decision;
+mod detached;
 mod login;
-mod meter;
-mod nobody;
 mod peer;
 mod upload;
 
@@ -24,23 +24,23 @@ use bytes::Bytes;
 use http::HeaderValue;
 use smallvec::SmallVec;
 
-pub(crate) use self::body::{Body, Decode, Draining, Duplex, Flow, Resting, Tap};
+pub use self::activity::WaitReason;
+pub(crate) use self::activity::{Activity, IdlePause};
+pub(crate) use self::body::{Body, BodyObserver, BodySource, Decode, Draining, Duplex, ReadPause};
 pub(crate) use self::custom::{Head, Line};
 pub use self::custom::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
 };
 pub use self::decision::{
-    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, StaleUse, WhyAsked,
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
 };
-pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
-pub use self::meter::WaitReason;
-pub(crate) use self::meter::{Excuse, Meter};
-pub(crate) use self::nobody::Nobody;
 #[cfg(test)]
-pub(crate) use self::nobody::Unattended;
+pub(crate) use self::detached::DetachedAnswers;
+pub(crate) use self::detached::DetachedContext;
+pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
 pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::upload::{UploadPoint, Uploading};
-use crate::env::{Clock, DomainResolutionProtocol, ForbiddenNetworks, Interface, Place};
+use crate::env::{Clock, DomainResolutionProtocol, ForbiddenNetworks, Interface, RuntimeHandle};
 use crate::error::{Result, UrlError};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -59,8 +59,8 @@ pub(crate) trait Layer: Send + Sync {
     fn load(&self, attempt: &mut Attempt<'_>) -> impl Future<Output = Result<Response>> + Send;
 }
 
-/// The only road up: what a layer may ask of, or tell, the task it works for.
-pub(crate) trait Ask: Send + Sync {
+/// The only way up: what a layer may ask of, or tell, the task it works for.
+pub(crate) trait TaskContext: Send + Sync {
     /// The request to follow a redirect with, or `None` to keep the redirect response.
     fn redirect<'a>(
         &'a self,
@@ -108,7 +108,7 @@ pub(crate) trait Ask: Send + Sync {
     fn waiting_for_connectivity(&self);
 
     /// Who answers the challenges of a connection; `None` if nobody does.
-    fn challenger(&self) -> Option<Arc<dyn Challenger>>;
+    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>>;
 
     /// Is the body saved in a file, and so nothing for a cache?
     fn goes_to_file(&self) -> bool;
@@ -135,7 +135,7 @@ pub(crate) trait Ask: Send + Sync {
 }
 
 /// Who answers challenges of a connection that outlives, or serves others beside, the load it was begun for.
-pub(crate) trait Challenger: Send + Sync {
+pub(crate) trait ConnectionChallengeHandler: Send + Sync {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
@@ -169,13 +169,13 @@ pub(crate) struct Attempt<'a> {
     /// What its connection must not lead over.
     pub(crate) forbidden: ForbiddenNetworks,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
-    pub(crate) hold: Option<Hold>,
+    pub(crate) hold: Option<ConnectionPin>,
     /// What the exchange does about the login of its connection; `None` for nearly all.
     pub(crate) logins: Option<Arc<LoginUses>>,
-    pub(crate) ask: &'a dyn Ask,
-    pub(crate) meter: &'a Meter,
-    pub(crate) log: &'a mut Log,
-    pub(crate) place: &'a Place,
+    pub(crate) context: &'a dyn TaskContext,
+    pub(crate) activity: &'a Activity,
+    pub(crate) log: &'a mut TransactionLog,
+    pub(crate) runtime: &'a RuntimeHandle,
     pub(crate) clock: &'a dyn Clock,
 }
 
@@ -184,7 +184,7 @@ pub(crate) struct Attempt<'a> {
 /// An empty one takes the connection once the response has been read to its end; a full one gives it back to the next
 /// exchange, and does not get it again unless it is a lasting one.
 #[derive(Clone, Default)]
-pub(crate) struct Hold(Arc<Mutex<Held>>);
+pub(crate) struct ConnectionPin(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
@@ -199,7 +199,7 @@ pub(crate) trait Kept: Any + Send {
     fn release(self: Box<Self>);
 }
 
-impl Hold {
+impl ConnectionPin {
     /// For as many exchanges as follow each other, until it is [let go](Self::let_go).
     pub(crate) fn lasting() -> Self {
         Self(Arc::new(Mutex::new(Held { is_lasting: true, ..Held::default() })))
@@ -244,11 +244,11 @@ impl Hold {
 /// The transactions of a task, in order.
 ///
 /// Most tasks have one: it costs no allocation.
-pub(crate) type Log = SmallVec<[Stamps; 1]>;
+pub(crate) type TransactionLog = SmallVec<[TransactionRecord; 1]>;
 
 /// When what happened in one transaction, and what moved.
 #[derive(Clone)]
-pub(crate) struct Stamps {
+pub(crate) struct TransactionRecord {
     pub(crate) request: Arc<UrlRequest>,
     pub(crate) response: Option<UrlResponse>,
     pub(crate) fetch_start: Instant,
@@ -260,7 +260,7 @@ pub(crate) struct Stamps {
     pub(crate) error: Option<UrlError>,
     /// What the cache had to do with it; `None` if the load did not come that far.
     pub(crate) cache: Option<CacheDecision>,
-    pub(crate) connection: Option<Arc<Facts>>,
+    pub(crate) connection: Option<Arc<ConnectionInfo>>,
     /// How far a connection came that was not made, or not in time.
     pub(crate) attempted: Option<Box<Making>>,
     pub(crate) reused: bool,
@@ -292,7 +292,7 @@ pub(crate) struct SentFields {
 /// Header fields that many requests share.
 pub(crate) type SharedFields = Arc<[(Cow<'static, str>, Bytes)]>;
 
-impl Stamps {
+impl TransactionRecord {
     pub(crate) fn start(request: Arc<UrlRequest>, now: Instant) -> Self {
         Self {
             request,
@@ -323,10 +323,10 @@ impl<'a> Attempt<'a> {
     #[inline]
     pub(crate) fn new(
         request: Arc<UrlRequest>,
-        ask: &'a dyn Ask,
-        meter: &'a Meter,
-        log: &'a mut Log,
-        place: &'a Place,
+        context: &'a dyn TaskContext,
+        activity: &'a Activity,
+        log: &'a mut TransactionLog,
+        runtime: &'a RuntimeHandle,
         clock: &'a dyn Clock,
     ) -> Self {
         Self {
@@ -338,21 +338,21 @@ impl<'a> Attempt<'a> {
             forbidden: ForbiddenNetworks::default(),
             hold: None,
             logins: None,
-            ask,
-            meter,
+            context,
+            activity,
             log,
-            place,
+            runtime,
             clock,
         }
     }
 
     /// Begins a transaction: a hop, or a hop tried again.
     pub(crate) fn begin_transaction(&mut self) {
-        self.log.push(Stamps::start(self.request.clone(), self.clock.now()));
+        self.log.push(TransactionRecord::start(self.request.clone(), self.clock.now()));
     }
 
     /// The transaction in progress.
-    pub(crate) fn stamps(&mut self) -> &mut Stamps {
+    pub(crate) fn transaction(&mut self) -> &mut TransactionRecord {
         if self.log.is_empty() {
             self.begin_transaction();
         }
@@ -362,7 +362,7 @@ impl<'a> Attempt<'a> {
 
     /// True if the transaction in progress is with a server that only a delegate trusts.
     pub(crate) fn is_server_untrusted(&self) -> bool {
-        self.connection().is_some_and(|connection| connection.is_loosened)
+        self.connection().is_some_and(|connection| connection.is_overridden)
     }
 
     /// The certificate that was shown in the transaction in progress.
@@ -374,14 +374,14 @@ impl<'a> Attempt<'a> {
         self.client_certificate().is_some_and(|certificate| certificate.is_for_once)
     }
 
-    fn connection(&self) -> Option<&Facts> {
+    fn connection(&self) -> Option<&ConnectionInfo> {
         self.log.last()?.connection.as_deref()
     }
 }
 
 /// What is known of a connection from its birth.
 #[derive(Clone, Debug)]
-pub(crate) struct Facts {
+pub(crate) struct ConnectionInfo {
     pub(crate) made: Making,
     /// The interface of `local`, if somebody wants to know.
     pub(crate) interface: Option<Interface>,
@@ -390,7 +390,7 @@ pub(crate) struct Facts {
     pub(crate) tls_version: Option<u16>,
     pub(crate) tls_cipher_suite: Option<u16>,
     /// The server is trusted by its delegate's word alone.
-    pub(crate) is_loosened: bool,
+    pub(crate) is_overridden: bool,
     /// What the server showed, and who has judged it; `None` without TLS.
     pub(crate) peer: Option<PeerRecord>,
     /// What the client showed, if the server wanted to see it.
@@ -398,7 +398,7 @@ pub(crate) struct Facts {
 }
 
 #[cfg(test)]
-impl Facts {
+impl ConnectionInfo {
     /// A connection in cleartext that was made so.
     pub(crate) fn plain(made: Making) -> Self {
         Self {
@@ -407,7 +407,7 @@ impl Facts {
             protocol: "http/1.1",
             tls_version: None,
             tls_cipher_suite: None,
-            is_loosened: false,
+            is_overridden: false,
             peer: None,
             client_certificate: None,
         }
@@ -477,7 +477,7 @@ mod tests {
     #[test]
     fn a_kept_connection_is_for_others_once_it_is_let_go_whichever_comes_first() {
         let released = Arc::new(AtomicUsize::new(0));
-        let hold = Hold::lasting();
+        let hold = ConnectionPin::lasting();
         hold.put(Box::new(Connection(released.clone())));
         assert!(hold.take().is_some_and(|connection| connection.is::<Connection>()));
         assert!(hold.take().is_none());

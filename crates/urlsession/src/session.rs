@@ -2,11 +2,11 @@
 //!
 //! Apple: *URLSession*.
 
+mod challenge_handler;
 mod delegate;
-mod herald;
-mod making;
 mod publisher;
 mod stores;
+mod tasks;
 
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -14,8 +14,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub use self::delegate::SessionDelegate;
 pub use self::publisher::{DataTaskPublisher, DataTaskValues};
 use crate::configuration::Configuration;
-use crate::env::Place;
-use crate::task::{DataTask, DelegateQueue, DownloadTask, Roster, Task, TaskDelegate, TaskKind, UploadTask};
+use crate::env::RuntimeHandle;
+use crate::task::{
+    DataTask, DelegateQueue, DownloadTask, SessionShared, Task, TaskDelegate, TaskKind, UploadTask,
+};
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
 ///
@@ -26,7 +28,7 @@ use crate::task::{DataTask, DelegateQueue, DownloadTask, Roster, Task, TaskDeleg
 pub struct UrlSession(Arc<Inner>);
 
 struct Inner {
-    roster: Arc<Roster>,
+    session: Arc<SessionShared>,
     delegate: Mutex<Option<Arc<dyn SessionDelegate>>>,
     description: Mutex<Option<Arc<str>>>,
     is_shared: bool,
@@ -38,7 +40,7 @@ impl UrlSession {
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlSession> = LazyLock::new(|| {
             let session = UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true);
-            session.0.roster.protocols.ask_registered();
+            session.0.session.protocols.ask_registered();
             session
         });
         SHARED.clone()
@@ -67,23 +69,26 @@ impl UrlSession {
         is_shared: bool,
     ) -> Self {
         let of_tasks = delegate.clone().map(|delegate| delegate as Arc<dyn TaskDelegate>);
-        let roster = Arc::new(Roster::new(Arc::new(configuration), of_tasks, queue));
+        let session = Arc::new(SessionShared::new(Arc::new(configuration), of_tasks, queue));
         let session = Self(Arc::new(Inner {
-            roster,
+            session,
             delegate: Mutex::new(delegate.clone()),
             description: Mutex::default(),
             is_shared,
         }));
         session.0.set_clock_of_stores();
         if let Some(delegate) = delegate {
-            session.0.roster.set_herald(Arc::new(herald::Herald::new(&session, delegate)));
+            session
+                .0
+                .session
+                .set_herald(Arc::new(challenge_handler::SessionChallengeHandler::new(&session, delegate)));
         }
         session
     }
 
     /// A copy of the configuration.
     pub fn configuration(&self) -> Configuration {
-        (*self.0.roster.config).clone()
+        (*self.0.session.config).clone()
     }
 
     /// The delegate, until the session has become invalid.
@@ -94,7 +99,7 @@ impl UrlSession {
     /// The queue of delegate calls and completion handlers.
     #[doc(alias = "delegateQueue")]
     pub fn delegate_queue(&self) -> DelegateQueue {
-        self.0.roster.queue.clone()
+        self.0.session.queue.clone()
     }
 
     /// A label of the application's own.
@@ -113,7 +118,7 @@ impl UrlSession {
     #[doc(alias = "getAllTasks(completionHandler:)")]
     #[doc(alias = "allTasks")]
     pub fn all_tasks(&self) -> Vec<Task> {
-        self.0.roster.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
+        self.0.session.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
     }
 
     /// The data, upload and download tasks among [`all_tasks`](Self::all_tasks), each by identifier.
@@ -136,14 +141,14 @@ impl UrlSession {
     /// where they can be resumed by their [destination](crate::DownloadDestination).
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
-        self.0.roster.protocols.flush();
+        self.0.session.protocols.flush();
         self.0.flush().await;
     }
 
     /// As [`flush`](Self::flush); `handler` is called on the delegate queue when it is done.
     #[doc(alias = "flush(completionHandler:)")]
     pub fn flush_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
-        self.0.roster.protocols.flush();
+        self.0.session.protocols.flush();
         self.0.clone().then(handler);
     }
 
@@ -154,7 +159,7 @@ impl UrlSession {
     /// of them for ten seconds: then it goes at the next chance.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
-        self.0.reset(&Place::current()).await;
+        self.0.reset(&RuntimeHandle::current()).await;
         self.0.flush().await;
     }
 
@@ -178,8 +183,8 @@ impl UrlSession {
             return;
         }
         // Weakly: a session that is dropped has nobody to tell.
-        let (session, queue) = (self.clone(), self.0.roster.queue.clone());
-        self.0.roster.close(move || {
+        let (session, queue) = (self.clone(), self.0.session.queue.clone());
+        self.0.session.close(move || {
             let last = LastCall(session);
             queue.add(move || {
                 if let Some(delegate) = last.release() {
@@ -199,7 +204,7 @@ impl UrlSession {
         if self.0.is_shared {
             return;
         }
-        let tasks = self.0.roster.all();
+        let tasks = self.0.session.all();
         self.finish_tasks_and_invalidate();
         for task in tasks {
             task.cancel();
@@ -214,7 +219,7 @@ struct LastCall(UrlSession);
 impl LastCall {
     fn release(&self) -> Option<Arc<dyn SessionDelegate>> {
         let delegate = self.0.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
-        self.0.0.roster.protocols.flush();
+        self.0.0.session.protocols.flush();
         delegate
     }
 }

@@ -1,16 +1,16 @@
-//! What outlives a load: the stores of a session. Each is one room with one public type.
+//! What outlives a load: the stores of a session. Each is one module with one public type.
 //!
 //! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
 
 mod application;
-mod behind;
+mod bounded_map;
 pub(crate) mod cache;
 mod cookies;
 mod credentials;
 mod database;
 mod hsts;
 mod key_file;
-mod remembered;
+mod persistent;
 mod upload_records;
 mod upload_servers;
 pub use application::BackendResult;
@@ -23,5 +23,5 @@ pub use credentials::{KeptCredential, UrlCredentialBackend, UrlCredentialStorage
 pub use hsts::HstsStorage;
 pub(crate) use upload_records::UploadRecord;
 pub use upload_records::UploadRecords;
-pub(crate) use upload_servers::UploadManner;
+pub(crate) use upload_servers::ServerSupport;
 pub use upload_servers::UploadServerStorage;

@@ -1,43 +1,43 @@
 //! Tasks: their handles, their states, and the one async function that runs each of them.
 //!
-//! A task knows its session only as a [`Roster`]. Which bytes go where is for `protocol` and below.
+//! A task knows its session only as a [`SessionShared`]. Which bytes go where is for `protocol` and below.
 
 mod answer;
-mod asking;
+mod become_task;
+mod body_reader;
 mod bytes;
 mod cached;
 mod challenges;
-mod convert;
+mod context;
 mod cookies;
 mod core;
-mod courier;
 mod data;
+mod data_delivery;
 mod deadlines;
 mod delegate;
-mod delivery;
 mod destination;
+mod dispatch;
 mod download;
 mod downloaded_file;
-mod governor;
 mod handle;
 mod har;
 mod kind;
-mod loading;
 mod metrics;
+mod mixed_replace;
 mod observe;
-mod parts;
-mod pipe;
+mod poll_gate;
 mod progress;
 mod queue;
-mod reading;
-mod roster;
 mod run;
+mod session_shared;
 mod state;
 mod stream;
+mod stream_io;
+mod task_future;
 mod text;
 mod upload;
 
-pub use self::answer::{Answer, Responder};
+pub use self::answer::{Decision, Responder};
 pub use self::bytes::{AsyncBytes, BytesRequest, SingleBytes};
 pub(crate) use self::challenges::SessionChallenge;
 pub(crate) use self::core::{Core, Style};
@@ -45,7 +45,7 @@ pub use self::data::Data;
 pub use self::delegate::{ResponseDisposition, TaskDelegate};
 pub use self::destination::DownloadDestination;
 pub use self::download::{ContentDigest, Download};
-pub(crate) use self::download::{Orders, flushing};
+pub(crate) use self::download::{DownloadOptions, flushing};
 pub use self::downloaded_file::{DownloadedFile, PersistError};
 pub use self::handle::Task;
 pub use self::har::{HarEntry, HarLog};
@@ -54,9 +54,9 @@ pub use self::kind::{DataTask, DownloadTask, TaskKind, UploadTask};
 pub use self::metrics::{ResourceFetchType, TaskMetrics, TransactionMetrics};
 pub use self::observe::{Changes, StateChanges, TaskChange};
 pub use self::progress::{Progress, ProgressChanges};
-pub use self::queue::{DelegateQueue, Job};
-pub(crate) use self::roster::Roster;
+pub use self::queue::{DelegateQueue, QueueJob};
 pub(crate) use self::run::Handler;
+pub(crate) use self::session_shared::SessionShared;
 pub use self::state::TaskState;
 pub use self::stream::StreamTask;
 pub use self::text::{Characters, Lines, UnicodeScalars};

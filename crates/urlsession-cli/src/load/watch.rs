@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, DownloadTask, HttpUrlResponse, Task, TaskDelegate,
+    AuthChallengeDisposition, Decision, DownloadTask, HttpUrlResponse, Task, TaskDelegate,
     UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
 
@@ -60,24 +60,24 @@ impl TaskDelegate for Watch {
         _: &Task,
         response: &HttpUrlResponse,
         mut new_request: UrlRequest,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         if !self.follows {
             // It is the final response then.
-            return Answer::now(None);
+            return Decision::now(None);
         }
         self.note(response);
         self.secrets.accompany(&mut new_request);
         if self.is_verbose {
             tell(&show::request_head(&new_request, "> "));
         }
-        Answer::now(Some(new_request))
+        Decision::now(Some(new_request))
     }
 
     fn did_receive_challenge(
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         let is_proxy = challenge.protection_space().is_proxy();
         let login = if is_proxy { &self.proxy_login } else { &self.login };
         let answer = login::answer(login.as_ref(), challenge);
@@ -86,7 +86,7 @@ impl TaskDelegate for Watch {
         if let Some(response) = challenge.failure_response().filter(|_| self.is_verbose && is_followed) {
             tell(&show::response_head(response, "< "));
         }
-        Answer::now(answer)
+        Decision::now(answer)
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
+    AuthChallengeDisposition, Decision, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence, UrlSession,
 };
 use urlsession_testkit::{Origin, Wire};
@@ -27,11 +27,11 @@ impl TaskDelegate for Porter {
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         self.0.fetch_add(1, SeqCst);
         let password = if challenge.previous_failure_count() == 0 { "slip" } else { "s3cret" };
         let credential = UrlCredential::new("ann", password, UrlCredentialPersistence::ForSession);
-        Answer::now(AuthChallengeDisposition::UseCredential(Some(credential)))
+        Decision::now(AuthChallengeDisposition::UseCredential(Some(credential)))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::{
-    Answer, DataTask, DelegateQueue, DownloadTask, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
-    UrlError, UrlRequest, UrlResponse, UrlSession,
+    DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionDelegate, Task,
+    TaskDelegate, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 
@@ -68,7 +68,7 @@ impl LargeToFile {
 }
 
 impl TaskDelegate for LargeToFile {
-    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Decision<ResponseDisposition> {
         self.note("response");
         match response.expected_content_length() {
             Some(length) if length > 100_000 => ResponseDisposition::BecomeDownload.into(),

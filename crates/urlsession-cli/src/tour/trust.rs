@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Task,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision, Task,
     TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlErrorCode,
     UrlSession,
 };
@@ -26,7 +26,11 @@ struct Judge {
 }
 
 impl TaskDelegate for Judge {
-    fn did_receive_challenge(&self, _: &Task, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Decision<Disposition> {
         let space = challenge.protection_space();
         let (asked, credential) = match (space.authentication_method(), space.server_trust()) {
             (Method::ServerTrust, Some(trust)) => {
@@ -45,7 +49,7 @@ impl TaskDelegate for Judge {
         if let Ok(mut all) = self.asked.lock() {
             all.push(asked);
         }
-        Answer::now(Disposition::UseCredential(credential))
+        Decision::now(Disposition::UseCredential(credential))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
 use urlsession::{
-    Answer, Bytes, DataTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
+    Bytes, DataTask, Decision, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
     TaskMetrics, UrlError, UrlRequest, UrlResponse,
 };
 
@@ -60,18 +60,18 @@ impl TaskDelegate for Witness {
         _: &Task,
         response: &HttpUrlResponse,
         new_request: UrlRequest,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         self.tell(Event::Redirect(response.clone(), new_request.clone()));
-        Answer::now(Some(new_request))
+        Decision::now(Some(new_request))
     }
 
     fn did_receive_informational_response(&self, _: &Task, response: &HttpUrlResponse) {
         self.tell(Event::Informational(response.clone()));
     }
 
-    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Decision<ResponseDisposition> {
         self.tell(Event::Response(response.clone()));
-        Answer::now(ResponseDisposition::Allow)
+        Decision::now(ResponseDisposition::Allow)
     }
 
     fn did_receive_data(&self, _: &DataTask, data: Bytes) {

@@ -1,4 +1,4 @@
-//! How uploads are made resumable: choices only, which the resumption room reads.
+//! How uploads are made resumable: choices only, which the resumable-upload layer reads.
 
 /// Whether and how upload tasks use resumable uploads (draft-ietf-httpbis-resumable-upload, interop versions 8, 6, 5 and
 /// 3). Data tasks never do. Not of Apple's, whose upload tasks do as [`Auto`](Self::Auto).

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pin_project_lite::pin_project;
 
-use super::Place;
+use super::RuntimeHandle;
 
 /// A source of time.
 pub trait Clock: Send + Sync {
@@ -74,11 +74,11 @@ pin_project! {
 }
 
 impl Timer {
-    pub(crate) fn at(clock: &dyn Clock, place: &Place, deadline: Instant) -> Self {
+    pub(crate) fn at(clock: &dyn Clock, runtime: &RuntimeHandle, deadline: Instant) -> Self {
         match clock.sleep_until(deadline) {
             Some(sleep) => Self::Custom { sleep },
             None => {
-                let _context = place.enter();
+                let _context = runtime.enter();
                 // tokio rounds to milliseconds; a deadline is never reported before it has passed.
                 let deadline = deadline + Duration::from_millis(1);
                 Self::System { sleep: tokio::time::sleep_until(deadline.into()) }

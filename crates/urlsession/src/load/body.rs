@@ -1,4 +1,4 @@
-//! `Body`: a response body, pulled chunk by chunk by its reader, and what stands on its way: where it comes from, a tap
+//! `Body`: a response body, pulled chunk by chunk by its reader, and what stands on its way: where it comes from, an observer
 //! beside it, what decodes it.
 
 use std::task::{Context, Poll, ready};
@@ -7,14 +7,14 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::env::Conduit;
+use crate::env::SplicePipe;
 use crate::error::Result;
 use crate::message::CachedUrlResponse;
 
 /// A response body, pulled chunk by chunk by its reader: what is not pulled stays with the sender.
 pub(crate) struct Body {
     source: Source,
-    tap: Option<Box<dyn Tap>>,
+    tap: Option<Box<dyn BodyObserver>>,
     /// It is content already, whatever its head says.
     is_plain: bool,
     /// It came with its head.
@@ -39,24 +39,24 @@ struct Decoding {
 enum Source {
     Empty,
     Data(Bytes),
-    Flow(Box<dyn Flow>),
+    Stream(Box<dyn BodySource>),
 }
 
 /// A body arriving over a connection.
-pub(crate) trait Flow: Send {
+pub(crate) trait BodySource: Send {
     /// The next bytes, as they came, never empty.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
 
     /// Can the kernel take the next bytes to a file by itself, and are there enough of them?
-    fn suits_conduit(&self) -> bool {
+    fn suits_splice(&self) -> bool {
         false
     }
 
-    /// The next bytes, at most `most`, taken by the conduit; `None` if [`poll_chunk`](Self::poll_chunk) is to be asked.
-    fn poll_into(
+    /// The next bytes, at most `most`, taken by the splice pipe; `None` if [`poll_chunk`](Self::poll_chunk) is to be asked.
+    fn poll_splice(
         &mut self,
         _cx: &mut Context<'_>,
-        _conduit: &mut Conduit,
+        _conduit: &mut SplicePipe,
         _most: u64,
     ) -> Poll<Option<Result<usize>>> {
         Poll::Ready(None)
@@ -72,8 +72,8 @@ pub(crate) trait Flow: Send {
         Poll::Ready(None)
     }
 
-    /// The reader waits for something else, and has no use for more until the [`Resting`] is dropped.
-    fn rest(&mut self) -> Resting {
+    /// The reader waits for something else, and has no use for more until the [`ReadPause`] is dropped.
+    fn rest(&mut self) -> ReadPause {
         None
     }
 
@@ -120,10 +120,10 @@ pub(crate) enum Draining {
 
 /// A reader that needs nothing of its connection, until this is dropped. It goes to what is waited for and not to who waits,
 /// who may be suspended meanwhile: a connection that others need, and that has PINGs to answer, is not to rest with it.
-pub(crate) type Resting = Option<Box<dyn Send>>;
+pub(crate) type ReadPause = Option<Box<dyn Send>>;
 
 /// Sees a body go by, as it came. One that is dropped before the end has seen a part.
-pub(crate) trait Tap: Send {
+pub(crate) trait BodyObserver: Send {
     /// The next bytes.
     fn chunk(&mut self, chunk: &Bytes);
 
@@ -165,8 +165,8 @@ impl Body {
         Self { wire_bytes, came_whole: true, ..Self::of(source) }
     }
 
-    pub(crate) fn flow(flow: Box<dyn Flow>) -> Self {
-        Self::of(Source::Flow(flow))
+    pub(crate) fn flow(flow: Box<dyn BodySource>) -> Self {
+        Self::of(Source::Stream(flow))
     }
 
     fn of(source: Source) -> Self {
@@ -190,8 +190,8 @@ impl Body {
         self.decoding.is_some()
     }
 
-    /// From now on it is seen by `tap` as it is read.
-    pub(crate) fn tap(&mut self, tap: Box<dyn Tap>) {
+    /// From now on it is seen by `observer` as it is read.
+    pub(crate) fn tap(&mut self, tap: Box<dyn BodyObserver>) {
         self.tap = Some(tap);
     }
 
@@ -205,14 +205,14 @@ impl Body {
         self.is_plain
     }
 
-    /// The tap, once the body has been read to its end.
-    pub(crate) fn take_tap(&mut self) -> Option<Box<dyn Tap>> {
+    /// The observer, once the body has been read to its end.
+    pub(crate) fn take_tap(&mut self) -> Option<Box<dyn BodyObserver>> {
         self.tap.take().filter(|_| matches!(self.source, Source::Empty))
     }
 
     pub(crate) fn decoded_by(mut self, decoder: Box<dyn Decode>) -> Self {
         if self.decoding.is_some() {
-            // Coded twice, which is rare: the inner decoding is the flow of the outer.
+            // Coded twice, which is rare: the inner decoding is the source of the outer.
             self = Self::flow(Box::new(self));
         }
         self.decoding = Some(Box::new(Decoding { decoder, rest: Bytes::new() }));
@@ -221,11 +221,11 @@ impl Body {
 
     /// The connection itself, if the response switched protocols; the body is empty then.
     pub(crate) fn upgrade(&mut self) -> Option<Box<dyn Duplex>> {
-        if !matches!(&self.source, Source::Flow(flow) if flow.has_switched()) {
+        if !matches!(&self.source, Source::Stream(flow) if flow.has_switched()) {
             return None;
         }
         match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Flow(flow) => flow.into_connection(),
+            Source::Stream(flow) => flow.into_connection(),
             _ => None,
         }
     }
@@ -248,7 +248,7 @@ impl Body {
     /// What it brings to read the rest, of which nobody has any use, if it is not longer than `most`.
     pub(crate) fn draining(&self, most: u64) -> Draining {
         match &self.source {
-            Source::Flow(flow) => flow.draining(most),
+            Source::Stream(flow) => flow.draining(most),
             Source::Empty | Source::Data(_) => Draining::Useful,
         }
     }
@@ -256,7 +256,7 @@ impl Body {
     /// Bytes read of the wire so far.
     pub(crate) fn wire_bytes(&self) -> u64 {
         match &self.source {
-            Source::Flow(flow) => flow.wire_bytes(),
+            Source::Stream(flow) => flow.wire_bytes(),
             _ => self.wire_bytes,
         }
     }
@@ -264,7 +264,7 @@ impl Body {
     /// Request body bytes written since the response began.
     pub(crate) fn sent_late(&self) -> u64 {
         match &self.source {
-            Source::Flow(flow) => flow.sent_late(),
+            Source::Stream(flow) => flow.sent_late(),
             _ => self.sent_late,
         }
     }
@@ -304,20 +304,20 @@ impl Body {
     }
 
     /// Does nobody look at the bytes, so that the kernel may take the next ones to a file?
-    pub(crate) fn suits_conduit(&self) -> bool {
+    pub(crate) fn suits_splice(&self) -> bool {
         let is_unseen = self.tap.is_none() && self.decoding.is_none();
-        is_unseen && matches!(&self.source, Source::Flow(flow) if flow.suits_conduit())
+        is_unseen && matches!(&self.source, Source::Stream(flow) if flow.suits_splice())
     }
 
-    /// As [`poll_chunk`](Self::poll_chunk), with at most `most` bytes taken by the conduit; `None` if `poll_chunk` is to
+    /// As [`poll_chunk`](Self::poll_chunk), with at most `most` bytes taken by the splice pipe; `None` if `poll_chunk` is to
     /// be asked.
-    pub(crate) fn poll_into(
+    pub(crate) fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
-        conduit: &mut Conduit,
+        splice_pipe: &mut SplicePipe,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
-        self.poll_unseen(|flow| flow.poll_into(cx, conduit, most))
+        self.poll_unseen(|flow| flow.poll_splice(cx, splice_pipe, most))
     }
 
     /// As [`poll_chunk`](Self::poll_chunk), put behind `pieces` as they came.
@@ -344,20 +344,20 @@ impl Body {
         }))
     }
 
-    /// The reader waits for something else, and has no use for more until the [`Resting`] is dropped.
-    pub(crate) fn rest(&mut self) -> Resting {
+    /// The reader waits for something else, and has no use for more until the [`ReadPause`] is dropped.
+    pub(crate) fn rest(&mut self) -> ReadPause {
         match &mut self.source {
-            Source::Flow(flow) => flow.rest(),
+            Source::Stream(flow) => flow.rest(),
             _ => None,
         }
     }
 
-    /// What nobody looks at or decodes, by a way of the flow's own; `None` if there is none now.
+    /// What nobody looks at or decodes, by a way of the source's own; `None` if there is none now.
     fn poll_unseen(
         &mut self,
-        poll: impl FnOnce(&mut dyn Flow) -> Poll<Option<Result<usize>>>,
+        poll: impl FnOnce(&mut dyn BodySource) -> Poll<Option<Result<usize>>>,
     ) -> Poll<Option<Result<usize>>> {
-        let Source::Flow(flow) = &mut self.source else { return Poll::Ready(None) };
+        let Source::Stream(flow) = &mut self.source else { return Poll::Ready(None) };
         if self.tap.is_some() || self.decoding.is_some() {
             return Poll::Ready(None);
         }
@@ -389,9 +389,9 @@ impl Body {
         match std::mem::replace(&mut self.source, Source::Empty) {
             Source::Empty => Poll::Ready(None),
             Source::Data(data) => Poll::Ready(Some(Ok(data))),
-            Source::Flow(mut flow) => match flow.poll_chunk(cx) {
+            Source::Stream(mut flow) => match flow.poll_chunk(cx) {
                 Poll::Ready(Some(Ok(chunk))) => {
-                    self.source = Source::Flow(flow);
+                    self.source = Source::Stream(flow);
                     Poll::Ready(Some(Ok(chunk)))
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -405,7 +405,7 @@ impl Body {
                     Poll::Ready(None)
                 }
                 Poll::Pending => {
-                    self.source = Source::Flow(flow);
+                    self.source = Source::Stream(flow);
                     Poll::Pending
                 }
             },
@@ -446,12 +446,12 @@ impl Body {
     }
 }
 
-impl Flow for Body {
+impl BodySource for Body {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         Self::poll_chunk(self, cx)
     }
 
-    fn rest(&mut self) -> Resting {
+    fn rest(&mut self) -> ReadPause {
         Self::rest(self)
     }
 
@@ -491,7 +491,7 @@ mod tests {
 
     struct Endless;
 
-    impl Flow for Endless {
+    impl BodySource for Endless {
         fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
             Poll::Ready(Some(Ok(Bytes::from_static(b"more"))))
         }

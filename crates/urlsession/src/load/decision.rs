@@ -21,7 +21,7 @@ pub enum CacheLookup {
     /// The cache was not asked.
     NotAsked(CacheBypass),
     /// Nothing was kept for the URL: from the server, or a failure if the policy forbids that.
-    Nothing,
+    Miss,
     /// Only answers to other requests were kept, by the fields their `Vary` names.
     OtherVariant,
     /// From the cache: younger than its lifetime.
@@ -43,9 +43,9 @@ pub enum CacheLookup {
         by: StaleUse,
     },
     /// From the cache: the server was asked and says that it has not changed.
-    Confirmed(WhyAsked),
+    Revalidated(RevalidationReason),
     /// The server was asked and sent another.
-    Changed(WhyAsked),
+    Replaced(RevalidationReason),
     /// The beginning was stored: the rest came from the server.
     Completed,
 }
@@ -83,7 +83,7 @@ pub enum StaleUse {
 /// Why the server was asked about what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum WhyAsked {
+pub enum RevalidationReason {
     /// It is older than its lifetime, or has none.
     Stale,
     /// Its head says `no-cache`.
@@ -158,7 +158,7 @@ impl fmt::Display for CacheLookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAsked(why) => write!(f, "not asked: {why}"),
-            Self::Nothing => f.write_str("nothing kept"),
+            Self::Miss => f.write_str("nothing kept"),
             Self::OtherVariant => f.write_str("kept for other requests only (Vary)"),
             Self::Fresh { age, lifetime, is_heuristic } => {
                 let guess = if *is_heuristic { " (a guess)" } else { "" };
@@ -174,8 +174,8 @@ impl fmt::Display for CacheLookup {
                 }
                 write!(f, ", used by {by}")
             }
-            Self::Confirmed(why) => write!(f, "confirmed by the server, asked since {why}"),
-            Self::Changed(why) => write!(f, "changed on the server, asked since {why}"),
+            Self::Revalidated(why) => write!(f, "confirmed by the server, asked since {why}"),
+            Self::Replaced(why) => write!(f, "changed on the server, asked since {why}"),
             Self::Completed => f.write_str("the beginning kept, the rest from the server"),
         }
     }
@@ -205,7 +205,7 @@ reasons! {
         WhileRevalidate: "stale-while-revalidate",
         IfError: "stale-if-error",
     }
-    WhyAsked {
+    RevalidationReason {
         Stale: "it was stale",
         NoCache: "it says no-cache",
         Requested: "the request wants that",
@@ -236,7 +236,7 @@ mod tests {
         let fresh = CacheDecision::new(fresh, CacheStorage::NotConsidered);
         assert_eq!(fresh.to_string(), "fresh, 12 s old of 3600 s");
         let refused = CacheStorage::Refused(NotStored::NoStore);
-        let missed = CacheDecision::new(CacheLookup::Nothing, refused);
+        let missed = CacheDecision::new(CacheLookup::Miss, refused);
         assert_eq!(missed.to_string(), "nothing kept; not kept: no-store");
         let stale = CacheLookup::Stale { age: None, lifetime: None, by: StaleUse::IfError };
         assert_eq!(stale.to_string(), "stale, used by stale-if-error");

@@ -7,7 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256, SHA512};
 use urlsession_proto::digest_fields::DigestAlgorithm;
 
 use super::HttpBody;
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// Works it out beside the reactor, for as long as it is waited for; a file is read for it. `None` of a body that can be
@@ -18,7 +18,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 pub(crate) async fn digest_of(
     body: &HttpBody,
     algorithm: DigestAlgorithm,
-    place: &Place,
+    runtime: &RuntimeHandle,
 ) -> Result<Option<Vec<u8>>> {
     let mut reader: Box<dyn Read + Send> = match body {
         HttpBody::None => Box::new(io::empty()),
@@ -32,7 +32,7 @@ pub(crate) async fn digest_of(
     let is_waited_for = Arc::downgrade(&waiting);
     let work = move || hash(&mut *reader, algorithm, &is_waited_for);
     // If the runtime shuts down, so does the load that asks.
-    match place.blocking(work).await {
+    match runtime.blocking(work).await {
         Some(digest) => digest.map(Some).map_err(|error| {
             let detail = "the body could not be read for its digest";
             UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail).with_source(error)
@@ -74,7 +74,7 @@ mod tests {
     use crate::env::block_on;
 
     fn digest(body: HttpBody) -> Result<Option<Vec<u8>>> {
-        block_on(digest_of(&body, DigestAlgorithm::Sha256, &Place::own()))
+        block_on(digest_of(&body, DigestAlgorithm::Sha256, &RuntimeHandle::own()))
     }
 
     /// FIPS 180-4's example, of `abc`; the rest is its own proof: the same bytes have the same digest.

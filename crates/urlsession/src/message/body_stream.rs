@@ -20,7 +20,7 @@ use super::chunks::{Chunks, Joined, Part};
 use super::file_body::{FileBody, FileIdentity, Reader};
 use super::recycled::Recycled;
 use super::{BodyTrailers, InvalidHeaderField, Trailers};
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::error::Result;
 
 /// A body produced while it is sent, of known or unknown length. A clone is the same body.
@@ -378,8 +378,8 @@ impl Stream for ReaderStream {
                         let result = read_some(&mut *reader, &mut buffer);
                         (reader, result.map(|n| buffers.chunk(buffer, n)))
                     };
-                    let place = Place::own();
-                    self.state = ReaderState::Reading(Box::pin(async move { place.blocking(read).await }));
+                    let runtime = RuntimeHandle::own();
+                    self.state = ReaderState::Reading(Box::pin(async move { runtime.blocking(read).await }));
                 }
                 ReaderState::Reading(mut reading) => {
                     let Poll::Ready(done) = reading.as_mut().poll(cx) else {

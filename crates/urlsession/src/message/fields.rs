@@ -1,6 +1,6 @@
 //! Header fields as an application sets them: spelling kept, names compared without case, values checked.
 //!
-//! What is checked is only what keeps a message one message (RFC 9110 §5.5); meaning is for the rooms.
+//! What is checked is only what keeps a message one message (RFC 9110 §5.5); meaning is for the layers.
 
 use std::borrow::Cow;
 use std::error::Error;

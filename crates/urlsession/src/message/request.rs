@@ -1,6 +1,6 @@
 //! `UrlRequest`: what to load and how. A value: a task works on the copy it was created with.
 //!
-//! Apple: *URLRequest*. Nothing here edits a request on the way to the server; rooms add fields beside it.
+//! Apple: *URLRequest*. Nothing here edits a request on the way to the server; layers add fields beside it.
 
 use std::any::Any;
 use std::borrow::Cow;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, Flow, Head, Line, Response, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
+    Attempt, Body, BodySource, Head, Line, Response, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
     UrlProtocolTask,
 };
 use crate::message::UrlRequest;
@@ -54,7 +54,7 @@ impl Custom {
 
 /// The first that claims the attempt's request.
 pub(super) fn claim(classes: &[UrlProtocolClass], attempt: &Attempt<'_>) -> Result<Option<UrlProtocolClass>> {
-    let task = attempt.ask.described(&attempt.request);
+    let task = attempt.context.described(&attempt.request);
     for class in classes {
         if guarded("can_init", || class.protocol().can_init_with_task(&task))? {
             return Ok(Some(class.clone()));
@@ -68,22 +68,22 @@ pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hop
     let asked = UrlRequest::clone(&attempt.request);
     attempt.request = Arc::new(guarded("canonical_request", || class.protocol().canonical_request(asked))?);
     attempt.begin_transaction();
-    attempt.ask.requesting(&attempt.request);
-    let mut run = Run::start(class, attempt.ask.described(&attempt.request));
-    attempt.stamps().request_start = Some(attempt.clock.now());
+    attempt.context.requesting(&attempt.request);
+    let mut run = Run::start(class, attempt.context.described(&attempt.request));
+    attempt.transaction().request_start = Some(attempt.clock.now());
     let head = poll_fn(|cx| run.poll_head(cx)).await?;
-    attempt.meter.moved(1);
+    attempt.activity.moved(1);
     let now = attempt.clock.now();
-    let stamps = attempt.stamps();
-    (stamps.request_end, stamps.response_start) = (stamps.request_start, Some(now));
+    let transaction = attempt.transaction();
+    (transaction.request_end, transaction.response_start) = (transaction.request_start, Some(now));
     let (next, response) = match head {
         Head::Response(response) => {
-            stamps.response = Some(response.clone());
+            transaction.response = Some(response.clone());
             return Ok(Loaded::Response(Response { head: response, body: Body::flow(Box::new(run)) }));
         }
         Head::Redirect(next, response) => (next, response),
     };
-    stamps.response = Some(response.clone());
+    transaction.response = Some(response.clone());
     // Its load is over before another begins.
     drop(run);
     if hops >= LIMIT {
@@ -91,13 +91,13 @@ pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hop
         return Err(UrlError::new(UrlErrorCode::HttpTooManyRedirects, Phase::Redirect, detail));
     }
     let next = {
-        let _excuse = attempt.meter.excuse();
-        attempt.ask.redirect(&response, *next).await
+        let _excuse = attempt.activity.pause_idle();
+        attempt.context.redirect(&response, *next).await
     };
     match next {
         Some(next) => {
-            let stamps = attempt.stamps();
-            (stamps.response_end, stamps.is_followed) = (Some(now), true);
+            let transaction = attempt.transaction();
+            (transaction.response_end, transaction.is_followed) = (Some(now), true);
             attempt.request = next.into();
             Ok(Loaded::Redirected)
         }
@@ -154,7 +154,7 @@ impl Run {
     }
 }
 
-impl Flow for Run {
+impl BodySource for Run {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.advance(cx);
         let poll = self.line.poll_chunk(cx);

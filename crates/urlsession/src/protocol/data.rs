@@ -16,13 +16,14 @@ impl Protocol for DataUrls {
     fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
         Box::pin(async move {
             attempt.begin_transaction();
-            attempt.ask.requesting(&attempt.request);
+            attempt.context.requesting(&attempt.request);
             let response = read(&attempt.request).map_err(|error| error.with_url(attempt.request.url()))?;
             let now = attempt.clock.now();
-            let stamps = attempt.stamps();
-            stamps.response = Some(response.head.clone());
-            (stamps.request_start, stamps.request_end) = (Some(stamps.fetch_start), Some(stamps.fetch_start));
-            stamps.response_start = Some(now);
+            let transaction = attempt.transaction();
+            transaction.response = Some(response.head.clone());
+            (transaction.request_start, transaction.request_end) =
+                (Some(transaction.fetch_start), Some(transaction.fetch_start));
+            transaction.response_start = Some(now);
             Ok(response)
         })
     }

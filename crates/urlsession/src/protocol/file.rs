@@ -13,7 +13,7 @@ use urlsession_proto::mime;
 use crate::configuration::Configuration;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, BoxFuture, Flow, Protocol, Response};
+use crate::load::{Attempt, Body, BodySource, BoxFuture, Protocol, Response};
 use crate::message::{BodyStream, CachePolicy, Chunks, UrlRequest, UrlResponse};
 
 /// The loader of `file`.
@@ -44,19 +44,20 @@ impl Protocol for Files {
     fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
         Box::pin(async move {
             attempt.begin_transaction();
-            attempt.ask.requesting(&attempt.request);
+            attempt.context.requesting(&attempt.request);
             let checked = self.check(&attempt.request);
             let loaded = match checked {
                 Ok(()) => load(&mut attempt).await,
                 Err(error) => Err(error),
             };
             let response = loaded.map_err(|error| error.with_url(attempt.request.url()))?;
-            attempt.meter.moved(1);
+            attempt.activity.moved(1);
             let now = attempt.clock.now();
-            let stamps = attempt.stamps();
-            stamps.response = Some(response.head.clone());
-            (stamps.request_start, stamps.request_end) = (Some(stamps.fetch_start), Some(stamps.fetch_start));
-            stamps.response_start = Some(now);
+            let transaction = attempt.transaction();
+            transaction.response = Some(response.head.clone());
+            (transaction.request_start, transaction.request_end) =
+                (Some(transaction.fetch_start), Some(transaction.fetch_start));
+            transaction.response_start = Some(now);
             Ok(response)
         })
     }
@@ -66,7 +67,7 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
     let path = path(&attempt.request)?;
     let kind = path.extension().and_then(|extension| mime::for_extension(extension.to_str()?));
     let kind = kind.unwrap_or("application/octet-stream");
-    let opened = attempt.place.blocking(move || open(&path)).await;
+    let opened = attempt.runtime.blocking(move || open(&path)).await;
     let (file, length) = opened.unwrap_or_else(|| {
         Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, "the runtime is shutting down"))
     })?;
@@ -127,7 +128,7 @@ struct Reading {
     read: u64,
 }
 
-impl Flow for Reading {
+impl BodySource for Reading {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.chunks.as_mut().poll_next(cx).map(|chunk| match chunk {
             Some(Ok(chunk)) => {

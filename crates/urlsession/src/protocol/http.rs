@@ -13,7 +13,7 @@ mod exchange;
 mod expectation;
 mod hsts;
 mod redirect;
-mod resumption;
+mod resumable_upload;
 mod retry;
 mod security;
 #[cfg(test)]
@@ -31,7 +31,7 @@ use self::exchange::Exchange;
 use self::expectation::Expectation;
 use self::hsts::Hsts;
 use self::redirect::Redirect;
-use self::resumption::Resumption;
+use self::resumable_upload::ResumableUpload;
 use self::retry::Retry;
 use self::security::Security;
 use crate::configuration::Configuration;
@@ -43,7 +43,7 @@ use crate::transport::Pool;
 /// The order of the policies:
 ///
 /// 1. `Redirect`: every hop starts afresh
-/// 2. `Resumption`: every hop of an upload may take several requests, which all below see one by one
+/// 2. `ResumableUpload`: every hop of an upload may take several requests, which all below see one by one
 /// 3. `Security`: sees the URL of every hop, and may change it, which all below must know
 /// 4. `Auth`: repeats a hop with credentials, for the server or the proxy
 /// 5. `Cookies`: sends them; above the cache, whose entries may vary by them
@@ -55,8 +55,9 @@ use crate::transport::Pool;
 /// 11. `Retry`: repeats only what failed on the wire
 /// 12. `Expectation`: a server that is asked before the body is sent
 /// 13. `Exchange`: the wire
-type HttpLoader<W = Expectation<Exchange>> =
-    Redirect<Resumption<Security<Auth<Cookies<Coding<Caching<Hsts<SetCookies<Connectivity<Retry<W>>>>>>>>>>>;
+type HttpLoader<W = Expectation<Exchange>> = Redirect<
+    ResumableUpload<Security<Auth<Cookies<Coding<Caching<Hsts<SetCookies<Connectivity<Retry<W>>>>>>>>>>,
+>;
 
 /// The loader of `http` and `https`.
 pub(super) struct Http {
@@ -80,7 +81,7 @@ impl Http {
         let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), cookies)
             .with_negotiate_domains(&config)
             .behind_proxy(&config, logins[1].clone());
-        let resumption = Resumption::new(config.clone(), Security::new(config, auth));
+        let resumption = ResumableUpload::new(config.clone(), Security::new(config, auth));
         Self { loader: Redirect::new(resumption), logins, certificates }
     }
 
@@ -100,8 +101,8 @@ impl Protocol for Http {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::{Place, SystemClock};
-    use crate::load::{Log, Meter, Nobody};
+    use crate::env::{RuntimeHandle, SystemClock};
+    use crate::load::{Activity, DetachedContext, TransactionLog};
     use crate::message::UrlRequest;
 
     /// glibc serves larger allocations from a list that all threads share, at several times the cost.
@@ -110,8 +111,9 @@ mod tests {
         let config = Arc::new(Configuration::ephemeral());
         let http = Http::new(config.clone(), Pool::new(config));
         let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
-        let (ask, meter, mut log, place) = (Nobody::default(), Meter::default(), Log::new(), Place::own());
-        let load = http.load(Attempt::new(request, &ask, &meter, &mut log, &place, &SystemClock));
+        let (context, activity, mut log, runtime) =
+            (DetachedContext::default(), Activity::default(), TransactionLog::new(), RuntimeHandle::own());
+        let load = http.load(Attempt::new(request, &context, &activity, &mut log, &runtime, &SystemClock));
         assert!(size_of_val(&*load) <= 1032, "{} bytes", size_of_val(&*load));
     }
 }

@@ -5,7 +5,7 @@
 use super::UrlSession;
 use crate::error::UrlError;
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
-use crate::task::{Answer, TaskDelegate};
+use crate::task::{Decision, TaskDelegate};
 
 /// The delegate of a session: hears of every task, and of the session's own end.
 #[doc(alias = "URLSessionDelegate")]
@@ -13,16 +13,16 @@ pub trait SessionDelegate: TaskDelegate {
     /// A server or a proxy asks who one is, or whether it is trusted, for a connection that many tasks may use: NTLM,
     /// Negotiate, client certificates and trust in a server. Default: the delegate is asked for the task, by
     /// [`TaskDelegate::did_receive_challenge`]; that is what
-    /// [`Answer::default_handling`] and a responder that is dropped do too.
+    /// [`Decision::default_handling`] and a responder that is dropped do too.
     #[doc(alias = "urlSession(_:didReceive:completionHandler:)")]
     #[doc(alias = "urlSession(_:didReceive:)")]
     fn did_receive_challenge(
         &self,
         session: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         let _ = (session, challenge);
-        Answer::default_handling()
+        Decision::default_handling()
     }
 
     /// The session has become invalid: the last call it makes. `error` is `None` if the application asked for it.

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::Inner;
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::task::flushing;
 
 impl Inner {
     /// From here on the stores go by the session's clock.
     pub(super) fn set_clock_of_stores(&self) {
-        let config = &self.roster.config;
+        let config = &self.session.config;
         let clock = &config.environment.clock;
         if let Some(cookies) = &config.http_cookie_storage {
             cookies.set_clock(clock);
@@ -27,9 +27,9 @@ impl Inner {
     }
 
     /// Empties the stores and forgets the servers.
-    pub(super) async fn reset(&self, place: &Place) {
-        self.roster.protocols.reset();
-        let config = &self.roster.config;
+    pub(super) async fn reset(&self, runtime: &RuntimeHandle) {
+        self.session.protocols.reset();
+        let config = &self.session.config;
         if let Some(cookies) = &config.http_cookie_storage {
             cookies.remove_all();
         }
@@ -43,16 +43,16 @@ impl Inner {
             servers.remove_all();
         }
         if let Some(credentials) = config.url_credential_storage.clone() {
-            place.blocking(move || credentials.empty()).await;
+            runtime.blocking(move || credentials.empty()).await;
         }
     }
 
     /// Sees that what downloads have got so far is on the disk, then does the same with the stores.
     pub(super) async fn flush(&self) {
-        for task in self.roster.all() {
+        for task in self.session.all() {
             if let Some(work) = flushing(&task) {
                 // The library's own runtime does not shut down.
-                Place::own().blocking(work).await;
+                RuntimeHandle::own().blocking(work).await;
             }
         }
         self.flush_stores().await;
@@ -61,7 +61,7 @@ impl Inner {
     /// Writes to disk what is only in memory, which credentials never are, and sees that nothing of what was removed is
     /// left there.
     async fn flush_stores(&self) {
-        let config = &self.roster.config;
+        let config = &self.session.config;
         if let Some(cookies) = &config.http_cookie_storage {
             cookies.flush().await;
         }
@@ -77,25 +77,25 @@ impl Inner {
         if let Some(credentials) = config.url_credential_storage.clone().filter(|storage| storage.has_file())
         {
             // The library's own runtime does not shut down.
-            Place::own().blocking(move || credentials.settle()).await;
+            RuntimeHandle::own().blocking(move || credentials.settle()).await;
         }
     }
 
     /// Calls `handler` on the delegate queue when all is flushed.
     pub(super) fn then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
-        Place::own().spawn(async move {
+        RuntimeHandle::own().spawn(async move {
             self.flush().await;
-            self.roster.queue.add(handler);
+            self.session.queue.add(handler);
         });
     }
 
     /// The same once they are empty.
     pub(super) fn reset_then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
-        let place = Place::own();
-        place.clone().spawn(async move {
-            self.reset(&place).await;
+        let runtime = RuntimeHandle::own();
+        runtime.clone().spawn(async move {
+            self.reset(&runtime).await;
             self.flush().await;
-            self.roster.queue.add(handler);
+            self.session.queue.add(handler);
         });
     }
 }

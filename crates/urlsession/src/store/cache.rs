@@ -4,18 +4,18 @@
 //! Apple: *URLCache*.
 
 mod backend;
-mod disk;
+mod disk_store;
+mod disk_worker;
 mod entry;
 mod file;
 mod format;
-mod intake;
 mod memory;
-mod opened;
+mod open_files;
 mod rows;
-mod shelf;
 mod space;
 #[cfg(test)]
 mod test_support;
+mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,12 +27,12 @@ use urlsession_proto::caching::{Times, Vary, vary};
 
 use self::backend::Application;
 pub use self::backend::{KeptResponse, UrlCacheBackend};
-use self::disk::Disk;
-pub(crate) use self::disk::Known;
+use self::disk_worker::DiskWorker;
+pub(crate) use self::disk_worker::Known;
 pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
-pub(crate) use self::intake::Intake;
 pub(crate) use self::memory::Found;
 use self::memory::Memory;
+pub(crate) use self::writer::CacheWriter;
 use crate::env::{Clock, StoreClock, block_on, cache_folder, epoch_millis};
 use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest};
 
@@ -50,7 +50,7 @@ pub struct UrlCache(Arc<Inner>);
 
 struct Inner {
     memory: Arc<Mutex<Memory>>,
-    disk: Option<Disk>,
+    disk: Option<DiskWorker>,
     /// In the place of a disk.
     backend: Option<Application>,
     /// Counts changes: what was found before one is not put where it was removed.
@@ -91,11 +91,11 @@ impl UrlCache {
 
     fn make(memory: u64, disk: u64, folder: Option<PathBuf>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory)));
-        let disk = folder.map(|folder| Disk::new(folder, disk, memory.clone()));
+        let disk = folder.map(|folder| DiskWorker::new(folder, disk, memory.clone()));
         Self::of(memory, disk, None)
     }
 
-    fn of(memory: Arc<Mutex<Memory>>, disk: Option<Disk>, backend: Option<Application>) -> Self {
+    fn of(memory: Arc<Mutex<Memory>>, disk: Option<DiskWorker>, backend: Option<Application>) -> Self {
         Self(Arc::new(Inner {
             memory,
             disk,
@@ -149,7 +149,7 @@ impl UrlCache {
     /// Bytes used on disk, by all processes together. Looks at the disk.
     #[doc(alias = "currentDiskUsage")]
     pub fn current_disk_usage(&self) -> u64 {
-        let usage = async { self.0.disk.as_ref()?.ask(shelf::Shelf::usage).await };
+        let usage = async { self.0.disk.as_ref()?.ask(disk_store::DiskStore::usage).await };
         block_on(usage).unwrap_or(0)
     }
 
@@ -216,7 +216,7 @@ impl UrlCache {
         self.change();
         self.0.clearings.fetch_add(1, Relaxed);
         self.memory().clear();
-        self.on_disk_if_there(shelf::Shelf::clear);
+        self.on_disk_if_there(disk_store::DiskStore::clear);
         if let Some(backend) = &self.0.backend {
             backend.remove_since(None);
         }
@@ -228,7 +228,7 @@ impl UrlCache {
         self.change();
         let since = epoch_millis(date);
         self.memory().remove_since(since);
-        self.on_disk_if_there(move |shelf| shelf.remove_since(since));
+        self.on_disk_if_there(move |disk_store| disk_store.remove_since(since));
         if let Some(backend) = &self.0.backend {
             backend.remove_since(Some(since));
         }
@@ -237,7 +237,7 @@ impl UrlCache {
     /// Waits until everything kept so far is on disk, and nothing of what was removed.
     pub(crate) async fn flush(&self) {
         if let Some(disk) = &self.0.disk {
-            disk.ask(shelf::Shelf::flush).await;
+            disk.ask(disk_store::DiskStore::flush).await;
         }
         if let Some(backend) = &self.0.backend {
             backend.flush().await;
@@ -277,7 +277,7 @@ impl UrlCache {
         let owned: Arc<str> = key.into();
         let found = match (&self.0.disk, &self.0.backend) {
             (Some(disk), _) => {
-                disk.ask(move |shelf| shelf.find(&owned, &wanted)).await.unwrap_or(Found::Nothing)
+                disk.ask(move |disk_store| disk_store.find(&owned, &wanted)).await.unwrap_or(Found::Nothing)
             }
             (None, Some(backend)) => backend.find(owned, wanted).await,
             (None, None) => Found::Nothing,
@@ -317,13 +317,13 @@ impl UrlCache {
         let Some(disk) = &self.0.disk else { return };
         if entry.policy == StoragePolicy::Allowed && disk.capacity() > 0 {
             disk.expect(&entry.key);
-            disk.run(move |shelf| {
-                shelf.put(&entry, &data);
-                shelf.has_come(&entry.key);
+            disk.run(move |disk_store| {
+                disk_store.put(&entry, &data);
+                disk_store.has_come(&entry.key);
             });
         } else {
             // What was there is outdated.
-            disk.run_if_there(move |shelf| shelf.remove_variant(&entry.key, &entry.variant));
+            disk.run_if_there(move |disk_store| disk_store.remove_variant(&entry.key, &entry.variant));
         }
     }
 
@@ -339,7 +339,7 @@ impl UrlCache {
             backend.put(entry.clone());
         }
         let entry = entry.clone();
-        self.on_disk_if_there(move |shelf| shelf.update(&entry));
+        self.on_disk_if_there(move |disk_store| disk_store.update(&entry));
     }
 
     pub(crate) fn remove(&self, key: &str) {
@@ -349,7 +349,7 @@ impl UrlCache {
             backend.remove(key.into(), None);
         }
         let key: Arc<str> = key.into();
-        self.on_disk_if_there(move |shelf| shelf.remove(&key));
+        self.on_disk_if_there(move |disk_store| disk_store.remove(&key));
     }
 
     pub(crate) fn remove_entry(&self, entry: &Arc<Entry>) {
@@ -359,10 +359,10 @@ impl UrlCache {
             backend.remove(entry.key.clone(), Some(entry.variant.clone()));
         }
         let entry = entry.clone();
-        self.on_disk_if_there(move |shelf| shelf.remove_variant(&entry.key, &entry.variant));
+        self.on_disk_if_there(move |disk_store| disk_store.remove_variant(&entry.key, &entry.variant));
     }
 
-    fn on_disk_if_there(&self, job: impl FnOnce(&mut shelf::Shelf) + Send + 'static) {
+    fn on_disk_if_there(&self, job: impl FnOnce(&mut disk_store::DiskStore) + Send + 'static) {
         if let Some(disk) = &self.0.disk {
             disk.run_if_there(job);
         }

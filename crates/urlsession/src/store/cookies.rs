@@ -23,9 +23,9 @@ pub use self::backend::{HttpCookieBackend, KeptCookie, KeptCookieChanges, KeptCo
 pub use self::changes::HttpCookieChanges;
 use self::jar::Jar;
 pub(crate) use self::rules::Visit;
-use crate::env::{Clock, Place};
+use crate::env::{Clock, RuntimeHandle};
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
-use crate::store::behind::{Contents, Opened, Store};
+use crate::store::persistent::{Store, StoreData, StoreRegistry};
 
 /// A store of cookies. A clone is the same store, and equal to it; usable from any thread.
 ///
@@ -169,7 +169,7 @@ impl HttpCookieStorage {
 
     /// Removes every cookie.
     pub(crate) fn remove_all(&self) {
-        self.0.change(Contents::clear);
+        self.0.change(StoreData::clear);
     }
 
     /// Is there no cookie, here and, as far as is known, on the disk? Costs one load of an atomic.
@@ -188,8 +188,8 @@ impl HttpCookieStorage {
     }
 
     /// Looks for what other processes have written, beside the reactor.
-    pub(crate) async fn refresh(&self, place: &Place) {
-        self.0.refresh(place).await;
+    pub(crate) async fn refresh(&self, runtime: &RuntimeHandle) {
+        self.0.refresh(runtime).await;
     }
 
     /// The value of the `Cookie` field of a load.
@@ -293,7 +293,7 @@ fn group_folder(identifier: &str) -> String {
     format!("group.{}", escaped.collect::<String>())
 }
 
-static OPENED: Opened<Jar> = Opened::none();
+static OPENED: StoreRegistry<Jar> = StoreRegistry::none();
 
 const FILE: &str = "cookies.db";
 

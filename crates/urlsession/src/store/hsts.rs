@@ -1,7 +1,7 @@
 //! `HstsStorage`: the hosts that are spoken to by TLS only (RFC 6797). It keeps, finds and forgets them.
 //!
 //! The memory is in `list`, the disk in `disk`, the hosts that are known without having been visited in `preload`.
-//! Which responses are heeded and what is upgraded is decided by the security room.
+//! Which responses are heeded and what is upgraded is decided by the security layer.
 
 mod disk;
 mod list;
@@ -16,8 +16,8 @@ use url::Host;
 use urlsession_proto::hsts::StrictTransportSecurity;
 
 use self::list::List;
-use super::behind::{Contents, Opened, Store};
-use crate::env::{Clock, Place, is_localhost};
+use super::persistent::{Store, StoreData, StoreRegistry};
+use crate::env::{Clock, RuntimeHandle, is_localhost};
 
 /// A store of the hosts that have asked to be spoken to by TLS only (`Strict-Transport-Security`, RFC 6797), beside
 /// those that are known beforehand. A clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store
@@ -69,7 +69,7 @@ impl HstsStorage {
 
     /// Forgets every host that has asked; what is known beforehand stays.
     pub(crate) fn remove_all(&self) {
-        self.0.change(Contents::clear);
+        self.0.change(StoreData::clear);
     }
 
     /// Can the host be known at all?
@@ -102,8 +102,8 @@ impl HstsStorage {
     }
 
     /// Looks for what other processes have written, beside the reactor.
-    pub(crate) async fn refresh(&self, place: &Place) {
-        self.0.refresh(place).await;
+    pub(crate) async fn refresh(&self, runtime: &RuntimeHandle) {
+        self.0.refresh(runtime).await;
     }
 }
 
@@ -121,7 +121,7 @@ fn name<S: AsRef<str>>(host: &Host<S>) -> Option<&str> {
     (!is_localhost(name)).then_some(name)
 }
 
-static OPENED: Opened<List> = Opened::none();
+static OPENED: StoreRegistry<List> = StoreRegistry::none();
 
 const FILE: &str = "hsts.db";
 

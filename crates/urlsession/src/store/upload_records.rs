@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::env::fs::{self, File};
-use crate::env::{Place, data_folder};
+use crate::env::{RuntimeHandle, data_folder};
 
 /// Records of uploads from files, which survive the process: a folder with a small file for each upload that is under way.
 /// See [`UploadTask::set_resumable_across_runs`](crate::UploadTask::set_resumable_across_runs). A clone is the same folder.
@@ -66,21 +66,21 @@ impl UploadRecord {
     /// Writes it at once, beside the reactor; what was asked for later wins.
     pub(crate) fn write_soon(self: &Arc<Self>, bytes: Vec<u8>) {
         let (record, number) = (self.clone(), self.asked.fetch_add(1, Relaxed) + 1);
-        let place = Place::own();
-        place.clone().spawn(async move {
+        let runtime = RuntimeHandle::own();
+        runtime.clone().spawn(async move {
             let work = move || record.change(number, |path| write(path, &bytes));
-            place.blocking(work).await;
+            runtime.blocking(work).await;
         });
     }
 
     /// Removes it; completes when it is gone.
-    pub(crate) async fn remove(self: &Arc<Self>, place: &Place) {
+    pub(crate) async fn remove(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let (record, number) = (self.clone(), self.asked.fetch_add(1, Relaxed) + 1);
         let gone = |path: &Path| match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-        place.blocking(move || record.change(number, gone)).await;
+        runtime.blocking(move || record.change(number, gone)).await;
     }
 
     fn change(&self, number: u64, change: impl FnOnce(&Path) -> io::Result<()>) {
@@ -156,7 +156,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&record.path).unwrap().permissions().mode() & 0o077, 0);
         }
-        block_on(again.remove(&Place::own()));
+        block_on(again.remove(&RuntimeHandle::own()));
         assert_eq!(record.read(SystemTime::now()), None);
     }
 

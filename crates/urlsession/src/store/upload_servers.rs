@@ -1,5 +1,5 @@
 //! `UploadServerStorage`: how servers treat resumable uploads. It keeps, finds and forgets them; the memory is in
-//! `remembered`, the disk in `disk`. What is learned of a server, and what follows, is decided by the resumption room.
+//! `bounded_map`, the disk in `disk`. What is learned of a server, and what follows, is decided by the resumable-upload layer.
 
 mod disk;
 
@@ -11,9 +11,9 @@ use std::time::{Duration, SystemTime};
 use url::Url;
 use urlsession_proto::resumable_upload::Dialect;
 
-use super::behind::{Contents, Opened, Store};
-use super::remembered::{Dated, Remembered};
-use crate::env::{Clock, Place, epoch_micros, is_loopback};
+use super::bounded_map::{BoundedMap, Expiring};
+use super::persistent::{Store, StoreData, StoreRegistry};
+use crate::env::{Clock, RuntimeHandle, epoch_micros, is_loopback};
 
 /// A store of what was learned of servers by uploading to them: whether resumable uploads are spoken there and in which
 /// version, whether interim responses get through, how much is taken at once. The next upload begins better for it. A
@@ -32,7 +32,7 @@ pub struct UploadServerStorage(Store<Servers>);
 
 /// How a server treats the fields of uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum UploadManner {
+pub(crate) enum ServerSupport {
     /// It speaks this dialect; `hears_interim`: its interim responses get through; `most_at_once`: it said to take no more
     /// bytes than that in a request.
     Speaks { dialect: Dialect, hears_interim: bool, most_at_once: Option<u64> },
@@ -44,7 +44,7 @@ pub(crate) enum UploadManner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    manner: UploadManner,
+    support: ServerSupport,
     /// Microseconds since 1970.
     noted: i64,
     /// It is this machine's.
@@ -52,15 +52,15 @@ struct Entry {
 }
 
 /// By origin.
-type Servers = Remembered<Entry>;
+type Servers = BoundedMap<Entry>;
 
-impl Dated for Entry {
+impl Expiring for Entry {
     const MOST: usize = MOST;
 
     fn expires(&self) -> i64 {
-        let kept = match self.manner {
-            UploadManner::Speaks { .. } => KEPT,
-            UploadManner::Refuses | UploadManner::Indifferent => REFUSALS_KEPT,
+        let kept = match self.support {
+            ServerSupport::Speaks { .. } => KEPT,
+            ServerSupport::Refuses | ServerSupport::Indifferent => REFUSALS_KEPT,
         };
         self.noted.saturating_add(kept.as_micros() as i64)
     }
@@ -101,24 +101,24 @@ impl UploadServerStorage {
 
     /// Forgets every server.
     pub(crate) fn remove_all(&self) {
-        self.0.change(Contents::clear);
+        self.0.change(StoreData::clear);
     }
 
     /// How does the URL's origin treat uploads, as far as is known in memory?
-    pub(crate) fn manner(&self, url: &Url, now: SystemTime) -> Option<UploadManner> {
+    pub(crate) fn support(&self, url: &Url, now: SystemTime) -> Option<ServerSupport> {
         if self.0.count() == 0 {
             return None;
         }
         let servers = self.0.contents();
         let entry = servers.get(&url.origin().ascii_serialization())?;
-        (entry.expires() > epoch_micros(now)).then_some(entry.manner)
+        (entry.expires() > epoch_micros(now)).then_some(entry.support)
     }
 
     /// Keeps what was learned. What was known before is not kept longer for being seen again.
-    pub(crate) fn note(&self, url: &Url, manner: UploadManner, now: SystemTime) {
+    pub(crate) fn note(&self, url: &Url, support: ServerSupport, now: SystemTime) {
         let origin = url.origin();
         let entry = Entry {
-            manner,
+            support,
             noted: epoch_micros(now),
             is_local: url.host().is_some_and(|host| is_loopback(&host)),
         };
@@ -128,7 +128,7 @@ impl UploadServerStorage {
         let name = origin.ascii_serialization();
         self.0.change(|servers| {
             let known = servers.get(&name);
-            let is_new = known.is_none_or(|known| known.manner != manner || known.expires() <= entry.noted);
+            let is_new = known.is_none_or(|known| known.support != support || known.expires() <= entry.noted);
             if is_new {
                 servers.put(&name, entry, now);
             }
@@ -147,8 +147,8 @@ impl UploadServerStorage {
     }
 
     /// Looks for what other processes have written, beside the reactor.
-    pub(crate) async fn refresh(&self, place: &Place) {
-        self.0.refresh(place).await;
+    pub(crate) async fn refresh(&self, runtime: &RuntimeHandle) {
+        self.0.refresh(runtime).await;
     }
 }
 
@@ -158,7 +158,7 @@ impl fmt::Debug for UploadServerStorage {
     }
 }
 
-static OPENED: Opened<Servers> = Opened::none();
+static OPENED: StoreRegistry<Servers> = StoreRegistry::none();
 
 const FILE: &str = "upload-servers.db";
 

@@ -1,4 +1,4 @@
-//! `Answer`: what a delegate says when it is asked, now or later.
+//! `Decision`: what a delegate says when it is asked, now or later.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// A delegate's decision. One that never comes because its [`Responder`] was dropped is the documented default.
-pub struct Answer<T>(Kind<T>);
+pub struct Decision<T>(Kind<T>);
 
 enum Kind<T> {
     Default,
@@ -22,7 +22,7 @@ type Resolved<T> = Result<Option<T>, Unwound>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unwound;
 
-impl<T: Send + 'static> Answer<T> {
+impl<T: Send + 'static> Decision<T> {
     /// Decided.
     pub fn now(value: T) -> Self {
         Self(Kind::Now(value))
@@ -74,13 +74,13 @@ impl<T: Send + 'static> Answer<T> {
     }
 }
 
-impl<T: Send + 'static> From<T> for Answer<T> {
+impl<T: Send + 'static> From<T> for Decision<T> {
     fn from(value: T) -> Self {
         Self::now(value)
     }
 }
 
-impl<T> fmt::Debug for Answer<T> {
+impl<T> fmt::Debug for Decision<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
             Kind::Default => "Answer(default)",
@@ -97,10 +97,10 @@ struct Slot<T> {
     waker: Option<Waker>,
 }
 
-/// Gives a deferred [`Answer`], once: a second answer does not compile.
+/// Gives a deferred [`Decision`], once: a second answer does not compile.
 ///
 /// ```compile_fail,E0382
-/// let (_, responder) = urlsession::Answer::deferred();
+/// let (_, responder) = urlsession::Decision::deferred();
 /// responder.answer(1);
 /// responder.answer(2);
 /// ```
@@ -142,14 +142,14 @@ mod tests {
 
     #[test]
     fn an_answer_comes_now_later_or_not_at_all() {
-        assert_eq!(block_on(Answer::now(1).resolve()), Ok(Some(1)));
-        assert_eq!(block_on(Answer::later(async { 2 }).resolve()), Ok(Some(2)));
-        assert_eq!(block_on(Answer::<u8>::default_handling().resolve()), Ok(None));
+        assert_eq!(block_on(Decision::now(1).resolve()), Ok(Some(1)));
+        assert_eq!(block_on(Decision::later(async { 2 }).resolve()), Ok(Some(2)));
+        assert_eq!(block_on(Decision::<u8>::default_handling().resolve()), Ok(None));
     }
 
     #[test]
     fn a_responder_answers_from_another_thread() {
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         let thread = std::thread::spawn(move || responder.answer(3));
         assert_eq!(block_on(answer.resolve()), Ok(Some(3)));
         thread.join().unwrap();
@@ -157,14 +157,14 @@ mod tests {
 
     #[test]
     fn a_dropped_responder_is_the_default() {
-        let (answer, responder) = Answer::<u8>::deferred();
+        let (answer, responder) = Decision::<u8>::deferred();
         drop(responder);
         assert_eq!(block_on(answer.resolve()), Ok(None));
     }
 
     #[test]
     fn a_responder_that_a_panic_drops_is_no_default() {
-        let (answer, responder) = Answer::<u8>::deferred();
+        let (answer, responder) = Decision::<u8>::deferred();
         let thread = std::thread::spawn(move || {
             let _responder = responder;
             std::panic::resume_unwind(Box::new("of the application"));

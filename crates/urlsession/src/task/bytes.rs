@@ -14,15 +14,15 @@ use futures_core::Stream;
 
 use super::core::Core;
 use super::delegate::TaskDelegate;
-use super::governor::Governor;
 use super::handle::Task;
 use super::kind::DataTask;
-use super::loading::Loading;
+use super::poll_gate::PollGate;
+use super::task_future::Loading;
 use super::text::{Characters, Lines, UnicodeScalars};
-use super::{reading, run};
-use crate::env::{Place, Wait, block_on, wait_on_this_thread};
+use super::{body_reader, run};
+use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, Log, Response};
+use crate::load::{Body, Response, TransactionLog};
 use crate::message::UrlResponse;
 
 /// The head of a response and its body to come: await it, or [`wait`](Self::wait) for it.
@@ -33,7 +33,7 @@ pub struct BytesRequest(Loading<(AsyncBytes, UrlResponse)>);
 
 impl BytesRequest {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self(Loading::new(core, |core, place| Box::pin(open(core, place))))
+        Self(Loading::new(core, |core, runtime| Box::pin(open(core, runtime))))
     }
 
     /// The task behind it.
@@ -64,18 +64,18 @@ impl Future for BytesRequest {
     }
 }
 
-async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)> {
-    let mut governor = Box::pin(Governor::new(core.clone(), place.clone()));
-    let mut notes = run::Notes::new(&core);
+async fn open(core: Arc<Core>, runtime: RuntimeHandle) -> Result<(AsyncBytes, UrlResponse)> {
+    let mut gate = Box::pin(PollGate::new(core.clone(), runtime.clone()));
+    let mut notes = run::LogGuard::new(&core);
     let result = {
-        let mut load = std::pin::pin!(run::load(&core, &place, &mut notes.log, None));
-        poll_fn(|cx| governor.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
+        let mut load = std::pin::pin!(run::load(&core, &runtime, &mut notes.log, None));
+        poll_fn(|cx| gate.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
     };
     match result {
         Ok(Response { head, body }) => {
             let log = std::mem::take(&mut notes.log);
             let reading = Some(Reading { body, log });
-            Ok((AsyncBytes { core: core.clone(), governor, reading, rest: Bytes::new() }, head))
+            Ok((AsyncBytes { core: core.clone(), gate, reading, rest: Bytes::new() }, head))
         }
         Err(error) => {
             let error = core.name_url(error);
@@ -93,7 +93,7 @@ async fn open(core: Arc<Core>, place: Place) -> Result<(AsyncBytes, UrlResponse)
 #[doc(alias = "URLSession.AsyncBytes")]
 pub struct AsyncBytes {
     core: Arc<Core>,
-    governor: Pin<Box<Governor>>,
+    gate: Pin<Box<PollGate>>,
     reading: Option<Reading>,
     /// Of a chunk that a read took only partly.
     rest: Bytes,
@@ -101,7 +101,7 @@ pub struct AsyncBytes {
 
 struct Reading {
     body: Body,
-    log: Log,
+    log: TransactionLog,
 }
 
 impl AsyncBytes {
@@ -156,7 +156,7 @@ impl AsyncBytes {
         }
         let core = &self.core;
         let poll =
-            self.governor.as_mut().poll(cx, |cx| match reading::poll_chunk(core, &mut reading.body, cx) {
+            self.gate.as_mut().poll(cx, |cx| match body_reader::poll_chunk(core, &mut reading.body, cx) {
                 Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
                 Poll::Pending => Poll::Pending,
             });
@@ -176,7 +176,7 @@ impl AsyncBytes {
 
     fn end(&mut self, error: Option<UrlError>) {
         let Some(Reading { body, mut log }) = self.reading.take() else { return };
-        run::seal(&self.core, &mut log, &body);
+        run::close_transaction(&self.core, &mut log, &body);
         drop(body);
         run::finish(&self.core, error, &mut log);
     }

@@ -1,15 +1,15 @@
 //! Whom a challenge is put to, and in which order.
 //!
 //! Apple: *URLSession(_:didReceive:)* of both delegates, as the documentation tells them apart. What is done with the
-//! answer is for the rooms below.
+//! answer is for the layers below.
 
 use std::sync::Arc;
 
-use super::answer::Answer;
+use super::answer::Decision;
 use super::core::Core;
-use super::roster::Roster;
+use super::session_shared::SessionShared;
 use crate::error::Result;
-use crate::load::{BoxFuture, Challenger, DecidedBy};
+use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy};
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 
 /// The session's delegate as such: what `task` may know of it.
@@ -17,19 +17,19 @@ pub(crate) trait SessionChallenge: Send + Sync {
     /// Called on the delegate queue.
     fn challenged(
         &self,
-        roster: &Arc<Roster>,
+        session: &Arc<SessionShared>,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition>;
+    ) -> Decision<AuthChallengeDisposition>;
 }
 
-impl Challenger for Core {
+impl ConnectionChallengeHandler for Core {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
     ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)> {
         Box::pin(async move {
             // The delegate's time is not the server's.
-            let _excuse = self.meter.excuse();
+            let _excuse = self.activity.pause_idle();
             match self.decide_challenge(&challenge).await {
                 Ok(decision) => decision.unwrap_or((Default::default(), DecidedBy::Default)),
                 // The connection may outlive the load: it needs an answer.
@@ -64,22 +64,22 @@ impl Core {
         challenge: &UrlAuthenticationChallenge,
     ) -> Result<Option<(AuthChallengeDisposition, DecidedBy)>> {
         let by = |decided_by| move |disposition| (disposition, decided_by);
-        let Some(audience) = self.audience() else { return Ok(None) };
+        let Some(target) = self.target() else { return Ok(None) };
         if !challenge.is_session_level() {
             // An own delegate passes the question on by itself.
-            return Ok(self.ask_of(audience, challenge).await?.map(by(DecidedBy::Task)));
+            return Ok(self.ask_of(target, challenge).await?.map(by(DecidedBy::Task)));
         }
-        if let Some(own) = self.passing_audience() {
+        if let Some(own) = self.passing_target() {
             let decision = self.ask_of(own, challenge).await?;
             if decision.is_some() {
                 return Ok(decision.map(by(DecidedBy::Task)));
             }
         }
-        let Some(session) = self.session_audience() else { return Ok(None) };
-        if let Some(herald) = self.roster.herald() {
+        let Some(session) = self.session_target() else { return Ok(None) };
+        if let Some(challenge_handler) = self.session.challenge_handler() {
             let (asked, core) = (challenge.clone(), self.clone());
             let answer = self.ask(session.clone(), "did_receive_challenge", move |_, _| {
-                herald.challenged(&core.roster, &asked)
+                challenge_handler.challenged(&core.session, &asked)
             });
             let decision = answer.await?;
             if decision.is_some() {
@@ -91,11 +91,11 @@ impl Core {
 
     async fn ask_of(
         self: &Arc<Self>,
-        audience: super::courier::Audience,
+        target: super::dispatch::DelegateTarget,
         challenge: &UrlAuthenticationChallenge,
     ) -> Result<Option<AuthChallengeDisposition>> {
         let asked = challenge.clone();
-        self.ask(audience, "did_receive_challenge", move |delegate, task| {
+        self.ask(target, "did_receive_challenge", move |delegate, task| {
             delegate.did_receive_challenge(task, &asked)
         })
         .await

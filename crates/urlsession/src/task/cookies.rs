@@ -31,7 +31,7 @@ impl HttpCookieStorage {
 }
 
 fn now(task: &Task) -> SystemTime {
-    task.core().roster.config.environment.clock.wall()
+    task.core().session.config.environment.clock.wall()
 }
 
 fn visit(request: &UrlRequest) -> Option<Visit<'_>> {

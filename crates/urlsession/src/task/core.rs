@@ -13,17 +13,17 @@ use std::time::SystemTime;
 use http::HeaderMap;
 
 use super::delegate::TaskDelegate;
-use super::download::{Orders, Sink, Slot};
+use super::download::{DownloadOptions, PartialFile, SharedFile};
 use super::kind::Kind;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
 use super::progress::Controls;
-use super::roster::{Roster, Seat};
 use super::run::{self, Handler};
+use super::session_shared::{SessionShared, TaskSlot};
 use super::state::{Machine, TaskState};
 use super::upload::Resuming;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Meter, Priority, SentFields};
+use crate::load::{Activity, Priority, SentFields};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// How the application hears of a task.
@@ -41,8 +41,8 @@ pub(crate) struct Core {
     identifier: u64,
     pub(super) kind: Kind,
     pub(super) style: Style,
-    pub(super) roster: Arc<Roster>,
-    pub(super) meter: Meter,
+    pub(super) session: Arc<SessionShared>,
+    pub(super) activity: Activity,
     pub(super) created: Epoch,
     pub(super) bytes: Bytes,
     /// What was set on its progress, which few do.
@@ -101,7 +101,7 @@ pub(super) const UNKNOWN: u64 = u64::MAX;
 
 pub(super) struct Live {
     machine: Machine,
-    seat: Option<Seat>,
+    slot: Option<TaskSlot>,
     has_started: bool,
     /// Was it ever running?
     pub(super) has_run: bool,
@@ -119,9 +119,9 @@ pub(super) struct Live {
     pub(super) prefers_incremental_delivery: bool,
     pub(super) hints: Hints,
     /// Of a download.
-    pub(super) orders: Option<Box<Orders>>,
+    pub(super) orders: Option<Box<DownloadOptions>>,
     /// Where a download that has begun is written.
-    pub(super) slot: Option<Slot<Sink>>,
+    pub(super) shared_file: Option<SharedFile<PartialFile>>,
     /// Of an upload that has been, or may be, resumed.
     pub(super) upload: Option<Box<Resuming>>,
     pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
@@ -142,7 +142,7 @@ pub(super) struct Hints {
 }
 
 /// What the running load must know before it goes on.
-pub(super) enum Standing {
+pub(super) enum RunState {
     Go,
     Wait,
     Stop(UrlError),
@@ -150,13 +150,13 @@ pub(super) enum Standing {
 
 impl Core {
     pub(crate) fn new(
-        roster: &Arc<Roster>,
+        session: &Arc<SessionShared>,
         request: Result<UrlRequest>,
         kind: Kind,
         style: Style,
         handler: Option<Handler>,
     ) -> Arc<Self> {
-        let clock = &roster.config.environment.clock;
+        let clock = &session.config.environment.clock;
         let created = Epoch { monotonic: clock.now(), wall: clock.wall() };
         let (request, mut failure) = match request {
             Ok(request) => (Some(Arc::new(request)), None),
@@ -166,8 +166,8 @@ impl Core {
         // As Apple documents it: those get everything at once in any case.
         let prefers_incremental_delivery = style != Style::Handler && !matches!(kind, Kind::Download);
         Arc::new_cyclic(|weak| {
-            let (identifier, seat, session_delegate) = roster.enter(weak);
-            if seat.is_none() {
+            let (identifier, slot, session_delegate) = session.enter(weak);
+            if slot.is_none() {
                 let detail = "the session has been invalidated and takes no more tasks";
                 failure = Some(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
             }
@@ -175,8 +175,8 @@ impl Core {
                 identifier,
                 kind,
                 style,
-                roster: roster.clone(),
-                meter: Meter::default(),
+                session: session.clone(),
+                activity: Activity::default(),
                 created,
                 bytes: Bytes::new(to_send),
                 controls: OnceLock::new(),
@@ -185,7 +185,7 @@ impl Core {
                 is_watched: AtomicBool::new(false),
                 live: Mutex::new(Live {
                     machine: Machine::new(),
-                    seat,
+                    slot,
                     has_started: false,
                     has_run: false,
                     has_waited: false,
@@ -200,7 +200,7 @@ impl Core {
                     prefers_incremental_delivery,
                     hints: Hints::default(),
                     orders: None,
-                    slot: None,
+                    shared_file: None,
                     upload: None,
                     delegate: None,
                     session_delegate,
@@ -257,7 +257,7 @@ impl Core {
             self.is_halted.store(false, Relaxed);
             live.has_run = true;
             // The time of the suspension is nobody's fault.
-            self.meter.moved(1);
+            self.activity.moved(1);
             self.go(live, TaskState::Running);
         }
     }
@@ -312,13 +312,13 @@ impl Core {
     /// identifier and all that it knows, and goes on.
     pub(super) fn hand_over(self: &Arc<Self>, kind: Kind) -> (Arc<Self>, Completed) {
         let mut live = self.live();
-        let seat = live.seat.take();
+        let slot = live.slot.take();
         let successor = Arc::new(Self {
             identifier: self.identifier,
             kind,
             style: self.style,
-            roster: self.roster.clone(),
-            meter: Meter::default(),
+            session: self.session.clone(),
+            activity: Activity::default(),
             created: self.created,
             bytes: Bytes::new(self.bytes.to_send.load(Relaxed)),
             controls: OnceLock::new(),
@@ -327,7 +327,7 @@ impl Core {
             is_watched: AtomicBool::new(false),
             live: Mutex::new(Live {
                 machine: live.machine,
-                seat,
+                slot,
                 has_started: true,
                 has_run: true,
                 has_waited: live.has_waited,
@@ -342,7 +342,7 @@ impl Core {
                 prefers_incremental_delivery: false,
                 hints: live.hints,
                 orders: None,
-                slot: None,
+                shared_file: None,
                 upload: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
@@ -358,15 +358,15 @@ impl Core {
         let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
         drop(load);
-        if let Some(seat) = seat {
-            self.roster.reseat(seat, &successor);
+        if let Some(slot) = slot {
+            self.session.reuse_slot(slot, &successor);
         }
         watchers.into_iter().for_each(Waker::wake);
         (successor, Completed(Some(self.clone())))
     }
 
     /// May the load go on? If not, `cx` is woken when that changes.
-    pub(super) fn standing(&self, cx: &Context<'_>) -> Standing {
+    pub(super) fn run_state(&self, cx: &Context<'_>) -> RunState {
         let mut live = self.live();
         match &mut live.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -374,12 +374,12 @@ impl Core {
         }
         match live.machine.state() {
             TaskState::Running => match live.failure.take() {
-                Some(failure) => Standing::Stop(failure),
-                None => Standing::Go,
+                Some(failure) => RunState::Stop(failure),
+                None => RunState::Go,
             },
-            TaskState::Suspended => Standing::Wait,
+            TaskState::Suspended => RunState::Wait,
             TaskState::Canceling | TaskState::Completed => {
-                Standing::Stop(live.failure.take().unwrap_or_else(UrlError::cancelled))
+                RunState::Stop(live.failure.take().unwrap_or_else(UrlError::cancelled))
             }
         }
     }
@@ -432,7 +432,7 @@ impl Core {
         }
         let mut live = self.live();
         if !live.watchers.is_empty() {
-            let wakers = live.watchers.tell(change);
+            let wakers = live.watchers.notify(change);
             drop(live);
             wakers.into_iter().for_each(Waker::wake);
         }
@@ -471,15 +471,15 @@ impl Completed {
         let Some(core) = self.0 else { return };
         let mut live = core.live();
         let released = (live.delegate.take(), live.session_delegate.take());
-        let seat = live.seat.take();
+        let slot = live.slot.take();
         drop(live);
         // Applications' code may run here: not under the lock.
         drop(released);
         if let Some(controls) = core.controls.get() {
             controls.clear();
         }
-        if let Some(seat) = seat {
-            core.roster.leave(seat);
+        if let Some(slot) = slot {
+            core.session.leave(slot);
         }
     }
 }
@@ -495,7 +495,7 @@ impl Live {
 
     /// Who is to be woken of a change, once the lock is let go: watchers, and whoever polls the load.
     fn change(&mut self, change: TaskChange) -> Wakers {
-        let watchers = if self.watchers.is_empty() { Vec::new() } else { self.watchers.tell(change) };
+        let watchers = if self.watchers.is_empty() { Vec::new() } else { self.watchers.notify(change) };
         Wakers { load: self.waker.take(), watchers }
     }
 }
@@ -529,8 +529,8 @@ impl Bytes {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        if let Some(seat) = self.live().seat.take() {
-            self.roster.leave(seat);
+        if let Some(slot) = self.live().slot.take() {
+            self.session.leave(slot);
         }
     }
 }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::kind::DataTask;
-use super::loading::Loading;
-use super::{reading, run};
+use super::task_future::Loading;
+use super::{body_reader, run};
 use crate::error::Result;
 use crate::message::UrlResponse;
 
@@ -25,7 +25,7 @@ pub struct Data(Loading<(Bytes, UrlResponse)>);
 
 impl Data {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self(Loading::new(core, |core, place| Box::pin(run::in_place(core, place, reading::collect))))
+        Self(Loading::new(core, |core, runtime| Box::pin(run::in_place(core, runtime, body_reader::collect))))
     }
 
     /// The task behind it, to observe, suspend or cancel it.
@@ -70,20 +70,20 @@ mod tests {
     use super::super::core::Style;
     use super::super::kind::Kind;
     use super::super::queue::DelegateQueue;
-    use super::super::roster::Roster;
+    use super::super::session_shared::SessionShared;
     use super::*;
     use crate::configuration::Configuration;
-    use crate::env::Place;
+    use crate::env::RuntimeHandle;
     use crate::message::UrlRequest;
 
     /// As `protocol::http`'s test of the load below it.
     #[test]
     fn what_a_data_task_needs_while_it_waits_is_a_small_allocation() {
-        let roster =
-            Arc::new(Roster::new(Configuration::ephemeral().into(), None, DelegateQueue::on(|_| {})));
+        let session =
+            Arc::new(SessionShared::new(Configuration::ephemeral().into(), None, DelegateQueue::on(|_| {})));
         let request = UrlRequest::new("http://a/".parse().unwrap());
-        let core = Core::new(&roster, Ok(request), Kind::Data, Style::Future, None);
-        let run = run::in_place(core, Place::own(), reading::collect);
+        let core = Core::new(&session, Ok(request), Kind::Data, Style::Future, None);
+        let run = run::in_place(core, RuntimeHandle::own(), body_reader::collect);
         assert!(size_of_val(&run) <= 1032, "{} bytes", size_of_val(&run));
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Phase, UrlError, UrlErrorCode};
 
-/// Watches one task. The idle time starts anew whenever bytes have moved or an excuse has ended.
+/// Watches one task. The idle time starts anew whenever bytes have moved or a pause has ended.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     idle: Duration,
@@ -39,8 +39,8 @@ impl Deadlines {
     }
 
     /// `None` waits for ever.
-    pub(super) fn verdict(&self, now: Instant, is_excused: bool) -> Option<Verdict> {
-        let idle_end = if is_excused { None } else { self.idle_since.checked_add(self.idle) };
+    pub(super) fn verdict(&self, now: Instant, is_idle_paused: bool) -> Option<Verdict> {
+        let idle_end = if is_idle_paused { None } else { self.idle_since.checked_add(self.idle) };
         if self.end.is_some_and(|end| end <= now) {
             let detail =
                 format!("not complete after {}, the timeout for the whole resource", Seconds(self.resource));
@@ -68,8 +68,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn times_out(deadlines: &Deadlines, now: Instant, excused: bool) -> bool {
-        matches!(deadlines.verdict(now, excused), Some(Verdict::TimedOut(error)) if error.code().number() == -1001)
+    fn times_out(deadlines: &Deadlines, now: Instant, idle_pauses: bool) -> bool {
+        matches!(deadlines.verdict(now, idle_pauses), Some(Verdict::TimedOut(error)) if error.code().number() == -1001)
     }
 
     #[test]

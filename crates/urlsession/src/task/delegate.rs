@@ -1,12 +1,12 @@
 //! `TaskDelegate`: everything a task tells and asks its application.
 //!
-//! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are the courier's.
+//! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are those of `dispatch`.
 
 use std::path::Path;
 
 use bytes::Bytes;
 
-use super::answer::Answer;
+use super::answer::Decision;
 use super::handle::Task;
 use super::kind::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
@@ -25,7 +25,7 @@ use crate::message::{
 /// waiting for connectivity, redirects, informational responses and body progress, then response and data, then
 /// what is to be cached, then metrics, and completion last. A delegate that panics fails that task and nothing else: the
 /// error names the method and the panic's message, and nothing is done that the method was to decide (a redirect is not
-/// followed, no credential is sent, nothing is cached, no body is sent). The same is true of an [`Answer`] whose future
+/// followed, no credential is sent, nothing is cached, no body is sent). The same is true of a [`Decision`] whose future
 /// panics and of a responder that a panic drops.
 #[allow(unused_variables)]
 #[doc(alias = "URLSessionTaskDelegate")]
@@ -56,10 +56,10 @@ pub trait TaskDelegate: Send + Sync {
         task: &Task,
         response: &HttpUrlResponse,
         new_request: UrlRequest,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         match task.next_delegate() {
             Some((next, task)) => next.will_perform_http_redirection(&task, response, new_request),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 
@@ -77,13 +77,13 @@ pub trait TaskDelegate: Send + Sync {
         &self,
         task: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         match task.next_delegate() {
             // Of what concerns a connection the session's delegate is asked as such first.
             Some((next, task)) if !challenge.is_session_level() => {
                 next.did_receive_challenge(&task, challenge)
             }
-            _ => Answer::default_handling(),
+            _ => Decision::default_handling(),
         }
     }
 
@@ -91,10 +91,10 @@ pub trait TaskDelegate: Send + Sync {
     /// and the load fails with [`RequestBodyStreamExhausted`](crate::UrlErrorCode::RequestBodyStreamExhausted).
     #[doc(alias = "urlSession(_:task:needNewBodyStream:)")]
     #[doc(alias = "urlSession(_:needNewBodyStreamForTask:)")]
-    fn need_new_body_stream(&self, task: &Task) -> Answer<Option<BodyStream>> {
+    fn need_new_body_stream(&self, task: &Task) -> Decision<Option<BodyStream>> {
         match task.next_delegate() {
             Some((next, task)) => next.need_new_body_stream(&task),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 
@@ -105,8 +105,8 @@ pub trait TaskDelegate: Send + Sync {
     /// The task's own delegate is asked in both ways before the session's is.
     #[doc(alias = "urlSession(_:task:needNewBodyStreamFrom:completionHandler:)")]
     #[doc(alias = "urlSession(_:needNewBodyStreamForTask:from:)")]
-    fn need_new_body_stream_from(&self, task: &Task, offset: u64) -> Answer<Option<BodyStream>> {
-        Answer::default_handling()
+    fn need_new_body_stream_from(&self, task: &Task, offset: u64) -> Decision<Option<BodyStream>> {
+        Decision::default_handling()
     }
 
     /// Body bytes have been sent: since the last call, in total, and how many there will be if that is known.
@@ -140,10 +140,10 @@ pub trait TaskDelegate: Send + Sync {
     ///
     /// Not called for tasks with a completion handler and for async calls.
     #[doc(alias = "urlSession(_:dataTask:didReceive:completionHandler:)")]
-    fn did_receive_response(&self, task: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+    fn did_receive_response(&self, task: &DataTask, response: &UrlResponse) -> Decision<ResponseDisposition> {
         match task.next_delegate() {
             Some((next, task)) => next.did_receive_response(&DataTask::of(task), response),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 
@@ -172,10 +172,10 @@ pub trait TaskDelegate: Send + Sync {
         &self,
         task: &DataTask,
         proposed: CachedUrlResponse,
-    ) -> Answer<Option<CachedUrlResponse>> {
+    ) -> Decision<Option<CachedUrlResponse>> {
         match task.next_delegate() {
             Some((next, task)) => next.will_cache_response(&DataTask::of(task), proposed),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 
@@ -237,10 +237,10 @@ pub trait TaskDelegate: Send + Sync {
         &self,
         task: &DownloadTask,
         response: &HttpUrlResponse,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         match task.next_delegate() {
             Some((next, task)) => next.need_new_download_request(&DownloadTask::of(task), response),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 

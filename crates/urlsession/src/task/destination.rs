@@ -34,7 +34,7 @@ use crate::message::{ResumeFields, UrlRequest};
 /// partial file is still as it was left. Else it begins anew;
 /// [`DownloadTask::resume_failure`](crate::DownloadTask::resume_failure) then says why. If the server refuses (403, 404,
 /// 503 …), the task fails and what is here is kept, unless the application has another URL
-/// ([`Download::refreshing`](crate::Download::refreshing)). While one task or process writes the partial file, others
+/// ([`Download::on_expired_url`](crate::Download::on_expired_url)). While one task or process writes the partial file, others
 /// that want the same file download it for themselves.
 ///
 /// A disk that is full, after whatever byte, fails the task with
@@ -49,7 +49,7 @@ pub struct DownloadDestination {
     is_folder: bool,
     existing: Existing,
     resumes: bool,
-    only_successes: bool,
+    require_success_status: bool,
     /// What is downloaded, if its URL does not say.
     name: Option<String>,
 }
@@ -69,7 +69,7 @@ impl DownloadDestination {
             is_folder: false,
             existing: Existing::Fail,
             resumes: true,
-            only_successes: false,
+            require_success_status: false,
             name: None,
         }
     }
@@ -82,7 +82,7 @@ impl DownloadDestination {
             is_folder: true,
             existing: Existing::Fail,
             resumes: true,
-            only_successes: false,
+            require_success_status: false,
             name: None,
         }
     }
@@ -111,8 +111,8 @@ impl DownloadDestination {
     /// Takes only answers of the statuses 200 to 299: any other fails the task, and no file changes. By default whatever is
     /// answered is the file, as in Apple's downloads.
     #[must_use]
-    pub fn only_successes(mut self) -> Self {
-        self.only_successes = true;
+    pub fn require_success_status(mut self) -> Self {
+        self.require_success_status = true;
         self
     }
 
@@ -142,7 +142,7 @@ impl DownloadDestination {
 
     /// Is an answer of this status not to be the file?
     pub(super) fn refuses(&self, status: u16) -> bool {
-        self.only_successes && !(200..300).contains(&status)
+        self.require_success_status && !(200..300).contains(&status)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -278,7 +278,7 @@ impl DownloadDestination {
             is_folder: *is_folder == 1,
             existing,
             resumes: true,
-            only_successes: false,
+            require_success_status: false,
             name: None,
         })
     }

@@ -1,18 +1,18 @@
 //! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
 //! Writing happens beside the reactor, a batch at a time, unless the disk takes it at once; while it does, nothing is
-//! read, so that memory is bounded and a slow disk holds the server back. What to ask for is the course's business, what
-//! is in the file the sink's.
+//! read, so that memory is bounded and a slow disk holds the server back. What to ask for is the state machine's business, what
+//! is in the file the partial file's.
 
-mod course;
 mod digest;
-mod facts;
-mod orders;
-mod pace;
+mod options;
 mod partial;
-mod room;
-mod sink;
-mod slot;
+mod partial_file;
+mod preallocation;
+mod resume_info;
+mod shared_file;
+mod state_machine;
+mod write_latency;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -24,27 +24,27 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use self::course::{Course, Next};
 pub use self::digest::ContentDigest;
-use self::facts::untrusted_servers;
-pub(crate) use self::orders::Orders;
-use self::orders::{Checks, Taker};
-use self::pace::Pace;
-use self::sink::Left;
-pub(super) use self::sink::Sink;
-pub(super) use self::slot::Slot;
+pub(crate) use self::options::DownloadOptions;
+use self::options::{Checks, Taker};
+use self::partial_file::PartialDownload;
+pub(super) use self::partial_file::PartialFile;
+use self::resume_info::untrusted_servers;
+pub(super) use self::shared_file::SharedFile;
+use self::state_machine::{DownloadStateMachine, Next};
+use self::write_latency::WriteLatency;
+use super::body_reader::Reading;
 use super::core::{Core, Style};
-use super::courier::Audience;
 use super::delegate::TaskDelegate;
 use super::destination::DownloadDestination;
+use super::dispatch::DelegateTarget;
 use super::downloaded_file::DownloadedFile;
 use super::kind::DownloadTask;
-use super::loading::Loading;
-use super::reading::Reading;
 use super::run;
-use crate::env::{Conduit, Place, Timer};
+use super::task_future::Loading;
+use crate::env::{RuntimeHandle, SplicePipe, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Log, Response, Resting};
+use crate::load::{ReadPause, Response, TransactionLog};
 use crate::message::{HttpUrlResponse, InvalidHeaderField, ResumeData, UrlRequest, UrlResponse};
 
 /// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
@@ -55,10 +55,10 @@ pub struct Download(Loading<(DownloadedFile, UrlResponse)>);
 
 impl Download {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self(Loading::new(core, |core, place| {
+        Self(Loading::new(core, |core, runtime| {
             Box::pin(async move {
-                let mut notes = run::Notes::new(&core);
-                let result = saved(&core, &place, &mut notes.log, None).await;
+                let mut notes = run::LogGuard::new(&core);
+                let result = saved(&core, &runtime, &mut notes.log, None).await;
                 run::end_in_place(&core, &mut notes, result).await
             })
         }))
@@ -126,7 +126,7 @@ impl Download {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn refreshing<F, R>(self, refresh: F) -> Self
+    pub fn on_expired_url<F, R>(self, refresh: F) -> Self
     where
         F: Fn(HttpUrlResponse) -> R + Send + Sync + 'static,
         R: Future<Output = Option<UrlRequest>> + Send + 'static,
@@ -169,10 +169,15 @@ impl fmt::Debug for Download {
 }
 
 /// Runs a download that talks to its delegate; from a response that is there already, if it was another task's.
-pub(super) async fn run(core: Arc<Core>, place: Place, mut log: Log, response: Option<Response>) {
-    let result = saved(&core, &place, &mut log, response).await.map(|(file, _)| {
-        if let Some(audience) = core.audience() {
-            core.tell(audience, "did_finish_downloading", move |delegate, task| {
+pub(super) async fn run(
+    core: Arc<Core>,
+    runtime: RuntimeHandle,
+    mut log: TransactionLog,
+    response: Option<Response>,
+) {
+    let result = saved(&core, &runtime, &mut log, response).await.map(|(file, _)| {
+        if let Some(target) = core.target() {
+            core.notify(target, "did_finish_downloading", move |delegate, task| {
                 delegate.did_finish_downloading(&DownloadTask::of(task.clone()), file.path());
             });
         }
@@ -180,42 +185,43 @@ pub(super) async fn run(core: Arc<Core>, place: Place, mut log: Log, response: O
     run::finish(&core, result.err(), &mut log);
 }
 
-/// Saves, as the governor allows; an error carries what the download can be resumed with.
+/// Saves, as the poll gate allows; an error carries what the download can be resumed with.
 pub(super) async fn saved(
     core: &Arc<Core>,
-    place: &Place,
-    log: &mut Log,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
     response: Option<Response>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
-    let slot = Slot::default();
-    core.live().slot = Some(slot.clone());
-    let result = run::governed(core, place, pin!(save(core, place, log, response, &slot))).await;
+    let shared_file = SharedFile::default();
+    core.live().shared_file = Some(shared_file.clone());
+    let result = run::drive(core, runtime, pin!(save(core, runtime, log, response, &shared_file))).await;
     match result {
         Ok(saved) => Ok(saved),
-        Err(error) => Err(left(core, place, slot, error).await),
+        Err(error) => Err(left(core, runtime, shared_file, error).await),
     }
 }
 
 /// Loads, unless there is a response already, and saves the body.
 async fn save(
     core: &Arc<Core>,
-    place: &Place,
-    log: &mut Log,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
     mut response: Option<Response>,
-    slot: &Slot<Sink>,
+    shared_file: &SharedFile<PartialFile>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
-    let audience = match core.style {
-        Style::Delegate => core.audience(),
-        Style::Future => core.own_audience(),
+    let target = match core.style {
+        Style::Delegate => core.target(),
+        Style::Future => core.own_target(),
         Style::Handler => None,
     };
-    let mut course = Course::begin(core, place, slot, audience.clone(), response.is_some()).await?;
+    let mut course =
+        DownloadStateMachine::begin(core, runtime, shared_file, target.clone(), response.is_some()).await?;
     let checks = course.checks.clone();
-    let mut writing = Writing { core, place, slot, checks, audience, pace: Pace::new() };
+    let mut writing = Writing { core, runtime, shared_file, checks, target, pace: WriteLatency::new() };
     loop {
         let (first, taken) = match response.take() {
             Some(response) => (0, response),
-            None => (log.len(), run::load(core, place, log, course.request()?).await?),
+            None => (log.len(), run::load(core, runtime, log, course.request()?).await?),
         };
         let Response { head, mut body } = taken;
         let untrusted = untrusted_servers(log.get(first..).unwrap_or_default());
@@ -239,7 +245,12 @@ async fn save(
 }
 
 /// What a download that failed leaves: resume data in its error and for who waits for it, or nothing at all.
-async fn left(core: &Arc<Core>, place: &Place, slot: Slot<Sink>, error: UrlError) -> UrlError {
+async fn left(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    shared_file: SharedFile<PartialFile>,
+    error: UrlError,
+) -> UrlError {
     let (checks, takers, given) = match &mut core.live().orders {
         Some(orders) => {
             let given = orders.given.as_ref().map(|(data, _)| data.clone());
@@ -250,11 +261,11 @@ async fn left(core: &Arc<Core>, place: &Place, slot: Slot<Sink>, error: UrlError
     let is_wanted = !takers.is_empty() || !error.is_of_owner();
     let work = move || {
         // Whoever is still writing comes first.
-        let sink = slot.lock().take();
+        let sink = shared_file.lock().take();
         (sink.is_some(), sink.and_then(|sink| sink.leave(&checks, is_wanted)))
     };
-    let (data, path) = match place.blocking(work).await {
-        Some((_, Some(Left { data, path }))) => (Some(data), path),
+    let (data, path) = match runtime.blocking(work).await {
+        Some((_, Some(PartialDownload { data, path }))) => (Some(data), path),
         // It has not been touched.
         Some((false, None)) => (given, None),
         Some((true, None)) | None => (None, None),
@@ -264,9 +275,9 @@ async fn left(core: &Arc<Core>, place: &Place, slot: Slot<Sink>, error: UrlError
         return error;
     };
     if takers.is_empty() {
-        return error.with_resume_data(data, move || Left::keep(path));
+        return error.with_resume_data(data, move || PartialDownload::keep(path));
     }
-    Left::keep(path);
+    PartialDownload::keep(path);
     give(takers, Some(data.clone()));
     error.with_resume_data(data, || {})
 }
@@ -281,14 +292,14 @@ fn give(takers: Vec<Taker>, data: Option<ResumeData>) {
 /// begun.
 pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>> {
     let live = core.live();
-    let slot = live.slot.clone()?;
+    let shared_file = live.shared_file.clone()?;
     let checks = live.orders.as_ref().map(|orders| orders.checks.clone()).unwrap_or_default();
     drop(live);
-    let clock = core.roster.config.environment.clock.clone();
+    let clock = core.session.config.environment.clock.clone();
     Some(move || {
-        let mut guard = slot.lock();
+        let mut guard = shared_file.lock();
         if let Some(sink) = &mut *guard {
-            let batch = slot.take_batch(sink);
+            let batch = shared_file.take_batch(sink);
             sink.flush(&batch, &checks, clock.now());
         }
     })
@@ -297,11 +308,11 @@ pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>>
 /// A body on its way into the file.
 struct Writing<'a> {
     core: &'a Arc<Core>,
-    place: &'a Place,
-    slot: &'a Slot<Sink>,
+    runtime: &'a RuntimeHandle,
+    shared_file: &'a SharedFile<PartialFile>,
     checks: Arc<Checks>,
-    audience: Option<Audience>,
-    pace: Pace,
+    target: Option<DelegateTarget>,
+    pace: WriteLatency,
 }
 
 impl Writing<'_> {
@@ -310,9 +321,9 @@ impl Writing<'_> {
         let mut position = self.core.bytes.written.load(Relaxed);
         let mut length = 0;
         let mut patience = pin!(None::<Timer>);
-        let mut may_splice = self.slot.with(|sink| Ok(sink.suits_conduit()))?;
+        let mut may_splice = self.shared_file.with(|sink| Ok(sink.suits_splice()))?;
         loop {
-            if may_splice && length == 0 && reading.suits_conduit() {
+            if may_splice && length == 0 && reading.suits_splice() {
                 may_splice = self.splice(reading, end, &mut position).await?;
             }
             let room = end.map_or(u64::MAX, |end| end - position - length as u64);
@@ -330,7 +341,7 @@ impl Writing<'_> {
             let over = match next.await {
                 Read::More(Some(Ok(Come { bytes, pieces, is_more }))) => {
                     length += bytes;
-                    let is_for_kernel = may_splice && reading.suits_conduit();
+                    let is_for_kernel = may_splice && reading.suits_splice();
                     if length < BATCH && pieces < MOST_PIECES && !is_more && !is_for_kernel {
                         continue;
                     }
@@ -348,10 +359,10 @@ impl Writing<'_> {
                 length = 0;
                 patience.set(None);
                 // Some of it may have been flushed.
-                let slot = self.slot.clone();
+                let shared_file = self.shared_file.clone();
                 position = self
                     .write(reading, move |sink| {
-                        let batch = slot.take_batch(sink);
+                        let batch = shared_file.take_batch(sink);
                         sink.write(&batch)
                     })
                     .await?
@@ -370,7 +381,7 @@ impl Writing<'_> {
         reading: &mut Reading<'_>,
         room: u64,
     ) -> Poll<Option<Result<Come>>> {
-        let mut batch = self.slot.batch();
+        let mut batch = self.shared_file.batch();
         reading.poll_pieces(cx, &mut batch).map_ok(|come| {
             let excess = (come as u64).saturating_sub(room) as usize;
             if excess > 0 {
@@ -382,8 +393,8 @@ impl Writing<'_> {
 
     /// What ends the wait for more to write with what is here.
     fn patience(&self) -> Timer {
-        let clock = &*self.core.roster.config.environment.clock;
-        Timer::at(clock, self.place, clock.now() + PATIENCE)
+        let clock = &*self.core.session.config.environment.clock;
+        Timer::at(clock, self.runtime, clock.now() + PATIENCE)
     }
 
     /// Lets the kernel write what comes, up to where it can or to `end`. False if it is not to be tried again.
@@ -393,14 +404,15 @@ impl Writing<'_> {
         end: Option<u64>,
         position: &mut u64,
     ) -> Result<bool> {
-        let Some(mut conduit) = Conduit::new() else { return Ok(false) };
-        while conduit.is_good() {
+        let Some(mut splice_pipe) = SplicePipe::new() else { return Ok(false) };
+        while splice_pipe.is_good() {
             let room = end.map_or(u64::MAX, |end| end - *position);
-            let taken = poll_fn(|cx| reading.poll_into(cx, &mut conduit, room)).await;
+            let taken = poll_fn(|cx| reading.poll_splice(cx, &mut splice_pipe, room)).await;
             let Some(taken) = taken.transpose().map_err(of_download)? else { break };
             if taken > 0 {
-                let work = move |sink: &mut Sink| sink.write_from(&mut conduit).map(|()| conduit);
-                (*position, conduit) = self.write(reading, work).await?;
+                let work =
+                    move |sink: &mut PartialFile| sink.write_from(&mut splice_pipe).map(|()| splice_pipe);
+                (*position, splice_pipe) = self.write(reading, work).await?;
             }
         }
         Ok(false)
@@ -410,12 +422,12 @@ impl Writing<'_> {
     async fn write<T: Send + 'static>(
         &mut self,
         reading: &mut Reading<'_>,
-        work: impl FnOnce(&mut Sink) -> Result<T> + Send + 'static,
+        work: impl FnOnce(&mut PartialFile) -> Result<T> + Send + 'static,
     ) -> Result<(u64, T)> {
-        let clock = self.core.roster.config.environment.clock.clone();
+        let clock = self.core.session.config.environment.clock.clone();
         let start = clock.now();
         let (position, done) = if self.pace.is_quick() {
-            let (written, is_due) = self.slot.with(|sink| {
+            let (written, is_due) = self.shared_file.with(|sink| {
                 let done = work(sink)?;
                 Ok(((sink.position(), done), sink.is_tending_due(start)))
             })?;
@@ -425,9 +437,9 @@ impl Writing<'_> {
             }
             written
         } else {
-            let (slot, checks) = (self.slot.clone(), self.checks.clone());
+            let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
             let work = move || {
-                slot.with(|sink| {
+                shared_file.with(|sink| {
                     let start = clock.now();
                     let done = work(sink)?;
                     let time = clock.now().saturating_duration_since(start);
@@ -435,27 +447,27 @@ impl Writing<'_> {
                     Ok(((sink.position(), done), time))
                 })
             };
-            let (written, time) = beside(self.core, self.place, reading.rest(), work).await?;
+            let (written, time) = beside(self.core, self.runtime, reading.rest(), work).await?;
             self.pace.wrote(time);
             written
         };
         self.core.bytes.written.store(position, Relaxed);
-        if let Some(audience) = &self.audience {
-            self.core.report_written(audience);
+        if let Some(target) = &self.target {
+            self.core.report_written(target);
         }
         Ok((position, done))
     }
 
     /// To tend the file waits for the disk.
-    async fn tend(&self, now: Instant, resting: Resting) -> Result<()> {
-        let (slot, checks) = (self.slot.clone(), self.checks.clone());
+    async fn tend(&self, now: Instant, resting: ReadPause) -> Result<()> {
+        let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
         let work = move || {
-            slot.with(|sink| {
+            shared_file.with(|sink| {
                 sink.tend(&checks, now);
                 Ok(())
             })
         };
-        beside(self.core, self.place, resting, work).await
+        beside(self.core, self.runtime, resting, work).await
     }
 }
 
@@ -478,12 +490,12 @@ struct Come {
 /// task goes first: it takes what is here before more is read.
 async fn beside<T: Send + 'static>(
     core: &Core,
-    place: &Place,
-    resting: Resting,
+    runtime: &RuntimeHandle,
+    resting: ReadPause,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let _excuse = core.meter.excuse();
-    place.blocking_with(resting, work).await.unwrap_or_else(|| {
+    let _excuse = core.activity.pause_idle();
+    runtime.blocking_with(resting, work).await.unwrap_or_else(|| {
         let detail = "the runtime that was writing the file has been shut down";
         Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))
     })

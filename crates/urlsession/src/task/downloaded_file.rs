@@ -12,11 +12,11 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// temporary files, readable by this user alone, and is removed when this is dropped, unless it is
 /// [persisted](Self::persist) or moved away before. At its destination it stays.
 pub struct DownloadedFile {
-    place: Place,
+    place: FileLocation,
     length: u64,
 }
 
-enum Place {
+enum FileLocation {
     Temporary(tempfile::TempPath),
     Published(PathBuf),
 }
@@ -29,18 +29,18 @@ impl DownloadedFile {
     }
 
     pub(super) fn temporary(path: tempfile::TempPath, length: u64) -> Self {
-        Self { place: Place::Temporary(path), length }
+        Self { place: FileLocation::Temporary(path), length }
     }
 
     pub(super) fn published(path: PathBuf, length: u64) -> Self {
-        Self { place: Place::Published(path), length }
+        Self { place: FileLocation::Published(path), length }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         match &self.place {
-            Place::Temporary(path) => path,
-            Place::Published(path) => path,
+            FileLocation::Temporary(path) => path,
+            FileLocation::Published(path) => path,
         }
     }
 
@@ -60,10 +60,10 @@ impl DownloadedFile {
     /// With the file, which is still there: nothing is lost.
     pub fn persist(self, path: impl AsRef<Path>) -> Result<(), PersistError> {
         let (to, length) = (path.as_ref(), self.length);
-        let temporary = |path| Self { place: Place::Temporary(path), length };
+        let temporary = |path| Self { place: FileLocation::Temporary(path), length };
         let path = match self.place {
-            Place::Temporary(path) => path,
-            Place::Published(path) => {
+            FileLocation::Temporary(path) => path,
+            FileLocation::Published(path) => {
                 let moved = fs::rename(&path, to).or_else(|error| match error.kind() {
                     io::ErrorKind::CrossesDevices => copy(&path, to).and_then(|()| fs::remove_file(&path)),
                     _ => Err(error),
@@ -96,10 +96,10 @@ impl DownloadedFile {
     /// If the system cannot mark it as kept.
     pub fn keep(self) -> Result<PathBuf> {
         match self.place {
-            Place::Temporary(path) => {
+            FileLocation::Temporary(path) => {
                 path.keep().map_err(|failure| failed(UrlErrorCode::CannotMoveFile, "kept", failure.error))
             }
-            Place::Published(path) => Ok(path),
+            FileLocation::Published(path) => Ok(path),
         }
     }
 }

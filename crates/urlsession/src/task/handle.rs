@@ -1,4 +1,4 @@
-//! `Task`: a cheap handle of any task. A clone is the same task. What the kinds add is in rooms of their own.
+//! `Task`: a cheap handle of any task. A clone is the same task. What the kinds add is in modules of their own.
 //!
 //! Apple: *URLSessionTask*.
 
@@ -87,7 +87,7 @@ impl Task {
     /// What a running task waits for, if it could not begin to send yet; `None` when it waits for nothing but the
     /// server. Not of Apple's.
     pub fn why_waiting(&self) -> Option<WaitReason> {
-        self.core.meter.why_waiting()
+        self.core.activity.why_waiting()
     }
 
     /// Starts the task, or undoes one [`suspend`](Self::suspend). Surplus calls do nothing, nor does a call after

@@ -1,14 +1,14 @@
 //! The kinds of tasks, and their handles: what each adds to [`Task`].
 //!
-//! Apple: *URLSessionDataTask*, *URLSessionUploadTask*, *URLSessionDownloadTask*. Stream tasks have a room of their own.
+//! Apple: *URLSessionDataTask*, *URLSessionUploadTask*, *URLSessionDownloadTask*. Stream tasks have a module of their own.
 
 use std::convert::identity;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use super::handle::Task;
-use super::pipe::Pipe;
 use super::stream::StreamTask;
+use super::stream_io::Pipe;
 
 /// What a task is for.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::configuration::TlsVersion;
 use crate::env::{DomainResolutionProtocol, InterfaceKind};
 use crate::error::UrlError;
-use crate::load::{CacheDecision, Log, Stamps};
+use crate::load::{CacheDecision, TransactionLog, TransactionRecord};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
 use crate::transport::{Shown, as_sent};
 
@@ -187,7 +187,7 @@ impl Epoch {
 /// What was measured: as it was written down, until somebody asks.
 #[derive(Default)]
 pub(super) struct Measured {
-    log: Log,
+    log: TransactionLog,
     /// When the task ended.
     end: Option<Instant>,
     told: Option<Arc<TaskMetrics>>,
@@ -195,7 +195,7 @@ pub(super) struct Measured {
 
 impl Measured {
     /// Takes over the log of a load that ended. An empty one is of a load that was dropped, whose log is here.
-    pub(super) fn keep(&mut self, log: &mut Log, end: Instant) {
+    pub(super) fn keep(&mut self, log: &mut TransactionLog, end: Instant) {
         if !log.is_empty() {
             std::mem::swap(&mut self.log, log);
         }
@@ -211,12 +211,15 @@ impl Measured {
 }
 
 impl TaskMetrics {
-    /// `log` is what the rooms wrote down between the creation of the task (`epoch`) and `end`.
-    pub(super) fn new(log: &[Stamps], epoch: Epoch, end: Instant) -> Self {
+    /// `log` is what the layers wrote down between the creation of the task (`epoch`) and `end`.
+    pub(super) fn new(log: &[TransactionRecord], epoch: Epoch, end: Instant) -> Self {
         Self {
-            transaction_metrics: log.iter().map(|stamps| TransactionMetrics::new(stamps, epoch)).collect(),
+            transaction_metrics: log
+                .iter()
+                .map(|transaction| TransactionMetrics::new(transaction, epoch))
+                .collect(),
             task_interval: (epoch.wall, epoch.date(end)),
-            redirect_count: log.iter().filter(|stamps| stamps.is_followed).count(),
+            redirect_count: log.iter().filter(|transaction| transaction.is_followed).count(),
         }
     }
 
@@ -227,55 +230,55 @@ impl TaskMetrics {
 }
 
 impl TransactionMetrics {
-    fn new(stamps: &Stamps, epoch: Epoch) -> Self {
+    fn new(transaction: &TransactionRecord, epoch: Epoch) -> Self {
         let date = |at: Option<Instant>| at.map(|at| epoch.date(at));
         // Another load may have begun to make the connection.
-        let of_making = |at: Option<Instant>| date(at.map(|at| at.max(stamps.fetch_start)));
-        let connection = stamps.connection.as_deref();
+        let of_making = |at: Option<Instant>| date(at.map(|at| at.max(transaction.fetch_start)));
+        let connection = transaction.connection.as_deref();
         // A reused connection was made for another transaction.
-        let made = connection.filter(|_| !stamps.reused);
-        let made = made.map(|facts| &facts.made).or(stamps.attempted.as_deref());
+        let made = connection.filter(|_| !transaction.reused);
+        let made = made.map(|facts| &facts.made).or(transaction.attempted.as_deref());
         let lookup = made.and_then(|made| made.domain_lookup);
         let connect = made.and_then(|made| made.connect);
         let secure = made.and_then(|made| made.secure);
         let interface = connection.and_then(|facts| facts.interface.as_ref());
-        let ends = connection.map(|facts| &facts.made).or(stamps.attempted.as_deref());
+        let ends = connection.map(|facts| &facts.made).or(transaction.attempted.as_deref());
         let (local, remote) = (ends.and_then(|made| made.local), ends.and_then(|made| made.remote));
         Self {
-            request: match (connection, &stamps.sent) {
+            request: match (connection, &transaction.sent) {
                 (Some(facts), Some(sent)) => {
-                    as_sent(&stamps.request, sent, facts.protocol, Shown::All).into()
+                    as_sent(&transaction.request, sent, facts.protocol, Shown::All).into()
                 }
-                _ => stamps.request.clone(),
+                _ => transaction.request.clone(),
             },
-            response: stamps.response.clone(),
-            error: stamps.error.clone(),
-            fetch_start_date: epoch.date(stamps.fetch_start),
+            response: transaction.response.clone(),
+            error: transaction.error.clone(),
+            fetch_start_date: epoch.date(transaction.fetch_start),
             domain_lookup_start_date: of_making(lookup.map(|span| span.start)),
             domain_lookup_end_date: of_making(lookup.and_then(|span| span.end)),
             connect_start_date: of_making(connect.map(|span| span.start)),
             secure_connection_start_date: of_making(secure.map(|span| span.start)),
             secure_connection_end_date: of_making(secure.and_then(|span| span.end)),
             connect_end_date: of_making(connect.and_then(|span| span.end)),
-            request_start_date: date(stamps.request_start),
-            request_end_date: date(stamps.request_end),
-            response_start_date: date(stamps.response_start),
-            response_end_date: date(stamps.response_end),
+            request_start_date: date(transaction.request_start),
+            request_end_date: date(transaction.request_end),
+            response_start_date: date(transaction.response_start),
+            response_end_date: date(transaction.response_end),
             network_protocol_name: connection.map(|facts| facts.protocol),
             is_proxy_connection: ends.is_some_and(|made| made.is_proxy),
-            is_reused_connection: stamps.reused,
-            resource_fetch_type: match (&stamps.response, stamps.cache, connection) {
+            is_reused_connection: transaction.reused,
+            resource_fetch_type: match (&transaction.response, transaction.cache, connection) {
                 (Some(_), Some(cache), _) if cache.is_hit() => ResourceFetchType::LocalCache,
                 (Some(_), _, Some(_)) => ResourceFetchType::NetworkLoad,
                 _ => ResourceFetchType::Unknown,
             },
-            cache_decision: stamps.cache,
-            count_of_request_header_bytes_sent: stamps.request_head_bytes.into(),
-            count_of_request_body_bytes_sent: stamps.request_body_bytes,
-            count_of_request_body_bytes_before_encoding: stamps.request_body_bytes,
-            count_of_response_header_bytes_received: stamps.response_head_bytes.into(),
-            count_of_response_body_bytes_received: stamps.response_body_bytes,
-            count_of_response_body_bytes_after_decoding: stamps.response_body_bytes_after_decoding,
+            cache_decision: transaction.cache,
+            count_of_request_header_bytes_sent: transaction.request_head_bytes.into(),
+            count_of_request_body_bytes_sent: transaction.request_body_bytes,
+            count_of_request_body_bytes_before_encoding: transaction.request_body_bytes,
+            count_of_response_header_bytes_received: transaction.response_head_bytes.into(),
+            count_of_response_body_bytes_received: transaction.response_body_bytes,
+            count_of_response_body_bytes_after_decoding: transaction.response_body_bytes_after_decoding,
             local_address: local.map(|address| address.ip()),
             local_port: local.map(|address| address.port()),
             remote_address: remote.map(|address| address.ip()),
@@ -306,22 +309,23 @@ impl TransactionMetrics {
 mod tests {
     use super::*;
     use crate::env::Interface;
-    use crate::load::{Facts, Making};
+    use crate::load::{ConnectionInfo, Making};
 
     #[test]
     fn a_transaction_says_what_kind_of_network_carried_it() {
         let told = |make: Option<fn(&mut Interface)>| {
             let zero = Instant::now();
             let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
-            let mut stamps = Stamps::start(request, zero);
+            let mut transaction = TransactionRecord::start(request, zero);
             let interface = make.map(|make| {
                 let mut interface = Interface::new("if0", InterfaceKind::Wifi);
                 make(&mut interface);
                 interface
             });
-            stamps.connection = Some(Arc::new(Facts { interface, ..Facts::plain(Making::default()) }));
+            transaction.connection =
+                Some(Arc::new(ConnectionInfo { interface, ..ConnectionInfo::plain(Making::default()) }));
             let epoch = Epoch { monotonic: zero, wall: SystemTime::UNIX_EPOCH };
-            let metrics = TaskMetrics::new(&[stamps], epoch, zero);
+            let metrics = TaskMetrics::new(&[transaction], epoch, zero);
             let told = &metrics.transaction_metrics[0];
             [told.is_cellular, told.is_expensive, told.is_constrained]
         };

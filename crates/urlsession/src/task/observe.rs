@@ -50,7 +50,7 @@ impl Watchers {
 
     /// Writes a change down; who waits for it is to be woken outside every lock.
     #[must_use]
-    pub(super) fn tell(&mut self, change: TaskChange) -> Vec<Waker> {
+    pub(super) fn notify(&mut self, change: TaskChange) -> Vec<Waker> {
         let mut wakers = Vec::new();
         self.0.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };

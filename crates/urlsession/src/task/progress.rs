@@ -239,7 +239,7 @@ impl Progress {
             Kind::Tree(tree) => tree.controls.throughput(),
             Kind::Task(core) => {
                 let is_running = core.state() == TaskState::Running;
-                let now = core.roster.config.environment.clock.now();
+                let now = core.session.config.environment.clock.now();
                 let moved = self.completed_unit_count().saturating_sub(core.bytes.of_earlier.load(Relaxed));
                 let measure = || self.controls_to_set().measure(core.created.monotonic, now, moved);
                 is_running.then(measure).flatten()

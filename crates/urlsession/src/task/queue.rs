@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::env::{SerialThreads, SerialWork};
 
 /// Work for a queue.
-pub type Job = Box<dyn FnOnce() + Send>;
+pub type QueueJob = Box<dyn FnOnce() + Send>;
 
 /// Calls what it is given in order, never two at a time. A clone is the same queue.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Jobs {
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<QueueJob>,
     is_draining: bool,
 }
 
@@ -34,7 +34,7 @@ enum Executor {
     /// Threads of the library's own. Not those of the runtime for blocking work: to wake one of them costs three times
     /// as much.
     Own,
-    Custom(Box<dyn Fn(Job) + Send + Sync>),
+    Custom(Box<dyn Fn(QueueJob) + Send + Sync>),
 }
 
 impl DelegateQueue {
@@ -51,7 +51,7 @@ impl DelegateQueue {
     /// A job that is dropped instead of run, or given to an `execute` that panics, fails every task that a call in it
     /// was for: its state and [`error`](super::Task::error) say so, and futures give that error. Delegate methods and
     /// completion handlers of such a task are not called, as there is nowhere to call them.
-    pub fn on(execute: impl Fn(Job) + Send + Sync + 'static) -> Self {
+    pub fn on(execute: impl Fn(QueueJob) + Send + Sync + 'static) -> Self {
         Self::with(Executor::Custom(Box::new(execute)))
     }
 
@@ -185,7 +185,7 @@ impl Inner {
     }
 
     /// The next job; if there is none, draining has ended.
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<QueueJob> {
         let mut jobs = self.jobs();
         let job = jobs.waiting.pop_front();
         jobs.is_draining = job.is_some();
@@ -245,7 +245,7 @@ impl fmt::Debug for DelegateQueue {
     }
 }
 
-fn run(job: Job) {
+fn run(job: QueueJob) {
     // A panicking application must not take the queue with it; who added the job sees to its task.
     let _ = catch_unwind(AssertUnwindSafe(job));
 }
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn an_executor_of_the_application_gets_one_job_at_a_time() {
-        let (sender, jobs) = mpsc::channel::<Job>();
+        let (sender, jobs) = mpsc::channel::<QueueJob>();
         let queue = DelegateQueue::on(move |job| sender.send(job).unwrap());
         let (done, results) = mpsc::channel();
         for i in 0..100 {
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_job_that_the_executor_drops_or_that_makes_it_panic_is_dropped_and_the_next_one_runs() {
-        let (sender, jobs) = mpsc::channel::<Job>();
+        let (sender, jobs) = mpsc::channel::<QueueJob>();
         let is_broken = Arc::new(AtomicBool::new(false));
         let breaks = is_broken.clone();
         let queue = DelegateQueue::on(move |job| {

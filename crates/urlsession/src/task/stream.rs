@@ -1,6 +1,6 @@
 //! `StreamTask`: bytes read and written by hand. Apple: *URLSessionStreamTask*.
 //!
-//! Here are the handle and its calls; what they wait for is done by the [pipe](super::pipe).
+//! Here are the handle and its calls; what they wait for is done by [`stream_io`](super::stream_io).
 
 use std::fmt;
 use std::future::Future;
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::answer::Answer;
+use super::answer::Decision;
 use super::delegate::TaskDelegate;
 use super::handle::Task;
-use super::pipe::{Pipe, Read, Write};
+use super::stream_io::{Pipe, Read, Write};
 use crate::error::{Result, UrlError};
 
 /// A task that reads and writes bytes: what a data task becomes when its delegate answers
@@ -53,7 +53,7 @@ impl StreamTask {
         max: usize,
         timeout: Duration,
     ) -> impl Future<Output = Result<(Bytes, bool)>> + Send + use<> {
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         self.pipe.read(self.task.core(), Read::new(min, max, timeout, |result| responder.answer(result)));
         async { answer.resolve().await.ok().flatten().unwrap_or_else(|| Err(UrlError::cancelled())) }
     }
@@ -84,7 +84,7 @@ impl StreamTask {
         data: D,
         timeout: Duration,
     ) -> impl Future<Output = Result<()>> + Send + use<D> {
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         let done = |result| responder.answer(result);
         self.pipe.write(self.task.core(), Write::new(data.into(), timeout, done));
         async { answer.resolve().await.ok().flatten().unwrap_or_else(|| Err(UrlError::cancelled())) }

@@ -1,8 +1,8 @@
 //! `Upload`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
 //! wire's business. Apple: *URLSessionUploadTask*.
 
+mod cancel_upload;
 mod digests;
-mod giving_up;
 mod resuming;
 
 use std::fmt;

@@ -14,23 +14,23 @@ use super::making::Progress;
 use super::pool::{Origin, Reservation, Scope};
 use super::route::{Proxy, Route};
 use super::stream::Stream;
-use super::tls::{Handshaken, Judge, Peer, Tls};
+use super::tls::{HandshakeOutcome, Judge, Peer, Tls};
 use super::tunnel::{Step, Tunnel, TunnelLogin};
 use super::ways::{Way, ways};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{
-    Clock, Dial, Interface, Place, SocketOptions, Timer, Wire, is_out_of_descriptors, system_dial,
+    Clock, Dial, Interface, RuntimeHandle, SocketOptions, Timer, Wire, is_out_of_descriptors, system_dial,
     system_source,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BoxFuture, Decider, Facts, Making};
+use crate::load::{BoxFuture, ConnectionInfo, Decider, Making};
 use crate::message::HostId;
 
 /// A new connection and what is known of it.
 pub(super) struct Connected {
     pub(super) stream: Stream,
-    pub(super) facts: Facts,
+    pub(super) facts: ConnectionInfo,
     pub(super) is_h2: bool,
     /// For whom it is.
     pub(super) reservation: Reservation,
@@ -41,47 +41,47 @@ pub(super) struct Connected {
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
-    logins: &tunnel::Logins,
-    place: &Place,
+    logins: &tunnel::ProxyAuthCache,
+    runtime: &RuntimeHandle,
     origin: &Origin,
     judge: Option<Judge<'_>>,
     progress: &Progress,
 ) -> Result<Connected> {
-    if let Some(why) = place.why_without_sockets() {
+    if let Some(why) = runtime.why_without_sockets() {
         return Err(refused(origin.host_id(), origin.port, why));
     }
     let clock = &*config.environment.clock;
     let Origin { secure, port, .. } = *origin;
-    let (leg, reached) = reach(config, logins, place, origin, judge, progress).await?;
-    let Reached { wire, remote, mut login } = reached;
+    let (leg, reached) = reach(config, logins, runtime, origin, judge, progress).await?;
+    let Dialed { wire, remote, mut login } = reached;
     let (mut scope, mut identity_revision) = (Scope::Everyone, None);
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     progress.reached(local, remote);
-    let mut facts = Facts {
+    let mut facts = ConnectionInfo {
         made: Making::default(),
         interface: local.and_then(|local| interface(config, origin, local)),
         protocol: "http/1.1",
         tls_version: None,
         tls_cipher_suite: None,
-        is_loosened: false,
+        is_overridden: false,
         peer: None,
         client_certificate: None,
     };
     let (stream, is_h2) = if secure {
         progress.secures(clock.now());
-        let peer = Peer { host: origin.host_id(), port, is_http1_only: origin.lane.is_http1_only };
+        let peer = Peer { host: origin.host_id(), port, is_http1_only: origin.partition.is_http1_only };
         let (mut wire, mut identity) = (wire, None);
         let stream = loop {
             match tls.handshake(config, peer, wire, judge, identity.take()).await? {
-                Handshaken::Done(stream, outcome) => {
-                    facts.is_loosened = outcome.is_loosened;
+                HandshakeOutcome::Done(stream, outcome) => {
+                    facts.is_overridden = outcome.is_overridden;
                     facts.peer = Some(outcome.peer);
                     facts.client_certificate = outcome.client_certificate;
                     (scope, identity_revision) = (outcome.scope, outcome.revision);
                     break stream;
                 }
                 // Once: with an identity there is nothing more to ask for.
-                Handshaken::WantsIdentity(wanted) => {
+                HandshakeOutcome::WantsIdentity(wanted) => {
                     identity = Some(wanted);
                     (wire, _, login) = leg.wire(&[remote]).await?;
                 }
@@ -120,16 +120,16 @@ pub(super) async fn connect(
 /// A wire that leads to the origin, by the first way that does.
 async fn reach<'a>(
     config: &'a Configuration,
-    logins: &'a tunnel::Logins,
-    place: &'a Place,
+    logins: &'a tunnel::ProxyAuthCache,
+    runtime: &'a RuntimeHandle,
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
     progress: &'a Progress,
-) -> Result<(Leg<'a>, Reached)> {
-    let mut route = origin.lane.route;
+) -> Result<(RouteAttempt<'a>, Dialed)> {
+    let mut route = origin.partition.route;
     loop {
         progress.begin(route != Route::Direct);
-        let leg = Leg { config, logins, place, origin, judge, route, progress };
+        let leg = RouteAttempt { config, logins, runtime, origin, judge, route, progress };
         let error = match leg.reach().await {
             Ok(reached) => return Ok((leg, reached)),
             Err(error) => error,
@@ -142,46 +142,47 @@ async fn reach<'a>(
 }
 
 /// A way to an origin, as far as TLS.
-struct Leg<'a> {
+struct RouteAttempt<'a> {
     config: &'a Configuration,
-    logins: &'a tunnel::Logins,
-    place: &'a Place,
+    logins: &'a tunnel::ProxyAuthCache,
+    runtime: &'a RuntimeHandle,
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
     route: Route,
     progress: &'a Progress,
 }
 
-struct Reached {
+struct Dialed {
     wire: Wire,
     remote: SocketAddr,
     login: TunnelLogin,
 }
 
-impl Leg<'_> {
-    async fn reach(&self) -> Result<Reached> {
+impl RouteAttempt<'_> {
+    async fn reach(&self) -> Result<Dialed> {
         let env = &self.config.environment;
         let (HostId { name: host, zone }, port) = self.end();
         let resolved = match zone {
-            Some(zone) => dns::in_zone(self.place, host, zone, port).await,
+            Some(zone) => dns::in_zone(self.runtime, host, zone, port).await,
             None => {
-                dns::resolve(env, self.place, host, port, self.origin.lane.is_validated, self.progress).await
+                dns::resolve(env, self.runtime, host, port, self.origin.partition.is_validated, self.progress)
+                    .await
             }
         };
         let addresses = resolved.map_err(|error| self.blame(error))?;
         self.progress.connects(env.clock.now());
         let (wire, remote, login) = self.wire(&addresses).await?;
-        Ok(Reached { wire, remote, login })
+        Ok(Dialed { wire, remote, login })
     }
 
     /// A connection to one of the addresses, and through the tunnel if there is one.
     async fn wire(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr, TunnelLogin)> {
         let (mut wire, mut remote) = self.dial(addresses).await?;
         let Some(proxy) = self.tunnel() else { return Ok((wire, remote, TunnelLogin::None)) };
-        let Self { config, logins, place, origin, judge, .. } = *self;
+        let Self { config, logins, runtime, origin, judge, .. } = *self;
         let challenger = judge.map(|(challenger, _)| challenger);
         let target = tunnel::target(origin);
-        let mut tunnel = Tunnel::new(config, place, proxy, &target, logins, challenger);
+        let mut tunnel = Tunnel::new(config, runtime, proxy, &target, logins, challenger);
         let mut is_reused = false;
         loop {
             match tunnel.step(wire, is_reused).await? {
@@ -196,9 +197,9 @@ impl Leg<'_> {
     }
 
     async fn dial(&self, addresses: &[SocketAddr]) -> Result<(Wire, SocketAddr)> {
-        let forbidden = self.origin.lane.forbidden;
+        let forbidden = self.origin.partition.forbidden;
         let options = SocketOptions {
-            traffic_class: service::traffic_class(self.origin.lane.service),
+            traffic_class: service::traffic_class(self.origin.partition.service),
             // Other paths might be forbidden ones.
             is_multipath: self.config.multipath_service_type != MultipathServiceType::None
                 && forbidden.is_empty(),
@@ -207,7 +208,7 @@ impl Leg<'_> {
         let raced = match forbidden.is_empty() {
             true => {
                 let ways = addresses.iter().map(|address| Way { address: *address, over: None });
-                race(&*env.clock, &*env.dialler, options, self.place, ways, self.progress).await
+                race(&*env.clock, &*env.dialler, options, self.runtime, ways, self.progress).await
             }
             // In a box: other dials do not carry it.
             false => match ways(&*env.path, forbidden, addresses, system_source) {
@@ -217,7 +218,7 @@ impl Leg<'_> {
                         &*env.clock,
                         &*env.dialler,
                         options,
-                        self.place,
+                        self.runtime,
                         ways.into_iter(),
                         self.progress,
                     );
@@ -258,7 +259,7 @@ impl Leg<'_> {
 /// interfaces is not read for others.
 fn interface(config: &Configuration, origin: &Origin, local: SocketAddr) -> Option<Interface> {
     let address = local.ip().to_canonical();
-    let matters = config.depends_on_path() || !origin.lane.forbidden.is_empty();
+    let matters = config.depends_on_path() || !origin.partition.forbidden.is_empty();
     if address.is_loopback() || !matters {
         return None;
     }
@@ -294,7 +295,7 @@ async fn race(
     clock: &dyn Clock,
     dialler: &dyn Dial,
     options: SocketOptions,
-    place: &Place,
+    runtime: &RuntimeHandle,
     mut rest: impl ExactSizeIterator<Item = Way>,
     progress: &Progress,
 ) -> io::Result<(Wire, SocketAddr)> {
@@ -314,7 +315,7 @@ async fn race(
             None => {}
         }
         let patience = (rest.len() > 0 && may_hang).then(|| clock.now() + ATTEMPT_DELAY);
-        if let Some(winner) = race.until(clock, place, patience).await {
+        if let Some(winner) = race.until(clock, runtime, patience).await {
             return Ok(winner);
         }
         // There is none for another address either.
@@ -336,13 +337,13 @@ impl Race {
     async fn until(
         &mut self,
         clock: &dyn Clock,
-        place: &Place,
+        runtime: &RuntimeHandle,
         deadline: Option<Instant>,
     ) -> Option<(Wire, SocketAddr)> {
         match deadline {
             None => poll_fn(|cx| self.poll(cx)).await,
             Some(deadline) => {
-                let mut timer = pin!(Timer::at(clock, place, deadline));
+                let mut timer = pin!(Timer::at(clock, runtime, deadline));
                 poll_fn(|cx| match self.poll(cx) {
                     Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
                     ready => ready,
@@ -401,7 +402,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 mod tests {
     use std::net::TcpListener;
 
-    use super::super::pool::Lane;
+    use super::super::pool::PoolPartition;
     use super::*;
     use crate::env::Environment;
     use crate::message::NetworkServiceType;
@@ -415,15 +416,15 @@ mod tests {
             host: host.into(),
             port: listener.local_addr().unwrap().port(),
             zone: None,
-            lane: Lane { service, is_validated: true, ..Lane::default() },
+            partition: PoolPartition { service, is_validated: true, ..PoolPartition::default() },
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let connected = runtime.block_on(async {
             connect(
                 config,
                 &Tls::default(),
-                &tunnel::Logins::default(),
-                &Place::current(),
+                &tunnel::ProxyAuthCache::default(),
+                &RuntimeHandle::current(),
                 &origin,
                 None,
                 &Progress::default(),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use super::making::Progress;
 use crate::env::{
-    DomainResolutionProtocol, Environment, Place, is_localhost, is_out_of_descriptors, system_resolve,
+    DomainResolutionProtocol, Environment, RuntimeHandle, is_localhost, is_out_of_descriptors, system_resolve,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -14,7 +14,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// be asked; `progress` hears when a name begins to be looked up.
 pub(super) async fn resolve(
     env: &Environment,
-    place: &Place,
+    runtime: &RuntimeHandle,
     host: &str,
     port: u16,
     validated: bool,
@@ -41,7 +41,7 @@ pub(super) async fn resolve(
     progress.looks_up(env.clock.now(), protocol);
     let found = match own {
         Some(lookup) => lookup.await,
-        None => system_resolve(place, host, port).await,
+        None => system_resolve(runtime, host, port).await,
     };
     match found {
         Ok(addresses) if addresses.is_empty() => Err(not_found(host, None)),
@@ -52,7 +52,12 @@ pub(super) async fn resolve(
 }
 
 /// The IPv6 address `host` in a zone of this machine, which is an interface's number or name.
-pub(super) async fn in_zone(place: &Place, host: &str, zone: &str, port: u16) -> Result<Vec<SocketAddr>> {
+pub(super) async fn in_zone(
+    runtime: &RuntimeHandle,
+    host: &str,
+    zone: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>> {
     let no_zone = || {
         let detail = format!("{zone:?} is no interface of this machine, and the zone of {host} must be one");
         UrlError::new(UrlErrorCode::CannotFindHost, Phase::Dns, detail)
@@ -68,7 +73,7 @@ pub(super) async fn in_zone(place: &Place, host: &str, zone: &str, port: u16) ->
         SocketAddr::V6(found) => Some(found.scope_id()).filter(|scope| *scope != 0),
         SocketAddr::V4(_) => None,
     };
-    match system_resolve(place, &format!("fe80::1%{zone}"), port).await {
+    match system_resolve(runtime, &format!("fe80::1%{zone}"), port).await {
         Ok(found) => found.iter().find_map(scope_of).map_or_else(|| Err(no_zone()), in_scope),
         Err(error) if is_out_of_descriptors(&error) => Err(too_many_open_files(Phase::Dns, error)),
         Err(error) => Err(no_zone().with_source(error)),
@@ -143,13 +148,13 @@ mod tests {
     #[test]
     fn an_address_of_any_scope_may_be_in_a_zone_that_is_named() {
         for host in ["[fe80::2]", "[fd00::2]", "[::1]", "[2001:db8::2]", "[ff02::1]", "[ff05::1]"] {
-            let place = Place::own();
+            let runtime = RuntimeHandle::own();
             let found =
-                crate::env::block_on(in_zone(&place, host, "lo", 7)).unwrap_or_else(|e| panic!("{e}"));
+                crate::env::block_on(in_zone(&runtime, host, "lo", 7)).unwrap_or_else(|e| panic!("{e}"));
             let [SocketAddr::V6(found)] = found[..] else { panic!("{host}: {found:?}") };
             assert_eq!(Some(IpAddr::V6(*found.ip())), literal(host));
             assert!(found.scope_id() != 0 && found.port() == 7, "{host}");
-            let error = crate::env::block_on(in_zone(&place, host, "none", 7)).unwrap_err();
+            let error = crate::env::block_on(in_zone(&runtime, host, "none", 7)).unwrap_err();
             assert!(error.detail().contains("no interface"), "{error}");
         }
     }

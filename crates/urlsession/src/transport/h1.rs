@@ -1,7 +1,7 @@
 //! HTTP/1.1 over one connection: one exchange at a time, driven by whoever awaits it.
 //!
 //! The connection is its own response body: reading the body to its end gives it back to the pool. Grammar is
-//! `urlsession_proto::http1`'s; whether a failed request is sent again is for the retry room to say.
+//! `urlsession_proto::http1`'s; whether a failed request is sent again is for the retry layer to say.
 
 mod fault;
 mod receive;
@@ -25,22 +25,22 @@ use self::receive::Received;
 use self::upgraded::Upgraded;
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, asks_upgrade};
 use super::outgoing::Outgoing;
-use super::pool::{Home, Reservation, Reserved};
+use super::pool::{PoolGuard, Reservation, Reserved};
 use super::route::Route;
 use super::stream::Stream;
-use crate::env::Conduit;
+use crate::env::SplicePipe;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Draining, Duplex, Facts, Flow, Hold, Kept};
+use crate::load::{Attempt, Body, BodySource, ConnectionInfo, ConnectionPin, Draining, Duplex, Kept};
 use crate::message::{HttpHead, UrlRequest, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
 pub(crate) struct Connection {
     stream: Stream,
-    facts: Arc<Facts>,
+    facts: Arc<ConnectionInfo>,
     reservation: Reservation,
     /// The login of the connection was refused, or has lapsed.
     is_login_refused: bool,
-    home: Home,
+    guard: PoolGuard,
     /// Exchanges begun.
     uses: u64,
     /// How long the server keeps it when unused, if it said so.
@@ -75,20 +75,25 @@ pub(crate) struct Connection {
     /// The server agreed.
     has_switched: bool,
     /// Who wants it after this exchange, before the pool.
-    hold: Option<Hold>,
+    hold: Option<ConnectionPin>,
     /// The answer asks for the next message of a login that belongs to the connection, which must be in step for it: what
     /// is missing of the request is sent.
     must_send: bool,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, facts: Arc<Facts>, reservation: Reservation, home: Home) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        facts: Arc<ConnectionInfo>,
+        reservation: Reservation,
+        guard: PoolGuard,
+    ) -> Self {
         Self {
             stream,
             facts,
             reservation,
             is_login_refused: false,
-            home,
+            guard,
             uses: 0,
             server_keeps_for: None,
             out: Vec::new(),
@@ -124,11 +129,11 @@ impl Connection {
         self.server_keeps_for
     }
 
-    pub(super) fn home(&self) -> &Home {
-        &self.home
+    pub(super) fn guard(&self) -> &PoolGuard {
+        &self.guard
     }
 
-    pub(super) fn facts(&self) -> &Arc<Facts> {
+    pub(super) fn facts(&self) -> &Arc<ConnectionInfo> {
         &self.facts
     }
 
@@ -137,8 +142,8 @@ impl Connection {
         !self.is_login_refused && self.reservation.outlives_exchange(revision)
     }
 
-    pub(super) fn home_mut(&mut self) -> &mut Home {
-        &mut self.home
+    pub(super) fn guard_mut(&mut self) -> &mut PoolGuard {
+        &mut self.guard
     }
 
     /// See [`Stream::is_alive`].
@@ -159,11 +164,11 @@ impl Connection {
         }
         let head_bytes = self.out.len();
         let start = attempt.clock.now();
-        let stamps = attempt.stamps();
-        stamps.connection = Some(self.facts.clone());
-        stamps.reused = reused;
-        stamps.request_start = Some(start);
-        stamps.request_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
+        let transaction = attempt.transaction();
+        transaction.connection = Some(self.facts.clone());
+        transaction.reused = reused;
+        transaction.request_start = Some(start);
+        transaction.request_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
         self.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let (response, whole) = loop {
@@ -171,14 +176,14 @@ impl Connection {
             match received.map_err(|error| self.judge(error, reused && informational == 0))? {
                 Received::Informational(head) => {
                     informational += 1;
-                    self.outgoing.hear(head.status);
+                    self.outgoing.on_informational(head.status);
                     if informational > MAX_INFORMATIONAL {
                         let detail = "the server sent more than 100 informational responses";
                         return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
                     }
-                    if attempt.ask.wants_informational() {
+                    if attempt.context.wants_informational() {
                         let response = UrlResponse::from_http(attempt.request.clone(), head);
-                        attempt.ask.informational(response);
+                        attempt.context.informational(response);
                     }
                 }
                 Received::Final { head, whole } => break (self.answer(head, attempt), whole),
@@ -190,7 +195,7 @@ impl Connection {
         let body = match whole {
             Some(data) => {
                 let bytes = data.len() as u64;
-                self.finish(attempt.stamps().response_start);
+                self.finish(attempt.transaction().response_start);
                 Body::whole(data, bytes)
             }
             None => Body::flow(self),
@@ -200,23 +205,23 @@ impl Connection {
 
     /// Sends what can be sent, and reads a head.
     fn poll_exchange(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt<'_>) -> Poll<Result<Received>> {
-        let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
-        let stamps = attempt.stamps();
+        let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
+        let transaction = attempt.transaction();
         // Written down as it happens: the load may be given up at any time.
-        if stamps.request_end.is_none() {
+        if transaction.request_end.is_none() {
             let moved = |wire, body| {
-                meter.moved(wire);
+                activity.moved(wire);
                 if body > 0 {
-                    stamps.request_body_bytes += body as u64;
-                    ask.sent(body as u64);
+                    transaction.request_body_bytes += body as u64;
+                    context.sent(body as u64);
                 }
-                !ask.is_halted()
+                !context.is_halted()
             };
             if self.poll_send(cx, moved)?.is_ready() {
-                stamps.request_end = Some(clock.now());
+                transaction.request_end = Some(clock.now());
             }
         }
-        self.poll_head(cx, attempt.request.http_method(), attempt.meter)
+        self.poll_head(cx, attempt.request.http_method(), attempt.activity)
     }
 
     /// What the head of the final response says of the connection and the rest of the request.
@@ -225,32 +230,32 @@ impl Connection {
         self.is_login_refused = self.reservation.is_refused_by(status.as_u16(), attempt.logins.as_deref());
         self.must_send = self.hold.is_some() && matches!(status.as_u16(), 401 | 407);
         // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
-        if self.outgoing.end_wait(status, self.must_send) {
+        if self.outgoing.on_final(status, self.must_send) {
             self.may_persist = false;
         }
         let now = attempt.clock.now();
         let head_bytes = head.raw.len();
         let response = UrlResponse::from_http(attempt.request.clone(), head);
-        let stamps = attempt.stamps();
-        stamps.request_end.get_or_insert(now);
-        stamps.response_start = Some(now);
-        stamps.response_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
-        stamps.response = Some(response.clone());
+        let transaction = attempt.transaction();
+        transaction.request_end.get_or_insert(now);
+        transaction.response_start = Some(now);
+        transaction.response_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
+        transaction.response = Some(response.clone());
         response
     }
 
     /// Sends what is missing of a request that is answered already.
     async fn send_all(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
-        let (meter, ask) = (attempt.meter, attempt.ask);
+        let (activity, context) = (attempt.activity, attempt.context);
         let mut late = 0;
         let moved = |late: &mut u64, wire, body: usize| {
-            meter.moved(wire);
+            activity.moved(wire);
             *late += body as u64;
-            !ask.is_halted()
+            !context.is_halted()
         };
         let sent = poll_fn(|cx| self.poll_send(cx, |wire, body| moved(&mut late, wire, body))).await;
-        attempt.stamps().request_body_bytes += late;
-        ask.sent(late);
+        attempt.transaction().request_body_bytes += late;
+        context.sent(late);
         sent
     }
 
@@ -353,7 +358,7 @@ impl Connection {
             }
             match self.hold.take() {
                 Some(hold) => hold.put(self),
-                None => Home::release(self, end),
+                None => PoolGuard::release(self, end),
             }
         }
     }
@@ -367,27 +372,27 @@ impl Reserved for Connection {
 
 impl Kept for Connection {
     fn release(self: Box<Self>) {
-        Home::release(self, None);
+        PoolGuard::release(self, None);
     }
 }
 
-impl Flow for Connection {
+impl BodySource for Connection {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.poll_body(cx)
     }
 
-    fn suits_conduit(&self) -> bool {
+    fn suits_splice(&self) -> bool {
         let is_long = self.decoder.remaining().is_some_and(|left| left >= LONG);
         is_long && self.input.is_empty() && self.stream.as_plain_tcp().is_some() && self.is_all_sent()
     }
 
-    fn poll_into(
+    fn poll_splice(
         &mut self,
         cx: &mut Context<'_>,
-        conduit: &mut Conduit,
+        splice_pipe: &mut SplicePipe,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
-        self.poll_body_into(cx, conduit, most)
+        self.poll_body_into(cx, splice_pipe, most)
     }
 
     fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> Poll<Option<Result<usize>>> {

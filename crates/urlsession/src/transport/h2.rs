@@ -1,12 +1,12 @@
 //! HTTP/2 over one shared connection: its driver is a task, each exchange is driven by whoever awaits it.
 //!
 //! The `h2` crate keeps frames, streams and flow control; here are the settings, the order of an exchange and
-//! what its errors mean. Whether a failed request is sent again is for the retry room to say.
+//! what its errors mean. Whether a failed request is sent again is for the retry layer to say.
 
+mod body;
 mod fault;
-mod flow;
-mod rest;
-mod tap;
+mod frame_counting;
+mod read_gate;
 mod urgency;
 
 use std::future::poll_fn;
@@ -24,18 +24,18 @@ use tokio::sync::watch;
 
 use urlsession_proto::priority::Urgency;
 
+use self::body::Incoming;
 use self::fault::{connection_error, not_sent, refused, requires_http1, stream_error};
-use self::flow::Incoming;
-use self::rest::{Driver, Rest};
-use self::tap::{Counts, MOST_HEADS, Tap};
+use self::frame_counting::{Counts, FrameCountingIo, MOST_HEADS};
+use self::read_gate::{Driver, ReadGate};
 use self::urgency::{Updates, Urgent};
 use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, http2_value};
 use super::outgoing::Outgoing;
-use super::pool::{End, Origin, Reservation, Reserved, Shared, SharedHome};
+use super::pool::{End, Multiplexed, MultiplexedGuard, Origin, Reservation, Reserved};
 use super::stream::Stream;
-use crate::env::{Clock, Place};
+use crate::env::{Clock, RuntimeHandle};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Ask, Attempt, Body, Facts};
+use crate::load::{Attempt, Body, ConnectionInfo, TaskContext};
 use crate::message::{HeaderFields, HttpHead, UrlResponse};
 
 /// A connection that carries many exchanges at once.
@@ -58,19 +58,19 @@ pub(super) struct Lease(Arc<Link>);
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.home.returned();
+        self.0.guard.returned();
     }
 }
 
 struct Link {
-    home: Box<dyn SharedHome>,
-    facts: Arc<Facts>,
+    guard: Box<dyn MultiplexedGuard>,
+    facts: Arc<ConnectionInfo>,
     reservation: Reservation,
     /// Of the origin, parsed once.
     authority: Option<Authority>,
     counts: Arc<Counts>,
     updates: Arc<Updates>,
-    rest: Arc<Rest>,
+    rest: Arc<ReadGate>,
     is_open: AtomicBool,
     is_used: AtomicBool,
     /// The pool has given it up while it was idle.
@@ -79,24 +79,24 @@ struct Link {
     end: End,
 }
 
-impl Shared for Handle {
+impl Multiplexed for Handle {
     fn is_open(&self) -> bool {
         self.link.is_open.load(Relaxed)
     }
 }
 
-/// Exchanges settings and leaves the connection to a driver at `place`.
+/// Exchanges settings and leaves the connection to a driver at `runtime`.
 pub(super) async fn handshake(
     stream: Stream,
-    facts: Arc<Facts>,
+    facts: Arc<ConnectionInfo>,
     reservation: Reservation,
     origin: &Origin,
-    home: Box<dyn SharedHome>,
+    guard: Box<dyn MultiplexedGuard>,
     clock: Arc<dyn Clock>,
-    place: &Place,
+    runtime: &RuntimeHandle,
 ) -> Result<Handle> {
     let (counts, updates) = (Arc::new(Counts::default()), Arc::new(Updates::default()));
-    let rest = Arc::new(Rest::default());
+    let rest = Arc::new(ReadGate::default());
     let owes_flush = Arc::new(AtomicBool::new(false));
     let (send, connection) = Builder::new()
         .initial_window_size(window(&facts))
@@ -105,11 +105,11 @@ pub(super) async fn handshake(
         .max_header_list_size(HEADER_LIST)
         .max_send_buffer_size(SEND_BUFFER)
         .enable_push(false)
-        .handshake::<_, Bytes>(Tap::new(
+        .handshake::<_, Bytes>(FrameCountingIo::new(
             stream,
             counts.clone(),
             updates.clone(),
-            Driver::new(rest.clone(), clock, place.clone()),
+            Driver::new(rest.clone(), clock, runtime.clone()),
             owes_flush.clone(),
         ))
         .await
@@ -122,7 +122,7 @@ pub(super) async fn handshake(
     let is_given_up = AtomicBool::new(false);
     let (ended, end) = End::new();
     let link = Arc::new(Link {
-        home,
+        guard,
         facts,
         reservation,
         authority,
@@ -135,7 +135,7 @@ pub(super) async fn handshake(
         end,
     });
     let driven = Driven { link: link.clone(), _ended: ended };
-    place.spawn(async move {
+    runtime.spawn(async move {
         // Its wire is closed before that is told.
         let driven = driven;
         let mut connection = Box::pin(connection);
@@ -169,7 +169,7 @@ struct Driven {
 impl Drop for Driven {
     fn drop(&mut self) {
         self.link.is_open.store(false, Relaxed);
-        self.link.home.closed();
+        self.link.guard.closed();
     }
 }
 
@@ -199,7 +199,7 @@ impl Handle {
         self.link.end.clone()
     }
 
-    pub(super) fn facts(&self) -> &Arc<Facts> {
+    pub(super) fn facts(&self) -> &Arc<ConnectionInfo> {
         &self.link.facts
     }
 
@@ -207,22 +207,27 @@ impl Handle {
     pub(crate) async fn ready(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
         let reused = self.link.is_used.swap(true, Relaxed);
         {
-            let _excuse = attempt.meter.excuse();
+            let _excuse = attempt.activity.pause_idle();
             poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| self.closing(error))?;
         }
         let start = attempt.clock.now();
-        let stamps = attempt.stamps();
-        stamps.connection = Some(self.link.facts.clone());
-        stamps.reused = reused;
-        stamps.request_start = Some(start);
+        let transaction = attempt.transaction();
+        transaction.connection = Some(self.link.facts.clone());
+        transaction.reused = reused;
+        transaction.request_start = Some(start);
         Ok(())
     }
 
     /// Sends the head.
-    pub(crate) fn send(&mut self, head: &RequestHead<'_>, outgoing: Outgoing, ask: &dyn Ask) -> Result<Sent> {
+    pub(crate) fn send(
+        &mut self,
+        head: &RequestHead<'_>,
+        outgoing: Outgoing,
+        context: &dyn TaskContext,
+    ) -> Result<Sent> {
         let link = &self.link;
         // What the head that is about to be sent says.
-        let told = Urgency::of_priority(ask.priority());
+        let told = Urgency::of_priority(context.priority());
         let request = request(head, &outgoing, link.authority.as_ref())?;
         let ends = outgoing.is_done();
         let sent = link.counts.count(|| {
@@ -234,7 +239,7 @@ impl Handle {
             Ok(sent) => sent,
             Err(error) => return Err(self.not_taken(error)),
         };
-        let (lasting, id) = (ask.lasting_priority(), stream.stream_id().as_u32());
+        let (lasting, id) = (context.lasting_priority(), stream.stream_id().as_u32());
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
         let (reader, lease) = (link.rest.reader(), self.lease.take());
@@ -279,10 +284,10 @@ impl Sent {
 
     /// Sends what there is to send and reads up to the head of the final response.
     pub(crate) async fn head(&mut self, attempt: &mut Attempt<'_>) -> Result<(UrlResponse, RecvStream)> {
-        let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
+        let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
         let noting = Noting { sent: &mut *self, attempt: &mut *attempt };
         if noting.sent.incoming.sending.done {
-            noting.sent.incoming.request_end = noting.attempt.stamps().request_start;
+            noting.sent.incoming.request_end = noting.attempt.transaction().request_start;
         }
         noting.sent.incoming.sending.outgoing.ask_consent(noting.attempt);
         let mut informational = 0;
@@ -290,21 +295,21 @@ impl Sent {
             match poll_fn(|cx| noting.sent.poll(cx, noting.attempt)).await {
                 Ok(Event::Final(parts, body)) => break check_fields(&parts.headers).map(|()| (parts, body)),
                 Ok(Event::Informational(parts)) => {
-                    meter.moved(1);
+                    activity.moved(1);
                     informational += 1;
                     if parts.status == StatusCode::SWITCHING_PROTOCOLS {
                         let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
                         break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
                     }
-                    noting.sent.incoming.sending.outgoing.hear(parts.status);
+                    noting.sent.incoming.sending.outgoing.on_informational(parts.status);
                     if informational > MAX_INFORMATIONAL {
                         break Err(too_many_informational());
                     }
                     if let Err(error) = check_fields(&parts.headers) {
                         break Err(error);
                     }
-                    if ask.wants_informational() {
-                        ask.informational(UrlResponse::from_http(
+                    if context.wants_informational() {
+                        context.informational(UrlResponse::from_http(
                             noting.attempt.request.clone(),
                             to_head(parts),
                         ));
@@ -318,7 +323,7 @@ impl Sent {
                         noting.sent.incoming.counted.require_http1();
                     }
                     let may_be_unseen =
-                        noting.attempt.stamps().reused || noting.sent.incoming.counted.requires_http1();
+                        noting.attempt.transaction().reused || noting.sent.incoming.counted.requires_http1();
                     break Err(stream_error(error, Phase::Head, may_be_unseen && informational == 0));
                 }
                 Err(Failure::Own(error)) => break Err(error),
@@ -330,14 +335,14 @@ impl Sent {
         self.incoming.has_no_content =
             matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         // The stream ends without its body: it is reset once the response has been read.
-        self.incoming.sending.done |= self.incoming.sending.outgoing.end_wait(parts.status, false);
-        meter.moved(1);
+        self.incoming.sending.done |= self.incoming.sending.outgoing.on_final(parts.status, false);
+        activity.moved(1);
         let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
-        let stamps = attempt.stamps();
-        stamps.request_end = Some(self.incoming.request_end.unwrap_or(now));
-        stamps.response_start = Some(now);
-        (_, stamps.response_head_bytes) = self.incoming.head_bytes();
-        stamps.response = Some(response.clone());
+        let transaction = attempt.transaction();
+        transaction.request_end = Some(self.incoming.request_end.unwrap_or(now));
+        transaction.response_start = Some(now);
+        (_, transaction.response_head_bytes) = self.incoming.head_bytes();
+        transaction.response = Some(response.clone());
         Ok((response, body))
     }
 
@@ -350,14 +355,14 @@ impl Sent {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt<'_>) -> Poll<Result<Event, Failure>> {
-        let (clock, meter, ask) = (attempt.clock, attempt.meter, attempt.ask);
+        let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
         self.incoming.urgent.tell_changes();
         if self.incoming.request_end.is_none() {
             let moved = |n: usize| {
-                meter.moved(n);
+                activity.moved(n);
                 self.incoming.body_sent += n as u64;
-                ask.sent(n as u64);
-                !ask.is_halted()
+                context.sent(n as u64);
+                !context.is_halted()
             };
             if self.incoming.sending.poll_send(cx, moved)?.is_ready() {
                 self.incoming.request_end = Some(clock.now());
@@ -375,10 +380,10 @@ struct Noting<'a, 'b> {
 
 impl Drop for Noting<'_, '_> {
     fn drop(&mut self) {
-        let (incoming, stamps) = (&self.sent.incoming, self.attempt.stamps());
-        (stamps.request_head_bytes, _) = incoming.head_bytes();
-        stamps.request_body_bytes = incoming.body_sent;
-        stamps.request_end = incoming.request_end;
+        let (incoming, transaction) = (&self.sent.incoming, self.attempt.transaction());
+        (transaction.request_head_bytes, _) = incoming.head_bytes();
+        transaction.request_body_bytes = incoming.body_sent;
+        transaction.request_end = incoming.request_end;
     }
 }
 
@@ -546,7 +551,7 @@ impl Sending {
 /// Flow control of one stream: what one response may have in flight, and so how fast it can be on a path of this delay;
 /// also how much of it waits here for a reader who is slower. The handshake, which is a round trip and some work, says
 /// how long the path is.
-fn window(facts: &Facts) -> u32 {
+fn window(facts: &ConnectionInfo) -> u32 {
     let secure =
         facts.made.secure.and_then(|secure| Some(secure.end?.saturating_duration_since(secure.start)));
     let handshake = secure.unwrap_or_default();

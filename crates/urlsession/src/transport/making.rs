@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::env::DomainResolutionProtocol;
 use crate::error::{Phase, UrlError, UrlErrorCode};
-use crate::load::{Making, Span, Stamps};
+use crate::load::{Making, Span, TransactionRecord};
 
 /// Shared by a dial and those who wait for it.
 #[derive(Clone, Debug, Default)]
@@ -86,8 +86,8 @@ impl NotMade {
     }
 
     /// Writes down how far it came.
-    pub(super) fn note(self, stamps: &mut Stamps) -> UrlError {
-        stamps.attempted = Some(Box::new(self.progress.so_far()));
+    pub(super) fn note(self, transaction: &mut TransactionRecord) -> UrlError {
+        transaction.attempted = Some(Box::new(self.progress.so_far()));
         self.error
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::consent::Consent;
+use super::expect_continue::ExpectContinue;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Attempt;
 use crate::message::{BodyStream, BodyTrailers, Chunks, HeaderFields, Trailers};
@@ -17,7 +17,7 @@ use crate::message::{BodyStream, BodyTrailers, Chunks, HeaderFields, Trailers};
 pub(crate) struct Outgoing {
     source: Source,
     left: Option<u64>,
-    consent: Consent,
+    expect_continue: ExpectContinue,
     /// What is sent after it.
     trailers: Option<Box<Trailing>>,
 }
@@ -37,13 +37,13 @@ enum Source {
 
 impl Outgoing {
     pub(crate) fn none() -> Self {
-        Self { source: Source::Done, left: Some(0), consent: Consent::Given, trailers: None }
+        Self { source: Source::Done, left: Some(0), expect_continue: ExpectContinue::Given, trailers: None }
     }
 
     pub(crate) fn data(data: Bytes) -> Self {
         let left = Some(data.len() as u64);
         let source = if data.is_empty() { Source::Done } else { Source::Data(data) };
-        Self { source, left, consent: Consent::Given, trailers: None }
+        Self { source, left, expect_continue: ExpectContinue::Given, trailers: None }
     }
 
     /// A stream of `length` bytes, or of any number of them.
@@ -51,31 +51,36 @@ impl Outgoing {
         let trailers = body
             .trailers()
             .map(|trailers| Box::new(Trailing { trailers: trailers.clone(), of_this: trailers.make() }));
-        Self { source: Source::Untouched(body), left: length, consent: Consent::Given, trailers }
+        Self {
+            source: Source::Untouched(body),
+            left: length,
+            expect_continue: ExpectContinue::Given,
+            trailers,
+        }
     }
 
     /// The same, to be sent once the server says that it wants it, or has not said so for this long.
     pub(crate) fn after_consent(mut self, patience: Duration) -> Self {
         if !self.is_done() {
-            self.consent = Consent::Wanted(patience);
+            self.expect_continue = ExpectContinue::Wanted(patience);
         }
         self
     }
 
     /// The head is about to be sent.
     pub(super) fn ask_consent(&mut self, attempt: &Attempt<'_>) {
-        self.consent.ask(attempt);
+        self.expect_continue.ask(attempt);
     }
 
     /// An informational response has come.
-    pub(super) fn hear(&mut self, status: StatusCode) {
-        self.consent.hear(status);
+    pub(super) fn on_informational(&mut self, status: StatusCode) {
+        self.expect_continue.on_informational(status);
     }
 
     /// The final response has come; true if the body was waiting and is not wanted. It is given up then, unless
     /// `must_send`.
-    pub(super) fn end_wait(&mut self, status: StatusCode, must_send: bool) -> bool {
-        let is_given_up = self.consent.end(status) && !must_send;
+    pub(super) fn on_final(&mut self, status: StatusCode, must_send: bool) -> bool {
+        let is_given_up = self.expect_continue.end(status) && !must_send;
         if is_given_up {
             self.source = Source::Done;
             self.trailers = None;
@@ -124,7 +129,7 @@ impl Outgoing {
     /// The next bytes, never empty. A stream that ends before its length, or goes past it, is an error: sending
     /// on would make the rest of the connection part of the body.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        ready!(self.consent.poll(cx));
+        ready!(self.expect_continue.poll(cx));
         loop {
             let chunk = match &mut self.source {
                 Source::Done => return Poll::Ready(None),

@@ -24,21 +24,23 @@ use url::Url;
 
 pub(super) use self::descriptors::End;
 use self::guard::OnDrop;
-pub(super) use self::host::{Shared, SharedHome};
+pub(super) use self::host::{Multiplexed, MultiplexedGuard};
 use self::http1_origins::Http1Origins;
 use self::judging::{Caller, Watched, decider, judge};
-pub(crate) use self::key::{Key, Lane, Origin};
+pub(crate) use self::key::{Key, Origin, PoolPartition};
 pub(super) use self::reservation::{Requester, Reservation, Reserved, Scope};
-use self::state::{Action, Grant, Limits, State, Ticket, Waiting, Want};
+use self::state::{Acquire, Acquired, Action, DialId, Limits, State, WaiterId};
 use super::connect::{Connected, connect};
 use super::head::asks_upgrade;
 use super::making::{NotMade, Progress};
 use super::tls::Tls;
 use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
-use crate::env::{Place, PlaceId, Timer};
+use crate::env::{RuntimeHandle, RuntimeId, Timer};
 use crate::error::Result;
-use crate::load::{Attempt, BoxFuture, Challenger, Decider, Excuse, Facts, WaitReason};
+use crate::load::{
+    Attempt, BoxFuture, ConnectionChallengeHandler, ConnectionInfo, Decider, IdlePause, WaitReason,
+};
 use crate::message::{HostId, UrlRequest};
 
 type Exclusive = Box<h1::Connection>;
@@ -49,10 +51,10 @@ type Actions = state::Actions<Exclusive, h2::Handle, Caller>;
 pub(crate) struct Pool {
     config: Arc<Configuration>,
     tls: Tls,
-    logins: tunnel::Logins,
+    logins: tunnel::ProxyAuthCache,
     http1_origins: Http1Origins,
     state: Mutex<Pooled>,
-    reapers: Mutex<Vec<PlaceId>>,
+    reapers: Mutex<Vec<RuntimeId>>,
     /// Among the pools of this process, from the first dial on.
     registration: OnceLock<descriptors::Registration>,
     has_system_clock: bool,
@@ -68,7 +70,7 @@ pub(crate) enum Checkout {
 }
 
 impl Checkout {
-    fn facts(&self) -> &Arc<Facts> {
+    fn facts(&self) -> &Arc<ConnectionInfo> {
         match self {
             Self::Http1(connection) => connection.facts(),
             Self::Http2(handle) => handle.facts(),
@@ -90,7 +92,7 @@ impl Pool {
         let pool = Arc::new(Self {
             config,
             tls: Tls::default(),
-            logins: tunnel::Logins::default(),
+            logins: tunnel::ProxyAuthCache::default(),
             http1_origins: Http1Origins::default(),
             state,
             reapers: Mutex::default(),
@@ -106,7 +108,8 @@ impl Pool {
 
     /// What the connections for this request are pooled by; `None` for a URL without a host.
     pub(crate) fn key<'a>(&'a self, request: &'a UrlRequest, url: &'a Url) -> Option<Key<'a>> {
-        let key = Key::of(url, Lane::of(&self.config, request))?.in_zone(request.effective_zone_id());
+        let key =
+            Key::of(url, PoolPartition::of(&self.config, request))?.in_zone(request.effective_zone_id());
         let is_http1_only =
             |host: HostId<'_>, port| asks_upgrade(request) || self.http1_origins.contains(host, port);
         Some(key.over_http1(is_http1_only).routed(&self.config))
@@ -127,16 +130,16 @@ impl Pool {
         key: Key<'a>,
         attempt: &'a mut Attempt<'_>,
     ) -> impl Future<Output = Result<Checkout>> + Send + 'a {
-        let (waiting, excuse, judging, decider) = (None, None, None, Decider::Platform);
-        Search { pool: self, key, attempt, waiting, excuse, decider, judging }
+        let (waiting, pause_idle, judging, decider) = (None, None, None, Decider::Platform);
+        Search { pool: self, key, attempt, waiting, pause_idle, decider, judging }
     }
 
     /// For whom a connection is wanted.
     fn caller(&self, key: Key<'_>, attempt: &Attempt<'_>) -> Caller {
-        let challenger = if key.has_questions() { attempt.ask.challenger() } else { None };
+        let challenger = if key.has_questions() { attempt.context.challenger() } else { None };
         let decider = decider(challenger.as_deref());
         let requester = Requester { decider, revision: self.revision(), logins: attempt.logins.clone() };
-        Caller { place: attempt.place.clone(), requester, challenger, progress: None }
+        Caller { runtime: attempt.runtime.clone(), requester, challenger, progress: None }
     }
 
     /// A connection that others have made, if those who decide for the caller do not refuse its server.
@@ -145,7 +148,7 @@ impl Pool {
             let who = (challenger, caller.requester.decider);
             if let Err(error) = judge(&self.config, key.host_and_port(), peer, who).await {
                 if let Checkout::Http1(connection) = checkout {
-                    Home::release(connection, None);
+                    PoolGuard::release(connection, None);
                 }
                 return Err(error);
             }
@@ -158,28 +161,28 @@ impl Pool {
         let Checkout::Http1(connection) = checkout else { return true };
         // A clock of a test's own may stand still: it tells nothing.
         let was_just_released =
-            self.has_system_clock && rest::is_over_at_once(connection.home().released, now);
+            self.has_system_clock && rest::is_over_at_once(connection.guard().released, now);
         let is_usable = !connection.is_reused() || connection.is_alive(!was_just_released);
-        connection.home_mut().leave();
+        connection.guard_mut().leave();
         is_usable
     }
 
     /// A connection, or what to wait for.
-    fn want(
+    fn acquire(
         &self,
         key: Key<'_>,
         caller: &Caller,
         attempt: &Attempt<'_>,
         now: Instant,
-    ) -> std::result::Result<Checkout, Waiting> {
+    ) -> std::result::Result<Checkout, WaiterId> {
         let mut actions = Actions::new();
-        let (priority, fresh) = (attempt.ask.priority(), attempt.wants_new_connection);
-        let want = self.lock().want(key, caller, now, priority, fresh, &mut actions);
+        let (priority, fresh) = (attempt.context.priority(), attempt.wants_new_connection);
+        let acquire = self.lock().acquire(key, caller, now, priority, fresh, &mut actions);
         self.perform(&mut actions);
-        match want {
-            Want::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Want::Shared(handle) => Ok(Checkout::Http2(handle.lease())),
-            Want::Wait(waiting) => Err(waiting),
+        match acquire {
+            Acquire::Exclusive(connection) => Ok(Checkout::Http1(connection)),
+            Acquire::Multiplexed(handle) => Ok(Checkout::Http2(handle.lease())),
+            Acquire::Wait(waiting) => Err(waiting),
         }
     }
 
@@ -203,55 +206,55 @@ impl Pool {
         for action in actions.drain(..) {
             match action {
                 Action::Wake(waker) => waker.wake(),
-                Action::Close(mut connection) => connection.home_mut().stay_closed(),
-                Action::CloseShared(handle) => handle.close(),
-                Action::Dial { origin, place, ticket } => self.dial(origin, place, ticket),
+                Action::Close(mut connection) => connection.guard_mut().stay_closed(),
+                Action::CloseMultiplexed(handle) => handle.close(),
+                Action::Dial { origin, runtime, dial_id } => self.dial(origin, runtime, dial_id),
             }
         }
     }
 
-    fn dial(&self, origin: Arc<Origin>, caller: Caller, ticket: Ticket) {
-        let Caller { place, requester, challenger, progress } = caller;
+    fn dial(&self, origin: Arc<Origin>, caller: Caller, dial_id: DialId) {
+        let Caller { runtime, requester, challenger, progress } = caller;
         let progress = progress.unwrap_or_default();
         let Some(pool) = self.weak.get().and_then(Weak::upgrade) else { return };
         self.registration.get_or_init(|| descriptors::Registration::new(self.weak()));
         let (weak, lost, so_far) = (self.weak(), origin.clone(), progress.clone());
         let unreported = OnDrop::new(move || {
-            weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, ticket, so_far));
+            weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, dial_id, so_far));
         });
-        place.clone().spawn(async move {
+        runtime.clone().spawn(async move {
             let (config, tls, logins) = (pool.config.clone(), &pool.tls, &pool.logins);
             let origin = &origin;
             let watched = challenger.map(Watched::new);
-            let asked = watched.clone().map(|watched| watched as Arc<dyn Challenger>);
+            let asked = watched.clone().map(|watched| watched as Arc<dyn ConnectionChallengeHandler>);
             let judge = asked.as_ref().map(|challenger| (challenger, requester.decider));
-            let connect = || connect(&config, tls, logins, &place, origin, judge, &progress);
+            let connect = || connect(&config, tls, logins, &runtime, origin, judge, &progress);
             let result = match connect().await {
                 // In a box: other dials do not carry it.
                 Err(error) if descriptors::are_lacking(&error) => {
                     let clock = &*config.environment.clock;
-                    Box::pin(descriptors::connect_with_fewer(error, clock, &place, connect)).await
+                    Box::pin(descriptors::connect_with_fewer(error, clock, &runtime, connect)).await
                 }
                 result => result,
             };
             let result = match result {
-                Ok(connected) => pool.settle(connected, origin, &place, &requester, ticket).await,
+                Ok(connected) => pool.finish_dial(connected, origin, &runtime, &requester, dial_id).await,
                 Err(error) => Err(error),
             };
             unreported.disarm();
             let was_decided = watched.is_some_and(|watched| watched.was_asked());
             let result = result.map_err(|error| NotMade { error, progress });
-            pool.report(result, origin, &place, ticket, was_decided);
+            pool.dial_done(result, origin, &runtime, dial_id, was_decided);
         });
     }
 
-    async fn settle(
+    async fn finish_dial(
         &self,
         connected: Connected,
         origin: &Arc<Origin>,
-        place: &Place,
+        runtime: &RuntimeHandle,
         requester: &Requester,
-        ticket: Ticket,
+        dial_id: DialId,
     ) -> Result<Checkout> {
         let Connected { stream, facts, is_h2, mut reservation } = connected;
         let facts = Arc::new(facts);
@@ -260,27 +263,33 @@ impl Pool {
                 reservation.begin(logins);
             }
             let clock = self.config.environment.clock.clone();
-            let home = OfPool { pool: self.weak(), origin: origin.clone(), place: place.clone(), ticket };
-            let handshake = h2::handshake(stream, facts, reservation, origin, Box::new(home), clock, place);
+            let guard = MultiplexedReturn {
+                pool: self.weak(),
+                origin: origin.clone(),
+                runtime: runtime.clone(),
+                dial_id,
+            };
+            let handshake =
+                h2::handshake(stream, facts, reservation, origin, Box::new(guard), clock, runtime);
             return Ok(Checkout::Http2(handshake.await?));
         }
-        let home = Home {
+        let guard = PoolGuard {
             pool: self.weak(),
             origin: origin.clone(),
-            place: place.clone(),
+            runtime: runtime.clone(),
             generation: self.generation.load(Relaxed),
             is_in_use: false,
             released: None,
         };
-        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, reservation, home))))
+        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, reservation, guard))))
     }
 
-    fn report(
+    fn dial_done(
         &self,
         result: std::result::Result<Checkout, NotMade>,
         origin: &Arc<Origin>,
-        place: &Place,
-        ticket: Ticket,
+        runtime: &RuntimeHandle,
+        dial_id: DialId,
         was_decided: bool,
     ) {
         let now = self.config.environment.clock.now();
@@ -289,36 +298,36 @@ impl Pool {
         let mut state = self.lock();
         match result {
             Ok(Checkout::Http1(connection)) => {
-                state.opened(origin, ticket, connection, now, until, &mut actions)
+                state.opened(origin, dial_id, connection, now, until, &mut actions)
             }
             Ok(Checkout::Http2(handle)) => {
-                state.opened_shared(origin, ticket, handle, now, until, &mut actions);
+                state.opened_multiplexed(origin, dial_id, handle, now, until, &mut actions);
             }
-            Err(error) => state.failed(origin, ticket, error, was_decided, &mut actions),
+            Err(error) => state.failed(origin, dial_id, error, was_decided, &mut actions),
         }
         drop(state);
         self.perform(&mut actions);
-        self.watch(place, until);
+        self.watch(runtime, until);
     }
 
-    fn take_back(&self, connection: Exclusive, origin: &Arc<Origin>, place: Place, now: Instant) {
+    fn check_in(&self, connection: Exclusive, origin: &Arc<Origin>, runtime: RuntimeHandle, now: Instant) {
         let until = rest::until_either(now, self.rest_until(now), connection.server_keeps_for());
         let mut actions = Actions::new();
-        let caller = Caller { place, requester: Requester::default(), challenger: None, progress: None };
+        let caller = Caller { runtime, requester: Requester::default(), challenger: None, progress: None };
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
         self.perform(&mut actions);
-        self.watch(&caller.place, until);
+        self.watch(&caller.runtime, until);
     }
 
     /// An exchange on a shared connection has ended.
-    fn take_back_shared(&self, home: &OfPool) {
+    fn check_in_multiplexed(&self, guard: &MultiplexedReturn) {
         let now = self.config.environment.clock.now();
         let until = self.rest_until(now);
         let mut actions = Actions::new();
-        let is_idle = self.lock().returned(&home.origin, home.ticket, now, until, &mut actions);
+        let is_idle = self.lock().returned(&guard.origin, guard.dial_id, now, until, &mut actions);
         self.perform(&mut actions);
         if is_idle {
-            self.watch(&home.place, until);
+            self.watch(&guard.runtime, until);
         }
     }
 
@@ -326,8 +335,8 @@ impl Pool {
     ///
     /// It looks first when the connection just put to rest is due, so that one in steady use is not given a new
     /// reaper each time. A connection due sooner is not used after its time, only closed later.
-    fn watch(&self, place: &Place, first: Instant) {
-        let id = place.id();
+    fn watch(&self, runtime: &RuntimeHandle, first: Instant) {
+        let id = runtime.id();
         let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
         if reapers.contains(&id) {
             return;
@@ -335,32 +344,32 @@ impl Pool {
         reapers.push(id);
         drop(reapers);
         let (pool, weak) = (self.weak(), self.weak());
-        let place_gone = OnDrop::new(move || {
-            weak.upgrade().inspect(|pool| pool.place_is_gone(id));
+        let runtime_gone = OnDrop::new(move || {
+            weak.upgrade().inspect(|pool| pool.runtime_is_gone(id));
         });
-        let (place, clock) = (place.clone(), self.config.environment.clock.clone());
-        place.clone().spawn(async move {
+        let (runtime, clock) = (runtime.clone(), self.config.environment.clock.clone());
+        runtime.clone().spawn(async move {
             let mut next = first;
             loop {
-                Timer::at(&*clock, &place, next).await;
+                Timer::at(&*clock, &runtime, next).await;
                 let Some(pool) = pool.upgrade() else { break };
                 match pool.reap(id, clock.now()) {
                     Some(later) => next = later,
                     None => break,
                 }
             }
-            place_gone.disarm();
+            runtime_gone.disarm();
         });
     }
 
     /// Closes what has rested too long; `None` ends the reaper. Both under its lock, so that a connection put to
     /// rest meanwhile finds either this reaper or none.
-    fn reap(&self, place: PlaceId, now: Instant) -> Option<Instant> {
+    fn reap(&self, runtime: RuntimeId, now: Instant) -> Option<Instant> {
         let mut actions = Actions::new();
         let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = self.lock().expire(place, now, &mut actions);
+        let next = self.lock().expire(runtime, now, &mut actions);
         if next.is_none() {
-            reapers.retain(|known| *known != place);
+            reapers.retain(|known| *known != runtime);
         }
         drop(reapers);
         self.perform(&mut actions);
@@ -377,17 +386,17 @@ impl Pool {
     }
 
     /// A dial was dropped with its runtime.
-    fn dial_is_lost(&self, origin: &Arc<Origin>, ticket: Ticket, progress: Progress) {
+    fn dial_is_lost(&self, origin: &Arc<Origin>, dial_id: DialId, progress: Progress) {
         let mut actions = Actions::new();
-        self.lock().failed(origin, ticket, NotMade::with_runtime(progress), false, &mut actions);
+        self.lock().failed(origin, dial_id, NotMade::with_runtime(progress), false, &mut actions);
         self.perform(&mut actions);
     }
 
     /// The reaper of a place was dropped with its runtime.
-    fn place_is_gone(&self, place: PlaceId) {
-        self.reapers.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != place);
+    fn runtime_is_gone(&self, runtime: RuntimeId) {
+        self.reapers.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != runtime);
         let mut actions = Actions::new();
-        self.lock().place_gone(place, &mut actions);
+        self.lock().runtime_gone(runtime, &mut actions);
         self.perform(&mut actions);
     }
 
@@ -405,7 +414,7 @@ impl descriptors::HasIdle for Pool {
         let mut actions = Actions::new();
         let has_closed = self.lock().close_idle(&mut actions);
         closing.extend(actions.iter().filter_map(|action| match action {
-            Action::CloseShared(handle) => Some(handle.watch_end()),
+            Action::CloseMultiplexed(handle) => Some(handle.watch_end()),
             _ => None,
         }));
         self.perform(&mut actions);
@@ -419,9 +428,9 @@ struct Search<'a, 'b> {
     pool: &'a Pool,
     key: Key<'a>,
     attempt: &'a mut Attempt<'b>,
-    waiting: Option<Waiting>,
+    waiting: Option<WaiterId>,
     /// Time spent behind busy connections is not the server's.
-    excuse: Option<Excuse<'b>>,
+    pause_idle: Option<IdlePause<'b>>,
     decider: Decider,
     judging: Option<BoxFuture<'a, Result<Checkout>>>,
 }
@@ -456,7 +465,7 @@ impl Search<'_, '_> {
                 None => {
                     let caller = self.pool.caller(self.key, self.attempt);
                     self.decider = caller.requester.decider;
-                    match self.pool.want(self.key, &caller, self.attempt, now) {
+                    match self.pool.acquire(self.key, &caller, self.attempt, now) {
                         Ok(checkout) => checkout,
                         Err(waiting) => {
                             self.waiting = Some(waiting);
@@ -472,24 +481,24 @@ impl Search<'_, '_> {
         }
     }
 
-    fn poll_grant(&mut self, cx: &mut Context<'_>, waiting: Waiting) -> Poll<Result<Checkout>> {
+    fn poll_grant(&mut self, cx: &mut Context<'_>, waiting: WaiterId) -> Poll<Result<Checkout>> {
         let mut state = self.pool.lock();
         // Whoever changes its priority polls this.
-        state.prioritise(waiting, self.attempt.ask.priority());
-        let Some(grant) = state.take(waiting, cx.waker()) else {
+        state.prioritise(waiting, self.attempt.context.priority());
+        let Some(acquired) = state.take(waiting, cx.waker()) else {
             if state.is_dialling_for(waiting) {
-                self.excuse = None;
-            } else if self.excuse.is_none() {
-                self.excuse = Some(self.attempt.meter.excuse_for(WaitReason::Connection));
+                self.pause_idle = None;
+            } else if self.pause_idle.is_none() {
+                self.pause_idle = Some(self.attempt.activity.pause_idle_for(WaitReason::Connection));
             }
             return Poll::Pending;
         };
         drop(state);
-        (self.waiting, self.excuse) = (None, None);
-        Poll::Ready(match grant {
-            Grant::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Grant::Shared(handle, _) => Ok(Checkout::Http2(handle.lease())),
-            Grant::Failed(failed) => Err(failed.note(self.attempt.stamps())),
+        (self.waiting, self.pause_idle) = (None, None);
+        Poll::Ready(match acquired {
+            Acquired::Exclusive(connection) => Ok(Checkout::Http1(connection)),
+            Acquired::Multiplexed(handle, _) => Ok(Checkout::Http2(handle.lease())),
+            Acquired::Failed(failed) => Err(failed.note(self.attempt.transaction())),
         })
     }
 }
@@ -502,7 +511,7 @@ impl Drop for Search<'_, '_> {
             let mut actions = Actions::new();
             let mut state = self.pool.lock();
             // Who is given up while it waits for a connection is as far as that.
-            self.attempt.stamps().attempted = state.dial_of(waiting).and_then(Caller::making);
+            self.attempt.transaction().attempted = state.dial_of(waiting).and_then(Caller::making);
             state.forget(waiting, now, until, &mut actions);
             drop(state);
             self.pool.perform(&mut actions);
@@ -511,10 +520,10 @@ impl Drop for Search<'_, '_> {
 }
 
 /// Where a connection goes when its exchange is over.
-pub(super) struct Home {
+pub(super) struct PoolGuard {
     pool: Weak<Pool>,
     origin: Arc<Origin>,
-    place: Place,
+    runtime: RuntimeHandle,
     generation: u64,
     /// A load has it: if it is dropped, the pool must hear of it. Else the pool has it, or knows that it is gone.
     is_in_use: bool,
@@ -522,22 +531,22 @@ pub(super) struct Home {
     released: Option<Instant>,
 }
 
-impl Home {
+impl PoolGuard {
     /// Gives the connection back, whose exchange ended at `end`; `None` is now.
     pub(super) fn release(mut connection: Exclusive, end: Option<Instant>) {
-        let home = connection.home_mut();
-        let Some(pool) = home.pool.upgrade() else { return };
-        if home.generation != pool.generation.load(Relaxed) {
+        let guard = connection.guard_mut();
+        let Some(pool) = guard.pool.upgrade() else { return };
+        if guard.generation != pool.generation.load(Relaxed) {
             return;
         }
         let now = end.unwrap_or_else(|| pool.config.environment.clock.now());
-        home.released = Some(now);
-        let (origin, place) = (home.origin.clone(), home.place.clone());
+        guard.released = Some(now);
+        let (origin, runtime) = (guard.origin.clone(), guard.runtime.clone());
         if !connection.may_be_kept(|| pool.revision()) {
             return;
         }
-        connection.home_mut().stay_closed();
-        pool.take_back(connection, &origin, place, now);
+        connection.guard_mut().stay_closed();
+        pool.check_in(connection, &origin, runtime, now);
     }
 
     fn leave(&mut self) {
@@ -549,7 +558,7 @@ impl Home {
     }
 }
 
-impl Drop for Home {
+impl Drop for PoolGuard {
     fn drop(&mut self) {
         if self.is_in_use
             && let Some(pool) = self.pool.upgrade()
@@ -562,24 +571,24 @@ impl Drop for Home {
 }
 
 /// Where a connection for many exchanges belongs.
-struct OfPool {
+struct MultiplexedReturn {
     pool: Weak<Pool>,
     origin: Arc<Origin>,
-    place: Place,
-    ticket: Ticket,
+    runtime: RuntimeHandle,
+    dial_id: DialId,
 }
 
-impl SharedHome for OfPool {
+impl MultiplexedGuard for MultiplexedReturn {
     fn returned(&self) {
         if let Some(pool) = self.pool.upgrade() {
-            pool.take_back_shared(self);
+            pool.check_in_multiplexed(self);
         }
     }
 
     fn closed(&self) {
         if let Some(pool) = self.pool.upgrade() {
             let mut actions = Actions::new();
-            pool.lock().shared_closed(&self.origin, self.ticket, &mut actions);
+            pool.lock().multiplexed_closed(&self.origin, self.dial_id, &mut actions);
             pool.perform(&mut actions);
         }
     }

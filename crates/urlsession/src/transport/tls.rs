@@ -3,7 +3,7 @@
 //! Platform roots are loaded only when the configuration's own anchors do not already vouch for the server.
 
 mod certificate;
-mod hold;
+mod handshake_gate;
 mod identity;
 mod in_place;
 mod pins;
@@ -29,17 +29,17 @@ use rustls::{
     SupportedProtocolVersion, version,
 };
 
-use self::hold::{Hold, Shown};
+use self::handshake_gate::{HandshakeGate, PresentedChain};
 use self::identity::OfHandshake;
 pub(super) use self::stream::TlsStream;
 use self::tickets::{Ends, Tickets};
-use self::trust::Standing;
+use self::trust::Trust;
 use self::verify::Verifier;
 use super::pool::Scope;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Challenger, ClientCertificate, Decider, PeerRecord};
+use crate::load::{ClientCertificate, ConnectionChallengeHandler, Decider, PeerRecord};
 use crate::message::{HostId, ServerTrust, UrlCredential, UrlCredentialPersistence};
 use crate::store::UrlCredentialStorage;
 
@@ -95,7 +95,7 @@ impl Peer<'_> {
 }
 
 /// How a handshake ended.
-pub(super) enum Handshaken {
+pub(super) enum HandshakeOutcome {
     Done(Box<TlsStream>, Outcome),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
@@ -105,7 +105,7 @@ pub(super) enum Handshaken {
 /// What a handshake says of the server, and for whom its connection is.
 pub(super) struct Outcome {
     pub(super) peer: PeerRecord,
-    pub(super) is_loosened: bool,
+    pub(super) is_overridden: bool,
     pub(super) scope: Scope,
     /// The revision of the credential store that the client's certificate is from, if one was at hand.
     pub(super) revision: Option<u64>,
@@ -113,7 +113,7 @@ pub(super) struct Outcome {
 }
 
 /// Who is asked in a handshake.
-pub(super) type Judge<'a> = (&'a Arc<dyn Challenger>, Decider);
+pub(super) type Judge<'a> = (&'a Arc<dyn ConnectionChallengeHandler>, Decider);
 
 impl Tls {
     /// Shakes hands. `judge` is asked about the server, and for the client's certificate unless `identity` is
@@ -126,7 +126,7 @@ impl Tls {
         wire: Wire,
         judge: Option<Judge<'_>>,
         identity: Option<Identity>,
-    ) -> Result<Handshaken> {
+    ) -> Result<HandshakeOutcome> {
         let Kind { config: plain, port, tickets, verifier } = self.kind(config, peer)?;
         let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
         let challenger = judge.map(|(challenger, _)| challenger);
@@ -180,21 +180,22 @@ impl Tls {
         };
         let key =
             identity.as_ref().map(|identity| identity::certified_key(&identity.credential)).transpose()?;
-        let hold = Hold::new(challenger.is_some(), key);
-        let mut stream = Box::new(TlsStream::new(tls, name.clone(), wire, hold.clone()).map_err(failed)?);
+        let handshake_gate = HandshakeGate::new(challenger.is_some(), key);
+        let mut stream =
+            Box::new(TlsStream::new(tls, name.clone(), wire, handshake_gate.clone()).map_err(failed)?);
         let mut judgement = None;
         loop {
             let step = poll_fn(|cx| {
-                if let Poll::Ready(result) = hold.during(|| stream.poll_handshake(cx)) {
+                if let Poll::Ready(result) = handshake_gate.during(|| stream.poll_handshake(cx)) {
                     return Poll::Ready(Step::Done(result));
                 }
-                hold.take_shown().map_or(Poll::Pending, |shown| Poll::Ready(Step::Judge(shown)))
+                handshake_gate.take_shown().map_or(Poll::Pending, |shown| Poll::Ready(Step::Judge(shown)))
             });
             match step.await {
                 Step::Done(result) => {
                     result.map_err(|error| {
-                        let error = handshake_error(name_missing_identity(error, &hold));
-                        match hold.take_shown() {
+                        let error = handshake_error(name_missing_identity(error, &handshake_gate));
+                        match handshake_gate.take_shown() {
                             Some(shown) => error.with_peer_trust(shown.trust(peer)),
                             None => error,
                         }
@@ -207,14 +208,14 @@ impl Tls {
                     let standing = trust::judge(config, peer, &trust, challenger).await?;
                     scope = scope.and(standing.scope(decider));
                     judgement = Some((trust, standing));
-                    if let Some(issuers) = hold.unanswered_issuers() {
+                    if let Some(issuers) = handshake_gate.unanswered_issuers() {
                         let (credential, decided_by) =
                             trust::identity(peer, issuers, stored.clone(), challenger).await?;
                         if let Some(credential) = credential {
                             let is_stored = stored.as_ref() == Some(&credential);
                             let identity = Identity { credential, revision: revision.filter(|_| is_stored) };
                             self.remember(peer, &identity);
-                            return Ok(Handshaken::WantsIdentity(identity));
+                            return Ok(HandshakeOutcome::WantsIdentity(identity));
                         }
                         // To go on without is a decision too.
                         scope = scope.and(Scope::of(decided_by, decider)).and(Scope::alike(decider));
@@ -222,7 +223,7 @@ impl Tls {
                     if let Some(tickets) = &tickets {
                         tickets.judged(scope);
                     }
-                    hold.release();
+                    handshake_gate.release();
                 }
             }
         }
@@ -235,27 +236,32 @@ impl Tls {
                 scope = scope.and(standing.scope(decider));
                 (trust, standing)
             }
-            (None, None) => (trusted(stream.session(), peer), Standing::Good),
+            (None, None) => (trusted(stream.session(), peer), Trust::Good),
         };
         let is_resumed = stream.session().handshake_kind() == Some(HandshakeKind::Resumed);
         // Others may have a certificate for this server: they are asked in a handshake of their own.
-        if identity.is_none() && self.is_unsatisfied(peer, hold.was_asked_for_identity(), is_resumed) {
+        if identity.is_none()
+            && self.is_unsatisfied(peer, handshake_gate.was_asked_for_identity(), is_resumed)
+        {
             scope = scope.and(Scope::alike(decider));
         }
         if let Some(tickets) = &tickets {
             tickets.judged(scope);
         }
-        let is_loosened = matches!(standing, Standing::Loosened(_));
+        let is_overridden = matches!(standing, Trust::Overridden(_));
         let peer = PeerRecord::new(trust, decider);
         let revision = identity.as_ref().and_then(|identity| identity.revision);
         // In a resumed session the server knows it from the first handshake.
-        let shown = identity.filter(|_| is_resumed || hold.was_asked_for_identity());
+        let shown = identity.filter(|_| is_resumed || handshake_gate.was_asked_for_identity());
         let client_certificate = shown.and_then(|identity| {
             let certificate = identity.credential.certificates().first()?;
             let digest = digest(&SHA256, certificate).as_ref().try_into().ok()?;
             Some(ClientCertificate { digest, revision, is_for_once: is_for_once(&identity) })
         });
-        Ok(Handshaken::Done(stream, Outcome { peer, is_loosened, scope, revision, client_certificate }))
+        Ok(HandshakeOutcome::Done(
+            stream,
+            Outcome { peer, is_overridden, scope, revision, client_certificate },
+        ))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
@@ -320,22 +326,22 @@ pub(super) async fn judge_again(
     config: &Configuration,
     (host, port): (HostId<'_>, u16),
     trust: &ServerTrust,
-    challenger: &Arc<dyn Challenger>,
+    challenger: &Arc<dyn ConnectionChallengeHandler>,
 ) -> Result<()> {
     trust::judge(config, Peer { host, port, is_http1_only: false }, trust, challenger).await.map(|_| ())
 }
 
-impl Standing {
+impl Trust {
     /// For whom a connection to the server is.
     fn scope(self, decider: Decider) -> Scope {
         match self {
             Self::Good => Scope::Everyone,
-            Self::Loosened(decided_by) => Scope::of(decided_by, decider),
+            Self::Overridden(decided_by) => Scope::of(decided_by, decider),
         }
     }
 }
 
-impl Shown {
+impl PresentedChain {
     fn trust(self, peer: Peer<'_>) -> ServerTrust {
         ServerTrust::new(peer.name(), self.chain, self.verdict)
     }
@@ -343,7 +349,7 @@ impl Shown {
 
 enum Step {
     Done(std::io::Result<()>),
-    Judge(Shown),
+    Judge(PresentedChain),
 }
 
 /// What the server showed, which rustls found good.
@@ -352,7 +358,11 @@ fn trusted(session: &UnbufferedClientConnection, peer: Peer<'_>) -> ServerTrust 
     ServerTrust::new(peer.name(), chain.iter().map(|der| der.to_vec()).collect(), Ok(()))
 }
 
-fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name: &ServerName<'_>) -> Shown {
+fn shown_before(
+    session: &UnbufferedClientConnection,
+    verifier: &Verifier,
+    name: &ServerName<'_>,
+) -> PresentedChain {
     let chain = session.peer_certificates().unwrap_or_default();
     let verdict = match chain.split_first() {
         Some((end_entity, intermediates)) => {
@@ -360,7 +370,7 @@ fn shown_before(session: &UnbufferedClientConnection, verifier: &Verifier, name:
         }
         None => Err(failed(rustls::Error::NoCertificatesPresented)),
     };
-    Shown { chain: chain.iter().map(|der| der.to_vec()).collect(), verdict }
+    PresentedChain { chain: chain.iter().map(|der| der.to_vec()).collect(), verdict }
 }
 
 fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> Result<Kind> {
@@ -416,9 +426,11 @@ pub(super) fn late_refusal(error: &std::io::Error) -> Option<UrlError> {
 }
 
 /// Before TLS 1.3 there is no alert of its own for a client's certificate that is missing (RFC 5246 §7.4.6).
-fn name_missing_identity(error: std::io::Error, hold: &Hold) -> std::io::Error {
+fn name_missing_identity(error: std::io::Error, handshake_gate: &HandshakeGate) -> std::io::Error {
     match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) if hold.lacks_identity() => {
+        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure))
+            if handshake_gate.lacks_identity() =>
+        {
             std::io::Error::other(rustls::Error::AlertReceived(AlertDescription::CertificateRequired))
         }
         _ => error,

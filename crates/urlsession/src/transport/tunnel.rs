@@ -20,25 +20,25 @@ use urlsession_proto::http1::{
     response_framing,
 };
 
-use self::login::Passport;
-pub(super) use self::login::{Logins, TunnelLogin};
-use super::auth::{Asker, Keeper};
+use self::login::ProxyAuth;
+pub(super) use self::login::{ProxyAuthCache, TunnelLogin};
+use super::auth::{Challenger, CredentialCache};
 use super::head::USER_AGENT;
 use super::pool::Origin;
 use super::route::Proxy;
 use crate::configuration::Configuration;
-use crate::env::{Place, Timer, Wire};
+use crate::env::{RuntimeHandle, Timer, Wire};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Challenger;
+use crate::load::ConnectionChallengeHandler;
 use crate::message::{HttpHead, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse};
 
 /// A tunnel in the making.
 pub(super) struct Tunnel<'a> {
     config: &'a Configuration,
-    place: &'a Place,
+    runtime: &'a RuntimeHandle,
     proxy: Proxy<'a>,
     target: &'a str,
-    passport: Passport<'a>,
+    auth: ProxyAuth<'a>,
     /// How many kept connections the proxy closed without an answer.
     lost: usize,
 }
@@ -59,23 +59,23 @@ pub(super) fn target(origin: &Origin) -> String {
 impl<'a> Tunnel<'a> {
     pub(super) fn new(
         config: &'a Configuration,
-        place: &'a Place,
+        runtime: &'a RuntimeHandle,
         proxy: Proxy<'a>,
         target: &'a str,
-        logins: &'a Logins,
-        challenger: Option<&'a Arc<dyn Challenger>>,
+        logins: &'a ProxyAuthCache,
+        challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
-        let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
-        let keeper = Keeper { storage: config.url_credential_storage.as_ref(), place };
-        let passport = Passport::new(asker, target, proxy.credential, keeper, logins, challenger);
-        Self { config, place, proxy, target, passport, lost: 0 }
+        let asker = Challenger::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
+        let credentials = CredentialCache { storage: config.url_credential_storage.as_ref(), runtime };
+        let auth = ProxyAuth::new(asker, target, proxy.credential, credentials, logins, challenger);
+        Self { config, runtime, proxy, target, auth, lost: 0 }
     }
 
     /// Asks the proxy at the other end once. `is_reused` is true if the wire carried a request before: the proxy may have
     /// closed it meanwhile (RFC 9112 §9.5), and is then asked again over another.
     pub(super) async fn step(&mut self, mut wire: Wire, is_reused: bool) -> Result<Step> {
-        let Self { config, place, proxy, target, .. } = *self;
-        let out = request(config, target, self.passport.value());
+        let Self { config, runtime, proxy, target, .. } = *self;
+        let out = request(config, target, self.auth.value());
         let answer = match send(&mut wire, &out).await {
             Ok(()) => read_head(&mut wire, proxy).await,
             Err(error) => Err(NoAnswer::Silence(closed(proxy, Some(error)))),
@@ -84,7 +84,7 @@ impl<'a> Tunnel<'a> {
             Ok(answer) => answer,
             Err(NoAnswer::Silence(_)) if is_reused && self.lost < MOST_LOST => {
                 self.lost += 1;
-                self.passport.lost();
+                self.auth.lost();
                 return Ok(Step::Again(None));
             }
             Err(NoAnswer::Silence(error) | NoAnswer::Bad(error)) => return Err(error),
@@ -95,20 +95,20 @@ impl<'a> Tunnel<'a> {
                 let detail = format!("the proxy {} sent something of its own into the tunnel", name(proxy));
                 return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Connect, detail));
             }
-            let login = self.passport.accepted(&whole(head)).await;
+            let login = self.auth.accepted(&whole(head)).await;
             return Ok(Step::Open(wire, login));
         }
         if head.status != http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(refusal(proxy, target, &said(&head)));
         }
         let clock = &*config.environment.clock;
-        let end = Timer::at(clock, place, clock.now() + LONGEST_DRAIN);
+        let end = Timer::at(clock, runtime, clock.now() + LONGEST_DRAIN);
         let (said, wire) = (said(&head), before(end, reusable(wire, &head, rest)).await.flatten());
         let now = config.environment.clock.wall();
         let is_answered = match format!("https://{target}/").parse() {
             Ok(url) => {
                 let response = UrlResponse::from_http(Arc::new(UrlRequest::new(url)), whole(head));
-                self.passport.refused(&response, wire.is_some(), now).await?
+                self.auth.refused(&response, wire.is_some(), now).await?
             }
             Err(_) => false,
         };

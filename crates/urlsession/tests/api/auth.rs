@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, BodyStream,
-    Configuration, UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage,
-    UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol as Protocol, UrlRequest,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, BodyStream, Configuration,
+    Decision, UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode,
+    UrlProtectionSpace, UrlProtectionSpaceProtocol as Protocol, UrlRequest,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 
@@ -22,11 +22,11 @@ fn ann() -> UrlCredential {
 
 /// Gives this credential, whoever asks.
 fn with(credential: UrlCredential) -> Recorder {
-    Recorder::new().answering(move |_| Answer::now(Disposition::UseCredential(Some(credential.clone()))))
+    Recorder::new().answering(move |_| Decision::now(Disposition::UseCredential(Some(credential.clone()))))
 }
 
 fn disposing(disposition: Disposition) -> Recorder {
-    Recorder::new().answering(move |_| Answer::now(disposition.clone()))
+    Recorder::new().answering(move |_| Decision::now(disposition.clone()))
 }
 
 /// The `Authorization` of every request so far.
@@ -165,9 +165,9 @@ fn a_wrong_password_is_asked_for_again_until_the_delegate_gives_up() {
             let password = match challenge.previous_failure_count() {
                 0 => "one",
                 1 => "two",
-                _ => return Answer::now(Disposition::PerformDefaultHandling),
+                _ => return Decision::now(Disposition::PerformDefaultHandling),
             };
-            Answer::now(Disposition::UseCredential(Some(UrlCredential::new(
+            Decision::now(Disposition::UseCredential(Some(UrlCredential::new(
                 "ann",
                 password,
                 Persistence::ForSession,
@@ -242,7 +242,7 @@ fn a_rejected_space_makes_way_for_the_next_and_the_strongest_comes_first() {
         origin.enqueue("/both", asks);
         origin.enqueue("/both", Reply::new(200).body("in"));
         let recorder = Recorder::new().answering(|challenge| {
-            Answer::now(match challenge.protection_space().authentication_method() {
+            Decision::now(match challenge.protection_space().authentication_method() {
                 Method::HttpDigest => Disposition::RejectProtectionSpace,
                 _ => Disposition::UseCredential(Some(ann())),
             })
@@ -470,7 +470,7 @@ fn a_digest_of_a_wrong_password_is_refused() {
     on_every_wire(|origin| {
         let recorder = Recorder::new().answering(|challenge| {
             let password = if challenge.previous_failure_count() == 0 { "wrong" } else { "pw" };
-            Answer::now(Disposition::UseCredential(Some(UrlCredential::new(
+            Decision::now(Disposition::UseCredential(Some(UrlCredential::new(
                 "ann",
                 password,
                 Persistence::ForSession,
@@ -546,7 +546,7 @@ fn ntlm_stays_on_its_connection_which_is_then_logged_in() {
         let recorder = Recorder::new().answering_for_session(move |challenge| {
             counter.fetch_add(1, SeqCst);
             assert_eq!(challenge.protection_space().authentication_method(), Method::Ntlm);
-            Answer::now(Disposition::UseCredential(Some(UrlCredential::new(
+            Decision::now(Disposition::UseCredential(Some(UrlCredential::new(
                 "DOM\\ann",
                 "pw",
                 Persistence::ForSession,
@@ -587,7 +587,7 @@ fn ntlm_with_a_wrong_password_is_refused_and_asked_again() {
     on(Wire::H1, |origin| {
         let recorder = Recorder::new().answering(|challenge| {
             let password = if challenge.previous_failure_count() == 0 { "wrong" } else { "pw" };
-            Answer::now(Disposition::UseCredential(Some(UrlCredential::new(
+            Decision::now(Disposition::UseCredential(Some(UrlCredential::new(
                 "ann",
                 password,
                 Persistence::ForSession,
@@ -610,8 +610,8 @@ fn a_task_s_own_delegate_is_asked_before_the_session_s() {
         ] {
             let own = if own_answers { with(ann()) } else { Recorder::new() };
             let session_delegate = Recorder::new()
-                .answering(|_| Answer::now(Disposition::UseCredential(Some(ann()))))
-                .answering_for_session(|_| Answer::now(Disposition::UseCredential(Some(ann()))));
+                .answering(|_| Decision::now(Disposition::UseCredential(Some(ann()))))
+                .answering_for_session(|_| Decision::now(Disposition::UseCredential(Some(ann()))));
             let (session, of_session) = with_recorder(configuration(origin), session_delegate);
             let task = session.data_task(origin.url(path));
             task.set_delegate(Some(std::sync::Arc::new(own.clone()))).unwrap();
@@ -654,7 +654,7 @@ fn a_user_that_basic_cannot_send_is_asked_for_again_with_the_reason() {
     on(Wire::H1, |origin| {
         let recorder = Recorder::new().answering(|challenge| {
             let user = if challenge.previous_failure_count() == 0 { "a:b" } else { "ann" };
-            Answer::now(Disposition::UseCredential(Some(UrlCredential::new(user, "pw", Persistence::None))))
+            Decision::now(Disposition::UseCredential(Some(UrlCredential::new(user, "pw", Persistence::None))))
         });
         let (session, recorder) = with_recorder(configuration(origin), recorder);
         let (data, _) = load(&session, origin.url("/basic/ann/pw")).unwrap();

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use urlsession::{
-    Answer, Bytes, CacheBypass, CacheDecision, CacheLookup, CachePolicy, CacheStorage, Configuration,
-    IntoUrlRequest, NotStored, ResourceFetchType, StaleUse, UrlCache, UrlErrorCode, UrlRequest, UrlResponse,
-    UrlSession, WhyAsked,
+    Bytes, CacheBypass, CacheDecision, CacheLookup, CachePolicy, CacheStorage, Configuration, Decision,
+    IntoUrlRequest, NotStored, ResourceFetchType, RevalidationReason, StaleUse, UrlCache, UrlErrorCode,
+    UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_proto::date;
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -185,7 +185,7 @@ fn a_fresh_answer_is_served_until_it_is_stale_and_says_its_age() {
         let (body, decision) = house.get(origin.url("/x"));
         assert_eq!(
             (&*body, decision.lookup, decision.storage),
-            ("one", CacheLookup::Nothing, CacheStorage::Kept)
+            ("one", CacheLookup::Miss, CacheStorage::Kept)
         );
         house.clock.advance(seconds(49));
         let (body, decision) = house.get(origin.url("/x#fragment"));
@@ -193,7 +193,7 @@ fn a_fresh_answer_is_served_until_it_is_stale_and_says_its_age() {
         assert_eq!((&*body, decision.lookup), ("one", fresh));
         house.clock.advance(seconds(1));
         let (body, decision) = house.get(origin.url("/x"));
-        assert_eq!((&*body, decision.lookup), ("two", CacheLookup::Changed(WhyAsked::Stale)));
+        assert_eq!((&*body, decision.lookup), ("two", CacheLookup::Replaced(RevalidationReason::Stale)));
         assert_eq!(origin.requests().len(), 2);
     });
 }
@@ -238,10 +238,10 @@ fn a_lifetime_is_guessed_only_from_a_date_of_change() {
         };
         assert!((99..=101).contains(&lifetime.as_secs()), "{lifetime:?}");
         origin.enqueue("/tagged", reply("y", &[]));
-        assert_eq!(house.lookup(origin.url("/tagged")), CacheLookup::Changed(WhyAsked::Stale));
+        assert_eq!(house.lookup(origin.url("/tagged")), CacheLookup::Replaced(RevalidationReason::Stale));
         origin.enqueue("/changed", Reply::new(304));
         house.clock.advance(seconds(20));
-        assert_eq!(house.lookup(origin.url("/changed")), CacheLookup::Confirmed(WhyAsked::Stale));
+        assert_eq!(house.lookup(origin.url("/changed")), CacheLookup::Revalidated(RevalidationReason::Stale));
         assert_eq!(origin.requests().last().unwrap().header("if-modified-since"), Some(&*changed));
     });
 }
@@ -427,7 +427,7 @@ fn what_is_immutable_is_not_asked_for_by_a_reload() {
         assert!(house.get(reload()).1.is_hit());
         house.clock.advance(seconds(60));
         origin.enqueue("/x", Reply::new(304));
-        assert_eq!(house.lookup(reload()), CacheLookup::Confirmed(WhyAsked::Requested));
+        assert_eq!(house.lookup(reload()), CacheLookup::Revalidated(RevalidationReason::Requested));
     });
 }
 
@@ -446,12 +446,15 @@ fn a_request_s_own_cache_control_is_obeyed() {
         assert!(is_hit(get("only-if-cached").1.unwrap().lookup));
         house.clock.advance(seconds(30));
         origin.enqueue("/x", Reply::new(304));
-        assert_eq!(get("max-age=20").1.unwrap().lookup, CacheLookup::Confirmed(WhyAsked::TooOld));
+        assert_eq!(get("max-age=20").1.unwrap().lookup, CacheLookup::Revalidated(RevalidationReason::TooOld));
         house.clock.advance(seconds(65));
         let stale = get("max-stale=10").1.unwrap().lookup;
         assert!(matches!(stale, CacheLookup::Stale { by: StaleUse::MaxStale, .. }), "{stale:?}");
         origin.enqueue("/x", Reply::new(304));
-        assert_eq!(get("no-cache").1.unwrap().lookup, CacheLookup::Confirmed(WhyAsked::Requested));
+        assert_eq!(
+            get("no-cache").1.unwrap().lookup,
+            CacheLookup::Revalidated(RevalidationReason::Requested)
+        );
     });
 }
 
@@ -719,24 +722,24 @@ fn a_delegate_is_asked_after_the_data_and_what_it_keeps_is_kept() {
 
 #[test]
 fn a_delegate_may_change_what_is_kept_or_keep_nothing() {
-    use urlsession::{Answer, CachedUrlResponse, StoragePolicy};
+    use urlsession::{CachedUrlResponse, Decision, StoragePolicy};
     on_every_wire(|origin| {
         let recorder = Recorder::new().caching(|proposed| {
             let path = proposed.response().url().unwrap().path().to_owned();
             let notes = std::collections::BTreeMap::from([("seen".to_owned(), "yes".to_owned())]);
             match &*path {
-                "/drop" => Answer::now(None),
-                "/change" => Answer::later(async move {
+                "/drop" => Decision::now(None),
+                "/change" => Decision::later(async move {
                     Some(CachedUrlResponse::new(proposed.response().clone(), "changed").with_user_info(notes))
                 }),
                 "/note" => {
                     let same = CachedUrlResponse::new(proposed.response().clone(), proposed.data().clone());
-                    Answer::now(Some(same.with_user_info(notes)))
+                    Decision::now(Some(same.with_user_info(notes)))
                 }
                 "/memory" => {
-                    Answer::now(Some(proposed.with_storage_policy(StoragePolicy::AllowedInMemoryOnly)))
+                    Decision::now(Some(proposed.with_storage_policy(StoragePolicy::AllowedInMemoryOnly)))
                 }
-                _ => Answer::default_handling(),
+                _ => Decision::default_handling(),
             }
         });
         let (session, recorder, cache, _folder) = asking(origin, recorder, 20 << 20);
@@ -764,11 +767,11 @@ fn a_delegate_may_change_what_is_kept_or_keep_nothing() {
 
 #[test]
 fn a_coded_answer_that_only_gets_a_note_stays_coded() {
-    use urlsession::{Answer, CachedUrlResponse};
+    use urlsession::{CachedUrlResponse, Decision};
     on_every_wire(|origin| {
         let recorder = Recorder::new().caching(|proposed| {
             let (response, data) = (proposed.response().clone(), proposed.data().clone());
-            Answer::now(Some(CachedUrlResponse::new(response, data)))
+            Decision::now(Some(CachedUrlResponse::new(response, data)))
         });
         let (session, recorder, _cache, _folder) = asking(origin, recorder, 20 << 20);
         let fields = [("Cache-Control", "max-age=60"), ("Content-Encoding", "gzip")];
@@ -828,7 +831,7 @@ fn a_delegate_is_asked_only_as_documented() {
 fn the_delegate_of_an_ephemeral_session_decides_what_its_cache_keeps_if_it_has_one() {
     on_every_wire(|origin| {
         let asked = |cache: Option<UrlCache>, keeps: bool| {
-            let recorder = Recorder::new().caching(move |proposed| Answer::now(keeps.then_some(proposed)));
+            let recorder = Recorder::new().caching(move |proposed| Decision::now(keeps.then_some(proposed)));
             let configuration = Configuration { url_cache: cache, ..configuration(origin) };
             let (session, recorder) = with_recorder(configuration, recorder);
             origin.enqueue("/x", Reply::new(200).header("Cache-Control", "max-age=60").body("x"));
@@ -960,7 +963,10 @@ fn a_clock_that_went_back_asks_the_server() {
         late.get(origin.url("/x"));
         let early = House::with(origin, |configuration| configuration.url_cache = Some(cache));
         let (body, decision) = early.get(origin.url("/x"));
-        assert_eq!((&*body, decision.lookup), ("new", CacheLookup::Changed(WhyAsked::ClockWentBack)));
+        assert_eq!(
+            (&*body, decision.lookup),
+            ("new", CacheLookup::Replaced(RevalidationReason::ClockWentBack))
+        );
     });
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
     DelegateQueue, SessionDelegate, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlProtectionSpace,
     UrlProtectionSpaceProtocol, UrlSession,
@@ -33,10 +33,10 @@ fn space(origin: &Origin) -> UrlProtectionSpace {
 struct Giving(Option<UrlCredential>);
 
 impl Giving {
-    fn answer(&self, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    fn answer(&self, challenge: &UrlAuthenticationChallenge) -> Decision<Disposition> {
         match (challenge.protection_space().server_trust(), &self.0) {
             (None, Some(credential)) => Disposition::UseCredential(Some(credential.clone())).into(),
-            _ => Answer::default_handling(),
+            _ => Decision::default_handling(),
         }
     }
 }
@@ -46,7 +46,7 @@ impl TaskDelegate for Giving {
         &self,
         _: &urlsession::Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+    ) -> Decision<Disposition> {
         self.answer(challenge)
     }
 }
@@ -56,7 +56,7 @@ impl SessionDelegate for Giving {
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+    ) -> Decision<Disposition> {
         self.answer(challenge)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
     DelegateQueue, SessionDelegate, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlProtectionSpace,
     UrlProtectionSpaceProtocol, UrlSession,
@@ -33,20 +33,24 @@ fn space(port: u16) -> UrlProtectionSpace {
 struct At(u16, UrlCredential);
 
 impl At {
-    fn answer(&self, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    fn answer(&self, challenge: &UrlAuthenticationChallenge) -> Decision<Disposition> {
         let space = challenge.protection_space();
         match space.authentication_method() {
             Method::ClientCertificate if space.port() == self.0 => {
                 Disposition::UseCredential(Some(self.1.clone())).into()
             }
             Method::ClientCertificate => Disposition::RejectProtectionSpace.into(),
-            _ => Answer::default_handling(),
+            _ => Decision::default_handling(),
         }
     }
 }
 
 impl TaskDelegate for At {
-    fn did_receive_challenge(&self, _: &Task, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Decision<Disposition> {
         self.answer(challenge)
     }
 }
@@ -56,7 +60,7 @@ impl SessionDelegate for At {
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+    ) -> Decision<Disposition> {
         self.answer(challenge)
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use urlsession::environment::{Dial, Resolve, Socket};
 use urlsession::{
-    Answer, AuthChallengeDisposition, Configuration, Task, TaskDelegate, UrlAuthenticationChallenge,
+    AuthChallengeDisposition, Configuration, Decision, Task, TaskDelegate, UrlAuthenticationChallenge,
     UrlCredential, UrlCredentialPersistence, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
@@ -140,11 +140,11 @@ impl TaskDelegate for Deciding {
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         let credential = match (self.0, challenge.protection_space().server_trust()) {
             (Reason::Trust, Some(trust)) => UrlCredential::for_trust(trust.clone()),
             (Reason::CertificateForOnce, None) => self.1.clone(),
-            _ => return Answer::default_handling(),
+            _ => return Decision::default_handling(),
         };
         AuthChallengeDisposition::UseCredential(Some(credential)).into()
     }

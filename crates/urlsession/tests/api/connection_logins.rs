@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, Configuration, ProxyDictionary, UrlCredential,
+    AuthChallengeDisposition as Disposition, Configuration, Decision, ProxyDictionary, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlSession,
 };
 use urlsession_proto::auth::base64;
@@ -88,8 +88,8 @@ fn connections(origin: &Origin) -> Vec<usize> {
 
 fn giving(credential: UrlCredential) -> Recorder {
     Recorder::new().answering(move |challenge| match challenge.protection_space().server_trust() {
-        Some(_) => Answer::default_handling(),
-        None => Answer::now(Disposition::UseCredential(Some(credential.clone()))),
+        Some(_) => Decision::default_handling(),
+        None => Decision::now(Disposition::UseCredential(Some(credential.clone()))),
     })
 }
 
@@ -320,7 +320,7 @@ fn a_login_with_a_proxy_for_the_session_serves_its_tasks_until_the_store_loses_i
 fn with_wrong_password(config: Configuration, url: &str) -> Configuration {
     let recorder = Recorder::new();
     let probe = Configuration { url_credential_storage: None, ..config.clone() };
-    let (session, recorder) = with_recorder(probe, recorder.answering(|_| Answer::default_handling()));
+    let (session, recorder) = with_recorder(probe, recorder.answering(|_| Decision::default_handling()));
     session.data_task(url).resume();
     let asked = recorder.completed(1).challenges;
     let asked = asked.iter().find(|challenge| challenge.protection_space().server_trust().is_none());
@@ -335,9 +335,9 @@ fn correcting(persistence: Persistence, is_at_once: bool) -> Recorder {
     Recorder::new().answering(move |challenge| match challenge.protection_space().server_trust() {
         None if is_at_once || challenge.previous_failure_count() > 0 => {
             let right = UrlCredential::new("ann", "pw", persistence);
-            Answer::now(Disposition::UseCredential(Some(right)))
+            Decision::now(Disposition::UseCredential(Some(right)))
         }
-        _ => Answer::default_handling(),
+        _ => Decision::default_handling(),
     })
 }
 

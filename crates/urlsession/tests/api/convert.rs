@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use urlsession::{
-    Answer, DataTask, DelegateQueue, DownloadTask, ResponseDisposition, SessionDelegate, StreamTask, Task,
+    DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionDelegate, StreamTask, Task,
     TaskDelegate, TaskKind, TaskState, UrlError, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
@@ -128,8 +128,8 @@ fn a_panic_over_what_it_became_fails_the_new_task() {
     #[derive(Clone)]
     struct Clumsy(Recorder);
     impl TaskDelegate for Clumsy {
-        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
-            Answer::now(ResponseDisposition::BecomeDownload)
+        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Decision<ResponseDisposition> {
+            Decision::now(ResponseDisposition::BecomeDownload)
         }
         fn did_become_download_task(&self, _: &DataTask, _: &DownloadTask) {
             panic!("not like that");
@@ -159,8 +159,8 @@ fn a_panic_over_what_it_became_fails_the_new_task() {
 fn a_task_delegate_that_passes_on_lets_the_sessions_hear_of_the_conversion() {
     struct Decides;
     impl TaskDelegate for Decides {
-        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
-            Answer::now(ResponseDisposition::BecomeDownload)
+        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Decision<ResponseDisposition> {
+            Decision::now(ResponseDisposition::BecomeDownload)
         }
     }
     on_every_wire(|origin| {

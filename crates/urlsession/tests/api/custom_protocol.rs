@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::support::*;
 use urlsession::environment::block_on;
 use urlsession::{
-    Answer, BodyStream, Bytes, Configuration, HttpBody, HttpUrlResponse, Phase, ResourceFetchType,
+    BodyStream, Bytes, Configuration, Decision, HttpBody, HttpUrlResponse, Phase, ResourceFetchType,
     ResponseDisposition, Url, UrlError, UrlErrorCode, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
     UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse, UrlSession, Version,
 };
@@ -415,7 +415,7 @@ fn a_redirect_asks_the_delegate_and_leads_to_whoever_loads_the_new_url() {
         assert_eq!(task.current_request().unwrap().to_string(), origin.url("/Peru"));
         assert_eq!((log.metrics[0].transaction_metrics.len(), log.metrics[0].redirect_count), (2, 1));
 
-        let refusing = Recorder::new().redirecting(|_, _| Answer::now(None));
+        let refusing = Recorder::new().redirecting(|_, _| Decision::now(None));
         let (session, recorder) = with_recorder(configuration, refusing);
         session.data_task("made:up").resume();
         let log = recorder.completed(1);

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask,
+    AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask, Decision,
     DelegateQueue, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
     UrlAuthenticationChallenge, UrlCache, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage,
     UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlRequest, UrlResponse,
@@ -18,7 +18,7 @@ use urlsession_testkit::{Origin, Reply};
 use crate::support::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Decision {
+enum Behaviour {
     Redirect,
     Body,
     Response,
@@ -27,13 +27,13 @@ enum Decision {
     Cache,
 }
 
-const DECISIONS: [Decision; 6] = [
-    Decision::Redirect,
-    Decision::Body,
-    Decision::Response,
-    Decision::Challenge,
-    Decision::Trust,
-    Decision::Cache,
+const DECISIONS: [Behaviour; 6] = [
+    Behaviour::Redirect,
+    Behaviour::Body,
+    Behaviour::Response,
+    Behaviour::Challenge,
+    Behaviour::Trust,
+    Behaviour::Cache,
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,7 +51,7 @@ const PANICS: [Way; 3] = [Way::Panics, Way::PanicsLate, Way::Unwound];
 
 /// Takes one decision in one way, and all others by default.
 struct Decider {
-    decision: Decision,
+    decision: Behaviour,
     way: Way,
     asked: Sender<()>,
     over: Sender<Option<UrlError>>,
@@ -60,12 +60,12 @@ struct Decider {
 }
 
 impl Decider {
-    fn answer<T: Send + 'static>(&self, decision: Decision, good: impl FnOnce() -> T) -> Answer<T> {
+    fn answer<T: Send + 'static>(&self, decision: Behaviour, good: impl FnOnce() -> T) -> Decision<T> {
         if decision != self.decision {
-            return Answer::default_handling();
+            return Decision::default_handling();
         }
         self.asked.send(()).unwrap();
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         match self.way {
             Way::Late => {
                 let good = good();
@@ -74,7 +74,7 @@ impl Decider {
             Way::Dropped => drop(responder),
             Way::Never => self.kept.lock().unwrap().push(Box::new(responder)),
             Way::Panics => panic!("in the middle of a decision"),
-            Way::PanicsLate => return Answer::later(async { panic!("in the middle of a decision") }),
+            Way::PanicsLate => return Decision::later(async { panic!("in the middle of a decision") }),
             Way::Unwound => {
                 let thread = std::thread::spawn(move || {
                     let _responder = responder;
@@ -86,13 +86,13 @@ impl Decider {
         answer
     }
 
-    fn challenged(&self, challenge: &UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> {
+    fn challenged(&self, challenge: &UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition> {
         let space = challenge.protection_space();
         match space.authentication_method() {
             AuthenticationMethod::ServerTrust => {
-                self.answer(Decision::Trust, || AuthChallengeDisposition::PerformDefaultHandling)
+                self.answer(Behaviour::Trust, || AuthChallengeDisposition::PerformDefaultHandling)
             }
-            _ => self.answer(Decision::Challenge, || {
+            _ => self.answer(Behaviour::Challenge, || {
                 let ann = UrlCredential::new("ann", "secret", UrlCredentialPersistence::None);
                 AuthChallengeDisposition::UseCredential(Some(ann))
             }),
@@ -106,23 +106,23 @@ impl TaskDelegate for Decider {
         _: &Task,
         _: &HttpUrlResponse,
         new_request: UrlRequest,
-    ) -> Answer<Option<UrlRequest>> {
-        self.answer(Decision::Redirect, || Some(new_request))
+    ) -> Decision<Option<UrlRequest>> {
+        self.answer(Behaviour::Redirect, || Some(new_request))
     }
 
-    fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
-        self.answer(Decision::Body, || Some(BodyStream::from(Bytes::from_static(b"body"))))
+    fn need_new_body_stream(&self, _: &Task) -> Decision<Option<BodyStream>> {
+        self.answer(Behaviour::Body, || Some(BodyStream::from(Bytes::from_static(b"body"))))
     }
 
-    fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
-        self.answer(Decision::Response, || ResponseDisposition::Allow)
+    fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Decision<ResponseDisposition> {
+        self.answer(Behaviour::Response, || ResponseDisposition::Allow)
     }
 
     fn did_receive_challenge(
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         self.challenged(challenge)
     }
 
@@ -130,8 +130,8 @@ impl TaskDelegate for Decider {
         &self,
         _: &DataTask,
         proposed: CachedUrlResponse,
-    ) -> Answer<Option<CachedUrlResponse>> {
-        self.answer(Decision::Cache, || Some(proposed))
+    ) -> Decision<Option<CachedUrlResponse>> {
+        self.answer(Behaviour::Cache, || Some(proposed))
     }
 
     fn did_receive_data(&self, _: &DataTask, data: Bytes) {
@@ -155,7 +155,7 @@ struct Run {
     _session: UrlSession,
 }
 
-fn run(origin: &Origin, decision: Decision, way: Way) -> Run {
+fn run(origin: &Origin, decision: Behaviour, way: Way) -> Run {
     let ((asking, asked), (ending, over)) = (mpsc::channel(), mpsc::channel());
     let clock = HandClock::new();
     let mut configuration = configuration(origin);
@@ -175,14 +175,14 @@ fn run(origin: &Origin, decision: Decision, way: Way) -> Run {
     let delegate = Arc::new(Decider { decision, way, asked: asking, over: ending, kept, data: seen });
     let session = UrlSession::with_delegate(configuration, delegate, DelegateQueue::serial());
     let task = match decision {
-        Decision::Redirect => session.data_task(origin.url("/redirect/1")).into(),
-        Decision::Body => {
+        Behaviour::Redirect => session.data_task(origin.url("/redirect/1")).into(),
+        Behaviour::Body => {
             let put = request(&origin.url("/echo"), "PUT", None);
             session.upload_task_with_streamed_request(put).into()
         }
-        Decision::Response | Decision::Trust => session.data_task(origin.url("/Peru")).into(),
-        Decision::Challenge => session.data_task(origin.url("/basic/ann/secret")).into(),
-        Decision::Cache => {
+        Behaviour::Response | Behaviour::Trust => session.data_task(origin.url("/Peru")).into(),
+        Behaviour::Challenge => session.data_task(origin.url("/basic/ann/secret")).into(),
+        Behaviour::Cache => {
             origin.enqueue("/kept", Reply::new(200).header("Cache-Control", "max-age=60").body("kept"));
             session.data_task(origin.url("/kept")).into()
         }
@@ -200,10 +200,10 @@ fn space(origin: &Origin) -> UrlProtectionSpace {
     UrlProtectionSpace::new(host, origin.port(), protocol, realm, AuthenticationMethod::HttpBasic)
 }
 
-fn for_each(test: impl Fn(&Origin, Decision)) {
+fn for_each(test: impl Fn(&Origin, Behaviour)) {
     on_every_wire(|origin| {
         for decision in DECISIONS {
-            if decision != Decision::Trust || origin.url("/").starts_with("https") {
+            if decision != Behaviour::Trust || origin.url("/").starts_with("https") {
                 test(origin, decision);
             }
         }
@@ -231,8 +231,8 @@ fn not_answered_because_the_responder_was_dropped_it_is_the_documented_default()
         let error = run.over.recv_timeout(PATIENCE).unwrap();
         let status = run.task.response().and_then(|response| response.status_code());
         match decision {
-            Decision::Body => assert_eq!(error.unwrap().code(), UrlErrorCode::RequestBodyStreamExhausted),
-            Decision::Challenge => assert_eq!((error.is_none(), status), (true, Some(401))),
+            Behaviour::Body => assert_eq!(error.unwrap().code(), UrlErrorCode::RequestBodyStreamExhausted),
+            Behaviour::Challenge => assert_eq!((error.is_none(), status), (true, Some(401))),
             _ => assert_eq!((error.is_none(), status), (true, Some(200)), "{decision:?}"),
         }
     });
@@ -291,15 +291,15 @@ fn answered_by_a_panic_nothing_is_done_that_the_decision_was_about() {
             let requests = origin.requests().split_off(before);
             let name = format!("{decision:?} {way:?}: {requests:?}");
             match decision {
-                Decision::Redirect => assert_eq!(requests.len(), 1, "{name}"),
-                Decision::Trust => assert_eq!(requests.len(), 0, "{name}"),
-                Decision::Body => assert!(requests.iter().all(|request| request.body.is_empty()), "{name}"),
-                Decision::Challenge => {
+                Behaviour::Redirect => assert_eq!(requests.len(), 1, "{name}"),
+                Behaviour::Trust => assert_eq!(requests.len(), 0, "{name}"),
+                Behaviour::Body => assert!(requests.iter().all(|request| request.body.is_empty()), "{name}"),
+                Behaviour::Challenge => {
                     assert_eq!(requests.len(), 1, "{name}");
                     assert_eq!(requests[0].header("authorization"), None, "{name}");
                 }
-                Decision::Response => assert_eq!(run.data.lock().unwrap().len(), 0, "{name}"),
-                Decision::Cache => {
+                Behaviour::Response => assert_eq!(run.data.lock().unwrap().len(), 0, "{name}"),
+                Behaviour::Cache => {
                     let request = UrlRequest::new(origin.url("/kept").parse().unwrap());
                     assert!(run.cache.cached_response(&request).is_none(), "{name}");
                 }

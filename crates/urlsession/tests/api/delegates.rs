@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, Bytes, DataTask, DelegateQueue, Job, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
-    UrlError, UrlErrorCode, UrlResponse, UrlSession,
+    Bytes, DataTask, Decision, DelegateQueue, QueueJob, ResponseDisposition, SessionDelegate, Task,
+    TaskDelegate, UrlError, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Reply, Wire};
 
@@ -97,8 +97,8 @@ fn no_data_comes_before_the_response_is_answered() {
         data: Mutex<Vec<u8>>,
     }
     impl TaskDelegate for Late {
-        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
-            let (answer, responder) = Answer::deferred();
+        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Decision<ResponseDisposition> {
+            let (answer, responder) = Decision::deferred();
             *self.responder.lock().unwrap() = Some(responder);
             self.asked.lock().unwrap().take().unwrap().send(()).unwrap();
             answer
@@ -161,7 +161,7 @@ fn a_panic_fails_its_task_and_nothing_else() {
 #[test]
 fn a_panic_in_a_late_answer_fails_its_task_too() {
     on_every_wire(|origin| {
-        let recorder = Recorder::new().redirecting(|_, _| Answer::later(async { panic!("late") }));
+        let recorder = Recorder::new().redirecting(|_, _| Decision::later(async { panic!("late") }));
         let (session, recorder) = with_recorder(configuration(origin), recorder);
         session.data_task(origin.url("/redirect/1")).resume();
         let log = recorder.completed(1);
@@ -172,7 +172,7 @@ fn a_panic_in_a_late_answer_fails_its_task_too() {
 #[test]
 fn calls_come_on_the_applications_executor() {
     on_every_wire(|origin| {
-        let (sender, jobs) = mpsc::channel::<Job>();
+        let (sender, jobs) = mpsc::channel::<QueueJob>();
         let queue = DelegateQueue::on(move |job| sender.send(job).unwrap());
         let recorder = Recorder::new();
         let session = UrlSession::with_delegate(configuration(origin), Arc::new(recorder.clone()), queue);

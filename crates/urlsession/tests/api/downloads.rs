@@ -159,7 +159,7 @@ fn a_destination_that_takes_only_successes_is_left_alone_by_an_error_status() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out");
         fs::write(&path, "as it was").unwrap();
-        let destination = DownloadDestination::file(&path).overwriting().only_successes();
+        let destination = DownloadDestination::file(&path).overwriting().require_success_status();
         for (status, code) in [
             (404, UrlErrorCode::FileDoesNotExist),
             (500, UrlErrorCode::BadServerResponse),

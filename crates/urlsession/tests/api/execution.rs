@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use urlsession::environment::block_on;
 use urlsession::{
-    Answer, AuthChallengeDisposition, Bytes, Configuration, DataTask, DelegateQueue, DownloadTask,
-    HttpUrlResponse, Job, Phase, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics,
+    AuthChallengeDisposition, Bytes, Configuration, DataTask, Decision, DelegateQueue, DownloadTask,
+    HttpUrlResponse, Phase, QueueJob, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics,
     TaskState, UrlAuthenticationChallenge, UrlError, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
     UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession,
 };
@@ -183,7 +183,7 @@ impl TaskDelegate for Waiter {
         task: &Task,
         _: &HttpUrlResponse,
         next: UrlRequest,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         self.call_for(task, "redirect");
         Some(next).into()
     }
@@ -191,13 +191,13 @@ impl TaskDelegate for Waiter {
         &self,
         task: &Task,
         _: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         self.call_for(task, "challenge");
-        Answer::default_handling()
+        Decision::default_handling()
     }
-    fn did_receive_response(&self, task: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
+    fn did_receive_response(&self, task: &DataTask, _: &UrlResponse) -> Decision<ResponseDisposition> {
         self.call_for(task, "response");
-        Answer::default_handling()
+        Decision::default_handling()
     }
     fn did_receive_data(&self, task: &DataTask, _: Bytes) {
         self.call_for(task, "data");
@@ -400,7 +400,7 @@ fn waiting_on_the_thread_that_serves_sockets_is_an_error_at_once() {
 
 /// Executors that run nothing.
 fn dropping() -> [DelegateQueue; 2] {
-    [DelegateQueue::on(drop::<Job>), DelegateQueue::on(|_| panic!("the loop has ended"))]
+    [DelegateQueue::on(drop::<QueueJob>), DelegateQueue::on(|_| panic!("the loop has ended"))]
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn an_executor_that_drops_its_jobs_fails_tasks_without_a_delegate_too() {
 fn on_a_loop_of_the_applications_own_a_load_may_be_polled_within_a_call() {
     // Over TLS the delegate is asked whether it trusts the server, which it can only answer in another call.
     on(Wire::H1, |origin| {
-        let (sender, jobs) = mpsc::channel::<Job>();
+        let (sender, jobs) = mpsc::channel::<QueueJob>();
         let queue = DelegateQueue::on(move |job| drop(sender.send(job)));
         // The loop runs on a thread of its own, and another executor within it.
         let thread = std::thread::spawn(move || {

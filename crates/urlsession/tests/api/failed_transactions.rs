@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use urlsession::environment::Resolve;
 use urlsession::{
-    Answer, BodyStream, Bytes, Configuration, ProxyConfiguration, ProxyDictionary, ResourceFetchType,
+    BodyStream, Bytes, Configuration, Decision, ProxyConfiguration, ProxyDictionary, ResourceFetchType,
     TransactionMetrics, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{Gate, Proxy, ProxyFault, Reply, Wire};
@@ -282,7 +282,7 @@ fn what_is_sent_after_a_redirect_has_come_was_sent() {
                 give.send(Bytes::from_static(b", then")).unwrap();
             }
             gate.release();
-            Answer::now(Some(next))
+            Decision::now(Some(next))
         });
         let (configuration, _clock) = with_hand_clock(origin);
         let (session, recorder) = with_recorder(configuration, delegate);

@@ -269,7 +269,7 @@ fn a_log_for_browsers_tools_has_every_transaction_and_no_secret() {
         origin.enqueue("/start", to.then(After::KeepAlive));
         let (session, recorder) = with_recorder(
             configuration(origin),
-            Recorder::new().redirecting(|_, _| urlsession::Answer::now(None)),
+            Recorder::new().redirecting(|_, _| urlsession::Decision::now(None)),
         );
         let url = origin.url("/start?a=1&b=%C3%BC").replace("://", "://me:s3cret@");
         let mut request = request(&url, "POST", Some(b"12345"));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use urlsession::{Answer, DelegateQueue, TaskState, UrlErrorCode, UrlSession};
+use urlsession::{Decision, DelegateQueue, TaskState, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Accept, Origin, Reply, Wire};
 
 use crate::support::*;
@@ -118,7 +118,7 @@ fn cancelled_while_its_redirect_is_being_decided() {
     on_every_wire(|origin| {
         let (sender, asked) = std::sync::mpsc::channel();
         let recorder = Recorder::new().redirecting(move |_, _| {
-            let (answer, responder) = Answer::deferred();
+            let (answer, responder) = Decision::deferred();
             sender.send(responder).unwrap();
             answer
         });

@@ -1,7 +1,7 @@
 //! The order of a delegate's calls for every kind of task and every way it can go (stream tasks: see `convert` and
 //! `streams`).
 
-use urlsession::{Answer, Task, TaskState, UrlErrorCode, UrlSession};
+use urlsession::{Decision, Task, TaskState, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Accept, Gate, Origin, Reply, Wire};
 
 use crate::support::*;
@@ -114,7 +114,7 @@ fn a_redirect_that_is_followed_changed_or_refused() {
         let elsewhere = origin.url("/Peru");
         let changing = Recorder::new().redirecting(move |_, mut next| {
             next.set_url(Some(elsewhere.parse().unwrap()));
-            Answer::now(Some(next))
+            Decision::now(Some(next))
         });
         let (session, recorder) = with_recorder(configuration(origin), changing);
         let log = run(kind, &session, &recorder, there());
@@ -125,7 +125,7 @@ fn a_redirect_that_is_followed_changed_or_refused() {
         );
         assert_eq!(text(&log.data), "Lima");
 
-        let refusing = Recorder::new().redirecting(|_, _| Answer::now(None));
+        let refusing = Recorder::new().redirecting(|_, _| Decision::now(None));
         let (session, recorder) = with_recorder(configuration(origin), refusing);
         let log = run(kind, &session, &recorder, there());
         assert_eq!(log.calls, calls(&[kind.sent(), vec!["willRedirect"], kind.whole()]), "{kind:?}");

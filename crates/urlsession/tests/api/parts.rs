@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use urlsession::{
-    Answer, Bytes, DataTask, DelegateQueue, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
+    Bytes, DataTask, Decision, DelegateQueue, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
     UrlError, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
@@ -30,11 +30,11 @@ struct Frames {
 }
 
 impl TaskDelegate for Frames {
-    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Decision<ResponseDisposition> {
         let mut parts = self.parts.lock().unwrap();
         parts.push((response.clone(), Vec::new()));
         let is_cancelled = self.cancels_at == Some(parts.len());
-        Answer::now(if is_cancelled { ResponseDisposition::Cancel } else { ResponseDisposition::Allow })
+        Decision::now(if is_cancelled { ResponseDisposition::Cancel } else { ResponseDisposition::Allow })
     }
 
     fn did_receive_data(&self, _: &DataTask, data: Bytes) {
@@ -126,9 +126,9 @@ fn the_data_of_each_part_may_come_in_one_piece() {
     #[derive(Default)]
     struct Calls(Mutex<Vec<String>>, Mutex<Option<mpsc::Sender<()>>>);
     impl TaskDelegate for Calls {
-        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Answer<ResponseDisposition> {
+        fn did_receive_response(&self, _: &DataTask, _: &UrlResponse) -> Decision<ResponseDisposition> {
             self.0.lock().unwrap().push("response".into());
-            Answer::default_handling()
+            Decision::default_handling()
         }
         fn did_receive_data(&self, _: &DataTask, data: Bytes) {
             self.0.lock().unwrap().push(text(&data).to_owned());

@@ -7,7 +7,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use urlsession::{
     BodyStream, CacheBypass, CacheDecision, CacheLookup, CachePolicy, Configuration, DownloadDestination,
-    HarLog, HeaderFields, UrlCache, UrlErrorCode, UrlRequest, UrlSession, WhyAsked,
+    HarLog, HeaderFields, RevalidationReason, UrlCache, UrlErrorCode, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
 
@@ -204,12 +204,12 @@ fn the_cache_hears_what_the_session_says_as_if_the_request_said_it() {
 
         // `no-cache`: the server is asked.
         for (name, value, why) in [
-            ("Cache-Control", "no-cache", WhyAsked::Requested),
-            ("Pragma", "no-cache", WhyAsked::Requested),
-            ("Cache-Control", "min-fresh=61", WhyAsked::TooOld),
+            ("Cache-Control", "no-cache", RevalidationReason::Requested),
+            ("Pragma", "no-cache", RevalidationReason::Requested),
+            ("Cache-Control", "min-fresh=61", RevalidationReason::TooOld),
         ] {
             origin.enqueue("/kept", Reply::new(304));
-            assert_eq!(get(&with(name, value), of(&kept)).1.lookup, CacheLookup::Confirmed(why), "{value}");
+            assert_eq!(get(&with(name, value), of(&kept)).1.lookup, CacheLookup::Revalidated(why), "{value}");
         }
 
         // The request's own wins, also over a `Pragma`; other fields of it do not count.

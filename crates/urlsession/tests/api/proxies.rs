@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use urlsession::environment::Resolve;
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
     ProxyConfiguration, ProxyDictionary, UrlCredential, UrlCredentialPersistence as Persistence,
     UrlErrorCode, UrlProtectionSpaceProxyType as ProxyType, UrlSession,
 };
@@ -288,7 +288,7 @@ fn as_ann(password: &'static str) -> Recorder {
             let ann = UrlCredential::new("ann", password, Persistence::ForSession);
             Disposition::UseCredential(Some(ann)).into()
         }
-        _ => Answer::default_handling(),
+        _ => Decision::default_handling(),
     })
 }
 
@@ -417,7 +417,7 @@ fn a_delegate_that_cancels_or_rejects_ends_it() {
         let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
         for disposition in [Disposition::CancelAuthenticationChallenge, Disposition::RejectProtectionSpace] {
             let answer = disposition.clone();
-            let recorder = Recorder::new().answering(move |_| Answer::now(answer.clone()));
+            let recorder = Recorder::new().answering(move |_| Decision::now(answer.clone()));
             let (session, _) = with_recorder(through(origin, &proxy), recorder);
             let result = load(&session, origin.url("/Peru"));
             let is_tunnel = origin.url("").starts_with("https");
@@ -440,7 +440,7 @@ fn ntlm_logs_in_the_connection_to_a_proxy() {
     on_every_wire(|origin| {
         let proxy = Proxy::with_login(ProxyLogin::Ntlm("ann", "pw"));
         let ann = UrlCredential::new("ann", "pw", Persistence::ForSession);
-        let give = move |_: &_| Answer::now(Disposition::UseCredential(Some(ann.clone())));
+        let give = move |_: &_| Decision::now(Disposition::UseCredential(Some(ann.clone())));
         let (session, _) =
             with_recorder(through(origin, &proxy), Recorder::new().answering_for_session(give));
         for _ in 0..2 {
@@ -505,7 +505,7 @@ fn a_client_certificate_is_shown_through_a_new_tunnel() {
         let recorder = as_ann("pw").answering_for_session(move |challenge| {
             match challenge.protection_space().authentication_method() {
                 Method::ClientCertificate => Disposition::UseCredential(Some(identity.clone())).into(),
-                _ => Answer::default_handling(),
+                _ => Decision::default_handling(),
             }
         });
         let (session, _) = with_recorder(through(&origin, &proxy), recorder);
@@ -614,7 +614,7 @@ fn a_proxy_that_asks_for_very_many_logins_gets_sixteen_answers_at_most() {
     let answer = format!("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n{many}\r\n");
     on_every_wire(|origin| {
         let proxy = Proxy::with_fault(ProxyFault::Answers(answer.clone().into_bytes()));
-        let rejecting = Recorder::new().answering(|_| Answer::now(Disposition::RejectProtectionSpace));
+        let rejecting = Recorder::new().answering(|_| Decision::now(Disposition::RejectProtectionSpace));
         let (session, recorder) = with_recorder(through(origin, &proxy), rejecting);
         let _ = load(&session, origin.url("/Peru"));
         assert_eq!(recorder.log().challenges.len(), 16);

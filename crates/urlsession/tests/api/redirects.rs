@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use urlsession::{Answer, UrlErrorCode, UrlRequest, UrlSession};
+use urlsession::{Decision, UrlErrorCode, UrlRequest, UrlSession};
 use urlsession_testkit::{After, Origin, Reply, Wire};
 
 use crate::support::*;
@@ -114,7 +114,7 @@ fn a_307_and_a_308_take_the_body_along() {
 fn test_http_redirect_dont_follow_using_nil() {
     on_every_wire(|origin| {
         for method in METHODS {
-            let recorder = Recorder::new().redirecting(|_, _| Answer::now(None));
+            let recorder = Recorder::new().redirecting(|_, _| Decision::now(None));
             let (session, recorder) = with_recorder(configuration(origin), recorder);
             session.data_task(request(&origin.url("/302?location=jsonBody"), method, None)).resume();
             let log = recorder.completed(1);
@@ -140,7 +140,7 @@ fn test_http_redirect_dont_follow_ignoring_handler() {
     on_every_wire(|origin| {
         let (sender, kept) = std::sync::mpsc::channel();
         let recorder = Recorder::new().redirecting(move |_, _| {
-            let (answer, responder) = Answer::deferred();
+            let (answer, responder) = Decision::deferred();
             sender.send(responder).unwrap();
             answer
         });
@@ -183,7 +183,7 @@ fn test_http_redirection_with_in_complete_relative_path() {
 #[test]
 fn test_http_redirection_with_default_port() {
     on(Wire::H1, |origin| {
-        let recorder = Recorder::new().redirecting(|_, _| Answer::now(None));
+        let recorder = Recorder::new().redirecting(|_, _| Decision::now(None));
         let (session, recorder) = with_recorder(configuration(origin), recorder);
         session.data_task(origin.url("/redirect-with-default-port")).resume();
         let log = recorder.completed(1);
@@ -265,7 +265,7 @@ fn a_delegate_may_redirect_elsewhere() {
         let elsewhere = origin.url("/Peru");
         let recorder = Recorder::new().redirecting(move |_, _| {
             let elsewhere = UrlRequest::new(elsewhere.parse().unwrap());
-            Answer::later(async move { Some(elsewhere) })
+            Decision::later(async move { Some(elsewhere) })
         });
         let (session, recorder) = with_recorder(configuration(origin), recorder);
         let task = session.data_task(origin.url("/redirect/1"));

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, ContentDigest, DelegateQueue, Download, DownloadDestination, DownloadTask, HttpUrlResponse,
+    ContentDigest, Decision, DelegateQueue, Download, DownloadDestination, DownloadTask, HttpUrlResponse,
     ResumeData, ResumeFailure, SessionDelegate, TaskDelegate, UrlErrorCode, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{Recorded, Reply, Wire, pattern};
@@ -73,14 +73,14 @@ impl TaskDelegate for Signer {
         &self,
         _: &DownloadTask,
         response: &HttpUrlResponse,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         self.asked.lock().unwrap().push(response.status_code());
         let mut requests = self.requests.lock().unwrap();
         if requests.is_empty() {
-            return Answer::default_handling();
+            return Decision::default_handling();
         }
         let request = requests.remove(0);
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         std::thread::spawn(move || responder.answer(Some(request)));
         answer
     }
@@ -96,7 +96,7 @@ fn a_closure_gives_another_url_for_one_that_has_expired() {
             expire(ranges, status);
             let (renewed, asked) = (signed(ranges, "two"), Arc::new(Mutex::new(Vec::new())));
             let heard = asked.clone();
-            let download = ranges.session().download_resume_from(data).refreshing(move |refusal| {
+            let download = ranges.session().download_resume_from(data).on_expired_url(move |refusal| {
                 heard.lock().unwrap().push((refusal.status_code(), refusal.url().cloned()));
                 let renewed = renewed.clone();
                 async move { Some(renewed) }
@@ -117,7 +117,7 @@ fn a_closure_gives_another_url_for_one_that_has_expired() {
             let data = ranges.broken_at(150_001);
             expire(ranges, status);
             let download = ranges.session().download_resume_from(data);
-            let error = download.refreshing(|_| async { panic!("asked") }).wait().unwrap_err();
+            let error = download.on_expired_url(|_| async { panic!("asked") }).wait().unwrap_err();
             assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
             assert!(error.resume_data().is_some());
         }
@@ -175,7 +175,7 @@ fn a_download_to_a_path_goes_on_across_runs_by_another_url_and_is_still_the_same
         ] {
             let renewed = |signature: &str| {
                 let renewed = signed(ranges, signature);
-                ranges.download().to(destination.clone()).refreshing(move |_| {
+                ranges.download().to(destination.clone()).on_expired_url(move |_| {
                     let renewed = renewed.clone();
                     async move { Some(renewed) }
                 })
@@ -230,7 +230,7 @@ fn what_another_url_gives_is_joined_only_if_it_is_still_the_same() {
     on_every_range_server(|ranges| {
         let renew = |data: ResumeData| {
             let renewed = signed(ranges, "two");
-            ranges.session().download_resume_from(data).refreshing(move |_| {
+            ranges.session().download_resume_from(data).on_expired_url(move |_| {
                 let renewed = renewed.clone();
                 async move { Some(renewed) }
             })
@@ -264,7 +264,7 @@ fn what_another_url_gives_is_joined_only_if_it_is_still_the_same() {
         expire(ranges, 403);
         let mut post = signed(ranges, "two");
         post.set_http_method("POST").unwrap();
-        let download = ranges.session().download_resume_from(data).refreshing(move |_| {
+        let download = ranges.session().download_resume_from(data).on_expired_url(move |_| {
             let post = post.clone();
             async move { Some(post) }
         });
@@ -294,7 +294,7 @@ fn another_server_goes_on_with_what_is_here_and_what_is_expected_is_checked() {
             .session()
             .download_resume_from(data)
             .expecting_digest(ContentDigest::from_hex(sha256).unwrap())
-            .refreshing(move |_| {
+            .on_expired_url(move |_| {
                 let elsewhere = elsewhere.clone();
                 async move { Some(elsewhere) }
             });
@@ -315,7 +315,7 @@ fn an_application_is_asked_four_times_and_without_an_answer_what_is_here_is_kept
         (0..5).for_each(|_| expire(ranges, 403));
         let asked = Arc::new(AtomicUsize::new(0));
         let (count, renewed) = (asked.clone(), signed(ranges, "never"));
-        let download = ranges.session().download_resume_from(data).refreshing(move |_| {
+        let download = ranges.session().download_resume_from(data).on_expired_url(move |_| {
             count.fetch_add(1, Relaxed);
             let renewed = renewed.clone();
             async move { Some(renewed) }
@@ -325,7 +325,12 @@ fn an_application_is_asked_four_times_and_without_an_answer_what_is_here_is_kept
 
         expire(ranges, 403);
         data = kept(
-            ranges.session().download_resume_from(data).refreshing(|_| async { None }).wait().unwrap_err(),
+            ranges
+                .session()
+                .download_resume_from(data)
+                .on_expired_url(|_| async { None })
+                .wait()
+                .unwrap_err(),
         );
         // A delegate without another; its responder is dropped, which is the default.
         expire(ranges, 403);
@@ -336,13 +341,14 @@ fn an_application_is_asked_four_times_and_without_an_answer_what_is_here_is_kept
         // One that panics fails the task, and only that.
         expire(ranges, 403);
         let download = ranges.session().download_resume_from(data);
-        let error = download.refreshing(|_| async { panic!("no signature") }).wait().unwrap_err();
+        let error = download.on_expired_url(|_| async { panic!("no signature") }).wait().unwrap_err();
         assert!(error.to_string().contains("no signature"), "{error}");
         went_on(outcome(ranges.session().download_resume_from(error.resume_data().unwrap())));
 
         // Of a download that begins from nothing nobody is asked: the answer is the file.
         ranges.then(|_| Reply::new(403).body("no"));
-        let (file, response) = ranges.download().refreshing(|_| async { panic!("asked") }).wait().unwrap();
+        let (file, response) =
+            ranges.download().on_expired_url(|_| async { panic!("asked") }).wait().unwrap();
         assert_eq!(
             (fs::read(file.path()).unwrap().as_slice(), response.status_code()),
             (&b"no"[..], Some(403))

@@ -190,7 +190,7 @@ fn a_file_that_changes_between_two_sends_fails_the_second() {
                 _: &urlsession::Task,
                 _: &urlsession::HttpUrlResponse,
                 next: urlsession::UrlRequest,
-            ) -> urlsession::Answer<Option<urlsession::UrlRequest>> {
+            ) -> urlsession::Decision<Option<urlsession::UrlRequest>> {
                 fs::write(&self.0, "another body, and longer").unwrap();
                 Some(next).into()
             }

@@ -114,7 +114,7 @@ fn a_post_that_came_after_the_close_is_sent_again() {
         fn need_new_body_stream(
             &self,
             _: &urlsession::Task,
-        ) -> urlsession::Answer<Option<urlsession::BodyStream>> {
+        ) -> urlsession::Decision<Option<urlsession::BodyStream>> {
             let mut server = self.0.lock().unwrap();
             if let Some(close) = server.0.take() {
                 close.send(()).unwrap();

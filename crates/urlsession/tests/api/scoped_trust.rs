@@ -5,9 +5,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, CacheStorage,
-    Configuration, DelegateQueue, DownloadDestination, NotStored, ProxyDictionary, Responder,
-    SessionDelegate, Task, TaskDelegate, UploadServerStorage, UrlAuthenticationChallenge, UrlCredential,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, CacheStorage, Configuration,
+    Decision, DelegateQueue, DownloadDestination, NotStored, ProxyDictionary, Responder, SessionDelegate,
+    Task, TaskDelegate, UploadServerStorage, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlError, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Proxy, Reply, Request, TestAuthority, Wire};
@@ -22,10 +22,10 @@ fn self_signed(wire: Wire) -> Origin {
 }
 
 /// Trust in the server that a challenge is about.
-fn trust(challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+fn trust(challenge: &UrlAuthenticationChallenge) -> Decision<Disposition> {
     match challenge.protection_space().server_trust() {
         Some(trust) => Disposition::UseCredential(Some(UrlCredential::for_trust(trust.clone()))).into(),
-        None => Answer::default_handling(),
+        None => Decision::default_handling(),
     }
 }
 
@@ -36,30 +36,34 @@ struct Own {
     asked: Arc<Mutex<Vec<UrlAuthenticationChallenge>>>,
 }
 
-type Decide = dyn Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync;
+type Decide = dyn Fn(&UrlAuthenticationChallenge) -> Decision<Disposition> + Send + Sync;
 
 impl Own {
     fn new(
-        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Decision<Disposition> + Send + Sync + 'static,
     ) -> Self {
         Self { decide: Arc::new(decide), asked: Arc::default() }
     }
 }
 
 impl TaskDelegate for Own {
-    fn did_receive_challenge(&self, _: &Task, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Decision<Disposition> {
         self.asked.lock().unwrap().push(challenge.clone());
         (self.decide)(challenge)
     }
 }
 
 fn always(disposition: Disposition) -> Own {
-    Own::new(move |_| Answer::now(disposition.clone()))
+    Own::new(move |_| Decision::now(disposition.clone()))
 }
 
 /// Has no opinion.
 fn silent() -> Own {
-    Own::new(|_| Answer::default_handling())
+    Own::new(|_| Decision::default_handling())
 }
 
 /// A delegate whose answers come when the test wants.
@@ -67,7 +71,7 @@ fn deferring() -> (Own, Receiver<(UrlAuthenticationChallenge, Responder<Disposit
     let (sender, asked) = mpsc::channel();
     let sender = Mutex::new(sender);
     let own = Own::new(move |challenge| {
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         sender.lock().unwrap().send((challenge.clone(), responder)).unwrap();
         answer
     });
@@ -194,14 +198,14 @@ impl SessionDelegate for OfSession {
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+    ) -> Decision<Disposition> {
         (self.0)(challenge)
     }
 }
 
 pub(crate) fn with_session_delegate(
     configuration: Configuration,
-    decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
+    decide: impl Fn(&UrlAuthenticationChallenge) -> Decision<Disposition> + Send + Sync + 'static,
 ) -> UrlSession {
     UrlSession::with_delegate(configuration, Arc::new(OfSession(Arc::new(decide))), DelegateQueue::serial())
 }
@@ -247,7 +251,7 @@ fn the_session_is_asked_about_a_connection_that_a_tasks_own_delegate_accepted() 
     for wire in TLS {
         let origin = Origin::start(wire);
         let session = with_session_delegate(configuration(&origin), |_| {
-            Answer::now(Disposition::RejectProtectionSpace)
+            Decision::now(Disposition::RejectProtectionSpace)
         });
         let load = || session.data(origin.url("/Peru"));
         assert_eq!(load().delegate(Trusting).wait().unwrap().0, "Lima");
@@ -264,11 +268,11 @@ impl TaskDelegate for OfFirstTask {
         &self,
         task: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+    ) -> Decision<Disposition> {
         if task.task_description().as_deref() == Some("trusted") {
             trust(challenge)
         } else {
-            Answer::default_handling()
+            Decision::default_handling()
         }
     }
 }
@@ -350,10 +354,10 @@ fn identity(certificate: &Certificate, persistence: Persistence) -> UrlCredentia
 
 fn showing(
     identity: UrlCredential,
-) -> impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static {
+) -> impl Fn(&UrlAuthenticationChallenge) -> Decision<Disposition> + Send + Sync + 'static {
     move |challenge| match challenge.protection_space().authentication_method() {
         Method::ClientCertificate => Disposition::UseCredential(Some(identity.clone())).into(),
-        _ => Answer::default_handling(),
+        _ => Decision::default_handling(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, CacheStorage, DelegateQueue, NotStored, ResourceFetchType,
+    AuthChallengeDisposition, CacheStorage, Decision, DelegateQueue, NotStored, ResourceFetchType,
     SessionDelegate, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
     UrlSession,
 };
@@ -20,9 +20,9 @@ impl TaskDelegate for Ann {
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         if challenge.failure_response().is_none() {
-            return Answer::default_handling();
+            return Decision::default_handling();
         }
         let ann = UrlCredential::new("ann", "secret", UrlCredentialPersistence::ForSession);
         AuthChallengeDisposition::UseCredential(Some(ann)).into()

@@ -9,16 +9,17 @@ use std::sync::{Arc, Mutex};
 
 use urlsession::environment::{Dial, Socket};
 use urlsession::{
-    Answer, AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
-    Configuration, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate, TaskDelegate,
-    TlsVersion, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence,
-    UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlSession,
+    AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
+    Configuration, Decision, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate,
+    TaskDelegate, TlsVersion, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence as Persistence, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Reply, TestAuthority, Wire};
 
 use crate::support::*;
 
-type Decide = dyn Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync;
+type Decide = dyn Fn(&UrlAuthenticationChallenge) -> Decision<Disposition> + Send + Sync;
 
 /// Decides challenges at the session's level, and remembers them.
 #[derive(Clone)]
@@ -34,7 +35,7 @@ impl SessionDelegate for Judge {
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<Disposition> {
+    ) -> Decision<Disposition> {
         self.seen.lock().unwrap().push(challenge.clone());
         (self.decide)(challenge)
     }
@@ -42,20 +43,20 @@ impl SessionDelegate for Judge {
 
 impl Judge {
     fn new(
-        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<Disposition> + Send + Sync + 'static,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Decision<Disposition> + Send + Sync + 'static,
     ) -> Self {
         Self { decide: Arc::new(decide), seen: Arc::default() }
     }
 
     fn always(disposition: Disposition) -> Self {
-        Self::new(move |_| Answer::now(disposition.clone()))
+        Self::new(move |_| Decision::now(disposition.clone()))
     }
 
     /// Trusts everybody.
     fn trusting() -> Self {
         Self::new(|challenge| match challenge.protection_space().server_trust() {
             Some(trust) => Disposition::UseCredential(Some(UrlCredential::for_trust(trust.clone()))).into(),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         })
     }
 
@@ -139,7 +140,7 @@ fn is_a_client_hello_and_nothing_else(bytes: &[u8]) -> bool {
 fn deferring() -> (Judge, Receiver<(Method, Responder<Disposition>)>) {
     let (sender, asked) = mpsc::channel();
     let judge = Judge::new(move |challenge| {
-        let (answer, responder) = Answer::deferred();
+        let (answer, responder) = Decision::deferred();
         sender.send((challenge.protection_space().authentication_method(), responder)).unwrap();
         answer
     });
@@ -399,7 +400,7 @@ fn identity(certificate: &Certificate, persistence: Persistence) -> UrlCredentia
 fn showing(identity: UrlCredential) -> Judge {
     Judge::new(move |challenge| match challenge.protection_space().authentication_method() {
         Method::ClientCertificate => Disposition::UseCredential(Some(identity.clone())).into(),
-        _ => Answer::default_handling(),
+        _ => Decision::default_handling(),
     })
 }
 
@@ -461,7 +462,7 @@ fn a_stored_client_certificate_is_shown_without_a_delegate_and_proposed_to_one()
     assert_eq!(judge.seen.lock().unwrap()[1].proposed_credential(), Some(&stored));
     let judge = Judge::new(|challenge| match challenge.protection_space().authentication_method() {
         Method::ClientCertificate => Disposition::RejectProtectionSpace.into(),
-        _ => Answer::default_handling(),
+        _ => Decision::default_handling(),
     });
     let error = judge.session(configuration).data(origin.url("/Peru")).wait().unwrap_err();
     assert_eq!(error.code(), UrlErrorCode::ClientCertificateRequired);
@@ -482,7 +483,7 @@ fn without_a_client_certificate_the_server_decides_and_a_wrong_one_is_rejected()
     assert!(error.to_string().contains("PKCS#8"), "{error}");
     let cancelling = Judge::new(|challenge| match challenge.protection_space().authentication_method() {
         Method::ClientCertificate => Disposition::CancelAuthenticationChallenge.into(),
-        _ => Answer::default_handling(),
+        _ => Decision::default_handling(),
     });
     let error = cancelling.session(configuration(&origin)).data(origin.url("/Peru")).wait().unwrap_err();
     assert_eq!(error.code(), UrlErrorCode::Cancelled);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use urlsession::environment::{Dial, Resolve, Socket};
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
     DownloadDestination, HttpCookie, HttpCookiePropertyKey, IntoUrlRequest, UploadServerStorage,
     UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage,
     UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol as Protocol, UrlRequest, UrlSession,
@@ -262,7 +262,7 @@ fn a_login_at_one_host_is_no_login_at_its_address_in_a_zone() {
     let (mut configuration, _) = led(&origin);
     let storage = UrlCredentialStorage::ephemeral();
     configuration.url_credential_storage = Some(storage.clone());
-    let give = |_: &UrlAuthenticationChallenge| Answer::now(Disposition::UseCredential(Some(ann())));
+    let give = |_: &UrlAuthenticationChallenge| Decision::now(Disposition::UseCredential(Some(ann())));
     let (session, recorder) = with_recorder(configuration, Recorder::new().answering(give));
     let load = |url: String| {
         session.data_task(url).resume();
@@ -357,7 +357,7 @@ fn trust_and_client_certificates_are_given_to_a_host_in_its_zone() {
             let space = challenge.protection_space();
             hears.lock().unwrap().push((space.authentication_method(), space.host().to_owned()));
             assert!(challenge.proposed_credential().is_none());
-            Answer::now(Disposition::UseCredential(Some(match space.server_trust() {
+            Decision::now(Disposition::UseCredential(Some(match space.server_trust() {
                 Some(trust) => UrlCredential::for_trust(trust.clone()),
                 None => identity.clone(),
             })))

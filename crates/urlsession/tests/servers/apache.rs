@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use urlsession::{Answer, BodyStream, HeaderFields, Task, TaskDelegate, UrlRequest};
+use urlsession::{BodyStream, Decision, HeaderFields, Task, TaskDelegate, UrlRequest};
 
 use crate::server::{Server, age, goes_on_where_it_was_cut, session};
 
@@ -178,7 +178,7 @@ fn a_user_proves_the_password_by_digest() {
 struct Giving(std::path::PathBuf, Arc<AtomicUsize>);
 
 impl TaskDelegate for Giving {
-    fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
+    fn need_new_body_stream(&self, _: &Task) -> Decision<Option<BodyStream>> {
         self.1.fetch_add(1, Relaxed);
         Some(BodyStream::from_reader(fs::File::open(&self.0).unwrap())).into()
     }

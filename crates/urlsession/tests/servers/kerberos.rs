@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, AuthenticationMethod, Configuration, DelegateQueue, SessionDelegate,
+    AuthChallengeDisposition, AuthenticationMethod, Configuration, Decision, DelegateQueue, SessionDelegate,
     Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlRequest,
     UrlSession,
 };
@@ -187,15 +187,15 @@ impl TaskDelegate for Answering {
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
-            return Answer::default_handling();
+            return Decision::default_handling();
         }
         self.asked.lock().unwrap().push(challenge.clone());
         // Once: what was refused is not given again.
         match challenge.previous_failure_count() {
             0 => self.answer.clone().into(),
-            _ => Answer::default_handling(),
+            _ => Decision::default_handling(),
         }
     }
 }

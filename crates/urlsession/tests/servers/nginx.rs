@@ -7,7 +7,7 @@ use std::sync::mpsc::{Sender, channel};
 
 use urlsession::{
     BodyStream, CacheLookup, DownloadTask, MultipartForm, ResourceFetchType, ResumeData, ResumeFailure,
-    TaskDelegate, UrlErrorCode, UrlRequest, WhyAsked,
+    RevalidationReason, TaskDelegate, UrlErrorCode, UrlRequest,
 };
 
 use crate::server::{Server, age, goes_on_where_it_was_cut, session};
@@ -278,9 +278,9 @@ fn what_nginx_says_of_caching_is_obeyed() {
         // nginx has ETag and Last-Modified: the second load is a 304, and the body is the first's.
         assert_eq!(
             second(&base, "/ask"),
-            (CacheLookup::Confirmed(WhyAsked::NoCache), ResourceFetchType::NetworkLoad, length)
+            (CacheLookup::Revalidated(RevalidationReason::NoCache), ResourceFetchType::NetworkLoad, length)
         );
-        assert_eq!(second(&base, "/never"), (CacheLookup::Nothing, ResourceFetchType::NetworkLoad, length));
+        assert_eq!(second(&base, "/never"), (CacheLookup::Miss, ResourceFetchType::NetworkLoad, length));
     }
 }
 

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 use urlsession::{
-    Answer, AuthChallengeDisposition as Disposition, AuthenticationMethod, Configuration, Task, TaskDelegate,
-    UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence, UrlError,
-    UrlErrorCode as Code, UrlSession,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod, Configuration, Decision, Task,
+    TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence,
+    UrlError, UrlErrorCode as Code, UrlSession,
 };
 
 /// An authority of OpenSSL's, in a folder of its own.
@@ -172,12 +172,16 @@ impl TaskDelegate for Plain {}
 struct Showing(UrlCredential);
 
 impl TaskDelegate for Showing {
-    fn did_receive_challenge(&self, _: &Task, challenge: &UrlAuthenticationChallenge) -> Answer<Disposition> {
+    fn did_receive_challenge(
+        &self,
+        _: &Task,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Decision<Disposition> {
         match challenge.protection_space().authentication_method() {
             AuthenticationMethod::ClientCertificate => {
                 Disposition::UseCredential(Some(self.0.clone())).into()
             }
-            _ => Answer::default_handling(),
+            _ => Decision::default_handling(),
         }
     }
 }

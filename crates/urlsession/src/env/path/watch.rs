@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use super::interface::{Interface, InterfaceKind, PathStatus};
 use super::netlink::{self, Link, News};
 use super::routes;
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::env::fs;
 
 pub(super) struct Watch {
@@ -78,11 +78,11 @@ impl Watch {
 
     /// Someone waits: from now on the news are read as they come.
     fn drive(&'static self) {
-        let place = Place::own();
-        if place.why_without_sockets().is_some() || self.is_driven.swap(true, AcqRel) {
+        let runtime = RuntimeHandle::own();
+        if runtime.why_without_sockets().is_some() || self.is_driven.swap(true, AcqRel) {
             return;
         }
-        place.spawn(async move {
+        runtime.spawn(async move {
             let Ok(socket) = netlink::on_reactor(&self.socket) else { return };
             while let Ok(mut ready) = socket.readable().await {
                 self.refresh();

@@ -22,20 +22,23 @@ use super::discard::discard;
 use crate::configuration::Configuration;
 use crate::env::Gssapi;
 use crate::error::Result;
-use crate::load::{Ask, Attempt, ConnectionLogin, Hold, Layer, LoginUse, Meter, Response};
+use crate::load::{
+    Activity, Attempt, ConnectionLogin, ConnectionPin, Layer, LoginUse, Response, TaskContext,
+};
 use crate::message::{
     AuthChallengeDisposition, HttpBody, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
     UrlProtectionSpace, UrlProtectionSpaceProxyType, UrlRequest,
 };
 use crate::store::UrlCredentialStorage;
 use crate::transport::auth::{
-    Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, ntlm_challenge, ntlm_proof, ntlm_start,
+    AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, Used, decide,
+    ntlm_challenge, ntlm_proof, ntlm_start,
 };
 use crate::transport::{Route, absolute_form};
 
 pub(super) struct Auth<N> {
-    server: Desk,
-    proxy: Option<Desk>,
+    server: Authenticator,
+    proxy: Option<Authenticator>,
     next: N,
 }
 
@@ -47,7 +50,7 @@ impl<N> Auth<N> {
         next: N,
     ) -> Self {
         let gssapi = Some(Tickets { gssapi, config: None });
-        Self { server: Desk { storage, gssapi, known, proxy: None }, proxy: None, next }
+        Self { server: Authenticator { storage, gssapi, known, proxy: None }, proxy: None, next }
     }
 
     /// Tickets are shown to servers of this configuration's domains without a delegate's consent.
@@ -66,7 +69,7 @@ impl<N> Auth<N> {
             Url::parse(&format!("http://{host}:{}/", proxy.port)).ok()
         });
         let config = config.clone();
-        self.proxy = place.map(|place| Desk {
+        self.proxy = place.map(|place| Authenticator {
             storage,
             gssapi: None,
             known,
@@ -83,7 +86,7 @@ impl<N: Layer> Layer for Auth<N> {
             let next = Behind { proxy, next: &self.next };
             return Box::pin(self.server.load(attempt, &next)).await;
         }
-        // As `Desk::load`, whose future in this one would be a layer more in every load.
+        // As `Authenticator::load`, whose future in this one would be a layer more in every load.
         let (kept, preemption) = self.server.begin(attempt);
         let response = self.next.load(attempt).await?;
         if self.server.is_content(preemption.as_deref(), &response) {
@@ -93,9 +96,9 @@ impl<N: Layer> Layer for Auth<N> {
     }
 }
 
-/// The rooms below, behind the proxy.
+/// The layers below, behind the proxy.
 struct Behind<'a, N> {
-    proxy: &'a Desk,
+    proxy: &'a Authenticator,
     next: &'a N,
 }
 
@@ -106,7 +109,7 @@ impl<N: Layer> Layer for Behind<'_, N> {
 }
 
 /// Where the questions of servers, or those of the proxy, are answered.
-struct Desk {
+struct Authenticator {
     storage: Option<UrlCredentialStorage>,
     /// Tickets are for servers.
     gssapi: Option<Tickets>,
@@ -135,16 +138,16 @@ struct ForwardProxy {
 }
 
 /// What one request is to who asks.
-struct Visit<'a> {
-    asker: Asker<'a>,
+struct AuthRequest<'a> {
+    challenger: Challenger<'a>,
     place: &'a Url,
     request: &'a UrlRequest,
     target: Cow<'a, str>,
-    /// Of the fields added, the first that are not of this desk or those below.
+    /// Of the fields added, the first that are not of this authenticator or those below.
     kept: usize,
 }
 
-impl Visit<'_> {
+impl AuthRequest<'_> {
     /// The request as it is digested.
     fn signed(&self) -> DigestRequest<'_> {
         let method = self.request.http_method().as_str();
@@ -153,13 +156,13 @@ impl Visit<'_> {
 
     /// A credential of the request's own is nobody else's business.
     fn has_own_credentials(&self) -> bool {
-        self.request.all_http_header_fields().contains(self.asker.answer_field())
+        self.request.all_http_header_fields().contains(self.challenger.answer_field())
     }
 
     fn url_credential(&self) -> Option<UrlCredential> {
-        match self.asker {
-            Asker::Server(request) => request.url().and_then(url_credential),
-            Asker::Proxy(..) => None,
+        match self.challenger {
+            Challenger::Server(request) => request.url().and_then(url_credential),
+            Challenger::Proxy(..) => None,
         }
     }
 
@@ -168,11 +171,11 @@ impl Visit<'_> {
     fn repeat(&self, attempt: &mut Attempt<'_>, value: Option<http::HeaderValue>) {
         attempt.begin_transaction();
         attempt.added.truncate(self.kept);
-        attempt.added.extend(value.map(|value| (self.asker.answer_field(), value)));
+        attempt.added.extend(value.map(|value| (self.challenger.answer_field(), value)));
     }
 }
 
-impl Desk {
+impl Authenticator {
     async fn load<N: Layer>(&self, attempt: &mut Attempt<'_>, next: &N) -> Result<Response> {
         let (kept, preemption) = self.begin(attempt);
         let response = next.load(attempt).await?;
@@ -250,16 +253,22 @@ impl Desk {
     }
 
     /// `None` if a request has nothing to do with who asks here.
-    fn visit<'a>(&'a self, request: &'a UrlRequest, kept: usize) -> Option<Visit<'a>> {
+    fn visit<'a>(&'a self, request: &'a UrlRequest, kept: usize) -> Option<AuthRequest<'a>> {
         let url = request.url()?;
         let Some(ForwardProxy { config, place }) = &self.proxy else {
             let target = url[Position::BeforePath..Position::AfterQuery].into();
-            return Some(Visit { asker: Asker::Server(request), place: url, request, target, kept });
+            return Some(AuthRequest {
+                challenger: Challenger::Server(request),
+                place: url,
+                request,
+                target,
+                kept,
+            });
         };
         let route = Route::of(config, url.scheme() == "https", url.host_str()?);
         let proxy = route.proxy(config).filter(|_| route == Route::Forward)?;
-        let asker = Asker::Proxy(proxy, UrlProtectionSpaceProxyType::Http);
-        Some(Visit { asker, place, request, target: absolute_form(url).into(), kept })
+        let challenger = Challenger::Proxy(proxy, UrlProtectionSpaceProxyType::Http);
+        Some(AuthRequest { challenger, place, request, target: absolute_form(url).into(), kept })
     }
 
     /// Logs in before anybody asks, where the session has done so before (RFC 7617 §2.2, RFC 7616 §3.6).
@@ -275,7 +284,7 @@ impl Desk {
             self.use_login(attempt, LoginUse::Reuse(login));
             return None;
         };
-        attempt.added.push((visit.asker.answer_field(), value));
+        attempt.added.push((visit.challenger.answer_field(), value));
         Some(Box::new(preemption))
     }
 
@@ -290,46 +299,57 @@ impl Desk {
         let request = attempt.request.clone();
         let Some(visit) = self.visit(&request, kept) else { return Ok(response) };
         if let (Some(preemption), Some(head)) = (&preemption, response.head.http_head()) {
-            self.known.heard(preemption, head, visit.asker);
+            self.known.heard(preemption, head, visit.challenger);
         }
         if response.head.status_code() != Some(self.status()) || visit.has_own_credentials() {
             return Ok(response);
         }
-        let mut trial = Trial::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
+        let mut attempts =
+            AuthAttempts::new(visit.url_credential(), preemption.map(|preemption| preemption.used));
         if self.shows_ticket_to(&visit) {
-            trial.show_ticket_by_default();
+            attempts.show_ticket_by_default();
         }
-        self.look_for_tickets(attempt, &visit, &response.head, &mut trial).await;
+        self.look_for_tickets(attempt, &visit, &response.head, &mut attempts).await;
         loop {
-            let (counsel, keeper) = (OfTask { ask: attempt.ask, meter: attempt.meter }, self.keeper(attempt));
+            let (challenge_handler, credentials) =
+                (OfTask { context: attempt.context, activity: attempt.activity }, self.credentials(attempt));
             let body = body(&request);
-            let decided = decide(&mut trial, visit.asker, &response.head, body, keeper, &counsel).await?;
-            let Some((offer, credential)) = decided else { return Ok(response) };
+            let decided = decide(
+                &mut attempts,
+                visit.challenger,
+                &response.head,
+                body,
+                credentials,
+                &challenge_handler,
+            )
+            .await?;
+            let Some((option, credential)) = decided else { return Ok(response) };
             response = match (&self.gssapi, credential) {
-                (Some(Tickets { gssapi, .. }), credential) if offer.is_negotiate() => {
+                (Some(Tickets { gssapi, .. }), credential) if option.is_negotiate() => {
                     // Before the response is given up: without a ticket there may be a weaker offer.
-                    match Ticket::get(attempt, gssapi, &offer.space, credential.as_ref()).await {
+                    match Ticket::get(attempt, gssapi, &option.space, credential.as_ref()).await {
                         Ok(ticket) => {
                             discard(response.body, attempt).await;
-                            self.show(attempt, next, &visit, ticket, &offer, credential, &mut trial).await?
+                            self.show(attempt, next, &visit, ticket, &option, credential, &mut attempts)
+                                .await?
                         }
                         Err(error) => {
                             tracing::debug!("Negotiate is skipped: {error}");
-                            trial.skip(offer.space, credential.as_ref(), error);
+                            attempts.skip(option.space, credential.as_ref(), error);
                             continue;
                         }
                     }
                 }
                 (_, Some(credential)) => {
                     discard(response.body, attempt).await;
-                    self.log_in(attempt, next, &visit, &offer, &credential, &mut trial).await?
+                    self.log_in(attempt, next, &visit, &option, &credential, &mut attempts).await?
                 }
                 (_, None) => return Ok(response),
             };
             if response.head.status_code() != Some(self.status()) {
                 return Ok(response);
             }
-            self.known.forget(visit.place, &offer.space);
+            self.known.forget(visit.place, &option.space);
         }
     }
 
@@ -338,22 +358,26 @@ impl Desk {
         &self,
         attempt: &mut Attempt<'_>,
         next: &N,
-        visit: &Visit<'_>,
-        offer: &Offer,
+        visit: &AuthRequest<'_>,
+        option: &AuthOption,
         credential: &UrlCredential,
-        trial: &mut Trial,
+        attempts: &mut AuthAttempts,
     ) -> Result<Response> {
         // Nothing of this request is for a connection where somebody is logged in.
         if attempt.logins.is_some() {
             self.use_login(attempt, LoginUse::None);
         }
-        let Some(mut login) = Login::begin(&offer.scheme, credential) else {
-            let connection = self.connection_login(visit.request, &offer.space, Some(credential));
+        let Some(mut login) = Login::begin(&option.scheme, credential) else {
+            let connection = self.connection_login(visit.request, &option.space, Some(credential));
             self.use_login(attempt, LoginUse::Begin(connection.clone()));
             let response = self.shake_hands(attempt, next, visit, credential).await;
             self.use_login(attempt, LoginUse::None);
             let response = response?;
-            trial.use_up(Used { space: offer.space.clone(), credential: credential.clone(), nonce: None });
+            attempts.use_up(Used {
+                space: option.space.clone(),
+                credential: credential.clone(),
+                nonce: None,
+            });
             let is_accepted = self.is_success(&response);
             self.note_connection(attempt, visit.place, connection, is_accepted).await;
             return Ok(response);
@@ -361,17 +385,17 @@ impl Desk {
         let (value, expectation) = login.authorization(visit.signed()).unzip();
         visit.repeat(attempt, value);
         let response = next.load(attempt).await?;
-        trial.use_up(Used {
-            space: offer.space.clone(),
+        attempts.use_up(Used {
+            space: option.space.clone(),
             credential: credential.clone(),
             nonce: login.nonce().map(Into::into),
         });
         if self.is_success(&response) {
-            let kept = self.keeper(attempt).keep(&offer.space, credential).await;
+            let kept = self.credentials(attempt).keep(&option.space, credential).await;
             if let (Some(revision), Some(head)) = (kept, response.head.http_head())
-                && login.heard(head, expectation.flatten().as_ref(), visit.asker)
+                && login.heard(head, expectation.flatten().as_ref(), visit.challenger)
             {
-                let (space, credential) = (offer.space.clone(), credential.clone());
+                let (space, credential) = (option.space.clone(), credential.clone());
                 self.known.learn(visit.place, space, credential, login, revision);
             }
         }
@@ -390,7 +414,7 @@ impl Desk {
             return self.known.forget_connection(place, &login);
         }
         if let Some(credential) = login.credential()
-            && let Some(revision) = self.keeper(attempt).keep(login.space(), credential).await
+            && let Some(revision) = self.credentials(attempt).keep(login.space(), credential).await
         {
             login.is_kept_in(revision);
         }
@@ -404,32 +428,32 @@ impl Desk {
         &self,
         attempt: &mut Attempt<'_>,
         next: &N,
-        visit: &Visit<'_>,
+        visit: &AuthRequest<'_>,
         credential: &UrlCredential,
     ) -> Result<Response> {
         let status = Some(self.status());
         let mut tries = 0;
         loop {
             tries += 1;
-            let hold = Hold::default();
+            let hold = ConnectionPin::default();
             attempt.hold = Some(hold.clone());
             visit.repeat(attempt, ntlm_start());
             let response = next.load(attempt).await;
             attempt.hold = None;
             let response = response?;
             let challenge =
-                response.head.http_head().and_then(|head| ntlm_challenge(visit.asker, &head.fields));
+                response.head.http_head().and_then(|head| ntlm_challenge(visit.challenger, &head.fields));
             let Some(challenge) = challenge.filter(|_| response.head.status_code() == status) else {
                 return Ok(response);
             };
-            let first = attempt.stamps().connection.clone();
+            let first = attempt.transaction().connection.clone();
             discard(response.body, attempt).await;
             attempt.hold = Some(hold);
             visit.repeat(attempt, ntlm_proof(&challenge, credential, attempt.clock.wall()));
             let response = next.load(attempt).await;
             attempt.hold = None;
             let response = response?;
-            let second = attempt.stamps().connection.clone();
+            let second = attempt.transaction().connection.clone();
             let is_same = first.zip(second).is_some_and(|(first, second)| Arc::ptr_eq(&first, &second));
             // A proof on another connection proves nothing: the first was closed.
             if is_same || response.head.status_code() != status || tries == 2 {
@@ -446,21 +470,21 @@ impl Desk {
         status.is_some_and(|status| status < 500 && status != 407 && !(is_of_server && status == 401))
     }
 
-    fn keeper<'a>(&'a self, attempt: &Attempt<'a>) -> Keeper<'a> {
-        Keeper { storage: self.storage_for(&attempt.request), place: attempt.place }
+    fn credentials<'a>(&'a self, attempt: &Attempt<'a>) -> CredentialCache<'a> {
+        CredentialCache { storage: self.storage_for(&attempt.request), runtime: attempt.runtime }
     }
 }
 
 /// The task decides; its time is not the server's.
 struct OfTask<'a> {
-    ask: &'a dyn Ask,
-    meter: &'a Meter,
+    context: &'a dyn TaskContext,
+    activity: &'a Activity,
 }
 
-impl Counsel for OfTask<'_> {
+impl ChallengeHandler for OfTask<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
-        let _excuse = self.meter.excuse();
-        self.ask.challenge(&challenge).await
+        let _excuse = self.activity.pause_idle();
+        self.context.challenge(&challenge).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! The authentication room over a scripted room.
+//! The authentication layer over a scripted layer.
 
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;

@@ -2,14 +2,14 @@
 //!
 //! RFC 9111 as a private cache, RFC 5861, RFC 8246, and Apple's cache policies. What is decided is in `plan`; the
 //! grammar and the arithmetic are `urlsession_proto::caching`, the keeping is the store's. Bodies are kept as they
-//! came: the room above decodes them.
+//! came: the layer above decodes them.
 
-mod flights;
 mod identities;
 mod keep;
 mod plan;
 mod ranges;
 mod refresh;
+mod single_flight;
 
 use std::cell::OnceCell;
 use std::future::{Future, poll_fn};
@@ -20,35 +20,36 @@ use std::task::Poll;
 use http::{HeaderValue, StatusCode};
 use urlsession_proto::method::is_safe;
 
-use self::flights::Flights;
 pub(super) use self::identities::ShownCertificates;
-use self::plan::{Missing, Next, Sayings, Wish};
+use self::plan::{CacheRequest, Miss, Next, RequestDirectives};
+use self::single_flight::SingleFlight;
 use super::defaults::defaults;
 use super::discard::drain;
 use crate::configuration::Configuration;
 use crate::env::{Clock, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response, StaleUse, WhyAsked,
+    Attempt, Body, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response,
+    RevalidationReason, StaleUse,
 };
 use crate::message::{UrlRequest, UrlResponse};
 use crate::store::UrlCache;
 use crate::store::cache::{Entry, Found, Known, Said, Variant, key};
 use crate::transport::DefaultFields;
 
-/// A clone is the same room.
-pub(super) struct Caching<N>(Arc<Room<N>>);
+/// A clone is the same policy.
+pub(super) struct Caching<N>(Arc<Policy<N>>);
 
-struct Room<N> {
+struct Policy<N> {
     config: Arc<Configuration>,
     defaults: Arc<DefaultFields>,
     /// What the configuration's fields say of caching.
-    of_session: Option<Sayings>,
+    of_session: Option<RequestDirectives>,
     certificates: Arc<ShownCertificates>,
     /// Loads whose answers may be kept.
-    loading: Flights,
+    loading: SingleFlight,
     /// Entries being asked for anew behind their users.
-    refreshing: Flights,
+    on_expired_url: SingleFlight,
     next: N,
 }
 
@@ -61,16 +62,16 @@ impl<N> Clone for Caching<N> {
 impl<N> Caching<N> {
     pub(super) fn new(config: Arc<Configuration>, certificates: Arc<ShownCertificates>, next: N) -> Self {
         let defaults = Arc::new(defaults(&config));
-        let of_session = Sayings::of_session(&config.http_additional_headers);
-        let (loading, refreshing) = (Flights::default(), Flights::default());
-        Self(Arc::new(Room { config, defaults, of_session, certificates, loading, refreshing, next }))
+        let of_session = RequestDirectives::of_session(&config.http_additional_headers);
+        let (loading, on_expired_url) = (SingleFlight::default(), SingleFlight::default());
+        Self(Arc::new(Policy { config, defaults, of_session, certificates, loading, on_expired_url, next }))
     }
 }
 
 impl<N: Layer + 'static> Layer for Caching<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let after = match self.begin(attempt) {
-            Begin::Answer(result) => return result,
+            Begin::Decision(result) => return result,
             Begin::Load(after) => Some(after),
             Begin::Wait => None,
         };
@@ -81,10 +82,12 @@ impl<N: Layer + 'static> Layer for Caching<N> {
         let mut response = self.0.next.load(attempt).await?;
         if let Some(cache) = &self.0.config.url_cache {
             match after {
-                After::Pass => {}
-                After::Invalidate if attempt.is_server_untrusted() => {}
-                After::Invalidate => keep::invalidate(cache, &attempt.request, &response.head),
-                After::Keep(missing) => self.keep(cache, &mut response, missing.lookup(), None, attempt),
+                StoreAction::Pass => {}
+                StoreAction::Invalidate if attempt.is_server_untrusted() => {}
+                StoreAction::Invalidate => keep::invalidate(cache, &attempt.request, &response.head),
+                StoreAction::Keep(missing) => {
+                    self.keep(cache, &mut response, missing.lookup(), None, attempt)
+                }
             }
         }
         Ok(response)
@@ -94,68 +97,68 @@ impl<N: Layer + 'static> Layer for Caching<N> {
 /// How a load begins.
 enum Begin {
     /// It is over.
-    Answer(Result<Response>),
+    Decision(Result<Response>),
     /// With the server.
-    Load(After),
+    Load(StoreAction),
     /// There may be something to wait for.
     Wait,
 }
 
 /// What the cache has to do with the server's answer.
 #[derive(Clone, Copy)]
-enum After {
+enum StoreAction {
     Pass,
     Invalidate,
-    Keep(Missing),
+    Keep(Miss),
 }
 
 impl<N: Layer + 'static> Caching<N> {
-    fn wish(&self, request: &UrlRequest) -> Wish {
-        Wish::of(request, self.0.config.request_cache_policy, self.0.of_session.as_ref())
+    fn cache_request(&self, request: &UrlRequest) -> CacheRequest {
+        CacheRequest::of(request, self.0.config.request_cache_policy, self.0.of_session.as_ref())
     }
 
     /// All that needs no waiting, and leaves next to nothing behind while the server answers.
     fn begin(&self, attempt: &mut Attempt<'_>) -> Begin {
         let config = &self.0.config;
         let Some(cache) = &config.url_cache else {
-            attempt.stamps().cache = Some(plan::NO_CACHE);
-            return Begin::Load(After::Pass);
+            attempt.transaction().cache = Some(plan::NO_CACHE);
+            return Begin::Load(StoreAction::Pass);
         };
         if !is_safe(attempt.request.http_method()) {
-            attempt.stamps().cache = Some(plan::UNCACHEABLE);
-            return Begin::Load(After::Invalidate);
+            attempt.transaction().cache = Some(plan::UNCACHEABLE);
+            return Begin::Load(StoreAction::Invalidate);
         }
-        let mut wish = self.wish(&attempt.request);
-        if wish.range.is_some() && attempt.ask.goes_to_file() {
+        let mut cache_request = self.cache_request(&attempt.request);
+        if cache_request.range.is_some() && attempt.context.goes_to_file() {
             // A download goes on with what it has itself.
-            wish.bypass = Some(CacheBypass::Conditional);
+            cache_request.bypass = Some(CacheBypass::Conditional);
         }
-        let Some(key) = key(&attempt.request).filter(|_| wish.bypass.is_none()) else {
-            attempt.stamps().cache = Some(plan::not_asked(wish.bypass));
-            return match wish.only_from_cache {
-                true => Begin::Answer(Err(not_cached())),
-                false => Begin::Load(After::Pass),
+        let Some(key) = key(&attempt.request).filter(|_| cache_request.bypass.is_none()) else {
+            attempt.transaction().cache = Some(plan::not_asked(cache_request.bypass));
+            return match cache_request.only_from_cache {
+                true => Begin::Decision(Err(not_cached())),
+                false => Begin::Load(StoreAction::Pass),
             };
         };
-        if wish.range.is_some() {
+        if cache_request.range.is_some() {
             return Begin::Wait;
         }
-        let found = match wish.looks {
+        let found = match cache_request.looks {
             true => self.find_at_once(cache, key, attempt),
             false => Some(Found::Nothing),
         };
         let Some(found) = found.filter(|found| part(found).is_none()) else { return Begin::Wait };
-        if config.shares_cacheable_loads && wish.may_share() && !matches!(found, Found::Entry(_)) {
+        if config.shares_cacheable_loads && cache_request.may_share() && !matches!(found, Found::Entry(_)) {
             return Begin::Wait;
         }
-        match plan::next(&found, &wish, || seconds(attempt.clock)) {
+        match plan::next(&found, &cache_request, || seconds(attempt.clock)) {
             Next::Serve(entry, lookup) => match entry.content.at_once() {
-                Some(body) => Begin::Answer(Ok(self.answer(cache, &entry, lookup, body, attempt))),
+                Some(body) => Begin::Decision(Ok(self.answer(cache, &entry, lookup, body, attempt))),
                 None => Begin::Wait,
             },
-            Next::Fail(missing) => Begin::Answer(Err(self.fail(missing, attempt))),
-            Next::Load(missing) if !wish.is_sent() => Begin::Load(After::Keep(missing)),
-            Next::Load(_) | Next::Ask(..) => Begin::Wait,
+            Next::Fail(missing) => Begin::Decision(Err(self.fail(missing, attempt))),
+            Next::Load(missing) if !cache_request.is_sent() => Begin::Load(StoreAction::Keep(missing)),
+            Next::Load(_) | Next::Revalidate(..) => Begin::Wait,
         }
     }
 
@@ -166,28 +169,33 @@ impl<N: Layer + 'static> Caching<N> {
         let (Some(cache), Some(key)) = (&self.0.config.url_cache, key(&request)) else {
             return self.0.next.load(attempt).await;
         };
-        let wish = self.wish(&request);
-        if let Some(range) = wish.range {
-            return Box::pin(self.load_range(cache, key, range, &wish, attempt)).await;
+        let cache_request = self.cache_request(&request);
+        if let Some(range) = cache_request.range {
+            return Box::pin(self.load_range(cache, key, range, &cache_request, attempt)).await;
         }
-        let mut found = match wish.looks {
+        let mut found = match cache_request.looks {
             true => self.find(cache, key, attempt).await,
             false => Found::Nothing,
         };
         let mut flight = None;
-        if self.0.config.shares_cacheable_loads && wish.may_share() && !matches!(found, Found::Entry(_)) {
+        if self.0.config.shares_cacheable_loads
+            && cache_request.may_share()
+            && !matches!(found, Found::Entry(_))
+        {
             (found, flight) = self.share(cache, key, attempt).await;
         }
         if let Some(entry) = part(&found) {
-            return Box::pin(self.complete(cache, entry.clone(), &wish, attempt)).await;
+            return Box::pin(self.complete(cache, entry.clone(), &cache_request, attempt)).await;
         }
-        match plan::next(&found, &wish, || seconds(attempt.clock)) {
+        match plan::next(&found, &cache_request, || seconds(attempt.clock)) {
             Next::Serve(entry, lookup) => self.serve(cache, entry, lookup, attempt).await,
-            Next::Ask(entry, why) => Box::pin(self.ask(cache, entry, why, &wish, attempt)).await,
+            Next::Revalidate(entry, why) => {
+                Box::pin(self.ask(cache, entry, why, &cache_request, attempt)).await
+            }
             Next::Fail(missing) => Err(self.fail(missing, attempt)),
             Next::Load(missing) => {
                 let added = attempt.added.len();
-                attempt.added.extend(wish.fields());
+                attempt.added.extend(cache_request.fields());
                 let response = self.0.next.load(attempt).await;
                 attempt.added.truncate(added);
                 let mut response = response?;
@@ -239,8 +247,8 @@ impl<N: Layer + 'static> Caching<N> {
         self.0.certificates.expected(attempt, self.0.config.url_credential_storage.as_ref())
     }
 
-    fn fail(&self, missing: Missing, attempt: &mut Attempt<'_>) -> UrlError {
-        attempt.stamps().cache = Some(CacheDecision::new(missing.lookup(), CacheStorage::NotConsidered));
+    fn fail(&self, missing: Miss, attempt: &mut Attempt<'_>) -> UrlError {
+        attempt.transaction().cache = Some(CacheDecision::new(missing.lookup(), CacheStorage::NotConsidered));
         not_cached()
     }
 
@@ -252,7 +260,7 @@ impl<N: Layer + 'static> Caching<N> {
         lookup: CacheLookup,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
-        match entry.content.body(attempt.place).await {
+        match entry.content.body(attempt.runtime).await {
             Some(body) => Ok(self.answer(cache, &entry, lookup, body, attempt)),
             None => self.load_instead(cache, &entry, attempt).await,
         }
@@ -285,10 +293,10 @@ impl<N: Layer + 'static> Caching<N> {
         attempt: &mut Attempt<'_>,
     ) -> Response {
         let now = attempt.clock.now();
-        let stamps = attempt.stamps();
-        stamps.cache = Some(CacheDecision::new(lookup, CacheStorage::NotConsidered));
-        stamps.response_start = Some(now);
-        stamps.response = Some(head.clone());
+        let transaction = attempt.transaction();
+        transaction.cache = Some(CacheDecision::new(lookup, CacheStorage::NotConsidered));
+        transaction.response_start = Some(now);
+        transaction.response = Some(head.clone());
         Response { head, body }
     }
 
@@ -301,12 +309,12 @@ impl<N: Layer + 'static> Caching<N> {
     ) -> Result<Response> {
         tracing::warn!("a damaged body of the cache is removed");
         cache.remove_entry(entry);
-        let wish = self.wish(&attempt.request);
-        if wish.only_from_cache {
+        let cache_request = self.cache_request(&attempt.request);
+        if cache_request.only_from_cache {
             return Err(not_cached());
         }
         let mut response = self.0.next.load(attempt).await?;
-        self.keep(cache, &mut response, CacheLookup::Nothing, None, attempt);
+        self.keep(cache, &mut response, CacheLookup::Miss, None, attempt);
         Ok(response)
     }
 
@@ -315,15 +323,15 @@ impl<N: Layer + 'static> Caching<N> {
         &self,
         cache: &UrlCache,
         entry: Arc<Entry>,
-        why: WhyAsked,
-        wish: &Wish,
+        why: RevalidationReason,
+        cache_request: &CacheRequest,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
         let conditions = keep::conditions(&entry.response);
         let is_conditional = !conditions.is_empty();
         let added = attempt.added.len();
         attempt.added.extend(conditions);
-        attempt.added.extend(wish.fields());
+        attempt.added.extend(cache_request.fields());
         let answer = self.0.next.load(attempt).await;
         attempt.added.truncate(added);
         let failed = match &answer {
@@ -332,9 +340,10 @@ impl<N: Layer + 'static> Caching<N> {
             Err(error) if error.network_unavailable_reason().is_some() => true,
             Err(error) => matches!(error.phase(), Phase::Dns | Phase::Connect | Phase::Send | Phase::Head),
         };
-        if failed && let Some(lookup) = plan::in_place_of_error(&entry, wish, seconds(attempt.clock)) {
+        if failed && let Some(lookup) = plan::in_place_of_error(&entry, cache_request, seconds(attempt.clock))
+        {
             let error = answer.err();
-            let failed = attempt.stamps();
+            let failed = attempt.transaction();
             failed.error = error;
             attempt.begin_transaction();
             return self.serve(cache, entry, lookup, attempt).await;
@@ -343,10 +352,10 @@ impl<N: Layer + 'static> Caching<N> {
         let is_confirmed =
             is_conditional && response.head.status_code() == Some(StatusCode::NOT_MODIFIED.as_u16());
         if !is_confirmed {
-            self.keep(cache, &mut response, CacheLookup::Changed(why), None, attempt);
+            self.keep(cache, &mut response, CacheLookup::Replaced(why), None, attempt);
             return Ok(response);
         }
-        drain(&mut response.body, attempt.meter, attempt.clock, attempt.place).await;
+        drain(&mut response.body, attempt.activity, attempt.clock, attempt.runtime).await;
         let times = keep::times(attempt);
         // What only a delegate trusts confirms nothing, and makes nothing void.
         let is_untrusted = attempt.is_server_untrusted();
@@ -358,14 +367,14 @@ impl<N: Layer + 'static> Caching<N> {
             }
             attempt.begin_transaction();
             let mut response = self.0.next.load(attempt).await?;
-            self.keep(cache, &mut response, CacheLookup::Changed(why), None, attempt);
+            self.keep(cache, &mut response, CacheLookup::Replaced(why), None, attempt);
             return Ok(response);
         };
         let entry = Arc::new(entry.confirmed(head, times));
         cache.confirm(&entry);
-        attempt.stamps().cache =
-            Some(CacheDecision::new(CacheLookup::Confirmed(why), CacheStorage::NotConsidered));
-        match entry.content.body(attempt.place).await {
+        attempt.transaction().cache =
+            Some(CacheDecision::new(CacheLookup::Revalidated(why), CacheStorage::NotConsidered));
+        match entry.content.body(attempt.runtime).await {
             Some(body) => {
                 let head = entry.response.answering(&attempt.request);
                 Ok(Response { head, body: if entry.is_coded { body } else { body.plain() } })

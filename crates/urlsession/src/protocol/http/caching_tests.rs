@@ -1,12 +1,12 @@
-//! The caching room over a scripted room.
+//! The caching layer over a scripted layer.
 
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
-use crate::env::{Place, SystemClock};
-use crate::load::{Log, Meter, Nobody, NotStored};
+use crate::env::{RuntimeHandle, SystemClock};
+use crate::load::{Activity, DetachedContext, NotStored, TransactionLog};
 use crate::message::CachePolicy;
 
-/// A room with a cache of its own above a script.
+/// A layer with a cache of its own above a script.
 fn room(script: &Arc<Script>) -> Caching<Arc<Script>> {
     Caching::new(Arc::new(Configuration::ephemeral()), Arc::default(), script.clone())
 }
@@ -53,7 +53,7 @@ fn conditions_are_sent_once_and_what_is_confirmed_is_answered_with_its_own_statu
     get(&room, CachePolicy::UseProtocolCachePolicy);
     let (status, data, decision) = get(&room, CachePolicy::UseProtocolCachePolicy);
     assert_eq!((status, &data[..]), (200, &b"x"[..]));
-    assert_eq!(decision.lookup, CacheLookup::Confirmed(WhyAsked::Stale));
+    assert_eq!(decision.lookup, CacheLookup::Revalidated(RevalidationReason::Stale));
     let sent = ["if-none-match: \"1\"", "if-modified-since: yesterday"];
     assert_eq!(*script.added.lock().unwrap(), sent);
     let (_, data, _) = get(&room, CachePolicy::ReloadIgnoringLocalCacheData);
@@ -128,11 +128,12 @@ fn what_came_in_the_place_of_a_stale_answer_is_not_asked_for_anew() {
     let Found::Entry(old) = cache.find_in_memory("http://a/", |_| true) else { panic!("it was not kept") };
     // Between the look at the old one and the decision to ask for it anew.
     get(&room, CachePolicy::ReloadIgnoringLocalCacheData);
-    let (ask, meter, mut log, place) = (Nobody::default(), Meter::default(), Log::new(), Place::own());
+    let (context, activity, mut log, runtime) =
+        (DetachedContext::default(), Activity::default(), TransactionLog::new(), RuntimeHandle::own());
     let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
-    let attempt = Attempt::new(request, &ask, &meter, &mut log, &place, &SystemClock);
+    let attempt = Attempt::new(request, &context, &activity, &mut log, &runtime, &SystemClock);
     room.refresh(&cache, &old, &attempt);
-    if let Err(end) = room.0.refreshing.enter(&old.key) {
+    if let Err(end) = room.0.on_expired_url.enter(&old.key) {
         crate::env::block_on(end);
     }
     assert_eq!(script.seen().len(), 2);

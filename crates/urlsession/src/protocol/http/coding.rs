@@ -70,7 +70,7 @@ fn is_whole(head: &HttpHead, attempt: &Attempt<'_>) -> Result<bool> {
     match UnrequestedPart::of(&head.fields) {
         _ if *attempt.request.http_method() == Method::HEAD => Ok(false),
         UnrequestedPart::Whole => Ok(true),
-        UnrequestedPart::Bytes { .. } | UnrequestedPart::Unusable if !attempt.ask.goes_to_file() => {
+        UnrequestedPart::Bytes { .. } | UnrequestedPart::Unusable if !attempt.context.goes_to_file() => {
             let detail =
                 "the server answered with a part (206, Partial Content) to a request without a Range field";
             Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail))

@@ -1,4 +1,4 @@
-//! The coding room, with codings of every kind cut at every place.
+//! The coding layer, with codings of every kind cut at every place.
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -10,7 +10,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::env::block_on;
-use crate::load::Flow;
+use crate::load::BodySource;
 use crate::message::UrlRequest;
 
 /// A coded body that comes in pieces of `size` bytes.
@@ -19,7 +19,7 @@ struct Pieces {
     size: usize,
 }
 
-impl Flow for Pieces {
+impl BodySource for Pieces {
     fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         if self.data.is_empty() {
             return Poll::Ready(None);

@@ -73,14 +73,14 @@ impl<N: Layer> Connectivity<N> {
                 Verdict::Forbidden(reason) => forbidden("the only network", reason),
             };
             let Some(changed) = changed else { return Err(error) };
-            attempt.ask.waiting_for_connectivity();
-            let _excuse = attempt.meter.excuse_for(WaitReason::Connectivity);
+            attempt.context.waiting_for_connectivity();
+            let _excuse = attempt.activity.pause_idle_for(WaitReason::Connectivity);
             match pause {
                 None => {
                     changed.await;
                     lookups = LOOKUPS;
                 }
-                Some(end) => either(changed, Timer::at(attempt.clock, attempt.place, end)).await,
+                Some(end) => either(changed, Timer::at(attempt.clock, attempt.runtime, end)).await,
             }
         }
     }

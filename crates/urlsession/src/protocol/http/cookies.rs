@@ -45,7 +45,7 @@ impl<N: Layer> Layer for Cookies<N> {
         if let Some(storage) = handled(&self.config, &attempt.request) {
             if storage.is_stale(attempt.clock) {
                 // In a box of its own: most loads do not carry it.
-                Box::pin(storage.refresh(attempt.place)).await;
+                Box::pin(storage.refresh(attempt.runtime)).await;
             }
             if !storage.is_empty() && self.sends(&attempt.request) {
                 add(storage, attempt);

@@ -30,7 +30,7 @@ fn with_cookie(url: &str, field: &str) -> HttpCookieStorage {
     storage
 }
 
-/// The fields that the room adds.
+/// The fields that the layer adds.
 fn added(config: Configuration, request: UrlRequest) -> Vec<String> {
     let script = Script::new([Ok(200)]);
     run_request(&Cookies::new(config.into(), &script), request).0.unwrap();

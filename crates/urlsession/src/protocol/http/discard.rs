@@ -5,23 +5,23 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::env::{Clock, Place, Timer};
-use crate::load::{Attempt, Body, Draining, Meter};
+use crate::env::{Clock, RuntimeHandle, Timer};
+use crate::load::{Activity, Attempt, Body, Draining};
 
 /// Reads a body to its end if the connection can be used again then; else the connection is closed (over HTTP/2 the stream
 /// is reset). A body that is long, or does not come at once, is not waited for.
 pub(super) async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
-    drain(&mut body, attempt.meter, attempt.clock, attempt.place).await;
+    drain(&mut body, attempt.activity, attempt.clock, attempt.runtime).await;
     let now = attempt.clock.now();
-    let stamps = attempt.stamps();
-    stamps.response_end = body.has_ended().then_some(now);
-    stamps.response_body_bytes = body.wire_bytes();
-    stamps.response_body_bytes_after_decoding = body.delivered();
-    stamps.request_body_bytes += body.sent_late();
+    let transaction = attempt.transaction();
+    transaction.response_end = body.has_ended().then_some(now);
+    transaction.response_body_bytes = body.wire_bytes();
+    transaction.response_body_bytes_after_decoding = body.delivered();
+    transaction.request_body_bytes += body.sent_late();
 }
 
 /// As [`discard`], for a body that belongs to no transaction of its own.
-pub(super) async fn drain(body: &mut Body, meter: &Meter, clock: &dyn Clock, place: &Place) {
+pub(super) async fn drain(body: &mut Body, activity: &Activity, clock: &dyn Clock, runtime: &RuntimeHandle) {
     let mut patience = pin!(None::<Timer>);
     while body.wire_bytes() < MOST_DRAINED {
         let (before, draining) = (body.wire_bytes(), body.draining(MOST_DRAINED));
@@ -32,7 +32,7 @@ pub(super) async fn drain(body: &mut Body, meter: &Meter, clock: &dyn Clock, pla
             // The deadlines of the load hold for a login.
             Poll::Pending if draining == Draining::Useful => {
                 if patience.is_none() {
-                    patience.set(Some(Timer::at(clock, place, clock.now() + LONGEST_DRAIN)));
+                    patience.set(Some(Timer::at(clock, runtime, clock.now() + LONGEST_DRAIN)));
                 }
                 let timer = patience.as_mut().as_pin_mut();
                 timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| None)
@@ -40,7 +40,7 @@ pub(super) async fn drain(body: &mut Body, meter: &Meter, clock: &dyn Clock, pla
             ready => ready,
         });
         let chunk = chunk.await;
-        meter.moved((body.wire_bytes() - before) as usize);
+        activity.moved((body.wire_bytes() - before) as usize);
         if !matches!(chunk, Some(Ok(_))) {
             break;
         }

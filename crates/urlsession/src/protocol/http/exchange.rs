@@ -103,8 +103,8 @@ impl Exchange {
                 Ok(Begun::Http1(connection))
             }
             Checkout::Http2(mut handle) => {
-                let ask = attempt.ask;
-                let send = |head: &RequestHead<'_>, outgoing| handle.send(head, outgoing, ask);
+                let context = attempt.context;
+                let send = |head: &RequestHead<'_>, outgoing| handle.send(head, outgoing, context);
                 let sent = self.with_head(to, outgoing, attempt, "h2", send);
                 let judge = |error| self.judge(error, handle.requires_http1(), &attempt.request);
                 sent.map(Begun::Http2).map_err(judge)
@@ -136,7 +136,7 @@ impl Exchange {
         // Over HTTP/2 the length is announced whatever follows.
         let length = if protocol == "h2" { outgoing.length() } else { outgoing.announced_length() };
         let from_above = attempt.added.len();
-        if let Some(field) = priority_field(attempt.ask.priority()) {
+        if let Some(field) = priority_field(attempt.context.priority()) {
             attempt.added.push(field);
         }
         if attempt.expects {
@@ -171,9 +171,9 @@ impl Exchange {
                 ..plainly_sent(&self.defaults)
             }),
         };
-        attempt.ask.sends(&sent, protocol);
-        attempt.stamps().sent = Some(sent);
-        // A retry sends the fields of the rooms above again, and its own priority.
+        attempt.context.sends(&sent, protocol);
+        attempt.transaction().sent = Some(sent);
+        // A retry sends the fields of the layers above again, and its own priority.
         attempt.added.truncate(from_above);
         done
     }
@@ -265,8 +265,8 @@ async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
         return Ok(Outgoing::stream(stream.clone(), length(&attempt.request, stream.length())));
     }
     let new = {
-        let _excuse = attempt.meter.excuse();
-        attempt.ask.new_body_from(0).await
+        let _excuse = attempt.activity.pause_idle();
+        attempt.context.new_body_from(0).await
     };
     let detail = match new {
         Some(new) => match new.is_spent() {

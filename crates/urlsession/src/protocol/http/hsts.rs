@@ -44,9 +44,9 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
     }
     // A proxy may be spoken to over TLS about what is not.
     let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
-    let stamps = attempt.stamps();
-    let facts = stamps.connection.as_ref()?;
-    let is_safe = is_https && facts.made.secure.is_some() && !facts.is_loosened;
+    let transaction = attempt.transaction();
+    let facts = transaction.connection.as_ref()?;
+    let is_safe = is_https && facts.made.secure.is_some() && !facts.is_overridden;
     if !is_safe {
         return None;
     }
@@ -62,7 +62,7 @@ mod tests {
     fn what_did_not_come_over_tls_is_not_heeded() {
         let hosts = HstsStorage::ephemeral();
         let fields = vec![("strict-transport-security", "max-age=60")];
-        // The room below has no connection.
+        // The layer below has no connection.
         let script = Script::new([Ok(Reply { fields, ..Reply::from(200) })]);
         run(&Hsts::new(Some(hosts.clone()), &script), "GET", "https://a.example/").0.unwrap();
         assert!(!hosts.is_known_host("a.example"));

@@ -1,7 +1,7 @@
 //! Redirects: whether to follow one, to where, and with which request.
 //!
 //! RFC 9110 §15.4, RFC 3986 §5 and Apple's *willPerformHTTPRedirection*. It does not judge the new URL: the next
-//! hop passes the security room like the first.
+//! hop passes the security layer like the first.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ impl<N: Layer> Layer for Redirect<N> {
             attempt.added.clear();
             attempt.wants_new_connection = false;
             attempt.expectation_failed = false;
-            attempt.ask.requesting(&attempt.request);
+            attempt.context.requesting(&attempt.request);
             let loaded = self.next.load(attempt).await;
             let response = loaded.map_err(|error| named(error, &attempt.request))?;
             let Some(head) = response.head.http_head() else { return Ok(response) };
@@ -59,12 +59,12 @@ fn named(error: UrlError, request: &UrlRequest) -> UrlError {
 /// Makes `next` the request, if the task agrees; otherwise the response is the answer.
 async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt<'_>) -> Option<Response> {
     let next = {
-        let _excuse = attempt.meter.excuse();
-        attempt.ask.redirect(&response.head, *next).await
+        let _excuse = attempt.activity.pause_idle();
+        attempt.context.redirect(&response.head, *next).await
     };
     let Some(next) = next else { return Some(response) };
     discard(response.body, attempt).await;
-    attempt.stamps().is_followed = true;
+    attempt.transaction().is_followed = true;
     attempt.request = next.into();
     None
 }

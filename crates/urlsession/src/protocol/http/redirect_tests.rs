@@ -1,4 +1,4 @@
-//! The redirect room over a scripted room.
+//! The redirect layer over a scripted layer.
 
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;

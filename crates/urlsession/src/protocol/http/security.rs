@@ -45,7 +45,7 @@ async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
     let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
     if hosts.is_stale(attempt.clock) {
         // In a box of its own: most loads do not carry it.
-        Box::pin(hosts.refresh(attempt.place)).await;
+        Box::pin(hosts.refresh(attempt.runtime)).await;
     }
     hosts.knows(&host, attempt.clock.wall())
 }
@@ -56,8 +56,8 @@ fn upgrade(attempt: &mut Attempt<'_>) {
     let mut request = (*attempt.request).clone();
     request.set_url(Some(url));
     attempt.request = Arc::new(request);
-    attempt.stamps().request = attempt.request.clone();
-    attempt.ask.requesting(&attempt.request);
+    attempt.transaction().request = attempt.request.clone();
+    attempt.context.requesting(&attempt.request);
 }
 
 /// RFC 6797 §8.3 step 5: port 80, which is never spelt out here, becomes 443, and any other stays.
@@ -157,7 +157,7 @@ mod tests {
         }
     }
 
-    /// What the room below is asked for.
+    /// What the layer below is asked for.
     fn asked(config: &Configuration, url: &str) -> Vec<String> {
         let script = Script::new([Ok(Reply::from(200))]);
         let (result, log) = run(&Security::new(Arc::new(config.clone()), &script), "GET", url);

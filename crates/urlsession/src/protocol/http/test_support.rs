@@ -1,4 +1,4 @@
-//! For the rooms' tests: a scripted room below, and a task above that says yes to everything.
+//! For the layers' tests: a scripted layer below, and a task above that says yes to everything.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, Version};
 
-use crate::env::{Place, SystemClock, block_on};
+use crate::env::{RuntimeHandle, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Attempt, Body, Layer, Log, LoginUse, Meter, Response, Unattended};
+use crate::load::{Activity, Attempt, Body, DetachedAnswers, Layer, LoginUse, Response, TransactionLog};
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };
@@ -27,7 +27,7 @@ impl From<u16> for Reply {
     }
 }
 
-/// The room below: answers what it was told to and remembers what it was asked.
+/// The layer below: answers what it was told to and remembers what it was asked.
 pub(super) struct Script {
     replies: Mutex<VecDeque<Result<Reply>>>,
     seen: Mutex<Vec<String>>,
@@ -78,7 +78,7 @@ impl Layer for &Script {
     }
 }
 
-/// For rooms that share the one below.
+/// For layers that share the one below.
 impl Layer for Arc<Script> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         (&**self).load(attempt).await
@@ -92,7 +92,7 @@ struct Yes {
     challenges: Mutex<Vec<UrlAuthenticationChallenge>>,
 }
 
-impl Unattended for Yes {
+impl DetachedAnswers for Yes {
     fn follow(&self, next: UrlRequest) -> Option<UrlRequest> {
         Some(next)
     }
@@ -103,28 +103,35 @@ impl Unattended for Yes {
     }
 }
 
-/// Loads `url` through a room.
-pub(super) fn run(room: &impl Layer, method: &str, url: &str) -> (Result<Response, UrlError>, Log) {
+/// Loads `url` through a layer.
+pub(super) fn run(
+    room: &impl Layer,
+    method: &str,
+    url: &str,
+) -> (Result<Response, UrlError>, TransactionLog) {
     let mut request = UrlRequest::new(url.parse().unwrap());
     request.set_http_method(method).unwrap();
     run_request(room, request)
 }
 
-/// Loads a request through a room.
-pub(super) fn run_request(room: &impl Layer, request: UrlRequest) -> (Result<Response, UrlError>, Log) {
+/// Loads a request through a layer.
+pub(super) fn run_request(
+    room: &impl Layer,
+    request: UrlRequest,
+) -> (Result<Response, UrlError>, TransactionLog) {
     let (result, log, _) = run_answered(room, request, []);
     (result, log)
 }
 
-/// Loads a request through a room; challenges get these answers, and are what is given last.
+/// Loads a request through a layer; challenges get these answers, and are what is given last.
 pub(super) fn run_answered(
     room: &impl Layer,
     request: UrlRequest,
     answers: impl IntoIterator<Item = AuthChallengeDisposition>,
-) -> (Result<Response, UrlError>, Log, Vec<UrlAuthenticationChallenge>) {
-    let ask = Yes { answers: Mutex::new(answers.into_iter().collect()), ..Yes::default() };
-    let (meter, mut log, place) = (Meter::default(), Log::new(), Place::own());
-    let mut attempt = Attempt::new(Arc::new(request), &ask, &meter, &mut log, &place, &SystemClock);
+) -> (Result<Response, UrlError>, TransactionLog, Vec<UrlAuthenticationChallenge>) {
+    let context = Yes { answers: Mutex::new(answers.into_iter().collect()), ..Yes::default() };
+    let (activity, mut log, runtime) = (Activity::default(), TransactionLog::new(), RuntimeHandle::own());
+    let mut attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, &SystemClock);
     let result = block_on(room.load(&mut attempt));
-    (result, log, ask.challenges.into_inner().unwrap())
+    (result, log, context.challenges.into_inner().unwrap())
 }

@@ -14,7 +14,7 @@ use super::entry::{Content, Entry, Seal, Variant};
 use super::file::checksum_of;
 use super::format;
 use super::memory::{Found, VARIANTS};
-use crate::env::{Place, random};
+use crate::env::{RuntimeHandle, random};
 use crate::store::application::{BackendResult, guarded};
 
 /// An application's own place for cached responses, for [`UrlCache::with_backend`](crate::UrlCache::with_backend), in the place
@@ -32,9 +32,9 @@ use crate::store::application::{BackendResult, guarded};
 /// use urlsession::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
 ///
 /// #[derive(Default)]
-/// struct Shelf(Mutex<Vec<KeptResponse>>);
+/// struct Kept(Mutex<Vec<KeptResponse>>);
 ///
-/// impl UrlCacheBackend for Shelf {
+/// impl UrlCacheBackend for Kept {
 ///     fn look_up(&self, key: &str) -> BackendResult<Vec<KeptResponse>> {
 ///         Ok(self.0.lock().unwrap().iter().filter(|kept| kept.key == key).cloned().collect())
 ///     }
@@ -55,7 +55,7 @@ use crate::store::application::{BackendResult, guarded};
 ///     }
 /// }
 ///
-/// let cache = UrlCache::with_backend(4 << 20, 100 << 20, Shelf::default());
+/// let cache = UrlCache::with_backend(4 << 20, 100 << 20, Kept::default());
 /// assert_eq!(cache.disk_capacity(), 100 << 20);
 /// ```
 pub trait UrlCacheBackend: Send + Sync + 'static {
@@ -210,7 +210,7 @@ impl Application {
         let thread = self.thread.get_or_init(|| {
             let (sender, jobs) = channel::<Job>();
             let inner = self.inner.clone();
-            Place::thread("urlsession-cache", move || {
+            RuntimeHandle::thread("urlsession-cache", move || {
                 WORKS_FOR.set(Arc::as_ptr(&inner) as usize);
                 jobs.iter().for_each(|job| job(&inner));
             });

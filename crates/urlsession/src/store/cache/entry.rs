@@ -15,7 +15,7 @@ use urlsession_proto::caching::{CacheControl, Freshness, Times};
 use urlsession_proto::field::list;
 
 use super::file::BodyFile;
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::load::Body;
 use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse, is_secret};
 
@@ -55,9 +55,9 @@ impl Content {
     }
 
     /// The body; `None` if it is damaged.
-    pub(crate) async fn body(&self, place: &Place) -> Option<Body> {
+    pub(crate) async fn body(&self, runtime: &RuntimeHandle) -> Option<Body> {
         match (self.at_once(), self) {
-            (None, Self::File(file)) => file.body(place).await,
+            (None, Self::File(file)) => file.body(runtime).await,
             (body, _) => body,
         }
     }
@@ -177,7 +177,7 @@ pub(crate) fn key_of_url(url: &Url) -> Option<&str> {
 #[derive(Clone, Debug)]
 pub(crate) struct Variant {
     fields: Vec<(HeaderName, Option<Digest>)>,
-    seal: Option<Arc<Seal>>,
+    close_transaction: Option<Arc<Seal>>,
 }
 
 type Digest = [u8; 16];
@@ -234,14 +234,18 @@ impl Variant {
             };
             (name, digest)
         };
-        Self { fields: names.into_iter().map(value).collect(), seal: None }
+        Self { fields: names.into_iter().map(value).collect(), close_transaction: None }
     }
 
     pub(crate) fn matches<'a>(&self, said: impl Fn(&str) -> Said<'a>) -> bool {
         self.fields.iter().all(|(name, stored)| match said(name.as_str()) {
             Said::Value(value) => stored.is_some_and(|stored| {
                 let digest = digest_of(name.as_str(), value);
-                stored == self.seal.as_ref().map_or(digest, |seal| seal.digest(name.as_str(), &digest))
+                stored
+                    == self
+                        .close_transaction
+                        .as_ref()
+                        .map_or(digest, |close_transaction| close_transaction.digest(name.as_str(), &digest))
             }),
             Said::Nothing => stored.is_none(),
             Said::Unknown => true,
@@ -249,20 +253,23 @@ impl Variant {
     }
 
     /// The same with sealed digests. Digests that another seal has are as they are: they are nobody's any more.
-    fn sealed<'a>(&'a self, seal: &Arc<Seal>) -> Cow<'a, Self> {
-        if self.seal.is_some() {
+    fn sealed<'a>(&'a self, close_transaction: &Arc<Seal>) -> Cow<'a, Self> {
+        if self.close_transaction.is_some() {
             return Cow::Borrowed(self);
         }
         let sealed = |(name, digest): &(HeaderName, Option<Digest>)| {
-            (name.clone(), digest.as_ref().map(|digest| seal.digest(name.as_str(), digest)))
+            (name.clone(), digest.as_ref().map(|digest| close_transaction.digest(name.as_str(), digest)))
         };
-        Cow::Owned(Self { fields: self.fields.iter().map(sealed).collect(), seal: Some(seal.clone()) })
+        Cow::Owned(Self {
+            fields: self.fields.iter().map(sealed).collect(),
+            close_transaction: Some(close_transaction.clone()),
+        })
     }
 
     /// For the disk.
-    pub(super) fn to_bytes(&self, seal: &Arc<Seal>) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, close_transaction: &Arc<Seal>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (name, digest) in &self.sealed(seal).fields {
+        for (name, digest) in &self.sealed(close_transaction).fields {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.push(if digest.is_some() { b'=' } else { b';' });
             bytes.extend_from_slice(digest.as_ref().map_or(&[][..], |digest| digest));
@@ -271,7 +278,7 @@ impl Variant {
     }
 
     /// `None` if the bytes are none of ours.
-    pub(super) fn from_bytes(mut bytes: &[u8], seal: &Arc<Seal>) -> Option<Self> {
+    pub(super) fn from_bytes(mut bytes: &[u8], close_transaction: &Arc<Seal>) -> Option<Self> {
         let mut all = Vec::new();
         while !bytes.is_empty() {
             let end = bytes.iter().position(|b| matches!(b, b'=' | b';'))?;
@@ -286,15 +293,15 @@ impl Variant {
             all.push((name, digest));
             bytes = rest;
         }
-        Some(Self { fields: all, seal: Some(seal.clone()) })
+        Some(Self { fields: all, close_transaction: Some(close_transaction.clone()) })
     }
 }
 
 impl PartialEq for Variant {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.seal, &other.seal) {
-            (Some(seal), None) => self.fields == other.sealed(seal).fields,
-            (None, Some(seal)) => self.sealed(seal).fields == other.fields,
+        match (&self.close_transaction, &other.close_transaction) {
+            (Some(close_transaction), None) => self.fields == other.sealed(close_transaction).fields,
+            (None, Some(close_transaction)) => self.sealed(close_transaction).fields == other.fields,
             (one, another) => one == another && self.fields == other.fields,
         }
     }
@@ -388,16 +395,16 @@ mod tests {
             german(name)
         }));
         assert!(variant.matches(|_| Said::Unknown));
-        let (seal, another) = (Seal::new(b"key"), Seal::new(b"another"));
-        let bytes = variant.to_bytes(&seal);
-        let sealed = Variant::from_bytes(&bytes, &seal).unwrap();
+        let (close_transaction, another) = (Seal::new(b"key"), Seal::new(b"another"));
+        let bytes = variant.to_bytes(&close_transaction);
+        let sealed = Variant::from_bytes(&bytes, &close_transaction).unwrap();
         assert!(sealed.matches(german) && !sealed.matches(|_| Said::Nothing));
         assert_eq!(sealed, variant);
         assert_eq!(variant, sealed);
-        assert_eq!(sealed.to_bytes(&seal), bytes);
+        assert_eq!(sealed.to_bytes(&close_transaction), bytes);
         let lost = Variant::from_bytes(&bytes, &another).unwrap();
         assert!(!lost.matches(german) && lost != variant && lost != sealed);
-        assert_eq!(Variant::from_bytes(b"accept=short", &seal), None);
+        assert_eq!(Variant::from_bytes(b"accept=short", &close_transaction), None);
     }
 
     #[test]

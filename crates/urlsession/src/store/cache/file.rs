@@ -16,9 +16,9 @@ use bytes::Bytes;
 use crc32fast::Hasher as Crc;
 
 use crate::env::fs::{self, File};
-use crate::env::{Place, read_at, read_held};
+use crate::env::{RuntimeHandle, read_at, read_held};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, BoxFuture, Flow};
+use crate::load::{Body, BodySource, BoxFuture};
 
 /// A body on disk, open: it stays readable when it is removed.
 pub(crate) struct BodyFile {
@@ -53,13 +53,13 @@ impl BodyFile {
     }
 
     /// The body, checked; `None` if it is damaged. A long one is read as it is pulled.
-    pub(crate) async fn body(self: &Arc<Self>, place: &Place) -> Option<Body> {
+    pub(crate) async fn body(self: &Arc<Self>, runtime: &RuntimeHandle) -> Option<Body> {
         let file = self.clone();
         if self.length <= WHOLE {
-            return place.blocking(move || file.read()).await?.map(|data| Body::whole(data, 0));
+            return runtime.blocking(move || file.read()).await?.map(|data| Body::whole(data, 0));
         }
         if !self.is_verified.load(Relaxed) || !self.is_unchanged() {
-            let is_right = place.blocking(move || {
+            let is_right = runtime.blocking(move || {
                 let is_right = file.checksum().is_ok_and(|crc| crc == file.crc);
                 file.settle(is_right);
                 is_right
@@ -67,7 +67,7 @@ impl BodyFile {
             is_right.await.filter(|is_right| *is_right)?;
         }
         Some(Body::flow(Box::new(FileFlow {
-            place: place.clone(),
+            runtime: runtime.clone(),
             file: self.clone(),
             at: 0,
             reading: None,
@@ -156,13 +156,13 @@ pub(super) fn checksum_of(data: &[u8]) -> u32 {
 }
 
 struct FileFlow {
-    place: Place,
+    runtime: RuntimeHandle,
     file: Arc<BodyFile>,
     at: u64,
     reading: Option<BoxFuture<'static, Option<io::Result<Vec<u8>>>>>,
 }
 
-impl Flow for FileFlow {
+impl BodySource for FileFlow {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         if self.at >= self.file.length {
             return Poll::Ready(None);
@@ -172,7 +172,7 @@ impl Flow for FileFlow {
             None => match read_held(&self.file.file, self.at, self.file.piece_length(self.at)) {
                 Some(piece) => Some(Ok(piece)),
                 None => {
-                    let reading = self.reading.insert(begin(&self.place, &self.file, self.at));
+                    let reading = self.reading.insert(begin(&self.runtime, &self.file, self.at));
                     ready!(reading.as_mut().poll(cx))
                 }
             },
@@ -184,7 +184,7 @@ impl Flow for FileFlow {
                 self.at += piece.len() as u64;
                 // Where the disk is waited for, the next piece is read while this one is used.
                 if was_waited_for && self.at < self.file.length {
-                    let mut ahead = begin(&self.place, &self.file, self.at);
+                    let mut ahead = begin(&self.runtime, &self.file, self.at);
                     self.reading = Some(match ahead.as_mut().poll(cx) {
                         Poll::Ready(done) => Box::pin(std::future::ready(done)),
                         Poll::Pending => ahead,
@@ -212,9 +212,13 @@ impl Flow for FileFlow {
 }
 
 /// Reads the piece at `at` beside the reactor.
-fn begin(place: &Place, file: &Arc<BodyFile>, at: u64) -> BoxFuture<'static, Option<io::Result<Vec<u8>>>> {
-    let (place, file) = (place.clone(), file.clone());
-    Box::pin(async move { place.blocking(move || file.piece(at)).await })
+fn begin(
+    runtime: &RuntimeHandle,
+    file: &Arc<BodyFile>,
+    at: u64,
+) -> BoxFuture<'static, Option<io::Result<Vec<u8>>>> {
+    let (runtime, file) = (runtime.clone(), file.clone());
+    Box::pin(async move { runtime.blocking(move || file.piece(at)).await })
 }
 
 /// A body file being written. Dropped before it is finished, it is removed.

@@ -35,7 +35,7 @@ pub(super) fn index(connection: &Connection, capacity: u64) -> rusqlite::Result<
 
 /// Gives pages back to the file system that nothing is in, but for some that the next entries use: a few at a time, or
 /// all of them.
-pub(super) fn give_back(connection: &Connection, capacity: u64, all: bool) -> rusqlite::Result<()> {
+pub(super) fn mark_dirty(connection: &Connection, capacity: u64, all: bool) -> rusqlite::Result<()> {
     let free = number(connection, "PRAGMA freelist_count")?;
     let pages = match all {
         true => free,

@@ -1,5 +1,5 @@
 //! `HttpCookieBackend`: an application's own place for the cookies of a storage. Which cookies there are, and who gets them, is
-//! the jar's business, when they are read and written `behind`'s.
+//! the jar's business, when they are read and written `persistent`'s.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -8,8 +8,8 @@ use super::jar::{Batch, Entry, Jar};
 use crate::env::epoch_micros;
 use crate::message::HttpCookie;
 use crate::store::application::{BackendResult, guarded};
-use crate::store::behind::Keeper;
 use crate::store::database::Effort;
+use crate::store::persistent::PersistentBackend;
 
 /// An application's own place for cookies, for [`HttpCookieStorage::with_backend`](crate::HttpCookieStorage::with_backend), in
 /// the place of a file: a database of its own, a keyring, a profile. Not of Apple's, where one subclasses
@@ -122,7 +122,7 @@ impl KeptCookie {
     }
 }
 
-/// A backend as the keeper of a jar.
+/// An application's backend, called as the file of a jar is.
 pub(super) struct Application<B> {
     backend: B,
     is_read: bool,
@@ -134,12 +134,12 @@ impl<B: HttpCookieBackend> Application<B> {
     }
 }
 
-impl<B: HttpCookieBackend> Keeper<Jar> for Application<B> {
+impl<B: HttpCookieBackend> PersistentBackend<Jar> for Application<B> {
     fn name(&self) -> &'static str {
         "cookie"
     }
 
-    fn place(&self) -> String {
+    fn runtime(&self) -> String {
         "by the application's backend".into()
     }
 

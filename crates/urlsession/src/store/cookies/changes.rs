@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use crate::store::behind::Watch;
+use crate::store::persistent::Watch;
 
 /// Those who watch a store.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! The file of a cookie store: its tables, read and written. When that is done is `behind`'s to say, and what there is
+//! The file of a cookie store: its tables, read and written. When that is done is `persistent`'s to say, and what there is
 //! to write the jar's.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::jar::{Batch, Entry, Jar, MOST};
 use crate::message::{HttpCookie, HttpCookieStringPolicy, ports_text};
-use crate::store::behind::{Gone, Table};
 use crate::store::database::Schema;
+use crate::store::persistent::{Gone, Table};
 
 impl Table for Jar {
     const SCHEMA: Schema = SCHEMA;

@@ -11,7 +11,7 @@ use super::changes::Watchers;
 use super::rules::{Visit, site};
 use crate::env::epoch_micros;
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy};
-use crate::store::behind::Contents;
+use crate::store::persistent::StoreData;
 
 /// A cookie and what is known of it.
 #[derive(Clone)]
@@ -260,7 +260,7 @@ impl Jar {
     }
 }
 
-impl Contents for Jar {
+impl StoreData for Jar {
     type Rows = Vec<Entry>;
     type Batch = Batch;
     type Watchers = Watchers;
@@ -287,7 +287,7 @@ impl Contents for Jar {
         had
     }
 
-    fn take_in(&mut self, rows: Vec<Entry>, now: SystemTime) {
+    fn merge_from_disk(&mut self, rows: Vec<Entry>, now: SystemTime) {
         let unwritten = self.unwritten.take().unwrap_or_default();
         let mut before = std::mem::take(&mut self.sites);
         self.count = 0;
@@ -329,7 +329,7 @@ impl Contents for Jar {
         }
     }
 
-    fn take_unwritten(&mut self) -> Option<Batch> {
+    fn take_dirty(&mut self) -> Option<Batch> {
         let unwritten = std::mem::take(self.unwritten.as_mut()?);
         let mut batch = Batch { clears: unwritten.is_cleared, puts: Vec::new(), deletes: Vec::new() };
         for key in unwritten.keys {
@@ -344,7 +344,7 @@ impl Contents for Jar {
         (batch.clears || !batch.puts.is_empty() || !batch.deletes.is_empty()).then_some(batch)
     }
 
-    fn give_back(&mut self, batch: Batch) {
+    fn mark_dirty(&mut self, batch: Batch) {
         if let Some(unwritten) = &mut self.unwritten {
             unwritten.is_cleared |= batch.clears;
             unwritten.keys.extend(batch.deletes);

@@ -288,10 +288,10 @@ fn what_another_process_wrote_is_taken_in_and_what_is_unwritten_stays() {
     for field in ["session=1", "written=1; Max-Age=60", "removed-there=1; Max-Age=60"] {
         set(&mut jar, url, field, 5);
     }
-    assert_eq!(jar.take_unwritten().unwrap().puts.len(), 2);
+    assert_eq!(jar.take_dirty().unwrap().puts.len(), 2);
     set(&mut jar, url, "unwritten=1; Max-Age=60", 6);
     set(&mut jar, url, "both=mine; Max-Age=60", 7);
-    jar.take_in(
+    jar.merge_from_disk(
         vec![
             entry("theirs=1; Max-Age=60", 1),
             entry("written=2; Max-Age=60", 5),
@@ -304,30 +304,30 @@ fn what_another_process_wrote_is_taken_in_and_what_is_unwritten_stays() {
     assert_eq!(all[1], "both=mine", "its age is that of the older one");
     all.sort();
     assert_eq!(all, ["both=mine", "session=1", "theirs=1", "unwritten=1", "written=2"]);
-    let batch = jar.take_unwritten().unwrap();
+    let batch = jar.take_dirty().unwrap();
     assert_eq!((batch.puts.len(), batch.deletes.len(), batch.clears), (2, 0, false));
-    assert!(jar.take_unwritten().is_none());
+    assert!(jar.take_dirty().is_none());
 }
 
 #[test]
 fn what_is_removed_here_is_removed_there() {
     let mut jar = Jar::kept();
     let url = "https://example.com/";
-    jar.take_in(vec![entry("a=1; Max-Age=60", 0), entry("b=1; Max-Age=60", 0)], at(0));
+    jar.merge_from_disk(vec![entry("a=1; Max-Age=60", 0), entry("b=1; Max-Age=60", 0)], at(0));
     set(&mut jar, url, "a=; Max-Age=0", 1);
     set(&mut jar, url, "b=session", 1);
     // Another process writes before this one does.
-    jar.take_in(vec![entry("a=1; Max-Age=60", 0), entry("b=1; Max-Age=60", 0)], at(1));
+    jar.merge_from_disk(vec![entry("a=1; Max-Age=60", 0), entry("b=1; Max-Age=60", 0)], at(1));
     assert_eq!(found(&mut jar, url), ["b=session"]);
-    let batch = jar.take_unwritten().unwrap();
+    let batch = jar.take_dirty().unwrap();
     assert_eq!((batch.puts.len(), batch.deletes.len()), (0, 2));
-    jar.give_back(batch);
-    assert_eq!(jar.take_unwritten().unwrap().deletes.len(), 2);
+    jar.mark_dirty(batch);
+    assert_eq!(jar.take_dirty().unwrap().deletes.len(), 2);
 
     assert!(jar.clear());
-    jar.take_in(vec![entry("a=1; Max-Age=60", 0)], at(1));
+    jar.merge_from_disk(vec![entry("a=1; Max-Age=60", 0)], at(1));
     assert_eq!(jar.len(), 0);
-    assert!(jar.take_unwritten().unwrap().clears);
+    assert!(jar.take_dirty().unwrap().clears);
 }
 
 /// xorshift64: the same cookies at every run.
@@ -366,8 +366,8 @@ fn whatever_servers_set_the_jar_keeps_its_limits_and_its_count() {
             keys.sort();
             keys.dedup();
             assert_eq!(keys.len(), jar.len(), "no cookie is there twice");
-            let batch = jar.take_unwritten().unwrap();
-            jar.give_back(batch);
+            let batch = jar.take_dirty().unwrap();
+            jar.mark_dirty(batch);
         }
     }
     assert!(was_full, "the limit was never reached");

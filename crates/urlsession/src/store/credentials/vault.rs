@@ -39,7 +39,7 @@ enum State {
 
 struct Open {
     connection: Connection,
-    seal: LessSafeKey,
+    close_transaction: LessSafeKey,
     tag: hmac::Key,
     /// Of what is gone, in the file.
     remains: Cell<Remains>,
@@ -250,12 +250,12 @@ impl Open {
         };
         let key = key_file::read_or_make(path).map_err(|error| bad(error.into()))?;
         // Half of it seals, half of it hashes.
-        let (seal, tag) = key.split_at(key_file::LENGTH / 2);
-        let seal =
-            UnboundKey::new(&AES_256_GCM, seal).map_err(|_| bad("the key has a wrong length".into()))?;
+        let (close_transaction, tag) = key.split_at(key_file::LENGTH / 2);
+        let close_transaction = UnboundKey::new(&AES_256_GCM, close_transaction)
+            .map_err(|_| bad("the key has a wrong length".into()))?;
         Ok(Self {
             connection,
-            seal: LessSafeKey::new(seal),
+            close_transaction: LessSafeKey::new(close_transaction),
             tag: hmac::Key::new(hmac::HMAC_SHA256, tag),
             remains: Cell::default(),
         })
@@ -292,7 +292,7 @@ impl Open {
     fn put(&self, record: &Record, is_default: bool) -> rusqlite::Result<bool> {
         let tag = self.tag_of(&space_bytes(&record.space));
         let user_tag = self.tag_of(record.user.as_bytes());
-        let Some(sealed) = self.seal(&tag, &record.to_bytes()) else { return Ok(false) };
+        let Some(sealed) = self.close_transaction(&tag, &record.to_bytes()) else { return Ok(false) };
         // In its place, so that the order stays what it was.
         self.connection
             .prepare(
@@ -310,11 +310,11 @@ impl Open {
     }
 
     /// Nonce, then what is sealed. It opens only in the row of its space.
-    fn seal(&self, tag: &[u8], record: &[u8]) -> Option<Vec<u8>> {
+    fn close_transaction(&self, tag: &[u8], record: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);
         let mut sealed = record.to_vec();
-        self.seal
+        self.close_transaction
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(tag), &mut sealed)
             .ok()?;
         Some([&nonce[..], &sealed].concat())
@@ -323,7 +323,8 @@ impl Open {
     fn unseal(&self, tag: &[u8], mut sealed: Vec<u8>) -> Option<Record> {
         let (nonce, record) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let record = Record::from_bytes(self.seal.open_in_place(nonce, Aad::from(tag), record).ok()?);
+        let record =
+            Record::from_bytes(self.close_transaction.open_in_place(nonce, Aad::from(tag), record).ok()?);
         zeroize::Zeroize::zeroize(&mut sealed);
         record
     }

@@ -1,4 +1,4 @@
-//! The file of an HSTS store: its table, read and written. When that is done is `behind`'s to say.
+//! The file of an HSTS store: its table, read and written. When that is done is `persistent`'s to say.
 
 use std::time::SystemTime;
 
@@ -6,9 +6,9 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::list::{Entry, List, MOST};
 use crate::env::epoch_micros;
-use crate::store::behind::{Gone, Table};
+use crate::store::bounded_map::Batch;
 use crate::store::database::Schema;
-use crate::store::remembered::Batch;
+use crate::store::persistent::{Gone, Table};
 
 impl Table for List {
     const SCHEMA: Schema = Schema {

@@ -1,12 +1,12 @@
 //! `List`: the hosts in memory, and what they have said. The time is passed in; what must be written to disk is noted by
-//! `remembered`.
+//! `bounded_map`.
 
 use std::time::{Duration, SystemTime};
 
 use urlsession_proto::hsts::{StrictTransportSecurity, domains_of};
 
 use crate::env::epoch_micros;
-use crate::store::remembered::{Dated, Remembered};
+use crate::store::bounded_map::{BoundedMap, Expiring};
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(super) struct Entry {
     pub(super) includes_subdomains: bool,
 }
 
-impl Dated for Entry {
+impl Expiring for Entry {
     const MOST: usize = MOST;
 
     fn expires(&self) -> i64 {
@@ -31,7 +31,7 @@ impl Dated for Entry {
 }
 
 /// By host.
-pub(super) type List = Remembered<Entry>;
+pub(super) type List = BoundedMap<Entry>;
 
 impl List {
     /// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
@@ -80,7 +80,7 @@ const WORTH_WRITING: i64 = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::behind::Contents;
+    use crate::store::persistent::StoreData;
 
     fn says(max_age: u64, includes_subdomains: bool) -> StrictTransportSecurity {
         StrictTransportSecurity { max_age, includes_subdomains }
@@ -141,7 +141,7 @@ mod tests {
         assert!(list.len() <= MOST && list.len() > MOST / 2);
         let later = start() + Duration::from_secs(MOST as u64 + 10);
         assert!(!list.knows("0.example", later) && list.knows(&format!("{}.example", MOST - 1), later));
-        let batch = list.take_unwritten().unwrap();
+        let batch = list.take_dirty().unwrap();
         assert!(batch.entries.iter().any(|(host, entry)| &**host == "expired.example" && entry.is_none()));
     }
 
@@ -150,9 +150,9 @@ mod tests {
         let mut list = List::kept();
         list.note("old.example", says(60, false), start());
         list.note("new.example", says(61, false), start());
-        list.take_unwritten();
+        list.take_dirty();
         list.expire(start() + Duration::from_secs(60));
-        let batch = list.take_unwritten().unwrap();
+        let batch = list.take_dirty().unwrap();
         assert_eq!(batch.entries.iter().map(|(host, _)| &**host).collect::<Vec<_>>(), ["old.example"]);
         assert!(batch.entries[0].1.is_none() && list.len() == 1);
     }
@@ -162,16 +162,16 @@ mod tests {
         let mut list = List::kept();
         list.note("ours.example", says(60, false), start());
         let entry = Entry { expires: i64::MAX, noted: 0, includes_subdomains: true };
-        list.take_in(vec![("ours.example".into(), entry), ("theirs.example".into(), entry)], start());
+        list.merge_from_disk(vec![("ours.example".into(), entry), ("theirs.example".into(), entry)], start());
         assert!(list.knows("www.theirs.example", start()) && !list.knows("www.ours.example", start()));
-        let batch = list.take_unwritten().unwrap();
+        let batch = list.take_dirty().unwrap();
         assert_eq!(batch.entries.len(), 1);
-        list.take_in(Vec::new(), start());
+        list.merge_from_disk(Vec::new(), start());
         assert_eq!(list.len(), 0, "what was written and is not there, another has removed");
-        list.give_back(batch);
-        assert_eq!(list.take_unwritten().unwrap().entries.len(), 1);
+        list.mark_dirty(batch);
+        assert_eq!(list.take_dirty().unwrap().entries.len(), 1);
         list.clear();
-        list.take_in(vec![("theirs.example".into(), entry)], start());
+        list.merge_from_disk(vec![("theirs.example".into(), entry)], start());
         assert_eq!(list.len(), 0, "what is cleared here is not read again");
     }
 }

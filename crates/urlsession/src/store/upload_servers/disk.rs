@@ -1,15 +1,15 @@
-//! The file of a store of upload servers: its table, read and written. When that is done is `behind`'s to say.
+//! The file of a store of upload servers: its table, read and written. When that is done is `persistent`'s to say.
 
 use std::time::SystemTime;
 
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use urlsession_proto::resumable_upload::Dialect;
 
-use super::{Entry, KEPT, MOST, Servers, UploadManner};
+use super::{Entry, KEPT, MOST, ServerSupport, Servers};
 use crate::env::epoch_micros;
-use crate::store::behind::{Gone, Table};
+use crate::store::bounded_map::Batch;
 use crate::store::database::Schema;
-use crate::store::remembered::Batch;
+use crate::store::persistent::{Gone, Table};
 
 impl Table for Servers {
     const SCHEMA: Schema = Schema {
@@ -37,10 +37,10 @@ impl Table for Servers {
         let mut entries = Vec::new();
         while let Some(row) = rows.next()? {
             // What says nothing that is understood is not known.
-            if let Some(manner) = manner(row)? {
+            if let Some(support) = support(row)? {
                 entries.push((
                     row.get_ref(0)?.as_str()?.into(),
-                    Entry { manner, noted: row.get(1)?, is_local: false },
+                    Entry { support, noted: row.get(1)?, is_local: false },
                 ));
             }
         }
@@ -60,14 +60,14 @@ impl Table for Servers {
             let mut delete = transaction.prepare("DELETE FROM servers WHERE origin = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?, ?)")?;
             for (origin, entry) in &batch.entries {
-                let Some(Entry { manner, noted, .. }) = entry else {
+                let Some(Entry { support, noted, .. }) = entry else {
                     gone += delete.execute([origin])?;
                     continue;
                 };
-                let (kind, spoken) = match *manner {
-                    UploadManner::Refuses => (REFUSES, None),
-                    UploadManner::Indifferent => (INDIFFERENT, None),
-                    UploadManner::Speaks { dialect, hears_interim, most_at_once } => {
+                let (kind, spoken) = match *support {
+                    ServerSupport::Refuses => (REFUSES, None),
+                    ServerSupport::Indifferent => (INDIFFERENT, None),
+                    ServerSupport::Speaks { dialect, hears_interim, most_at_once } => {
                         (SPEAKS, Some((dialect, hears_interim, most_at_once)))
                     }
                 };
@@ -87,16 +87,16 @@ impl Table for Servers {
     }
 }
 
-fn manner(row: &Row<'_>) -> rusqlite::Result<Option<UploadManner>> {
+fn support(row: &Row<'_>) -> rusqlite::Result<Option<ServerSupport>> {
     let dialect = u64::try_from(row.get::<_, i64>(3)?).ok().and_then(Dialect::of_version);
     // Who refuses an older library may understand this one.
     let is_now = dialect == Some(Dialect::NEWEST);
     Ok(match row.get(2)? {
-        REFUSES => is_now.then_some(UploadManner::Refuses),
-        INDIFFERENT => is_now.then_some(UploadManner::Indifferent),
+        REFUSES => is_now.then_some(ServerSupport::Refuses),
+        INDIFFERENT => is_now.then_some(ServerSupport::Indifferent),
         SPEAKS => {
             let (hears_interim, most): (Option<bool>, Option<i64>) = (row.get(4)?, row.get(5)?);
-            dialect.map(|dialect| UploadManner::Speaks {
+            dialect.map(|dialect| ServerSupport::Speaks {
                 dialect,
                 hears_interim: hears_interim.unwrap_or_default(),
                 most_at_once: most.and_then(|most| u64::try_from(most).ok()),

@@ -1,5 +1,5 @@
 //! Partial files: what they are called, whose they are while somebody writes them, and whether they still are as they
-//! were left. What is done with one is the sink's business.
+//! were left. What is done with one is the partial file's business.
 //!
 //! A download to a destination is written to `.NAME.urlsession-part` beside it; what it can be resumed by is noted in
 //! `.NAME.urlsession-note`. In a folder where the response names the file, `NAME` is a hash of what the
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::facts::{Noted, Place};
+use super::resume_info::{PartialLocation, ResumeRecord};
 use crate::env::fs::{self, File, OpenOptions, TryLockError};
 use crate::env::{FileId, read_at};
 use crate::message::{ResumeData, ResumeFailure, ResumeFields};
@@ -55,14 +55,14 @@ impl Names {
     }
 
     /// What is noted; `None` if nothing is, or nothing that can be read.
-    pub(super) fn noted(&self) -> Option<Noted> {
+    pub(super) fn noted(&self) -> Option<ResumeRecord> {
         let mut bytes = Vec::new();
         let file = open(&self.note, fs::options().read(true)).ok()?;
         if !is_ours(&file, &self.note) {
             return None;
         }
         io::Read::read_to_end(&mut io::Read::take(file, LONGEST_NOTE), &mut bytes).ok()?;
-        Noted::open(&ResumeData::try_from(bytes).ok()?).ok()
+        ResumeRecord::open(&ResumeData::try_from(bytes).ok()?).ok()
     }
 
     /// Notes it, at once and whole. What it says must be on disk before.
@@ -192,10 +192,10 @@ impl Stamp {
 }
 
 /// The partial file that is noted, for us alone.
-pub(super) fn reopen(noted: &Noted) -> Result<(PathBuf, Option<Names>, File), ResumeFailure> {
+pub(super) fn reopen(noted: &ResumeRecord) -> Result<(PathBuf, Option<Names>, File), ResumeFailure> {
     let (path, names) = match &noted.place {
-        Place::Temporary(name) => (temporary(name).ok_or(ResumeFailure::PartialMissing)?, None),
-        Place::Destined(destination) => {
+        PartialLocation::Temporary(name) => (temporary(name).ok_or(ResumeFailure::PartialMissing)?, None),
+        PartialLocation::Destined(destination) => {
             let names = Names::of(destination, &noted.facts.identity).ok_or(ResumeFailure::NotResumable)?;
             (names.part.clone(), Some(names))
         }
@@ -403,7 +403,7 @@ mod tests {
     #[test]
     fn a_note_replaces_a_link_or_a_pipe_and_follows_neither() {
         use crate::message::ResumeKind;
-        let data = ResumeData::seal(ResumeKind::Download, 1, &ResumeFields::default());
+        let data = ResumeData::close_transaction(ResumeKind::Download, 1, &ResumeFields::default());
         for is_pipe in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let (names, precious) = (names(folder.path()), folder.path().join("precious"));

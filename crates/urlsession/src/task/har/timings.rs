@@ -101,18 +101,19 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::load::{Facts, Making, Span, Stamps};
+    use crate::load::{ConnectionInfo, Making, Span, TransactionRecord};
     use crate::message::UrlRequest;
     use crate::task::metrics::{Epoch, TaskMetrics};
 
     /// Timings of a transaction that began at 0, its dates in milliseconds; the task ended at 1000.
-    fn timings(write: impl FnOnce(&mut Stamps, &dyn Fn(u64) -> Instant)) -> Timings {
+    fn timings(write: impl FnOnce(&mut TransactionRecord, &dyn Fn(u64) -> Instant)) -> Timings {
         let zero = Instant::now();
         let at = |millis| zero + Duration::from_millis(millis);
-        let mut stamps = Stamps::start(Arc::new(UrlRequest::new("https://a/".parse().unwrap())), zero);
-        write(&mut stamps, &at);
+        let mut transaction =
+            TransactionRecord::start(Arc::new(UrlRequest::new("https://a/".parse().unwrap())), zero);
+        write(&mut transaction, &at);
         let epoch = Epoch { monotonic: zero, wall: SystemTime::UNIX_EPOCH };
-        let metrics = TaskMetrics::new(&[stamps], epoch, at(1000));
+        let metrics = TaskMetrics::new(&[transaction], epoch, at(1000));
         Timings::new(&metrics.transaction_metrics[0], metrics.task_interval.1)
     }
 
@@ -120,8 +121,8 @@ mod tests {
         Some(Span { start, end: Some(end) })
     }
 
-    fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<Facts> {
-        Arc::new(Facts::plain(Making {
+    fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<ConnectionInfo> {
+        Arc::new(ConnectionInfo::plain(Making {
             domain_lookup: span(at(10), at(30)),
             connect: span(at(31), at(100)),
             secure: span(at(60), at(100)),
@@ -133,12 +134,12 @@ mod tests {
 
     #[test]
     fn every_phase_has_its_time_and_the_sum_is_the_whole() {
-        let all = timings(|stamps, at| {
-            stamps.connection = Some(facts(at));
-            stamps.request_start = Some(at(102));
-            stamps.request_end = Some(at(105));
-            stamps.response_start = Some(at(200));
-            stamps.response_end = Some(at(250));
+        let all = timings(|transaction, at| {
+            transaction.connection = Some(facts(at));
+            transaction.request_start = Some(at(102));
+            transaction.request_end = Some(at(105));
+            transaction.response_start = Some(at(200));
+            transaction.response_end = Some(at(250));
         });
         let expected = Timings {
             blocked: Some(13 * MS),
@@ -154,12 +155,12 @@ mod tests {
 
     #[test]
     fn a_reused_connection_was_made_by_nobody_and_an_early_answer_is_not_waited_for() {
-        let all = timings(|stamps, at| {
-            (stamps.connection, stamps.reused) = (Some(facts(at)), true);
-            stamps.request_start = Some(at(1));
-            stamps.response_start = Some(at(50));
-            stamps.request_end = Some(at(70));
-            stamps.response_end = Some(at(80));
+        let all = timings(|transaction, at| {
+            (transaction.connection, transaction.reused) = (Some(facts(at)), true);
+            transaction.request_start = Some(at(1));
+            transaction.response_start = Some(at(50));
+            transaction.request_end = Some(at(70));
+            transaction.response_end = Some(at(80));
         });
         let expected =
             Timings { blocked: Some(MS), send: 49 * MS, wait: 0, receive: 30 * MS, ..Timings::default() };
@@ -171,7 +172,7 @@ mod tests {
         let none = timings(|_, _| {});
         assert_eq!(none, Timings { blocked: Some(1000 * MS), ..Timings::default() });
         let failed = |write: fn(&mut Making, &dyn Fn(u64) -> Instant)| {
-            timings(|stamps, at| write(stamps.attempted.insert(Box::default()), at))
+            timings(|transaction, at| write(transaction.attempted.insert(Box::default()), at))
         };
         let in_lookup = failed(|making, at| making.domain_lookup = Span::since(at(10)));
         let expected = Timings { blocked: Some(10 * MS), dns: Some(990 * MS), ..Timings::default() };
@@ -188,19 +189,19 @@ mod tests {
             ..Timings::default()
         };
         assert_eq!((in_tls.sum(), in_tls), (1000 * MS, expected));
-        let sent = timings(|stamps, at| {
-            stamps.request_start = Some(at(5));
-            stamps.request_end = Some(at(6));
+        let sent = timings(|transaction, at| {
+            transaction.request_start = Some(at(5));
+            transaction.request_end = Some(at(6));
         });
         let expected = Timings { blocked: Some(5 * MS), send: MS, wait: 994 * MS, ..Timings::default() };
         assert_eq!(sent, expected);
-        let half_sent = timings(|stamps, at| stamps.request_start = Some(at(5)));
+        let half_sent = timings(|transaction, at| transaction.request_start = Some(at(5)));
         assert_eq!((half_sent.send, half_sent.wait, half_sent.sum()), (995 * MS, 0, 1000 * MS));
     }
 
     #[test]
     fn a_connection_begun_for_another_request_takes_no_time_of_before() {
-        let all = timings(|stamps, at| {
+        let all = timings(|transaction, at| {
             let mut facts = (*facts(at)).clone();
             let early = |millis| at(0) - Duration::from_millis(millis);
             facts.made = Making {
@@ -209,10 +210,10 @@ mod tests {
                 secure: span(early(10), at(10)),
                 ..Making::default()
             };
-            stamps.connection = Some(Arc::new(facts));
-            stamps.request_start = Some(at(10));
-            stamps.response_start = Some(at(20));
-            stamps.response_end = Some(at(20));
+            transaction.connection = Some(Arc::new(facts));
+            transaction.request_start = Some(at(10));
+            transaction.response_start = Some(at(20));
+            transaction.response_end = Some(at(20));
         });
         assert_eq!((all.dns, all.connect, all.ssl), (Some(0), Some(10 * MS), Some(10 * MS)));
         assert_eq!((all.blocked, all.sum()), (Some(0), 20 * MS));

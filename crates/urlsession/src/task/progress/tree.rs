@@ -70,7 +70,7 @@ impl Tree {
         state.next_number += 1;
         state.children.push(Child { number, progress: child.clone(), pending });
         let (is_cancelled, is_paused) = (state.is_cancelled, state.is_paused);
-        let wakers = state.watchers.tell(TaskChange::Bytes);
+        let wakers = state.watchers.notify(TaskChange::Bytes);
         drop(state);
         drop(adding);
         drop(finished);
@@ -100,7 +100,7 @@ impl Tree {
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
         change(&mut state);
-        let wakers = state.watchers.tell(TaskChange::Bytes);
+        let wakers = state.watchers.notify(TaskChange::Bytes);
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -153,7 +153,7 @@ impl Tree {
         // Suspensions of a task are counted: one pause is one of them. A surplus resumption does nothing to a task
         // that runs, and starts one that never ran.
         let children = if has_changed || act == Act::Resume { state.since(0) } else { Vec::new() };
-        let wakers = if has_changed { state.watchers.tell(TaskChange::Bytes) } else { Vec::new() };
+        let wakers = if has_changed { state.watchers.notify(TaskChange::Bytes) } else { Vec::new() };
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
         let act_on_children = || act_on_each(children.into_iter().map(|(_, child)| child), act);

@@ -12,9 +12,9 @@ use urlsession_proto::digest_fields::{digest_field, repr_digest, want_field};
 use super::super::core::Core;
 use super::super::kind::UploadTask;
 use super::Upload;
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, Flow, Response};
+use crate::load::{Body, BodySource, Response};
 use crate::message::{DigestAlgorithm, UrlRequest, digest_of, hasher};
 
 impl UploadTask {
@@ -80,7 +80,7 @@ pub(in super::super) struct Digests {
 
 impl Core {
     /// The digests of the body, if they are wanted and can be known.
-    pub(in super::super) async fn digests(&self, place: &Place) -> Result<Option<Digests>> {
+    pub(in super::super) async fn digests(&self, runtime: &RuntimeHandle) -> Result<Option<Digests>> {
         let (algorithm, request, is_whole) = {
             let live = self.live();
             let (Some(resuming), Some(request)) = (live.upload.as_ref(), live.original.clone()) else {
@@ -94,12 +94,12 @@ impl Core {
             return Ok(None);
         }
         let digest = {
-            let _excuse = self.meter.excuse();
-            digest_of(request.body(), algorithm, place).await?
+            let _excuse = self.activity.pause_idle();
+            digest_of(request.body(), algorithm, runtime).await?
         };
         let Some(digest) = digest else { return Ok(None) };
         let mut request = (*request).clone();
-        let of_session = &self.roster.config.http_additional_headers;
+        let of_session = &self.session.config.http_additional_headers;
         let said = is_whole.then(|| digest_field(algorithm, &digest)).flatten();
         let fields = [
             ("Repr-Digest", said.clone()),
@@ -130,7 +130,7 @@ impl Digests {
     pub(in super::super) async fn check(
         self,
         core: &Core,
-        place: &Place,
+        runtime: &RuntimeHandle,
         mut response: Response,
     ) -> Result<Response> {
         let Some(head) = response.head.http_head().filter(|head| head.status.is_success()) else {
@@ -149,7 +149,7 @@ impl Digests {
         let ours = match algorithm == self.algorithm {
             true => self.digest,
             // Not the one that was asked for, but one to be compared all the same.
-            false => match digest_of(self.request.body(), algorithm, place).await? {
+            false => match digest_of(self.request.body(), algorithm, runtime).await? {
                 Some(digest) => digest,
                 None => return Ok(response),
             },
@@ -195,7 +195,7 @@ struct Enclosed {
     mismatch: Option<UrlError>,
 }
 
-impl Flow for Enclosed {
+impl BodySource for Enclosed {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let chunk = ready!(self.body.poll_chunk(cx));
         match &chunk {

@@ -13,7 +13,7 @@ use urlsession_proto::resumable_upload::Dialect;
 use super::super::core::Core;
 use super::super::kind::{Kind, UploadTask};
 use super::Upload;
-use crate::env::Place;
+use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::load::{UploadPoint, Uploading};
 use crate::message::{
@@ -63,7 +63,7 @@ impl UploadTask {
         handler: impl FnOnce(Option<ResumeData>) + Send + 'static,
     ) {
         let data = self.core().stop_for_later();
-        self.core().roster.queue.add(move || handler(data));
+        self.core().session.queue.add(move || handler(data));
     }
 
     /// An upload from a file, to a server that can resume it, survives the process: as soon as the server has said where
@@ -103,7 +103,7 @@ impl Core {
         resuming.is_continued = true;
     }
 
-    /// See [`Ask::upload`](crate::load::Ask::upload).
+    /// See [`TaskContext::upload`](crate::load::TaskContext::upload).
     pub(in super::super) fn uploading(&self) -> Option<Uploading> {
         if !matches!(self.kind, Kind::Upload) {
             return None;
@@ -128,10 +128,10 @@ impl Core {
     }
 
     /// What a record of an earlier run says, if there is one.
-    pub(in super::super) async fn look_up(self: &Arc<Self>, place: &Place) {
+    pub(in super::super) async fn look_up(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let Some((record, request)) = self.recorded() else { return };
-        let now = self.roster.config.environment.clock.wall();
-        let read = place.blocking(move || record.read(now)).await.flatten();
+        let now = self.session.config.environment.clock.wall();
+        let read = runtime.blocking(move || record.read(now)).await.flatten();
         let found = read.and_then(|bytes| open(ResumeData::try_from(bytes).ok()?).ok());
         let same_file = |was: &UrlRequest| {
             let files = (was.http_body_stream().and_then(BodyStream::file), file_of(&request));
@@ -147,7 +147,7 @@ impl Core {
     }
 
     /// The upload is over, or its record leads nowhere.
-    pub(in super::super) async fn forget_record(self: &Arc<Self>, place: &Place) {
+    pub(in super::super) async fn forget_record(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let record = {
             let mut live = self.live();
             let resuming = live.resuming();
@@ -155,7 +155,7 @@ impl Core {
             resuming.record.clone().filter(|_| std::mem::take(&mut resuming.is_recorded))
         };
         if let Some(record) = record {
-            record.remove(place).await;
+            record.remove(runtime).await;
         }
     }
 
@@ -185,7 +185,9 @@ impl Core {
         }
         match self.leftovers() {
             // The body may be long: it is copied for whoever asks.
-            Some((request, point)) => error.with_resume_data_later(move || seal(&request, &point)),
+            Some((request, point)) => {
+                error.with_resume_data_later(move || close_transaction(&request, &point))
+            }
             None => error,
         }
     }
@@ -213,7 +215,7 @@ impl Core {
     }
 
     fn resume_data(&self) -> Option<ResumeData> {
-        self.leftovers().map(|(request, point)| seal(&request, &point))
+        self.leftovers().map(|(request, point)| close_transaction(&request, &point))
     }
 
     fn stop_for_later(self: &Arc<Self>) -> Option<ResumeData> {
@@ -240,7 +242,7 @@ fn file_of(request: &UrlRequest) -> Option<(&std::path::Path, FileIdentity)> {
     request.http_body_stream()?.file()
 }
 
-fn seal(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
+fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
     let mut fields = ResumeFields::default();
     let url = request.url().map(without_password);
     fields.push_text(TARGET, url.as_ref().map(Url::as_str));
@@ -273,7 +275,7 @@ fn seal(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
         }
         HttpBody::None => {}
     }
-    ResumeData::seal(ResumeKind::Upload, FORMAT, &fields)
+    ResumeData::close_transaction(ResumeKind::Upload, FORMAT, &fields)
 }
 
 /// The request that goes on, and from where. The file is looked at: it must be the one it was.
@@ -397,7 +399,7 @@ mod tests {
     fn data_that_the_server_does_not_have_is_kept_and_secrets_are_not() {
         let mut was = request();
         was.set_http_body("0123456789");
-        let data = seal(&was, &point(4, 0));
+        let data = close_transaction(&was, &point(4, 0));
         let bytes = data.as_bytes();
         for secret in [&b"s3cret"[..], b"pass", b"0123"] {
             assert!(!bytes.windows(secret.len()).any(|part| part == secret));
@@ -411,7 +413,7 @@ mod tests {
         );
         assert_eq!(is.url().unwrap().as_str(), "https://user@a.example/target?q");
         // And once more, from what is left.
-        let (again, at) = open(seal(&is, &point(7, 4))).unwrap();
+        let (again, at) = open(close_transaction(&is, &point(7, 4))).unwrap();
         assert_eq!(again.http_body().unwrap(), "789");
         assert!(at == point(7, 7));
     }
@@ -423,7 +425,7 @@ mod tests {
         std::fs::write(&path, "0123456789").unwrap();
         let mut was = request();
         was.set_http_body_stream(BodyStream::from_file(&path).unwrap());
-        let data = seal(&was, &point(4, 0));
+        let data = close_transaction(&was, &point(4, 0));
         let (is, _) = open(data.clone()).unwrap();
         assert_eq!(is.http_body_stream().unwrap().file(), was.http_body_stream().unwrap().file());
         assert_eq!(
@@ -451,16 +453,16 @@ mod tests {
         assert!(key(&was).is_some());
         was.set_zone_id(Some("eth0"));
         assert!(key(&was).is_none());
-        let (is, _) = open(seal(&was, &point(4, 0))).unwrap();
+        let (is, _) = open(close_transaction(&was, &point(4, 0))).unwrap();
         assert_eq!(is.zone_id(), Some("eth0"));
     }
 
     #[test]
     fn what_lacks_a_field_is_damaged() {
         let fields = ResumeFields::default();
-        let error = open(ResumeData::seal(ResumeKind::Upload, FORMAT, &fields)).err().unwrap();
+        let error = open(ResumeData::close_transaction(ResumeKind::Upload, FORMAT, &fields)).err().unwrap();
         assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
-        let error = open(ResumeData::seal(ResumeKind::Download, FORMAT, &fields)).err().unwrap();
+        let error = open(ResumeData::close_transaction(ResumeKind::Download, FORMAT, &fields)).err().unwrap();
         assert_eq!(error.resume_failure(), Some(ResumeFailure::NotResumable));
     }
 }

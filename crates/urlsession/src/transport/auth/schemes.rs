@@ -8,7 +8,7 @@ use urlsession_proto::auth::basic;
 use urlsession_proto::auth::digest::{AuthenticationInfo, DigestExpectation, DigestRequest, DigestSession};
 use urlsession_proto::auth::ntlm::{self, NtlmChallenge, NtlmUser};
 
-use super::spaces::{Asker, Scheme};
+use super::spaces::{Challenger, Scheme};
 use crate::env::random;
 use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::message::{HttpHead, UrlCredential};
@@ -64,15 +64,15 @@ impl Login {
         &mut self,
         head: &HttpHead,
         expectation: Option<&DigestExpectation>,
-        asker: Asker<'_>,
+        challenger: Challenger<'_>,
     ) -> bool {
         let Self::Digest(session) = self else { return true };
-        let field = head.fields.get(asker.info_field()).and_then(|value| value.to_str().ok());
+        let field = head.fields.get(challenger.info_field()).and_then(|value| value.to_str().ok());
         let Some(info) = field.map(AuthenticationInfo::parse) else { return true };
         if expectation.and_then(|expectation| info.proves(expectation)) == Some(false) {
             tracing::warn!(
                 "{} accepted a digest but does not prove that it knows the password",
-                asker.host()
+                challenger.host()
             );
             return false;
         }

@@ -17,7 +17,7 @@ use crate::message::{
 
 /// Who wants to know.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Asker<'a> {
+pub(crate) enum Challenger<'a> {
     /// The server of this request, by 401.
     Server(&'a UrlRequest),
     /// A proxy, by 407.
@@ -26,7 +26,7 @@ pub(crate) enum Asker<'a> {
 
 /// A way in.
 #[derive(Clone, Debug)]
-pub(crate) struct Offer {
+pub(crate) struct AuthOption {
     pub(crate) space: UrlProtectionSpace,
     pub(crate) scheme: Scheme,
 }
@@ -42,42 +42,43 @@ pub(crate) enum Scheme {
 
 /// The offers that can be taken up, the strongest first: each space once for a scheme, and 16 at most. NTLM is about a
 /// connection, and so not for HTTP/2.
-pub(crate) fn offers(asker: Asker<'_>, fields: &HeaderMap, is_http1: bool) -> Vec<Offer> {
-    let mut offers = Vec::new();
-    each(asker, fields, |challenge, is_latin1| {
-        let offer = match () {
+pub(crate) fn options(challenger: Challenger<'_>, fields: &HeaderMap, is_http1: bool) -> Vec<AuthOption> {
+    let mut options = Vec::new();
+    each(challenger, fields, |challenge, is_latin1| {
+        let option = match () {
             // Tickets are for servers only.
-            () if challenge.is("Negotiate") && matches!(asker, Asker::Server(_)) => {
-                asker.offer(Scheme::Negotiate, None)
+            () if challenge.is("Negotiate") && matches!(challenger, Challenger::Server(_)) => {
+                challenger.option(Scheme::Negotiate, None)
             }
-            () if challenge.is("NTLM") && is_http1 => asker.offer(Scheme::Ntlm, None),
+            () if challenge.is("NTLM") && is_http1 => challenger.option(Scheme::Ntlm, None),
             // RFC 7617 §2 requires a realm; servers without one get the password all the same, as from other clients.
-            () if challenge.is("Basic") => asker.offer(Scheme::Basic, challenge.parameter("realm")),
+            () if challenge.is("Basic") => challenger.option(Scheme::Basic, challenge.parameter("realm")),
             () => DigestChallenge::of(&challenge).and_then(|digest| {
                 let digest = if is_latin1 { digest.decoded_as_latin1() } else { digest };
                 let realm = digest.realm().to_owned();
-                asker.offer(Scheme::Digest(Box::new(digest)), Some(&realm))
+                challenger.option(Scheme::Digest(Box::new(digest)), Some(&realm))
             }),
         };
-        offers.extend(offer);
+        options.extend(option);
     });
     // Stable: of equals the server's first counts.
-    offers.sort_by_key(|offer| std::cmp::Reverse(offer.scheme.strength()));
-    let mut strongest: Vec<Offer> = Vec::new();
-    for offer in offers {
-        let is_same =
-            |known: &Offer| known.space == offer.space && known.scheme.strength() == offer.scheme.strength();
+    options.sort_by_key(|option| std::cmp::Reverse(option.scheme.strength()));
+    let mut strongest: Vec<AuthOption> = Vec::new();
+    for option in options {
+        let is_same = |known: &AuthOption| {
+            known.space == option.space && known.scheme.strength() == option.scheme.strength()
+        };
         if strongest.len() < MOST_OFFERS && !strongest.iter().any(is_same) {
-            strongest.push(offer);
+            strongest.push(option);
         }
     }
     strongest
 }
 
 /// What a server or a proxy says in the middle of its NTLM handshake.
-pub(crate) fn ntlm_challenge(asker: Asker<'_>, fields: &HeaderMap) -> Option<NtlmChallenge> {
+pub(crate) fn ntlm_challenge(challenger: Challenger<'_>, fields: &HeaderMap) -> Option<NtlmChallenge> {
     let mut found = None;
-    each(asker, fields, |challenge, _| {
+    each(challenger, fields, |challenge, _| {
         if challenge.is("NTLM") && found.is_none() {
             found = challenge
                 .token68()
@@ -89,9 +90,9 @@ pub(crate) fn ntlm_challenge(asker: Asker<'_>, fields: &HeaderMap) -> Option<Ntl
 }
 
 /// What a server says in the middle or at the end of Negotiate (RFC 4559 §4.1, §5).
-pub(crate) fn negotiate_token(asker: Asker<'_>, fields: &HeaderMap) -> Option<Vec<u8>> {
+pub(crate) fn negotiate_token(challenger: Challenger<'_>, fields: &HeaderMap) -> Option<Vec<u8>> {
     let mut found = None;
-    each(asker, fields, |challenge, _| {
+    each(challenger, fields, |challenge, _| {
         if challenge.is("Negotiate") && found.is_none() {
             // What is no base64 is no proof either.
             found = challenge.token68().map(|token| base64::decode(token).unwrap_or_default());
@@ -101,8 +102,8 @@ pub(crate) fn negotiate_token(asker: Asker<'_>, fields: &HeaderMap) -> Option<Ve
 }
 
 /// Calls `see` with every challenge, and whether its field was decoded as ISO-8859-1.
-fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>, bool)) {
-    for value in fields.get_all(asker.challenge_field()) {
+fn each(challenger: Challenger<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>, bool)) {
+    for value in fields.get_all(challenger.challenge_field()) {
         let text = text_of(value.as_bytes());
         let is_latin1 = matches!(text, Cow::Owned(_));
         challenges(&text).into_iter().for_each(|challenge| see(challenge, is_latin1));
@@ -112,7 +113,7 @@ fn each(asker: Asker<'_>, fields: &HeaderMap, mut see: impl FnMut(Challenge<'_>,
 /// The longest list of offers of one response: each of them is a question to the delegate.
 const MOST_OFFERS: usize = 16;
 
-impl Asker<'_> {
+impl Challenger<'_> {
     /// The field of the answer.
     pub(crate) fn answer_field(self) -> &'static str {
         match self {
@@ -153,7 +154,7 @@ impl Asker<'_> {
         }
     }
 
-    fn offer(self, scheme: Scheme, realm: Option<&str>) -> Option<Offer> {
+    fn option(self, scheme: Scheme, realm: Option<&str>) -> Option<AuthOption> {
         let method = scheme.method();
         let space = match self {
             Self::Server(request) => {
@@ -169,11 +170,11 @@ impl Asker<'_> {
                 UrlProtectionSpace::proxy(proxy.host, proxy.port, kind, realm, method)
             }
         };
-        Some(Offer { space, scheme })
+        Some(AuthOption { space, scheme })
     }
 }
 
-impl Offer {
+impl AuthOption {
     pub(crate) fn is_negotiate(&self) -> bool {
         matches!(self.scheme, Scheme::Negotiate)
     }
@@ -218,7 +219,10 @@ mod tests {
         for value in values {
             fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
         }
-        offers(Asker::Server(&request(url)), &fields, is_http1).into_iter().map(|offer| offer.space).collect()
+        options(Challenger::Server(&request(url)), &fields, is_http1)
+            .into_iter()
+            .map(|option| option.space)
+            .collect()
     }
 
     fn read(values: &[&'static str]) -> Vec<(AuthenticationMethod, Option<String>)> {
@@ -281,8 +285,8 @@ mod tests {
             fields.append(header::WWW_AUTHENTICATE, many.collect::<Vec<_>>().join(", ").parse().unwrap());
         }
         fields.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("NTLM, Negotiate, Basic realm=b"));
-        let offers = offers(Asker::Server(&url), &fields, true);
-        let methods: Vec<_> = offers.iter().map(|offer| offer.space.authentication_method()).collect();
+        let options = options(Challenger::Server(&url), &fields, true);
+        let methods: Vec<_> = options.iter().map(|option| option.space.authentication_method()).collect();
         assert_eq!((methods.len(), &methods[..3]), (16, &[M::Negotiate, M::Ntlm, M::HttpDigest][..]));
         let same = ["Digest realm=r, nonce=n, ".repeat(31) + "Basic realm=b"];
         assert_eq!(read_on("https://a/", &[Box::leak(same[0].clone().into_boxed_str())], true).len(), 2);
@@ -302,7 +306,7 @@ mod tests {
             for value in values {
                 fields.append(header::WWW_AUTHENTICATE, value.parse().unwrap());
             }
-            negotiate_token(Asker::Server(&url), &fields)
+            negotiate_token(Challenger::Server(&url), &fields)
         };
         assert_eq!(token(&["Basic realm=x", "negotiate YWJj"]), Some(b"abc".to_vec()));
         assert_eq!(token(&["Negotiate YWJj, Basic realm=x"]), Some(b"abc".to_vec()));

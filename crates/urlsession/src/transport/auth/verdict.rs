@@ -1,12 +1,12 @@
 //! What a request has tried to be let in, and what is left to try. Pure: no clock, no store, nobody is asked here.
 
-use super::spaces::{Offer, Scheme};
+use super::spaces::{AuthOption, Scheme};
 use crate::error::UrlError;
 use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpace, UrlResponse};
 
 /// The tries of one request.
 #[derive(Default)]
-pub(crate) struct Trial {
+pub(crate) struct AuthAttempts {
     /// Of the URL, until it was used.
     of_url: Option<UrlCredential>,
     /// The same for as long as the request lasts.
@@ -38,12 +38,12 @@ pub(crate) enum Asked {
     /// Nothing: it is the answer.
     Deliver,
     /// Try this.
-    Use(Box<Offer>, UrlCredential),
+    Use(Box<AuthOption>, UrlCredential),
     /// One of these, if there is a credential for it.
-    Consider(Vec<Offer>),
+    Consider(Vec<AuthOption>),
 }
 
-impl Trial {
+impl AuthAttempts {
     pub(crate) fn new(of_url: Option<UrlCredential>, used: Option<Used>) -> Self {
         let is_named = |credential: &UrlCredential| credential.user().is_some_and(|user| !user.is_empty());
         let named = of_url.clone().filter(is_named);
@@ -58,33 +58,33 @@ impl Trial {
     /// The server asks, or asks again.
     pub(crate) fn asked(
         &mut self,
-        mut offers: Vec<Offer>,
-        is_usable: impl Fn(&Offer, &UrlCredential) -> bool,
+        mut options: Vec<AuthOption>,
+        is_usable: impl Fn(&AuthOption, &UrlCredential) -> bool,
     ) -> Asked {
         self.tries += 1;
         if self.tries > LIMIT {
             return Asked::Deliver;
         }
         if let Some(used) = self.used.take() {
-            if let Some(at) = offers.iter().position(|offer| renews(offer, &used)) {
-                return Asked::Use(Box::new(offers.swap_remove(at)), used.credential);
+            if let Some(at) = options.iter().position(|option| renews(option, &used)) {
+                return Asked::Use(Box::new(options.swap_remove(at)), used.credential);
             }
             // Of another space than it was sent for, the credential says nothing.
-            if offers.iter().any(|offer| offer.space == used.space) {
+            if options.iter().any(|option| option.space == used.space) {
                 self.failures += 1;
                 self.refused.push(used.credential);
             }
         }
-        offers.retain(|offer| {
-            let needs_ticket = self.has_no_tickets && offer.is_negotiate();
-            !needs_ticket && !self.has_rejected(&offer.space)
+        options.retain(|option| {
+            let needs_ticket = self.has_no_tickets && option.is_negotiate();
+            !needs_ticket && !self.has_rejected(&option.space)
         });
-        if offers.is_empty() {
+        if options.is_empty() {
             return Asked::Deliver;
         }
-        match self.of_url.take().filter(|credential| is_usable(&offers[0], credential)) {
-            Some(credential) => Asked::Use(Box::new(offers.swap_remove(0)), credential),
-            None => Asked::Consider(offers),
+        match self.of_url.take().filter(|credential| is_usable(&options[0], credential)) {
+            Some(credential) => Asked::Use(Box::new(options.swap_remove(0)), credential),
+            None => Asked::Consider(options),
         }
     }
 
@@ -176,10 +176,10 @@ impl Trial {
 }
 
 /// True if it is only the nonce that was too old (RFC 7616 §3.3).
-fn renews(offer: &Offer, used: &Used) -> bool {
-    match &offer.scheme {
+fn renews(option: &AuthOption, used: &Used) -> bool {
+    match &option.scheme {
         Scheme::Digest(digest) => {
-            digest.is_stale() && offer.space == used.space && used.nonce.as_deref() != Some(digest.nonce())
+            digest.is_stale() && option.space == used.space && used.nonce.as_deref() != Some(digest.nonce())
         }
         Scheme::Negotiate | Scheme::Ntlm | Scheme::Basic => false,
     }

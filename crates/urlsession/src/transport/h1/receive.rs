@@ -7,9 +7,9 @@ use std::task::{Context, Poll, ready};
 
 use super::fault::{body_error, head_error};
 use super::{Connection, LIMITS, MAX_READ};
-use crate::env::Conduit;
+use crate::env::SplicePipe;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::Meter;
+use crate::load::Activity;
 use crate::message::HttpHead;
 use crate::transport::stream::Stream;
 use bytes::{Buf, Bytes};
@@ -32,7 +32,7 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
-        meter: &Meter,
+        activity: &Activity,
     ) -> Poll<Result<Received>> {
         if !self.input.is_empty() {
             let input = self.input.split();
@@ -51,7 +51,7 @@ impl Connection {
                 if read.is_empty() {
                     return Poll::Ready(Err(self.lost(None)));
                 }
-                meter.moved(read.len());
+                activity.moved(read.len());
                 if self.input.is_empty() {
                     let received = self.take_head(read, method)?;
                     if received.is_none() {
@@ -122,7 +122,7 @@ impl Connection {
     pub(super) fn poll_body_into(
         &mut self,
         cx: &mut Context<'_>,
-        conduit: &mut Conduit,
+        splice_pipe: &mut SplicePipe,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
         let left = self.decoder.remaining().unwrap_or(0).min(most);
@@ -130,7 +130,7 @@ impl Connection {
         if left == 0 || !self.input.is_empty() || !self.is_all_sent() {
             return Poll::Ready(None);
         }
-        match ready!(conduit.poll_fill(stream, cx, left)) {
+        match ready!(splice_pipe.poll_fill(stream, cx, left)) {
             // Not every kind of socket can.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Poll::Ready(None),
             read => Poll::Ready(self.passed(read)),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::sync::watch;
 
-use crate::env::{Clock, Place, Timer, is_out_of_descriptors};
+use crate::env::{Clock, RuntimeHandle, Timer, is_out_of_descriptors};
 use crate::error::{Result, UrlError};
 
 /// What has idle connections.
@@ -77,12 +77,12 @@ pub(super) fn are_lacking(error: &UrlError) -> bool {
 pub(super) async fn connect_with_fewer<T, F: Future<Output = Result<T>>>(
     error: UrlError,
     clock: &dyn Clock,
-    place: &Place,
+    runtime: &RuntimeHandle,
     connect: impl Fn() -> F,
 ) -> Result<T> {
     let mut result = Err(error);
     for attempt in 1..=ATTEMPTS {
-        let has_closed = close_idle_of_all(clock, place).await;
+        let has_closed = close_idle_of_all(clock, runtime).await;
         // The first time others may have closed something meanwhile.
         if !has_closed && attempt > 1 {
             break;
@@ -96,7 +96,7 @@ pub(super) async fn connect_with_fewer<T, F: Future<Output = Result<T>>>(
 }
 
 /// Closes the idle connections of all sessions, and waits until their descriptors are free. True if there were any.
-async fn close_idle_of_all(clock: &dyn Clock, place: &Place) -> bool {
+async fn close_idle_of_all(clock: &dyn Clock, runtime: &RuntimeHandle) -> bool {
     let (mut has_closed, mut closing) = (false, Vec::new());
     // A pool that ends here, with its last owner, is removed from the registry: that must not be locked then.
     let all: Vec<_> = pools().iter().filter_map(|(_, pool)| pool.upgrade()).collect();
@@ -107,7 +107,7 @@ async fn close_idle_of_all(clock: &dyn Clock, place: &Place) -> bool {
         return has_closed;
     }
     // A runtime that nobody drives does not close what lives on it.
-    let mut patience = pin!(Timer::at(clock, place, clock.now() + PATIENCE));
+    let mut patience = pin!(Timer::at(clock, runtime, clock.now() + PATIENCE));
     for end in closing {
         let mut end = pin!(end.wait());
         let has_ended = poll_fn(|cx| match end.as_mut().poll(cx) {

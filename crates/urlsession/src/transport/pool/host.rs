@@ -13,13 +13,13 @@ use super::reservation::{Requester, Reserved};
 use crate::load::Decider;
 
 /// A dial in progress.
-pub(super) type Ticket = u64;
+pub(super) type DialId = u64;
 
 /// A waiter's number.
-pub(super) type Waiting = usize;
+pub(super) type WaiterId = usize;
 
 /// A place where connections live, and for whom one is wanted there.
-pub(super) trait Place: Clone {
+pub(super) trait RuntimeKey: Clone {
     type Id: Copy + Eq + std::fmt::Debug;
     fn id(&self) -> Self::Id;
     fn requester(&self) -> &Requester;
@@ -31,21 +31,21 @@ pub(super) trait Place: Clone {
 }
 
 /// What a connection for many exchanges must tell.
-pub(crate) trait Shared: Clone + Reserved {
+pub(crate) trait Multiplexed: Clone + Reserved {
     fn is_open(&self) -> bool;
 }
 
 /// What a waiter gets in the end.
 #[derive(Debug)]
-pub(super) enum Grant<E, S, X> {
+pub(super) enum Acquired<E, S, X> {
     Exclusive(E),
-    /// To be returned with the ticket of its dial.
-    Shared(S, Ticket),
+    /// To be returned with the number of its dial.
+    Multiplexed(S, DialId),
     Failed(X),
 }
 
 /// Whom a connection that carries many exchanges tells of them.
-pub(crate) trait SharedHome: Send + Sync {
+pub(crate) trait MultiplexedGuard: Send + Sync {
     /// An exchange has ended.
     fn returned(&self);
 
@@ -54,19 +54,19 @@ pub(crate) trait SharedHome: Send + Sync {
 }
 
 #[derive(Debug)]
-pub(super) struct Host<S, P: Place> {
+pub(super) struct Host<S, P: RuntimeKey> {
     pub(super) origin: Arc<Origin>,
     pub(super) known: Known,
     /// Keys of idle exclusive connections, the oldest first.
     pub(super) idle: Vec<usize>,
-    pub(super) shared: Vec<SharedConnection<S, P>>,
-    /// In the order of their tickets.
+    pub(super) multiplexed: Vec<MultiplexedConnection<S, P>>,
+    /// In the order of their numbers.
     pub(super) dials: VecDeque<DialInProgress<P>>,
     /// False if no dial is without somebody it is for. In a crowd none is, and none must be looked for.
     may_have_orphans: bool,
     /// Exclusive connections: dialling, busy and idle.
     pub(super) open: usize,
-    pub(super) queue: VecDeque<Waiting>,
+    pub(super) queue: VecDeque<WaiterId>,
     /// Connections that went to waiters behind one that may not use them and has no dial.
     passed_over: usize,
     /// Whether it is among those that wait for the limit over all hosts.
@@ -76,22 +76,22 @@ pub(super) struct Host<S, P: Place> {
 }
 
 #[derive(Debug)]
-pub(super) struct Waiter<E, S, P: Place, X> {
+pub(super) struct Waiter<E, S, P: RuntimeKey, X> {
     pub(super) origin: Arc<Origin>,
-    pub(super) place: P,
+    pub(super) runtime: P,
     pub(super) priority: f32,
     /// Whether a dial is in progress on its behalf.
     pub(super) promised: bool,
     pub(super) waker: Option<Waker>,
-    pub(super) grant: Option<Grant<E, S, X>>,
+    pub(super) acquired: Option<Acquired<E, S, X>>,
 }
 
 /// A connection that carries many exchanges.
 #[derive(Debug)]
-pub(super) struct SharedConnection<S, P: Place> {
+pub(super) struct MultiplexedConnection<S, P: RuntimeKey> {
     /// Of the dial that made it.
-    pub(super) ticket: Ticket,
-    pub(super) place: P::Id,
+    pub(super) dial_id: DialId,
+    pub(super) runtime: P::Id,
     pub(super) handle: S,
     /// Exchanges it carries.
     pub(super) in_use: usize,
@@ -102,21 +102,21 @@ pub(super) struct SharedConnection<S, P: Place> {
 }
 
 #[derive(Debug)]
-pub(super) struct DialInProgress<P: Place> {
-    pub(super) ticket: Ticket,
-    pub(super) place: P,
+pub(super) struct DialInProgress<P: RuntimeKey> {
+    pub(super) dial_id: DialId,
+    pub(super) runtime: P,
     /// The waiter that asked for it; none once that waiter is served or gone.
-    pub(super) on_behalf_of: Option<Waiting>,
+    pub(super) on_behalf_of: Option<WaiterId>,
     /// The waiter is another than the one whose delegates are asked.
     pub(super) is_adopted: bool,
     /// Whether it counts as an open exclusive connection.
     pub(super) counted: bool,
 }
 
-impl<P: Place> DialInProgress<P> {
+impl<P: RuntimeKey> DialInProgress<P> {
     /// The waiter whose delegates were asked and whose logins were used, if it still waits. What comes of the dial serves it
     /// whatever the credential store has lost meanwhile, or there would be dials without end.
-    pub(super) fn own(&self) -> Option<Waiting> {
+    pub(super) fn own(&self) -> Option<WaiterId> {
         self.on_behalf_of.filter(|_| !self.is_adopted)
     }
 }
@@ -126,7 +126,7 @@ impl<P: Place> DialInProgress<P> {
 pub(super) enum Known {
     Nothing,
     Exclusive,
-    Shared,
+    Multiplexed,
 }
 
 /// Whether a waiter needs a dial.
@@ -140,13 +140,13 @@ pub(super) enum Dial {
     Needed { counted: bool },
 }
 
-impl<S: Shared, P: Place> Host<S, P> {
+impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
     pub(super) fn new(origin: Arc<Origin>, known: Known) -> Self {
         Self {
             origin,
             known,
             idle: Vec::new(),
-            shared: Vec::new(),
+            multiplexed: Vec::new(),
             dials: VecDeque::new(),
             may_have_orphans: false,
             open: 0,
@@ -160,11 +160,11 @@ impl<S: Shared, P: Place> Host<S, P> {
     /// Puts a waiter behind those at least as urgent.
     pub(super) fn enqueue<E, X>(
         &mut self,
-        waiting: Waiting,
+        waiting: WaiterId,
         priority: f32,
         waiters: &Slab<Waiter<E, S, P, X>>,
     ) {
-        let before = |other: &Waiting| waiters[*other].priority >= priority;
+        let before = |other: &WaiterId| waiters[*other].priority >= priority;
         let at = self.queue.iter().rposition(before).map_or(0, |at| at + 1);
         self.queue.insert(at, waiting);
     }
@@ -183,25 +183,25 @@ impl<S: Shared, P: Place> Host<S, P> {
         must
     }
 
-    pub(super) fn end_dial(&mut self, ticket: Ticket) -> Option<DialInProgress<P>> {
-        let at = self.dials.binary_search_by_key(&ticket, |dial| dial.ticket).ok()?;
+    pub(super) fn end_dial(&mut self, dial_id: DialId) -> Option<DialInProgress<P>> {
+        let at = self.dials.binary_search_by_key(&dial_id, |dial| dial.dial_id).ok()?;
         self.dials.remove(at)
     }
 
     /// A dial at this place whose waiter was served otherwise, or has gone, and in which the same delegates are asked.
-    fn orphan_for(&mut self, place: &P) -> Option<&mut DialInProgress<P>> {
+    fn orphan_for(&mut self, runtime: &P) -> Option<&mut DialInProgress<P>> {
         if !self.may_have_orphans {
             return None;
         }
         self.may_have_orphans = self.dials.iter().any(|dial| dial.on_behalf_of.is_none());
         self.dials.iter_mut().find(|dial| {
-            let shares = || dial.place.requester().shares_dials(place.requester());
-            dial.on_behalf_of.is_none() && dial.place.id() == place.id() && shares()
+            let shares = || dial.runtime.requester().shares_dials(runtime.requester());
+            dial.on_behalf_of.is_none() && dial.runtime.id() == runtime.id() && shares()
         })
     }
 
     /// The waiter's dial is free for another.
-    pub(super) fn orphan(&mut self, waiting: Waiting) {
+    pub(super) fn orphan(&mut self, waiting: WaiterId) {
         for dial in self.dials.iter_mut().filter(|dial| dial.on_behalf_of == Some(waiting)) {
             dial.on_behalf_of = None;
             self.may_have_orphans = true;
@@ -209,18 +209,18 @@ impl<S: Shared, P: Place> Host<S, P> {
     }
 
     /// True if a dial is in progress, while it is not known what the origin offers, that is expected to serve the waiter.
-    pub(super) fn is_dialling_for(&self, waiting: Waiting, place: &P) -> bool {
+    pub(super) fn is_dialling_for(&self, waiting: WaiterId, runtime: &P) -> bool {
         self.dials.iter().any(|dial| {
-            let is_shared = !self.is_divided && dial.place.requester().shares_dials(place.requester());
-            dial.place.id() == place.id() && (dial.on_behalf_of == Some(waiting) || is_shared)
+            let is_shared = !self.is_divided && dial.runtime.requester().shares_dials(runtime.requester());
+            dial.runtime.id() == runtime.id() && (dial.on_behalf_of == Some(waiting) || is_shared)
         })
     }
 
     /// The dial that the waiter waits for.
-    pub(super) fn dial_of(&self, waiting: Waiting, place: &P) -> Option<&DialInProgress<P>> {
+    pub(super) fn dial_of(&self, waiting: WaiterId, runtime: &P) -> Option<&DialInProgress<P>> {
         let own = || self.dials.iter().find(|dial| dial.on_behalf_of == Some(waiting));
         let shares = |dial: &&DialInProgress<P>| {
-            dial.place.id() == place.id() && dial.place.requester().shares_dials(place.requester())
+            dial.runtime.id() == runtime.id() && dial.runtime.requester().shares_dials(runtime.requester())
         };
         let is_shared = self.known != Known::Exclusive && !self.is_divided;
         own().or_else(|| self.dials.iter().find(shares).filter(|_| is_shared))
@@ -230,24 +230,24 @@ impl<S: Shared, P: Place> Host<S, P> {
     /// dial at a place serves all who wait there and for whom the same delegates are asked.
     pub(super) fn dial<E, X>(
         &mut self,
-        waiting: Waiting,
+        waiting: WaiterId,
         waiter: &mut Waiter<E, S, P, X>,
         limit: usize,
     ) -> Dial {
-        let id = waiter.place.id();
+        let id = waiter.runtime.id();
         let counted = self.known == Known::Exclusive;
         if !counted {
-            if self.is_dialling_for(waiting, &waiter.place) {
+            if self.is_dialling_for(waiting, &waiter.runtime) {
                 return Dial::InProgress;
             }
             // Of those that cannot be shared not more than of exclusive ones.
-            let dials = self.dials.iter().filter(|dial| dial.place.id() == id).count();
+            let dials = self.dials.iter().filter(|dial| dial.runtime.id() == id).count();
             if dials > 0 && self.open + dials >= limit {
                 return Dial::Forbidden;
             }
         }
         // A dial whose waiter was served otherwise is adopted before a new one is begun.
-        if let Some(orphan) = self.orphan_for(&waiter.place) {
+        if let Some(orphan) = self.orphan_for(&waiter.runtime) {
             orphan.on_behalf_of = Some(waiting);
             orphan.is_adopted = true;
             waiter.promised = true;
@@ -260,43 +260,43 @@ impl<S: Shared, P: Place> Host<S, P> {
     }
 
     /// A shared connection that later loads of the requester at the place may use, if possible one with its login.
-    pub(super) fn usable_shared(
+    pub(super) fn usable_multiplexed(
         &mut self,
-        place: P::Id,
+        runtime: P::Id,
         requester: &Requester,
-    ) -> Option<&mut SharedConnection<S, P>> {
-        let is_usable = |shared: &&mut SharedConnection<S, P>| {
-            shared.place == place
-                && !shared.is_retired
-                && shared.handle.is_open()
-                && shared.handle.reservation().admits_beside_others(requester)
+    ) -> Option<&mut MultiplexedConnection<S, P>> {
+        let is_usable = |multiplexed: &&mut MultiplexedConnection<S, P>| {
+            multiplexed.runtime == runtime
+                && !multiplexed.is_retired
+                && multiplexed.handle.is_open()
+                && multiplexed.handle.reservation().admits_beside_others(requester)
         };
-        let mut all = self.shared.iter_mut().filter(is_usable);
+        let mut all = self.multiplexed.iter_mut().filter(is_usable);
         match requester.logins {
             None => all.next(),
-            Some(_) => all.max_by_key(|shared| shared.handle.reservation().is_logged_in()),
+            Some(_) => all.max_by_key(|multiplexed| multiplexed.handle.reservation().is_logged_in()),
         }
     }
 
-    pub(super) fn remove_shared(&mut self, ticket: Ticket) -> Option<SharedConnection<S, P>> {
-        let at = self.shared.iter().position(|shared| shared.ticket == ticket)?;
-        Some(self.shared.swap_remove(at))
+    pub(super) fn remove_shared(&mut self, dial_id: DialId) -> Option<MultiplexedConnection<S, P>> {
+        let at = self.multiplexed.iter().position(|multiplexed| multiplexed.dial_id == dial_id)?;
+        Some(self.multiplexed.swap_remove(at))
     }
 
     /// Nothing is known of it that a new entry would not know; what it offers is kept while something is open.
     pub(super) fn is_unused(&self) -> bool {
-        self.open == 0 && self.dials.is_empty() && self.queue.is_empty() && self.shared.is_empty()
+        self.open == 0 && self.dials.is_empty() && self.queue.is_empty() && self.multiplexed.is_empty()
     }
 }
 
 /// True if the task's own delegate may be thinking about the waiter's dial: it is not asked about another connection
 /// meanwhile, and its answer counts.
-pub(super) fn is_being_decided<P: Place>(
+pub(super) fn is_being_decided<P: RuntimeKey>(
     dials: &VecDeque<DialInProgress<P>>,
-    waiting: Waiting,
-    place: &P,
+    waiting: WaiterId,
+    runtime: &P,
 ) -> bool {
-    matches!(place.requester().decider, Decider::Task(_))
+    matches!(runtime.requester().decider, Decider::Task(_))
         && dials.iter().any(|dial| dial.on_behalf_of == Some(waiting))
 }
 

@@ -8,17 +8,17 @@ use super::super::tls;
 use super::host;
 use super::reservation::Requester;
 use crate::configuration::Configuration;
-use crate::env::{Place, PlaceId};
+use crate::env::{RuntimeHandle, RuntimeId};
 use crate::error::Result;
-use crate::load::{BoxFuture, Challenger, DecidedBy, Decider, Making, PeerRecord};
+use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy, Decider, Making, PeerRecord};
 use crate::message::{AuthChallengeDisposition, HostId, UrlAuthenticationChallenge};
 
 /// Where and for whom a connection is wanted, and who answers for it while it is made.
 #[derive(Clone)]
 pub(super) struct Caller {
-    pub(super) place: Place,
+    pub(super) runtime: RuntimeHandle,
     pub(super) requester: Requester,
-    pub(super) challenger: Option<Arc<dyn Challenger>>,
+    pub(super) challenger: Option<Arc<dyn ConnectionChallengeHandler>>,
     /// Of a dial.
     pub(super) progress: Option<Progress>,
 }
@@ -30,11 +30,11 @@ impl Caller {
     }
 }
 
-impl host::Place for Caller {
-    type Id = PlaceId;
+impl host::RuntimeKey for Caller {
+    type Id = RuntimeId;
 
-    fn id(&self) -> PlaceId {
-        self.place.id()
+    fn id(&self) -> RuntimeId {
+        self.runtime.id()
     }
 
     fn requester(&self) -> &Requester {
@@ -47,7 +47,7 @@ impl host::Place for Caller {
 }
 
 /// Who decides about the connections of the task whose delegates `challenger` asks.
-pub(super) fn decider(challenger: Option<&dyn Challenger>) -> Decider {
+pub(super) fn decider(challenger: Option<&dyn ConnectionChallengeHandler>) -> Decider {
     match challenger {
         None => Decider::Platform,
         Some(challenger) if challenger.is_of_task() => Decider::Task(challenger.task()),
@@ -57,12 +57,12 @@ pub(super) fn decider(challenger: Option<&dyn Challenger>) -> Decider {
 
 /// A challenger, and whether it was asked.
 pub(super) struct Watched {
-    challenger: Arc<dyn Challenger>,
+    challenger: Arc<dyn ConnectionChallengeHandler>,
     was_asked: AtomicBool,
 }
 
 impl Watched {
-    pub(super) fn new(challenger: Arc<dyn Challenger>) -> Arc<Self> {
+    pub(super) fn new(challenger: Arc<dyn ConnectionChallengeHandler>) -> Arc<Self> {
         Arc::new(Self { challenger, was_asked: AtomicBool::new(false) })
     }
 
@@ -71,7 +71,7 @@ impl Watched {
     }
 }
 
-impl Challenger for Watched {
+impl ConnectionChallengeHandler for Watched {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
@@ -94,7 +94,7 @@ pub(super) async fn judge(
     config: &Configuration,
     address: (HostId<'_>, u16),
     peer: &PeerRecord,
-    (challenger, decider): (&Arc<dyn Challenger>, Decider),
+    (challenger, decider): (&Arc<dyn ConnectionChallengeHandler>, Decider),
 ) -> Result<()> {
     tls::judge_again(config, address, &peer.trust, challenger).await?;
     peer.add_judge(decider);

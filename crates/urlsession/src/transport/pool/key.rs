@@ -1,4 +1,4 @@
-//! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the lane. Requests to a proxy are pooled by
+//! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the partition. Requests to a proxy are pooled by
 //! the proxy.
 
 use std::hash::{Hash, Hasher};
@@ -20,13 +20,13 @@ pub(crate) struct Origin {
     pub(crate) port: u16,
     /// Of an IPv6 address (RFC 4007 §11).
     pub(crate) zone: Option<Box<str>>,
-    pub(crate) lane: Lane,
+    pub(crate) partition: PoolPartition,
 }
 
 /// What keeps traffic to one origin apart: a connection is marked for one service type, one whose name was not validated
 /// serves nobody who requires that, and one that may lead over any network nobody who forbids some. The way there is the same for all of one origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Lane {
+pub(crate) struct PoolPartition {
     pub(crate) service: NetworkServiceType,
     pub(crate) is_validated: bool,
     /// HTTP/2 is not offered in the TLS handshake.
@@ -41,10 +41,10 @@ pub(crate) struct Key<'a> {
     secure: bool,
     host: HostId<'a>,
     port: u16,
-    lane: Lane,
+    partition: PoolPartition,
 }
 
-impl Lane {
+impl PoolPartition {
     /// The request's service type wins unless it is the default; of the two demands of validation the stricter.
     pub(crate) fn of(config: &Configuration, request: &UrlRequest) -> Self {
         let service = match request.network_service_type() {
@@ -60,22 +60,22 @@ impl Lane {
 /// All but the host and the route in one word, for the speed of lookups.
 impl Hash for Key<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let lane = self.lane.forbidden.bits() << 10
-            | (self.lane.service as u32) << 2
-            | u32::from(self.lane.is_http1_only) << 1
-            | u32::from(self.lane.is_validated);
+        let partition = self.partition.forbidden.bits() << 10
+            | (self.partition.service as u32) << 2
+            | u32::from(self.partition.is_http1_only) << 1
+            | u32::from(self.partition.is_validated);
         state.write(self.host.name.as_bytes());
-        state.write_u32(u32::from(self.port) << 16 | lane << 1 | u32::from(self.secure));
+        state.write_u32(u32::from(self.port) << 16 | partition << 1 | u32::from(self.secure));
     }
 }
 
 impl<'a> Key<'a> {
     /// `None` for a URL without a host.
-    pub(crate) fn of(url: &'a Url, lane: Lane) -> Option<Self> {
+    pub(crate) fn of(url: &'a Url, partition: PoolPartition) -> Option<Self> {
         let secure = url.scheme() == "https";
         let host = url.host_str().filter(|host| !host.is_empty())?;
         let port = url.port().unwrap_or(if secure { 443 } else { 80 });
-        Some(Self { secure, host: HostId::global(host), port, lane })
+        Some(Self { secure, host: HostId::global(host), port, partition })
     }
 
     /// The same of the host in this zone.
@@ -86,7 +86,7 @@ impl<'a> Key<'a> {
 
     /// The same over none of these networks.
     pub(crate) fn avoiding(mut self, forbidden: ForbiddenNetworks) -> Self {
-        self.lane.forbidden = forbidden;
+        self.partition.forbidden = forbidden;
         self
     }
 
@@ -96,7 +96,7 @@ impl<'a> Key<'a> {
         if route == Route::Direct {
             return self;
         }
-        self.lane.route = route;
+        self.partition.route = route;
         // A connection to the proxy carries requests for every origin.
         if let (Route::Forward, Some(proxy)) = (route, route.proxy(config)) {
             (self.host, self.port) = (HostId::global(proxy.host), proxy.port);
@@ -106,17 +106,17 @@ impl<'a> Key<'a> {
 
     /// The same over HTTP/1.1 only, if `is_http1_only`. Without TLS there is nothing else.
     pub(super) fn over_http1(mut self, is_http1_only: impl FnOnce(HostId<'_>, u16) -> bool) -> Self {
-        self.lane.is_http1_only = self.secure && is_http1_only(self.host, self.port);
+        self.partition.is_http1_only = self.secure && is_http1_only(self.host, self.port);
         self
     }
 
     pub(crate) fn route(self) -> Route {
-        self.lane.route
+        self.partition.route
     }
 
     /// True if somebody on the way there may ask for a decision: a server in its handshake, a proxy before it makes a tunnel.
     pub(crate) fn has_questions(self) -> bool {
-        self.secure || matches!(self.lane.route, Route::Tunnel(_))
+        self.secure || matches!(self.partition.route, Route::Tunnel(_))
     }
 
     pub(crate) fn host_and_port(self) -> (HostId<'a>, u16) {
@@ -125,7 +125,7 @@ impl<'a> Key<'a> {
 
     pub(crate) fn to_owned(self) -> Origin {
         let (host, zone) = (self.host.name.into(), self.host.zone.map(Into::into));
-        Origin { secure: self.secure, host, port: self.port, zone, lane: self.lane }
+        Origin { secure: self.secure, host, port: self.port, zone, partition: self.partition }
     }
 }
 
@@ -135,7 +135,7 @@ impl Origin {
     }
 
     fn as_key(&self) -> Key<'_> {
-        Key { secure: self.secure, host: self.host_id(), port: self.port, lane: self.lane }
+        Key { secure: self.secure, host: self.host_id(), port: self.port, partition: self.partition }
     }
 }
 

@@ -22,8 +22,8 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use self::idle::{Idle, IdleConnection, idle_for};
-use super::host::{Dial, Host, Known, Shared, Waiter, is_being_decided};
-pub(super) use super::host::{Grant, Place, Ticket, Waiting};
+pub(super) use super::host::{Acquired, DialId, RuntimeKey, WaiterId};
+use super::host::{Dial, Host, Known, Multiplexed, Waiter, is_being_decided};
 use super::key::{Key, Origin};
 use super::lru::Lru;
 use super::reservation::{Reserved, Scope};
@@ -31,14 +31,14 @@ use super::reservation::{Reserved, Scope};
 /// What the shell has to do.
 #[derive(Debug)]
 pub(super) enum Action<E, S, P> {
-    /// Connect and report with the ticket.
-    Dial { origin: Arc<Origin>, place: P, ticket: Ticket },
+    /// Connect and report with the number.
+    Dial { origin: Arc<Origin>, runtime: P, dial_id: DialId },
     /// A waiter's answer is ready.
     Wake(Waker),
     /// Close an idle connection.
     Close(E),
     /// Close an idle connection that carries many exchanges, or drop one that has closed.
-    CloseShared(S),
+    CloseMultiplexed(S),
 }
 
 pub(super) type Actions<E, S, P> = SmallVec<[Action<E, S, P>; 2]>;
@@ -56,21 +56,21 @@ pub(super) struct Limits {
 
 /// The answer to a wish.
 #[derive(Debug)]
-pub(super) enum Want<E, S> {
+pub(super) enum Acquire<E, S> {
     Exclusive(E),
     /// To be returned.
-    Shared(S),
-    Wait(Waiting),
+    Multiplexed(S),
+    Wait(WaiterId),
 }
 
 #[derive(Debug)]
-pub(super) struct State<E, S, P: Place, X> {
+pub(super) struct State<E, S, P: RuntimeKey, X> {
     hosts: HashMap<Arc<Origin>, Host<S, P>>,
     waiters: Slab<Waiter<E, S, P, X>>,
     limits: Limits,
     /// True if https origins may turn out to offer connections that carry many exchanges.
     may_share: bool,
-    next_ticket: Ticket,
+    next_dial_id: DialId,
     /// What is idle, over all hosts.
     idle: Lru<Idle<E, P>>,
     /// Connections over all hosts: dialling, busy and idle.
@@ -84,7 +84,7 @@ pub(super) struct State<E, S, P: Place, X> {
     forgotten: usize,
 }
 
-impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     pub(super) fn new(limits: Limits, may_share: bool) -> Self {
         let limits = Limits { per_host: limits.per_host.max(1), open: limits.open.max(1), ..limits };
         Self {
@@ -92,7 +92,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             waiters: Slab::new(),
             limits,
             may_share,
-            next_ticket: 0,
+            next_dial_id: 0,
             idle: Lru::new(),
             open: 0,
             blocked: VecDeque::new(),
@@ -102,43 +102,45 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 
     /// A connection to `key`, now or later. `fresh` refuses idle ones.
-    pub(super) fn want(
+    pub(super) fn acquire(
         &mut self,
         key: Key<'_>,
-        place: &P,
+        runtime: &P,
         now: Instant,
         priority: f32,
         fresh: bool,
         actions: &mut Actions<E, S, P>,
-    ) -> Want<E, S> {
-        let id = place.id();
+    ) -> Acquire<E, S> {
+        let id = runtime.id();
         let host = match self.hosts.get_mut(&key) {
             Some(host) => host,
             None => {
                 let origin = Arc::new(key.to_owned());
-                let shares = self.may_share && origin.secure && !origin.lane.is_http1_only;
+                let shares = self.may_share && origin.secure && !origin.partition.is_http1_only;
                 let known = if shares { Known::Nothing } else { Known::Exclusive };
                 self.hosts.entry(origin.clone()).or_insert(Host::new(origin, known))
             }
         };
-        while let Some(shared) = host.usable_shared(id, place.requester()) {
-            let key = shared.idle.take();
+        while let Some(multiplexed) = host.usable_multiplexed(id, runtime.requester()) {
+            let key = multiplexed.idle.take();
             let until = key.map(|key| self.idle.remove(key).until);
             if until.is_none_or(|until| until > now) {
-                shared.in_use += 1;
-                return Want::Shared(shared.handle.clone());
+                multiplexed.in_use += 1;
+                return Acquire::Multiplexed(multiplexed.handle.clone());
             }
-            let ticket = shared.ticket;
+            let dial_id = multiplexed.dial_id;
             self.open -= 1;
-            actions.extend(host.remove_shared(ticket).map(|shared| Action::CloseShared(shared.handle)));
+            actions.extend(
+                host.remove_shared(dial_id).map(|multiplexed| Action::CloseMultiplexed(multiplexed.handle)),
+            );
         }
         // Those who already wait have no use for what is idle: they would have got it.
         if !fresh {
-            while let Some(at) = idle_for(&host.idle, &self.idle, place) {
+            while let Some(at) = idle_for(&host.idle, &self.idle, runtime) {
                 let Idle { connection, until, .. } = self.idle.remove(host.idle.remove(at));
                 let IdleConnection::Exclusive(connection) = connection else { continue };
                 if until > now {
-                    return Want::Exclusive(connection);
+                    return Acquire::Exclusive(connection);
                 }
                 host.open -= 1;
                 self.open -= 1;
@@ -148,34 +150,34 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         let origin = host.origin.clone();
         let waiter = Waiter {
             origin: origin.clone(),
-            place: place.clone(),
+            runtime: runtime.clone(),
             priority,
             promised: false,
             waker: None,
-            grant: None,
+            acquired: None,
         };
         let waiting = self.waiters.insert(waiter);
         host.enqueue(waiting, priority, &self.waiters);
         self.dial_for(&origin, waiting, actions);
-        Want::Wait(waiting)
+        Acquire::Wait(waiting)
     }
 
     /// True if a connection for the waiter is being made; false if it waits for one that is busy.
-    pub(super) fn is_dialling_for(&self, waiting: Waiting) -> bool {
+    pub(super) fn is_dialling_for(&self, waiting: WaiterId) -> bool {
         let Some(waiter) = self.waiters.get(waiting) else { return false };
         let Some(host) = self.hosts.get(&waiter.origin) else { return false };
-        waiter.promised || (host.known != Known::Exclusive && host.is_dialling_for(waiting, &waiter.place))
+        waiter.promised || (host.known != Known::Exclusive && host.is_dialling_for(waiting, &waiter.runtime))
     }
 
     /// For whom the dial is that the waiter waits for, and where.
-    pub(super) fn dial_of(&self, waiting: Waiting) -> Option<&P> {
-        let waiter = self.waiters.get(waiting).filter(|waiter| waiter.grant.is_none())?;
-        let dial = self.hosts.get(&waiter.origin)?.dial_of(waiting, &waiter.place)?;
-        Some(&dial.place)
+    pub(super) fn dial_of(&self, waiting: WaiterId) -> Option<&P> {
+        let waiter = self.waiters.get(waiting).filter(|waiter| waiter.acquired.is_none())?;
+        let dial = self.hosts.get(&waiter.origin)?.dial_of(waiting, &waiter.runtime)?;
+        Some(&dial.runtime)
     }
 
     /// The waiter has become more or less urgent: it goes behind those as urgent as it is now.
-    pub(super) fn prioritise(&mut self, waiting: Waiting, priority: f32) {
+    pub(super) fn prioritise(&mut self, waiting: WaiterId, priority: f32) {
         let Some(waiter) = self.waiters.get_mut(waiting) else { return };
         if waiter.priority == priority {
             return;
@@ -189,10 +191,10 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 
     /// The waiter's answer, if there is one; else `waker` will be woken.
-    pub(super) fn take(&mut self, waiting: Waiting, waker: &Waker) -> Option<Grant<E, S, X>> {
+    pub(super) fn take(&mut self, waiting: WaiterId, waker: &Waker) -> Option<Acquired<E, S, X>> {
         let waiter = self.waiters.get_mut(waiting)?;
-        if waiter.grant.is_some() {
-            return self.waiters.remove(waiting).grant;
+        if waiter.acquired.is_some() {
+            return self.waiters.remove(waiting).acquired;
         }
         match &mut waiter.waker {
             Some(known) => known.clone_from(waker),
@@ -204,7 +206,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     /// The waiter has gone; what it was already given goes to the next.
     pub(super) fn forget(
         &mut self,
-        waiting: Waiting,
+        waiting: WaiterId,
         now: Instant,
         until: Instant,
         actions: &mut Actions<E, S, P>,
@@ -214,14 +216,14 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             host.queue.retain(|other| *other != waiting);
             host.orphan(waiting);
         }
-        match waiter.grant {
-            Some(Grant::Exclusive(connection)) => {
-                self.released(&waiter.origin, &waiter.place, connection, now, until, actions);
+        match waiter.acquired {
+            Some(Acquired::Exclusive(connection)) => {
+                self.released(&waiter.origin, &waiter.runtime, connection, now, until, actions);
             }
-            Some(Grant::Shared(_, ticket)) => {
-                self.returned(&waiter.origin, ticket, now, until, actions);
+            Some(Acquired::Multiplexed(_, dial_id)) => {
+                self.returned(&waiter.origin, dial_id, now, until, actions);
             }
-            Some(Grant::Failed(_)) | None => self.drop_if_unused(&waiter.origin),
+            Some(Acquired::Failed(_)) | None => self.drop_if_unused(&waiter.origin),
         }
     }
 
@@ -229,20 +231,20 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn released(
         &mut self,
         origin: &Arc<Origin>,
-        place: &P,
+        runtime: &P,
         connection: E,
         now: Instant,
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) {
-        self.hand_over(origin, (place, None), connection, now, until, actions);
+        self.hand_over(origin, (runtime, None), connection, now, until, actions);
     }
 
     /// The same with a waiter that the connection was made for.
     fn hand_over(
         &mut self,
         origin: &Arc<Origin>,
-        (place, own): (&P, Option<Waiting>),
+        (runtime, own): (&P, Option<WaiterId>),
         connection: E,
         now: Instant,
         until: Instant,
@@ -251,16 +253,17 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         // What a waiter's dial has made is not closed for others, who have had their turn before.
         let must_yield = own.is_none() && self.must_yield(origin);
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
-        let id = place.id();
+        let id = runtime.id();
         let waiters = &mut self.waiters;
         let reservation = connection.reservation();
         host.is_divided |= matches!(reservation.scope, Scope::Task(_));
-        let is_served = |waiting: &Waiting| {
-            let place = &waiters[*waiting].place;
-            let admits =
-                || reservation.admits(place.requester()) && !is_being_decided(&host.dials, *waiting, place);
-            place.id() == id
-                && ((own == Some(*waiting) && reservation.admits_decider(place.requester())) || admits())
+        let is_served = |waiting: &WaiterId| {
+            let runtime = &waiters[*waiting].runtime;
+            let admits = || {
+                reservation.admits(runtime.requester()) && !is_being_decided(&host.dials, *waiting, runtime)
+            };
+            runtime.id() == id
+                && ((own == Some(*waiting) && reservation.admits_decider(runtime.requester())) || admits())
         };
         let next = host.queue.iter().position(is_served);
         let must_yield =
@@ -272,12 +275,12 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
                 host.orphan(waiting);
             }
             self.passed_over += usize::from(!self.blocked.is_empty());
-            return grant(&mut waiters[waiting], Grant::Exclusive(connection), actions);
+            return acquired(&mut waiters[waiting], Acquired::Exclusive(connection), actions);
         }
         let is_wanted_elsewhere = !host.queue.is_empty();
         if until > now && next.is_none() {
             let (origin, connection) = (origin.clone(), IdleConnection::Exclusive(connection));
-            let key = self.idle.push(Idle { origin: origin.clone(), place: id, until, connection });
+            let key = self.idle.push(Idle { origin: origin.clone(), runtime: id, until, connection });
             host.idle.push(key);
             // Who cannot use it may wait for a connection under a limit.
             if is_wanted_elsewhere {
@@ -309,64 +312,67 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn returned(
         &mut self,
         origin: &Arc<Origin>,
-        ticket: Ticket,
+        dial_id: DialId,
         now: Instant,
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) -> bool {
         let Some(host) = self.hosts.get_mut(origin) else { return false };
-        let Some(shared) = host.shared.iter_mut().find(|shared| shared.ticket == ticket) else {
+        let Some(multiplexed) =
+            host.multiplexed.iter_mut().find(|multiplexed| multiplexed.dial_id == dial_id)
+        else {
             return false;
         };
-        shared.in_use -= 1;
-        if shared.in_use > 0 {
+        multiplexed.in_use -= 1;
+        if multiplexed.in_use > 0 {
             return false;
         }
-        let is_over = shared.is_retired || !shared.handle.is_open();
-        if is_over || shared.handle.reservation().is_for_once() || until <= now {
-            self.close_shared(origin, ticket, actions);
+        let is_over = multiplexed.is_retired || !multiplexed.handle.is_open();
+        if is_over || multiplexed.handle.reservation().is_for_once() || until <= now {
+            self.close_multiplexed(origin, dial_id, actions);
             self.serve_blocked(actions);
             return false;
         }
-        let (origin, place) = (origin.clone(), shared.place);
-        let connection = IdleConnection::Shared(ticket);
-        shared.idle = Some(self.idle.push(Idle { origin, place, until, connection }));
+        let (origin, runtime) = (origin.clone(), multiplexed.runtime);
+        let connection = IdleConnection::Multiplexed(dial_id);
+        multiplexed.idle = Some(self.idle.push(Idle { origin, runtime, until, connection }));
         self.became_idle(actions);
         true
     }
 
     /// A shared connection has closed by itself.
-    pub(super) fn shared_closed(
+    pub(super) fn multiplexed_closed(
         &mut self,
         origin: &Arc<Origin>,
-        ticket: Ticket,
+        dial_id: DialId,
         actions: &mut Actions<E, S, P>,
     ) {
-        self.close_shared(origin, ticket, actions);
+        self.close_multiplexed(origin, dial_id, actions);
         self.serve_blocked(actions);
     }
 
-    /// Closes what has been idle long enough; the time of the next to close at `place`.
+    /// Closes what has been idle long enough; the time of the next to close at `runtime`.
     pub(super) fn expire(
         &mut self,
-        place: P::Id,
+        runtime: P::Id,
         now: Instant,
         actions: &mut Actions<E, S, P>,
     ) -> Option<Instant> {
         self.close_idle_if(|idle| idle.until <= now, actions);
-        self.idle.iter().filter(|(_, idle)| idle.place == place).map(|(_, idle)| idle.until).min()
+        self.idle.iter().filter(|(_, idle)| idle.runtime == runtime).map(|(_, idle)| idle.until).min()
     }
 
     /// A place is gone with its reactor: what was there is closed, what it was dialling will never come.
-    pub(super) fn place_gone(&mut self, place: P::Id, actions: &mut Actions<E, S, P>) {
-        self.close_idle_if(|idle| idle.place == place, actions);
+    pub(super) fn runtime_gone(&mut self, runtime: P::Id, actions: &mut Actions<E, S, P>) {
+        self.close_idle_if(|idle| idle.runtime == runtime, actions);
         let origins: Vec<_> = self.hosts.keys().cloned().collect();
         for origin in origins {
             while let Some(host) = self.hosts.get(&origin)
-                && let Some(shared) = host.shared.iter().find(|shared| shared.place == place)
+                && let Some(multiplexed) =
+                    host.multiplexed.iter().find(|multiplexed| multiplexed.runtime == runtime)
             {
-                let ticket = shared.ticket;
-                self.close_shared(&origin, ticket, actions);
+                let dial_id = multiplexed.dial_id;
+                self.close_multiplexed(&origin, dial_id, actions);
             }
             self.dial_if_needed(&origin, actions);
             self.drop_if_unused(&origin);
@@ -384,8 +390,8 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     /// Closes everything idle, and shared connections when they are idle: later loads get new ones.
     pub(super) fn retire(&mut self, actions: &mut Actions<E, S, P>) {
         self.close_idle(actions);
-        for shared in self.hosts.values_mut().flat_map(|host| &mut host.shared) {
-            shared.is_retired = true;
+        for multiplexed in self.hosts.values_mut().flat_map(|host| &mut host.multiplexed) {
+            multiplexed.is_retired = true;
         }
     }
 
@@ -405,12 +411,12 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 }
 
-fn grant<E, S, P: Place, X>(
+fn acquired<E, S, P: RuntimeKey, X>(
     waiter: &mut Waiter<E, S, P, X>,
-    grant: Grant<E, S, X>,
+    acquired: Acquired<E, S, X>,
     actions: &mut Actions<E, S, P>,
 ) {
-    waiter.grant = Some(grant);
+    waiter.acquired = Some(acquired);
     actions.extend(waiter.waker.take().map(Action::Wake));
 }
 

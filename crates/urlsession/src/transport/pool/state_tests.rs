@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Wake;
 use std::time::Duration;
 
-use super::super::host::SharedConnection;
-use super::super::key::Lane;
+use super::super::host::MultiplexedConnection;
+use super::super::key::PoolPartition;
 use super::super::reservation::{Requester, Reservation};
 use super::*;
 use crate::load::{ConnectionLogin, Decider, LoginUse, LoginUses};
@@ -32,7 +32,7 @@ mod sharing;
 #[derive(Clone, Debug)]
 struct Here(u8, Requester);
 
-impl Place for Here {
+impl RuntimeKey for Here {
     type Id = u8;
 
     fn id(&self) -> u8 {
@@ -45,8 +45,8 @@ impl Place for Here {
 }
 
 impl Here {
-    fn of(place: u8) -> Self {
-        Self(place, Requester::default())
+    fn of(runtime: u8) -> Self {
+        Self(runtime, Requester::default())
     }
 }
 
@@ -75,7 +75,7 @@ impl Reserved for Many {
     }
 }
 
-impl Shared for Many {
+impl Multiplexed for Many {
     fn is_open(&self) -> bool {
         self.0.load(Relaxed)
     }
@@ -103,7 +103,7 @@ type Numbered = State<u32, Many, Here, &'static str>;
 struct Pool {
     state: Numbered,
     now: Instant,
-    dials: Mutex<Vec<(Arc<Origin>, Here, Ticket)>>,
+    dials: Mutex<Vec<(Arc<Origin>, Here, DialId)>>,
     closed: Vec<u32>,
     closed_shared: usize,
     woken: Arc<Count>,
@@ -131,12 +131,12 @@ impl Pool {
     fn perform(&mut self, actions: Actions<u32, Many, Here>) {
         for action in actions {
             match action {
-                Action::Dial { origin, place, ticket } => {
-                    self.dials.lock().unwrap().push((origin, place, ticket))
+                Action::Dial { origin, runtime, dial_id } => {
+                    self.dials.lock().unwrap().push((origin, runtime, dial_id))
                 }
                 Action::Wake(waker) => waker.wake(),
                 Action::Close(connection) => self.closed.push(connection),
-                Action::CloseShared(..) => self.closed_shared += 1,
+                Action::CloseMultiplexed(..) => self.closed_shared += 1,
             }
         }
     }
@@ -152,39 +152,39 @@ impl Pool {
         answer
     }
 
-    fn want_at(&mut self, url: &str, place: u8, priority: f32) -> Want<u32, Many> {
+    fn want_at(&mut self, url: &str, runtime: u8, priority: f32) -> Acquire<u32, Many> {
         let url = url.parse().unwrap();
-        let key = Key::of(&url, Lane::default()).unwrap();
-        self.act(|state, now, actions| state.want(key, &Here::of(place), now, priority, false, actions))
+        let key = Key::of(&url, PoolPartition::default()).unwrap();
+        self.act(|state, now, actions| state.acquire(key, &Here::of(runtime), now, priority, false, actions))
     }
 
     /// Waits for a connection about which these decide.
-    fn wait_as(&mut self, url: &str, decider: Decider) -> Waiting {
+    fn wait_as(&mut self, url: &str, decider: Decider) -> WaiterId {
         match self.want_as(url, decider) {
-            Want::Wait(waiting) => waiting,
+            Acquire::Wait(waiting) => waiting,
             other => panic!("{other:?}"),
         }
     }
 
-    fn want_as(&mut self, url: &str, decider: Decider) -> Want<u32, Many> {
+    fn want_as(&mut self, url: &str, decider: Decider) -> Acquire<u32, Many> {
         self.want_for(url, Requester { decider, ..Requester::default() })
     }
 
-    fn want_for(&mut self, url: &str, requester: Requester) -> Want<u32, Many> {
+    fn want_for(&mut self, url: &str, requester: Requester) -> Acquire<u32, Many> {
         let url = url.parse().unwrap();
-        let key = Key::of(&url, Lane::default()).unwrap();
-        self.act(|state, now, actions| state.want(key, &Here(0, requester), now, 0.5, false, actions))
+        let key = Key::of(&url, PoolPartition::default()).unwrap();
+        self.act(|state, now, actions| state.acquire(key, &Here(0, requester), now, 0.5, false, actions))
     }
 
     /// The next dial fails after a delegate was asked.
     fn refuse(&mut self) {
-        let (origin, _, ticket) = self.next_dial();
-        self.act(|state, _, actions| state.failed(&origin, ticket, "refused", true, actions));
+        let (origin, _, dial_id) = self.next_dial();
+        self.act(|state, _, actions| state.failed(&origin, dial_id, "refused", true, actions));
     }
 
-    fn wait(&mut self, url: &str) -> Waiting {
+    fn wait(&mut self, url: &str) -> WaiterId {
         match self.want_at(url, 0, 0.5) {
-            Want::Wait(waiting) => waiting,
+            Acquire::Wait(waiting) => waiting,
             other => panic!("{other:?}"),
         }
     }
@@ -193,31 +193,31 @@ impl Pool {
         self.dials.lock().unwrap().len()
     }
 
-    fn next_dial(&self) -> (Arc<Origin>, Here, Ticket) {
+    fn next_dial(&self) -> (Arc<Origin>, Here, DialId) {
         self.dials.lock().unwrap().remove(0)
     }
 
     fn open(&mut self, connection: u32) {
-        let (origin, _, ticket) = self.next_dial();
-        self.act(|state, now, actions| state.opened(&origin, ticket, connection, now, now + REST, actions));
+        let (origin, _, dial_id) = self.next_dial();
+        self.act(|state, now, actions| state.opened(&origin, dial_id, connection, now, now + REST, actions));
     }
 
-    fn open_shared(&mut self, shared: Many) {
-        let (origin, _, ticket) = self.next_dial();
+    fn open_shared(&mut self, multiplexed: Many) {
+        let (origin, _, dial_id) = self.next_dial();
         self.act(|state, now, actions| {
-            state.opened_shared(&origin, ticket, shared, now, now + REST, actions)
+            state.opened_multiplexed(&origin, dial_id, multiplexed, now, now + REST, actions)
         });
     }
 
     fn fail(&mut self) {
-        let (origin, _, ticket) = self.next_dial();
-        self.act(|state, _, actions| state.failed(&origin, ticket, "refused", false, actions));
+        let (origin, _, dial_id) = self.next_dial();
+        self.act(|state, _, actions| state.failed(&origin, dial_id, "refused", false, actions));
     }
 
-    fn release(&mut self, url: &str, place: u8, connection: u32) {
+    fn release(&mut self, url: &str, runtime: u8, connection: u32) {
         let origin = origin(url);
         self.act(|state, now, actions| {
-            state.released(&origin, &Here::of(place), connection, now, now + REST, actions)
+            state.released(&origin, &Here::of(runtime), connection, now, now + REST, actions)
         });
     }
 
@@ -226,24 +226,25 @@ impl Pool {
     }
 
     /// An exchange on a shared connection ends.
-    fn return_shared(&mut self, url: &str, ticket: Ticket) {
-        self.act(|state, now, actions| state.returned(&origin(url), ticket, now, now + REST, actions));
+    fn return_shared(&mut self, url: &str, dial_id: DialId) {
+        self.act(|state, now, actions| state.returned(&origin(url), dial_id, now, now + REST, actions));
     }
 
-    fn shared_closes(&mut self, url: &str, ticket: Ticket) {
-        self.act(|state, _, actions| state.shared_closed(&origin(url), ticket, actions));
+    fn shared_closes(&mut self, url: &str, dial_id: DialId) {
+        self.act(|state, _, actions| state.multiplexed_closed(&origin(url), dial_id, actions));
     }
 
-    /// The ticket of a shared connection of this host.
-    fn ticket_of(&self, url: &str, handle: &Many) -> Ticket {
-        let is_it = |shared: &&SharedConnection<Many, Here>| Arc::ptr_eq(&shared.handle.0, &handle.0);
-        self.state.hosts[&origin(url)].shared.iter().find(is_it).unwrap().ticket
+    /// The number of a shared connection of this host.
+    fn ticket_of(&self, url: &str, handle: &Many) -> DialId {
+        let is_it =
+            |multiplexed: &&MultiplexedConnection<Many, Here>| Arc::ptr_eq(&multiplexed.handle.0, &handle.0);
+        self.state.hosts[&origin(url)].multiplexed.iter().find(is_it).unwrap().dial_id
     }
 
-    /// The ticket of the shared connection this waiter has got.
-    fn got_shared(&mut self, waiting: Waiting) -> Ticket {
+    /// The number of the shared connection this waiter has got.
+    fn got_shared(&mut self, waiting: WaiterId) -> DialId {
         match self.take(waiting) {
-            Some(Grant::Shared(_, ticket)) => ticket,
+            Some(Acquired::Multiplexed(_, dial_id)) => dial_id,
             other => panic!("{other:?}"),
         }
     }
@@ -262,7 +263,7 @@ impl Pool {
     }
 
     /// Makes a shared connection to the host, which is in use.
-    fn connect_shared(&mut self, url: &str) -> Ticket {
+    fn connect_shared(&mut self, url: &str) -> DialId {
         let waiting = self.wait(url);
         self.open_shared(many());
         self.got_shared(waiting)
@@ -278,18 +279,18 @@ impl Pool {
         self.dials.lock().unwrap().iter().map(|(origin, ..)| origin.host.to_string()).collect()
     }
 
-    fn forget(&mut self, waiting: Waiting) {
+    fn forget(&mut self, waiting: WaiterId) {
         self.act(|state, now, actions| state.forget(waiting, now, now + REST, actions));
     }
 
-    fn take(&mut self, waiting: Waiting) -> Option<Grant<u32, Many, &'static str>> {
+    fn take(&mut self, waiting: WaiterId) -> Option<Acquired<u32, Many, &'static str>> {
         let waker = Waker::from(self.woken.clone());
         self.state.take(waiting, &waker)
     }
 
-    fn got(&mut self, waiting: Waiting) -> Option<u32> {
+    fn got(&mut self, waiting: WaiterId) -> Option<u32> {
         match self.take(waiting) {
-            Some(Grant::Exclusive(connection)) => Some(connection),
+            Some(Acquired::Exclusive(connection)) => Some(connection),
             None => None,
             Some(other) => panic!("{other:?}"),
         }
@@ -297,14 +298,14 @@ impl Pool {
 }
 
 fn origin(url: &str) -> Arc<Origin> {
-    Arc::new(Key::of(&url.parse().unwrap(), Lane::default()).unwrap().to_owned())
+    Arc::new(Key::of(&url.parse().unwrap(), PoolPartition::default()).unwrap().to_owned())
 }
 
 const A: &str = "http://a/";
 const S: &str = "https://a/";
 
-fn is_shared(grant: Option<Grant<u32, Many, &'static str>>) -> bool {
-    matches!(grant, Some(Grant::Shared(..)))
+fn is_shared(acquired: Option<Acquired<u32, Many, &'static str>>) -> bool {
+    matches!(acquired, Some(Acquired::Multiplexed(..)))
 }
 
 fn limits(open: usize, idle: usize) -> Limits {

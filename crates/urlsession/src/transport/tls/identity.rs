@@ -8,7 +8,7 @@ use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::hold::Hold;
+use super::handshake_gate::HandshakeGate;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::UrlCredential;
 
@@ -33,7 +33,7 @@ pub(super) struct OfHandshake;
 
 impl ResolvesClientCert for OfHandshake {
     fn resolve(&self, issuers: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Hold::current()?.resolve(issuers)
+        HandshakeGate::current()?.resolve(issuers)
     }
 
     fn has_certs(&self) -> bool {

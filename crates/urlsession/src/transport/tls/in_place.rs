@@ -23,11 +23,11 @@ pub(super) static CIPHER_SUITES: LazyLock<Vec<SupportedCipherSuite>> =
     LazyLock::new(|| DEFAULT_CIPHER_SUITES.iter().map(in_place).collect());
 
 /// The addresses of what a record held.
-pub(super) type Place = Range<usize>;
+pub(super) type AddrRange = Range<usize>;
 
 /// Lets rustls look at what has come, and tells where the last record of application data is that it decrypted. There is
 /// at most one: rustls hands out each before it looks at the next.
-pub(super) fn watch<T>(look: impl FnOnce() -> T) -> (T, Option<Place>) {
+pub(super) fn watch<T>(look: impl FnOnce() -> T) -> (T, Option<AddrRange>) {
     FOUND.set(None);
     let looked = look();
     let found = FOUND.replace(None);

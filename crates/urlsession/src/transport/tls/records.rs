@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use rustls::Error;
 use tokio::io::ReadBuf;
 
-use super::in_place::Place;
+use super::in_place::AddrRange;
 use crate::transport::buffers::{BUFFER_SIZE, Buffer, shared};
 
 /// What has come: data that is decrypted and not yet read, and behind it records that are not yet decrypted.
@@ -36,7 +36,12 @@ impl Incoming {
     }
 
     /// The first `done` bytes of the records, which are at `address`, are done with; data lies at this place of them.
-    pub(super) fn discard(&mut self, done: usize, data: Option<Place>, address: usize) -> Result<(), Error> {
+    pub(super) fn discard(
+        &mut self,
+        done: usize,
+        data: Option<AddrRange>,
+        address: usize,
+    ) -> Result<(), Error> {
         let done = match done.min(self.records.len()) {
             0 => BytesMut::new(),
             done => self.records.split_to(done),

@@ -15,7 +15,7 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
 use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::hold::Hold;
+use super::handshake_gate::HandshakeGate;
 use super::in_place;
 use super::records::{Incoming, Outgoing};
 use crate::env::Wire;
@@ -25,7 +25,7 @@ pub(in crate::transport) struct TlsStream {
     wire: Wire,
     session: UnbufferedClientConnection,
     /// As long as the handshake lasts: nothing is written while it is held.
-    hold: Option<Arc<Hold>>,
+    handshake_gate: Option<Arc<HandshakeGate>>,
     incoming: Incoming,
     outgoing: Outgoing,
     end: Option<End>,
@@ -58,12 +58,12 @@ impl TlsStream {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
         wire: Wire,
-        hold: Arc<Hold>,
+        handshake_gate: Arc<HandshakeGate>,
     ) -> Result<Self, Error> {
         Ok(Self {
             wire,
             session: UnbufferedClientConnection::new(config, name)?,
-            hold: Some(hold),
+            handshake_gate: Some(handshake_gate),
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             end: None,
@@ -94,7 +94,7 @@ impl TlsStream {
                 Step::Went => {}
                 Step::Open => {
                     ready!(sent)?;
-                    self.hold = None;
+                    self.handshake_gate = None;
                     return Poll::Ready(Ok(()));
                 }
                 Step::Blocked => {
@@ -256,8 +256,8 @@ impl TlsStream {
     /// Writes what is encrypted.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
-            if let Some(hold) = &self.hold {
-                ready!(hold.poll_free(cx));
+            if let Some(handshake_gate) = &self.handshake_gate {
+                ready!(handshake_gate.poll_free(cx));
             }
             match ready!(Pin::new(&mut self.wire).poll_write(cx, self.outgoing.unsent()))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -273,7 +273,7 @@ impl TlsStream {
     }
 
     /// Encrypts `data`.
-    fn seal(&mut self, data: &[u8]) -> io::Result<()> {
+    fn close_transaction(&mut self, data: &[u8]) -> io::Result<()> {
         if self.has_said_goodbye {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -304,7 +304,7 @@ impl TlsStream {
             };
             if length > 0 {
                 let (whole, rest) = data.split_at(length);
-                self.seal(whole)?;
+                self.close_transaction(whole)?;
                 data = rest;
                 taken += length;
                 continue;
@@ -320,7 +320,7 @@ impl TlsStream {
                 record.extend_from_slice(part);
                 data = rest;
             }
-            self.seal(&record)?;
+            self.close_transaction(&record)?;
             taken += record.len();
         }
         Ok(taken)

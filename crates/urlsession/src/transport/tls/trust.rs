@@ -9,7 +9,7 @@ use url::Host;
 use super::Peer;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Challenger, DecidedBy};
+use crate::load::{ConnectionChallengeHandler, DecidedBy};
 use crate::message::{
     AuthChallengeDisposition as Disposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge,
     UrlCredential, UrlProtectionSpace, UrlProtectionSpaceProtocol,
@@ -17,11 +17,11 @@ use crate::message::{
 
 /// How the trust in a server came about.
 #[derive(Clone, Copy)]
-pub(in crate::transport) enum Standing {
+pub(in crate::transport) enum Trust {
     /// Its certificates are good by themselves.
     Good,
     /// Only the delegate trusts it.
-    Loosened(DecidedBy),
+    Overridden(DecidedBy),
 }
 
 /// An error unless the server may be talked to.
@@ -29,8 +29,8 @@ pub(super) async fn judge(
     config: &Configuration,
     peer: Peer<'_>,
     trust: &ServerTrust,
-    challenger: &Arc<dyn Challenger>,
-) -> Result<Standing> {
+    challenger: &Arc<dyn ConnectionChallengeHandler>,
+) -> Result<Trust> {
     let space = space(peer, AuthenticationMethod::ServerTrust).with_server_trust(trust.clone());
     let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
     let (disposition, decided_by) = challenger.clone().challenge(challenge).await;
@@ -38,9 +38,9 @@ pub(super) async fn judge(
         // Trust in another server says nothing of this one.
         Disposition::UseCredential(Some(credential)) if credential.server_trust() == Some(trust) => {
             match trust.evaluate() {
-                Ok(()) => Ok(Standing::Good),
+                Ok(()) => Ok(Trust::Good),
                 Err(error) => match refusal(config, peer) {
-                    None => Ok(Standing::Loosened(decided_by)),
+                    None => Ok(Trust::Overridden(decided_by)),
                     Some(why) => {
                         let detail = format!("{}; the delegate trusts it, but {why}", error.detail());
                         Err(UrlError::new(error.code(), Phase::Tls, detail).with_source(error))
@@ -54,7 +54,7 @@ pub(super) async fn judge(
             Err(UrlError::new(UrlErrorCode::ServerCertificateUntrusted, Phase::Tls, detail))
         }
         // Without a credential of trust there is nothing to use but the default.
-        _ => trust.evaluate().map(|()| Standing::Good),
+        _ => trust.evaluate().map(|()| Trust::Good),
     };
     verdict.map_err(|error| error.with_peer_trust(trust.clone()))
 }
@@ -80,7 +80,7 @@ pub(super) async fn identity(
     peer: Peer<'_>,
     issuers: Vec<Vec<u8>>,
     stored: Option<UrlCredential>,
-    challenger: &Arc<dyn Challenger>,
+    challenger: &Arc<dyn ConnectionChallengeHandler>,
 ) -> Result<(Option<UrlCredential>, DecidedBy)> {
     let space = identity_space(peer).with_distinguished_names(issuers);
     let challenge = UrlAuthenticationChallenge::new(space, stored.clone(), 0, None, None);

@@ -14,7 +14,7 @@ use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore,
 use rustls_platform_verifier::Verifier as Platform;
 
 use super::certificate::validity;
-use super::hold::{Hold, Shown};
+use super::handshake_gate::{HandshakeGate, PresentedChain};
 use super::transparency::{Logs, NotTransparent};
 use super::unusual_name::{self, PathVerdict};
 use super::{failed, pins};
@@ -115,12 +115,12 @@ impl Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(hold) = Hold::current() else { return verdict };
-        let shown = || Shown {
+        let Some(handshake_gate) = HandshakeGate::current() else { return verdict };
+        let shown = || PresentedChain {
             chain: chain(end_entity, intermediates),
             verdict: verdict.as_ref().map(|_| ()).map_err(|error| failed(error.clone())),
         };
-        match hold.show(verdict.is_ok(), shown) {
+        match handshake_gate.show(verdict.is_ok(), shown) {
             true => Ok(ServerCertVerified::assertion()),
             false => verdict,
         }

@@ -9,18 +9,18 @@ use http::{HeaderValue, Method};
 use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
 
 use super::super::auth::{
-    Asker, Counsel, Keeper, Login, Offer, Trial, Used, decide, is_same, ntlm_challenge, ntlm_proof,
-    ntlm_start,
+    AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, Used, decide, is_same,
+    ntlm_challenge, ntlm_proof, ntlm_start,
 };
 use crate::error::Result;
-use crate::load::Challenger;
+use crate::load::ConnectionChallengeHandler;
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlResponse,
 };
 
 /// The logins of a session with the proxies of its tunnels.
 #[derive(Default)]
-pub(in crate::transport) struct Logins(Mutex<Vec<Known>>);
+pub(in crate::transport) struct ProxyAuthCache(Mutex<Vec<Known>>);
 
 /// For whom a proxy has made a tunnel. A tunnel belongs to who is logged in, whatever the scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,27 +40,27 @@ struct Known {
 }
 
 /// The login of one dial.
-pub(super) struct Passport<'a> {
-    asker: Asker<'a>,
+pub(super) struct ProxyAuth<'a> {
+    asker: Challenger<'a>,
     target: &'a str,
-    keeper: Keeper<'a>,
-    logins: &'a Logins,
-    challenger: Option<&'a Arc<dyn Challenger>>,
+    credentials: CredentialCache<'a>,
+    logins: &'a ProxyAuthCache,
+    challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     /// Of the configuration.
     own: Option<&'a UrlCredential>,
-    trial: Trial,
-    shown: Shown,
+    attempts: AuthAttempts,
+    shown: SentProof,
 }
 
 /// What the next request proves.
-enum Shown {
+enum SentProof {
     Nothing,
     Login { used: Used, login: Login, value: Option<HeaderValue>, expectation: Option<DigestExpectation> },
     NtlmStart(Used),
     NtlmProof(Used, Option<HeaderValue>),
 }
 
-impl Logins {
+impl ProxyAuthCache {
     /// Nobody is logged in any more.
     pub(in crate::transport) fn clear(&self) {
         self.lock().clear();
@@ -71,16 +71,16 @@ impl Logins {
     }
 }
 
-impl<'a> Passport<'a> {
+impl<'a> ProxyAuth<'a> {
     pub(super) fn new(
-        asker: Asker<'a>,
+        asker: Challenger<'a>,
         target: &'a str,
         own: Option<&'a UrlCredential>,
-        keeper: Keeper<'a>,
-        logins: &'a Logins,
-        challenger: Option<&'a Arc<dyn Challenger>>,
+        credentials: CredentialCache<'a>,
+        logins: &'a ProxyAuthCache,
+        challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
-        let known = keeper.storage.and_then(|storage| {
+        let known = credentials.storage.and_then(|storage| {
             let mut logins = logins.lock();
             logins.retain(|known| known.revision == storage.revision());
             let is_here = |known: &&mut Known| {
@@ -90,39 +90,48 @@ impl<'a> Passport<'a> {
             // Under the lock: no two dials show the same count of a nonce.
             let known = logins.iter_mut().find(is_here)?;
             let nonce = known.login.nonce().map(Into::into);
-            Some(Shown::login(Used { nonce, ..known.used.clone() }, &mut known.login, target))
+            Some(SentProof::login(Used { nonce, ..known.used.clone() }, &mut known.login, target))
         });
-        let trial = Trial::new(own.cloned(), None);
-        Self { asker, target, keeper, logins, challenger, own, trial, shown: known.unwrap_or(Shown::Nothing) }
+        let attempts = AuthAttempts::new(own.cloned(), None);
+        Self {
+            asker,
+            target,
+            credentials,
+            logins,
+            challenger,
+            own,
+            attempts,
+            shown: known.unwrap_or(SentProof::Nothing),
+        }
     }
 
     /// The value of `Proxy-Authorization` for the next request.
     pub(super) fn value(&self) -> Option<HeaderValue> {
         match &self.shown {
-            Shown::Nothing => None,
-            Shown::NtlmStart(_) => ntlm_start(),
-            Shown::NtlmProof(_, value) | Shown::Login { value, .. } => value.clone(),
+            SentProof::Nothing => None,
+            SentProof::NtlmStart(_) => ntlm_start(),
+            SentProof::NtlmProof(_, value) | SentProof::Login { value, .. } => value.clone(),
         }
     }
 
     /// The connection ended before the proxy answered: the next request, on another, proves the same. A handshake of NTLM
     /// begins anew, for it is about one connection (MS-NLMP §1.3).
     pub(super) fn lost(&mut self) {
-        self.shown = match std::mem::replace(&mut self.shown, Shown::Nothing) {
-            Shown::NtlmProof(used, _) => Shown::NtlmStart(used),
+        self.shown = match std::mem::replace(&mut self.shown, SentProof::Nothing) {
+            SentProof::NtlmProof(used, _) => SentProof::NtlmStart(used),
             same => same,
         };
     }
 
     /// The proxy has made the tunnel: what was shown is good.
     pub(super) async fn accepted(&mut self, head: &HttpHead) -> TunnelLogin {
-        let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, Shown::Nothing) {
-            Shown::Nothing => return TunnelLogin::None,
-            Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => {
-                let revision = self.keeper.keep(&used.space, &used.credential).await;
+        let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, SentProof::Nothing) {
+            SentProof::Nothing => return TunnelLogin::None,
+            SentProof::NtlmStart(used) | SentProof::NtlmProof(used, _) => {
+                let revision = self.credentials.keep(&used.space, &used.credential).await;
                 return self.login_of(&used, revision);
             }
-            Shown::Login { used, login, expectation, .. } => (used, login, expectation),
+            SentProof::Login { used, login, expectation, .. } => (used, login, expectation),
         };
         {
             let mut logins = self.logins.lock();
@@ -139,7 +148,7 @@ impl<'a> Passport<'a> {
                 return self.login_of(&used, Some(revision));
             }
         }
-        let kept = self.keeper.keep(&used.space, &used.credential).await;
+        let kept = self.credentials.keep(&used.space, &used.credential).await;
         if let Some(revision) = kept
             && login.heard(head, expectation.as_ref(), self.asker)
         {
@@ -168,37 +177,39 @@ impl<'a> Passport<'a> {
         now: SystemTime,
     ) -> Result<bool> {
         let Some(head) = response.http_head() else { return Ok(false) };
-        match std::mem::replace(&mut self.shown, Shown::Nothing) {
-            Shown::Nothing => {}
-            Shown::NtlmStart(used) if is_same_connection => {
+        match std::mem::replace(&mut self.shown, SentProof::Nothing) {
+            SentProof::Nothing => {}
+            SentProof::NtlmStart(used) if is_same_connection => {
                 if let Some(challenge) = ntlm_challenge(self.asker, &head.fields) {
                     let proof = ntlm_proof(&challenge, &used.credential, now);
-                    self.shown = Shown::NtlmProof(used, proof);
+                    self.shown = SentProof::NtlmProof(used, proof);
                     return Ok(true);
                 }
-                self.trial.use_up(used);
+                self.attempts.use_up(used);
             }
-            Shown::NtlmStart(used) | Shown::NtlmProof(used, _) => self.trial.use_up(used),
-            Shown::Login { used, .. } => {
+            SentProof::NtlmStart(used) | SentProof::NtlmProof(used, _) => self.attempts.use_up(used),
+            SentProof::Login { used, .. } => {
                 self.logins.lock().retain(|known| known.used.space != used.space);
-                self.trial.use_up(used);
+                self.attempts.use_up(used);
             }
         }
-        let counsel = OfConnection(self.challenger);
-        let decided = decide(&mut self.trial, self.asker, response, Some(&[]), self.keeper, &counsel).await?;
-        let Some((Offer { space, scheme }, Some(credential))) = decided else { return Ok(false) };
+        let challenge_handler = OfConnection(self.challenger);
+        let decided =
+            decide(&mut self.attempts, self.asker, response, Some(&[]), self.credentials, &challenge_handler)
+                .await?;
+        let Some((AuthOption { space, scheme }, Some(credential))) = decided else { return Ok(false) };
         let login = Login::begin(&scheme, &credential);
         let nonce = login.as_ref().and_then(Login::nonce).map(Into::into);
         let used = Used { space, credential, nonce };
         self.shown = match login {
-            Some(mut login) => Shown::login(used, &mut login, self.target),
-            None => Shown::NtlmStart(used),
+            Some(mut login) => SentProof::login(used, &mut login, self.target),
+            None => SentProof::NtlmStart(used),
         };
         Ok(true)
     }
 }
 
-impl Shown {
+impl SentProof {
     fn login(used: Used, login: &mut Login, target: &str) -> Self {
         // RFC 9112 §3.2.3: the target is the authority.
         let request = DigestRequest { method: Method::CONNECT.as_str(), uri: target, body: Some(&[]) };
@@ -208,9 +219,9 @@ impl Shown {
 }
 
 /// Whoever answers for the connection decides; nobody leaves it to the default.
-struct OfConnection<'a>(Option<&'a Arc<dyn Challenger>>);
+struct OfConnection<'a>(Option<&'a Arc<dyn ConnectionChallengeHandler>>);
 
-impl Counsel for OfConnection<'_> {
+impl ChallengeHandler for OfConnection<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         match self.0 {
             Some(challenger) => challenger.clone().challenge(challenge).await.0,

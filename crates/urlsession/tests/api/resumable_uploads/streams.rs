@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use urlsession::{Answer, BodyStream, DelegateQueue, MultipartForm, SessionDelegate, Task, TaskDelegate};
+use urlsession::{BodyStream, Decision, DelegateQueue, MultipartForm, SessionDelegate, Task, TaskDelegate};
 use urlsession_testkit::{UploadFault, UploadLimits, UploadStep};
 
 use super::*;
@@ -14,14 +14,14 @@ struct Source {
 }
 
 impl TaskDelegate for Source {
-    fn need_new_body_stream(&self, task: &Task) -> Answer<Option<BodyStream>> {
+    fn need_new_body_stream(&self, task: &Task) -> Decision<Option<BodyStream>> {
         self.need_new_body_stream_from(task, 0)
     }
 
-    fn need_new_body_stream_from(&self, _: &Task, offset: u64) -> Answer<Option<BodyStream>> {
+    fn need_new_body_stream_from(&self, _: &Task, offset: u64) -> Decision<Option<BodyStream>> {
         self.asked.lock().unwrap().push(offset);
         let rest = body().slice(offset as usize..);
-        Answer::now(Some(match self.knows_length {
+        Decision::now(Some(match self.knows_length {
             true => BodyStream::from(rest),
             false => BodyStream::from_reader(std::io::Cursor::new(rest)),
         }))

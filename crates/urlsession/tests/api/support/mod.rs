@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use urlsession::environment::Resolve;
 use urlsession::{
-    Answer, AuthChallengeDisposition, Bytes, Configuration, DataTask, DelegateQueue, Task, TaskDelegate,
+    AuthChallengeDisposition, Bytes, Configuration, DataTask, Decision, DelegateQueue, Task, TaskDelegate,
     UrlAuthenticationChallenge, UrlCredential, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Wire, is_wine};
@@ -195,7 +195,7 @@ impl TaskDelegate for Trusting {
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         let trust = challenge.protection_space().server_trust().unwrap().clone();
         AuthChallengeDisposition::UseCredential(Some(UrlCredential::for_trust(trust))).into()
     }

@@ -11,17 +11,17 @@ use super::{WIRES, session};
 /// The length of the file, which is the origin's pattern.
 pub const LENGTH: u64 = 300_000;
 
-type Answer = Box<dyn Fn(&Recorded) -> Reply + Send>;
+type Decision = Box<dyn Fn(&Recorded) -> Reply + Send>;
 
 /// An origin whose file has the entity tag `"v1"`.
 pub struct Ranges {
     pub origin: Origin,
-    answers: Arc<Mutex<VecDeque<Answer>>>,
+    answers: Arc<Mutex<VecDeque<Decision>>>,
 }
 
 impl Ranges {
     pub fn start(wire: Wire) -> Self {
-        let answers = Arc::new(Mutex::new(VecDeque::<Answer>::new()));
+        let answers = Arc::new(Mutex::new(VecDeque::<Decision>::new()));
         let queue = answers.clone();
         let answer = move |request: &Recorded| {
             let next = queue.lock().unwrap().pop_front();

@@ -4,17 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
 use urlsession::{
-    Answer, AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask,
+    AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask, Decision,
     DownloadTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate,
     TaskMetrics, UrlAuthenticationChallenge, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
 
-type Challenges = dyn Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync;
-type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync;
+type Challenges = dyn Fn(&UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition> + Send + Sync;
+type Redirects = dyn Fn(&HttpUrlResponse, UrlRequest) -> Decision<Option<UrlRequest>> + Send + Sync;
 
-type Caching = dyn Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync;
+type Caching = dyn Fn(CachedUrlResponse) -> Decision<Option<CachedUrlResponse>> + Send + Sync;
 
 /// Records every call. A clone is the same recorder.
 #[derive(Clone, Default)]
@@ -72,7 +72,7 @@ impl Recorder {
     /// Decides redirects.
     pub fn redirecting(
         self,
-        decide: impl Fn(&HttpUrlResponse, UrlRequest) -> Answer<Option<UrlRequest>> + Send + Sync + 'static,
+        decide: impl Fn(&HttpUrlResponse, UrlRequest) -> Decision<Option<UrlRequest>> + Send + Sync + 'static,
     ) -> Self {
         *self.0.redirects.lock().unwrap() = Some(Arc::new(decide));
         self
@@ -81,7 +81,7 @@ impl Recorder {
     /// Answers challenges of tasks.
     pub fn answering(
         self,
-        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync + 'static,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition> + Send + Sync + 'static,
     ) -> Self {
         *self.0.challenges.lock().unwrap() = Some(Arc::new(decide));
         self
@@ -90,7 +90,7 @@ impl Recorder {
     /// Answers challenges of the session.
     pub fn answering_for_session(
         self,
-        decide: impl Fn(&UrlAuthenticationChallenge) -> Answer<AuthChallengeDisposition> + Send + Sync + 'static,
+        decide: impl Fn(&UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition> + Send + Sync + 'static,
     ) -> Self {
         *self.0.session_challenges.lock().unwrap() = Some(Arc::new(decide));
         self
@@ -105,7 +105,7 @@ impl Recorder {
     /// Decides what is cached.
     pub fn caching(
         self,
-        decide: impl Fn(CachedUrlResponse) -> Answer<Option<CachedUrlResponse>> + Send + Sync + 'static,
+        decide: impl Fn(CachedUrlResponse) -> Decision<Option<CachedUrlResponse>> + Send + Sync + 'static,
     ) -> Self {
         *self.0.caching.lock().unwrap() = Some(Arc::new(decide));
         self
@@ -160,11 +160,11 @@ impl TaskDelegate for Recorder {
         _: &Task,
         response: &HttpUrlResponse,
         new_request: UrlRequest,
-    ) -> Answer<Option<UrlRequest>> {
+    ) -> Decision<Option<UrlRequest>> {
         self.write("willRedirect", |log| log.redirects.push((response.clone(), new_request.clone())));
         match self.0.redirects.lock().unwrap().clone() {
             Some(decide) => decide(response, new_request),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 
@@ -172,22 +172,22 @@ impl TaskDelegate for Recorder {
         &self,
         _: &Task,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
             // Of every TLS connection; who cares has a delegate of its own.
-            return Answer::default_handling();
+            return Decision::default_handling();
         }
         self.write("didReceiveChallenge", |log| log.challenges.push(challenge.clone()));
         match self.0.challenges.lock().unwrap().clone() {
             Some(decide) => decide(challenge),
-            None => Answer::default_handling(),
+            None => Decision::default_handling(),
         }
     }
 
-    fn need_new_body_stream(&self, _: &Task) -> Answer<Option<BodyStream>> {
+    fn need_new_body_stream(&self, _: &Task) -> Decision<Option<BodyStream>> {
         self.write("needNewBodyStream", |_| {});
         let mut bodies = self.0.bodies.lock().unwrap();
-        Answer::now((!bodies.is_empty()).then(|| bodies.remove(0)))
+        Decision::now((!bodies.is_empty()).then(|| bodies.remove(0)))
     }
 
     fn did_send_body_data(&self, _: &Task, bytes: u64, total: u64, expected: Option<u64>) {
@@ -198,11 +198,11 @@ impl TaskDelegate for Recorder {
         self.write("didReceiveInformational", |log| log.informational.push(response.clone()));
     }
 
-    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Answer<ResponseDisposition> {
+    fn did_receive_response(&self, _: &DataTask, response: &UrlResponse) -> Decision<ResponseDisposition> {
         self.write("didReceiveResponse", |log| log.response = Some(response.clone()));
         match *self.0.disposition.lock().unwrap() {
-            Some(disposition) => Answer::now(disposition),
-            None => Answer::default_handling(),
+            Some(disposition) => Decision::now(disposition),
+            None => Decision::default_handling(),
         }
     }
 
@@ -214,10 +214,10 @@ impl TaskDelegate for Recorder {
         &self,
         _: &DataTask,
         proposed: CachedUrlResponse,
-    ) -> Answer<Option<CachedUrlResponse>> {
+    ) -> Decision<Option<CachedUrlResponse>> {
         self.write("willCacheResponse", |log| log.proposed.push(proposed.clone()));
         let decide = self.0.caching.lock().unwrap().clone();
-        decide.map_or_else(Answer::default_handling, |decide| decide(proposed))
+        decide.map_or_else(Decision::default_handling, |decide| decide(proposed))
     }
 
     fn did_become_download_task(&self, _: &DataTask, download: &DownloadTask) {
@@ -266,13 +266,13 @@ impl SessionDelegate for Recorder {
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
-    ) -> Answer<AuthChallengeDisposition> {
+    ) -> Decision<AuthChallengeDisposition> {
         if challenge.protection_space().authentication_method() == AuthenticationMethod::ServerTrust {
             // Of every TLS connection; who cares has a delegate of its own.
-            return Answer::default_handling();
+            return Decision::default_handling();
         }
         let Some(decide) = self.0.session_challenges.lock().unwrap().clone() else {
-            return Answer::default_handling();
+            return Decision::default_handling();
         };
         self.write("didReceiveSessionChallenge", |log| log.challenges.push(challenge.clone()));
         decide(challenge)

@@ -12,7 +12,7 @@ use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
 
 use crate::load::ConnectionLogin;
 use crate::message::{HttpHead, UrlCredential, UrlProtectionSpace};
-use crate::transport::auth::{Asker, Login, Used, is_same};
+use crate::transport::auth::{Challenger, Login, Used, is_same};
 
 /// The logins of a session, with servers or with its proxy.
 #[derive(Default)]
@@ -123,7 +123,7 @@ impl Known {
     }
 
     /// Takes note of what the server says of a login.
-    pub(super) fn heard(&self, preemption: &Preemption, head: &HttpHead, asker: Asker<'_>) {
+    pub(super) fn heard(&self, preemption: &Preemption, head: &HttpHead, challenger: Challenger<'_>) {
         let mut entries = self.lock();
         let is_it = |entry: &Entry| entry.origin == preemption.origin && entry.space == preemption.used.space;
         let Some(at) = entries.iter().position(is_it) else { return };
@@ -131,7 +131,7 @@ impl Known {
         if entries[at].login.nonce() != preemption.used.nonce.as_deref() {
             return;
         }
-        if !entries[at].login.heard(head, preemption.expectation.as_ref(), asker) {
+        if !entries[at].login.heard(head, preemption.expectation.as_ref(), challenger) {
             entries.remove(at);
             self.note(&entries);
         }

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use http::HeaderValue;
 use urlsession_proto::auth::base64;
 
-use super::{Desk, Tickets, Visit, discard};
+use super::{AuthRequest, Authenticator, Tickets, discard};
 use crate::env::{Gssapi, GssapiContext, GssapiUser};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Hold, Layer, LoginUse, Response};
+use crate::load::{Attempt, ConnectionPin, Layer, LoginUse, Response};
 use crate::message::{UrlCredential, UrlProtectionSpace, UrlResponse};
-use crate::transport::auth::{Offer, Trial, Used, negotiate_token, offers, secret};
+use crate::transport::auth::{AuthAttempts, AuthOption, Used, negotiate_token, options, secret};
 
 /// Can there be tickets at all? An error says why not.
 async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
     let gssapi = gssapi.clone();
-    attempt.place.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
+    attempt.runtime.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
 }
 
 /// A ticket and what is said of it next.
@@ -51,7 +51,7 @@ impl Ticket {
             let step = context.step(None)?;
             Ok(Self { context, token: step.token, is_done: step.is_done })
         };
-        attempt.place.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
+        attempt.runtime.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
     }
 
     /// Goes on with what the server says. After its end there is nothing to be said.
@@ -63,7 +63,7 @@ impl Ticket {
             let step = self.context.step(Some(&heard))?;
             Ok(Self { token: step.token, is_done: step.is_done, ..self })
         };
-        attempt.place.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
+        attempt.runtime.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
     }
 
     fn value(&self) -> Option<HeaderValue> {
@@ -71,28 +71,28 @@ impl Ticket {
     }
 }
 
-impl Desk {
+impl Authenticator {
     /// Nobody is asked for a ticket where none can be had.
     pub(super) async fn look_for_tickets(
         &self,
         attempt: &Attempt<'_>,
-        visit: &Visit<'_>,
+        request: &AuthRequest<'_>,
         response: &UrlResponse,
-        trial: &mut Trial,
+        attempts: &mut AuthAttempts,
     ) {
         let Some((Tickets { gssapi, .. }, head)) = self.gssapi.as_ref().zip(response.http_head()) else {
             return;
         };
-        if offers(visit.asker, &head.fields, true).iter().any(Offer::is_negotiate)
+        if options(request.challenger, &head.fields, true).iter().any(AuthOption::is_negotiate)
             && let Err(error) = find(attempt, gssapi).await
         {
-            trial.without_tickets(error);
+            attempts.without_tickets(error);
         }
     }
 
     /// Whether the server receives the ticket of the machine's user without a delegate's consent.
-    pub(super) fn shows_ticket_to(&self, visit: &Visit<'_>) -> bool {
-        self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(&visit.asker.host()))
+    pub(super) fn shows_ticket_to(&self, request: &AuthRequest<'_>) -> bool {
+        self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(&request.challenger.host()))
     }
 
     /// Sends the request with the ticket, as often as the server wants to hear more of it.
@@ -101,31 +101,31 @@ impl Desk {
         &self,
         attempt: &mut Attempt<'_>,
         next: &N,
-        visit: &Visit<'_>,
+        request: &AuthRequest<'_>,
         ticket: Ticket,
-        offer: &Offer,
+        option: &AuthOption,
         credential: Option<UrlCredential>,
-        trial: &mut Trial,
+        attempts: &mut AuthAttempts,
     ) -> Result<Response> {
-        let hold = Hold::lasting();
-        let connection = self.connection_login(visit.request, &offer.space, credential.as_ref());
+        let hold = ConnectionPin::lasting();
+        let connection = self.connection_login(request.request, &option.space, credential.as_ref());
         self.use_login(attempt, LoginUse::Begin(connection.clone()));
-        let result = self.exchange(attempt, next, visit, ticket, &hold, trial).await;
+        let result = self.exchange(attempt, next, request, ticket, &hold, attempts).await;
         self.use_login(attempt, LoginUse::None);
         attempt.hold = None;
         hold.let_go();
         let response = result?;
         let is_accepted = self.is_success(&response);
         // A delegate that gives the ticket to another server does so for one load.
-        if credential.is_some() || self.shows_ticket_to(visit) {
-            self.note_connection(attempt, visit.place, connection, is_accepted).await;
+        if credential.is_some() || self.shows_ticket_to(request) {
+            self.note_connection(attempt, request.place, connection, is_accepted).await;
         }
         match credential {
             Some(credential) => {
-                trial.use_up(Used { space: offer.space.clone(), credential, nonce: None });
+                attempts.use_up(Used { space: option.space.clone(), credential, nonce: None });
             }
             None if is_accepted => {}
-            None => trial.ticket_was_refused(),
+            None => attempts.ticket_was_refused(),
         }
         Ok(response)
     }
@@ -134,18 +134,19 @@ impl Desk {
         &self,
         attempt: &mut Attempt<'_>,
         next: &N,
-        visit: &Visit<'_>,
+        request: &AuthRequest<'_>,
         mut ticket: Ticket,
-        hold: &Hold,
-        trial: &mut Trial,
+        hold: &ConnectionPin,
+        attempts: &mut AuthAttempts,
     ) -> Result<Response> {
         let mut first = None;
         for _ in 0..MOST_LEGS {
             attempt.hold = Some(hold.clone());
-            visit.repeat(attempt, ticket.value());
+            request.repeat(attempt, ticket.value());
             let response = next.load(attempt).await?;
-            let connection = attempt.stamps().connection.clone();
-            let heard = response.head.http_head().and_then(|head| negotiate_token(visit.asker, &head.fields));
+            let connection = attempt.transaction().connection.clone();
+            let heard =
+                response.head.http_head().and_then(|head| negotiate_token(request.challenger, &head.fields));
             if response.head.status_code() != Some(401) {
                 // RFC 4559 §5: a server that sends a proof and fails it is not the one the ticket is for. It need not
                 // send one.
@@ -168,7 +169,7 @@ impl Desk {
                 Ok(ticket) if !ticket.token.is_empty() => ticket,
                 Ok(_) => return Ok(response),
                 Err(error) => {
-                    trial.note(error);
+                    attempts.note(error);
                     return Ok(response);
                 }
             };

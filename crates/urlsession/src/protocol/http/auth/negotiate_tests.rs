@@ -1,4 +1,4 @@
-//! Negotiate over a scripted room, with tickets that are scripted too.
+//! Negotiate over a scripted layer, with tickets that are scripted too.
 
 use std::sync::Mutex;
 

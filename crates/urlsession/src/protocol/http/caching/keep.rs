@@ -12,13 +12,15 @@ use urlsession_proto::caching::{
 };
 use urlsession_proto::field::raw_fields;
 
-use super::flights::Flight;
 use super::identities::IDENTITY;
+use super::single_flight::Flight;
 use super::{Caching, said, seconds};
-use crate::load::{Attempt, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response, Tap};
+use crate::load::{
+    Attempt, BodyObserver, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response,
+};
 use crate::message::{CachedUrlResponse, HttpHead, UrlRequest, UrlResponse};
 use crate::store::UrlCache;
-use crate::store::cache::{Content, Entry, Intake, Variant, key, key_of_url};
+use crate::store::cache::{CacheWriter, Content, Entry, Variant, key, key_of_url};
 
 impl<N: Layer + 'static> Caching<N> {
     /// Keeps a response of the server while it is read, if it may be kept.
@@ -34,19 +36,19 @@ impl<N: Layer + 'static> Caching<N> {
             Some(head) => match may_keep(cache, head) {
                 Ok(_) if attempt.is_server_untrusted() => Err(NotStored::UntrustedServer),
                 Ok(_) if attempt.is_certificate_for_once() => Err(NotStored::CertificateForOnce),
-                Ok(_) if attempt.ask.goes_to_file() => Err(NotStored::Downloaded),
+                Ok(_) if attempt.context.goes_to_file() => Err(NotStored::Downloaded),
                 storage => storage,
             },
             None => Err(NotStored::Status),
         };
         let decided = storage.as_ref().map_or_else(|why| CacheStorage::Refused(*why), |_| CacheStorage::Kept);
-        attempt.stamps().cache = Some(CacheDecision::new(lookup, decided));
+        attempt.transaction().cache = Some(CacheDecision::new(lookup, decided));
         match storage {
             Ok(names) => self.tapped(cache, response, names, flight, attempt),
             Err(why) => {
                 // A later whole answer makes an earlier one void, kept or not; an error of the server does not, nor
                 // does a server that those who stored the earlier one need not trust.
-                let is_void = !matches!(lookup, CacheLookup::Nothing)
+                let is_void = !matches!(lookup, CacheLookup::Miss)
                     && !is_failure(&response.head)
                     && !attempt.is_server_untrusted();
                 if is_void && !matches!(why, NotStored::Partial | NotStored::Status) {
@@ -76,12 +78,12 @@ impl<N: Layer + 'static> Caching<N> {
         let mut url = url.clone();
         url.set_fragment(None);
         // Apple, *willCacheResponse*: of a success.
-        let asks = head.status.is_success() && attempt.ask.wants_will_cache();
+        let asks = head.status.is_success() && attempt.context.wants_will_cache();
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, stored_head(head)), Bytes::new());
         let content = Content::Memory(Bytes::new());
         let draft = Entry::new(Arc::from(key), variant, &cached, times(attempt), content);
-        let intake = Some(Intake::new(cache.clone(), draft, asks));
-        let keeper = Keeper { intake, asks, is_whole: false, flight };
+        let intake = Some(CacheWriter::new(cache.clone(), draft, asks));
+        let keeper = StoringObserver { intake, asks, is_whole: false, flight };
         response.body.tap(Box::new(keeper));
     }
 }
@@ -118,15 +120,15 @@ pub(super) fn stored_head(head: &HttpHead) -> HttpHead {
 
 /// Takes a body into the cache as it is read. What the delegate is to decide about is kept only by its decision: a load
 /// that ends before that, or in the middle of it, keeps nothing.
-struct Keeper {
-    intake: Option<Intake>,
+struct StoringObserver {
+    intake: Option<CacheWriter>,
     asks: bool,
     is_whole: bool,
     /// Others wait until this is dropped.
     flight: Option<Flight>,
 }
 
-impl Tap for Keeper {
+impl BodyObserver for StoringObserver {
     fn chunk(&mut self, chunk: &Bytes) {
         if let Some(intake) = &mut self.intake {
             intake.chunk(chunk);
@@ -221,8 +223,8 @@ pub(super) fn merged_raw(kept: &HttpHead, fresh: &HttpHead) -> Bytes {
 /// When the transaction in progress was sent and answered.
 pub(super) fn times(attempt: &mut Attempt<'_>) -> Times {
     let received = seconds(attempt.clock);
-    let stamps = attempt.stamps();
-    let waited = stamps.request_start.zip(stamps.response_start);
+    let transaction = attempt.transaction();
+    let waited = transaction.request_start.zip(transaction.response_start);
     let waited = waited.map_or(0, |(sent, came)| came.saturating_duration_since(sent).as_secs());
     Times { requested: received.saturating_sub_unsigned(waited), received }
 }

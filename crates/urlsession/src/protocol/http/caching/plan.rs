@@ -1,4 +1,4 @@
-//! What a load wants of the cache, and what it gets: the pure half of the room.
+//! What a load wants of the cache, and what it gets: the pure half of the layer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use http::HeaderValue;
 use urlsession_proto::caching::{CacheControl, Reuse, Why};
 use urlsession_proto::range::ByteRange;
 
-use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, StaleUse, WhyAsked};
+use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, RevalidationReason, StaleUse};
 use crate::message::{CachePolicy, HeaderFields, UrlRequest};
 use crate::store::cache::{Entry, Found};
 
 /// What a request and its policy want.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wish {
+pub(super) struct CacheRequest {
     pub(super) control: CacheControl,
     /// Why the cache has no say, neither now nor afterwards.
     pub(super) bypass: Option<CacheBypass>,
@@ -33,7 +33,7 @@ pub(super) struct Wish {
 
 /// What header fields say of caching.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Sayings {
+pub(super) struct RequestDirectives {
     has_conditions: bool,
     has_if_range: bool,
     /// `Range`, and what it asks for, if that is one range of bytes.
@@ -43,7 +43,7 @@ pub(super) struct Sayings {
     pragma: Option<bool>,
 }
 
-impl Sayings {
+impl RequestDirectives {
     fn of(fields: &HeaderFields) -> Self {
         Self {
             has_conditions: CONDITIONS.iter().any(|name| fields.contains(name)),
@@ -72,47 +72,53 @@ impl Sayings {
     }
 }
 
-impl Wish {
+impl CacheRequest {
     /// The request's own policy and fields win over the session's.
-    pub(super) fn of(request: &UrlRequest, default: CachePolicy, of_session: Option<&Sayings>) -> Self {
+    pub(super) fn of(
+        request: &UrlRequest,
+        default: CachePolicy,
+        of_session: Option<&RequestDirectives>,
+    ) -> Self {
         let policy = match request.cache_policy() {
             CachePolicy::UseProtocolCachePolicy => default,
             policy => policy,
         };
-        let mut wish = Self { looks: true, ..Self::default() };
+        let mut cache_request = Self { looks: true, ..Self::default() };
         match policy {
             CachePolicy::UseProtocolCachePolicy => {}
-            CachePolicy::ReloadIgnoringLocalCacheData => wish.looks = false,
-            CachePolicy::ReturnCacheDataElseLoad => wish.any_age = true,
-            CachePolicy::ReturnCacheDataDontLoad => (wish.any_age, wish.only_from_cache) = (true, true),
-            CachePolicy::ReloadIgnoringLocalAndRemoteCacheData => {
-                (wish.looks, wish.past_all_caches) = (false, true);
+            CachePolicy::ReloadIgnoringLocalCacheData => cache_request.looks = false,
+            CachePolicy::ReturnCacheDataElseLoad => cache_request.any_age = true,
+            CachePolicy::ReturnCacheDataDontLoad => {
+                (cache_request.any_age, cache_request.only_from_cache) = (true, true)
             }
-            CachePolicy::ReloadRevalidatingCacheData => wish.revalidates = true,
+            CachePolicy::ReloadIgnoringLocalAndRemoteCacheData => {
+                (cache_request.looks, cache_request.past_all_caches) = (false, true);
+            }
+            CachePolicy::ReloadRevalidatingCacheData => cache_request.revalidates = true,
         }
         let fields = request.all_http_header_fields();
         let said = match (fields.is_empty(), of_session) {
-            (true, None) => return wish,
+            (true, None) => return cache_request,
             (true, Some(of_session)) => *of_session,
-            (false, None) => Sayings::of(fields),
-            (false, Some(of_session)) => Sayings::of(fields).or(of_session),
+            (false, None) => RequestDirectives::of(fields),
+            (false, Some(of_session)) => RequestDirectives::of(fields).or(of_session),
         };
         // Who asks conditions of its own judges the answer itself. `If-Range` is one of the range.
         if said.has_conditions {
-            wish.bypass = Some(CacheBypass::Conditional);
+            cache_request.bypass = Some(CacheBypass::Conditional);
         } else if said.range.is_some() || said.has_if_range {
-            wish.range = said.range.flatten();
-            wish.bypass = wish.range.is_none().then_some(CacheBypass::Conditional);
+            cache_request.range = said.range.flatten();
+            cache_request.bypass = cache_request.range.is_none().then_some(CacheBypass::Conditional);
         }
-        wish.control = said.control.unwrap_or_default();
+        cache_request.control = said.control.unwrap_or_default();
         // RFC 9111 §5.4
-        wish.control.no_cache |= said.control.is_none() && said.pragma == Some(true);
-        if wish.control.no_store {
-            wish.bypass = wish.bypass.or(Some(CacheBypass::NoStore));
+        cache_request.control.no_cache |= said.control.is_none() && said.pragma == Some(true);
+        if cache_request.control.no_store {
+            cache_request.bypass = cache_request.bypass.or(Some(CacheBypass::NoStore));
         }
         // RFC 9111 §5.2.1.7
-        wish.only_from_cache |= wish.control.only_if_cached;
-        wish
+        cache_request.only_from_cache |= cache_request.control.only_if_cached;
+        cache_request
     }
 
     /// Is anything sent beside the request?
@@ -143,66 +149,73 @@ pub(super) enum Next {
     /// Answer with what is kept.
     Serve(Arc<Entry>, CacheLookup),
     /// Ask the server about what is kept.
-    Ask(Arc<Entry>, WhyAsked),
+    Revalidate(Arc<Entry>, RevalidationReason),
     /// Load, and keep what may be kept.
-    Load(Missing),
-    Fail(Missing),
+    Load(Miss),
+    Fail(Miss),
 }
 
 /// Why nothing that is kept is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum Miss {
     /// The policy ignores it.
     Ignored,
     OtherVariant,
     Nothing,
 }
 
-impl Missing {
+impl Miss {
     pub(super) fn lookup(self) -> CacheLookup {
         match self {
             Self::Ignored => CacheLookup::NotAsked(CacheBypass::Policy),
             Self::OtherVariant => CacheLookup::OtherVariant,
-            Self::Nothing => CacheLookup::Nothing,
+            Self::Nothing => CacheLookup::Miss,
         }
     }
 }
 
 /// Decides; `now` is in seconds since 1970.
-pub(super) fn next(found: &Found, wish: &Wish, now: impl FnOnce() -> i64) -> Next {
+pub(super) fn next(found: &Found, cache_request: &CacheRequest, now: impl FnOnce() -> i64) -> Next {
     let missing = match found {
-        Found::Entry(entry) => return of_entry(entry, wish, now()),
-        _ if !wish.looks => Missing::Ignored,
-        Found::OtherVariant => Missing::OtherVariant,
-        Found::Nothing => Missing::Nothing,
+        Found::Entry(entry) => return of_entry(entry, cache_request, now()),
+        _ if !cache_request.looks => Miss::Ignored,
+        Found::OtherVariant => Miss::OtherVariant,
+        Found::Nothing => Miss::Nothing,
     };
-    if wish.only_from_cache { Next::Fail(missing) } else { Next::Load(missing) }
+    if cache_request.only_from_cache { Next::Fail(missing) } else { Next::Load(missing) }
 }
 
-fn of_entry(entry: &Arc<Entry>, wish: &Wish, now: i64) -> Next {
+fn of_entry(entry: &Arc<Entry>, cache_request: &CacheRequest, now: i64) -> Next {
     let serve = |lookup| Next::Serve(entry.clone(), lookup);
     let Some(freshness) = &entry.freshness else { return serve(stale(entry, StaleUse::Policy, now)) };
-    match freshness.reuse(&wish.control, wish.revalidates, now) {
+    match freshness.reuse(&cache_request.control, cache_request.revalidates, now) {
         Reuse::Fresh => serve(CacheLookup::Fresh {
             age: Duration::from_secs(freshness.age(now).unwrap_or(0)),
             lifetime: Duration::from_secs(freshness.lifetime.unwrap_or(0)),
             is_heuristic: freshness.is_heuristic,
         }),
-        _ if wish.any_age && !wish.control.no_cache => serve(stale(entry, StaleUse::Policy, now)),
+        _ if cache_request.any_age && !cache_request.control.no_cache => {
+            serve(stale(entry, StaleUse::Policy, now))
+        }
         Reuse::Accepted => serve(stale(entry, StaleUse::MaxStale, now)),
-        Reuse::WhileRevalidate if !wish.only_from_cache => {
+        Reuse::WhileRevalidate if !cache_request.only_from_cache => {
             serve(stale(entry, StaleUse::WhileRevalidate, now))
         }
-        _ if wish.only_from_cache => Next::Fail(Missing::Nothing),
-        Reuse::WhileRevalidate => Next::Ask(entry.clone(), WhyAsked::Stale),
-        Reuse::Validate(why) => Next::Ask(entry.clone(), asked(why)),
+        _ if cache_request.only_from_cache => Next::Fail(Miss::Nothing),
+        Reuse::WhileRevalidate => Next::Revalidate(entry.clone(), RevalidationReason::Stale),
+        Reuse::Validate(why) => Next::Revalidate(entry.clone(), asked(why)),
     }
 }
 
 /// The stale answer that may stand in for an error, if there is one.
-pub(super) fn in_place_of_error(entry: &Entry, wish: &Wish, now: i64) -> Option<CacheLookup> {
-    let outlives = entry.freshness.is_some_and(|freshness| freshness.outlives_error(&wish.control, now));
-    (outlives && !wish.revalidates).then(|| stale(entry, StaleUse::IfError, now))
+pub(super) fn in_place_of_error(
+    entry: &Entry,
+    cache_request: &CacheRequest,
+    now: i64,
+) -> Option<CacheLookup> {
+    let outlives =
+        entry.freshness.is_some_and(|freshness| freshness.outlives_error(&cache_request.control, now));
+    (outlives && !cache_request.revalidates).then(|| stale(entry, StaleUse::IfError, now))
 }
 
 pub(super) fn not_asked(bypass: Option<CacheBypass>) -> CacheDecision {
@@ -226,13 +239,13 @@ fn stale(entry: &Entry, by: StaleUse, now: i64) -> CacheLookup {
     CacheLookup::Stale { age, lifetime, by }
 }
 
-fn asked(why: Why) -> WhyAsked {
+fn asked(why: Why) -> RevalidationReason {
     match why {
-        Why::Stale => WhyAsked::Stale,
-        Why::NoCache => WhyAsked::NoCache,
-        Why::Requested => WhyAsked::Requested,
-        Why::TooOld => WhyAsked::TooOld,
-        Why::ClockWentBack => WhyAsked::ClockWentBack,
+        Why::Stale => RevalidationReason::Stale,
+        Why::NoCache => RevalidationReason::NoCache,
+        Why::Requested => RevalidationReason::Requested,
+        Why::TooOld => RevalidationReason::TooOld,
+        Why::ClockWentBack => RevalidationReason::ClockWentBack,
     }
 }
 

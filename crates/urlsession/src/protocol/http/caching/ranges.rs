@@ -17,11 +17,12 @@ use urlsession_proto::range::{ByteRange, ContentRange, Validators, from};
 use super::super::discard::drain;
 use super::identities::IDENTITY;
 use super::keep::{merged_raw, stored_head, times};
-use super::plan::{self, Missing, Next, Wish};
+use super::plan::{self, CacheRequest, Miss, Next};
 use super::{Caching, not_cached, said, seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, CacheDecision, CacheLookup, CacheStorage, Flow, Layer, NotStored, Response, StaleUse, Tap,
+    Attempt, Body, BodyObserver, BodySource, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored,
+    Response, StaleUse,
 };
 use crate::message::{CachedUrlResponse, HttpHead, UrlRequest, UrlResponse};
 use crate::store::UrlCache;
@@ -34,16 +35,16 @@ impl<N: Layer + 'static> Caching<N> {
         cache: &UrlCache,
         key: &str,
         range: ByteRange,
-        wish: &Wish,
+        cache_request: &CacheRequest,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
-        let found = if wish.looks { self.find(cache, key, attempt).await } else { Found::Nothing };
-        if let Next::Serve(entry, lookup) = plan::next(&found, wish, || seconds(attempt.clock))
+        let found = if cache_request.looks { self.find(cache, key, attempt).await } else { Found::Nothing };
+        if let Next::Serve(entry, lookup) = plan::next(&found, cache_request, || seconds(attempt.clock))
             && !matches!(lookup, CacheLookup::Stale { by: StaleUse::WhileRevalidate, .. })
             && let Some(stored) = Stored::of(&entry)
             && stored.suits_if_range(self.if_range(&attempt.request), seconds(attempt.clock))
             && let Some((first, last)) = stored.covers(range)
-            && let Some(body) = entry.content.body(attempt.place).await
+            && let Some(body) = entry.content.body(attempt.runtime).await
         {
             let body = slice(body, first - stored.first, last - first + 1);
             let mut head = stored.head.part(first, last, stored.complete);
@@ -53,29 +54,29 @@ impl<N: Layer + 'static> Caching<N> {
             let head = UrlResponse::from_http(attempt.request.clone(), head);
             return Ok(self.answer_with(head, lookup, body, attempt));
         }
-        if wish.only_from_cache {
-            attempt.stamps().cache =
-                Some(CacheDecision::new(CacheLookup::Nothing, CacheStorage::NotConsidered));
+        if cache_request.only_from_cache {
+            attempt.transaction().cache =
+                Some(CacheDecision::new(CacheLookup::Miss, CacheStorage::NotConsidered));
             return Err(not_cached());
         }
         let added = attempt.added.len();
-        attempt.added.extend(wish.fields());
+        attempt.added.extend(cache_request.fields());
         let response = self.0.next.load(attempt).await;
         attempt.added.truncate(added);
         let mut response = response?;
-        let lookup = if wish.looks { CacheLookup::Nothing } else { Missing::Ignored.lookup() };
+        let lookup = if cache_request.looks { CacheLookup::Miss } else { Miss::Ignored.lookup() };
         if response.head.status_code() == Some(StatusCode::PARTIAL_CONTENT.as_u16()) {
             let kept = match found {
                 Found::Entry(entry) => Some(entry),
                 _ => None,
             };
             let storage = self.keep_part(cache, key, kept, &mut response, attempt);
-            attempt.stamps().cache = Some(CacheDecision::new(lookup, storage));
+            attempt.transaction().cache = Some(CacheDecision::new(lookup, storage));
         } else if response.head.status_code() == Some(StatusCode::OK.as_u16()) {
             // The server ignored the range, as it may: this is the whole.
             self.keep(cache, &mut response, lookup, None, attempt);
         } else {
-            attempt.stamps().cache =
+            attempt.transaction().cache =
                 Some(CacheDecision::new(lookup, CacheStorage::Refused(NotStored::Status)));
         }
         Ok(response)
@@ -91,14 +92,14 @@ impl<N: Layer + 'static> Caching<N> {
         &self,
         cache: &UrlCache,
         entry: Arc<Entry>,
-        wish: &Wish,
+        cache_request: &CacheRequest,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
-        if wish.only_from_cache {
-            return Err(self.fail(Missing::Nothing, attempt));
+        if cache_request.only_from_cache {
+            return Err(self.fail(Miss::Nothing, attempt));
         }
         let added = attempt.added.clone();
-        let stored = Stored::of(&entry).filter(|stored| stored.first == 0 && wish.looks);
+        let stored = Stored::of(&entry).filter(|stored| stored.first == 0 && cache_request.looks);
         let beginning = match &entry.content {
             Content::Memory(data) => Some(data.clone()),
             Content::File(_) => None,
@@ -115,14 +116,14 @@ impl<N: Layer + 'static> Caching<N> {
             attempt.added.extend(range.ok().map(|range| ("range", range)));
             attempt.added.push(("if-range", condition.clone()));
         }
-        attempt.added.extend(wish.fields());
+        attempt.added.extend(cache_request.fields());
         let response = self.0.next.load(attempt).await;
         attempt.added = added;
         let mut response = response?;
         let is_part = response.head.status_code() == Some(StatusCode::PARTIAL_CONTENT.as_u16());
         let is_refused = response.head.status_code() == Some(StatusCode::RANGE_NOT_SATISFIABLE.as_u16());
         if asked.is_none() || !(is_part || is_refused) {
-            self.keep(cache, &mut response, CacheLookup::Nothing, None, attempt);
+            self.keep(cache, &mut response, CacheLookup::Miss, None, attempt);
             return Ok(response);
         }
         // What only a delegate trusts is not joined with what others stored.
@@ -133,13 +134,13 @@ impl<N: Layer + 'static> Caching<N> {
         });
         let Some((head, data, complete)) = joined else {
             // Of another representation, or not what was asked for.
-            drain(&mut response.body, attempt.meter, attempt.clock, attempt.place).await;
+            drain(&mut response.body, attempt.activity, attempt.clock, attempt.runtime).await;
             if !is_untrusted {
                 cache.remove_entry(&entry);
             }
             attempt.begin_transaction();
             let mut response = self.0.next.load(attempt).await?;
-            self.keep(cache, &mut response, CacheLookup::Nothing, None, attempt);
+            self.keep(cache, &mut response, CacheLookup::Miss, None, attempt);
             return Ok(response);
         };
         let left = complete - data.len() as u64;
@@ -180,7 +181,7 @@ impl<N: Layer + 'static> Caching<N> {
         if attempt.is_certificate_for_once() {
             return CacheStorage::Refused(NotStored::CertificateForOnce);
         }
-        if validators.is_empty() || attempt.ask.wants_will_cache() {
+        if validators.is_empty() || attempt.context.wants_will_cache() {
             return refused;
         }
         let kept = kept.filter(|kept| is_of(&validators, kept, seconds(attempt.clock)));
@@ -197,7 +198,7 @@ impl<N: Layer + 'static> Caching<N> {
         });
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, stored.head.clone()), Bytes::new());
         let draft = Entry::new(key.into(), variant, &cached, times(attempt), Content::Memory(Bytes::new()));
-        let keeper = PartKeeper { cache: cache.clone(), draft, stored, kept, data: BytesMut::new() };
+        let keeper = PartStoringObserver { cache: cache.clone(), draft, stored, kept, data: BytesMut::new() };
         response.body.tap(Box::new(keeper));
         CacheStorage::Kept
     }
@@ -302,7 +303,7 @@ impl HttpHead {
 }
 
 /// Takes a part into the cache as it is read, joined with what is stored of the same.
-struct PartKeeper {
+struct PartStoringObserver {
     cache: UrlCache,
     /// With an empty body.
     draft: Entry,
@@ -312,7 +313,7 @@ struct PartKeeper {
     data: BytesMut,
 }
 
-impl Tap for PartKeeper {
+impl BodyObserver for PartStoringObserver {
     fn chunk(&mut self, chunk: &Bytes) {
         // One that is longer than it says is not stored: one byte too many tells.
         let left = (self.stored.length() + 1).saturating_sub(self.data.len() as u64);
@@ -378,7 +379,7 @@ struct Slice {
     left: u64,
 }
 
-impl Flow for Slice {
+impl BodySource for Slice {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         while self.left > 0 {
             let Some(chunk) = ready!(self.body.poll_chunk(cx)) else { break };
@@ -416,7 +417,7 @@ struct Joined {
     left: u64,
 }
 
-impl Flow for Joined {
+impl BodySource for Joined {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         if let Some(beginning) = self.beginning.take() {
             return Poll::Ready(Some(Ok(beginning)));

@@ -3,45 +3,49 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use super::plan::{self, Next, Wish};
+use super::plan::{self, CacheRequest, Next};
 use super::{Caching, either, seconds};
-use crate::env::{Place, Timer};
-use crate::load::{Attempt, CacheLookup, Layer, Log, Meter, Nobody, WhyAsked};
+use crate::env::{RuntimeHandle, Timer};
+use crate::load::{
+    Activity, Attempt, CacheLookup, DetachedContext, Layer, RevalidationReason, TransactionLog,
+};
 use crate::store::UrlCache;
 use crate::store::cache::Entry;
 
 impl<N: Layer + 'static> Caching<N> {
     /// Begins, unless it is on its way. It outlives the load, and nobody hears of its failure.
     pub(super) fn refresh(&self, cache: &UrlCache, entry: &Arc<Entry>, attempt: &Attempt<'_>) {
-        let Ok(flight) = self.0.refreshing.enter(&entry.key) else { return };
-        let (room, cache, entry) = (self.clone(), cache.clone(), entry.clone());
+        let Ok(flight) = self.0.on_expired_url.enter(&entry.key) else { return };
+        let (policy, cache, entry) = (self.clone(), cache.clone(), entry.clone());
         let (request, added) = (attempt.request.clone(), attempt.added.clone());
         // The library's own place: the caller's may end with the load.
-        let place = Place::own();
-        place.clone().spawn(async move {
+        let runtime = RuntimeHandle::own();
+        runtime.clone().spawn(async move {
             let _flight = flight;
-            let clock = room.0.config.environment.clock.clone();
-            let (ask, meter, mut log) = (Nobody::default(), Meter::default(), Log::new());
+            let clock = policy.0.config.environment.clock.clone();
+            let (context, activity, mut log) =
+                (DetachedContext::default(), Activity::default(), TransactionLog::new());
             let mut attempt =
-                Attempt { added, ..Attempt::new(request, &ask, &meter, &mut log, &place, &*clock) };
+                Attempt { added, ..Attempt::new(request, &context, &activity, &mut log, &runtime, &*clock) };
             // A time beyond the clock never comes.
-            let end = clock.now().checked_add(room.0.config.timeout_interval_for_request);
+            let end = clock.now().checked_add(policy.0.config.timeout_interval_for_request);
             let asking = async {
-                let wish = Wish::default();
+                let cache_request = CacheRequest::default();
                 // Between the look at this entry and now another may have come in its place.
-                let found = room.find(&cache, &entry.key, &attempt).await;
+                let found = policy.find(&cache, &entry.key, &attempt).await;
                 let now = || seconds(&*clock);
-                if let Next::Serve(_, CacheLookup::Fresh { .. }) = plan::next(&found, &wish, now) {
+                if let Next::Serve(_, CacheLookup::Fresh { .. }) = plan::next(&found, &cache_request, now) {
                     return;
                 }
-                if let Ok(mut response) = room.ask(&cache, entry, WhyAsked::Stale, &wish, &mut attempt).await
+                if let Ok(mut response) =
+                    policy.ask(&cache, entry, RevalidationReason::Stale, &cache_request, &mut attempt).await
                 {
                     // What is to be stored is read to its end.
                     while let Some(Ok(_)) = poll_fn(|cx| response.body.poll_chunk(cx)).await {}
                 }
             };
             match end {
-                Some(end) => either(asking, Timer::at(&*clock, &place, end)).await,
+                Some(end) => either(asking, Timer::at(&*clock, &runtime, end)).await,
                 None => asking.await,
             }
         });

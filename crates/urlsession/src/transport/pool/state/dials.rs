@@ -5,25 +5,25 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::super::host::{DialInProgress, SharedConnection, is_being_decided};
+use super::super::host::{DialInProgress, MultiplexedConnection, is_being_decided};
 use super::{
-    Action, Actions, Dial, Grant, Known, Origin, Place, Reserved, Scope, Shared, State, Ticket, Waiting,
-    grant,
+    Acquired, Action, Actions, Dial, DialId, Known, Multiplexed, Origin, Reserved, RuntimeKey, Scope, State,
+    WaiterId, acquired,
 };
 
-impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     /// A dial gave an exclusive connection.
     pub(in super::super) fn opened(
         &mut self,
         origin: &Arc<Origin>,
-        ticket: Ticket,
+        dial_id: DialId,
         connection: E,
         now: Instant,
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
-        let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::Close(connection)) };
+        let Some(dial) = host.end_dial(dial_id) else { return actions.push(Action::Close(connection)) };
         let was_known = host.known == Known::Exclusive;
         host.known = Known::Exclusive;
         if !dial.counted {
@@ -35,8 +35,8 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
             host.open += 1;
         }
         self.unpromise(&dial);
-        self.hand_over(origin, (&dial.place, dial.own()), connection, now, until, actions);
-        let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.grant.is_some());
+        self.hand_over(origin, (&dial.runtime, dial.own()), connection, now, until, actions);
+        let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.acquired.is_some());
         // Who waited for just this dial has it: nobody else is the worse for its end.
         if !(was_known && dial.on_behalf_of.is_none_or(is_served)) {
             self.dial_if_needed(origin, actions);
@@ -44,22 +44,26 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 
     /// A dial gave a shared connection: everyone who waits for one and may use it gets it.
-    pub(in super::super) fn opened_shared(
+    pub(in super::super) fn opened_multiplexed(
         &mut self,
         origin: &Arc<Origin>,
-        ticket: Ticket,
+        dial_id: DialId,
         handle: S,
         now: Instant,
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) {
-        let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::CloseShared(handle)) };
-        let Some(dial) = host.end_dial(ticket) else { return actions.push(Action::CloseShared(handle)) };
+        let Some(host) = self.hosts.get_mut(origin) else {
+            return actions.push(Action::CloseMultiplexed(handle));
+        };
+        let Some(dial) = host.end_dial(dial_id) else {
+            return actions.push(Action::CloseMultiplexed(handle));
+        };
         if dial.counted {
             host.open -= 1;
         }
-        host.known = Known::Shared;
-        let (place, reservation) = (dial.place.id(), handle.reservation());
+        host.known = Known::Multiplexed;
+        let (runtime, reservation) = (dial.runtime.id(), handle.reservation());
         host.is_divided |= matches!(reservation.scope, Scope::Task(_));
         if let Some(waiter) = dial.on_behalf_of.and_then(|waiting| self.waiters.get_mut(waiting)) {
             waiter.promised = false;
@@ -67,26 +71,26 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         let (waiters, dials) = (&mut self.waiters, &host.dials);
         // Until it is returned below, it is in use by this.
         let mut in_use = 1;
-        let mut served_otherwise: SmallVec<[Waiting; 1]> = SmallVec::new();
+        let mut served_otherwise: SmallVec<[WaiterId; 1]> = SmallVec::new();
         host.queue.retain(|waiting| {
             let waiter = &mut waiters[*waiting];
-            let served = waiter.place.id() == place
-                && ((dial.own() == Some(*waiting) && reservation.admits_decider(waiter.place.requester()))
+            let served = waiter.runtime.id() == runtime
+                && ((dial.own() == Some(*waiting) && reservation.admits_decider(waiter.runtime.requester()))
                     || (!reservation.is_for_once()
-                        && reservation.admits_beside_others(waiter.place.requester())
-                        && !is_being_decided(dials, *waiting, &waiter.place)));
+                        && reservation.admits_beside_others(waiter.runtime.requester())
+                        && !is_being_decided(dials, *waiting, &waiter.runtime)));
             if served {
                 in_use += 1;
                 served_otherwise.extend(waiter.promised.then_some(*waiting));
-                grant(waiter, Grant::Shared(handle.clone(), ticket), actions);
+                acquired(waiter, Acquired::Multiplexed(handle.clone(), dial_id), actions);
             }
             !served
         });
         served_otherwise.into_iter().for_each(|waiting| host.orphan(waiting));
         let (idle, is_retired) = (None, false);
-        host.shared.push(SharedConnection { ticket, place, handle, in_use, idle, is_retired });
+        host.multiplexed.push(MultiplexedConnection { dial_id, runtime, handle, in_use, idle, is_retired });
         self.dial_if_needed(origin, actions);
-        self.returned(origin, ticket, now, until, actions);
+        self.returned(origin, dial_id, now, until, actions);
     }
 
     /// A dial failed: so does the waiter it was for, and everyone else whom it was to serve if nothing is left that could.
@@ -94,19 +98,19 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(in super::super) fn failed(
         &mut self,
         origin: &Arc<Origin>,
-        ticket: Ticket,
+        dial_id: DialId,
         error: X,
         was_decided: bool,
         actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return };
-        let Some(dial) = host.end_dial(ticket) else { return };
+        let Some(dial) = host.end_dial(dial_id) else { return };
         self.open -= 1;
         if dial.counted {
             host.open -= 1;
         }
         let alone = host.open == 0 && host.dials.is_empty();
-        let place = dial.place.id();
+        let runtime = dial.runtime.id();
         let waiters = &mut self.waiters;
         host.queue.retain(|waiting| {
             let waiter = &mut waiters[*waiting];
@@ -114,13 +118,13 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
                 waiter.promised = false;
             }
             let is_own = dial.on_behalf_of == Some(*waiting);
-            let shares = || waiter.place.requester().shares_dials(dial.place.requester());
+            let shares = || waiter.runtime.requester().shares_dials(dial.runtime.requester());
             let fails = match was_decided {
                 true => dial.own() == Some(*waiting),
-                false => is_own || (alone && waiter.place.id() == place && shares()),
+                false => is_own || (alone && waiter.runtime.id() == runtime && shares()),
             };
             if fails {
-                grant(waiter, Grant::Failed(error.clone()), actions);
+                acquired(waiter, Acquired::Failed(error.clone()), actions);
             }
             !fails
         });
@@ -134,7 +138,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         let mut at = 0;
         while let Some(host) = self.hosts.get(origin) {
             // In a crowd nearly all are promised one: the search must not look the origin up for each.
-            let promised = |waiting: &Waiting| self.waiters[*waiting].promised;
+            let promised = |waiting: &WaiterId| self.waiters[*waiting].promised;
             at += host.queue.iter().skip(at).take_while(|waiting| promised(waiting)).count();
             let Some(&waiting) = host.queue.get(at) else { break };
             if !self.dial_for(origin, waiting, actions) {
@@ -148,7 +152,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn dial_for(
         &mut self,
         origin: &Arc<Origin>,
-        waiting: Waiting,
+        waiting: WaiterId,
         actions: &mut Actions<E, S, P>,
     ) -> bool {
         let Some(host) = self.hosts.get_mut(origin) else { return false };
@@ -170,7 +174,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     pub(super) fn begin_dial(
         &mut self,
         origin: &Arc<Origin>,
-        waiting: Waiting,
+        waiting: WaiterId,
         counted: bool,
         actions: &mut Actions<E, S, P>,
     ) {
@@ -179,16 +183,16 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
         self.open += 1;
         host.open += usize::from(counted);
         waiter.promised = true;
-        let (ticket, place) = (self.next_ticket, waiter.place.for_dial());
-        self.next_ticket += 1;
+        let (dial_id, runtime) = (self.next_dial_id, waiter.runtime.for_dial());
+        self.next_dial_id += 1;
         host.dials.push_back(DialInProgress {
-            ticket,
-            place: place.clone(),
+            dial_id,
+            runtime: runtime.clone(),
             on_behalf_of: Some(waiting),
             is_adopted: false,
             counted,
         });
-        actions.push(Action::Dial { origin: origin.clone(), place, ticket });
+        actions.push(Action::Dial { origin: origin.clone(), runtime, dial_id });
     }
 
     /// The dial has ended: whoever it was for waits without one again.

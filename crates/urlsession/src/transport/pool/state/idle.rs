@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::super::lru::Lru;
 use super::super::reservation::Reserved;
-use super::{Origin, Place, Ticket};
+use super::{DialId, Origin, RuntimeKey};
 
 #[derive(Debug)]
-pub(super) struct Idle<E, P: Place> {
+pub(super) struct Idle<E, P: RuntimeKey> {
     pub(super) origin: Arc<Origin>,
-    pub(super) place: P::Id,
+    pub(super) runtime: P::Id,
     pub(super) until: Instant,
     pub(super) connection: IdleConnection<E>,
 }
@@ -18,26 +18,26 @@ pub(super) struct Idle<E, P: Place> {
 #[derive(Debug)]
 pub(super) enum IdleConnection<E> {
     Exclusive(E),
-    Shared(Ticket),
+    Multiplexed(DialId),
 }
 
-/// Where among a host's idle connections is one for whom `place` wants it: the youngest, since the old ones may expire,
+/// Where among a host's idle connections is one for whom `runtime` wants it: the youngest, since the old ones may expire,
 /// and if possible one with the requester's login.
-pub(super) fn idle_for<E: Reserved, P: Place>(
+pub(super) fn idle_for<E: Reserved, P: RuntimeKey>(
     keys: &[usize],
     all: &Lru<Idle<E, P>>,
-    place: &P,
+    runtime: &P,
 ) -> Option<usize> {
     let reservation_at = |at: usize| match all.get(keys[at]) {
-        Some(Idle { place: id, connection: IdleConnection::Exclusive(connection), .. })
-            if *id == place.id() =>
+        Some(Idle { runtime: id, connection: IdleConnection::Exclusive(connection), .. })
+            if *id == runtime.id() =>
         {
-            Some(connection.reservation()).filter(|reservation| reservation.admits(place.requester()))
+            Some(connection.reservation()).filter(|reservation| reservation.admits(runtime.requester()))
         }
         _ => None,
     };
     let mut fitting = (0..keys.len()).rev().filter_map(|at| Some((at, reservation_at(at)?.is_logged_in())));
-    match place.requester().logins {
+    match runtime.requester().logins {
         None => fitting.next().map(|(at, _)| at),
         Some(_) => fitting.max_by_key(|(at, is_logged_in)| (*is_logged_in, *at)).map(|(at, _)| at),
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::super::host::MAX_PASSED_OVER;
 use super::{
-    Action, Actions, Dial, Idle, IdleConnection, Origin, Place, Reserved, Shared, State, Ticket, Waiting,
+    Action, Actions, Dial, DialId, Idle, IdleConnection, Multiplexed, Origin, Reserved, RuntimeKey, State,
+    WaiterId,
 };
 
-impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     /// Sees to it that the limits allow one more connection to the host, by closing an idle one if need be.
     pub(super) fn make_way(
         &mut self,
@@ -55,7 +56,7 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 
     /// The first waiter of the host that needs a dial.
-    pub(super) fn next_to_dial(&mut self, origin: &Arc<Origin>) -> Option<(Waiting, bool)> {
+    pub(super) fn next_to_dial(&mut self, origin: &Arc<Origin>) -> Option<(WaiterId, bool)> {
         let host = self.hosts.get_mut(origin)?;
         for at in 0..host.queue.len() {
             let waiting = host.queue[at];
@@ -145,10 +146,10 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
                 self.open -= 1;
                 actions.push(Action::Close(connection));
             }
-            IdleConnection::Shared(ticket) => {
-                if let Some(shared) = host.remove_shared(ticket) {
+            IdleConnection::Multiplexed(dial_id) => {
+                if let Some(multiplexed) = host.remove_shared(dial_id) {
                     self.open -= 1;
-                    actions.push(Action::CloseShared(shared.handle));
+                    actions.push(Action::CloseMultiplexed(multiplexed.handle));
                 }
             }
         }
@@ -156,19 +157,19 @@ impl<E: Reserved, S: Shared, P: Place, X: Clone> State<E, S, P, X> {
     }
 
     /// Forgets a shared connection, if it is still known, and closes it.
-    pub(super) fn close_shared(
+    pub(super) fn close_multiplexed(
         &mut self,
         origin: &Arc<Origin>,
-        ticket: Ticket,
+        dial_id: DialId,
         actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return };
-        let Some(shared) = host.remove_shared(ticket) else { return };
-        if let Some(key) = shared.idle {
+        let Some(multiplexed) = host.remove_shared(dial_id) else { return };
+        if let Some(key) = multiplexed.idle {
             self.idle.remove(key);
         }
         self.open -= 1;
-        actions.push(Action::CloseShared(shared.handle));
+        actions.push(Action::CloseMultiplexed(multiplexed.handle));
         self.drop_if_unused(origin);
     }
 }

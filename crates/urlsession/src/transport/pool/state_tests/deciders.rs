@@ -18,7 +18,7 @@ fn a_dial_serves_those_for_whom_the_same_delegates_are_asked() {
     pool.open_shared(many());
     assert!(is_shared(pool.take(own[0])) && pool.take(own[1]).is_none());
     pool.refuse();
-    assert!(matches!(pool.take(own[1]), Some(Grant::Failed("refused"))));
+    assert!(matches!(pool.take(own[1]), Some(Acquired::Failed("refused"))));
 }
 
 #[test]
@@ -34,10 +34,10 @@ fn a_shared_connection_for_one_task_wakes_only_that_one_and_the_others_dial_thei
     pool.open_shared(many_for(Scope::Session));
     assert!(is_shared(pool.take(three)));
     // What is open serves whom it may.
-    assert!(matches!(pool.want_as(S, Decider::Session(9)), Want::Shared(_)));
-    assert!(matches!(pool.want_as(S, Decider::Task(9)), Want::Wait(_)));
-    assert!(matches!(pool.want_as(S, Decider::Task(2)), Want::Shared(_)));
-    assert!(matches!(pool.want_as(S, Decider::Platform), Want::Wait(_)));
+    assert!(matches!(pool.want_as(S, Decider::Session(9)), Acquire::Multiplexed(_)));
+    assert!(matches!(pool.want_as(S, Decider::Task(9)), Acquire::Wait(_)));
+    assert!(matches!(pool.want_as(S, Decider::Task(2)), Acquire::Multiplexed(_)));
+    assert!(matches!(pool.want_as(S, Decider::Platform), Acquire::Wait(_)));
 }
 
 #[test]
@@ -46,11 +46,11 @@ fn connections_for_tasks_that_are_over_are_idle_like_others() {
     for task in 1..=5 {
         let waiting = pool.wait_as(S, Decider::Task(task));
         pool.open_shared(many_for(Scope::Task(task)));
-        let ticket = pool.got_shared(waiting);
-        pool.return_shared(S, ticket);
+        let dial_id = pool.got_shared(waiting);
+        pool.return_shared(S, dial_id);
     }
     assert_eq!(pool.closed_shared, 2);
-    assert!(matches!(pool.want_as(S, Decider::Task(5)), Want::Shared(_)));
+    assert!(matches!(pool.want_as(S, Decider::Task(5)), Acquire::Multiplexed(_)));
     pool.now += REST;
     pool.expire(pool.now);
     assert_eq!(pool.closed_shared, 4, "all but the one in use");
@@ -73,13 +73,13 @@ fn a_login_for_once_has_a_shared_connection_of_its_own_which_is_closed_after_use
     let login = LoginUse::Begin(ConnectionLogin::new(space, Some(credential), None));
     let logins = Arc::new(LoginUses { server: login, proxy: LoginUse::None });
     let requester = Requester { logins: Some(logins.clone()), ..Requester::default() };
-    let Want::Wait(waiting) = pool.want_for(S, requester) else { panic!("a connection of its own") };
+    let Acquire::Wait(waiting) = pool.want_for(S, requester) else { panic!("a connection of its own") };
     let mut anns = many();
     anns.1.begin(&logins);
     pool.open_shared(anns);
-    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(other) if !other.1.is_for_once()));
-    let ticket = pool.got_shared(waiting);
-    pool.return_shared(S, ticket);
+    assert!(matches!(pool.want_at(S, 0, 0.5), Acquire::Multiplexed(other) if !other.1.is_for_once()));
+    let dial_id = pool.got_shared(waiting);
+    pool.return_shared(S, dial_id);
     assert_eq!(pool.closed_shared, 1);
 }
 
@@ -89,7 +89,7 @@ fn a_dial_serves_whom_it_was_for_whatever_the_store_has_lost_meanwhile() {
     let requester = Requester { revision: 2, ..Requester::default() };
     let mut pool = Pool::new(6, true);
     let waiting = [(); 2].map(|()| match pool.want_for(S, requester.clone()) {
-        Want::Wait(waiting) => waiting,
+        Acquire::Wait(waiting) => waiting,
         other => panic!("{other:?}"),
     });
     pool.open_shared(Many(Arc::new(AtomicBool::new(true)), stale));
@@ -105,7 +105,7 @@ fn a_refusal_fails_only_the_task_that_was_asked() {
         let two = pool.wait_as(url, Decider::Session(2));
         let plain = pool.wait(url);
         pool.refuse();
-        assert!(matches!(pool.take(one), Some(Grant::Failed("refused"))));
+        assert!(matches!(pool.take(one), Some(Acquired::Failed("refused"))));
         assert!(pool.take(two).is_none() && pool.take(plain).is_none());
         assert!(pool.dials() > 0);
         for connection in 1.. {
@@ -151,13 +151,13 @@ fn a_dial_that_is_left_is_not_adopted_by_those_who_ask_other_delegates() {
 fn a_task_that_is_being_asked_is_asked_once_whatever_else_is_learned_of_the_origin() {
     let mut pool = Pool::new(6, true);
     let asked = pool.wait_as(S, Decider::Task(1));
-    let (origin, _, ticket) = pool.next_dial();
+    let (origin, _, dial_id) = pool.next_dial();
     let plain = pool.wait(S);
     pool.open(1);
     assert_eq!((pool.got(plain), pool.got(asked), pool.dials()), (Some(1), None, 0));
     pool.release(S, 0, 1);
     assert_eq!(pool.got(asked), None, "its delegate has not answered");
-    pool.act(|state, now, actions| state.opened(&origin, ticket, 1001, now, now + REST, actions));
+    pool.act(|state, now, actions| state.opened(&origin, dial_id, 1001, now, now + REST, actions));
     assert_eq!((pool.got(asked), pool.dials()), (Some(1001), 0));
 }
 
@@ -168,7 +168,7 @@ fn an_idle_connection_of_a_task_is_its_own_and_makes_room_for_others() {
     pool.open(1001);
     assert_eq!(pool.got(one), Some(1001));
     pool.release(A, 0, 1001);
-    assert!(matches!(pool.want_as(A, Decider::Task(1)), Want::Exclusive(1001)));
+    assert!(matches!(pool.want_as(A, Decider::Task(1)), Acquire::Exclusive(1001)));
     pool.release(A, 0, 1001);
     let other = pool.wait_as(A, Decider::Task(2));
     assert_eq!((pool.closed.clone(), pool.dials()), (vec![1001], 1));

@@ -24,7 +24,7 @@ fn a_rested_connection_is_reused_youngest_first_until_it_expires() {
     }
     pool.release(A, 0, 1);
     pool.release(A, 0, 2);
-    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(2)));
+    assert!(matches!(pool.want_at(A, 0, 0.5), Acquire::Exclusive(2)));
     pool.now += REST;
     pool.wait(A);
     assert_eq!((pool.closed.clone(), pool.dials()), (vec![1], 1));
@@ -38,7 +38,7 @@ fn origins_do_not_mix() {
         pool.wait(other);
     }
     assert_eq!(pool.dials(), 3);
-    assert!(matches!(pool.want_at("http://a:80/other", 0, 0.5), Want::Exclusive(1)));
+    assert!(matches!(pool.want_at("http://a:80/other", 0, 0.5), Acquire::Exclusive(1)));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn higher_priorities_go_first_and_equal_ones_in_order() {
     pool.connect(A, 1);
     let [low, middle, high, later] =
         [0.1, 0.5, 0.9, 0.5].map(|priority| match pool.want_at(A, 0, priority) {
-            Want::Wait(waiting) => waiting,
+            Acquire::Wait(waiting) => waiting,
             other => panic!("{other:?}"),
         });
     for waiting in [high, middle, later, low] {
@@ -76,7 +76,7 @@ fn nobody_overtakes_those_who_wait() {
     pool.connect(A, 1);
     let first = pool.wait(A);
     pool.release(A, 0, 1);
-    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Wait(_)));
+    assert!(matches!(pool.want_at(A, 0, 0.5), Acquire::Wait(_)));
     assert_eq!(pool.got(first), Some(1));
 }
 
@@ -85,12 +85,12 @@ fn a_failed_dial_fails_its_waiter() {
     let mut pool = Pool::new(2, true);
     let waiting = [(); 4].map(|()| pool.wait(A));
     pool.fail();
-    assert!(matches!(pool.take(waiting[0]), Some(Grant::Failed("refused"))));
+    assert!(matches!(pool.take(waiting[0]), Some(Acquired::Failed("refused"))));
     assert_eq!((pool.got(waiting[1]), pool.got(waiting[2])), (None, None), "dials are in progress");
     while pool.dials() > 0 {
         pool.fail();
     }
-    assert!(waiting[1..].iter().all(|waiting| matches!(pool.take(*waiting), Some(Grant::Failed(_)))));
+    assert!(waiting[1..].iter().all(|waiting| matches!(pool.take(*waiting), Some(Acquired::Failed(_)))));
     assert!(pool.state.is_empty());
 }
 
@@ -104,7 +104,7 @@ fn a_waiter_that_leaves_gives_up_its_place_and_what_it_was_given() {
     let third = pool.wait(A);
     pool.forget(third);
     pool.release(A, 0, 1);
-    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
+    assert!(matches!(pool.want_at(A, 0, 0.5), Acquire::Exclusive(1)));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_dial_whose_waiter_left_leaves_a_usable_connection() {
     let waiting = pool.wait(A);
     pool.forget(waiting);
     pool.open(1);
-    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
+    assert!(matches!(pool.want_at(A, 0, 0.5), Acquire::Exclusive(1)));
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_closed_connection_makes_room() {
 fn connections_stay_in_their_place_and_make_room_for_others() {
     let mut pool = Pool::new(1, true);
     pool.visit(A, 1);
-    let Want::Wait(elsewhere) = pool.want_at(A, 7, 0.5) else { panic!("another place has no connection") };
+    let Acquire::Wait(elsewhere) = pool.want_at(A, 7, 0.5) else { panic!("another place has no connection") };
     assert_eq!((pool.closed.clone(), pool.dials()), (vec![1], 1));
     pool.open(2);
     assert_eq!(pool.got(elsewhere), Some(2));
@@ -149,9 +149,9 @@ fn a_place_that_goes_takes_only_its_own() {
     pool.want_at(A, 7, 0.5);
     pool.open(2);
     pool.release(A, 7, 2);
-    pool.act(|state, _, actions| state.place_gone(0, actions));
+    pool.act(|state, _, actions| state.runtime_gone(0, actions));
     assert_eq!(pool.closed, [1]);
-    assert!(matches!(pool.want_at(A, 7, 0.5), Want::Exclusive(2)));
+    assert!(matches!(pool.want_at(A, 7, 0.5), Acquire::Exclusive(2)));
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn busy(per_host: usize, limits: Limits) -> Pool {
 }
 
 /// Connection 1 goes from one load of A to the next until something is dialled, or for so many turns. The last waiter of A.
-fn go_on(pool: &mut Pool, turns: usize) -> Waiting {
+fn go_on(pool: &mut Pool, turns: usize) -> WaiterId {
     let mut has = pool.wait(A);
     for _ in 0..turns {
         pool.release(A, 0, 1);

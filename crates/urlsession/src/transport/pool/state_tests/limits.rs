@@ -10,7 +10,7 @@ fn of_idle_connections_over_the_limit_the_one_idle_longest_is_closed() {
     }
     assert_eq!(pool.closed, [0]);
     // Used again, it is the youngest.
-    assert!(matches!(pool.want_at(B, 0, 0.5), Want::Exclusive(1)));
+    assert!(matches!(pool.want_at(B, 0, 0.5), Acquire::Exclusive(1)));
     pool.release(B, 0, 1);
     pool.visit(D, 3);
     assert_eq!(pool.closed, [0, 2]);
@@ -47,25 +47,25 @@ fn hosts_take_turns_at_what_becomes_free() {
     pool.close(B);
     assert_eq!(pool.dialled(), ["c"]);
     pool.fail();
-    assert!(matches!(pool.take(waiting[2]), Some(Grant::Failed(_))));
+    assert!(matches!(pool.take(waiting[2]), Some(Acquired::Failed(_))));
     assert_eq!(pool.dialled(), ["d"]);
 }
 
 #[test]
 fn a_shared_connection_counts_and_is_closed_for_another_only_while_it_carries_nothing() {
     let mut pool = Pool::with_limits(6, true, limits(1, 100));
-    let ticket = pool.connect_shared(S);
-    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(..)));
+    let dial_id = pool.connect_shared(S);
+    assert!(matches!(pool.want_at(S, 0, 0.5), Acquire::Multiplexed(..)));
     let other = pool.wait(B);
     assert_eq!(pool.dials(), 0);
-    pool.return_shared(S, ticket);
+    pool.return_shared(S, dial_id);
     assert_eq!((pool.dials(), pool.closed_shared), (0, 0), "it carries another exchange");
-    pool.return_shared(S, ticket);
+    pool.return_shared(S, dial_id);
     assert_eq!((pool.dialled(), pool.closed_shared), (vec!["b".to_owned()], 1));
     pool.open(1);
     assert_eq!(pool.got(other), Some(1));
     // It reports its end all the same.
-    pool.shared_closes(S, ticket);
+    pool.shared_closes(S, dial_id);
     pool.close(B);
     assert!(pool.state.is_empty());
 }
@@ -74,14 +74,14 @@ fn a_shared_connection_counts_and_is_closed_for_another_only_while_it_carries_no
 fn a_shared_connection_that_closes_by_itself_lets_another_be_made() {
     let mut pool = Pool::with_limits(6, true, limits(1, 100));
     let first = pool.wait(S);
-    let shared = many();
-    pool.open_shared(shared.clone());
-    let ticket = pool.got_shared(first);
+    let multiplexed = many();
+    pool.open_shared(multiplexed.clone());
+    let dial_id = pool.got_shared(first);
     pool.wait(B);
-    shared.0.store(false, Relaxed);
-    pool.shared_closes(S, ticket);
+    multiplexed.0.store(false, Relaxed);
+    pool.shared_closes(S, dial_id);
     assert_eq!(pool.dialled(), ["b"]);
-    pool.return_shared(S, ticket);
+    pool.return_shared(S, dial_id);
 }
 
 #[test]
@@ -94,5 +94,5 @@ fn hosts_that_nobody_waits_for_any_more_are_forgotten() {
     }
     assert!(pool.state.blocked.len() < 10, "{} are left", pool.state.blocked.len());
     pool.release(A, 0, 1);
-    assert!(matches!(pool.want_at(A, 0, 0.5), Want::Exclusive(1)));
+    assert!(matches!(pool.want_at(A, 0, 0.5), Acquire::Exclusive(1)));
 }

@@ -24,9 +24,9 @@ fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
         for _ in 0..300 {
             match next(6) {
                 0 | 1 => match pool.want_at(A, 0, next(3) as f32 / 2.0) {
-                    Want::Wait(number) => waiting.push(number),
-                    Want::Exclusive(connection) => busy.push(connection),
-                    Want::Shared(..) => unreachable!(),
+                    Acquire::Wait(number) => waiting.push(number),
+                    Acquire::Exclusive(connection) => busy.push(connection),
+                    Acquire::Multiplexed(..) => unreachable!(),
                 },
                 2 if pool.dials() > 0 => pool.open(numbers.next().unwrap()),
                 3 if pool.dials() > 0 => pool.fail(),
@@ -41,12 +41,12 @@ fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
                 _ => {}
             }
             waiting.retain(|number| match pool.take(*number) {
-                Some(Grant::Exclusive(connection)) => {
+                Some(Acquired::Exclusive(connection)) => {
                     busy.push(connection);
                     false
                 }
-                Some(Grant::Failed(_)) => false,
-                Some(Grant::Shared(..)) => unreachable!(),
+                Some(Acquired::Failed(_)) => false,
+                Some(Acquired::Multiplexed(..)) => unreachable!(),
                 None => true,
             });
             assert!(busy.len() + pool.dials() <= limit, "seed {seed}");
@@ -60,7 +60,7 @@ fn no_sequence_of_events_breaks_the_limit_or_loses_a_waiter() {
                 pool.release(A, 0, connection);
             }
             waiting.retain(|number| match pool.take(*number) {
-                Some(Grant::Exclusive(connection)) => {
+                Some(Acquired::Exclusive(connection)) => {
                     busy.push(connection);
                     false
                 }
@@ -82,7 +82,7 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
     #[derive(Debug)]
     enum Held {
         Exclusive(&'static str, u32),
-        Shared(&'static str, Ticket),
+        Multiplexed(&'static str, DialId),
     }
     let hosts = [A, B, C, D, S, "https://b/", "https://c/"];
     for seed in 1..100u64 {
@@ -90,7 +90,7 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
         let limits =
             Limits { per_host: 1 + next(3) as usize, open: 1 + next(4) as usize, idle: next(4) as usize };
         let mut pool = Pool::with_limits(limits.per_host, true, limits);
-        let mut waiting: Vec<(&'static str, Waiting)> = Vec::new();
+        let mut waiting: Vec<(&'static str, WaiterId)> = Vec::new();
         let (mut held, mut numbers): (Vec<Held>, _) = (Vec::new(), 0..);
         let open_next = |pool: &mut Pool, number: u32| {
             let (is_secure, decider) = {
@@ -110,12 +110,12 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
                 (false, _) => pool.open(number % 1000),
             }
         };
-        let collect = |pool: &mut Pool, waiting: &mut Vec<(&'static str, Waiting)>, held: &mut Vec<Held>| {
+        let collect = |pool: &mut Pool, waiting: &mut Vec<(&'static str, WaiterId)>, held: &mut Vec<Held>| {
             waiting.retain(|(host, number)| {
                 match pool.take(*number) {
-                    Some(Grant::Exclusive(connection)) => held.push(Held::Exclusive(host, connection)),
-                    Some(Grant::Shared(_, ticket)) => held.push(Held::Shared(host, ticket)),
-                    Some(Grant::Failed(_)) => {}
+                    Some(Acquired::Exclusive(connection)) => held.push(Held::Exclusive(host, connection)),
+                    Some(Acquired::Multiplexed(_, dial_id)) => held.push(Held::Multiplexed(host, dial_id)),
+                    Some(Acquired::Failed(_)) => {}
                     None => return true,
                 }
                 false
@@ -124,11 +124,11 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
         let give_back = |pool: &mut Pool, held: Held, keep: bool| match held {
             Held::Exclusive(host, connection) if keep => pool.release(host, 0, connection),
             Held::Exclusive(host, _) => pool.close(host),
-            Held::Shared(host, ticket) => {
+            Held::Multiplexed(host, dial_id) => {
                 if !keep {
-                    pool.shared_closes(host, ticket);
+                    pool.shared_closes(host, dial_id);
                 }
-                pool.return_shared(host, ticket);
+                pool.return_shared(host, dial_id);
             }
         };
         for _ in 0..400 {
@@ -141,13 +141,13 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
                         _ => Decider::Platform,
                     };
                     match pool.want_as(host, decider) {
-                        Want::Wait(number) => {
+                        Acquire::Wait(number) => {
                             pool.state.prioritise(number, next(3) as f32 / 2.0);
                             waiting.push((host, number));
                         }
-                        Want::Exclusive(connection) => held.push(Held::Exclusive(host, connection)),
-                        Want::Shared(handle) => {
-                            held.push(Held::Shared(host, pool.ticket_of(host, &handle)));
+                        Acquire::Exclusive(connection) => held.push(Held::Exclusive(host, connection)),
+                        Acquire::Multiplexed(handle) => {
+                            held.push(Held::Multiplexed(host, pool.ticket_of(host, &handle)));
                         }
                     }
                 }

@@ -8,8 +8,8 @@ fn while_nothing_is_known_of_an_origin_one_dial_serves_all() {
     let waiting = [(); 100].map(|()| pool.wait(S));
     assert_eq!(pool.dials(), 1);
     pool.open_shared(many());
-    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Grant::Shared(..)))));
-    assert!(matches!(pool.want_at(S, 0, 0.5), Want::Shared(..)));
+    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Acquired::Multiplexed(..)))));
+    assert!(matches!(pool.want_at(S, 0, 0.5), Acquire::Multiplexed(..)));
 }
 
 #[test]
@@ -25,9 +25,9 @@ fn an_origin_that_shares_nothing_is_dialled_for_the_others() {
 fn a_shared_connection_that_has_closed_is_replaced_by_one_dial() {
     let mut pool = Pool::new(6, true);
     pool.wait(S);
-    let shared = many();
-    pool.open_shared(shared.clone());
-    shared.0.store(false, Relaxed);
+    let multiplexed = many();
+    pool.open_shared(multiplexed.clone());
+    multiplexed.0.store(false, Relaxed);
     pool.wait(S);
     pool.wait(S);
     assert_eq!(pool.dials(), 1);
@@ -39,7 +39,7 @@ fn a_failed_dial_that_was_to_serve_all_fails_all() {
     let waiting = [(); 100].map(|()| pool.wait(S));
     pool.fail();
     assert_eq!(pool.dials(), 0);
-    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Grant::Failed(_)))));
+    assert!(waiting.into_iter().all(|waiting| matches!(pool.take(waiting), Some(Acquired::Failed(_)))));
 }
 
 #[test]
@@ -55,18 +55,18 @@ fn what_a_waiter_that_leaves_was_given_of_a_shared_connection_is_returned() {
 #[test]
 fn an_idle_shared_connection_expires_and_a_retired_one_is_closed_when_it_is_returned() {
     let mut pool = Pool::new(6, true);
-    let ticket = pool.connect_shared(S);
+    let dial_id = pool.connect_shared(S);
     let end = pool.now + REST;
     assert_eq!(pool.expire(end), None, "it is in use");
     pool.act(|state, _, actions| state.retire(actions));
     assert_eq!(pool.closed_shared, 0);
     let again = pool.wait(S);
     assert_eq!(pool.dials(), 1, "later loads get a new one");
-    pool.return_shared(S, ticket);
+    pool.return_shared(S, dial_id);
     assert_eq!(pool.closed_shared, 1);
     pool.open_shared(many());
-    let ticket = pool.got_shared(again);
-    pool.return_shared(S, ticket);
+    let dial_id = pool.got_shared(again);
+    pool.return_shared(S, dial_id);
     assert_eq!(pool.expire(pool.now), Some(end));
     assert_eq!(pool.expire(end), None);
     assert_eq!(pool.closed_shared, 2);

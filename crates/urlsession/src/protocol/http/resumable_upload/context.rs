@@ -1,0 +1,348 @@
+//! `UploadContext`: the task as the layers below see it during an upload. It hears interim responses (104) before the task does,
+//! and counts bytes that are sent again once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use url::Url;
+use urlsession_proto::resumable_upload::{Dialect, Limits, Part, Stop, UploadFields};
+
+use super::requests::{is_same_place, location};
+use crate::env::Clock;
+use crate::load::{
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, UploadPoint, Uploading,
+    UrlProtocolTask,
+};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+};
+
+pub(super) struct UploadContext<'a> {
+    context: &'a dyn TaskContext,
+    /// The target's URL.
+    target: &'a Url,
+    clock: &'a dyn Clock,
+    allows_other_origins: bool,
+    state: Mutex<State>,
+}
+
+/// What is known of an upload.
+pub(super) struct State {
+    pub(super) dialect: Dialect,
+    /// Where the server keeps it.
+    pub(super) url: Option<Url>,
+    /// An interim response said so.
+    pub(super) is_announced: bool,
+    /// Do interim responses get through, as far as is known?
+    pub(super) hears_interim: Option<bool>,
+    /// It is said to be at another origin, where nothing may be sent.
+    pub(super) is_foreign: bool,
+    pub(super) limits: Limits,
+    /// The server has said what it takes.
+    pub(super) knows_limits: bool,
+    /// Bytes below it need never be sent again.
+    pub(super) offset: u64,
+    pub(super) length: Option<u64>,
+    base: u64,
+    expires: Option<SystemTime>,
+    /// Two URLs were named.
+    pub(super) is_at_odds: bool,
+    request: Option<Sending>,
+    /// Bytes of which the task was told that they are sent.
+    pub(super) told: u64,
+}
+
+/// The request on its way, if it carries content.
+struct Sending {
+    is_creation: bool,
+    part: Part,
+    at: u64,
+    sent: u64,
+}
+
+impl<'a> UploadContext<'a> {
+    pub(super) fn new(
+        context: &'a dyn TaskContext,
+        target: &'a Url,
+        clock: &'a dyn Clock,
+        allows_other_origins: bool,
+    ) -> Self {
+        let state = State {
+            dialect: Dialect::NEWEST,
+            url: None,
+            is_announced: false,
+            hears_interim: None,
+            is_foreign: false,
+            limits: Limits::default(),
+            knows_limits: false,
+            offset: 0,
+            length: None,
+            base: 0,
+            expires: None,
+            is_at_odds: false,
+            request: None,
+            told: 0,
+        };
+        Self { context, target, clock, allows_other_origins, state: Mutex::new(state) }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An earlier upload goes on.
+    pub(super) fn take_up(&self, point: UploadPoint) {
+        let mut state = self.state();
+        state.is_announced = true;
+        (state.dialect, state.offset, state.length) = (point.dialect, point.offset, point.length);
+        (state.base, state.expires) = (point.base, point.expires);
+        if self.may_use(&point.url) {
+            state.url = Some(point.url);
+        } else {
+            state.is_foreign = true;
+        }
+    }
+
+    /// A request with content begins.
+    pub(super) fn begin(&self, is_creation: bool, at: u64, part: Part) {
+        let mut state = self.state();
+        let had_before = at.saturating_sub(state.told);
+        state.told += had_before;
+        state.request = Some(Sending { is_creation, part, at, sent: 0 });
+        drop(state);
+        if had_before > 0 {
+            self.context.was_sent(had_before);
+        }
+    }
+
+    /// A request without content begins.
+    pub(super) fn begin_empty(&self) {
+        self.state().request = None;
+    }
+
+    /// What a response says of the upload, and the URL it names.
+    pub(super) fn note(&self, fields: &UploadFields, named: Option<Url>) {
+        let mut state = self.state();
+        if let Some(url) = named {
+            match &state.url {
+                // §4.2: all of one request name the same.
+                Some(known) if *known != url => state.is_at_odds = true,
+                Some(_) => {}
+                None if self.may_use(&url) => state.url = Some(url),
+                None => state.is_foreign = true,
+            }
+        }
+        if let Some(limits) = fields.limits {
+            (state.limits, state.knows_limits) = (limits, true);
+            let now = self.clock.wall();
+            state.expires = limits.max_age.and_then(|age| now.checked_add(Duration::from_secs(age)));
+        }
+        if let Some(offset) = fields.offset
+            && state.length.is_none_or(|length| offset <= length)
+        {
+            state.offset = offset;
+        }
+        self.tell(state);
+    }
+
+    /// The server has everything below.
+    pub(super) fn has(&self, offset: u64) {
+        let mut state = self.state();
+        state.offset = offset;
+        self.tell(state);
+    }
+
+    /// The upload has moved.
+    pub(super) fn move_to(&self, url: Url) {
+        let mut state = self.state();
+        match self.may_use(&url) {
+            true => state.url = Some(url),
+            false => state.is_foreign = true,
+        }
+        self.tell(state);
+    }
+
+    /// Nothing can be resumed any more.
+    pub(super) fn forget(&self) {
+        self.context.upload_stands(None);
+    }
+
+    /// What makes the request on its way senseless.
+    pub(super) fn must_abort(&self) -> Option<Abort> {
+        let state = self.state();
+        let sending = state.request.as_ref()?;
+        if state.is_at_odds {
+            return Some(Abort::Stop(Stop::LocationMismatch));
+        }
+        if !state.is_announced || state.url.is_none() {
+            return None;
+        }
+        if let Err(stop) = state.limits.allow(state.length) {
+            return Some(Abort::Stop(stop));
+        }
+        let is_sent = sending.part.length.is_some_and(|length| sending.sent >= length);
+        let is_too_long = match (state.limits.max_append_size, sending.part.length) {
+            (Some(max), Some(length)) => length > max,
+            (Some(max), None) => sending.sent > max,
+            (None, _) => false,
+        };
+        (is_too_long && !is_sent).then_some(Abort::Smaller)
+    }
+
+    fn may_use(&self, url: &Url) -> bool {
+        self.allows_other_origins || is_same_place(self.target, url)
+    }
+
+    fn tell(&self, state: MutexGuard<'_, State>) {
+        let point = state.url.clone().map(|url| UploadPoint {
+            url,
+            dialect: state.dialect,
+            offset: state.offset,
+            length: state.length,
+            base: state.base,
+            expires: state.expires,
+        });
+        drop(state);
+        if point.is_some() {
+            self.context.upload_stands(point);
+        }
+    }
+
+    fn hear(&self, response: &UrlResponse) {
+        let Some(head) = response.http_head().filter(|head| head.status.as_u16() == 104) else { return };
+        let (fields, named) = {
+            let mut state = self.state();
+            let Some(sending) = &state.request else { return };
+            let fields = UploadFields::read(state.dialect, &head.fields);
+            // §4.2: one of another version is ignored.
+            if fields.version != Some(u64::from(state.dialect.version())) {
+                return;
+            }
+            // §4.4: on appends there is no `Location`.
+            // What was sent may have gone by TLS to a host that wants it.
+            let base = response.url().unwrap_or(self.target);
+            let named = if sending.is_creation { location(base, &head.fields) } else { None };
+            if sending.is_creation && named.is_some() {
+                state.is_announced = true;
+            }
+            state.hears_interim = Some(true);
+            (fields, named)
+        };
+        self.note(&fields, named);
+    }
+}
+
+/// Why a request is not sent to its end.
+pub(super) enum Abort {
+    Stop(Stop),
+    /// It is longer than the server takes at once.
+    Smaller,
+}
+
+impl TaskContext for UploadContext<'_> {
+    fn sent(&self, bytes: u64) {
+        let new = {
+            let mut state = self.state();
+            let State { request: Some(sending), told, .. } = &mut *state else { return };
+            sending.sent += bytes;
+            // Sent again, after a challenge, it counts once.
+            let end = sending.part.length.map_or(u64::MAX, |length| sending.at + length);
+            let new = (sending.at + sending.sent).min(end).saturating_sub(*told);
+            *told += new;
+            new
+        };
+        if new > 0 {
+            self.context.sent(new);
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.context.is_halted()
+    }
+
+    fn wants_informational(&self) -> bool {
+        true
+    }
+
+    fn informational(&self, response: UrlResponse) {
+        self.hear(&response);
+        if self.context.wants_informational() {
+            self.context.informational(response);
+        }
+    }
+
+    fn redirect<'a>(
+        &'a self,
+        response: &'a UrlResponse,
+        next: UrlRequest,
+    ) -> BoxFuture<'a, Option<UrlRequest>> {
+        self.context.redirect(response, next)
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+        self.context.challenge(challenge)
+    }
+
+    /// Of the part that is being sent.
+    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
+        let (at, part) =
+            self.state().request.as_ref().map_or((0, None), |sending| (sending.at, Some(sending.part)));
+        Box::pin(async move {
+            let rest = self.context.new_body_from(at + offset).await?;
+            match part.filter(|part| !part.is_last).and_then(|part| part.length) {
+                Some(length) => rest.part(0, length.saturating_sub(offset)),
+                None => Some(rest),
+            }
+        })
+    }
+
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        self.context.described(current)
+    }
+
+    fn requesting(&self, request: &Arc<UrlRequest>) {
+        self.context.requesting(request);
+    }
+
+    fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str) {
+        // The others are not the request of the task, but about it.
+        if self.state().request.as_ref().is_some_and(|sending| sending.is_creation) {
+            self.context.sends(fields, protocol);
+        }
+    }
+
+    fn waiting_for_connectivity(&self) {
+        self.context.waiting_for_connectivity();
+    }
+
+    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
+        self.context.challenger()
+    }
+
+    fn goes_to_file(&self) -> bool {
+        self.context.goes_to_file()
+    }
+
+    fn wants_will_cache(&self) -> bool {
+        self.context.wants_will_cache()
+    }
+
+    fn priority(&self) -> f32 {
+        self.context.priority()
+    }
+
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        self.context.lasting_priority()
+    }
+
+    fn upload(&self) -> Option<Uploading> {
+        None
+    }
+
+    fn upload_stands(&self, point: Option<UploadPoint>) {
+        self.context.upload_stands(point);
+    }
+}

@@ -1,0 +1,321 @@
+//! The tasks a session makes: for a delegate, for a handler, and as futures.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::UrlSession;
+use super::publisher::DataTaskPublisher;
+use crate::error::{Result, UrlError};
+use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
+use crate::task::{
+    BytesRequest, Core, Data, DataTask, Download, DownloadOptions, DownloadTask, DownloadedFile, Handler,
+    Kind, Payload, Style, Task, Upload, UploadTask, open_resume_data, to_upload,
+};
+
+/// Data tasks.
+impl UrlSession {
+    /// A data task that tells the delegate of its response and its data. Created suspended.
+    ///
+    /// A malformed request gives a task that fails when it is resumed, as does an invalidated session.
+    #[doc(alias = "dataTask(with:)")]
+    pub fn data_task(&self, request: impl IntoUrlRequest) -> DataTask {
+        DataTask::of(self.task(request.into_url_request(), Kind::Data, None))
+    }
+
+    /// A data task that calls `handler` once, on the delegate queue, with body and response or with an error (the
+    /// response, if one came, is then the task's). Created suspended.
+    ///
+    /// Of the delegate's methods those of response, data and completion are not called for it.
+    #[doc(alias = "dataTask(with:completionHandler:)")]
+    pub fn data_task_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> DataTask {
+        let handler = Handler::Data(Box::new(handler));
+        DataTask::of(self.task(request.into_url_request(), Kind::Data, Some(handler)))
+    }
+
+    /// Loads to memory: a future of body and response.
+    #[doc(alias = "data(for:delegate:)")]
+    #[doc(alias = "data(from:delegate:)")]
+    #[doc(alias = "data(for:)")]
+    #[doc(alias = "data(from:)")]
+    pub fn data(&self, request: impl IntoUrlRequest) -> Data {
+        Data::new(self.future(request.into_url_request(), Kind::Data))
+    }
+
+    /// Loads as a stream: a future of the body to come and the response.
+    #[doc(alias = "bytes(for:delegate:)")]
+    #[doc(alias = "bytes(from:delegate:)")]
+    pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesRequest {
+        BytesRequest::new(self.future(request.into_url_request(), Kind::Data))
+    }
+
+    /// Loads to memory, as often as it is asked to: a value that is awaited or streamed, each time with a new task.
+    #[doc(alias = "dataTaskPublisher(for:)")]
+    pub fn data_task_publisher(&self, request: impl IntoUrlRequest) -> DataTaskPublisher {
+        DataTaskPublisher::new(request, self.clone())
+    }
+}
+
+/// Upload tasks. A body of the request itself is ignored; its method is sent as it is, so that `GET` left in place fails
+/// with [`DataLengthExceedsMaximum`](crate::UrlErrorCode::DataLengthExceedsMaximum).
+impl UrlSession {
+    /// An upload of data that tells the delegate of its response and its data. Created suspended.
+    #[doc(alias = "uploadTask(with:from:)")]
+    pub fn upload_task(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> UploadTask {
+        let request = upload(request, Payload::Data(data.into()));
+        UploadTask::of(self.task(request, Kind::Upload, None))
+    }
+
+    /// As [`upload_task`](Self::upload_task), with a handler as
+    /// [`data_task_with_handler`](Self::data_task_with_handler) has it.
+    #[doc(alias = "uploadTask(with:from:completionHandler:)")]
+    pub fn upload_task_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        data: impl Into<Bytes>,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask {
+        let request = upload(request, Payload::Data(data.into()));
+        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+    }
+
+    /// An upload of a file, as it is now: one that changes before it is sent fails the task. Created suspended.
+    ///
+    /// A file that cannot be read gives a task that fails when it is resumed.
+    #[doc(alias = "uploadTask(with:fromFile:)")]
+    pub fn upload_task_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> UploadTask {
+        let request = upload(request, Payload::File(file.as_ref()));
+        UploadTask::of(self.task(request, Kind::Upload, None))
+    }
+
+    /// As [`upload_task_from_file`](Self::upload_task_from_file), with a handler.
+    #[doc(alias = "uploadTask(with:fromFile:completionHandler:)")]
+    pub fn upload_task_from_file_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        file: impl AsRef<Path>,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask {
+        let request = upload(request, Payload::File(file.as_ref()));
+        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+    }
+
+    /// An upload of a stream, which the delegate is asked for by
+    /// [`need_new_body_stream`](crate::TaskDelegate::need_new_body_stream) whenever it has to be sent. Created
+    /// suspended.
+    #[doc(alias = "uploadTask(withStreamedRequest:)")]
+    pub fn upload_task_with_streamed_request(&self, request: impl IntoUrlRequest) -> UploadTask {
+        let request = upload(request, Payload::Stream);
+        UploadTask::of(self.task(request, Kind::Upload, None))
+    }
+
+    /// An upload of a form, with its `Content-Type`. Created suspended.
+    pub fn upload_task_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> UploadTask {
+        let request = upload(request, Payload::Form(form));
+        UploadTask::of(self.task(request, Kind::Upload, None))
+    }
+
+    /// As [`upload_task_from_form`](Self::upload_task_from_form), with a handler.
+    pub fn upload_task_from_form_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        form: MultipartForm,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask {
+        let request = upload(request, Payload::Form(form));
+        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+    }
+
+    /// Uploads data: a future of body and response.
+    #[doc(alias = "upload(for:from:delegate:)")]
+    #[doc(alias = "upload(for:from:)")]
+    pub fn upload(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> Upload {
+        Upload::new(self.future(upload(request, Payload::Data(data.into())), Kind::Upload))
+    }
+
+    /// Uploads a file, as it is now: a future of body and response.
+    #[doc(alias = "upload(for:fromFile:delegate:)")]
+    #[doc(alias = "upload(for:fromFile:)")]
+    pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> Upload {
+        Upload::new(self.future(upload(request, Payload::File(file.as_ref())), Kind::Upload))
+    }
+
+    /// Uploads a form, with its `Content-Type`: a future of body and response.
+    pub fn upload_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> Upload {
+        Upload::new(self.future(upload(request, Payload::Form(form)), Kind::Upload))
+    }
+}
+
+/// Uploads that go on where others stopped. Nothing is sent twice that the server has: it is asked for that first.
+impl UrlSession {
+    /// An upload with the method, URL and header fields of an earlier one, but for credentials, and the rest of its body.
+    /// Created suspended. Bytes that the server has count as sent.
+    ///
+    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails when it is resumed;
+    /// [`resume_failure`](crate::UrlError::resume_failure) says why:
+    /// [`SourceChanged`](crate::ResumeFailure::SourceChanged) if the file is not the one it was. So does a server that
+    /// does not know the upload any more ([`Expired`](crate::ResumeFailure::Expired)). The rest of a stream is asked for by
+    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). Resume data may be used again: the
+    /// server says how much it has by then.
+    #[doc(alias = "uploadTask(withResumeData:)")]
+    pub fn upload_task_with_resume_data(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+    ) -> UploadTask {
+        UploadTask::of(Task::of(self.resumed_upload(data, Style::Delegate, None)))
+    }
+
+    /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data), with a handler.
+    #[doc(alias = "uploadTask(withResumeData:completionHandler:)")]
+    pub fn upload_task_with_resume_data_with_handler(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
+    ) -> UploadTask {
+        let handler = Handler::Data(Box::new(handler));
+        UploadTask::of(Task::of(self.resumed_upload(data, Style::Handler, Some(handler))))
+    }
+
+    /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data): a future of body and response.
+    pub fn upload_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Upload {
+        Upload::new(self.resumed_upload(data, Style::Future, None))
+    }
+
+    fn resumed_upload(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Core> {
+        let (request, point) = match data.try_into().map_err(Into::into).and_then(open_resume_data) {
+            Ok((request, point)) => (Ok(request), Some(point)),
+            Err(error) => (Err(error), None),
+        };
+        let core = Core::new(&self.0.session, request, Kind::Upload, style, handler);
+        if let Some(point) = point {
+            core.take_up(point);
+        }
+        self.created(core)
+    }
+}
+
+/// Download tasks.
+impl UrlSession {
+    /// A download that tells the delegate of its progress and its file. Created suspended.
+    #[doc(alias = "downloadTask(with:)")]
+    pub fn download_task(&self, request: impl IntoUrlRequest) -> DownloadTask {
+        DownloadTask::of(self.task(request.into_url_request(), Kind::Download, None))
+    }
+
+    /// A download that calls `handler` once, on the delegate queue, with file and response or with an error. Created
+    /// suspended. The file is removed when it is dropped: [persist](DownloadedFile::persist) it.
+    ///
+    /// Of the delegate's methods those of progress, file and completion are not called for it.
+    #[doc(alias = "downloadTask(with:completionHandler:)")]
+    pub fn download_task_with_handler(
+        &self,
+        request: impl IntoUrlRequest,
+        handler: impl FnOnce(Result<(DownloadedFile, UrlResponse)>) + Send + 'static,
+    ) -> DownloadTask {
+        let handler = Handler::File(Box::new(handler));
+        DownloadTask::of(self.task(request.into_url_request(), Kind::Download, Some(handler)))
+    }
+
+    /// A download that goes on where another stopped: with its request, without the secrets that were in it, to its
+    /// destination, if it had one. Created suspended. It tells the delegate what it could keep by
+    /// [`did_resume_at_offset`](crate::TaskDelegate::did_resume_at_offset).
+    ///
+    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails with
+    /// [`UnsupportedUrl`](crate::UrlErrorCode::UnsupportedUrl) when it is resumed;
+    /// [`resume_failure`](crate::UrlError::resume_failure) says why. Where the server or the file has changed meanwhile
+    /// it begins anew. Resume data may be used again: a task of it that is running makes another one fail with
+    /// [`CannotOpenFile`](crate::UrlErrorCode::CannotOpenFile), and after it has come to its end another begins anew.
+    #[doc(alias = "downloadTask(withResumeData:)")]
+    pub fn download_task_with_resume_data(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+    ) -> DownloadTask {
+        DownloadTask::of(Task::of(self.resumed(data, Style::Delegate, None)))
+    }
+
+    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data), with a handler as
+    /// [`download_task_with_handler`](Self::download_task_with_handler) has it.
+    #[doc(alias = "downloadTask(withResumeData:completionHandler:)")]
+    pub fn download_task_with_resume_data_with_handler(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        handler: impl FnOnce(Result<(DownloadedFile, UrlResponse)>) + Send + 'static,
+    ) -> DownloadTask {
+        let handler = Handler::File(Box::new(handler));
+        DownloadTask::of(Task::of(self.resumed(data, Style::Handler, Some(handler))))
+    }
+
+    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data): a future of the file and the
+    /// response, which is of the rest: 206, with a `Content-Range`; or 416, if it turned out that nothing was missing.
+    #[doc(alias = "download(resumeFrom:delegate:)")]
+    pub fn download_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Download {
+        Download::new(self.resumed(data, Style::Future, None))
+    }
+
+    /// Loads to a file: a future of a temporary file and the response.
+    #[doc(alias = "download(for:delegate:)")]
+    #[doc(alias = "download(from:delegate:)")]
+    pub fn download(&self, request: impl IntoUrlRequest) -> Download {
+        Download::new(self.future(request.into_url_request(), Kind::Download))
+    }
+}
+
+/// What they have in common.
+impl UrlSession {
+    fn task(&self, request: Result<UrlRequest>, kind: Kind, handler: Option<Handler>) -> Task {
+        let style = if handler.is_some() { Style::Handler } else { Style::Delegate };
+        Task::of(self.core(request, kind, style, handler))
+    }
+
+    /// A task that is polled by its caller.
+    pub(super) fn future(&self, request: Result<UrlRequest>, kind: Kind) -> Arc<Core> {
+        self.core(request, kind, Style::Future, None)
+    }
+
+    fn core(
+        &self,
+        request: Result<UrlRequest>,
+        kind: Kind,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Core> {
+        self.created(Core::new(&self.0.session, request, kind, style, handler))
+    }
+
+    fn resumed(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+        style: Style,
+        handler: Option<Handler>,
+    ) -> Arc<Core> {
+        let (request, orders) = match data.try_into().map_err(Into::into).and_then(DownloadOptions::resuming)
+        {
+            Ok((request, orders)) => (Ok(request), Some(orders)),
+            Err(error) => (Err(error), None),
+        };
+        let core = Core::new(&self.0.session, request, Kind::Download, style, handler);
+        if let Some(orders) = orders {
+            core.set_orders(orders);
+        }
+        self.created(core)
+    }
+
+    fn created(&self, core: Arc<Core>) -> Arc<Core> {
+        core.notify_created();
+        core
+    }
+}
+
+fn upload(request: impl IntoUrlRequest, payload: Payload<'_>) -> Result<UrlRequest> {
+    to_upload(request.into_url_request()?, payload)
+}

@@ -1,0 +1,213 @@
+//! The way to the cache on disk: a thread of its own, started when there is something to find or to keep.
+//!
+//! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
+//! not there, and what was found lately, is known without asking.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use tokio::sync::oneshot;
+
+use super::disk_store::{DiskStore, FILE, changed, is_there};
+use super::entry::{self, Variant};
+use super::file::is_past;
+use super::memory::Memory;
+use super::open_files::OpenFileCache;
+use crate::env::RuntimeHandle;
+
+pub(super) struct DiskWorker {
+    folder: PathBuf,
+    capacity: Arc<AtomicU64>,
+    memory: Arc<Mutex<Memory>>,
+    index: Arc<Mutex<Index>>,
+    thread: OnceLock<Sender<Job>>,
+    /// Jobs that are not done.
+    waiting: Arc<AtomicUsize>,
+    /// The second in which there was no store.
+    absent: AtomicI64,
+    next_body: AtomicU64,
+}
+
+type Job = Box<dyn FnOnce(&mut DiskStore) + Send>;
+
+/// What is on disk, as far as is known.
+#[derive(Default)]
+pub(super) struct Index {
+    /// Hashes of the keys; some may be gone.
+    pub(super) known: HashSet<u64>,
+    /// Hashes of keys that are about to be kept, and how often.
+    awaited: HashMap<u64, u32>,
+    /// The store as it was when the hashes were right.
+    pub(super) mark: Option<WalStamp>,
+    pub(super) opened: OpenFileCache,
+}
+
+/// What is known of a key without asking.
+pub(crate) enum Known {
+    Nothing,
+    Entry(Arc<entry::Entry>),
+    /// It is worth asking.
+    Unknown,
+}
+
+impl Index {
+    pub(super) fn hash(key: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// What was about to be kept is, or will not be.
+    pub(super) fn has_come(&mut self, key: &str) {
+        if let Entry::Occupied(mut awaited) = self.awaited.entry(Self::hash(key)) {
+            *awaited.get_mut() -= 1;
+            if *awaited.get() == 0 {
+                awaited.remove();
+            }
+        }
+    }
+}
+
+/// What changes when any process writes: SQLite's log.
+#[derive(PartialEq, Eq)]
+pub(super) struct WalStamp(Option<(u64, Option<SystemTime>)>);
+
+impl WalStamp {
+    pub(super) fn of(folder: &Path) -> Self {
+        Self(changed(&folder.join(format!("{FILE}-wal"))).ok())
+    }
+
+    /// To compare with later; `None` if that would not tell: a log that was cut off a moment ago may be written and cut
+    /// off again at the same time, as far as the file system can tell.
+    pub(super) fn lasting(folder: &Path) -> Option<Self> {
+        let mark = Self::of(folder);
+        let is_telling = mark.0.is_none_or(|(length, written)| length > 0 || written.is_some_and(is_past));
+        is_telling.then_some(mark)
+    }
+}
+
+impl DiskWorker {
+    pub(super) fn new(folder: PathBuf, capacity: u64, memory: Arc<Mutex<Memory>>) -> Self {
+        Self {
+            folder,
+            capacity: Arc::new(capacity.into()),
+            memory,
+            index: Arc::default(),
+            thread: OnceLock::new(),
+            waiting: Arc::default(),
+            absent: AtomicI64::new(i64::MIN),
+            next_body: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> u64 {
+        self.capacity.load(Relaxed)
+    }
+
+    pub(super) fn set_capacity(&self, capacity: u64) {
+        self.capacity.store(capacity, Relaxed);
+        self.run_if_there(DiskStore::shrink);
+    }
+
+    /// Is it worth asking for this key? One look at the file system; `now` is in seconds.
+    pub(super) fn look(&self, key: &str, wanted: impl Fn(&Variant) -> bool, now: i64) -> Known {
+        if self.capacity() == 0 {
+            return Known::Nothing;
+        }
+        if self.thread.get().is_none() {
+            if self.absent.load(Relaxed) == now {
+                return Known::Nothing;
+            }
+            if is_there(&self.folder) {
+                return Known::Unknown;
+            }
+            self.absent.store(now, Relaxed);
+            return Known::Nothing;
+        }
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = index.mark.as_ref() == Some(&WalStamp::of(&self.folder));
+        // What waits to be done may be a removal.
+        if self.waiting.load(Ordering::Acquire) == 0 {
+            if !is_current {
+                index.opened.clear();
+            } else if let Some(entry) = index.opened.find(key, wanted) {
+                return Known::Entry(entry);
+            }
+        }
+        let hash = Index::hash(key);
+        match is_current && !index.known.contains(&hash) && !index.awaited.contains_key(&hash) {
+            true => Known::Nothing,
+            false => Known::Unknown,
+        }
+    }
+
+    /// Something is about to be kept for this key.
+    pub(super) fn expect(&self, key: &str) {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        *index.awaited.entry(Index::hash(key)).or_default() += 1;
+    }
+
+    /// A number for a body that comes piece by piece.
+    pub(super) fn new_body(&self) -> u64 {
+        self.next_body.fetch_add(1, Relaxed)
+    }
+
+    pub(super) fn run(&self, job: impl FnOnce(&mut DiskStore) + Send + 'static) {
+        let thread = self.thread.get_or_init(|| {
+            let (sender, jobs) = channel::<Job>();
+            let mut disk_store = DiskStore::new(
+                self.folder.clone(),
+                self.capacity.clone(),
+                self.memory.clone(),
+                self.index.clone(),
+            );
+            let waiting = self.waiting.clone();
+            RuntimeHandle::thread("urlsession-cache", move || {
+                loop {
+                    let job = match disk_store.patience() {
+                        Some(patience) => jobs.recv_timeout(patience),
+                        None => jobs.recv().map_err(RecvTimeoutError::from),
+                    };
+                    match job {
+                        Ok(job) => {
+                            job(&mut disk_store);
+                            disk_store.settle();
+                            waiting.fetch_sub(1, Ordering::Release);
+                        }
+                        Err(RecvTimeoutError::Timeout) => disk_store.tidy(),
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                }
+            });
+            sender
+        });
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        // Its thread is gone only if it panicked: then nothing is cached on disk.
+        let _ = thread.send(Box::new(job));
+    }
+
+    /// Only if something may have been kept: a store is not made for this.
+    pub(super) fn run_if_there(&self, job: impl FnOnce(&mut DiskStore) + Send + 'static) {
+        if self.thread.get().is_some() || is_there(&self.folder) {
+            self.run(job);
+        }
+    }
+
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut DiskStore) -> T + Send + 'static,
+    ) -> Option<T> {
+        if self.thread.get().is_none() && !is_there(&self.folder) {
+            return None;
+        }
+        let (sender, answer) = oneshot::channel();
+        self.run(move |disk_store| drop(sender.send(job(disk_store))));
+        answer.await.ok()
+    }
+}

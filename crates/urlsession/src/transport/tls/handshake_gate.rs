@@ -1,0 +1,135 @@
+//! `HandshakeGate`: one TLS handshake, held back until somebody has judged the server.
+//!
+//! rustls judges in the middle of its work and cannot wait. So its verifier and its client-certificate resolver only
+//! write down what they were shown, and the wire takes nothing more until the judgement is there: the server has seen
+//! a ClientHello and nothing else.
+
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rustls::sign::CertifiedKey;
+
+use crate::error::Result;
+
+/// A handshake in progress.
+pub(super) struct HandshakeGate {
+    /// True if somebody is to be asked. If not, rustls fails the handshake by itself.
+    asks: bool,
+    /// The client's certificate, if it is known already.
+    identity: Option<Arc<CertifiedKey>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    shown: Option<PresentedChain>,
+    /// The issuers of which the server wants a client certificate, if it wants one.
+    issuers: Option<Vec<Vec<u8>>>,
+    is_identity_wanted: bool,
+    is_held: bool,
+    waker: Option<Waker>,
+}
+
+/// What a server showed, and what the platform and the pins say of it.
+pub(super) struct PresentedChain {
+    pub(super) chain: Vec<Vec<u8>>,
+    pub(super) verdict: Result<()>,
+}
+
+thread_local! {
+    /// The handshake being polled on this thread.
+    static CURRENT: RefCell<Option<Arc<HandshakeGate>>> = const { RefCell::new(None) };
+}
+
+impl HandshakeGate {
+    pub(super) fn new(asks: bool, identity: Option<Arc<CertifiedKey>>) -> Arc<Self> {
+        Arc::new(Self { asks, identity, state: Mutex::default() })
+    }
+
+    /// Polls the handshake, so that rustls' callbacks find it.
+    pub(super) fn during<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
+        struct Restore(Option<Arc<HandshakeGate>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CURRENT.replace(self.0.take());
+            }
+        }
+        let _restore = Restore(CURRENT.replace(Some(self.clone())));
+        poll()
+    }
+
+    /// The handshake whose callback this is.
+    pub(super) fn current() -> Option<Arc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Called by the verifier. True if the judgement is somebody else's: the handshake is held from here on. What fails
+    /// without anybody to ask is kept for the error.
+    pub(super) fn show(&self, is_trusted: bool, shown: impl FnOnce() -> PresentedChain) -> bool {
+        if self.asks || !is_trusted {
+            let shown = shown();
+            let mut state = self.lock();
+            state.shown = Some(shown);
+            state.is_held = self.asks;
+        }
+        self.asks
+    }
+
+    /// Called by the resolver: who may have issued the client's certificate, and that certificate.
+    pub(super) fn resolve(&self, issuers: &[&[u8]]) -> Option<Arc<CertifiedKey>> {
+        let mut state = self.lock();
+        state.issuers = Some(issuers.iter().map(|name| name.to_vec()).collect());
+        state.is_identity_wanted = true;
+        drop(state);
+        self.identity.clone()
+    }
+
+    /// What is to be judged, once.
+    pub(super) fn take_shown(&self) -> Option<PresentedChain> {
+        self.lock().shown.take()
+    }
+
+    /// The issuers of which the server wants a certificate, if it wants one and there was none to give.
+    pub(super) fn unanswered_issuers(&self) -> Option<Vec<Vec<u8>>> {
+        if self.identity.is_some() {
+            return None;
+        }
+        self.lock().issuers.take()
+    }
+
+    /// True if the server wanted a certificate and there was none to give.
+    pub(super) fn lacks_identity(&self) -> bool {
+        self.identity.is_none() && self.was_asked_for_identity()
+    }
+
+    /// True if the server wanted a certificate.
+    pub(super) fn was_asked_for_identity(&self) -> bool {
+        self.lock().is_identity_wanted
+    }
+
+    /// The server may be talked to.
+    pub(super) fn release(&self) {
+        let mut state = self.lock();
+        state.is_held = false;
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ready while the server may be talked to.
+    pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.is_held {
+            return Poll::Ready(());
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
