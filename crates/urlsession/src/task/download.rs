@@ -122,7 +122,7 @@ impl Download {
     /// // The URL is another one each time; the name says that it is the same download all the same.
     /// let destination = DownloadDestination::file("a.iso").identified_by("a.iso of release 7");
     /// let url = "https://example.com/a.iso?signature=old";
-    /// UrlSession::shared().download(url).refreshing(|_| signed()).to(destination).await?;
+    /// UrlSession::shared().download(url).on_expired_url(|_| signed()).to(destination).await?;
     /// # Ok(())
     /// # }
     /// ```
