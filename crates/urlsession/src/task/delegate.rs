@@ -232,7 +232,7 @@ pub trait TaskDelegate: Send + Sync {
     /// is kept.
     ///
     /// Asked at most four times of a task, in every style, also with a completion handler; not of what begins from
-    /// nothing, nor if the task has a closure for it ([`DownloadTask::set_refreshing`]). Not of Apple's.
+    /// nothing, nor if the task has a closure for it ([`DownloadTask::set_on_expired_url`]). Not of Apple's.
     fn need_new_download_request(
         &self,
         task: &DownloadTask,

@@ -112,7 +112,7 @@ impl Download {
 
     /// Is asked for another request when the server no longer gives the rest of a download that goes on with what is here
     /// (401, 403, 404, 410, or 400), as it does when the URL was signed for a time; see
-    /// [`DownloadTask::set_refreshing`] and
+    /// [`DownloadTask::set_on_expired_url`] and
     /// [`need_new_download_request`](TaskDelegate::need_new_download_request).
     ///
     /// ```no_run
@@ -132,7 +132,7 @@ impl Download {
         R: Future<Output = Option<UrlRequest>> + Send + 'static,
     {
         // It cannot fail, as above.
-        let _ = self.task().set_refreshing(refresh);
+        let _ = self.task().set_on_expired_url(refresh);
         self
     }
 

@@ -147,7 +147,7 @@ impl DownloadTask {
     ///
     /// # Errors
     /// After the first `resume`.
-    pub fn set_refreshing<F, R>(&self, refresh: F) -> Result<()>
+    pub fn set_on_expired_url<F, R>(&self, refresh: F) -> Result<()>
     where
         F: Fn(HttpUrlResponse) -> R + Send + Sync + 'static,
         R: Future<Output = Option<UrlRequest>> + Send + 'static,

@@ -257,7 +257,7 @@ impl<'a> DownloadStateMachine<'a> {
         // The application's time is not the server's.
         let _excuse = self.core.activity.pause_idle();
         match refresh {
-            Some(refresh) => Ok(self.core.decided("refreshing", refresh(response)).await?.flatten()),
+            Some(refresh) => Ok(self.core.decided("on_expired_url", refresh(response)).await?.flatten()),
             None => {
                 let Some(target) = self.core.target() else { return Ok(None) };
                 let ask = self.core.ask(target, "need_new_download_request", move |delegate, task| {
@@ -316,7 +316,7 @@ impl<'a> DownloadStateMachine<'a> {
         if let (Some(destination), Some(status)) = (&self.destination, head.status_code())
             && destination.refuses(status)
         {
-            let detail = format!("unexpected status {status}; `only_successes` demands 200 to 299");
+            let detail = format!("unexpected status {status}; `require_success_status` demands 2xx");
             return Err(UrlError::new(code_of(status), Phase::Head, detail));
         }
         let clock = &self.core.session.config.environment.clock;
