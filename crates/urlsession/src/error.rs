@@ -3,6 +3,8 @@
 //! It does not decide anything: layers read the data and decide. Codes and numbers are those of
 //! Apple's *URLError.Code* page.
 
+mod conversions;
+
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -479,9 +481,49 @@ impl UrlErrorCode {
     }
 }
 
+/// A number that is not one of Apple's codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownErrorCode(i32);
+
+impl UnknownErrorCode {
+    /// The number.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for UnknownErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is not the number of a URL error code; UrlErrorCode::ALL has all of them", self.0)
+    }
+}
+
+impl StdError for UnknownErrorCode {}
+
+/// The code with this number, which is Apple's.
+impl TryFrom<i32> for UrlErrorCode {
+    type Error = UnknownErrorCode;
+
+    fn try_from(number: i32) -> Result<Self, UnknownErrorCode> {
+        Self::ALL.iter().copied().find(|code| code.number() == number).ok_or(UnknownErrorCode(number))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_number_and_no_other() {
+        for code in UrlErrorCode::ALL {
+            assert_eq!(UrlErrorCode::try_from(code.number()), Ok(*code));
+        }
+        for number in [0, 1, -2, i32::MIN, i32::MAX] {
+            let error = UrlErrorCode::try_from(number).unwrap_err();
+            assert_eq!(error.number(), number);
+            assert!(error.to_string().starts_with(&number.to_string()), "{error}");
+        }
+    }
 
     #[test]
     fn an_error_is_one_pointer() {

@@ -51,7 +51,7 @@ pub use crate::configuration::{
     UploadStrategy,
 };
 pub use crate::env::DomainResolutionProtocol;
-pub use crate::error::{NetworkUnavailableReason, Phase, Result, UrlError, UrlErrorCode};
+pub use crate::error::{NetworkUnavailableReason, Phase, Result, UnknownErrorCode, UrlError, UrlErrorCode};
 pub use crate::load::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,

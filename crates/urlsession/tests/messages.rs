@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use urlsession::{CachedUrlResponse, HttpUrlResponse, Url, UrlRequest, UrlResponse, Version};
+use urlsession::{CachedUrlResponse, HttpUrlResponse, Url, UrlErrorCode, UrlRequest, UrlResponse, Version};
 
 fn url(text: &str) -> Url {
     text.parse().unwrap()
@@ -139,6 +139,14 @@ fn assert_hashed() {
 }
 
 /// `UrlRequest` as an owned value: Apple's *URLRequest*.
+#[test]
+fn a_request_is_parsed_from_text_zone_included() {
+    let request: UrlRequest = "http://[fe80::1%25eth0]/x".parse().unwrap();
+    assert_eq!((request.url().unwrap().path(), request.zone_id()), ("/x", Some("eth0")));
+    let error = "example.com".parse::<UrlRequest>().unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::BadUrl);
+}
+
 mod url_request {
     use super::*;
 

@@ -9,6 +9,8 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderName;
 
+use crate::error::{Phase, UrlError, UrlErrorCode};
+
 /// Header fields of a request: at most one of each name, in the order set, spelled as first set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeaderFields(Vec<Field>);
@@ -153,6 +155,13 @@ impl fmt::Display for InvalidHeaderField {
 
 impl Error for InvalidHeaderField {}
 
+/// [`BadUrl`](UrlErrorCode::BadUrl): a request with this field cannot be sent.
+impl From<InvalidHeaderField> for UrlError {
+    fn from(error: InvalidHeaderField) -> Self {
+        Self::new(UrlErrorCode::BadUrl, Phase::Request, error.to_string()).with_source(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +173,17 @@ mod tests {
         fields.set("accept", "xml").unwrap();
         fields.add("ACCEPT", "html").unwrap();
         assert_eq!(fields.iter().collect::<Vec<_>>(), [("Accept", &b"xml,html"[..])]);
+    }
+
+    #[test]
+    fn a_question_mark_turns_a_refused_field_into_an_error() {
+        fn set(name: &'static str) -> crate::error::Result<()> {
+            Ok(HeaderFields::new().set(name, "secret")?)
+        }
+        let error = set("no token").unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::BadUrl);
+        assert!(error.detail().contains("no token") && !error.detail().contains("secret"), "{error}");
+        assert!(set("Accept").is_ok());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -560,6 +561,15 @@ impl IntoUrlRequest for &str {
                 .with_source(error)
         })?;
         Ok(UrlRequest::new(url))
+    }
+}
+
+/// A GET request for this URL; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not one.
+impl FromStr for UrlRequest {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        text.into_url_request()
     }
 }
 

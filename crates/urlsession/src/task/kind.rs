@@ -55,6 +55,7 @@ macro_rules! handle {
     ($(#[$doc:meta])* $name:ident: $base:ident = $of:expr, $is:pat) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[must_use = "a task does nothing until it is resumed"]
         pub struct $name($base);
 
         impl $name {

@@ -20,7 +20,7 @@ fn a_data_task_becomes_a_download_with_its_identifier_and_its_response() {
     on_every_wire(|origin| {
         let (session, recorder) = becoming(origin, ResponseDisposition::BecomeDownload);
         origin.enqueue("/file", Reply::new(200).pattern(0, 100_000));
-        session.data_task(origin.url("/other"));
+        drop(session.data_task(origin.url("/other")));
         let task = session.data_task(origin.url("/file"));
         task.set_task_description(Some("mine"));
         task.resume();

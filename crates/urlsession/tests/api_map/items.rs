@@ -20,9 +20,23 @@ use urlsession::{
 macro_rules! kind {
     ($name:ident) => {{
         let _ = size_of::<$name>();
+        let _ = on_any_thread::<$name>;
         stringify!($name)
     }};
 }
+
+/// A type with one reader, who may be on any thread.
+macro_rules! reader {
+    ($name:ident) => {{
+        let _ = on_some_thread::<$name>;
+        stringify!($name)
+    }};
+}
+
+/// All but readers can be used on several threads at once.
+fn on_any_thread<T: Send + Sync>() {}
+
+fn on_some_thread<T: Send>() {}
 
 /// A trait.
 macro_rules! role {
@@ -114,7 +128,7 @@ pub(super) fn names() -> Vec<&'static str> {
         kind!(ResponseDisposition),
         value!(ResponseDisposition::Cancel),
         value!(ResponseDisposition::Allow),
-        kind!(AsyncBytes),
+        reader!(AsyncBytes),
         kind!(UploadTask),
         kind!(DownloadTask),
         kind!(StreamTask),
@@ -180,12 +194,12 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(AsyncBytes::bytes),
         value!(AsyncBytes::lines),
         value!(SingleBytes::next_byte),
-        kind!(SingleBytes),
+        reader!(SingleBytes),
         value!(AsyncBytes::characters),
         value!(AsyncBytes::unicode_scalars),
-        kind!(Characters),
-        kind!(UnicodeScalars),
-        kind!(Lines),
+        reader!(Characters),
+        reader!(UnicodeScalars),
+        reader!(Lines),
         method!(TaskDelegate::will_perform_http_redirection),
         method!(TaskDelegate::need_new_body_stream),
         method!(TaskDelegate::need_new_body_stream_from),
