@@ -32,7 +32,7 @@ pub(crate) enum Act {
     /// The connection ends without a word; what was said before reaches the client.
     Break,
     /// The answer comes now; what else comes of the body is dropped.
-    Decision(Box<Reply>),
+    Answer(Box<Reply>),
 }
 
 impl Cues {

@@ -262,7 +262,7 @@ pub(crate) struct TransactionRecord {
     pub(crate) cache: Option<CacheDecision>,
     pub(crate) connection: Option<Arc<ConnectionInfo>>,
     /// How far a connection came that was not made, or not in time.
-    pub(crate) attempted: Option<Box<Making>>,
+    pub(crate) attempted: Option<Box<DialRecord>>,
     pub(crate) reused: bool,
     /// The response redirected, and the task went where it led.
     pub(crate) is_followed: bool,
@@ -382,7 +382,7 @@ impl<'a> Attempt<'a> {
 /// What is known of a connection from its birth.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionInfo {
-    pub(crate) made: Making,
+    pub(crate) made: DialRecord,
     /// The interface of `local`, if somebody wants to know.
     pub(crate) interface: Option<Interface>,
     /// The ALPN name of the protocol spoken.
@@ -397,10 +397,9 @@ pub(crate) struct ConnectionInfo {
     pub(crate) client_certificate: Option<ClientCertificate>,
 }
 
-#[cfg(test)]
 impl ConnectionInfo {
-    /// A connection in cleartext that was made so.
-    pub(crate) fn plain(made: Making) -> Self {
+    /// A connection in cleartext, over HTTP/1.1, that was made so.
+    pub(crate) fn plain(made: DialRecord) -> Self {
         Self {
             made,
             interface: None,
@@ -416,7 +415,7 @@ impl ConnectionInfo {
 
 /// How a connection was made, or how far that came.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Making {
+pub(crate) struct DialRecord {
     pub(crate) domain_lookup: Option<Span>,
     /// How the name is looked up.
     pub(crate) resolution: DomainResolutionProtocol,
@@ -426,7 +425,7 @@ pub(crate) struct Making {
     pub(crate) local: Option<SocketAddr>,
     /// The address tried last.
     pub(crate) remote: Option<SocketAddr>,
-    /// Is `remote` a proxy?
+    /// `remote` is a proxy.
     pub(crate) is_proxy: bool,
 }
 

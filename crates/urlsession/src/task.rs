@@ -2,7 +2,6 @@
 //!
 //! A task knows its session only as a [`SessionShared`]. Which bytes go where is for `protocol` and below.
 
-mod answer;
 mod become_task;
 mod body_reader;
 mod bytes;
@@ -14,6 +13,7 @@ mod core;
 mod data;
 mod data_delivery;
 mod deadlines;
+mod decision;
 mod delegate;
 mod destination;
 mod dispatch;
@@ -37,11 +37,11 @@ mod task_future;
 mod text;
 mod upload;
 
-pub use self::answer::{Decision, Responder};
 pub use self::bytes::{AsyncBytes, BytesRequest, SingleBytes};
 pub(crate) use self::challenges::SessionChallenge;
 pub(crate) use self::core::{Core, Style};
 pub use self::data::Data;
+pub use self::decision::{Decision, Responder};
 pub use self::delegate::{ResponseDisposition, TaskDelegate};
 pub use self::destination::DownloadDestination;
 pub use self::download::{ContentDigest, Download};

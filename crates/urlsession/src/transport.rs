@@ -6,12 +6,13 @@ mod acknowledged;
 pub(crate) mod auth;
 mod buffers;
 mod connect;
+mod dial_progress;
+mod dial_targets;
 mod dns;
 mod expect_continue;
 pub(crate) mod h1;
 pub(crate) mod h2;
 mod head;
-mod making;
 mod outgoing;
 pub(crate) mod pool;
 mod route;
@@ -19,7 +20,6 @@ mod service;
 mod stream;
 mod tls;
 mod tunnel;
-mod ways;
 
 pub(crate) use head::{
     DefaultFields, RequestHead, Shown, USER_AGENT, absolute_form, as_sent, asks_upgrade, is_framing,

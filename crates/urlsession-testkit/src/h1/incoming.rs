@@ -102,7 +102,7 @@ impl Connection {
             match act {
                 Act::Inform(status, fields) => self.send_informational(status, &fields).await?,
                 Act::Break => return Err(Broken(End::Close { linger: true })),
-                Act::Decision(reply) => {
+                Act::Answer(reply) => {
                     let Some(seen) = self.link.hub.ledger.peek(id) else { return Err(Broken(End::Gone)) };
                     self.perform(&seen, *reply, false).await?;
                     self.link.hub.ledger.note(|j| j.replies += 1);

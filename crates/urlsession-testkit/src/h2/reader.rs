@@ -454,7 +454,7 @@ impl Reader {
                         self.shared.urgent(frame::headers(stream, &block, false, self.shared.max_frame()));
                     }
                     Act::Break => return Err(Fault::Over),
-                    Act::Decision(reply) => {
+                    Act::Answer(reply) => {
                         if let (Some(seen), Some(incoming)) =
                             (hub.ledger.peek(id), self.incoming.get_mut(&stream))
                         {

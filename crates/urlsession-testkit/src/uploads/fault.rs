@@ -41,7 +41,7 @@ pub enum UploadFault {
     /// Answers so once so many bytes are in, and keeps them.
     AnswerAt(u64, Reply),
     /// Answers so in the end, without having done what was asked.
-    Decision(Reply),
+    Answer(Reply),
     /// Keeps no more than so many bytes of the upload; an append then does not fit.
     Rewind(u64),
     /// This `Upload-Offset` is answered to `HEAD`.

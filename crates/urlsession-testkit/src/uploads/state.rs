@@ -327,14 +327,12 @@ impl State {
         for fault in &current.faults {
             match fault {
                 UploadFault::CutAt(bytes) => cues.at(*bytes, Act::Break),
-                UploadFault::Decision(_) => current.keeps = 0,
+                UploadFault::Answer(_) => current.keeps = 0,
                 UploadFault::CutLosing(kept, bytes) => {
                     current.keeps = *kept;
                     cues.at(*bytes, Act::Break);
                 }
-                UploadFault::AnswerAt(bytes, reply) => {
-                    cues.at(*bytes, Act::Decision(Box::new(reply.clone())))
-                }
+                UploadFault::AnswerAt(bytes, reply) => cues.at(*bytes, Act::Answer(Box::new(reply.clone()))),
                 UploadFault::Progress(every) if self.interim => {
                     for step in 1..=MOST_NOTICES {
                         let offset = have as u64 + every * step;
@@ -352,7 +350,7 @@ impl State {
 
     fn answer(&mut self, current: &Current) -> Reply {
         for fault in &current.faults {
-            if let UploadFault::Decision(reply) = fault {
+            if let UploadFault::Answer(reply) = fault {
                 return reply.clone();
             }
         }

@@ -195,7 +195,7 @@ impl AppTransportSecurity {
         self.exception(host)?.minimum_tls_version
     }
 
-    /// Must the host's certificate be in logs?
+    /// True if the host's certificate must be in logs.
     pub(crate) fn requires_certificate_transparency(&self, host: &str) -> bool {
         self.exception(host)
             .map_or(self.requires_certificate_transparency, |rule| rule.requires_certificate_transparency)

@@ -1,7 +1,7 @@
 //! One platform call: closes a file and hears what the file system has to say to it. `File` closes without a word.
 //!
 //! A file system on another machine (NFS, SMB), or of a program (FUSE), may take what is written and say only when the file
-//! is closed that there is no room for it, or that it got lost.
+//! is closed that the disk is full, or that what was written is lost.
 
 use std::io;
 
@@ -20,7 +20,7 @@ pub(crate) fn close(file: File) -> io::Result<()> {
 
     #[cfg(test)]
     let injected = tests::injected();
-    // SAFETY: the descriptor was the file's own and open, and the file is gone: nobody else closes it or uses it.
+    // SAFETY: `into_raw_fd` gives up the file's own open descriptor: nothing else closes or uses it.
     let closed = match unsafe { libc::close(file.into_raw_fd()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
@@ -41,7 +41,7 @@ pub(crate) fn close(file: File) -> io::Result<()> {
 
     #[cfg(test)]
     let injected = tests::injected();
-    // SAFETY: the handle was the file's own and open, and the file is gone: nobody else closes it or uses it.
+    // SAFETY: `into_raw_handle` gives up the file's own open handle: nothing else closes or uses it.
     let closed = match unsafe { windows_sys::Win32::Foundation::CloseHandle(file.into_raw_handle()) } {
         0 => Err(io::Error::last_os_error()),
         _ => Ok(()),

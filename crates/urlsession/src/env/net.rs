@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::path::Interface;
 use super::{RuntimeHandle, interface_binding};
 
-type Decision<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+type NetFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 /// A byte stream an application's [`Dial`] may hand in.
 pub trait Socket: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin {}
@@ -57,7 +57,7 @@ pub trait Resolve: Send + Sync {
     /// # Errors
     /// Any: the load fails with [`CannotFindHost`](crate::UrlErrorCode::CannotFindHost), of which it is the source. So does an
     /// empty list.
-    fn resolve(&self, host: &str, port: u16) -> Option<Decision<Vec<SocketAddr>>>;
+    fn resolve(&self, host: &str, port: u16) -> Option<NetFuture<Vec<SocketAddr>>>;
 
     /// Whether it answers only with what DNSSEC has validated (RFC 4033), else with an error. Default: `false`. Loads that
     /// require validation look names up only with a resolver that says so.
@@ -104,7 +104,7 @@ pub trait Dial: Send + Sync {
     /// # Errors
     /// Any: the next address is tried. After the last one the load fails with
     /// [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), of which an error is the source.
-    fn dial(&self, address: SocketAddr) -> Option<Decision<Box<dyn Socket>>>;
+    fn dial(&self, address: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>>;
 
     /// A connection to `address` that leads over `interface`, for a load that may not use another interface which is
     /// there too. `None` says that the system's TCP serves, bound to the interface.
@@ -114,7 +114,7 @@ pub trait Dial: Send + Sync {
     ///
     /// # Errors
     /// As [`dial`](Self::dial).
-    fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<Decision<Box<dyn Socket>>> {
+    fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<NetFuture<Box<dyn Socket>>> {
         let _ = interface;
         self.dial(address)
     }
@@ -125,13 +125,13 @@ pub trait Dial: Send + Sync {
 pub struct SystemNet;
 
 impl Resolve for SystemNet {
-    fn resolve(&self, _: &str, _: u16) -> Option<Decision<Vec<SocketAddr>>> {
+    fn resolve(&self, _: &str, _: u16) -> Option<NetFuture<Vec<SocketAddr>>> {
         None
     }
 }
 
 impl Dial for SystemNet {
-    fn dial(&self, _: SocketAddr) -> Option<Decision<Box<dyn Socket>>> {
+    fn dial(&self, _: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
         None
     }
 }

@@ -66,20 +66,20 @@ impl Future for BytesRequest {
 
 async fn open(core: Arc<Core>, runtime: RuntimeHandle) -> Result<(AsyncBytes, UrlResponse)> {
     let mut gate = Box::pin(PollGate::new(core.clone(), runtime.clone()));
-    let mut notes = run::LogGuard::new(&core);
+    let mut guard = run::LogGuard::new(&core);
     let result = {
-        let mut load = std::pin::pin!(run::load(&core, &runtime, &mut notes.log, None));
+        let mut load = std::pin::pin!(run::load(&core, &runtime, &mut guard.log, None));
         poll_fn(|cx| gate.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
     };
     match result {
         Ok(Response { head, body }) => {
-            let log = std::mem::take(&mut notes.log);
+            let log = std::mem::take(&mut guard.log);
             let reading = Some(Reading { body, log });
             Ok((AsyncBytes { core: core.clone(), gate, reading, rest: Bytes::new() }, head))
         }
         Err(error) => {
             let error = core.name_url(error);
-            run::finish(&core, Some(error.clone()), &mut notes.log);
+            run::finish(&core, Some(error.clone()), &mut guard.log);
             Err(error)
         }
     }

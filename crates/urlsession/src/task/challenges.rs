@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::answer::Decision;
 use super::core::Core;
+use super::decision::Decision;
 use super::session_shared::SessionShared;
 use crate::error::Result;
 use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::answer::Decision;
+use super::decision::Decision;
 use super::handle::Task;
 use super::kind::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;

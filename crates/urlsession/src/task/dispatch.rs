@@ -13,8 +13,8 @@ use std::task::Poll;
 
 use bytes::Bytes;
 
-use super::answer::{Decision, Responder, Unwound};
 use super::core::{Core, UNKNOWN};
+use super::decision::{Decision, Responder, Unwound};
 use super::delegate::TaskDelegate;
 use super::handle::Task;
 use super::kind::{DataTask, DownloadTask};

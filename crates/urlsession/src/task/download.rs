@@ -57,9 +57,9 @@ impl Download {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self(Loading::new(core, |core, runtime| {
             Box::pin(async move {
-                let mut notes = run::LogGuard::new(&core);
-                let result = saved(&core, &runtime, &mut notes.log, None).await;
-                run::end_in_place(&core, &mut notes, result).await
+                let mut guard = run::LogGuard::new(&core);
+                let result = saved(&core, &runtime, &mut guard.log, None).await;
+                run::end_in_place(&core, &mut guard, result).await
             })
         }))
     }
@@ -261,8 +261,8 @@ async fn left(
     let is_wanted = !takers.is_empty() || !error.is_of_owner();
     let work = move || {
         // Whoever is still writing comes first.
-        let sink = shared_file.lock().take();
-        (sink.is_some(), sink.and_then(|sink| sink.leave(&checks, is_wanted)))
+        let partial_file = shared_file.lock().take();
+        (partial_file.is_some(), partial_file.and_then(|partial_file| partial_file.leave(&checks, is_wanted)))
     };
     let (data, path) = match runtime.blocking(work).await {
         Some((_, Some(PartialDownload { data, path }))) => (Some(data), path),
@@ -298,9 +298,9 @@ pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>>
     let clock = core.session.config.environment.clock.clone();
     Some(move || {
         let mut guard = shared_file.lock();
-        if let Some(sink) = &mut *guard {
-            let batch = shared_file.take_batch(sink);
-            sink.flush(&batch, &checks, clock.now());
+        if let Some(partial_file) = &mut *guard {
+            let batch = shared_file.take_batch(partial_file);
+            partial_file.flush(&batch, &checks, clock.now());
         }
     })
 }
@@ -321,7 +321,7 @@ impl Writing<'_> {
         let mut position = self.core.bytes.written.load(Relaxed);
         let mut length = 0;
         let mut patience = pin!(None::<Timer>);
-        let mut may_splice = self.shared_file.with(|sink| Ok(sink.suits_splice()))?;
+        let mut may_splice = self.shared_file.with(|partial_file| Ok(partial_file.suits_splice()))?;
         loop {
             if may_splice && length == 0 && reading.suits_splice() {
                 may_splice = self.splice(reading, end, &mut position).await?;
@@ -361,9 +361,9 @@ impl Writing<'_> {
                 // Some of it may have been flushed.
                 let shared_file = self.shared_file.clone();
                 position = self
-                    .write(reading, move |sink| {
-                        let batch = shared_file.take_batch(sink);
-                        sink.write(&batch)
+                    .write(reading, move |partial_file| {
+                        let batch = shared_file.take_batch(partial_file);
+                        partial_file.write(&batch)
                     })
                     .await?
                     .0;
@@ -410,8 +410,9 @@ impl Writing<'_> {
             let taken = poll_fn(|cx| reading.poll_splice(cx, &mut splice_pipe, room)).await;
             let Some(taken) = taken.transpose().map_err(of_download)? else { break };
             if taken > 0 {
-                let work =
-                    move |sink: &mut PartialFile| sink.write_from(&mut splice_pipe).map(|()| splice_pipe);
+                let work = move |partial_file: &mut PartialFile| {
+                    partial_file.write_from(&mut splice_pipe).map(|()| splice_pipe)
+                };
                 (*position, splice_pipe) = self.write(reading, work).await?;
             }
         }
@@ -427,9 +428,9 @@ impl Writing<'_> {
         let clock = self.core.session.config.environment.clock.clone();
         let start = clock.now();
         let (position, done) = if self.pace.is_quick() {
-            let (written, is_due) = self.shared_file.with(|sink| {
-                let done = work(sink)?;
-                Ok(((sink.position(), done), sink.is_tending_due(start)))
+            let (written, is_due) = self.shared_file.with(|partial_file| {
+                let done = work(partial_file)?;
+                Ok(((partial_file.position(), done), partial_file.is_tending_due(start)))
             })?;
             self.pace.wrote(clock.now().saturating_duration_since(start));
             if is_due {
@@ -439,12 +440,12 @@ impl Writing<'_> {
         } else {
             let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
             let work = move || {
-                shared_file.with(|sink| {
+                shared_file.with(|partial_file| {
                     let start = clock.now();
-                    let done = work(sink)?;
+                    let done = work(partial_file)?;
                     let time = clock.now().saturating_duration_since(start);
-                    sink.tend(&checks, start);
-                    Ok(((sink.position(), done), time))
+                    partial_file.tend(&checks, start);
+                    Ok(((partial_file.position(), done), time))
                 })
             };
             let (written, time) = beside(self.core, self.runtime, reading.rest(), work).await?;
@@ -462,8 +463,8 @@ impl Writing<'_> {
     async fn tend(&self, now: Instant, resting: ReadPause) -> Result<()> {
         let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
         let work = move || {
-            shared_file.with(|sink| {
-                sink.tend(&checks, now);
+            shared_file.with(|partial_file| {
+                partial_file.tend(&checks, now);
                 Ok(())
             })
         };

@@ -237,17 +237,17 @@ impl TransactionMetrics {
         let connection = transaction.connection.as_deref();
         // A reused connection was made for another transaction.
         let made = connection.filter(|_| !transaction.reused);
-        let made = made.map(|facts| &facts.made).or(transaction.attempted.as_deref());
+        let made = made.map(|info| &info.made).or(transaction.attempted.as_deref());
         let lookup = made.and_then(|made| made.domain_lookup);
         let connect = made.and_then(|made| made.connect);
         let secure = made.and_then(|made| made.secure);
-        let interface = connection.and_then(|facts| facts.interface.as_ref());
-        let ends = connection.map(|facts| &facts.made).or(transaction.attempted.as_deref());
+        let interface = connection.and_then(|info| info.interface.as_ref());
+        let ends = connection.map(|info| &info.made).or(transaction.attempted.as_deref());
         let (local, remote) = (ends.and_then(|made| made.local), ends.and_then(|made| made.remote));
         Self {
             request: match (connection, &transaction.sent) {
-                (Some(facts), Some(sent)) => {
-                    as_sent(&transaction.request, sent, facts.protocol, Shown::All).into()
+                (Some(info), Some(sent)) => {
+                    as_sent(&transaction.request, sent, info.protocol, Shown::All).into()
                 }
                 _ => transaction.request.clone(),
             },
@@ -264,7 +264,7 @@ impl TransactionMetrics {
             request_end_date: date(transaction.request_end),
             response_start_date: date(transaction.response_start),
             response_end_date: date(transaction.response_end),
-            network_protocol_name: connection.map(|facts| facts.protocol),
+            network_protocol_name: connection.map(|info| info.protocol),
             is_proxy_connection: ends.is_some_and(|made| made.is_proxy),
             is_reused_connection: transaction.reused,
             resource_fetch_type: match (&transaction.response, transaction.cache, connection) {
@@ -283,12 +283,12 @@ impl TransactionMetrics {
             local_port: local.map(|address| address.port()),
             remote_address: remote.map(|address| address.ip()),
             remote_port: remote.map(|address| address.port()),
-            negotiated_tls_protocol_version: connection.and_then(|facts| match facts.tls_version {
+            negotiated_tls_protocol_version: connection.and_then(|info| match info.tls_version {
                 Some(0x0303) => Some(TlsVersion::Tls12),
                 Some(0x0304) => Some(TlsVersion::Tls13),
                 _ => None,
             }),
-            negotiated_tls_cipher_suite: connection.and_then(|facts| facts.tls_cipher_suite),
+            negotiated_tls_cipher_suite: connection.and_then(|info| info.tls_cipher_suite),
             is_cellular: interface.is_some_and(|interface| interface.kind == InterfaceKind::Cellular),
             is_expensive: interface.is_some_and(|interface| interface.is_expensive),
             is_constrained: interface.is_some_and(|interface| interface.is_constrained),
@@ -309,7 +309,7 @@ impl TransactionMetrics {
 mod tests {
     use super::*;
     use crate::env::Interface;
-    use crate::load::{ConnectionInfo, Making};
+    use crate::load::{ConnectionInfo, DialRecord};
 
     #[test]
     fn a_transaction_says_what_kind_of_network_carried_it() {
@@ -323,7 +323,7 @@ mod tests {
                 interface
             });
             transaction.connection =
-                Some(Arc::new(ConnectionInfo { interface, ..ConnectionInfo::plain(Making::default()) }));
+                Some(Arc::new(ConnectionInfo { interface, ..ConnectionInfo::plain(DialRecord::default()) }));
             let epoch = Epoch { monotonic: zero, wall: SystemTime::UNIX_EPOCH };
             let metrics = TaskMetrics::new(&[transaction], epoch, zero);
             let told = &metrics.transaction_metrics[0];

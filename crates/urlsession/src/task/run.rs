@@ -75,25 +75,25 @@ pub(super) async fn in_place<T>(
     runtime: RuntimeHandle,
     load: impl AsyncFnOnce(&Arc<Core>, &RuntimeHandle, &mut TransactionLog) -> Result<T>,
 ) -> Result<T> {
-    let mut notes = LogGuard::new(&core);
-    let result = drive(&core, &runtime, pin!(load(&core, &runtime, &mut notes.log))).await;
-    end_in_place(&core, &mut notes, result).await
+    let mut guard = LogGuard::new(&core);
+    let result = drive(&core, &runtime, pin!(load(&core, &runtime, &mut guard.log))).await;
+    end_in_place(&core, &mut guard, result).await
 }
 
 /// Ends a task that ran in place.
 pub(super) async fn end_in_place<T>(
     core: &Arc<Core>,
-    notes: &mut LogGuard<'_>,
+    guard: &mut LogGuard<'_>,
     result: Result<T>,
 ) -> Result<T> {
     let answer = result.map_err(|error| core.with_leftovers(core.name_url(error)));
     let error = answer.as_ref().err().cloned();
     if core.target().is_none() {
-        measure(core, &mut notes.log, error.as_ref());
+        measure(core, &mut guard.log, error.as_ref());
         core.complete(error);
         return answer;
     }
-    finish(core, error, &mut notes.log);
+    finish(core, error, &mut guard.log);
     // In a call of that queue, which is polling this, it would have to return first.
     if !core.session.queue.is_in_call() {
         core.flush().await;

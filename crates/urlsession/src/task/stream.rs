@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::answer::Decision;
+use super::decision::Decision;
 use super::delegate::TaskDelegate;
 use super::handle::Task;
 use super::stream_io::{Pipe, Read, Write};

@@ -10,13 +10,13 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::making::Progress;
+use super::dial_progress::DialProgress;
+use super::dial_targets::{DialTarget, dial_targets};
 use super::pool::{Origin, Reservation, Scope};
 use super::route::{Proxy, Route};
 use super::stream::Stream;
 use super::tls::{HandshakeOutcome, Judge, Peer, Tls};
 use super::tunnel::{Step, Tunnel, TunnelLogin};
-use super::ways::{Way, ways};
 use super::{dns, service, tunnel};
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{
@@ -24,13 +24,13 @@ use crate::env::{
     system_source,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BoxFuture, ConnectionInfo, Decider, Making};
+use crate::load::{BoxFuture, ConnectionInfo, Decider, DialRecord};
 use crate::message::HostId;
 
 /// A new connection and what is known of it.
 pub(super) struct Connected {
     pub(super) stream: Stream,
-    pub(super) facts: ConnectionInfo,
+    pub(super) info: ConnectionInfo,
     pub(super) is_h2: bool,
     /// For whom it is.
     pub(super) reservation: Reservation,
@@ -45,7 +45,7 @@ pub(super) async fn connect(
     runtime: &RuntimeHandle,
     origin: &Origin,
     judge: Option<Judge<'_>>,
-    progress: &Progress,
+    progress: &DialProgress,
 ) -> Result<Connected> {
     if let Some(why) = runtime.why_without_sockets() {
         return Err(refused(origin.host_id(), origin.port, why));
@@ -57,16 +57,8 @@ pub(super) async fn connect(
     let (mut scope, mut identity_revision) = (Scope::Everyone, None);
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     progress.reached(local, remote);
-    let mut facts = ConnectionInfo {
-        made: Making::default(),
-        interface: local.and_then(|local| interface(config, origin, local)),
-        protocol: "http/1.1",
-        tls_version: None,
-        tls_cipher_suite: None,
-        is_overridden: false,
-        peer: None,
-        client_certificate: None,
-    };
+    let mut info = ConnectionInfo::plain(DialRecord::default());
+    info.interface = local.and_then(|local| interface(config, origin, local));
     let (stream, is_h2) = if secure {
         progress.secures(clock.now());
         let peer = Peer { host: origin.host_id(), port, is_http1_only: origin.partition.is_http1_only };
@@ -74,9 +66,9 @@ pub(super) async fn connect(
         let stream = loop {
             match tls.handshake(config, peer, wire, judge, identity.take()).await? {
                 HandshakeOutcome::Done(stream, outcome) => {
-                    facts.is_overridden = outcome.is_overridden;
-                    facts.peer = Some(outcome.peer);
-                    facts.client_certificate = outcome.client_certificate;
+                    info.is_overridden = outcome.is_overridden;
+                    info.peer = Some(outcome.peer);
+                    info.client_certificate = outcome.client_certificate;
                     (scope, identity_revision) = (outcome.scope, outcome.revision);
                     break stream;
                 }
@@ -89,8 +81,8 @@ pub(super) async fn connect(
         };
         progress.secured(clock.now());
         let session = stream.session();
-        facts.tls_version = session.protocol_version().map(u16::from);
-        facts.tls_cipher_suite = session.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
+        info.tls_version = session.protocol_version().map(u16::from);
+        info.tls_cipher_suite = session.negotiated_cipher_suite().map(|suite| u16::from(suite.suite()));
         let is_h2 = session.alpn_protocol() == Some(b"h2");
         (Stream::Tls(stream), is_h2)
     } else {
@@ -102,10 +94,10 @@ pub(super) async fn connect(
         return Err(UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail));
     }
     if is_h2 {
-        facts.protocol = "h2";
+        info.protocol = "h2";
     }
     progress.connected(clock.now());
-    facts.made = progress.so_far();
+    info.made = progress.so_far();
     let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
     let reservation = match login {
         TunnelLogin::None => Reservation::new(scope, identity_revision),
@@ -114,7 +106,7 @@ pub(super) async fn connect(
         }
         TunnelLogin::ForOnce => Reservation::new(scope.and(Scope::for_once(decider)), identity_revision),
     };
-    Ok(Connected { stream, facts, is_h2, reservation })
+    Ok(Connected { stream, info, is_h2, reservation })
 }
 
 /// A wire that leads to the origin, by the first way that does.
@@ -124,7 +116,7 @@ async fn reach<'a>(
     runtime: &'a RuntimeHandle,
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
-    progress: &'a Progress,
+    progress: &'a DialProgress,
 ) -> Result<(RouteAttempt<'a>, Dialed)> {
     let mut route = origin.partition.route;
     loop {
@@ -149,7 +141,7 @@ struct RouteAttempt<'a> {
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
     route: Route,
-    progress: &'a Progress,
+    progress: &'a DialProgress,
 }
 
 struct Dialed {
@@ -207,19 +199,19 @@ impl RouteAttempt<'_> {
         let env = &self.config.environment;
         let raced = match forbidden.is_empty() {
             true => {
-                let ways = addresses.iter().map(|address| Way { address: *address, over: None });
-                race(&*env.clock, &*env.dialler, options, self.runtime, ways, self.progress).await
+                let targets = addresses.iter().map(|address| DialTarget { address: *address, over: None });
+                race(&*env.clock, &*env.dialler, options, self.runtime, targets, self.progress).await
             }
             // In a box: other dials do not carry it.
-            false => match ways(&*env.path, forbidden, addresses, system_source) {
-                ways if ways.is_empty() => Err(io::ErrorKind::NetworkUnreachable.into()),
-                ways => {
+            false => match dial_targets(&*env.path, forbidden, addresses, system_source) {
+                targets if targets.is_empty() => Err(io::ErrorKind::NetworkUnreachable.into()),
+                targets => {
                     let race = race(
                         &*env.clock,
                         &*env.dialler,
                         options,
                         self.runtime,
-                        ways.into_iter(),
+                        targets.into_iter(),
                         self.progress,
                     );
                     Box::pin(race).await
@@ -296,18 +288,18 @@ async fn race(
     dialler: &dyn Dial,
     options: SocketOptions,
     runtime: &RuntimeHandle,
-    mut rest: impl ExactSizeIterator<Item = Way>,
-    progress: &Progress,
+    mut rest: impl ExactSizeIterator<Item = DialTarget>,
+    progress: &DialProgress,
 ) -> io::Result<(Wire, SocketAddr)> {
     let mut race = Race { running: Vec::new(), last_error: None };
     loop {
         // This machine itself answers or refuses at once.
         let mut may_hang = true;
         match rest.next() {
-            Some(way) => {
-                may_hang = !is_own(way.address.ip());
-                progress.tries(way.address);
-                race.running.push((way.address, dial(dialler, way, options)));
+            Some(target) => {
+                may_hang = !is_own(target.address.ip());
+                progress.tries(target.address);
+                race.running.push((target.address, dial(dialler, target, options)));
             }
             None if race.running.is_empty() => {
                 return Err(race.last_error.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
@@ -375,8 +367,12 @@ impl Race {
     }
 }
 
-fn dial(dialler: &dyn Dial, way: Way, options: SocketOptions) -> BoxFuture<'static, io::Result<Wire>> {
-    let Way { address, over } = way;
+fn dial(
+    dialler: &dyn Dial,
+    target: DialTarget,
+    options: SocketOptions,
+) -> BoxFuture<'static, io::Result<Wire>> {
+    let DialTarget { address, over } = target;
     let own = match &over {
         None => dialler.dial(address),
         Some(interface) => dialler.dial_over(address, interface),
@@ -427,7 +423,7 @@ mod tests {
                 &RuntimeHandle::current(),
                 &origin,
                 None,
-                &Progress::default(),
+                &DialProgress::default(),
             )
             .await
             .unwrap_or_else(|e| panic!("{e}"))

@@ -4,7 +4,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use super::making::Progress;
+use super::dial_progress::DialProgress;
 use crate::env::{
     DomainResolutionProtocol, Environment, RuntimeHandle, is_localhost, is_out_of_descriptors, system_resolve,
 };
@@ -18,7 +18,7 @@ pub(super) async fn resolve(
     host: &str,
     port: u16,
     validated: bool,
-    progress: &Progress,
+    progress: &DialProgress,
 ) -> Result<Vec<SocketAddr>> {
     if let Some(address) = literal(host) {
         return Ok(vec![SocketAddr::new(address, port)]);

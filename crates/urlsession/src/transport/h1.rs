@@ -36,7 +36,7 @@ use crate::message::{HttpHead, UrlRequest, UrlResponse};
 /// A connection to an origin that speaks HTTP/1.1.
 pub(crate) struct Connection {
     stream: Stream,
-    facts: Arc<ConnectionInfo>,
+    info: Arc<ConnectionInfo>,
     reservation: Reservation,
     /// The login of the connection was refused, or has lapsed.
     is_login_refused: bool,
@@ -84,13 +84,13 @@ pub(crate) struct Connection {
 impl Connection {
     pub(super) fn new(
         stream: Stream,
-        facts: Arc<ConnectionInfo>,
+        info: Arc<ConnectionInfo>,
         reservation: Reservation,
         guard: PoolGuard,
     ) -> Self {
         Self {
             stream,
-            facts,
+            info,
             reservation,
             is_login_refused: false,
             guard,
@@ -133,8 +133,8 @@ impl Connection {
         &self.guard
     }
 
-    pub(super) fn facts(&self) -> &Arc<ConnectionInfo> {
-        &self.facts
+    pub(super) fn info(&self) -> &Arc<ConnectionInfo> {
+        &self.info
     }
 
     /// True if it may carry other exchanges now that the credential store has this revision.
@@ -165,7 +165,7 @@ impl Connection {
         let head_bytes = self.out.len();
         let start = attempt.clock.now();
         let transaction = attempt.transaction();
-        transaction.connection = Some(self.facts.clone());
+        transaction.connection = Some(self.info.clone());
         transaction.reused = reused;
         transaction.request_start = Some(start);
         transaction.request_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);

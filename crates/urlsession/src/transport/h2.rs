@@ -64,7 +64,7 @@ impl Drop for Lease {
 
 struct Link {
     guard: Box<dyn MultiplexedGuard>,
-    facts: Arc<ConnectionInfo>,
+    info: Arc<ConnectionInfo>,
     reservation: Reservation,
     /// Of the origin, parsed once.
     authority: Option<Authority>,
@@ -88,7 +88,7 @@ impl Multiplexed for Handle {
 /// Exchanges settings and leaves the connection to a driver at `runtime`.
 pub(super) async fn handshake(
     stream: Stream,
-    facts: Arc<ConnectionInfo>,
+    info: Arc<ConnectionInfo>,
     reservation: Reservation,
     origin: &Origin,
     guard: Box<dyn MultiplexedGuard>,
@@ -99,7 +99,7 @@ pub(super) async fn handshake(
     let rest = Arc::new(ReadGate::default());
     let owes_flush = Arc::new(AtomicBool::new(false));
     let (send, connection) = Builder::new()
-        .initial_window_size(window(&facts))
+        .initial_window_size(window(&info))
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
         .max_header_list_size(HEADER_LIST)
@@ -123,7 +123,7 @@ pub(super) async fn handshake(
     let (ended, end) = End::new();
     let link = Arc::new(Link {
         guard,
-        facts,
+        info,
         reservation,
         authority,
         counts,
@@ -199,8 +199,8 @@ impl Handle {
         self.link.end.clone()
     }
 
-    pub(super) fn facts(&self) -> &Arc<ConnectionInfo> {
-        &self.link.facts
+    pub(super) fn info(&self) -> &Arc<ConnectionInfo> {
+        &self.link.info
     }
 
     /// Waits for its turn: others' requests of this connection may be before it, as on a busy pool.
@@ -212,7 +212,7 @@ impl Handle {
         }
         let start = attempt.clock.now();
         let transaction = attempt.transaction();
-        transaction.connection = Some(self.link.facts.clone());
+        transaction.connection = Some(self.link.info.clone());
         transaction.reused = reused;
         transaction.request_start = Some(start);
         Ok(())
@@ -551,9 +551,9 @@ impl Sending {
 /// Flow control of one stream: what one response may have in flight, and so how fast it can be on a path of this delay;
 /// also how much of it waits here for a reader who is slower. The handshake, which is a round trip and some work, says
 /// how long the path is.
-fn window(facts: &ConnectionInfo) -> u32 {
+fn window(info: &ConnectionInfo) -> u32 {
     let secure =
-        facts.made.secure.and_then(|secure| Some(secure.end?.saturating_duration_since(secure.start)));
+        info.made.secure.and_then(|secure| Some(secure.end?.saturating_duration_since(secure.start)));
     let handshake = secure.unwrap_or_default();
     let filled = handshake.as_micros().saturating_mul(BYTES_A_MICROSECOND);
     let window = u32::try_from(filled).unwrap_or(u32::MAX).clamp(SHORT_PATH_WINDOW, LONG_PATH_WINDOW);

@@ -7,11 +7,11 @@ mod descriptors;
 mod guard;
 mod host;
 mod http1_origins;
+mod idle_time;
 mod judging;
 mod key;
 mod lru;
 mod reservation;
-mod rest;
 mod state;
 
 use std::pin::Pin;
@@ -31,8 +31,8 @@ pub(crate) use self::key::{Key, Origin, PoolPartition};
 pub(super) use self::reservation::{Requester, Reservation, Reserved, Scope};
 use self::state::{Acquire, Acquired, Action, DialId, Limits, State, WaiterId};
 use super::connect::{Connected, connect};
+use super::dial_progress::{DialFailure, DialProgress};
 use super::head::asks_upgrade;
-use super::making::{NotMade, Progress};
 use super::tls::Tls;
 use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
@@ -44,7 +44,7 @@ use crate::load::{
 use crate::message::{HostId, UrlRequest};
 
 type Exclusive = Box<h1::Connection>;
-type Pooled = State<Exclusive, h2::Handle, Caller, NotMade>;
+type Pooled = State<Exclusive, h2::Handle, Caller, DialFailure>;
 type Actions = state::Actions<Exclusive, h2::Handle, Caller>;
 
 /// The connections of one session.
@@ -70,10 +70,10 @@ pub(crate) enum Checkout {
 }
 
 impl Checkout {
-    fn facts(&self) -> &Arc<ConnectionInfo> {
+    fn info(&self) -> &Arc<ConnectionInfo> {
         match self {
-            Self::Http1(connection) => connection.facts(),
-            Self::Http2(handle) => handle.facts(),
+            Self::Http1(connection) => connection.info(),
+            Self::Http2(handle) => handle.info(),
         }
     }
 }
@@ -144,7 +144,7 @@ impl Pool {
 
     /// A connection that others have made, if those who decide for the caller do not refuse its server.
     async fn judged(&self, checkout: Checkout, key: Key<'_>, caller: Caller) -> Result<Checkout> {
-        if let (Some(challenger), Some(peer)) = (&caller.challenger, &checkout.facts().peer) {
+        if let (Some(challenger), Some(peer)) = (&caller.challenger, &checkout.info().peer) {
             let who = (challenger, caller.requester.decider);
             if let Err(error) = judge(&self.config, key.host_and_port(), peer, who).await {
                 if let Checkout::Http1(connection) = checkout {
@@ -161,7 +161,7 @@ impl Pool {
         let Checkout::Http1(connection) = checkout else { return true };
         // A clock of a test's own may stand still: it tells nothing.
         let was_just_released =
-            self.has_system_clock && rest::is_over_at_once(connection.guard().released, now);
+            self.has_system_clock && idle_time::is_over_at_once(connection.guard().released, now);
         let is_usable = !connection.is_reused() || connection.is_alive(!was_just_released);
         connection.guard_mut().leave();
         is_usable
@@ -243,7 +243,7 @@ impl Pool {
             };
             unreported.disarm();
             let was_decided = watched.is_some_and(|watched| watched.was_asked());
-            let result = result.map_err(|error| NotMade { error, progress });
+            let result = result.map_err(|error| DialFailure { error, progress });
             pool.dial_done(result, origin, &runtime, dial_id, was_decided);
         });
     }
@@ -256,8 +256,8 @@ impl Pool {
         requester: &Requester,
         dial_id: DialId,
     ) -> Result<Checkout> {
-        let Connected { stream, facts, is_h2, mut reservation } = connected;
-        let facts = Arc::new(facts);
+        let Connected { stream, info, is_h2, mut reservation } = connected;
+        let info = Arc::new(info);
         if is_h2 {
             if let Some(logins) = &requester.logins {
                 reservation.begin(logins);
@@ -269,8 +269,7 @@ impl Pool {
                 runtime: runtime.clone(),
                 dial_id,
             };
-            let handshake =
-                h2::handshake(stream, facts, reservation, origin, Box::new(guard), clock, runtime);
+            let handshake = h2::handshake(stream, info, reservation, origin, Box::new(guard), clock, runtime);
             return Ok(Checkout::Http2(handshake.await?));
         }
         let guard = PoolGuard {
@@ -281,12 +280,12 @@ impl Pool {
             is_in_use: false,
             released: None,
         };
-        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, facts, reservation, guard))))
+        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, info, reservation, guard))))
     }
 
     fn dial_done(
         &self,
-        result: std::result::Result<Checkout, NotMade>,
+        result: std::result::Result<Checkout, DialFailure>,
         origin: &Arc<Origin>,
         runtime: &RuntimeHandle,
         dial_id: DialId,
@@ -311,7 +310,7 @@ impl Pool {
     }
 
     fn check_in(&self, connection: Exclusive, origin: &Arc<Origin>, runtime: RuntimeHandle, now: Instant) {
-        let until = rest::until_either(now, self.rest_until(now), connection.server_keeps_for());
+        let until = idle_time::until_either(now, self.rest_until(now), connection.server_keeps_for());
         let mut actions = Actions::new();
         let caller = Caller { runtime, requester: Requester::default(), challenger: None, progress: None };
         self.lock().released(origin, &caller, connection, now, until, &mut actions);
@@ -382,13 +381,13 @@ impl Pool {
     }
 
     fn rest_until(&self, now: Instant) -> Instant {
-        rest::until(now, self.config.connection_idle_timeout)
+        idle_time::until(now, self.config.connection_idle_timeout)
     }
 
     /// A dial was dropped with its runtime.
-    fn dial_is_lost(&self, origin: &Arc<Origin>, dial_id: DialId, progress: Progress) {
+    fn dial_is_lost(&self, origin: &Arc<Origin>, dial_id: DialId, progress: DialProgress) {
         let mut actions = Actions::new();
-        self.lock().failed(origin, dial_id, NotMade::with_runtime(progress), false, &mut actions);
+        self.lock().failed(origin, dial_id, DialFailure::with_runtime(progress), false, &mut actions);
         self.perform(&mut actions);
     }
 
@@ -441,7 +440,7 @@ impl Future for Search<'_, '_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.judging.is_none() {
             let checkout = ready!(self.poll_find(cx))?;
-            let peer = checkout.facts().peer.as_ref();
+            let peer = checkout.info().peer.as_ref();
             if self.decider == Decider::Platform || peer.is_none_or(|peer| peer.is_judged_by(self.decider)) {
                 return Poll::Ready(Ok(checkout));
             }
@@ -511,7 +510,7 @@ impl Drop for Search<'_, '_> {
             let mut actions = Actions::new();
             let mut state = self.pool.lock();
             // Who is given up while it waits for a connection is as far as that.
-            self.attempt.transaction().attempted = state.dial_of(waiting).and_then(Caller::making);
+            self.attempt.transaction().attempted = state.dial_of(waiting).and_then(Caller::dial_record);
             state.forget(waiting, now, until, &mut actions);
             drop(state);
             self.pool.perform(&mut actions);

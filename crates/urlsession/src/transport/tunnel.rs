@@ -63,11 +63,11 @@ impl<'a> Tunnel<'a> {
         proxy: Proxy<'a>,
         target: &'a str,
         logins: &'a ProxyAuthCache,
-        challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
+        handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
-        let asker = Challenger::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
+        let challenger = Challenger::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
         let credentials = CredentialCache { storage: config.url_credential_storage.as_ref(), runtime };
-        let auth = ProxyAuth::new(asker, target, proxy.credential, credentials, logins, challenger);
+        let auth = ProxyAuth::new(challenger, target, proxy.credential, credentials, logins, handler);
         Self { config, runtime, proxy, target, auth, lost: 0 }
     }
 

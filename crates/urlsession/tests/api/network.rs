@@ -14,13 +14,13 @@ use urlsession_testkit::{Origin, Wire};
 
 use crate::support::*;
 
-type Decision<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
+type NetFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 
 /// Knows one host.
 struct Names(io::Result<Vec<SocketAddr>>);
 
 impl Resolve for Names {
-    fn resolve(&self, host: &str, _: u16) -> Option<Decision<Vec<SocketAddr>>> {
+    fn resolve(&self, host: &str, _: u16) -> Option<NetFuture<Vec<SocketAddr>>> {
         assert_eq!(host, "two.example");
         let answer = match &self.0 {
             Ok(addresses) => Ok(addresses.clone()),
@@ -42,7 +42,7 @@ enum Fate {
 struct Fates(Vec<(SocketAddr, Fate)>, Mutex<Vec<Fate>>);
 
 impl Dial for Fates {
-    fn dial(&self, address: SocketAddr) -> Option<Decision<Box<dyn Socket>>> {
+    fn dial(&self, address: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
         let fate = self.0.iter().find(|(known, _)| *known == address).unwrap().1;
         self.1.lock().unwrap().push(fate);
         match fate {
@@ -106,9 +106,9 @@ fn when_every_address_refuses_so_does_the_host() {
 struct Telling(DomainResolutionProtocol, Vec<SocketAddr>);
 
 impl Resolve for Telling {
-    fn resolve(&self, host: &str, _: u16) -> Option<Decision<Vec<SocketAddr>>> {
+    fn resolve(&self, host: &str, _: u16) -> Option<NetFuture<Vec<SocketAddr>>> {
         // The other name is the system's to know.
-        (host == "two.example").then(|| Box::pin(ready(Ok(self.1.clone()))) as Decision<_>)
+        (host == "two.example").then(|| Box::pin(ready(Ok(self.1.clone()))) as NetFuture<_>)
     }
 
     fn protocol(&self) -> DomainResolutionProtocol {
@@ -148,7 +148,7 @@ fn metrics_say_how_a_resolver_of_the_application_looks_names_up() {
 struct Never;
 
 impl Resolve for Never {
-    fn resolve(&self, host: &str, _: u16) -> Option<Decision<Vec<SocketAddr>>> {
+    fn resolve(&self, host: &str, _: u16) -> Option<NetFuture<Vec<SocketAddr>>> {
         panic!("it is asked for {host}");
     }
 }
@@ -212,7 +212,7 @@ impl futures_io::AsyncRead for Canned {
 fn a_socket_of_the_applications_own_carries_a_load() {
     struct Cans(Arc<Mutex<Vec<u8>>>);
     impl Dial for Cans {
-        fn dial(&self, _: SocketAddr) -> Option<Decision<Box<dyn Socket>>> {
+        fn dial(&self, _: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
             let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\ncanned";
             Some(Box::pin(ready(Ok(Box::new(Canned { asked: self.0.clone(), answer }) as Box<dyn Socket>))))
         }

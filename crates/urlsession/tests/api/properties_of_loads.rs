@@ -8,7 +8,7 @@ use urlsession::{
 };
 use urlsession_testkit::{Reply, Wire};
 
-use crate::support::ranges::{content, on_every_range_server, whole};
+use crate::support::ranges::{content, on_every_range_server};
 use crate::support::*;
 
 #[test]
@@ -253,13 +253,7 @@ fn a_session_makes_no_more_connections_to_a_host_than_it_may() {
 #[test]
 fn a_handler_gets_the_resume_data_of_a_download_that_is_cancelled() {
     on_every_range_server(|ranges| {
-        let (session, recorder) = recorded(&ranges.origin);
-        let gate = ranges.origin.hold();
-        let held = gate.clone();
-        ranges.then(move |_| whole().body_gate(150_001, held.clone()));
-        let task = session.download_task(ranges.url());
-        task.resume();
-        recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == 150_001));
+        let (session, _, task, gate) = ranges.begun();
         let (sender, receiver) = std::sync::mpsc::channel();
         task.cancel_by_producing_resume_data_with_handler(move |data| sender.send(data).unwrap());
         let data = receiver.recv_timeout(PATIENCE).unwrap().unwrap();

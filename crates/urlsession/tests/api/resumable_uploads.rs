@@ -202,7 +202,7 @@ fn a_file_that_changes_in_between_fails_the_upload() {
         let gate = origin.hold();
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
         let held = Reply::new(503).header("Retry-After", "0").after(gate.clone());
-        server.at(UploadStep::Retrieval, [UploadFault::Decision(held)]);
+        server.at(UploadStep::Retrieval, [UploadFault::Answer(held)]);
         let (sender, receiver) = mpsc::channel();
         let task = session(origin).upload_task_from_file_with_handler(post(origin), &file, move |result| {
             sender.send(result).unwrap();

@@ -47,13 +47,7 @@ fn failed_to_resume(ranges: &Ranges, data: ResumeData) -> (Option<ResumeFailure>
 #[test]
 fn a_cancelled_download_goes_on_where_it_was() {
     on_every_range_server(|ranges| {
-        let (session, recorder) = recorded(&ranges.origin);
-        let gate = ranges.origin.hold();
-        let held = gate.clone();
-        ranges.then(move |_| whole().body_gate(150_001, held.clone()));
-        let task = session.download_task(ranges.url());
-        task.resume();
-        recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == 150_001));
+        let (_session, recorder, task, gate) = ranges.begun();
         let data = in_tokio(task.cancel_by_producing_resume_data()).unwrap();
         gate.release();
         let log = recorder.completed(1);

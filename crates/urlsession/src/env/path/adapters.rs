@@ -106,7 +106,7 @@ fn adapters() -> io::Result<Vec<Adapter>> {
         | GAA_FLAG_SKIP_DNS_SERVER
         | GAA_FLAG_INCLUDE_GATEWAYS;
     // Of u64, as the structures are aligned.
-    let mut buffer = vec![0_u64; ROOM / 8];
+    let mut buffer = vec![0_u64; FIRST_BUFFER / 8];
     // There may be more of them at each call.
     for _ in 0..TRIES {
         let mut length = u32::try_from(buffer.len() * 8).unwrap_or(u32::MAX);
@@ -119,7 +119,7 @@ fn adapters() -> io::Result<Vec<Adapter>> {
             NO_ERROR => {}
             ERROR_NO_DATA => return Ok(Vec::new()),
             ERROR_BUFFER_OVERFLOW => {
-                buffer = vec![0; (length as usize).div_ceil(8) + ROOM / 8];
+                buffer = vec![0; (length as usize).div_ceil(8) + FIRST_BUFFER / 8];
                 continue;
             }
             error => return Err(io::Error::from_raw_os_error(error.cast_signed())),
@@ -198,7 +198,7 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 }
 
 /// Bytes, as Windows recommends to begin with.
-const ROOM: usize = 16 * 1024;
+const FIRST_BUFFER: usize = 16 * 1024;
 const TRIES: usize = 4;
 
 #[cfg(test)]

@@ -85,7 +85,8 @@ impl<N: Layer> Connectivity<N> {
         }
     }
 
-    /// A host could not be found or reached: because there is no network at all, or none that may be used and leads there?
+    /// Says so in the error if a host was not found or reached because there is no network, or none that may be used and leads
+    /// there.
     fn explained(&self, error: UrlError, request: &UrlRequest, networks: ForbiddenNetworks) -> UrlError {
         if is_local(request) {
             return error;

@@ -45,8 +45,8 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
     // A proxy may be spoken to over TLS about what is not.
     let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
     let transaction = attempt.transaction();
-    let facts = transaction.connection.as_ref()?;
-    let is_safe = is_https && facts.made.secure.is_some() && !facts.is_overridden;
+    let info = transaction.connection.as_ref()?;
+    let is_safe = is_https && info.made.secure.is_some() && !info.is_overridden;
     if !is_safe {
         return None;
     }

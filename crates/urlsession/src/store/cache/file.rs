@@ -136,14 +136,14 @@ impl BodyFile {
     }
 }
 
-/// Is this a time of change that no later change can have?
+/// True if no later change can have this time of change.
 pub(super) fn is_past(written: SystemTime) -> bool {
     // A time in whole seconds is of a file system that knows no better.
     let is_exact = written.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() != 0);
     fs::age(written).is_some_and(|age| age > if is_exact { TICK } else { COARSE_TICK })
 }
 
-/// Is somebody writing this body, as far as can be told?
+/// True if somebody is writing this body, as far as can be told.
 pub(super) fn is_being_written(path: &Path) -> bool {
     let file = fs::options().write(true).open(path);
     file.is_ok_and(|file| file.try_lock().is_err())

@@ -107,7 +107,7 @@ impl CacheWriter {
         self.cache.store(Entry::new(key.clone(), variant.clone(), decided, *times, content));
     }
 
-    /// Was the cache emptied meanwhile?
+    /// The cache was emptied meanwhile.
     fn is_late(&self) -> bool {
         self.cache.0.clearings.load(Relaxed) != self.clearings
     }

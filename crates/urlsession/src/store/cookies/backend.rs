@@ -139,7 +139,7 @@ impl<B: HttpCookieBackend> PersistentBackend<Jar> for Application<B> {
         "cookie"
     }
 
-    fn runtime(&self) -> String {
+    fn location(&self) -> String {
         "by the application's backend".into()
     }
 

@@ -82,9 +82,11 @@ impl Watch for () {}
 
 /// Where contents are kept: a file, or an application's own store. All of it blocks.
 pub(in crate::store) trait PersistentBackend<T: StoreData>: Send {
-    /// For messages: which store it is, and where it is kept.
+    /// Which store it is, for messages.
     fn name(&self) -> &'static str;
-    fn runtime(&self) -> String;
+
+    /// Where it is kept, for messages: `at /path`.
+    fn location(&self) -> String;
 
     /// Is there something, or may there be?
     fn is_there(&self) -> bool;

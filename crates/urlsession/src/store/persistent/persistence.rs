@@ -1,5 +1,5 @@
-//! `Persistence`: who keeps what is in a store. When it is read, when written, and that a bad one costs persistence only; how that is
-//! done is the backend's to say ([`PersistentBackend`]).
+//! `Persistence`: when the backend of a store is read and when it is written, and that a bad one costs persistence only. How that is
+//! done is decided by the backend ([`PersistentBackend`]).
 //!
 //! The lock of the backend is taken before that of the contents, never the other way round.
 
@@ -18,13 +18,13 @@ pub(in crate::store) struct Persistence<T> {
     /// Of a file, which other processes may write, too.
     path: Option<PathBuf>,
     backend: Mutex<Box<dyn PersistentBackend<T>>>,
-    /// Who is at the backend: an application's own may use the store meanwhile, and waits for nothing then.
+    /// The thread that uses the backend: an application's own may use the store meanwhile, and waits for nothing then.
     busy: Mutex<Option<ThreadId>>,
-    /// Has it been looked at?
+    /// It has been read once.
     is_known: AtomicBool,
     /// When to look for other processes' changes again, in microseconds since 1970.
     due: AtomicI64,
-    /// Is somebody on the way to write?
+    /// A writer is about to write.
     has_writer: AtomicBool,
     /// What is kept is in memory only.
     is_broken: AtomicBool,
@@ -62,7 +62,7 @@ impl<T: StoreData> Persistence<T> {
         is_time && self.due.compare_exchange(due, now + INTERVAL, Relaxed, Relaxed).is_ok()
     }
 
-    /// Is it the backend itself, at work, who calls?
+    /// True if the backend itself, which this thread has called, calls the store.
     pub(super) fn is_busy_here(&self) -> bool {
         *self.busy.lock().unwrap_or_else(PoisonError::into_inner) == Some(thread::current().id())
     }
@@ -118,7 +118,7 @@ impl<T: StoreData> Persistence<T> {
                     tracing::warn!(
                         "the {} store {} is busy: its changes wait",
                         backend.name(),
-                        backend.runtime()
+                        backend.location()
                     );
                     store.contents().mark_dirty(batch);
                 }
@@ -143,14 +143,14 @@ impl<T: StoreData> Persistence<T> {
         tracing::warn!(
             "the {} store cannot be kept {} and is in memory only from here on: {error}",
             backend.name(),
-            backend.runtime()
+            backend.location()
         );
     }
 
     fn lock(&self) -> Held<'_, T> {
         let backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
         self.set_busy(Some(thread::current().id()));
-        Held { backend, disk: self }
+        Held { backend, persistence: self }
     }
 
     fn set_busy(&self, thread: Option<ThreadId>) {
@@ -158,16 +158,16 @@ impl<T: StoreData> Persistence<T> {
     }
 }
 
-/// The keeper, at work for this thread.
+/// The backend, locked by this thread.
 struct Held<'a, T: StoreData> {
     backend: MutexGuard<'a, Box<dyn PersistentBackend<T>>>,
-    disk: &'a Persistence<T>,
+    persistence: &'a Persistence<T>,
 }
 
 impl<T: StoreData> Drop for Held<'_, T> {
     fn drop(&mut self) {
         // Before the lock is released.
-        self.disk.set_busy(None);
+        self.persistence.set_busy(None);
     }
 }
 

@@ -1,5 +1,5 @@
-//! `SqliteFile`: a store's contents in a SQLite file. What is in it is its store's to say ([`Table`]), when it is read and written the
-//! disk's.
+//! `SqliteFile`: a store's contents in a SQLite file. What is in it is its store's to say ([`Table`]), when it is read and written
+//! is decided by `persistence`.
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -37,7 +37,7 @@ impl<T: Table> PersistentBackend<T> for SqliteFile<T> {
         T::SCHEMA.name
     }
 
-    fn runtime(&self) -> String {
+    fn location(&self) -> String {
         format!("at {}", self.path.display())
     }
 

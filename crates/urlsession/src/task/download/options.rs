@@ -8,8 +8,8 @@ use super::digest::ContentDigest;
 use super::resume_info::ResumeRecord;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{HttpUrlResponse, ResumeData, ResumeFailure, UrlRequest};
-use crate::task::answer::Decision;
 use crate::task::core::{Core, Live};
+use crate::task::decision::Decision;
 use crate::task::destination::DownloadDestination;
 use crate::task::kind::DownloadTask;
 use crate::task::state::TaskState;
@@ -50,7 +50,7 @@ impl DownloadOptions {
             super::resume_info::PartialLocation::Temporary(_) => None,
         };
         let checks = Checks { expected: noted.expected.clone(), of_response: noted.checks_repr_digest };
-        let request = noted.facts.request.clone();
+        let request = noted.resume_info.request.clone();
         Ok((request, Self { destination, checks, given: Some((data, noted)), ..Self::default() }))
     }
 

@@ -196,7 +196,8 @@ pub(super) fn reopen(noted: &ResumeRecord) -> Result<(PathBuf, Option<Names>, Fi
     let (path, names) = match &noted.place {
         PartialLocation::Temporary(name) => (temporary(name).ok_or(ResumeFailure::PartialMissing)?, None),
         PartialLocation::Destined(destination) => {
-            let names = Names::of(destination, &noted.facts.identity).ok_or(ResumeFailure::NotResumable)?;
+            let names =
+                Names::of(destination, &noted.resume_info.identity).ok_or(ResumeFailure::NotResumable)?;
             (names.part.clone(), Some(names))
         }
     };

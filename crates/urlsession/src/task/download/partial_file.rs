@@ -30,7 +30,7 @@ pub(in crate::task) struct PartialFile {
     /// Is the file's end where the next bytes belong, and are those before it hashed?
     is_ready: bool,
     /// What it can be resumed by; `None` if it cannot be.
-    facts: Option<ResumeInfo>,
+    resume_info: Option<ResumeInfo>,
     /// Where the file is to be, and the destination it was on its way to when it was made: mostly the same.
     destination: Option<DownloadDestination>,
     home: Option<DownloadDestination>,
@@ -66,13 +66,14 @@ impl PartialFile {
     pub(super) fn create(
         destination: Option<DownloadDestination>,
         suggested: &str,
-        facts: Option<ResumeInfo>,
+        resume_info: Option<ResumeInfo>,
         now: Instant,
     ) -> Result<Self> {
         let (mut file, mut names) = (None, None);
         if let Some(destination) = &destination {
             destination.check(suggested)?;
-            let shared = facts.as_ref().and_then(|facts| Names::of(destination, &facts.identity));
+            let shared =
+                resume_info.as_ref().and_then(|resume_info| Names::of(destination, &resume_info.identity));
             // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
             if let Some(shared) = shared
                 && let Ok(Some(taken)) = shared.take()
@@ -92,7 +93,7 @@ impl PartialFile {
             position: 0,
             hashes: Hashes::new(&[]),
             is_ready: false,
-            facts,
+            resume_info,
             home: destination.clone(),
             destination,
             noted: names.is_some().then_some((now, 0)),
@@ -121,7 +122,7 @@ impl PartialFile {
             position: noted.stamp.bytes,
             hashes: Hashes::new(&[]),
             is_ready: false,
-            facts: Some(noted.facts.clone()),
+            resume_info: Some(noted.resume_info.clone()),
             destination,
             home,
             noted: names.is_some().then_some((now, noted.stamp.bytes)),
@@ -137,22 +138,22 @@ impl PartialFile {
         self.position
     }
 
-    pub(super) fn facts(&self) -> Option<&ResumeInfo> {
-        self.facts.as_ref()
+    pub(super) fn resume_info(&self) -> Option<&ResumeInfo> {
+        self.resume_info.as_ref()
     }
 
     /// The rest is asked for with this request by now, of which this is the last URL, if that is known.
     pub(super) fn renew(&mut self, request: &UrlRequest, final_url: Option<&Url>) {
-        if let Some(facts) = &mut self.facts {
-            facts.request = request.clone();
-            facts.final_url = final_url.cloned();
+        if let Some(resume_info) = &mut self.resume_info {
+            resume_info.request = request.clone();
+            resume_info.final_url = final_url.cloned();
         }
     }
 
     /// What comes now is from these servers, which only a delegate trusts.
     pub(super) fn note_untrusted(&mut self, servers: Option<UntrustedServers>) {
-        if let Some(facts) = &mut self.facts {
-            facts.untrusted = servers.or(facts.untrusted);
+        if let Some(resume_info) = &mut self.resume_info {
+            resume_info.untrusted = servers.or(resume_info.untrusted);
         }
     }
 
@@ -163,8 +164,8 @@ impl PartialFile {
         complete: Option<u64>,
         expected: &[ContentDigest],
     ) -> Result<()> {
-        if let Some(facts) = &mut self.facts {
-            facts.complete = complete.or(facts.complete);
+        if let Some(resume_info) = &mut self.resume_info {
+            resume_info.complete = complete.or(resume_info.complete);
         }
         if self.is_ready && at == self.position {
             return Ok(());
@@ -192,7 +193,7 @@ impl PartialFile {
     /// Begins anew, with what another response holds.
     pub(super) fn restart(
         &mut self,
-        facts: Option<ResumeInfo>,
+        resume_info: Option<ResumeInfo>,
         expected: &[ContentDigest],
         now: Instant,
     ) -> Result<()> {
@@ -203,9 +204,9 @@ impl PartialFile {
         }
         self.is_known = false;
         self.noted = self.names.is_some().then_some((now, 0));
-        self.facts = facts;
+        self.resume_info = resume_info;
         (self.position, self.is_ready) = (0, false);
-        let complete = self.facts.as_ref().and_then(|facts| facts.complete);
+        let complete = self.resume_info.as_ref().and_then(|resume_info| resume_info.complete);
         self.go_on_at(0, complete, expected)
     }
 
@@ -322,40 +323,41 @@ impl PartialFile {
 
     /// Takes the file to its destination, if it is as expected. If it cannot get there, it is still here.
     pub(super) fn finish(place: &mut Option<Self>, suggested: &str) -> Result<DownloadedFile> {
-        let Some(mut sink) = place.take() else { return Err(UrlError::cancelled()) };
-        if let Some(error) = sink.failure.take() {
+        let Some(mut partial_file) = place.take() else { return Err(UrlError::cancelled()) };
+        if let Some(error) = partial_file.failure.take() {
             return Err(error);
         }
-        sink.release()?;
-        let Some(path) = sink.path.take() else { return Err(UrlError::cancelled()) };
-        if let Err(error) = std::mem::replace(&mut sink.hashes, Hashes::new(&[])).check() {
+        partial_file.release()?;
+        let Some(path) = partial_file.path.take() else { return Err(UrlError::cancelled()) };
+        if let Err(error) = std::mem::replace(&mut partial_file.hashes, Hashes::new(&[])).check() {
             // Nobody is to go on with that.
-            if let Some(names) = &sink.names {
+            if let Some(names) = &partial_file.names {
                 names.forget();
             }
             drop(path);
             return Err(error);
         }
-        let Some(destination) = &sink.destination else {
-            if let Some(names) = &sink.names {
+        let Some(destination) = &partial_file.destination else {
+            if let Some(names) = &partial_file.names {
                 names.forget();
             }
-            let length = sink.position;
-            closed(sink).map_err(|error| unclosed(&path, error))?;
+            let length = partial_file.position;
+            closed(partial_file).map_err(|error| unclosed(&path, error))?;
             return Ok(DownloadedFile::temporary(path, length));
         };
-        let is_beside = sink.home.as_ref().is_some_and(|home| home.shares_place(destination));
+        let is_beside = partial_file.home.as_ref().is_some_and(|home| home.shares_place(destination));
         let published = match is_beside {
             true => {
-                let published = destination.publish(suggested, &sink.file, path, sink.position);
+                let published =
+                    destination.publish(suggested, &partial_file.file, path, partial_file.position);
                 published.map_err(|Unpublished { error, path, is_late }| {
-                    sink.is_damaged |= is_late;
+                    partial_file.is_damaged |= is_late;
                     (error, path)
                 })
             }
-            false => moved(&mut sink.file, &path, destination, suggested)
+            false => moved(&mut partial_file.file, &path, destination, suggested)
                 .and_then(|Moved { file, draft, permissions }| {
-                    let published = destination.publish(suggested, &file, draft, sink.position);
+                    let published = destination.publish(suggested, &file, draft, partial_file.position);
                     let published = published.map_err(|failure| failure.error)?;
                     // Not before: the temporary file is nobody else's. Should it fail, the published one is neither.
                     let _ = file.set_permissions(permissions);
@@ -365,14 +367,14 @@ impl PartialFile {
         };
         match published {
             Ok(file) => {
-                if let Some(names) = &sink.names {
+                if let Some(names) = &partial_file.names {
                     names.forget();
                 }
                 Ok(file)
             }
             Err((error, path)) => {
-                sink.path = Some(path);
-                *place = Some(sink);
+                partial_file.path = Some(path);
+                *place = Some(partial_file);
                 Err(error)
             }
         }
@@ -432,7 +434,7 @@ impl PartialFile {
 
     /// What would be noted now.
     fn noted(&mut self, checks: &Checks, is_last: bool) -> io::Result<Option<ResumeRecord>> {
-        if self.is_damaged || self.facts.is_none() {
+        if self.is_damaged || self.resume_info.is_none() {
             return Ok(None);
         }
         let place = match (&self.home, &self.names, &self.path) {
@@ -445,9 +447,9 @@ impl PartialFile {
             _ => return Ok(None),
         };
         self.settle()?;
-        let Some(facts) = &self.facts else { return Ok(None) };
+        let Some(resume_info) = &self.resume_info else { return Ok(None) };
         Ok(Some(ResumeRecord {
-            facts: facts.clone(),
+            resume_info: resume_info.clone(),
             stamp: Stamp::of(&self.file, self.position, is_last)?,
             place,
             expected: checks.expected.clone(),
@@ -457,21 +459,21 @@ impl PartialFile {
 }
 
 /// Closes the file of a sink that has come to its end.
-fn closed(sink: PartialFile) -> io::Result<()> {
-    match sink.file.try_clone() {
+fn closed(partial_file: PartialFile) -> io::Result<()> {
+    match partial_file.file.try_clone() {
         Ok(last) => {
-            drop(sink);
+            drop(partial_file);
             close(last)
         }
         // There is no descriptor left to close it by: what would be said then is asked for now.
-        Err(_) => sink.file.sync_data(),
+        Err(_) => partial_file.file.sync_data(),
     }
 }
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
         let path = self.path.take();
-        match self.is_known && self.facts.is_some() {
+        match self.is_known && self.resume_info.is_some() {
             true => PartialDownload::keep(path),
             false => drop(path),
         }
@@ -485,11 +487,11 @@ impl Drop for PartialFile {
 pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<ResumeRecord> {
     let identity = destination.identity(request)?;
     let mut noted = Names::of(destination, &identity)?.noted()?;
-    if !is_resumable(request) || noted.facts.identity != identity {
+    if !is_resumable(request) || noted.resume_info.identity != identity {
         return None;
     }
     // A note does not hold all of it.
-    noted.facts.request = request.clone();
+    noted.resume_info.request = request.clone();
     Some(noted)
 }
 
@@ -559,17 +561,18 @@ mod tests {
 
     const MIB: usize = 1024 * 1024;
 
-    fn facts() -> ResumeInfo {
+    fn resume_info() -> ResumeInfo {
         let url: Url = "http://a/file".parse().unwrap();
         let fields = [("ETag", "\"a\"")];
         let response = HttpUrlResponse::new(url.clone(), 200, Version::HTTP_11, &fields).unwrap();
         ResumeInfo::of(url.as_str(), &UrlRequest::new(url.clone()), &response, 0).unwrap()
     }
 
-    fn sink(destination: &DownloadDestination, now: Instant) -> PartialFile {
-        let mut sink = PartialFile::create(Some(destination.clone()), "a", Some(facts()), now).unwrap();
-        sink.go_on_at(0, None, &[]).unwrap();
-        sink
+    fn partial_file(destination: &DownloadDestination, now: Instant) -> PartialFile {
+        let mut partial_file =
+            PartialFile::create(Some(destination.clone()), "a", Some(resume_info()), now).unwrap();
+        partial_file.go_on_at(0, None, &[]).unwrap();
+        partial_file
     }
 
     fn noted(destination: &DownloadDestination) -> Option<u64> {
@@ -582,10 +585,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
         let start = SystemClock.now();
-        let (mut sink, checks) = (sink(&destination, start), Checks::default());
+        let (mut partial_file, checks) = (partial_file(&destination, start), Checks::default());
         let mut write = |bytes: usize, after: Duration| {
-            sink.write(&[vec![7; bytes].into()]).unwrap();
-            sink.note(&checks, start + after);
+            partial_file.write(&[vec![7; bytes].into()]).unwrap();
+            partial_file.note(&checks, start + after);
             noted(&destination)
         };
         let (now, mib) = (Duration::ZERO, MIB as u64);
@@ -606,21 +609,21 @@ mod tests {
         let destination = DownloadDestination::file(folder.path().join("a"));
         let now = SystemClock.now();
         let count = || std::fs::read_dir(folder.path()).unwrap().count();
-        let mut first = sink(&destination, now);
+        let mut first = partial_file(&destination, now);
         first.write(&[vec![7; 1000].into()]).unwrap();
         drop(first);
         assert_eq!(count(), 0);
-        let mut second = sink(&destination, now);
+        let mut second = partial_file(&destination, now);
         second.write(&[vec![7; MIB].into()]).unwrap();
         second.note(&Checks::default(), now);
         second.write(&[vec![7; 1000].into()]).unwrap();
         drop(second);
         assert_eq!((count(), noted(&destination)), (2, Some(MIB as u64)));
-        let left = left_at(&destination, &facts().request).unwrap();
+        let left = left_at(&destination, &resume_info().request).unwrap();
         let mut third = PartialFile::reopen(&left, Some(destination.clone()), now).unwrap();
         assert_eq!(third.position(), MIB as u64);
         // What began anew is not what was noted.
-        third.restart(Some(facts()), &[], now).unwrap();
+        third.restart(Some(resume_info()), &[], now).unwrap();
         assert_eq!((count(), noted(&destination)), (1, None));
         drop(third);
         assert_eq!(count(), 0);
@@ -629,21 +632,21 @@ mod tests {
     /// A sink of which a MiB is noted, and more is written.
     fn noted_sink(destination: &DownloadDestination) -> PartialFile {
         let now = SystemClock.now();
-        let mut sink = sink(destination, now);
-        sink.write(&[vec![7; MIB].into()]).unwrap();
-        sink.note(&Checks::default(), now);
-        sink.write(&[vec![7; 1000].into()]).unwrap();
-        sink
+        let mut partial_file = partial_file(destination, now);
+        partial_file.write(&[vec![7; MIB].into()]).unwrap();
+        partial_file.note(&Checks::default(), now);
+        partial_file.write(&[vec![7; 1000].into()]).unwrap();
+        partial_file
     }
 
     #[test]
     fn a_temporary_file_that_cannot_be_closed_is_no_download() {
-        let mut sink = PartialFile::create(None, "a", None, SystemClock.now()).unwrap();
-        sink.go_on_at(0, None, &[]).unwrap();
-        sink.write(&[Bytes::from_static(b"abc")]).unwrap();
-        let path = sink.path.as_ref().unwrap().to_path_buf();
+        let mut partial_file = PartialFile::create(None, "a", None, SystemClock.now()).unwrap();
+        partial_file.go_on_at(0, None, &[]).unwrap();
+        partial_file.write(&[Bytes::from_static(b"abc")]).unwrap();
+        let path = partial_file.path.as_ref().unwrap().to_path_buf();
         fail_next_close(io::ErrorKind::QuotaExceeded);
-        let error = PartialFile::finish(&mut Some(sink), "a").unwrap_err();
+        let error = PartialFile::finish(&mut Some(partial_file), "a").unwrap_err();
         assert_eq!((error.code(), error.phase()), (UrlErrorCode::CannotCloseFile, Phase::Disk));
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         assert!(std::error::Error::source(&error).unwrap().to_string().contains("quota"), "{error:?}");
@@ -668,16 +671,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
         for is_end in [false, true] {
-            let mut sink = noted_sink(&destination);
-            assert!(sink.settled(Err(io::ErrorKind::InvalidInput.into())).is_err() && !sink.is_damaged);
-            assert!(sink.settled(Err(io::ErrorKind::StorageFull.into())).is_err());
-            let mut place = Some(sink);
+            let mut partial_file = noted_sink(&destination);
+            assert!(
+                partial_file.settled(Err(io::ErrorKind::InvalidInput.into())).is_err()
+                    && !partial_file.is_damaged
+            );
+            assert!(partial_file.settled(Err(io::ErrorKind::StorageFull.into())).is_err());
+            let mut place = Some(partial_file);
             let error = match is_end {
                 true => PartialFile::finish(&mut place, "a").unwrap_err(),
                 false => place.as_mut().unwrap().write(&[Bytes::from_static(b"more")]).unwrap_err(),
             };
             assert_eq!(error.code(), UrlErrorCode::CannotWriteToFile);
-            assert!(place.is_none_or(|sink| sink.leave(&Checks::default(), true).is_none()));
+            assert!(place.is_none_or(|partial_file| partial_file.leave(&Checks::default(), true).is_none()));
             assert_eq!(noted(&destination), Some(MIB as u64));
             assert!(!folder.path().join("a").exists());
         }
@@ -688,18 +694,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let destination = DownloadDestination::file(folder.path().join("a"));
         let now = SystemClock.now();
-        let mut sink = sink(&destination, now);
-        sink.write(&[Bytes::from_static(b"0123456789")]).unwrap();
-        let left = sink.leave(&Checks::default(), true).unwrap();
+        let mut partial_file = partial_file(&destination, now);
+        partial_file.write(&[Bytes::from_static(b"0123456789")]).unwrap();
+        let left = partial_file.leave(&Checks::default(), true).unwrap();
         let path = folder.path().join(".a.urlsession-part");
         let mut more = File::options().append(true).open(&path).unwrap();
         more.write_all(b"not of the download").unwrap();
         let noted = ResumeRecord::open(&left.data).unwrap();
-        let mut sink = PartialFile::reopen(&noted, Some(destination), now).unwrap();
+        let mut partial_file = PartialFile::reopen(&noted, Some(destination), now).unwrap();
         let digest = ContentDigest::from_hex(SHA256).unwrap();
-        sink.go_on_at(6, Some(12), &[digest]).unwrap();
-        sink.write(&[Bytes::from_static(b"6789"), Bytes::from_static(b"ab")]).unwrap();
-        let file = PartialFile::finish(&mut Some(sink), "a").unwrap();
+        partial_file.go_on_at(6, Some(12), &[digest]).unwrap();
+        partial_file.write(&[Bytes::from_static(b"6789"), Bytes::from_static(b"ab")]).unwrap();
+        let file = PartialFile::finish(&mut Some(partial_file), "a").unwrap();
         assert_eq!((std::fs::read(file.path()).unwrap().as_slice(), file.len()), (&b"0123456789ab"[..], 12));
     }
 

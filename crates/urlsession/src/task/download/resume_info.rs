@@ -41,12 +41,12 @@ pub(super) type UntrustedServers = [u8; 32];
 pub(super) fn untrusted_servers(log: &[TransactionRecord]) -> Option<UntrustedServers> {
     let mut all = Context::new(&SHA256);
     let mut any = false;
-    for facts in log
+    for resume_info in log
         .iter()
         .filter_map(|transaction| transaction.connection.as_ref())
-        .filter(|facts| facts.is_overridden)
+        .filter(|resume_info| resume_info.is_overridden)
     {
-        let certificates = facts.peer.as_ref().map_or(&[][..], |peer| peer.trust.certificates());
+        let certificates = resume_info.peer.as_ref().map_or(&[][..], |peer| peer.trust.certificates());
         all.update(digest(&SHA256, certificates.first().map_or(&[][..], Vec::as_slice)).as_ref());
         any = true;
     }
@@ -56,7 +56,7 @@ pub(super) fn untrusted_servers(log: &[TransactionRecord]) -> Option<UntrustedSe
 /// Facts that were written down, and what they are about.
 #[derive(Clone, Debug)]
 pub(super) struct ResumeRecord {
-    pub(super) facts: ResumeInfo,
+    pub(super) resume_info: ResumeInfo,
     pub(super) stamp: Stamp,
     pub(super) place: PartialLocation,
     pub(super) expected: Option<ContentDigest>,
@@ -76,10 +76,10 @@ impl ResumeInfo {
     /// Those of a response that holds the whole of something, if it can be resumed. `now` is in seconds since 1970.
     pub(super) fn of(identity: &str, request: &UrlRequest, response: &UrlResponse, now: i64) -> Option<Self> {
         let is_whole = response.http_head().is_some_and(|head| head.status == StatusCode::OK);
-        let facts = Self::of_representation(identity, request, response, now).filter(|_| is_whole)?;
+        let resume_info = Self::of_representation(identity, request, response, now).filter(|_| is_whole)?;
         // RFC 9112 §6.3: where the transfer is coded, a length says nothing.
         let is_framed = !response.http_head()?.fields.contains_key(header::TRANSFER_ENCODING);
-        Some(Self { complete: response.expected_content_length().filter(|_| is_framed), ..facts })
+        Some(Self { complete: response.expected_content_length().filter(|_| is_framed), ..resume_info })
     }
 
     /// Those of a response that holds the beginning of something `complete` bytes long, if the rest can be asked for.
@@ -90,8 +90,8 @@ impl ResumeInfo {
         now: i64,
         complete: Option<u64>,
     ) -> Option<Self> {
-        let facts = Self::of_representation(identity, request, response, now)?;
-        Some(Self { complete, ..facts })
+        let resume_info = Self::of_representation(identity, request, response, now)?;
+        Some(Self { complete, ..resume_info })
     }
 
     /// Those of a response, without a length.
@@ -137,7 +137,7 @@ pub(super) fn is_resumable(request: &UrlRequest) -> bool {
 
 impl ResumeRecord {
     pub(super) fn close_transaction(&self) -> ResumeData {
-        self.sealed(self.facts.request.all_http_header_fields())
+        self.sealed(self.resume_info.request.all_http_header_fields())
     }
 
     /// For a note beside the file: who finds it has a request of its own, whose fields are not for the disk.
@@ -147,7 +147,7 @@ impl ResumeRecord {
 
     fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
         let ResumeInfo { identity: known_by, request, final_url, validators, complete, untrusted } =
-            &self.facts;
+            &self.resume_info;
         let mut out = ResumeFields::default();
         let url = request.url().map(url_text);
         out.push_text(URL, url.as_deref());
@@ -217,7 +217,7 @@ impl ResumeRecord {
             Some(name) => PartialLocation::Temporary(name.into()),
             None => PartialLocation::Destined(DownloadDestination::read(fields, DESTINATION)?),
         };
-        let facts = ResumeInfo {
+        let resume_info = ResumeInfo {
             identity: known_by,
             request,
             final_url: fields.text(FINAL_URL).and_then(|url| url.parse().ok()),
@@ -230,11 +230,11 @@ impl ResumeRecord {
         };
         let stamp = Stamp::read(fields, STAMP)?;
         // What is not so was never written.
-        let is_sound = is_resumable(&facts.request)
-            && !facts.validators.is_empty()
-            && facts.complete.is_none_or(|complete| stamp.bytes <= complete);
+        let is_sound = is_resumable(&resume_info.request)
+            && !resume_info.validators.is_empty()
+            && resume_info.complete.is_none_or(|complete| stamp.bytes <= complete);
         is_sound.then(|| Self {
-            facts,
+            resume_info,
             stamp,
             place,
             expected: fields.bytes(EXPECTED).and_then(|bytes| ContentDigest::of_bytes(bytes.to_vec())),
@@ -322,7 +322,7 @@ mod tests {
         let url = "https://example.com/b".parse().unwrap();
         let response = HttpUrlResponse::new(url, 200, Version::HTTP_11, &fields).unwrap();
         ResumeRecord {
-            facts: ResumeInfo {
+            resume_info: ResumeInfo {
                 untrusted: Some([5; 32]),
                 ..ResumeInfo::of("name:a", &request(), &response, 0).unwrap()
             },
@@ -342,20 +342,20 @@ mod tests {
         assert!(!whole.contains("s3cret") && whole.contains("sig=x") && whole.contains("kept"), "{whole}");
         assert!(!String::from_utf8_lossy(noted().seal_note().as_bytes()).contains("kept"));
         let read = ResumeRecord::open(&data).unwrap();
-        let request = &read.facts.request;
+        let request = &read.resume_info.request;
         assert_eq!(request.url().unwrap().as_str(), "https://me@example.com/a?sig=x");
         assert_eq!(request.value("x-mine"), Some("kept"));
         assert_eq!(request.all_http_header_fields().len(), 1);
         assert_eq!(request.timeout_interval(), Some(Duration::from_millis(1500)));
         assert_eq!(request.cache_policy(), CachePolicy::ReloadIgnoringLocalCacheData);
         assert!(!request.allows_cellular_access() && request.allows_expensive_network_access());
-        assert_eq!(read.facts.final_url.unwrap().as_str(), "https://example.com/b");
-        assert_eq!(read.facts.identity, "name:a");
-        assert_eq!(read.facts.untrusted, Some([5; 32]));
-        assert_eq!(read.facts.validators.etag.as_deref(), Some("\"a\""));
-        assert_eq!((read.facts.complete, read.stamp, read.place), {
-            let ResumeRecord { facts, stamp, place, .. } = noted();
-            (facts.complete, stamp, place)
+        assert_eq!(read.resume_info.final_url.unwrap().as_str(), "https://example.com/b");
+        assert_eq!(read.resume_info.identity, "name:a");
+        assert_eq!(read.resume_info.untrusted, Some([5; 32]));
+        assert_eq!(read.resume_info.validators.etag.as_deref(), Some("\"a\""));
+        assert_eq!((read.resume_info.complete, read.stamp, read.place), {
+            let ResumeRecord { resume_info, stamp, place, .. } = noted();
+            (resume_info.complete, stamp, place)
         });
         assert_eq!((read.expected, read.checks_repr_digest), (noted().expected, true));
     }
@@ -364,8 +364,8 @@ mod tests {
     fn more_bytes_than_there_are_and_no_validator_are_refused() {
         for change in [
             (|noted: &mut ResumeRecord| noted.stamp.bytes = 1001) as fn(&mut ResumeRecord),
-            |noted| noted.facts.validators = Validators::default(),
-            |noted| noted.facts.request.set_url(Some("file:///etc/passwd".parse().unwrap())),
+            |noted| noted.resume_info.validators = Validators::default(),
+            |noted| noted.resume_info.request.set_url(Some("file:///etc/passwd".parse().unwrap())),
         ] {
             let mut noted = noted();
             change(&mut noted);
@@ -397,7 +397,9 @@ mod tests {
                     VERSION,
                     &altered,
                 )) {
-                    assert!(is_resumable(&read.facts.request) && !read.facts.validators.is_empty());
+                    assert!(
+                        is_resumable(&read.resume_info.request) && !read.resume_info.validators.is_empty()
+                    );
                     read.close_transaction();
                     assert!(crate::task::download::partial::reopen(&read).is_err());
                 }

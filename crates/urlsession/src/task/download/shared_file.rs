@@ -11,7 +11,7 @@ use crate::error::{Result, UrlError};
 pub(in crate::task) struct SharedFile<S>(Arc<Inner<S>>);
 
 struct Inner<S> {
-    sink: Mutex<Option<S>>,
+    partial_file: Mutex<Option<S>>,
     /// What has come and is to be written. It is taken only by who has the lock of the partial file, so that nothing is overtaken.
     batch: Mutex<Vec<Bytes>>,
 }
@@ -19,7 +19,7 @@ struct Inner<S> {
 impl<S> SharedFile<S> {
     /// Waits for whoever is writing.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<S>> {
-        self.0.sink.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.partial_file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What waits to be written.
@@ -35,7 +35,7 @@ impl<S> SharedFile<S> {
     /// Does something with the partial file.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut S) -> Result<T>) -> Result<T> {
         match &mut *self.lock() {
-            Some(sink) => work(sink),
+            Some(partial_file) => work(partial_file),
             None => Err(UrlError::cancelled()),
         }
     }
@@ -43,7 +43,7 @@ impl<S> SharedFile<S> {
 
 impl<S> Default for SharedFile<S> {
     fn default() -> Self {
-        Self(Arc::new(Inner { sink: Mutex::new(None), batch: Mutex::default() }))
+        Self(Arc::new(Inner { partial_file: Mutex::new(None), batch: Mutex::default() }))
     }
 }
 

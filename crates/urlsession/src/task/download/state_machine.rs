@@ -74,7 +74,7 @@ impl<'a> DownloadStateMachine<'a> {
     ) -> Result<Self> {
         let (request, destination, checks, given) = ordered(core);
         let known_by = match (&given, &destination, request.as_deref()) {
-            (Some(given), ..) => given.facts.identity.clone(),
+            (Some(given), ..) => given.resume_info.identity.clone(),
             (None, Some(destination), Some(request)) => destination.identity(request).unwrap_or_default(),
             (None, None, Some(request)) => identity(request).unwrap_or_default(),
             (None, _, None) => String::new(),
@@ -110,7 +110,7 @@ impl<'a> DownloadStateMachine<'a> {
             let there = || left_at(destination.as_ref()?, request.as_ref().filter(|_| !asks_for_ranges)?);
             let Some(noted) = given.or_else(there) else { return Ok(None) };
             match PartialFile::reopen(&noted, destination, now) {
-                Ok(sink) => *shared_file.lock() = Some(sink),
+                Ok(partial_file) => *shared_file.lock() = Some(partial_file),
                 Err(failure) => return Ok(Some(Err(failure))),
             }
             Ok(Some(Ok(())))
@@ -146,13 +146,14 @@ impl<'a> DownloadStateMachine<'a> {
             set(own, "Want-Repr-Digest", WANT_REPR_DIGEST)?;
             set(own, "Accept-Encoding", "identity")?;
         }
-        let sink = self.shared_file.lock();
-        if let Some((sink, facts)) = sink.as_ref().and_then(|sink| Some((sink, sink.facts()?)))
+        let partial_file = self.shared_file.lock();
+        if let Some((partial_file, resume_info)) =
+            partial_file.as_ref().and_then(|partial_file| Some((partial_file, partial_file.resume_info()?)))
             && !self.begins_anew
-            && let Some((validator, condition)) = facts.validators.if_range(self.by_date)
+            && let Some((validator, condition)) = resume_info.validators.if_range(self.by_date)
         {
             let own = own.get_or_insert_with(|| UrlRequest::clone(&original));
-            set(own, "Range", &range::from(facts.have(sink.position()).first_wanted()))?;
+            set(own, "Range", &range::from(resume_info.have(partial_file.position()).first_wanted()))?;
             // RFC 9110 §13.1.5: without it two versions of a file would be joined.
             set(own, "If-Range", validator)?;
             // RFC 9110 §14.2: a range counts coded bytes, and what is here is not coded.
@@ -173,15 +174,17 @@ impl<'a> DownloadStateMachine<'a> {
         self.untrusted = untrusted;
         let judged = match (self.asked, head.http_head()) {
             (Some(asked), Some(http)) => {
-                let sink = self.shared_file.lock();
-                let here = sink.as_ref().and_then(|sink| Some((sink.facts()?, sink.position())));
-                here.map(|(facts, bytes)| {
-                    let verdict = range::verdict(&facts.have(bytes), asked, http.status, &http.fields);
+                let partial_file = self.shared_file.lock();
+                let here = partial_file
+                    .as_ref()
+                    .and_then(|partial_file| Some((partial_file.resume_info()?, partial_file.position())));
+                here.map(|(resume_info, bytes)| {
+                    let verdict = range::verdict(&resume_info.have(bytes), asked, http.status, &http.fields);
                     let verdict = match self.is_vouched {
                         true => verdict,
-                        false => same_resource(verdict, facts, head.url()),
+                        false => same_resource(verdict, resume_info, head.url()),
                     };
-                    (same_trust(verdict, facts, untrusted), bytes)
+                    (same_trust(verdict, resume_info, untrusted), bytes)
                 })
             }
             _ => None,
@@ -225,12 +228,14 @@ impl<'a> DownloadStateMachine<'a> {
 
     /// After a part has been read to its end: is anything missing?
     pub(super) fn after_part(&self) -> Next {
-        let sink = self.shared_file.lock();
-        let Some((sink, facts)) = sink.as_ref().and_then(|sink| Some((sink, sink.facts()?))) else {
+        let partial_file = self.shared_file.lock();
+        let Some((partial_file, resume_info)) =
+            partial_file.as_ref().and_then(|partial_file| Some((partial_file, partial_file.resume_info()?)))
+        else {
             // Nothing else can be asked for: it was all there is.
             return Next::Done;
         };
-        if facts.complete == Some(sink.position()) { Next::Done } else { Next::Again }
+        if resume_info.complete == Some(partial_file.position()) { Next::Done } else { Next::Again }
     }
 
     /// Puts the file where it is to be.
@@ -273,8 +278,8 @@ impl<'a> DownloadStateMachine<'a> {
         // Validators are compared all the same.
         (self.is_vouched, self.by_date) = (true, false);
         if is_resumable(&request) && !session_asks_for_ranges(self.core) {
-            if let Some(sink) = &mut *self.shared_file.lock() {
-                sink.renew(&request, None);
+            if let Some(partial_file) = &mut *self.shared_file.lock() {
+                partial_file.renew(&request, None);
             }
         } else {
             self.fails(ResumeFailure::NotResumable);
@@ -297,13 +302,13 @@ impl<'a> DownloadStateMachine<'a> {
         let untrusted = self.untrusted;
         let work = move || {
             destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
-            shared_file.with(|sink| {
+            shared_file.with(|partial_file| {
                 if let Some((request, url)) = led_to {
-                    sink.renew(&request, Some(&url));
+                    partial_file.renew(&request, Some(&url));
                 }
-                sink.note_untrusted(untrusted);
-                sink.go_on_at(at, complete, &expected)?;
-                sink.reserve(complete)
+                partial_file.note_untrusted(untrusted);
+                partial_file.go_on_at(at, complete, &expected)?;
+                partial_file.reserve(complete)
             })
         };
         beside(self.core, self.runtime, resting, work).await?;
@@ -322,33 +327,36 @@ impl<'a> DownloadStateMachine<'a> {
         let clock = &self.core.session.config.environment.clock;
         let wall = clock.wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         self.check_length(head)?;
-        let (facts, complete, end) = match self.unrequested_part(head) {
+        let (resume_info, complete, end) = match self.unrequested_part(head) {
             None | Some(UnrequestedPart::Whole) => {
                 let request = self.request.as_ref().filter(|_| !session_asks_for_ranges(self.core));
-                let facts = request.and_then(|request| ResumeInfo::of(&self.identity, request, head, wall));
-                let end = facts.as_ref().and_then(|facts| facts.complete);
-                (facts, head.expected_content_length(), end)
+                let resume_info =
+                    request.and_then(|request| ResumeInfo::of(&self.identity, request, head, wall));
+                let end = resume_info.as_ref().and_then(|resume_info| resume_info.complete);
+                (resume_info, head.expected_content_length(), end)
             }
             Some(part) => self.take_beginning(head, part, wall)?,
         };
-        let facts = facts.map(|facts| ResumeInfo { untrusted: self.untrusted, ..facts });
+        let resume_info =
+            resume_info.map(|resume_info| ResumeInfo { untrusted: self.untrusted, ..resume_info });
         let expected = self.expected(head, false)?;
         let (shared_file, now) = (self.shared_file.clone(), clock.now());
         let (destination, suggested) = (self.destination.clone(), head.suggested_filename());
         let work = move || {
             let mut shared_file = shared_file.lock();
-            let sink = match &mut *shared_file {
-                Some(sink) => {
-                    sink.restart(facts, &expected, now)?;
-                    sink
+            let partial_file = match &mut *shared_file {
+                Some(partial_file) => {
+                    partial_file.restart(resume_info, &expected, now)?;
+                    partial_file
                 }
                 none => {
-                    let sink = none.insert(PartialFile::create(destination, &suggested, facts, now)?);
-                    sink.go_on_at(0, None, &expected)?;
-                    sink
+                    let partial_file =
+                        none.insert(PartialFile::create(destination, &suggested, resume_info, now)?);
+                    partial_file.go_on_at(0, None, &expected)?;
+                    partial_file
                 }
             };
-            sink.reserve(complete)
+            partial_file.reserve(complete)
         };
         beside(self.core, self.runtime, resting, work).await?;
         self.count_from(0, complete.filter(|_| !self.is_decoded));
@@ -366,9 +374,9 @@ impl<'a> DownloadStateMachine<'a> {
         if let (UnrequestedPart::Bytes { at: 0, end, complete }, Some(request)) = (part, &self.request)
             // Who gave a part of no use before is not asked for parts without end.
             && !self.begins_anew
-            && let Some(facts) = ResumeInfo::of_beginning(&self.identity, request, head, now, complete)
+            && let Some(resume_info) = ResumeInfo::of_beginning(&self.identity, request, head, now, complete)
         {
-            return Ok((Some(facts), complete, Some(end)));
+            return Ok((Some(resume_info), complete, Some(end)));
         }
         let fields = head.http_head().map(|head| &head.fields);
         let range = fields.and_then(|fields| fields.get("content-range")?.to_str().ok());
@@ -391,11 +399,11 @@ impl<'a> DownloadStateMachine<'a> {
     /// long as that, is damaged or a part.
     fn check_length(&self, head: &UrlResponse) -> Result<()> {
         let shared_file = self.shared_file.lock();
-        let facts = shared_file.as_ref().and_then(|sink| sink.facts());
-        let (Some(facts), Some(http)) = (facts, head.http_head()) else { return Ok(()) };
-        let lengths = range::whole_length(&http.fields).zip(facts.complete);
+        let resume_info = shared_file.as_ref().and_then(|partial_file| partial_file.resume_info());
+        let (Some(resume_info), Some(http)) = (resume_info, head.http_head()) else { return Ok(()) };
+        let lengths = range::whole_length(&http.fields).zip(resume_info.complete);
         let Some((now, then)) = lengths.filter(|(now, then)| now != then) else { return Ok(()) };
-        if http.status != http::StatusCode::OK || !range::confirms(&facts.validators, &http.fields) {
+        if http.status != http::StatusCode::OK || !range::confirms(&resume_info.validators, &http.fields) {
             return Ok(());
         }
         let detail = format!(
@@ -466,9 +474,9 @@ fn ordered(core: &Core) -> Ordered {
 }
 
 /// The validators of another URL say less: a date nothing, a tag only with the length.
-fn same_resource(verdict: Verdict, facts: &ResumeInfo, url: Option<&Url>) -> Verdict {
-    let is_other = facts.final_url.as_ref() != url;
-    let is_weak = facts.validators.etag.is_none() || facts.complete.is_none();
+fn same_resource(verdict: Verdict, resume_info: &ResumeInfo, url: Option<&Url>) -> Verdict {
+    let is_other = resume_info.final_url.as_ref() != url;
+    let is_weak = resume_info.validators.etag.is_none() || resume_info.complete.is_none();
     match verdict {
         Verdict::Append { .. } | Verdict::Finished if is_other && is_weak => {
             Verdict::Restart(Reason::Changed)
@@ -478,10 +486,10 @@ fn same_resource(verdict: Verdict, facts: &ResumeInfo, url: Option<&Url>) -> Ver
 }
 
 /// What comes from servers that only a delegate trusts is joined with what the same have sent: who goes on may trust others.
-fn same_trust(verdict: Verdict, facts: &ResumeInfo, untrusted: Option<UntrustedServers>) -> Verdict {
+fn same_trust(verdict: Verdict, resume_info: &ResumeInfo, untrusted: Option<UntrustedServers>) -> Verdict {
     match verdict {
         Verdict::Append { .. } | Verdict::Finished
-            if facts.untrusted.is_some() && facts.untrusted != untrusted =>
+            if resume_info.untrusted.is_some() && resume_info.untrusted != untrusted =>
         {
             Verdict::Restart(Reason::Changed)
         }

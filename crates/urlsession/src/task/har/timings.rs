@@ -101,7 +101,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::load::{ConnectionInfo, Making, Span, TransactionRecord};
+    use crate::load::{ConnectionInfo, DialRecord, Span, TransactionRecord};
     use crate::message::UrlRequest;
     use crate::task::metrics::{Epoch, TaskMetrics};
 
@@ -121,12 +121,12 @@ mod tests {
         Some(Span { start, end: Some(end) })
     }
 
-    fn facts(at: &dyn Fn(u64) -> Instant) -> Arc<ConnectionInfo> {
-        Arc::new(ConnectionInfo::plain(Making {
+    fn info(at: &dyn Fn(u64) -> Instant) -> Arc<ConnectionInfo> {
+        Arc::new(ConnectionInfo::plain(DialRecord {
             domain_lookup: span(at(10), at(30)),
             connect: span(at(31), at(100)),
             secure: span(at(60), at(100)),
-            ..Making::default()
+            ..DialRecord::default()
         }))
     }
 
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn every_phase_has_its_time_and_the_sum_is_the_whole() {
         let all = timings(|transaction, at| {
-            transaction.connection = Some(facts(at));
+            transaction.connection = Some(info(at));
             transaction.request_start = Some(at(102));
             transaction.request_end = Some(at(105));
             transaction.response_start = Some(at(200));
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_reused_connection_was_made_by_nobody_and_an_early_answer_is_not_waited_for() {
         let all = timings(|transaction, at| {
-            (transaction.connection, transaction.reused) = (Some(facts(at)), true);
+            (transaction.connection, transaction.reused) = (Some(info(at)), true);
             transaction.request_start = Some(at(1));
             transaction.response_start = Some(at(50));
             transaction.request_end = Some(at(70));
@@ -171,15 +171,15 @@ mod tests {
     fn the_time_of_a_failure_belongs_to_the_phase_it_happened_in() {
         let none = timings(|_, _| {});
         assert_eq!(none, Timings { blocked: Some(1000 * MS), ..Timings::default() });
-        let failed = |write: fn(&mut Making, &dyn Fn(u64) -> Instant)| {
+        let failed = |write: fn(&mut DialRecord, &dyn Fn(u64) -> Instant)| {
             timings(|transaction, at| write(transaction.attempted.insert(Box::default()), at))
         };
-        let in_lookup = failed(|making, at| making.domain_lookup = Span::since(at(10)));
+        let in_lookup = failed(|dial_record, at| dial_record.domain_lookup = Span::since(at(10)));
         let expected = Timings { blocked: Some(10 * MS), dns: Some(990 * MS), ..Timings::default() };
         assert_eq!(in_lookup, expected);
-        let in_tls = failed(|making, at| {
-            making.domain_lookup = span(at(10), at(30));
-            (making.connect, making.secure) = (Span::since(at(30)), Span::since(at(100)));
+        let in_tls = failed(|dial_record, at| {
+            dial_record.domain_lookup = span(at(10), at(30));
+            (dial_record.connect, dial_record.secure) = (Span::since(at(30)), Span::since(at(100)));
         });
         let expected = Timings {
             blocked: Some(10 * MS),
@@ -202,15 +202,15 @@ mod tests {
     #[test]
     fn a_connection_begun_for_another_request_takes_no_time_of_before() {
         let all = timings(|transaction, at| {
-            let mut facts = (*facts(at)).clone();
+            let mut info = (*info(at)).clone();
             let early = |millis| at(0) - Duration::from_millis(millis);
-            facts.made = Making {
+            info.made = DialRecord {
                 domain_lookup: span(early(40), early(30)),
                 connect: span(early(30), at(10)),
                 secure: span(early(10), at(10)),
-                ..Making::default()
+                ..DialRecord::default()
             };
-            transaction.connection = Some(Arc::new(facts));
+            transaction.connection = Some(Arc::new(info));
             transaction.request_start = Some(at(10));
             transaction.response_start = Some(at(20));
             transaction.response_end = Some(at(20));

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::super::making::Progress;
+use super::super::dial_progress::DialProgress;
 use super::super::tls;
 use super::host;
 use super::reservation::Requester;
 use crate::configuration::Configuration;
 use crate::env::{RuntimeHandle, RuntimeId};
 use crate::error::Result;
-use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy, Decider, Making, PeerRecord};
+use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy, Decider, DialRecord, PeerRecord};
 use crate::message::{AuthChallengeDisposition, HostId, UrlAuthenticationChallenge};
 
 /// Where and for whom a connection is wanted, and who answers for it while it is made.
@@ -20,12 +20,12 @@ pub(super) struct Caller {
     pub(super) requester: Requester,
     pub(super) challenger: Option<Arc<dyn ConnectionChallengeHandler>>,
     /// Of a dial.
-    pub(super) progress: Option<Progress>,
+    pub(super) progress: Option<DialProgress>,
 }
 
 impl Caller {
     /// How far the dial has come.
-    pub(super) fn making(&self) -> Option<Box<Making>> {
+    pub(super) fn dial_record(&self) -> Option<Box<DialRecord>> {
         self.progress.as_ref().map(|progress| Box::new(progress.so_far()))
     }
 }
@@ -42,7 +42,7 @@ impl host::RuntimeKey for Caller {
     }
 
     fn for_dial(&self) -> Self {
-        Self { progress: Some(Progress::default()), ..self.clone() }
+        Self { progress: Some(DialProgress::default()), ..self.clone() }
     }
 }
 

@@ -23,12 +23,12 @@ use crate::configuration::CertificateTransparencyLog;
 
 /// The logs of a configuration, and which certificates they were found to have.
 pub(super) struct Logs {
-    logs: Vec<TransactionLog>,
+    logs: Vec<Log>,
     /// SHA-256 of certificates. A resumed session shows its certificates again, and not what was stapled to them.
     known: Mutex<HashSet<[u8; 32]>>,
 }
 
-struct TransactionLog {
+struct Log {
     id: [u8; 32],
     key: Vec<u8>,
     algorithm: &'static dyn SignatureVerificationAlgorithm,
@@ -41,7 +41,7 @@ impl Logs {
         logs: &[CertificateTransparencyLog],
         algorithms: &WebPkiSupportedAlgorithms,
     ) -> Option<Self> {
-        let logs = logs.iter().map(|log| TransactionLog::new(log, algorithms)).collect::<Option<_>>()?;
+        let logs = logs.iter().map(|log| Log::new(log, algorithms)).collect::<Option<_>>()?;
         Some(Self { logs, known: Mutex::default() })
     }
 
@@ -101,7 +101,7 @@ impl Logs {
     }
 }
 
-impl TransactionLog {
+impl Log {
     fn new(log: &CertificateTransparencyLog, algorithms: &WebPkiSupportedAlgorithms) -> Option<Self> {
         let (kind, key) = public_key(&log.public_key)?;
         let algorithm = algorithms.all.iter().copied().find(|algorithm| {

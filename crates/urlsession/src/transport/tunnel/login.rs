@@ -41,11 +41,11 @@ struct Known {
 
 /// The login of one dial.
 pub(super) struct ProxyAuth<'a> {
-    asker: Challenger<'a>,
+    challenger: Challenger<'a>,
     target: &'a str,
     credentials: CredentialCache<'a>,
     logins: &'a ProxyAuthCache,
-    challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
+    handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     /// Of the configuration.
     own: Option<&'a UrlCredential>,
     attempts: AuthAttempts,
@@ -73,19 +73,19 @@ impl ProxyAuthCache {
 
 impl<'a> ProxyAuth<'a> {
     pub(super) fn new(
-        asker: Challenger<'a>,
+        challenger: Challenger<'a>,
         target: &'a str,
         own: Option<&'a UrlCredential>,
         credentials: CredentialCache<'a>,
         logins: &'a ProxyAuthCache,
-        challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
+        handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
         let known = credentials.storage.and_then(|storage| {
             let mut logins = logins.lock();
             logins.retain(|known| known.revision == storage.revision());
             let is_here = |known: &&mut Known| {
                 let is_own = own.is_none_or(|own| is_same(own, &known.used.credential));
-                asker.is_of(&known.used.space) && is_own
+                challenger.is_of(&known.used.space) && is_own
             };
             // Under the lock: no two dials show the same count of a nonce.
             let known = logins.iter_mut().find(is_here)?;
@@ -94,11 +94,11 @@ impl<'a> ProxyAuth<'a> {
         });
         let attempts = AuthAttempts::new(own.cloned(), None);
         Self {
-            asker,
+            challenger,
             target,
             credentials,
             logins,
-            challenger,
+            handler,
             own,
             attempts,
             shown: known.unwrap_or(SentProof::Nothing),
@@ -142,7 +142,7 @@ impl<'a> ProxyAuth<'a> {
             };
             if let Some(at) = logins.iter().position(is_it) {
                 let revision = logins[at].revision;
-                if !logins[at].login.heard(head, expectation.as_ref(), self.asker) {
+                if !logins[at].login.heard(head, expectation.as_ref(), self.challenger) {
                     logins.remove(at);
                 }
                 return self.login_of(&used, Some(revision));
@@ -150,7 +150,7 @@ impl<'a> ProxyAuth<'a> {
         }
         let kept = self.credentials.keep(&used.space, &used.credential).await;
         if let Some(revision) = kept
-            && login.heard(head, expectation.as_ref(), self.asker)
+            && login.heard(head, expectation.as_ref(), self.challenger)
         {
             let mut logins = self.logins.lock();
             logins.retain(|known| known.used.space != used.space);
@@ -180,7 +180,7 @@ impl<'a> ProxyAuth<'a> {
         match std::mem::replace(&mut self.shown, SentProof::Nothing) {
             SentProof::Nothing => {}
             SentProof::NtlmStart(used) if is_same_connection => {
-                if let Some(challenge) = ntlm_challenge(self.asker, &head.fields) {
+                if let Some(challenge) = ntlm_challenge(self.challenger, &head.fields) {
                     let proof = ntlm_proof(&challenge, &used.credential, now);
                     self.shown = SentProof::NtlmProof(used, proof);
                     return Ok(true);
@@ -193,10 +193,16 @@ impl<'a> ProxyAuth<'a> {
                 self.attempts.use_up(used);
             }
         }
-        let challenge_handler = OfConnection(self.challenger);
-        let decided =
-            decide(&mut self.attempts, self.asker, response, Some(&[]), self.credentials, &challenge_handler)
-                .await?;
+        let challenge_handler = OfConnection(self.handler);
+        let decided = decide(
+            &mut self.attempts,
+            self.challenger,
+            response,
+            Some(&[]),
+            self.credentials,
+            &challenge_handler,
+        )
+        .await?;
         let Some((AuthOption { space, scheme }, Some(credential))) = decided else { return Ok(false) };
         let login = Login::begin(&scheme, &credential);
         let nonce = login.as_ref().and_then(Login::nonce).map(Into::into);
@@ -224,7 +230,7 @@ struct OfConnection<'a>(Option<&'a Arc<dyn ConnectionChallengeHandler>>);
 impl ChallengeHandler for OfConnection<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
         match self.0 {
-            Some(challenger) => challenger.clone().challenge(challenge).await.0,
+            Some(handler) => handler.clone().challenge(challenge).await.0,
             None => AuthChallengeDisposition::PerformDefaultHandling,
         }
     }

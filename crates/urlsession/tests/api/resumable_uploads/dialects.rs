@@ -104,7 +104,7 @@ fn a_refusal_that_has_another_cause_is_the_answer_and_is_asked_for_once() {
 #[test]
 fn nothing_is_sent_twice_after_an_announcement_or_of_a_stream() {
     with_server(newest, |origin, server| {
-        server.at(UploadStep::Creation, [UploadFault::Decision(Reply::new(400).body("no"))]);
+        server.at(UploadStep::Creation, [UploadFault::Answer(Reply::new(400).body("no"))]);
         let (data, response) = upload(&session(origin), origin).unwrap();
         assert_eq!((text(&data), response.status_code()), ("no", Some(400)));
         assert_eq!(server.lines().len(), 1);

@@ -212,7 +212,7 @@ fn a_stream_is_sent_without_and_the_applications_own_fields_as_they_are() {
 fn the_rest_of_what_was_in_memory_has_digests_and_is_not_compared_with_all_of_it() {
     with_server(newest, |origin, server| {
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-        server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(403))]);
+        server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(403))]);
         let session = session(origin);
         let first = session.upload(post(origin), body()).sending_digest(DigestAlgorithm::Sha256);
         let data = first.wait().unwrap_err().resume_data().unwrap();

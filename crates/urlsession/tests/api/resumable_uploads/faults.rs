@@ -16,7 +16,7 @@ fn an_upload_that_was_not_announced_fails_as_ever() {
             assert_eq!(error.code(), UrlErrorCode::NetworkConnectionLost);
             assert!(error.resume_data().is_none());
         }
-        server.at(UploadStep::Creation, [UploadFault::NoInterim, UploadFault::Decision(Reply::new(503))]);
+        server.at(UploadStep::Creation, [UploadFault::NoInterim, UploadFault::Answer(Reply::new(503))]);
         let (_, response) = upload(&session(origin), origin).unwrap();
         assert_eq!(response.status_code(), Some(503));
         assert_eq!(server.lines().len(), 3);
@@ -138,7 +138,7 @@ fn a_server_that_forgot_the_upload_fails_it_and_says_so() {
     for status in [404, 410] {
         with_server(newest, |origin, server| {
             server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-            server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(status))]);
+            server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(status))]);
             let error = upload(&session(origin), origin).unwrap_err();
             assert_eq!(error.code(), UrlErrorCode::ResourceUnavailable);
             assert_eq!(error.resume_failure(), Some(urlsession::ResumeFailure::Expired));
@@ -153,7 +153,7 @@ fn pauses_grow_until_the_upload_fails_with_what_it_can_go_on_with() {
     with_server(newest, |origin, server| {
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
         for _ in 0..5 {
-            server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(503))]);
+            server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(503))]);
         }
         let (session, clock) = with_clock(origin);
         let (task, receiver) = task_of(&session, origin);

@@ -12,7 +12,7 @@ use super::*;
 fn cut_and_hold(origin: &Origin, server: &UploadServer) -> Gate {
     let gate = origin.hold();
     server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-    server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(503).after(gate.clone()))]);
+    server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(503).after(gate.clone()))]);
     gate
 }
 
@@ -90,7 +90,7 @@ fn every_style_of_task_gives_its_upload_up_while_it_is_sent() {
             // The body does not come to its end.
             let gate = origin.hold();
             let stuck = Reply::new(200).after(gate.clone());
-            server.at(UploadStep::Creation, [UploadFault::Decision(stuck)]);
+            server.at(UploadStep::Creation, [UploadFault::Answer(stuck)]);
             let (session, recorder) = recorded(origin);
             match style {
                 Style::Handler => {
@@ -168,7 +168,7 @@ fn an_upload_that_is_complete_or_was_never_announced_is_not_deleted() {
         let gate = origin.hold();
         let answer =
             Reply::new(200).header("Upload-Complete", "?1").body("begin and end").body_gate(5, gate.clone());
-        server.at(UploadStep::Creation, [UploadFault::Decision(answer)]);
+        server.at(UploadStep::Creation, [UploadFault::Answer(answer)]);
         let task = session.upload_task(post(origin), body());
         task.resume();
         recorder.wait_for(|log| !log.data.is_empty());
@@ -178,7 +178,7 @@ fn an_upload_that_is_complete_or_was_never_announced_is_not_deleted() {
         let unannounced = origin.hold();
         server.at(
             UploadStep::Creation,
-            [UploadFault::NoInterim, UploadFault::Decision(Reply::new(200).after(unannounced.clone()))],
+            [UploadFault::NoInterim, UploadFault::Answer(Reply::new(200).after(unannounced.clone()))],
         );
         let task = session.upload_task(post(origin), body());
         task.resume();
@@ -235,7 +235,7 @@ fn credentials_go_with_the_deletion_to_the_targets_own_origin_only() {
             let stuck = Reply::new(200).after(gate.clone());
             server.at(
                 UploadStep::Creation,
-                [UploadFault::Location(location.clone()), UploadFault::Decision(stuck)],
+                [UploadFault::Location(location.clone()), UploadFault::Answer(stuck)],
             );
             let configuration = Configuration {
                 allows_uploads_at_other_origins: allows,
@@ -278,8 +278,8 @@ fn a_server_that_does_not_answer_is_not_waited_for() {
     let server = newest();
     let origin = Origin::builder().wire(Wire::TlsH2).uploads(&server).start();
     let gate = origin.hold();
-    server.at(UploadStep::Creation, [UploadFault::Decision(Reply::new(200).after(gate.clone()))]);
-    server.at(UploadStep::Cancellation, [UploadFault::Decision(Reply::new(204).after(gate.clone()))]);
+    server.at(UploadStep::Creation, [UploadFault::Answer(Reply::new(200).after(gate.clone()))]);
+    server.at(UploadStep::Cancellation, [UploadFault::Answer(Reply::new(204).after(gate.clone()))]);
     let clock = HandClock::new();
     let mut configuration = configuration(&origin);
     configuration.environment.clock = std::sync::Arc::new(clock.clone());

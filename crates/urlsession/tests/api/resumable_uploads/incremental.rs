@@ -84,7 +84,7 @@ fn who_refuses_it_is_asked_again_without() {
         with_server(
             || newest().without_interim(),
             |origin, server| {
-                server.at(UploadStep::Append, [UploadFault::Decision(Reply::new(status))]);
+                server.at(UploadStep::Append, [UploadFault::Answer(Reply::new(status))]);
                 took_all(upload(&careful(origin), origin), server);
                 let all = [("POST", false), ("PATCH", true), ("HEAD", false), ("PATCH", false)];
                 assert_eq!(asked(server), expected(&all), "{status}");
@@ -98,8 +98,8 @@ fn a_refusal_that_has_another_cause_is_one_all_the_same() {
     with_server(
         || newest().without_interim(),
         |origin, server| {
-            server.at(UploadStep::Append, [UploadFault::Decision(Reply::new(501))]);
-            server.at(UploadStep::Append, [UploadFault::Decision(Reply::new(501))]);
+            server.at(UploadStep::Append, [UploadFault::Answer(Reply::new(501))]);
+            server.at(UploadStep::Append, [UploadFault::Answer(Reply::new(501))]);
             let error = upload(&careful(origin), origin).unwrap_err();
             assert!(error.to_string().contains("501"), "{error}");
             assert_eq!(server.lines().len(), 4);

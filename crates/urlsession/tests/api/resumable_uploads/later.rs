@@ -13,7 +13,7 @@ use super::*;
 fn cut_and_hold(origin: &Origin, server: &UploadServer) -> Gate {
     let gate = origin.hold();
     server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-    server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(503).after(gate.clone()))]);
+    server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(503).after(gate.clone()))]);
     gate
 }
 
@@ -70,7 +70,7 @@ fn resume_data_is_there_as_soon_as_the_upload_is_announced_and_not_before() {
 
         let gate = origin.hold();
         let answer = Reply::new(200).after(gate.clone());
-        server.at(UploadStep::Creation, [UploadFault::Decision(answer)]);
+        server.at(UploadStep::Creation, [UploadFault::Answer(answer)]);
         let task = session.upload_task(post(origin), body());
         task.resume();
         recorder.wait_for(|log| log.informational.len() == 1);
@@ -86,7 +86,7 @@ fn a_failed_upload_leaves_resume_data_with_its_error_in_every_style() {
     with_server(newest, |origin, server| {
         let refuse = |server: &UploadServer| {
             server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-            server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(403))]);
+            server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(403))]);
         };
         refuse(server);
         let by_future = upload(&session(origin), origin).unwrap_err();

@@ -145,7 +145,7 @@ fn a_target_that_is_none_of_uploads_never_gets_an_empty_body_for_what_another_of
 fn an_upload_goes_on_though_another_target_of_its_server_refuses_such() {
     with_server(newest, |origin, server| {
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-        server.at(UploadStep::Retrieval, [UploadFault::Decision(Reply::new(403))]);
+        server.at(UploadStep::Retrieval, [UploadFault::Answer(Reply::new(403))]);
         let session = session(origin);
         let data = upload(&session, origin).unwrap_err().resume_data().unwrap();
         origin.enqueue("/plain", Reply::new(400));

@@ -100,7 +100,7 @@ fn limits_that_shrink_are_obeyed_from_then_on() {
 fn an_append_that_is_too_large_is_followed_by_smaller_ones_once_the_limits_are_known() {
     with_server(newest, |origin, server| {
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
-        let refusal = UploadFault::Decision(Reply::new(413));
+        let refusal = UploadFault::Answer(Reply::new(413));
         server.at(UploadStep::Append, [refusal, UploadFault::LimitAfter(appends(150_000))]);
         took_all(upload(&session(origin), origin), server);
         assert_eq!(

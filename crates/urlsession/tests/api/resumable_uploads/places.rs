@@ -85,7 +85,7 @@ fn an_upload_that_moves_is_followed_and_one_that_redirects_otherwise_is_not() {
         with_server(newest, |origin, server| {
             server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
             let there = Reply::new(status).header("Location", "/echo");
-            server.at(UploadStep::Retrieval, [UploadFault::Decision(there)]);
+            server.at(UploadStep::Retrieval, [UploadFault::Answer(there)]);
             let error = upload(&session(origin), origin).unwrap_err();
             assert!(error.to_string().contains(&status.to_string()), "{error}");
             assert_eq!(server.lines().len(), 2);
@@ -135,7 +135,7 @@ fn an_upload_at_another_origin_is_left_alone_unless_the_configuration_allows_it(
         let other = Origin::builder().wire(wire).uploads(&elsewhere).start();
         // The upload that the first server leads to.
         let first = UrlSession::new(requiring(&other, UploadStrategy::Careful));
-        elsewhere.at(UploadStep::Append, [UploadFault::Decision(Reply::new(403))]);
+        elsewhere.at(UploadStep::Append, [UploadFault::Answer(Reply::new(403))]);
         upload(&first, &other).unwrap_err();
         let seen = elsewhere.lines().len();
 

@@ -3,25 +3,25 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use urlsession::{Download, ResumeData, UrlSession};
-use urlsession_testkit::{Origin, Recorded, Reply, Wire, pattern};
+use urlsession::{Download, DownloadTask, ResumeData, UrlSession};
+use urlsession_testkit::{Gate, Origin, Recorded, Reply, Wire, pattern};
 
-use super::{WIRES, session};
+use super::{Recorder, WIRES, recorded, session};
 
 /// The length of the file, which is the origin's pattern.
 pub const LENGTH: u64 = 300_000;
 
-type Decision = Box<dyn Fn(&Recorded) -> Reply + Send>;
+type Respond = Box<dyn Fn(&Recorded) -> Reply + Send>;
 
 /// An origin whose file has the entity tag `"v1"`.
 pub struct Ranges {
     pub origin: Origin,
-    answers: Arc<Mutex<VecDeque<Decision>>>,
+    answers: Arc<Mutex<VecDeque<Respond>>>,
 }
 
 impl Ranges {
     pub fn start(wire: Wire) -> Self {
-        let answers = Arc::new(Mutex::new(VecDeque::<Decision>::new()));
+        let answers = Arc::new(Mutex::new(VecDeque::<Respond>::new()));
         let queue = answers.clone();
         let answer = move |request: &Recorded| {
             let next = queue.lock().unwrap().pop_front();
@@ -46,6 +46,18 @@ impl Ranges {
 
     pub fn download(&self) -> Download {
         self.session().download(self.url())
+    }
+
+    /// A download of which 150,001 bytes are written; the rest comes when the gate is released.
+    pub fn begun(&self) -> (UrlSession, Recorder, DownloadTask, Gate) {
+        let (session, recorder) = recorded(&self.origin);
+        let gate = self.origin.hold();
+        let held = gate.clone();
+        self.then(move |_| whole().body_gate(150_001, held.clone()));
+        let task = session.download_task(self.url());
+        task.resume();
+        recorder.wait_for(|log| log.written.last().is_some_and(|(_, total, _)| *total == 150_001));
+        (session, recorder, task, gate)
     }
 
     /// What a download is resumed with that broke after about `at` bytes of `reply`.

@@ -10,21 +10,21 @@ use crate::env::{ForbiddenNetworks, Interface, InterfaceKind, NetworkPath};
 
 /// An address to dial.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Way {
+pub(super) struct DialTarget {
     pub(super) address: SocketAddr,
     /// The interface that it is to lead over; `None` if that is left to the routes.
     pub(super) over: Option<Arc<Interface>>,
 }
 
-/// The ways to the addresses, best first; none if no allowed interface has an address to begin at. `source` says from which
+/// The targets for the addresses, best first; none if no allowed interface has an address to begin at. `source` says from which
 /// address the system's routes would lead to another.
-pub(super) fn ways(
+pub(super) fn dial_targets(
     path: &dyn NetworkPath,
     forbidden: ForbiddenNetworks,
     addresses: &[SocketAddr],
     source: impl Fn(SocketAddr) -> Option<IpAddr>,
-) -> Vec<Way> {
-    let routed = |address: &SocketAddr| Way { address: *address, over: None };
+) -> Vec<DialTarget> {
+    let routed = |address: &SocketAddr| DialTarget { address: *address, over: None };
     let interfaces = path.status().map(|status| status.interfaces).unwrap_or_default();
     if interfaces.iter().all(|interface| forbidden.against(interface).is_none()) {
         return addresses.iter().map(routed).collect();
@@ -35,7 +35,7 @@ pub(super) fn ways(
     };
     // What stays in this machine takes no network, and does not come over an interface.
     let (own, far): (Vec<_>, Vec<_>) = addresses.iter().partition(|address| is_own(address));
-    let mut ways: Vec<_> = own.into_iter().map(routed).collect();
+    let mut targets: Vec<_> = own.into_iter().map(routed).collect();
     let usual = far.first().and_then(|address| source(**address)).map(|source| source.to_canonical());
     let mut allowed: Vec<_> = interfaces
         .into_iter()
@@ -52,10 +52,10 @@ pub(super) fn ways(
             let is_v6 = address.ip().to_canonical().is_ipv6();
             own.is_empty() || own.iter().any(|own| own.is_ipv6() == is_v6)
         };
-        let over = |address: &SocketAddr| Way { address: *address, over: Some(interface.clone()) };
-        ways.extend(far.iter().copied().filter(begins).map(over));
+        let over = |address: &SocketAddr| DialTarget { address: *address, over: Some(interface.clone()) };
+        targets.extend(far.iter().copied().filter(begins).map(over));
     }
-    ways
+    targets
 }
 
 /// What more often leads to the world comes first; bridges and tunnels, whose ends may be anywhere, come last.
@@ -107,9 +107,9 @@ mod tests {
     fn found(interfaces: Option<Vec<Interface>>, to: &[&str], source: &str) -> Vec<(String, String)> {
         let addresses: Vec<SocketAddr> = to.iter().map(|to| to.parse().unwrap()).collect();
         let no_cellular = ForbiddenNetworks::default().and(Reason::Cellular);
-        let ways = ways(&Fixed(interfaces), no_cellular, &addresses, |_| source.parse().ok());
+        let targets = dial_targets(&Fixed(interfaces), no_cellular, &addresses, |_| source.parse().ok());
         let name = |over: Option<Arc<Interface>>| over.map_or("-".into(), |over| over.name.clone());
-        ways.into_iter().map(|way| (way.address.ip().to_string(), name(way.over))).collect()
+        targets.into_iter().map(|way| (way.address.ip().to_string(), name(way.over))).collect()
     }
 
     fn pairs(of: &[(&str, &str)]) -> Vec<(String, String)> {

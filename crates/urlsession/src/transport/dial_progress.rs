@@ -8,34 +8,34 @@ use std::time::Instant;
 
 use crate::env::DomainResolutionProtocol;
 use crate::error::{Phase, UrlError, UrlErrorCode};
-use crate::load::{Making, Span, TransactionRecord};
+use crate::load::{DialRecord, Span, TransactionRecord};
 
 /// Shared by a dial and those who wait for it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<Mutex<Making>>);
+pub(super) struct DialProgress(Arc<Mutex<DialRecord>>);
 
-impl Progress {
-    pub(super) fn so_far(&self) -> Making {
+impl DialProgress {
+    pub(super) fn so_far(&self) -> DialRecord {
         self.lock().clone()
     }
 
     /// A way is tried; what was known of another is forgotten.
     pub(super) fn begin(&self, is_proxy: bool) {
-        *self.lock() = Making { is_proxy, ..Making::default() };
+        *self.lock() = DialRecord { is_proxy, ..DialRecord::default() };
     }
 
     pub(super) fn looks_up(&self, now: Instant, by: DomainResolutionProtocol) {
-        let mut making = self.lock();
-        (making.domain_lookup, making.resolution) = (Span::since(now), by);
+        let mut dial_record = self.lock();
+        (dial_record.domain_lookup, dial_record.resolution) = (Span::since(now), by);
     }
 
     /// The addresses are known.
     pub(super) fn connects(&self, now: Instant) {
-        let mut making = self.lock();
-        if let Some(lookup) = &mut making.domain_lookup {
+        let mut dial_record = self.lock();
+        if let Some(lookup) = &mut dial_record.domain_lookup {
             lookup.end = Some(now);
         }
-        making.connect = Span::since(now);
+        dial_record.connect = Span::since(now);
     }
 
     pub(super) fn tries(&self, remote: SocketAddr) {
@@ -43,8 +43,8 @@ impl Progress {
     }
 
     pub(super) fn reached(&self, local: Option<SocketAddr>, remote: SocketAddr) {
-        let mut making = self.lock();
-        (making.local, making.remote) = (local, Some(remote));
+        let mut dial_record = self.lock();
+        (dial_record.local, dial_record.remote) = (local, Some(remote));
     }
 
     pub(super) fn secures(&self, now: Instant) {
@@ -65,21 +65,21 @@ impl Progress {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Making> {
+    fn lock(&self) -> MutexGuard<'_, DialRecord> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Why there is no connection, and how far it came.
 #[derive(Clone, Debug)]
-pub(super) struct NotMade {
+pub(super) struct DialFailure {
     pub(super) error: UrlError,
-    pub(super) progress: Progress,
+    pub(super) progress: DialProgress,
 }
 
-impl NotMade {
+impl DialFailure {
     /// The dial was dropped with its runtime.
-    pub(super) fn with_runtime(progress: Progress) -> Self {
+    pub(super) fn with_runtime(progress: DialProgress) -> Self {
         let detail = "the runtime that was connecting has been shut down";
         let error = UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail);
         Self { error, progress }
