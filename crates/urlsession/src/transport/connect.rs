@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::dial_progress::DialProgress;
 use super::dial_targets::{DialTarget, dial_targets};
-use super::pool::{Origin, Reservation, Scope};
+use super::origin::Origin;
+use super::reservation::{Reservation, Scope};
 use super::route::{Proxy, Route};
 use super::stream::Stream;
 use super::tls::{HandshakeOutcome, Judge, Peer, Tls};
@@ -398,7 +399,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 mod tests {
     use std::net::TcpListener;
 
-    use super::super::pool::PoolPartition;
+    use super::super::origin::PoolPartition;
     use super::*;
     use crate::env::Environment;
     use crate::message::NetworkServiceType;

@@ -9,29 +9,27 @@ mod send;
 mod upgraded;
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method};
-use urlsession_proto::http1::{
-    BodyDecoder, CloseReason, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, proxy_closes,
-    response_framing,
-};
+use bytes::Bytes;
+use http::HeaderMap;
 
-use self::fault::framing_error;
-use self::receive::Received;
+use self::fault::nothing_reached_the_server;
+use self::receive::{NoHead, Received, Receiver};
+use self::send::Sender;
 use self::upgraded::Upgraded;
-use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, asks_upgrade};
+use super::connection::ExclusiveGuard;
+use super::head::{MAX_INFORMATIONAL, RequestHead};
 use super::outgoing::Outgoing;
-use super::pool::{PoolGuard, Reservation, Reserved};
-use super::route::Route;
+use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
 use crate::env::SplicePipe;
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::{Phase, Replay, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, BodySource, ConnectionInfo, ConnectionPin, Draining, Duplex, Kept};
-use crate::message::{HttpHead, UrlRequest, UrlResponse};
+use crate::message::{HttpHead, UrlResponse};
 
 /// A connection to an origin that speaks HTTP/1.1.
 pub(crate) struct Connection {
@@ -40,40 +38,17 @@ pub(crate) struct Connection {
     reservation: Reservation,
     /// The login of the connection was refused, or has lapsed.
     is_login_refused: bool,
-    guard: PoolGuard,
+    guard: ExclusiveGuard<Self>,
     /// Exchanges begun.
     uses: u64,
-    /// How long the server keeps it when unused, if it said so.
-    server_keeps_for: Option<Duration>,
-    /// Bytes of head and framing to write, and how many are written.
-    out: Vec<u8>,
-    out_at: usize,
-    /// A chunk of the request body to write after `out`.
-    chunk: Bytes,
-    outgoing: Outgoing,
-    is_chunked: bool,
-    chunks_begun: bool,
-    /// Body bytes written after the response had begun.
-    sent_late: u64,
-    write_error: Option<std::io::Error>,
+    sender: Sender,
+    receiver: Receiver,
+    /// The length of the request's head.
+    head_bytes: usize,
     /// The connection ended by a reset.
     was_reset: bool,
     /// Bytes the wire had taken before this exchange.
     written_before: u64,
-    /// Bytes read and not yet used.
-    input: BytesMut,
-    /// Where in a head that comes slowly the search for its end goes on.
-    scanner: HeadScanner,
-    read_size: usize,
-    decoder: BodyDecoder,
-    body_bytes: u64,
-    may_persist: bool,
-    /// The request asks for another protocol (RFC 9110 §7.8).
-    wants_upgrade: bool,
-    /// A proxy is asked for the URL of this exchange.
-    is_forwarded: bool,
-    /// The server agreed.
-    has_switched: bool,
     /// Who wants it after this exchange, before the pool.
     hold: Option<ConnectionPin>,
     /// The answer asks for the next message of a login that belongs to the connection, which must be in step for it: what
@@ -86,7 +61,7 @@ impl Connection {
         stream: Stream,
         info: Arc<ConnectionInfo>,
         reservation: Reservation,
-        guard: PoolGuard,
+        guard: ExclusiveGuard<Self>,
     ) -> Self {
         Self {
             stream,
@@ -95,26 +70,11 @@ impl Connection {
             is_login_refused: false,
             guard,
             uses: 0,
-            server_keeps_for: None,
-            out: Vec::new(),
-            out_at: 0,
-            chunk: Bytes::new(),
-            outgoing: Outgoing::none(),
-            is_chunked: false,
-            chunks_begun: false,
-            sent_late: 0,
-            write_error: None,
+            sender: Sender::new(),
+            receiver: Receiver::new(),
+            head_bytes: 0,
             was_reset: false,
             written_before: 0,
-            input: BytesMut::new(),
-            scanner: HeadScanner::new(),
-            read_size: FIRST_READ,
-            decoder: BodyDecoder::new(Framing::Empty),
-            body_bytes: 0,
-            may_persist: true,
-            wants_upgrade: false,
-            is_forwarded: false,
-            has_switched: false,
             hold: None,
             must_send: false,
         }
@@ -126,10 +86,10 @@ impl Connection {
     }
 
     pub(super) fn server_keeps_for(&self) -> Option<Duration> {
-        self.server_keeps_for
+        self.receiver.server_keeps_for
     }
 
-    pub(super) fn guard(&self) -> &PoolGuard {
+    pub(super) fn guard(&self) -> &ExclusiveGuard<Self> {
         &self.guard
     }
 
@@ -142,7 +102,7 @@ impl Connection {
         !self.is_login_refused && self.reservation.outlives_exchange(revision)
     }
 
-    pub(super) fn guard_mut(&mut self) -> &mut PoolGuard {
+    pub(super) fn guard_mut(&mut self) -> &mut ExclusiveGuard<Self> {
         &mut self.guard
     }
 
@@ -162,21 +122,20 @@ impl Connection {
         if let Some(logins) = &attempt.logins {
             self.reservation.begin(logins);
         }
-        let head_bytes = self.out.len();
         let start = attempt.clock.now();
         let transaction = attempt.transaction();
         transaction.connection = Some(self.info.clone());
         transaction.reused = reused;
         transaction.request_start = Some(start);
-        transaction.request_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
-        self.outgoing.ask_consent(attempt);
+        transaction.request_head_bytes = u32::try_from(self.head_bytes).unwrap_or(u32::MAX);
+        self.sender.outgoing.ask_consent(attempt);
         let mut informational = 0;
         let (response, whole) = loop {
             let received = poll_fn(|cx| self.poll_exchange(cx, attempt)).await;
             match received.map_err(|error| self.judge(error, reused && informational == 0))? {
                 Received::Informational(head) => {
                     informational += 1;
-                    self.outgoing.on_informational(head.status);
+                    self.sender.outgoing.on_informational(head.status);
                     if informational > MAX_INFORMATIONAL {
                         let detail = "the server sent more than 100 informational responses";
                         return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
@@ -189,7 +148,7 @@ impl Connection {
                 Received::Final { head, whole } => break (self.answer(head, attempt), whole),
             }
         };
-        if whole.is_some() && self.must_send && !self.is_all_sent() {
+        if whole.is_some() && self.must_send && !self.sender.is_all_sent() {
             Box::pin(self.send_all(attempt)).await?;
         }
         let body = match whole {
@@ -217,11 +176,16 @@ impl Connection {
                 }
                 !context.is_halted()
             };
-            if self.poll_send(cx, moved)?.is_ready() {
+            if self.sender.poll_send(&mut self.stream, cx, moved)?.is_ready() {
                 transaction.request_end = Some(clock.now());
             }
         }
-        self.poll_head(cx, attempt.request.http_method(), attempt.activity)
+        let method = attempt.request.http_method();
+        let received = ready!(self.receiver.poll_head(&mut self.stream, cx, method, attempt.activity));
+        Poll::Ready(received.map_err(|failure| match failure {
+            NoHead::Lost(error) => self.lost(error),
+            NoHead::Bad(error) => error,
+        }))
     }
 
     /// What the head of the final response says of the connection and the rest of the request.
@@ -230,8 +194,8 @@ impl Connection {
         self.is_login_refused = self.reservation.is_refused_by(status.as_u16(), attempt.logins.as_deref());
         self.must_send = self.hold.is_some() && matches!(status.as_u16(), 401 | 407);
         // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
-        if self.outgoing.on_final(status, self.must_send) {
-            self.may_persist = false;
+        if self.sender.outgoing.on_final(status, self.must_send) {
+            self.receiver.may_persist = false;
         }
         let now = attempt.clock.now();
         let head_bytes = head.raw.len();
@@ -253,7 +217,10 @@ impl Connection {
             *late += body as u64;
             !context.is_halted()
         };
-        let sent = poll_fn(|cx| self.poll_send(cx, |wire, body| moved(&mut late, wire, body))).await;
+        let sent = poll_fn(|cx| {
+            self.sender.poll_send(&mut self.stream, cx, |wire, body| moved(&mut late, wire, body))
+        })
+        .await;
         attempt.transaction().request_body_bytes += late;
         context.sent(late);
         sent
@@ -262,104 +229,49 @@ impl Connection {
     /// Takes a request, to be sent by `exchange`.
     pub(crate) fn begin(&mut self, head: &RequestHead<'_>, outgoing: Outgoing) {
         self.uses += 1;
-        self.out.clear();
-        self.out_at = 0;
-        head.write_http1(&mut self.out);
-        self.frame(head.request, &outgoing);
-        urlsession_proto::http1::end_head(&mut self.out);
-        self.outgoing = outgoing;
-        self.chunks_begun = false;
-        self.sent_late = 0;
-        self.write_error = None;
+        self.head_bytes = self.sender.begin(head, outgoing);
+        self.receiver.begin(head);
         self.written_before = self.stream.wire().written();
-        self.body_bytes = 0;
-        self.may_persist = !head.wants_close();
-        self.is_forwarded = head.route == Route::Forward;
-        self.wants_upgrade = asks_upgrade(head.request);
     }
 
-    /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
-    fn frame(&mut self, request: &UrlRequest, outgoing: &Outgoing) {
-        let method = request.http_method();
-        // RFC 9112 §7.1.2: trailers follow chunks.
-        let length = outgoing.announced_length();
-        self.is_chunked = length.is_none();
-        match length {
-            Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
-            Some(length) => {
-                self.out.extend_from_slice(b"Content-Length: ");
-                urlsession_proto::http1::write_u64(&mut self.out, length);
-                self.out.extend_from_slice(b"\r\n");
-            }
-            None => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        }
+    /// The connection ended or broke before a final head.
+    fn lost(&mut self, error: Option<io::Error>) -> UrlError {
+        let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        self.was_reset =
+            error.as_ref().is_some_and(is_reset) || self.sender.error.as_ref().is_some_and(is_reset);
+        fault::lost(self.receiver.has_input(), error.or_else(|| self.sender.error.take()))
     }
 
-    /// What a response head says about the body and the connection; `rest` is what came after it.
-    fn begin_body(&mut self, mut head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
-        if head.status.is_informational() {
-            if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
-                if self.wants_upgrade {
-                    self.has_switched = true;
-                    self.may_persist = false;
-                    self.input.extend_from_slice(rest);
-                    // To who reads it as a body, what follows has no end but the connection's.
-                    self.decoder = BodyDecoder::new(Framing::UntilClose);
-                    return Ok(Received::Final { head, whole: None });
-                }
-                let detail = "the server switched protocols without being asked (RFC 9110 §15.2.2)";
-                return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
-            }
-            self.input.extend_from_slice(rest);
-            return Ok(Received::Informational(head));
+    /// Adds to the error of an exchange whether the server can have seen the request (RFC 9110 §9.2.2).
+    fn judge(&self, error: UrlError, reused: bool) -> UrlError {
+        if error.code() != UrlErrorCode::NetworkConnectionLost || self.receiver.has_input() || !reused {
+            return error;
         }
-        let framing =
-            response_framing(method, head.status, head.version, &head.fields).map_err(framing_error)?;
-        match keep_alive(head.version, &head.fields, &framing) {
-            KeepAlive::Persist { timeout, .. } => self.server_keeps_for = timeout,
-            KeepAlive::Close(reason) => {
-                self.may_persist = false;
-                // RFC 9112 §6.3 rule 3: chunks override the length, which says nothing then.
-                if reason == CloseReason::ChunkedAndLength {
-                    head.fields.remove(http::header::CONTENT_LENGTH);
-                }
-            }
-        }
-        if self.is_forwarded && proxy_closes(&head.fields) {
-            self.may_persist = false;
-        }
-        // Most small responses come whole: their body is copied out once and the connection needs no buffer.
-        let whole = match framing {
-            Framing::Empty => Some(0),
-            Framing::Length(length) => usize::try_from(length).ok().filter(|&length| length <= rest.len()),
-            Framing::Chunked | Framing::UntilClose => None,
+        let (wire, before) = (self.stream.wire(), self.written_before);
+        let replay = match nothing_reached_the_server(wire, before, self.was_reset) {
+            true => Replay::Safe,
+            false => Replay::IfIdempotent,
         };
-        self.decoder = BodyDecoder::new(framing);
-        let (body, after) = rest.split_at(whole.unwrap_or(0));
-        self.input.extend_from_slice(after);
-        if whole.is_some() {
-            self.decoder = BodyDecoder::new(Framing::Empty);
-        }
-        let whole = whole.map(|_| if body.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(body) });
-        Ok(Received::Final { head, whole })
+        error.with_replay(replay)
     }
 
     /// Gives the connection back if it can carry another exchange.
     fn finish(mut self: Box<Self>, end: Option<Instant>) {
-        // Bytes after the body belong to no exchange (RFC 9112 §6.3): the connection is out of step.
-        let in_step = self.input.is_empty() && self.decoder.is_finished();
-        if self.may_persist && in_step && self.is_all_sent() && self.write_error.is_none() {
-            self.outgoing = Outgoing::none();
-            self.input = BytesMut::new();
-            self.read_size = FIRST_READ;
-            if self.out.capacity() > MAX_KEPT_OUT {
-                self.out = Vec::new();
-                self.out_at = 0;
-            }
+        let is_sent = self.sender.is_all_sent() && self.sender.error.is_none();
+        if self.receiver.may_persist && self.receiver.is_in_step() && is_sent {
+            self.sender.rest();
+            self.receiver.rest();
             match self.hold.take() {
                 Some(hold) => hold.put(self),
-                None => PoolGuard::release(self, end),
+                None => self.give_back(end),
             }
+        }
+    }
+
+    /// To the pool. The exchange ended at `end`; `None` is now.
+    fn give_back(self: Box<Self>, end: Option<Instant>) {
+        if let Some(owner) = self.guard.owner() {
+            owner.released(self, end);
         }
     }
 }
@@ -372,18 +284,27 @@ impl Reserved for Connection {
 
 impl Kept for Connection {
     fn release(self: Box<Self>) {
-        PoolGuard::release(self, None);
+        self.give_back(None);
     }
 }
 
 impl BodySource for Connection {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        self.poll_body(cx)
+        // Pending or broken, the request's rest must not keep the response from being read.
+        let sending = self.sender.poll_send_rest(&mut self.stream, cx);
+        if let Poll::Ready(Err(error)) = sending {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match self.receiver.poll_body(&mut self.stream, cx) {
+            Poll::Ready(None) if self.must_send && sending.is_pending() => Poll::Pending,
+            polled => polled,
+        }
     }
 
     fn suits_splice(&self) -> bool {
-        let is_long = self.decoder.remaining().is_some_and(|left| left >= LONG);
-        is_long && self.input.is_empty() && self.stream.as_plain_tcp().is_some() && self.is_all_sent()
+        let is_long = self.receiver.remaining().is_some_and(|left| left >= LONG);
+        let is_plain = self.stream.as_plain_tcp().is_some();
+        is_long && !self.receiver.has_input() && is_plain && self.sender.is_all_sent()
     }
 
     fn poll_splice(
@@ -392,16 +313,22 @@ impl BodySource for Connection {
         splice_pipe: &mut SplicePipe,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
-        self.poll_body_into(cx, splice_pipe, most)
+        match self.sender.is_all_sent() {
+            true => self.receiver.poll_body_into(&mut self.stream, cx, splice_pipe, most),
+            false => Poll::Ready(None),
+        }
     }
 
     fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> Poll<Option<Result<usize>>> {
-        self.poll_body_pieces(cx, pieces)
+        match self.sender.is_all_sent() {
+            true => self.receiver.poll_body_pieces(&mut self.stream, cx, pieces),
+            false => Poll::Ready(None),
+        }
     }
 
     fn draining(&self, most: u64) -> Draining {
         // A chunked body does not announce its length.
-        match self.may_persist && self.decoder.remaining().is_none_or(|left| left <= most) {
+        match self.receiver.may_persist && self.receiver.remaining().is_none_or(|left| left <= most) {
             true if self.must_send => Draining::Needed,
             true => Draining::Useful,
             false => Draining::Useless,
@@ -409,15 +336,15 @@ impl BodySource for Connection {
     }
 
     fn wire_bytes(&self) -> u64 {
-        self.body_bytes
+        self.receiver.body_bytes
     }
 
     fn sent_late(&self) -> u64 {
-        self.sent_late
+        self.sender.sent_late
     }
 
     fn take_trailers(&mut self) -> Option<HeaderMap> {
-        self.decoder.take_trailers()
+        self.receiver.take_trailers()
     }
 
     fn finish(self: Box<Self>) {
@@ -425,25 +352,14 @@ impl BodySource for Connection {
     }
 
     fn has_switched(&self) -> bool {
-        self.has_switched
+        self.receiver.has_switched
     }
 
     /// The pool hears that the connection is gone.
     fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
-        Some(Box::new(Upgraded { stream: self.stream, input: self.input }))
+        Some(Box::new(Upgraded { stream: self.stream, input: self.receiver.into_input() }))
     }
 }
 
-/// The first read of a body; later ones grow while the wire fills them.
-const FIRST_READ: usize = 16 * 1024;
-
-/// The largest read of a body.
-const MAX_READ: usize = 1024 * 1024;
-
 /// From this length on a body is worth a pipe of the kernel's.
 const LONG: u64 = 1024 * 1024;
-
-/// A larger head buffer is not kept between exchanges.
-const MAX_KEPT_OUT: usize = 16 * 1024;
-
-const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MAX_FIELDS };

@@ -6,7 +6,9 @@
 mod body;
 mod fault;
 mod frame_counting;
+mod link;
 mod read_gate;
+mod sending;
 mod urgency;
 
 use std::future::poll_fn;
@@ -15,10 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Orderi
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
-use h2::{RecvStream, SendStream};
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderMap;
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
 use tokio::sync::watch;
 
@@ -27,16 +29,20 @@ use urlsession_proto::priority::Urgency;
 use self::body::Incoming;
 use self::fault::{connection_error, not_sent, refused, requires_http1, stream_error};
 use self::frame_counting::{Counts, FrameCountingIo, MOST_HEADS};
+use self::link::{Lease, Link};
 use self::read_gate::{Driver, ReadGate};
+use self::sending::Sending;
 use self::urgency::{Updates, Urgent};
-use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead, http2_value};
+use super::connection::{End, Multiplexed, MultiplexedGuard};
+use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
+use super::origin::Origin;
 use super::outgoing::Outgoing;
-use super::pool::{End, Multiplexed, MultiplexedGuard, Origin, Reservation, Reserved};
+use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
 use crate::env::{Clock, RuntimeHandle};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, ConnectionInfo, TaskContext};
-use crate::message::{HeaderFields, HttpHead, UrlResponse};
+use crate::message::{HttpHead, UrlResponse};
 
 /// A connection that carries many exchanges at once.
 pub(crate) struct Handle {
@@ -51,32 +57,6 @@ impl Clone for Handle {
     fn clone(&self) -> Self {
         Self { send: self.send.clone(), link: self.link.clone(), lease: None }
     }
-}
-
-/// The share of an exchange in its connection, which is in use until this is dropped.
-pub(super) struct Lease(Arc<Link>);
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.0.guard.returned();
-    }
-}
-
-struct Link {
-    guard: Box<dyn MultiplexedGuard>,
-    info: Arc<ConnectionInfo>,
-    reservation: Reservation,
-    /// Of the origin, parsed once.
-    authority: Option<Authority>,
-    counts: Arc<Counts>,
-    updates: Arc<Updates>,
-    rest: Arc<ReadGate>,
-    is_open: AtomicBool,
-    is_used: AtomicBool,
-    /// The pool has given it up while it was idle.
-    is_given_up: AtomicBool,
-    /// Its sender is dropped when the wire is.
-    end: End,
 }
 
 impl Multiplexed for Handle {
@@ -473,79 +453,12 @@ fn too_many_informational() -> UrlError {
     UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail)
 }
 
-/// Fields that were checked when they were set.
-fn to_map(fields: &HeaderFields) -> HeaderMap {
-    let checked = fields.iter().filter_map(|(name, value)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, http2_value(value)?))
-    });
-    checked.collect()
-}
-
 fn expects_body(method: &http::Method) -> bool {
     matches!(*method, http::Method::POST | http::Method::PUT | http::Method::PATCH)
 }
 
 fn to_head(parts: http::response::Parts) -> HttpHead {
     HttpHead { version: parts.version, status: parts.status, fields: parts.headers, raw: Bytes::new() }
-}
-
-/// A request body on its way.
-struct Sending {
-    stream: SendStream<Bytes>,
-    outgoing: Outgoing,
-    chunk: Bytes,
-    done: bool,
-}
-
-impl Sending {
-    /// Hands chunks to the connection as flow control allows. Ready when all is handed over, or the server wants
-    /// no more of it (it may have answered all the same).
-    fn poll_send(&mut self, cx: &mut Context<'_>, mut moved: impl FnMut(usize) -> bool) -> Poll<Result<()>> {
-        while !self.done {
-            if self.chunk.is_empty() {
-                let next = ready!(self.outgoing.poll_chunk(cx)).transpose().inspect_err(|_| self.cancel())?;
-                let Some(next) = next else {
-                    let trailers = self.outgoing.finish_trailers().inspect_err(|_| self.cancel())?;
-                    self.done = true;
-                    // An error here is the stream's, which the response reports.
-                    let _ = match trailers {
-                        Some(fields) => self.stream.send_trailers(to_map(&fields)),
-                        None => self.stream.send_data(Bytes::new(), true),
-                    };
-                    break;
-                };
-                self.chunk = next;
-                self.stream.reserve_capacity(self.chunk.len());
-            }
-            match ready!(self.stream.poll_capacity(cx)) {
-                Some(Ok(capacity)) => {
-                    let part = self.chunk.split_to(capacity.min(self.chunk.len()));
-                    let n = part.len();
-                    let last = self.chunk.is_empty() && self.outgoing.is_done();
-                    if self.stream.send_data(part, last).is_err() {
-                        self.done = true;
-                    }
-                    self.done |= last;
-                    let goes_on = moved(n);
-                    if !self.chunk.is_empty() {
-                        self.stream.reserve_capacity(self.chunk.len());
-                    }
-                    if !goes_on && !self.done {
-                        return Poll::Pending;
-                    }
-                }
-                // The stream is closed or reset; the response says why.
-                Some(Err(_)) | None => self.done = true,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// A body that cannot be completed must not look complete.
-    fn cancel(&mut self) {
-        self.done = true;
-        self.stream.send_reset(h2::Reason::CANCEL);
-    }
 }
 
 /// Flow control of one stream: what one response may have in flight, and so how fast it can be on a path of this delay;

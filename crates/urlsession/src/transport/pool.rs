@@ -9,9 +9,7 @@ mod host;
 mod http1_origins;
 mod idle_time;
 mod judging;
-mod key;
 mod lru;
-mod reservation;
 mod state;
 
 use std::pin::Pin;
@@ -22,17 +20,16 @@ use std::time::Instant;
 
 use url::Url;
 
-pub(super) use self::descriptors::End;
 use self::guard::OnDrop;
-pub(super) use self::host::{Multiplexed, MultiplexedGuard};
 use self::http1_origins::Http1Origins;
 use self::judging::{Caller, Watched, decider, judge};
-pub(crate) use self::key::{Key, Origin, PoolPartition};
-pub(super) use self::reservation::{Requester, Reservation, Reserved, Scope};
 use self::state::{Acquire, Acquired, Action, DialId, Limits, State, WaiterId};
 use super::connect::{Connected, connect};
+use super::connection::{End, ExclusiveGuard, ExclusiveOwner, MultiplexedGuard};
 use super::dial_progress::{DialFailure, DialProgress};
 use super::head::asks_upgrade;
+use super::origin::{Key, Origin, PoolPartition};
+use super::reservation::Requester;
 use super::tls::Tls;
 use super::{h1, h2, tunnel};
 use crate::configuration::{Configuration, HttpVersions};
@@ -148,7 +145,7 @@ impl Pool {
             let who = (challenger, caller.requester.decider);
             if let Err(error) = judge(&self.config, key.host_and_port(), peer, who).await {
                 if let Checkout::Http1(connection) = checkout {
-                    PoolGuard::release(connection, None);
+                    self.released(connection, None);
                 }
                 return Err(error);
             }
@@ -206,7 +203,7 @@ impl Pool {
         for action in actions.drain(..) {
             match action {
                 Action::Wake(waker) => waker.wake(),
-                Action::Close(mut connection) => connection.guard_mut().stay_closed(),
+                Action::Close(mut connection) => connection.guard_mut().stay(),
                 Action::CloseMultiplexed(handle) => handle.close(),
                 Action::Dial { origin, runtime, dial_id } => self.dial(origin, runtime, dial_id),
             }
@@ -272,14 +269,8 @@ impl Pool {
             let handshake = h2::handshake(stream, info, reservation, origin, Box::new(guard), clock, runtime);
             return Ok(Checkout::Http2(handshake.await?));
         }
-        let guard = PoolGuard {
-            pool: self.weak(),
-            origin: origin.clone(),
-            runtime: runtime.clone(),
-            generation: self.generation.load(Relaxed),
-            is_in_use: false,
-            released: None,
-        };
+        let generation = self.generation.load(Relaxed);
+        let guard = ExclusiveGuard::new(self.weak(), origin.clone(), runtime.clone(), generation);
         Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, info, reservation, guard))))
     }
 
@@ -518,54 +509,26 @@ impl Drop for Search<'_, '_> {
     }
 }
 
-/// Where a connection goes when its exchange is over.
-pub(super) struct PoolGuard {
-    pool: Weak<Pool>,
-    origin: Arc<Origin>,
-    runtime: RuntimeHandle,
-    generation: u64,
-    /// A load has it: if it is dropped, the pool must hear of it. Else the pool has it, or knows that it is gone.
-    is_in_use: bool,
-    /// When it was last given back.
-    released: Option<Instant>,
-}
-
-impl PoolGuard {
-    /// Gives the connection back, whose exchange ended at `end`; `None` is now.
-    pub(super) fn release(mut connection: Exclusive, end: Option<Instant>) {
+impl ExclusiveOwner<h1::Connection> for Pool {
+    fn released(&self, mut connection: Exclusive, end: Option<Instant>) {
         let guard = connection.guard_mut();
-        let Some(pool) = guard.pool.upgrade() else { return };
-        if guard.generation != pool.generation.load(Relaxed) {
+        if guard.generation != self.generation.load(Relaxed) {
             return;
         }
-        let now = end.unwrap_or_else(|| pool.config.environment.clock.now());
+        let now = end.unwrap_or_else(|| self.config.environment.clock.now());
         guard.released = Some(now);
         let (origin, runtime) = (guard.origin.clone(), guard.runtime.clone());
-        if !connection.may_be_kept(|| pool.revision()) {
+        if !connection.may_be_kept(|| self.revision()) {
             return;
         }
-        connection.guard_mut().stay_closed();
-        pool.check_in(connection, &origin, runtime, now);
+        connection.guard_mut().stay();
+        self.check_in(connection, &origin, runtime, now);
     }
 
-    fn leave(&mut self) {
-        self.is_in_use = true;
-    }
-
-    fn stay_closed(&mut self) {
-        self.is_in_use = false;
-    }
-}
-
-impl Drop for PoolGuard {
-    fn drop(&mut self) {
-        if self.is_in_use
-            && let Some(pool) = self.pool.upgrade()
-        {
-            let mut actions = Actions::new();
-            pool.lock().closed(&self.origin, &mut actions);
-            pool.perform(&mut actions);
-        }
+    fn closed(&self, origin: &Arc<Origin>) {
+        let mut actions = Actions::new();
+        self.lock().closed(origin, &mut actions);
+        self.perform(&mut actions);
     }
 }
 

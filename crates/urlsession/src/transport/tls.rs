@@ -3,9 +3,11 @@
 //! Platform roots are loaded only when the configuration's own anchors do not already vouch for the server.
 
 mod certificate;
+mod fault;
 mod handshake_gate;
 mod identity;
 mod in_place;
+mod peer;
 mod pins;
 mod records;
 mod stream;
@@ -24,18 +26,19 @@ use ::aws_lc_rs::digest::{SHA256, digest};
 use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, HandshakeKind, InvalidMessage,
-    SupportedProtocolVersion, version,
-};
+use rustls::{ClientConfig, HandshakeKind, SupportedProtocolVersion, version};
 
+pub(super) use self::fault::late_refusal;
+use self::fault::{failed, handshake_error, name_missing_identity};
 use self::handshake_gate::{HandshakeGate, PresentedChain};
 use self::identity::OfHandshake;
+pub(super) use self::peer::Peer;
+use self::peer::Server;
 pub(super) use self::stream::TlsStream;
 use self::tickets::{Ends, Tickets};
 use self::trust::Trust;
 use self::verify::Verifier;
-use super::pool::Scope;
+use super::reservation::Scope;
 use crate::configuration::{Configuration, HttpVersions, TlsVersion};
 use crate::env::Wire;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -69,29 +72,6 @@ struct Kind {
     port: u16,
     tickets: Arc<Tickets>,
     verifier: Arc<Verifier>,
-}
-
-/// Whom a handshake is with.
-#[derive(Clone, Copy)]
-pub(super) struct Peer<'a> {
-    pub(super) host: HostId<'a>,
-    pub(super) port: u16,
-    /// HTTP/2 is not offered.
-    pub(super) is_http1_only: bool,
-}
-
-/// A host with its zone, and a port.
-type Server = (Box<str>, u16);
-
-impl Peer<'_> {
-    fn server(&self) -> Server {
-        (self.host.text().into(), self.port)
-    }
-
-    /// As certificates name it: without the brackets of an IPv6 literal, and without a zone.
-    fn name(&self) -> &str {
-        self.host.name.trim_start_matches('[').trim_end_matches(']')
-    }
 }
 
 /// How a handshake ended.
@@ -194,7 +174,8 @@ impl Tls {
             match step.await {
                 Step::Done(result) => {
                     result.map_err(|error| {
-                        let error = handshake_error(name_missing_identity(error, &handshake_gate));
+                        let error =
+                            handshake_error(name_missing_identity(error, handshake_gate.lacks_identity()));
                         match handshake_gate.take_shown() {
                             Some(shown) => error.with_peer_trust(shown.trust(peer)),
                             None => error,
@@ -331,16 +312,6 @@ pub(super) async fn judge_again(
     trust::judge(config, Peer { host, port, is_http1_only: false }, trust, challenger).await.map(|_| ())
 }
 
-impl Trust {
-    /// For whom a connection to the server is.
-    fn scope(self, decider: Decider) -> Scope {
-        match self {
-            Self::Good => Scope::Everyone,
-            Self::Overridden(decided_by) => Scope::of(decided_by, decider),
-        }
-    }
-}
-
 impl PresentedChain {
     fn trust(self, peer: Peer<'_>) -> ServerTrust {
         ServerTrust::new(peer.name(), self.chain, self.verdict)
@@ -412,120 +383,4 @@ fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> 
     let tickets = Arc::<Tickets>::default();
     tls.resumption = Resumption::store(tickets.unjudged(Ends::new(peer.port, None)));
     Ok(Kind { config: Arc::new(tls), port: peer.port, tickets, verifier })
-}
-
-/// In TLS 1.3 a server may refuse the client only after the client's handshake is over (RFC 8446 §4.4.2.4): the
-/// first read tells.
-pub(super) fn late_refusal(error: &std::io::Error) -> Option<UrlError> {
-    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        Some(cause @ rustls::Error::AlertReceived(_)) => {
-            Some(handshake_error(std::io::Error::other(cause.clone())))
-        }
-        _ => None,
-    }
-}
-
-/// Before TLS 1.3 there is no alert of its own for a client's certificate that is missing (RFC 5246 §7.4.6).
-fn name_missing_identity(error: std::io::Error, handshake_gate: &HandshakeGate) -> std::io::Error {
-    match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure))
-            if handshake_gate.lacks_identity() =>
-        {
-            std::io::Error::other(rustls::Error::AlertReceived(AlertDescription::CertificateRequired))
-        }
-        _ => error,
-    }
-}
-
-/// Apple's code for a failed handshake.
-fn handshake_error(error: std::io::Error) -> UrlError {
-    use UrlErrorCode as C;
-    let Some(cause) = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) else {
-        let detail = "the connection broke during the TLS handshake";
-        return UrlError::new(C::SecureConnectionFailed, Phase::Tls, detail).with_source(error);
-    };
-    failed(cause.clone())
-}
-
-fn failed(cause: rustls::Error) -> UrlError {
-    use UrlErrorCode as C;
-    let (code, detail) = match &cause {
-        rustls::Error::InvalidCertificate(why) => certificate_code(why),
-        rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => {
-            (C::ClientCertificateRequired, "the server wants a client certificate and got none")
-        }
-        rustls::Error::AlertReceived(
-            AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateRevoked
-            | AlertDescription::CertificateExpired
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA,
-        ) => (C::ClientCertificateRejected, "the server rejected the client certificate"),
-        rustls::Error::NoApplicationProtocol
-        | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            (C::SecureConnectionFailed, "the server speaks no version of HTTP that the configuration allows")
-        }
-        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
-        | rustls::Error::PeerIncompatible(_) => (
-            C::SecureConnectionFailed,
-            "the server and the configuration have no TLS version or cipher in common",
-        ),
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => (
-            C::SecureConnectionFailed,
-            "the server does not answer in TLS; if it speaks cleartext HTTP on this port, the URL begins with http://",
-        ),
-        _ => (C::SecureConnectionFailed, "the TLS handshake failed"),
-    };
-    UrlError::new(code, Phase::Tls, detail).with_source(cause)
-}
-
-fn certificate_code(why: &CertificateError) -> (UrlErrorCode, &'static str) {
-    use UrlErrorCode as C;
-    match why {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => (
-            C::ServerCertificateHasBadDate,
-            "the server's certificate has expired; check the clock if it should not",
-        ),
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => (
-            C::ServerCertificateNotYetValid,
-            "the server's certificate is not valid yet; check the clock if it should be",
-        ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            (C::ServerCertificateUntrusted, "the server's certificate is for another host")
-        }
-        CertificateError::UnknownIssuer => (
-            C::ServerCertificateHasUnknownRoot,
-            "the server's certificate was issued by an authority that neither the platform nor the configuration trusts; \
-             add that authority's certificate to the trust anchors if that is right",
-        ),
-        CertificateError::Other(other) if other.0.is::<verify::SelfSigned>() => (
-            C::ServerCertificateUntrusted,
-            "the server's certificate is signed by itself; add it to the trust anchors if that is right",
-        ),
-        CertificateError::Other(other) if other.0.is::<verify::NotPinned>() => (
-            C::ServerCertificateUntrusted,
-            "the server's certificates show none of the keys that pinned_domains of app_transport_security names",
-        ),
-        CertificateError::Other(other) if other.0.is::<transparency::NotTransparent>() => (
-            C::ServerCertificateUntrusted,
-            "too few of certificate_transparency_logs of app_transport_security have signed for the server's certificate",
-        ),
-        CertificateError::Revoked => (
-            C::ServerCertificateUntrusted,
-            "the server's certificate was revoked, by one of certificate_revocation_lists or as the platform knows",
-        ),
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
-            C::ServerCertificateUntrusted,
-            "the server's certificate, or one that vouches for it, is signed by an algorithm that is not accepted, \
-             such as SHA-1; it must be SHA-256 or better",
-        ),
-        CertificateError::BadSignature => (
-            C::ServerCertificateUntrusted,
-            "a signature of the server, or of one that vouches for it, does not hold: it is forged, or its key is too \
-             short (RSA keys have 2048 bits or more)",
-        ),
-        _ => (C::ServerCertificateUntrusted, "the server's certificate is not acceptable"),
-    }
 }

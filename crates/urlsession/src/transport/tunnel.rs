@@ -24,7 +24,7 @@ use self::login::ProxyAuth;
 pub(super) use self::login::{ProxyAuthCache, TunnelLogin};
 use super::auth::{Challenger, CredentialCache};
 use super::head::USER_AGENT;
-use super::pool::Origin;
+use super::origin::Origin;
 use super::route::Proxy;
 use crate::configuration::Configuration;
 use crate::env::{RuntimeHandle, Timer, Wire};

@@ -1,56 +1,39 @@
-//! Which URL error a broken exchange is, and whether the request can be sent again.
+//! Which URL error a broken exchange is, and whether the server can have seen its request.
 
 use std::io;
 
 use urlsession_proto::http1::{BodyError, FramingError, HeadError};
 
-use super::Connection;
-use crate::error::{Phase, Replay, UrlError, UrlErrorCode};
+use crate::env::Wire;
+use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::transport::acknowledged::acknowledged;
 use crate::transport::tls::late_refusal;
 
-impl Connection {
-    /// The connection ended or broke before a final head.
-    pub(super) fn lost(&mut self, error: Option<io::Error>) -> UrlError {
-        let detail = if self.input.is_empty() {
-            "the server closed the connection without an answer"
-        } else {
-            "the server closed the connection in the middle of its answer"
-        };
-        let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Head, detail);
-        let is_reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
-        self.was_reset =
-            error.as_ref().is_some_and(is_reset) || self.write_error.as_ref().is_some_and(is_reset);
-        let error = error.or_else(|| self.write_error.take());
-        if let Some(refusal) = error.as_ref().and_then(late_refusal) {
-            return refusal;
-        }
-        match error {
-            Some(error) => lost.with_source(error),
-            None => lost,
-        }
+/// The connection ended or broke before a final head, of which something had come if `is_begun`.
+pub(super) fn lost(is_begun: bool, error: Option<io::Error>) -> UrlError {
+    if let Some(refusal) = error.as_ref().and_then(late_refusal) {
+        return refusal;
     }
+    let detail = match is_begun {
+        false => "the server closed the connection without an answer",
+        true => "the server closed the connection in the middle of its answer",
+    };
+    let lost = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Head, detail);
+    match error {
+        Some(error) => lost.with_source(error),
+        None => lost,
+    }
+}
 
-    /// Adds to the error of an exchange whether the server can have seen the request (RFC 9110 §9.2.2).
-    pub(super) fn judge(&self, error: UrlError, reused: bool) -> UrlError {
-        if error.code() != UrlErrorCode::NetworkConnectionLost || !self.input.is_empty() || !reused {
-            return error;
-        }
-        let replay = if self.nothing_reached_the_server() { Replay::Safe } else { Replay::IfIdempotent };
-        error.with_replay(replay)
+/// No byte after the first `before` was taken by the system; or the server ended the connection in order, and the
+/// segment that said so acknowledged none of them: it had closed before they came. A reset proves nothing, for
+/// what it acknowledges is not counted (RFC 9293 §3.10.7.4).
+pub(super) fn nothing_reached_the_server(wire: &Wire, before: u64, was_reset: bool) -> bool {
+    if wire.written() == before {
+        return true;
     }
-
-    /// No byte of this exchange was taken by the system; or the server ended the connection in order, and the
-    /// segment that said so acknowledged none of them: it had closed before they came. A reset proves nothing, for
-    /// what it acknowledges is not counted (RFC 9293 §3.10.7.4).
-    fn nothing_reached_the_server(&self) -> bool {
-        let wire = self.stream.wire();
-        if wire.written() == self.written_before {
-            return true;
-        }
-        let acknowledged = wire.as_tcp().and_then(acknowledged);
-        !self.was_reset && acknowledged.is_some_and(|acknowledged| acknowledged <= self.written_before)
-    }
+    let acknowledged = wire.as_tcp().and_then(acknowledged);
+    !was_reset && acknowledged.is_some_and(|acknowledged| acknowledged <= before)
 }
 
 pub(super) fn head_error(error: HeadError) -> UrlError {
@@ -67,4 +50,10 @@ pub(super) fn framing_error(error: FramingError) -> UrlError {
 
 pub(super) fn body_error(error: BodyError) -> UrlError {
     UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, error.to_string()).with_source(error)
+}
+
+/// The connection broke in the middle of the body.
+pub(super) fn broken(error: io::Error) -> UrlError {
+    let detail = "the connection broke before the body was complete";
+    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
 }

@@ -4,17 +4,24 @@ use std::cell::RefCell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use super::fault::{body_error, head_error};
-use super::{Connection, LIMITS, MAX_READ};
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, Method};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use urlsession_proto::http1::{
+    BodyDecoder, CloseReason, Framing, HeadLimits, HeadScanner, KeepAlive, keep_alive, proxy_closes,
+    response_framing,
+};
+
+use super::fault::{body_error, broken, framing_error, head_error};
 use crate::env::SplicePipe;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Activity;
 use crate::message::HttpHead;
+use crate::transport::head::{MAX_FIELDS, RequestHead, asks_upgrade};
+use crate::transport::route::Route;
 use crate::transport::stream::Stream;
-use bytes::{Buf, Bytes};
-use http::Method;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 /// What came.
 pub(super) enum Received {
@@ -26,14 +33,103 @@ pub(super) enum Received {
     },
 }
 
-impl Connection {
+/// Why no head came.
+pub(super) enum NoHead {
+    /// The connection ended, or broke.
+    Lost(Option<io::Error>),
+    Bad(UrlError),
+}
+
+impl From<UrlError> for NoHead {
+    fn from(error: UrlError) -> Self {
+        Self::Bad(error)
+    }
+}
+
+/// The half of a connection that reads.
+pub(super) struct Receiver {
+    /// Bytes read and not yet used.
+    input: BytesMut,
+    /// Where in a head that comes slowly the search for its end goes on.
+    scanner: HeadScanner,
+    read_size: usize,
+    decoder: BodyDecoder,
+    /// Bytes read for this body.
+    pub(super) body_bytes: u64,
+    /// Neither side has said that the connection ends with this exchange.
+    pub(super) may_persist: bool,
+    /// How long the server keeps the connection when unused, if it said so.
+    pub(super) server_keeps_for: Option<Duration>,
+    /// The request asks for another protocol (RFC 9110 §7.8).
+    wants_upgrade: bool,
+    /// A proxy is asked for the URL of this exchange.
+    is_forwarded: bool,
+    /// The server agreed.
+    pub(super) has_switched: bool,
+}
+
+impl Receiver {
+    pub(super) fn new() -> Self {
+        Self {
+            input: BytesMut::new(),
+            scanner: HeadScanner::new(),
+            read_size: FIRST_READ,
+            decoder: BodyDecoder::new(Framing::Empty),
+            body_bytes: 0,
+            may_persist: true,
+            server_keeps_for: None,
+            wants_upgrade: false,
+            is_forwarded: false,
+            has_switched: false,
+        }
+    }
+
+    /// The response to this request is what comes next.
+    pub(super) fn begin(&mut self, head: &RequestHead<'_>) {
+        self.body_bytes = 0;
+        self.may_persist = !head.wants_close();
+        self.is_forwarded = head.route == Route::Forward;
+        self.wants_upgrade = asks_upgrade(head.request);
+    }
+
+    /// The exchange is over: what the next one does not need is not kept.
+    pub(super) fn rest(&mut self) {
+        self.input = BytesMut::new();
+        self.read_size = FIRST_READ;
+    }
+
+    /// True if something has come that is not yet used.
+    pub(super) fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// Bytes after the body belong to no exchange (RFC 9112 §6.3): the connection is out of step then.
+    pub(super) fn is_in_step(&self) -> bool {
+        self.input.is_empty() && self.decoder.is_finished()
+    }
+
+    /// What is left of the body; `None` if its length is not announced.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.decoder.remaining()
+    }
+
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.decoder.take_trailers()
+    }
+
+    /// What came and is not yet used.
+    pub(super) fn into_input(self) -> BytesMut {
+        self.input
+    }
+
     /// Reads up to the end of a head.
     pub(super) fn poll_head(
         &mut self,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
         method: &Method,
         activity: &Activity,
-    ) -> Poll<Result<Received>> {
+    ) -> Poll<Result<Received, NoHead>> {
         if !self.input.is_empty() {
             let input = self.input.split();
             if let Some(received) = self.take_head(&input, method)? {
@@ -42,14 +138,14 @@ impl Connection {
             self.input = input;
         }
         loop {
-            ready!(self.stream.poll_read_ready(cx)).map_err(|error| self.lost(Some(error)))?;
+            ready!(stream.poll_read_ready(cx)).map_err(|error| NoHead::Lost(Some(error)))?;
             let outcome = with_scratch(|scratch| {
                 let mut buf = ReadBuf::new(scratch);
-                ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))
-                    .map_err(|error| self.lost(Some(error)))?;
+                ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf))
+                    .map_err(|error| NoHead::Lost(Some(error)))?;
                 let read = buf.filled();
                 if read.is_empty() {
-                    return Poll::Ready(Err(self.lost(None)));
+                    return Poll::Ready(Err(NoHead::Lost(None)));
                 }
                 activity.moved(read.len());
                 if self.input.is_empty() {
@@ -83,19 +179,64 @@ impl Connection {
         self.begin_body(head, method, &buf[consumed..]).map(Some)
     }
 
-    /// The next bytes of the body.
-    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        // Pending or broken, the request's rest must not keep the response from being read.
-        let sending = self.poll_send_rest(cx);
-        if let Poll::Ready(Err(error)) = sending {
-            return Poll::Ready(Some(Err(error)));
+    /// What a response head says about the body and the connection; `rest` is what came after it.
+    fn begin_body(&mut self, mut head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
+        if head.status.is_informational() {
+            if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                if self.wants_upgrade {
+                    self.has_switched = true;
+                    self.may_persist = false;
+                    self.input.extend_from_slice(rest);
+                    // To who reads it as a body, what follows has no end but the connection's.
+                    self.decoder = BodyDecoder::new(Framing::UntilClose);
+                    return Ok(Received::Final { head, whole: None });
+                }
+                let detail = "the server switched protocols without being asked (RFC 9110 §15.2.2)";
+                return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
+            }
+            self.input.extend_from_slice(rest);
+            return Ok(Received::Informational(head));
         }
+        let framing =
+            response_framing(method, head.status, head.version, &head.fields).map_err(framing_error)?;
+        match keep_alive(head.version, &head.fields, &framing) {
+            KeepAlive::Persist { timeout, .. } => self.server_keeps_for = timeout,
+            KeepAlive::Close(reason) => {
+                self.may_persist = false;
+                // RFC 9112 §6.3 rule 3: chunks override the length, which says nothing then.
+                if reason == CloseReason::ChunkedAndLength {
+                    head.fields.remove(http::header::CONTENT_LENGTH);
+                }
+            }
+        }
+        if self.is_forwarded && proxy_closes(&head.fields) {
+            self.may_persist = false;
+        }
+        // Most small responses come whole: their body is copied out once and the connection needs no buffer.
+        let whole = match framing {
+            Framing::Empty => Some(0),
+            Framing::Length(length) => usize::try_from(length).ok().filter(|&length| length <= rest.len()),
+            Framing::Chunked | Framing::UntilClose => None,
+        };
+        self.decoder = BodyDecoder::new(framing);
+        let (body, after) = rest.split_at(whole.unwrap_or(0));
+        self.input.extend_from_slice(after);
+        if whole.is_some() {
+            self.decoder = BodyDecoder::new(Framing::Empty);
+        }
+        let whole = whole.map(|_| if body.is_empty() { Bytes::new() } else { Bytes::copy_from_slice(body) });
+        Ok(Received::Final { head, whole })
+    }
+
+    /// The next bytes of the body.
+    pub(super) fn poll_body(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes>>> {
         loop {
             if self.decoder.is_finished() {
-                return match sending {
-                    Poll::Pending if self.must_send => Poll::Pending,
-                    _ => Poll::Ready(None),
-                };
+                return Poll::Ready(None);
             }
             if !self.input.is_empty() {
                 let step = self.decoder.decode(&self.input).map_err(body_error)?;
@@ -110,7 +251,7 @@ impl Connection {
                     continue;
                 }
             }
-            match ready!(self.poll_fill(cx)) {
+            match ready!(self.poll_fill(stream, cx)) {
                 Ok(0) => self.end_of_input()?,
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(broken(error)))),
@@ -121,13 +262,14 @@ impl Connection {
     /// The next bytes of a body of known length, taken by the kernel.
     pub(super) fn poll_body_into(
         &mut self,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
         splice_pipe: &mut SplicePipe,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
         let left = self.decoder.remaining().unwrap_or(0).min(most);
-        let Some(stream) = self.stream.as_plain_tcp() else { return Poll::Ready(None) };
-        if left == 0 || !self.input.is_empty() || !self.is_all_sent() {
+        let Some(stream) = stream.as_plain_tcp() else { return Poll::Ready(None) };
+        if left == 0 || !self.input.is_empty() {
             return Poll::Ready(None);
         }
         match ready!(splice_pipe.poll_fill(stream, cx, left)) {
@@ -140,14 +282,15 @@ impl Connection {
     /// The next bytes of a body of known length, where TLS has decrypted them.
     pub(super) fn poll_body_pieces(
         &mut self,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
         pieces: &mut Vec<Bytes>,
     ) -> Poll<Option<Result<usize>>> {
         let left = usize::try_from(self.decoder.remaining().unwrap_or(0)).unwrap_or(usize::MAX);
-        if left == 0 || !self.input.is_empty() || !self.is_all_sent() {
+        if left == 0 || !self.input.is_empty() {
             return Poll::Ready(None);
         }
-        let Stream::Tls(stream) = &mut self.stream else { return Poll::Ready(None) };
+        let Stream::Tls(stream) = stream else { return Poll::Ready(None) };
         let read = ready!(stream.poll_pieces(cx, left.min(MAX_READ), pieces));
         Poll::Ready(self.passed(read))
     }
@@ -180,8 +323,8 @@ impl Connection {
     }
 
     /// Reads once into `input`, with a buffer as large as the wire has lately filled.
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        ready!(self.stream.poll_read_ready(cx))?;
+    fn poll_fill(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        ready!(stream.poll_read_ready(cx))?;
         let wanted = match self.decoder.remaining() {
             Some(left) => usize::try_from(left).unwrap_or(MAX_READ).clamp(1, self.read_size),
             None => self.read_size,
@@ -191,17 +334,12 @@ impl Connection {
             self.input.reserve(wanted);
         }
         let room = self.input.capacity() - self.input.len();
-        let n = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        let n = ready!(pin!(stream.read_buf(&mut self.input)).poll(cx))?;
         if n == room && self.read_size < MAX_READ {
             self.read_size *= 2;
         }
         Poll::Ready(Ok(n))
     }
-}
-
-fn broken(error: io::Error) -> UrlError {
-    let detail = "the connection broke before the body was complete";
-    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail).with_source(error)
 }
 
 thread_local! {
@@ -221,3 +359,11 @@ fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
 const SMALL_READ: usize = 64 * 1024;
 
 const SCRATCH_SIZE: usize = 32 * 1024;
+
+/// The first read of a body; later ones grow while the wire fills them.
+const FIRST_READ: usize = 16 * 1024;
+
+/// The largest read of a body.
+const MAX_READ: usize = 1024 * 1024;
+
+const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MAX_FIELDS };

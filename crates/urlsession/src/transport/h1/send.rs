@@ -4,41 +4,115 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
+use http::Method;
 use tokio::io::AsyncWrite;
 use urlsession_proto::field::unfold;
-use urlsession_proto::http1::{write_chunk_size, write_field};
+use urlsession_proto::http1::{end_head, write_chunk_size, write_field, write_u64};
 
-use super::Connection;
 use crate::error::Result;
+use crate::message::UrlRequest;
+use crate::transport::head::RequestHead;
+use crate::transport::outgoing::Outgoing;
+use crate::transport::stream::Stream;
 
-impl Connection {
+/// The half of a connection that writes.
+pub(super) struct Sender {
+    /// Bytes of head and framing to write, and how many are written.
+    out: Vec<u8>,
+    out_at: usize,
+    /// A chunk of the request body to write after `out`.
+    chunk: Bytes,
+    pub(super) outgoing: Outgoing,
+    is_chunked: bool,
+    chunks_begun: bool,
+    /// Body bytes written after the response had begun.
+    pub(super) sent_late: u64,
+    /// The server stopped reading.
+    pub(super) error: Option<io::Error>,
+}
+
+impl Sender {
+    pub(super) fn new() -> Self {
+        Self {
+            out: Vec::new(),
+            out_at: 0,
+            chunk: Bytes::new(),
+            outgoing: Outgoing::none(),
+            is_chunked: false,
+            chunks_begun: false,
+            sent_late: 0,
+            error: None,
+        }
+    }
+
+    /// Takes a request. The length of its head.
+    pub(super) fn begin(&mut self, head: &RequestHead<'_>, outgoing: Outgoing) -> usize {
+        self.out.clear();
+        self.out_at = 0;
+        head.write_http1(&mut self.out);
+        self.frame(head.request, &outgoing);
+        end_head(&mut self.out);
+        self.outgoing = outgoing;
+        self.chunks_begun = false;
+        self.sent_late = 0;
+        self.error = None;
+        self.out.len()
+    }
+
+    /// RFC 9112 §6.1, §6.2: one of the framing fields, and `Content-Length: 0` where a body is expected.
+    fn frame(&mut self, request: &UrlRequest, outgoing: &Outgoing) {
+        let method = request.http_method();
+        // RFC 9112 §7.1.2: trailers follow chunks.
+        let length = outgoing.announced_length();
+        self.is_chunked = length.is_none();
+        match length {
+            Some(0) if !matches!(*method, Method::POST | Method::PUT | Method::PATCH) => {}
+            Some(length) => {
+                self.out.extend_from_slice(b"Content-Length: ");
+                write_u64(&mut self.out, length);
+                self.out.extend_from_slice(b"\r\n");
+            }
+            None => self.out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        }
+    }
+
+    /// The exchange is over: what the next one does not need is not kept.
+    pub(super) fn rest(&mut self) {
+        self.outgoing = Outgoing::none();
+        if self.out.capacity() > MAX_KEPT_OUT {
+            self.out = Vec::new();
+            self.out_at = 0;
+        }
+    }
+
     /// Writes what there is to write; ready when the request is complete, or can no longer be written because
     /// the server stopped reading (it may have answered all the same).
     ///
     /// `moved` hears of bytes of the wire and, among them, of the body, and says whether more may be moved in this poll.
     pub(super) fn poll_send(
         &mut self,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
         mut moved: impl FnMut(usize, usize) -> bool,
     ) -> Poll<Result<()>> {
-        while self.write_error.is_none() {
+        while self.error.is_none() {
             if self.out_at == self.out.len() && self.chunk.is_empty() {
                 match self.poll_next_chunk(cx)? {
                     Poll::Ready(true) => continue,
                     Poll::Ready(false) => break,
                     // What there is need not wait for what is still being made.
                     Poll::Pending => {
-                        match Pin::new(&mut self.stream).poll_flush(cx) {
-                            Poll::Ready(Err(error)) => self.write_error = Some(error),
+                        match Pin::new(&mut *stream).poll_flush(cx) {
+                            Poll::Ready(Err(error)) => self.error = Some(error),
                             _ => return Poll::Pending,
                         }
                         break;
                     }
                 }
             }
-            match ready!(self.poll_write_some(cx)) {
-                Ok(0) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
+            match ready!(self.poll_write_some(stream, cx)) {
+                Ok(0) => self.error = Some(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     let head = n.min(self.out.len() - self.out_at);
                     self.out_at += head;
@@ -47,22 +121,22 @@ impl Connection {
                         return Poll::Pending;
                     }
                 }
-                Err(error) => self.write_error = Some(error),
+                Err(error) => self.error = Some(error),
             }
         }
-        if self.write_error.is_none() {
-            self.write_error = ready!(Pin::new(&mut self.stream).poll_flush(cx)).err();
+        if self.error.is_none() {
+            self.error = ready!(Pin::new(&mut *stream).poll_flush(cx)).err();
         }
         Poll::Ready(Ok(()))
     }
 
     /// The rest of the request, while the response is being read already.
-    pub(super) fn poll_send_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(super) fn poll_send_rest(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<Result<()>> {
         if self.is_all_sent() {
             return Poll::Ready(Ok(()));
         }
         let mut sent = 0;
-        let poll = self.poll_send(cx, |_, body| {
+        let poll = self.poll_send(stream, cx, |_, body| {
             sent += body as u64;
             true
         });
@@ -115,8 +189,8 @@ impl Connection {
         Poll::Ready(Ok(true))
     }
 
-    fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let stream = Pin::new(&mut self.stream);
+    fn poll_write_some(&self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(stream);
         let head = &self.out[self.out_at..];
         if self.chunk.is_empty() {
             stream.poll_write(cx, head)
@@ -129,3 +203,6 @@ impl Connection {
         }
     }
 }
+
+/// A larger head buffer is not kept between exchanges.
+const MAX_KEPT_OUT: usize = 16 * 1024;

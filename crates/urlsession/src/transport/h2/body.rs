@@ -12,9 +12,10 @@ use urlsession_proto::trailers::allowed;
 use super::super::head::MAX_FIELDS;
 use super::fault::stream_error;
 use super::frame_counting::Counted;
+use super::link::Lease;
 use super::read_gate::Reader;
+use super::sending::Sending;
 use super::urgency::Urgent;
-use super::{Lease, Sending};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BodySource, ReadPause};
 

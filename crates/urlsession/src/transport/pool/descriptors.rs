@@ -10,8 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::watch;
 
+use super::super::connection::End;
 use crate::env::{Clock, RuntimeHandle, Timer, is_out_of_descriptors};
 use crate::error::{Result, UrlError};
 
@@ -41,23 +41,6 @@ impl Drop for Registration {
 
 fn pools() -> MutexGuard<'static, Slab<Weak<dyn HasIdle>>> {
     POOLS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The end of a connection that closes on its own runtime.
-#[derive(Clone)]
-pub(in crate::transport) struct End(watch::Receiver<()>);
-
-impl End {
-    /// The connection has ended when the sender is dropped.
-    pub(in crate::transport) fn new() -> (watch::Sender<()>, Self) {
-        let (sender, receiver) = watch::channel(());
-        (sender, Self(receiver))
-    }
-
-    async fn wait(mut self) {
-        // An error says that the sender is gone, which is what is waited for.
-        while self.0.changed().await.is_ok() {}
-    }
 }
 
 /// Whether the failure is for lack of descriptors.

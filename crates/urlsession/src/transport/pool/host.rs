@@ -8,8 +8,9 @@ use std::task::Waker;
 
 use slab::Slab;
 
-use super::key::Origin;
-use super::reservation::{Requester, Reserved};
+use super::super::connection::Multiplexed;
+use super::super::origin::Origin;
+use super::super::reservation::Requester;
 use crate::load::Decider;
 
 /// A dial in progress.
@@ -30,11 +31,6 @@ pub(super) trait RuntimeKey: Clone {
     }
 }
 
-/// What a connection for many exchanges must tell.
-pub(crate) trait Multiplexed: Clone + Reserved {
-    fn is_open(&self) -> bool;
-}
-
 /// What a waiter gets in the end.
 #[derive(Debug)]
 pub(super) enum Acquired<E, S, X> {
@@ -42,15 +38,6 @@ pub(super) enum Acquired<E, S, X> {
     /// To be returned with the number of its dial.
     Multiplexed(S, DialId),
     Failed(X),
-}
-
-/// Whom a connection that carries many exchanges tells of them.
-pub(crate) trait MultiplexedGuard: Send + Sync {
-    /// An exchange has ended.
-    fn returned(&self);
-
-    /// The connection has closed.
-    fn closed(&self);
 }
 
 #[derive(Debug)]

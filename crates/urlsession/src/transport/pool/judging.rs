@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::super::dial_progress::DialProgress;
+use super::super::reservation::Requester;
 use super::super::tls;
 use super::host;
-use super::reservation::Requester;
 use crate::configuration::Configuration;
 use crate::env::{RuntimeHandle, RuntimeId};
 use crate::error::Result;

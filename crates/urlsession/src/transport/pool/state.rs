@@ -22,11 +22,12 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use self::idle::{Idle, IdleConnection, idle_for};
+use super::super::connection::Multiplexed;
+use super::super::origin::{Key, Origin};
+use super::super::reservation::{Reserved, Scope};
 pub(super) use super::host::{Acquired, DialId, RuntimeKey, WaiterId};
-use super::host::{Dial, Host, Known, Multiplexed, Waiter, is_being_decided};
-use super::key::{Key, Origin};
+use super::host::{Dial, Host, Known, Waiter, is_being_decided};
 use super::lru::Lru;
-use super::reservation::{Reserved, Scope};
 
 /// What the shell has to do.
 #[derive(Debug)]

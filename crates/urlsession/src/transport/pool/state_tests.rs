@@ -7,14 +7,14 @@ use std::task::Wake;
 use std::time::Duration;
 
 use super::super::host::MultiplexedConnection;
-use super::super::key::PoolPartition;
-use super::super::reservation::{Requester, Reservation};
 use super::*;
 use crate::load::{ConnectionLogin, Decider, LoginUse, LoginUses};
 use crate::message::{
     AuthenticationMethod, UrlCredential, UrlCredentialPersistence, UrlProtectionSpace,
     UrlProtectionSpaceProtocol,
 };
+use crate::transport::origin::PoolPartition;
+use crate::transport::reservation::{Requester, Reservation};
 
 #[path = "state_tests/deciders.rs"]
 mod deciders;

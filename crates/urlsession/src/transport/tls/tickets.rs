@@ -8,7 +8,7 @@ use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 
-use super::super::pool::Scope;
+use super::super::reservation::Scope;
 use crate::message::UrlCredential;
 
 /// All tickets of a session.

@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use url::Host;
 
-use super::Peer;
+use super::peer::Peer;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{ConnectionChallengeHandler, DecidedBy};
+use crate::load::{ConnectionChallengeHandler, DecidedBy, Decider};
 use crate::message::{
     AuthChallengeDisposition as Disposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge,
     UrlCredential, UrlProtectionSpace, UrlProtectionSpaceProtocol,
 };
+use crate::transport::reservation::Scope;
 
 /// How the trust in a server came about.
 #[derive(Clone, Copy)]
@@ -22,6 +23,16 @@ pub(in crate::transport) enum Trust {
     Good,
     /// Only the delegate trusts it.
     Overridden(DecidedBy),
+}
+
+impl Trust {
+    /// For whom a connection to the server is.
+    pub(super) fn scope(self, decider: Decider) -> Scope {
+        match self {
+            Self::Good => Scope::Everyone,
+            Self::Overridden(decided_by) => Scope::of(decided_by, decider),
+        }
+    }
 }
 
 /// An error unless the server may be talked to.

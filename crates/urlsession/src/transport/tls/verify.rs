@@ -14,10 +14,11 @@ use rustls::{CertificateError, DigitallySignedStruct, OtherError, RootCertStore,
 use rustls_platform_verifier::Verifier as Platform;
 
 use super::certificate::validity;
+use super::fault::{NotPinned, SelfSigned, failed};
 use super::handshake_gate::{HandshakeGate, PresentedChain};
+use super::pins;
 use super::transparency::{Logs, NotTransparent};
 use super::unusual_name::{self, PathVerdict};
-use super::{failed, pins};
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -348,30 +349,6 @@ fn name_self_signed(error: rustls::Error, end_entity: &CertificateDer<'_>) -> ru
     }
     error
 }
-
-/// The certificate names itself as its issuer.
-#[derive(Debug)]
-pub(super) struct SelfSigned;
-
-impl fmt::Display for SelfSigned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the certificate is signed by itself")
-    }
-}
-
-impl Error for SelfSigned {}
-
-/// Trusted, but none of the keys the configuration names.
-#[derive(Debug)]
-pub(super) struct NotPinned;
-
-impl fmt::Display for NotPinned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the certificates show none of the keys pinned for this domain")
-    }
-}
-
-impl Error for NotPinned {}
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

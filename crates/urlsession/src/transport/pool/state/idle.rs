@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::super::reservation::Reserved;
 use super::super::lru::Lru;
-use super::super::reservation::Reserved;
 use super::{DialId, Origin, RuntimeKey};
 
 #[derive(Debug)]

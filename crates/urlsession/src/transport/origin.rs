@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::Equivalent;
 use url::Url;
 
-use super::super::route::Route;
+use super::route::Route;
 use crate::configuration::Configuration;
 use crate::env::ForbiddenNetworks;
 use crate::message::{HostId, NetworkServiceType, UrlRequest};
