@@ -25,11 +25,12 @@
 //! The way of a request has one direction: session, task, protocol, layers, pool, wire, socket. A module
 //! names only those to its right:
 //!
-//! `session ▸ task ▸ protocol ▸ transport ▸ configuration ▸ store ▸ load ▸ message ▸ env ▸ error ▸ proto`
+//! `session ▸ task ▸ protocol ▸ transport ▸ auth ▸ configuration ▸ store ▸ load ▸ message ▸ env ▸ error ▸ proto`
 
 // Unit tests may open files and sockets and read the clock (`clippy.toml`).
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
+mod auth;
 mod configuration;
 mod env;
 mod error;

@@ -14,6 +14,7 @@ use self::custom::{Custom, Loaded};
 use self::data::DataUrls;
 use self::file::Files;
 use self::http::Http;
+use crate::auth::LoginCache;
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, BoxFuture, Protocol, Response, UrlProtocolClass};
@@ -23,6 +24,8 @@ use crate::transport::Pool;
 /// The protocols of a session.
 pub(crate) struct Protocols {
     pool: Arc<Pool>,
+    /// With servers and proxies.
+    logins: Arc<LoginCache>,
     custom: Custom,
     http: Http,
     files: Files,
@@ -30,10 +33,11 @@ pub(crate) struct Protocols {
 
 impl Protocols {
     pub(crate) fn new(config: &Arc<Configuration>) -> Self {
-        let pool = Pool::new(config.clone());
-        let http = Http::new(config.clone(), pool.clone());
+        let logins = Arc::<LoginCache>::default();
+        let pool = Pool::new(config.clone(), logins.clone());
+        let http = Http::new(config.clone(), pool.clone(), logins.clone());
         let files = Files::new(config);
-        Self { pool, custom: Custom::new(config.clone()), http, files }
+        Self { pool, logins, custom: Custom::new(config.clone()), http, files }
     }
 
     /// Loads with whoever loads this request.
@@ -88,7 +92,8 @@ impl Protocols {
 
     /// As `flush`, and nothing is remembered of any server.
     pub(crate) fn reset(&self) {
-        self.http.forget_servers();
+        self.logins.clear();
+        self.http.forget_certificates();
         self.pool.forget_sessions();
         self.pool.give_up_connections();
     }

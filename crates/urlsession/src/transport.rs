@@ -3,7 +3,6 @@
 //! It knows no policy: redirects, coding and retries are decided in `protocol`.
 
 mod acknowledged;
-pub(crate) mod auth;
 mod buffers;
 mod connect;
 mod connection;

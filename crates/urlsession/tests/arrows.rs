@@ -11,8 +11,19 @@ use std::fs;
 use sources::{Library, code_lines, is_test_file, of_crate};
 
 /// A file names only what stands to its right. The library's `lib.rs` and tests stand outside.
-const ARROWS: [&str; 10] =
-    ["session", "task", "protocol", "transport", "configuration", "store", "load", "message", "env", "error"];
+const ARROWS: [&str; 11] = [
+    "session",
+    "task",
+    "protocol",
+    "transport",
+    "auth",
+    "configuration",
+    "store",
+    "load",
+    "message",
+    "env",
+    "error",
+];
 
 /// The most lines of code in a file, tests not counted.
 const MOST_LINES: usize = 600;

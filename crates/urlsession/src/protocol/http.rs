@@ -21,7 +21,7 @@ mod test_support;
 
 use std::sync::Arc;
 
-use self::auth::{Auth, Known};
+use self::auth::Auth;
 use self::caching::{Caching, ShownCertificates};
 use self::coding::Coding;
 use self::connectivity::Connectivity;
@@ -34,6 +34,7 @@ use self::redirect::Redirect;
 use self::resumable_upload::ResumableUpload;
 use self::retry::Retry;
 use self::security::Security;
+use crate::auth::LoginCache;
 use crate::configuration::Configuration;
 use crate::env::SystemGssapi;
 use crate::error::Result;
@@ -62,13 +63,11 @@ type HttpLoader<W = Expectation<Exchange>> = Redirect<
 /// The loader of `http` and `https`.
 pub(super) struct Http {
     loader: HttpLoader,
-    /// With servers, and with the proxy.
-    logins: [Arc<Known>; 2],
     certificates: Arc<ShownCertificates>,
 }
 
 impl Http {
-    pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>) -> Self {
+    pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>, logins: Arc<LoginCache>) -> Self {
         warn_of_reserved(&config);
         let exchange = Exchange::new(&config, pool);
         let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
@@ -76,18 +75,16 @@ impl Http {
         let certificates = Arc::<ShownCertificates>::default();
         let caching = Caching::new(config.clone(), certificates.clone(), network);
         let cookies = Cookies::new(config.clone(), Coding::new(caching).of(&config));
-        let logins = [Arc::new(Known::default()), Arc::new(Known::default())];
         let storage = config.url_credential_storage.clone();
-        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins[0].clone(), cookies)
+        let auth = Auth::new(storage, Arc::new(SystemGssapi), logins, cookies)
             .with_negotiate_domains(&config)
-            .behind_proxy(&config, logins[1].clone());
+            .behind_proxy(&config);
         let resumption = ResumableUpload::new(config.clone(), Security::new(config, auth));
-        Self { loader: Redirect::new(resumption), logins, certificates }
+        Self { loader: Redirect::new(resumption), certificates }
     }
 
-    /// Nobody is logged in any more, with servers or with the proxy, and no certificate is known to be shown.
-    pub(super) fn forget_servers(&self) {
-        self.logins.iter().for_each(|known| known.clear());
+    /// No certificate is known to be shown.
+    pub(super) fn forget_certificates(&self) {
         self.certificates.clear();
     }
 }
@@ -109,7 +106,8 @@ mod tests {
     #[test]
     fn what_a_load_needs_while_it_waits_is_a_small_allocation() {
         let config = Arc::new(Configuration::ephemeral());
-        let http = Http::new(config.clone(), Pool::new(config));
+        let logins = Arc::<LoginCache>::default();
+        let http = Http::new(config.clone(), Pool::new(config, logins.clone()), logins);
         let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
         let (context, activity, mut log, runtime) =
             (DetachedContext::default(), Activity::default(), TransactionLog::new(), RuntimeHandle::own());

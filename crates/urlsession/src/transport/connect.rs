@@ -19,6 +19,7 @@ use super::stream::Stream;
 use super::tls::{HandshakeOutcome, Judge, Peer, Tls};
 use super::tunnel::{Step, Tunnel, TunnelLogin};
 use super::{dns, service, tunnel};
+use crate::auth::LoginCache;
 use crate::configuration::{Configuration, HttpVersions, MultipathServiceType};
 use crate::env::{
     Clock, Dial, Interface, RuntimeHandle, SocketOptions, Timer, Wire, is_out_of_descriptors, system_dial,
@@ -42,7 +43,7 @@ pub(super) struct Connected {
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
-    logins: &tunnel::ProxyAuthCache,
+    logins: &LoginCache,
     runtime: &RuntimeHandle,
     origin: &Origin,
     judge: Option<Judge<'_>>,
@@ -113,7 +114,7 @@ pub(super) async fn connect(
 /// A wire that leads to the origin, by the first way that does.
 async fn reach<'a>(
     config: &'a Configuration,
-    logins: &'a tunnel::ProxyAuthCache,
+    logins: &'a LoginCache,
     runtime: &'a RuntimeHandle,
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
@@ -137,7 +138,7 @@ async fn reach<'a>(
 /// A way to an origin, as far as TLS.
 struct RouteAttempt<'a> {
     config: &'a Configuration,
-    logins: &'a tunnel::ProxyAuthCache,
+    logins: &'a LoginCache,
     runtime: &'a RuntimeHandle,
     origin: &'a Origin,
     judge: Option<Judge<'a>>,
@@ -420,7 +421,7 @@ mod tests {
             connect(
                 config,
                 &Tls::default(),
-                &tunnel::ProxyAuthCache::default(),
+                &LoginCache::default(),
                 &RuntimeHandle::current(),
                 &origin,
                 None,

@@ -31,7 +31,8 @@ use super::head::asks_upgrade;
 use super::origin::{Key, Origin, PoolPartition};
 use super::reservation::Requester;
 use super::tls::Tls;
-use super::{h1, h2, tunnel};
+use super::{h1, h2};
+use crate::auth::LoginCache;
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{RuntimeHandle, RuntimeId, Timer};
 use crate::error::Result;
@@ -48,7 +49,7 @@ type Actions = state::Actions<Exclusive, h2::Handle, Caller>;
 pub(crate) struct Pool {
     config: Arc<Configuration>,
     tls: Tls,
-    logins: tunnel::ProxyAuthCache,
+    logins: Arc<LoginCache>,
     http1_origins: Http1Origins,
     state: Mutex<Pooled>,
     reapers: Mutex<Vec<RuntimeId>>,
@@ -76,7 +77,7 @@ impl Checkout {
 }
 
 impl Pool {
-    pub(crate) fn new(config: Arc<Configuration>) -> Arc<Self> {
+    pub(crate) fn new(config: Arc<Configuration>, logins: Arc<LoginCache>) -> Arc<Self> {
         let may_share = config.http_versions != HttpVersions::Http1;
         let limits = Limits {
             per_host: config.http_maximum_connections_per_host,
@@ -89,7 +90,7 @@ impl Pool {
         let pool = Arc::new(Self {
             config,
             tls: Tls::default(),
-            logins: tunnel::ProxyAuthCache::default(),
+            logins,
             http1_origins: Http1Origins::default(),
             state,
             reapers: Mutex::default(),
@@ -191,11 +192,9 @@ impl Pool {
         self.perform(&mut actions);
     }
 
-    /// Forgets TLS sessions, so that the next handshake with any server is a full one, logins with proxies of tunnels, and
-    /// which servers want HTTP/1.1.
+    /// Forgets TLS sessions, so that the next handshake with any server is a full one, and which servers want HTTP/1.1.
     pub(crate) fn forget_sessions(&self) {
         self.tls.forget_sessions();
-        self.logins.clear();
         self.http1_origins.clear();
     }
 

@@ -21,11 +21,11 @@ use urlsession_proto::http1::{
 };
 
 use self::login::ProxyAuth;
-pub(super) use self::login::{ProxyAuthCache, TunnelLogin};
-use super::auth::{Challenger, CredentialCache};
+pub(super) use self::login::TunnelLogin;
 use super::head::USER_AGENT;
 use super::origin::Origin;
 use super::route::Proxy;
+use crate::auth::{Challenger, CredentialCache, LoginCache};
 use crate::configuration::Configuration;
 use crate::env::{RuntimeHandle, Timer, Wire};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -62,10 +62,11 @@ impl<'a> Tunnel<'a> {
         runtime: &'a RuntimeHandle,
         proxy: Proxy<'a>,
         target: &'a str,
-        logins: &'a ProxyAuthCache,
+        logins: &'a LoginCache,
         handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
-        let challenger = Challenger::Proxy(proxy, UrlProtectionSpaceProxyType::Https);
+        let kind = UrlProtectionSpaceProxyType::Https;
+        let challenger = Challenger::Proxy { host: proxy.host, port: proxy.port, kind };
         let credentials = CredentialCache { storage: config.url_credential_storage.as_ref(), runtime };
         let auth = ProxyAuth::new(challenger, target, proxy.credential, credentials, logins, handler);
         Self { config, runtime, proxy, target, auth, lost: 0 }

@@ -6,7 +6,6 @@
 //! store or whoever the task asks, and for Negotiate from the tickets of the machine's user. It does not judge whether a connection is safe enough for
 //! them; where they are kept is the store's business. The proxies of tunnels are answered where tunnels are made.
 
-mod known;
 mod negotiate;
 
 use std::borrow::Cow;
@@ -15,10 +14,12 @@ use std::sync::Arc;
 use url::{Position, Url};
 use urlsession_proto::auth::digest::DigestRequest;
 
-pub(super) use self::known::Known;
-use self::known::Preemption;
 use self::negotiate::Ticket;
 use super::discard::discard;
+use crate::auth::{
+    AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, LoginCache, Preemption,
+    Used, decide, http_options, ntlm_challenge, ntlm_proof, ntlm_start,
+};
 use crate::configuration::Configuration;
 use crate::env::Gssapi;
 use crate::error::Result;
@@ -30,10 +31,6 @@ use crate::message::{
     UrlProtectionSpace, UrlProtectionSpaceProxyType, UrlRequest,
 };
 use crate::store::UrlCredentialStorage;
-use crate::transport::auth::{
-    AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, Used, decide,
-    ntlm_challenge, ntlm_proof, ntlm_start,
-};
 use crate::transport::{Route, absolute_form};
 
 pub(super) struct Auth<N> {
@@ -46,11 +43,11 @@ impl<N> Auth<N> {
     pub(super) fn new(
         storage: Option<UrlCredentialStorage>,
         gssapi: Arc<dyn Gssapi>,
-        known: Arc<Known>,
+        logins: Arc<LoginCache>,
         next: N,
     ) -> Self {
         let gssapi = Some(Tickets { gssapi, config: None });
-        Self { server: Authenticator { storage, gssapi, known, proxy: None }, proxy: None, next }
+        Self { server: Authenticator { storage, gssapi, logins, proxy: None }, proxy: None, next }
     }
 
     /// Tickets are shown to servers of this configuration's domains without a delegate's consent.
@@ -62,18 +59,12 @@ impl<N> Auth<N> {
     }
 
     /// The same behind the HTTP proxy of the configuration, if it has one.
-    pub(super) fn behind_proxy(mut self, config: &Arc<Configuration>, known: Arc<Known>) -> Self {
-        let storage = self.server.storage.clone();
-        let place = Route::Forward.proxy(config).and_then(|proxy| {
-            let host = if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.into() };
-            Url::parse(&format!("http://{host}:{}/", proxy.port)).ok()
-        });
-        let config = config.clone();
-        self.proxy = place.map(|place| Authenticator {
-            storage,
+    pub(super) fn behind_proxy(mut self, config: &Arc<Configuration>) -> Self {
+        self.proxy = Route::Forward.proxy(config).map(|_| Authenticator {
+            storage: self.server.storage.clone(),
             gssapi: None,
-            known,
-            proxy: Some(ForwardProxy { config, place }),
+            logins: self.server.logins.clone(),
+            proxy: Some(config.clone()),
         });
         self
     }
@@ -113,9 +104,9 @@ struct Authenticator {
     storage: Option<UrlCredentialStorage>,
     /// Tickets are for servers.
     gssapi: Option<Tickets>,
-    known: Arc<Known>,
-    /// `None`: of servers.
-    proxy: Option<ForwardProxy>,
+    logins: Arc<LoginCache>,
+    /// Names the proxy whose challenges are answered; `None`: those of servers are.
+    proxy: Option<Arc<Configuration>>,
 }
 
 /// Tickets of Kerberos, and the configuration that says which servers see that of the machine's user.
@@ -131,16 +122,9 @@ impl Tickets {
     }
 }
 
-struct ForwardProxy {
-    config: Arc<Configuration>,
-    /// The proxy as a URL: the session is logged in to all of it.
-    place: Url,
-}
-
 /// What one request is to who asks.
 struct AuthRequest<'a> {
     challenger: Challenger<'a>,
-    place: &'a Url,
     request: &'a UrlRequest,
     target: Cow<'a, str>,
     /// Of the fields added, the first that are not of this authenticator or those below.
@@ -162,7 +146,7 @@ impl AuthRequest<'_> {
     fn url_credential(&self) -> Option<UrlCredential> {
         match self.challenger {
             Challenger::Server(request) => request.url().and_then(url_credential),
-            Challenger::Proxy(..) => None,
+            Challenger::Proxy { .. } => None,
         }
     }
 
@@ -196,7 +180,7 @@ impl Authenticator {
         if !own.is_empty() && own.bytes(self.answer_field()).is_some_and(is_of_connection) {
             self.use_login(attempt, LoginUse::Begin(ConnectionLogin::of_application(self.revision())));
         }
-        (kept, if self.known.is_empty() { None } else { self.preempt(attempt) })
+        (kept, if self.logins.is_empty() { None } else { self.preempt(attempt) })
     }
 
     /// Does the response neither ask nor answer anything that is of interest here?
@@ -255,20 +239,15 @@ impl Authenticator {
     /// `None` if a request has nothing to do with who asks here.
     fn visit<'a>(&'a self, request: &'a UrlRequest, kept: usize) -> Option<AuthRequest<'a>> {
         let url = request.url()?;
-        let Some(ForwardProxy { config, place }) = &self.proxy else {
+        let Some(config) = &self.proxy else {
             let target = url[Position::BeforePath..Position::AfterQuery].into();
-            return Some(AuthRequest {
-                challenger: Challenger::Server(request),
-                place: url,
-                request,
-                target,
-                kept,
-            });
+            return Some(AuthRequest { challenger: Challenger::Server(request), request, target, kept });
         };
         let route = Route::of(config, url.scheme() == "https", url.host_str()?);
         let proxy = route.proxy(config).filter(|_| route == Route::Forward)?;
-        let challenger = Challenger::Proxy(proxy, UrlProtectionSpaceProxyType::Http);
-        Some(AuthRequest { challenger, place, request, target: absolute_form(url).into(), kept })
+        let kind = UrlProtectionSpaceProxyType::Http;
+        let challenger = Challenger::Proxy { host: proxy.host, port: proxy.port, kind };
+        Some(AuthRequest { challenger, request, target: absolute_form(url).into(), kept })
     }
 
     /// Logs in before anybody asks, where the session has done so before (RFC 7617 §2.2, RFC 7616 §3.6).
@@ -278,9 +257,9 @@ impl Authenticator {
         let revision = self.storage_for(&request)?.revision();
         let of_url = visit.url_credential();
         let Some((value, preemption)) =
-            self.known.authorize(visit.place, visit.signed(), of_url.as_ref(), revision)
+            self.logins.authorize(visit.challenger, visit.signed(), of_url.as_ref(), revision)
         else {
-            let login = self.known.connection_login(visit.place, of_url.as_ref(), revision)?;
+            let login = self.logins.connection_login(visit.challenger, of_url.as_ref(), revision)?;
             self.use_login(attempt, LoginUse::Reuse(login));
             return None;
         };
@@ -299,7 +278,7 @@ impl Authenticator {
         let request = attempt.request.clone();
         let Some(visit) = self.visit(&request, kept) else { return Ok(response) };
         if let (Some(preemption), Some(head)) = (&preemption, response.head.http_head()) {
-            self.known.heard(preemption, head, visit.challenger);
+            self.logins.heard(preemption, &head.fields, visit.challenger);
         }
         if response.head.status_code() != Some(self.status()) || visit.has_own_credentials() {
             return Ok(response);
@@ -313,16 +292,11 @@ impl Authenticator {
         loop {
             let (challenge_handler, credentials) =
                 (OfTask { context: attempt.context, activity: attempt.activity }, self.credentials(attempt));
-            let body = body(&request);
-            let decided = decide(
-                &mut attempts,
-                visit.challenger,
-                &response.head,
-                body,
-                credentials,
-                &challenge_handler,
-            )
-            .await?;
+            let Some(head) = response.head.http_head() else { return Ok(response) };
+            let options = http_options(visit.challenger, head);
+            let (shown, is_body_known) = (Some(&response.head), body(&request).is_some());
+            let decided =
+                decide(&mut attempts, options, shown, is_body_known, credentials, &challenge_handler).await?;
             let Some((option, credential)) = decided else { return Ok(response) };
             response = match (&self.gssapi, credential) {
                 (Some(Tickets { gssapi, .. }), credential) if option.is_negotiate() => {
@@ -349,7 +323,7 @@ impl Authenticator {
             if response.head.status_code() != Some(self.status()) {
                 return Ok(response);
             }
-            self.known.forget(visit.place, &option.space);
+            self.logins.forget(visit.challenger, &option.space);
         }
     }
 
@@ -379,24 +353,24 @@ impl Authenticator {
                 nonce: None,
             });
             let is_accepted = self.is_success(&response);
-            self.note_connection(attempt, visit.place, connection, is_accepted).await;
+            self.note_connection(attempt, visit.challenger, connection, is_accepted).await;
             return Ok(response);
         };
         let (value, expectation) = login.authorization(visit.signed()).unzip();
         visit.repeat(attempt, value);
         let response = next.load(attempt).await?;
-        attempts.use_up(Used {
+        let used = Used {
             space: option.space.clone(),
             credential: credential.clone(),
             nonce: login.nonce().map(Into::into),
-        });
+        };
+        attempts.use_up(used.clone());
         if self.is_success(&response) {
             let kept = self.credentials(attempt).keep(&option.space, credential).await;
             if let (Some(revision), Some(head)) = (kept, response.head.http_head())
-                && login.heard(head, expectation.flatten().as_ref(), visit.challenger)
+                && login.heard(&head.fields, expectation.flatten().as_ref(), visit.challenger)
             {
-                let (space, credential) = (option.space.clone(), credential.clone());
-                self.known.learn(visit.place, space, credential, login, revision);
+                self.logins.learn(visit.challenger, used, login, revision);
             }
         }
         Ok(response)
@@ -406,12 +380,12 @@ impl Authenticator {
     async fn note_connection(
         &self,
         attempt: &Attempt<'_>,
-        place: &Url,
+        challenger: Challenger<'_>,
         login: Arc<ConnectionLogin>,
         is_accepted: bool,
     ) {
         if !is_accepted {
-            return self.known.forget_connection(place, &login);
+            return self.logins.forget_connection(challenger, &login);
         }
         if let Some(credential) = login.credential()
             && let Some(revision) = self.credentials(attempt).keep(login.space(), credential).await
@@ -419,7 +393,7 @@ impl Authenticator {
             login.is_kept_in(revision);
         }
         if login.revision().is_some() {
-            self.known.learn_connection(place, login);
+            self.logins.learn_connection(challenger, login);
         }
     }
 

@@ -356,9 +356,9 @@ mod tests {
         let strict =
             Configuration { allows_cellular_access: false, waits_for_connectivity: true, ..config([]) };
         let script = Script::new([Ok(200), Err(unconnected(io::ErrorKind::ConnectionRefused))]);
-        let room = connectivity(strict, &script);
-        assert!(run(&room, "GET", "http://127.0.0.1/").0.is_ok());
-        let error = run(&room, "GET", "http://localhost/").0.err().unwrap();
+        let layer = connectivity(strict, &script);
+        assert!(run(&layer, "GET", "http://127.0.0.1/").0.is_ok());
+        let error = run(&layer, "GET", "http://localhost/").0.err().unwrap();
         assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
     }
 

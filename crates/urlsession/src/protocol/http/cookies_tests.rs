@@ -107,11 +107,11 @@ fn every_hop_sends_its_own_cookies_and_sets_some() {
         Ok(hop("https://one.example/", "two=1")),
         Ok(Reply::from(401)),
     ]);
-    let room = {
+    let layer = {
         let config = Arc::new(config(&storage));
         Redirect::new(Cookies::new(config.clone(), SetCookies::new(config, &script)))
     };
-    run_request(&room, request("https://one.example/")).0.unwrap();
+    run_request(&layer, request("https://one.example/")).0.unwrap();
     assert_eq!(*script.added.lock().unwrap(), ["cookie: one=1", "cookie: one=1; first=1"]);
     assert_eq!(storage.cookies().len(), 3);
 }

@@ -66,7 +66,7 @@ mod tests {
         let (result, log) = run(&Retry::new(&script), "POST", "http://a/");
         assert!(result.is_ok());
         assert_eq!(script.seen(), ["POST http://a/", "POST http://a/ on a new connection"]);
-        assert_eq!(log.len(), 1, "the first transaction is begun by the room above");
+        assert_eq!(log.len(), 1, "the first transaction is begun by the layer above");
     }
 
     #[test]

@@ -105,33 +105,33 @@ impl DetachedAnswers for Yes {
 
 /// Loads `url` through a layer.
 pub(super) fn run(
-    room: &impl Layer,
+    layer: &impl Layer,
     method: &str,
     url: &str,
 ) -> (Result<Response, UrlError>, TransactionLog) {
     let mut request = UrlRequest::new(url.parse().unwrap());
     request.set_http_method(method).unwrap();
-    run_request(room, request)
+    run_request(layer, request)
 }
 
 /// Loads a request through a layer.
 pub(super) fn run_request(
-    room: &impl Layer,
+    layer: &impl Layer,
     request: UrlRequest,
 ) -> (Result<Response, UrlError>, TransactionLog) {
-    let (result, log, _) = run_answered(room, request, []);
+    let (result, log, _) = run_answered(layer, request, []);
     (result, log)
 }
 
 /// Loads a request through a layer; challenges get these answers, and are what is given last.
 pub(super) fn run_answered(
-    room: &impl Layer,
+    layer: &impl Layer,
     request: UrlRequest,
     answers: impl IntoIterator<Item = AuthChallengeDisposition>,
 ) -> (Result<Response, UrlError>, TransactionLog, Vec<UrlAuthenticationChallenge>) {
     let context = Yes { answers: Mutex::new(answers.into_iter().collect()), ..Yes::default() };
     let (activity, mut log, runtime) = (Activity::default(), TransactionLog::new(), RuntimeHandle::own());
     let mut attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, &SystemClock);
-    let result = block_on(room.load(&mut attempt));
+    let result = block_on(layer.load(&mut attempt));
     (result, log, context.challenges.into_inner().unwrap())
 }

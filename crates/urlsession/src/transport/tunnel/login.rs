@@ -2,25 +2,21 @@
 //!
 //! A credential is the configuration's, else the store's or that of whoever is asked, as for servers.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::{HeaderValue, Method};
 use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
 
-use super::super::auth::{
-    AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, Used, decide, is_same,
-    ntlm_challenge, ntlm_proof, ntlm_start,
+use crate::auth::{
+    AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, LoginCache, Preemption,
+    Used, decide, http_options, is_same, ntlm_challenge, ntlm_proof, ntlm_start,
 };
 use crate::error::Result;
 use crate::load::ConnectionChallengeHandler;
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlResponse,
 };
-
-/// The logins of a session with the proxies of its tunnels.
-#[derive(Default)]
-pub(in crate::transport) struct ProxyAuthCache(Mutex<Vec<Known>>);
 
 /// For whom a proxy has made a tunnel. A tunnel belongs to who is logged in, whatever the scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +29,12 @@ pub(in crate::transport) enum TunnelLogin {
     ForOnce,
 }
 
-struct Known {
-    used: Used,
-    login: Login,
-    revision: u64,
-}
-
 /// The login of one dial.
 pub(super) struct ProxyAuth<'a> {
     challenger: Challenger<'a>,
     target: &'a str,
     credentials: CredentialCache<'a>,
-    logins: &'a ProxyAuthCache,
+    logins: &'a LoginCache,
     handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     /// Of the configuration.
     own: Option<&'a UrlCredential>,
@@ -55,20 +45,19 @@ pub(super) struct ProxyAuth<'a> {
 /// What the next request proves.
 enum SentProof {
     Nothing,
-    Login { used: Used, login: Login, value: Option<HeaderValue>, expectation: Option<DigestExpectation> },
+    /// What the session has proved before.
+    Known {
+        preemption: Box<Preemption>,
+        value: HeaderValue,
+    },
+    Login {
+        used: Used,
+        login: Login,
+        value: Option<HeaderValue>,
+        expectation: Option<DigestExpectation>,
+    },
     NtlmStart(Used),
     NtlmProof(Used, Option<HeaderValue>),
-}
-
-impl ProxyAuthCache {
-    /// Nobody is logged in any more.
-    pub(in crate::transport) fn clear(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<'a> ProxyAuth<'a> {
@@ -77,32 +66,19 @@ impl<'a> ProxyAuth<'a> {
         target: &'a str,
         own: Option<&'a UrlCredential>,
         credentials: CredentialCache<'a>,
-        logins: &'a ProxyAuthCache,
+        logins: &'a LoginCache,
         handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
-        let known = credentials.storage.and_then(|storage| {
-            let mut logins = logins.lock();
-            logins.retain(|known| known.revision == storage.revision());
-            let is_here = |known: &&mut Known| {
-                let is_own = own.is_none_or(|own| is_same(own, &known.used.credential));
-                challenger.is_of(&known.used.space) && is_own
-            };
-            // Under the lock: no two dials show the same count of a nonce.
-            let known = logins.iter_mut().find(is_here)?;
-            let nonce = known.login.nonce().map(Into::into);
-            Some(SentProof::login(Used { nonce, ..known.used.clone() }, &mut known.login, target))
+        let revision = credentials.storage.map(|storage| storage.revision());
+        let known = revision
+            .filter(|_| !logins.is_empty())
+            .and_then(|revision| logins.authorize(challenger, connect_request(target), own, revision));
+        let shown = known.map_or(SentProof::Nothing, |(value, preemption)| SentProof::Known {
+            preemption: Box::new(preemption),
+            value,
         });
         let attempts = AuthAttempts::new(own.cloned(), None);
-        Self {
-            challenger,
-            target,
-            credentials,
-            logins,
-            handler,
-            own,
-            attempts,
-            shown: known.unwrap_or(SentProof::Nothing),
-        }
+        Self { challenger, target, credentials, logins, handler, own, attempts, shown }
     }
 
     /// The value of `Proxy-Authorization` for the next request.
@@ -110,6 +86,7 @@ impl<'a> ProxyAuth<'a> {
         match &self.shown {
             SentProof::Nothing => None,
             SentProof::NtlmStart(_) => ntlm_start(),
+            SentProof::Known { value, .. } => Some(value.clone()),
             SentProof::NtlmProof(_, value) | SentProof::Login { value, .. } => value.clone(),
         }
     }
@@ -127,35 +104,21 @@ impl<'a> ProxyAuth<'a> {
     pub(super) async fn accepted(&mut self, head: &HttpHead) -> TunnelLogin {
         let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, SentProof::Nothing) {
             SentProof::Nothing => return TunnelLogin::None,
+            SentProof::Known { preemption, .. } => {
+                self.logins.heard(&preemption, &head.fields, self.challenger);
+                return self.login_of(&preemption.used, Some(preemption.revision));
+            }
             SentProof::NtlmStart(used) | SentProof::NtlmProof(used, _) => {
                 let revision = self.credentials.keep(&used.space, &used.credential).await;
                 return self.login_of(&used, revision);
             }
             SentProof::Login { used, login, expectation, .. } => (used, login, expectation),
         };
-        {
-            let mut logins = self.logins.lock();
-            let is_it = |known: &Known| {
-                known.used.space == used.space
-                    && known.login.nonce() == login.nonce()
-                    && is_same(&known.used.credential, &used.credential)
-            };
-            if let Some(at) = logins.iter().position(is_it) {
-                let revision = logins[at].revision;
-                if !logins[at].login.heard(head, expectation.as_ref(), self.challenger) {
-                    logins.remove(at);
-                }
-                return self.login_of(&used, Some(revision));
-            }
-        }
         let kept = self.credentials.keep(&used.space, &used.credential).await;
         if let Some(revision) = kept
-            && login.heard(head, expectation.as_ref(), self.challenger)
+            && login.heard(&head.fields, expectation.as_ref(), self.challenger)
         {
-            let mut logins = self.logins.lock();
-            logins.retain(|known| known.used.space != used.space);
-            logins.truncate(MOST_LOGINS - 1);
-            logins.push(Known { used: used.clone(), login, revision });
+            self.logins.learn(self.challenger, used.clone(), login, revision);
         }
         self.login_of(&used, kept)
     }
@@ -188,21 +151,17 @@ impl<'a> ProxyAuth<'a> {
                 self.attempts.use_up(used);
             }
             SentProof::NtlmStart(used) | SentProof::NtlmProof(used, _) => self.attempts.use_up(used),
-            SentProof::Login { used, .. } => {
-                self.logins.lock().retain(|known| known.used.space != used.space);
-                self.attempts.use_up(used);
+            SentProof::Login { used, .. } => self.attempts.use_up(used),
+            SentProof::Known { preemption, .. } => {
+                self.logins.forget(self.challenger, &preemption.used.space);
+                self.attempts.use_up(preemption.used);
             }
         }
         let challenge_handler = OfConnection(self.handler);
-        let decided = decide(
-            &mut self.attempts,
-            self.challenger,
-            response,
-            Some(&[]),
-            self.credentials,
-            &challenge_handler,
-        )
-        .await?;
+        let options = http_options(self.challenger, head);
+        let (shown, credentials) = (Some(response), self.credentials);
+        let decided =
+            decide(&mut self.attempts, options, shown, true, credentials, &challenge_handler).await?;
         let Some((AuthOption { space, scheme }, Some(credential))) = decided else { return Ok(false) };
         let login = Login::begin(&scheme, &credential);
         let nonce = login.as_ref().and_then(Login::nonce).map(Into::into);
@@ -217,11 +176,14 @@ impl<'a> ProxyAuth<'a> {
 
 impl SentProof {
     fn login(used: Used, login: &mut Login, target: &str) -> Self {
-        // RFC 9112 §3.2.3: the target is the authority.
-        let request = DigestRequest { method: Method::CONNECT.as_str(), uri: target, body: Some(&[]) };
-        let (value, expectation) = login.authorization(request).unzip();
+        let (value, expectation) = login.authorization(connect_request(target)).unzip();
         Self::Login { used, login: login.clone(), value, expectation: expectation.flatten() }
     }
+}
+
+/// RFC 9112 §3.2.3: the target is the authority.
+fn connect_request(target: &str) -> DigestRequest<'_> {
+    DigestRequest { method: Method::CONNECT.as_str(), uri: target, body: Some(&[]) }
 }
 
 /// Whoever answers for the connection decides; nobody leaves it to the default.
@@ -235,5 +197,3 @@ impl ChallengeHandler for OfConnection<'_> {
         }
     }
 }
-
-const MOST_LOGINS: usize = 64;

@@ -9,11 +9,11 @@ use http::HeaderValue;
 use urlsession_proto::auth::base64;
 
 use super::{AuthRequest, Authenticator, Tickets, discard};
+use crate::auth::{AuthAttempts, AuthOption, Used, http_options, negotiate_token, secret};
 use crate::env::{Gssapi, GssapiContext, GssapiUser};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, ConnectionPin, Layer, LoginUse, Response};
 use crate::message::{UrlCredential, UrlProtectionSpace, UrlResponse};
-use crate::transport::auth::{AuthAttempts, AuthOption, Used, negotiate_token, options, secret};
 
 /// Can there be tickets at all? An error says why not.
 async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
@@ -83,7 +83,7 @@ impl Authenticator {
         let Some((Tickets { gssapi, .. }, head)) = self.gssapi.as_ref().zip(response.http_head()) else {
             return;
         };
-        if options(request.challenger, &head.fields, true).iter().any(AuthOption::is_negotiate)
+        if http_options(request.challenger, head).iter().any(AuthOption::is_negotiate)
             && let Err(error) = find(attempt, gssapi).await
         {
             attempts.without_tickets(error);
@@ -118,7 +118,7 @@ impl Authenticator {
         let is_accepted = self.is_success(&response);
         // A delegate that gives the ticket to another server does so for one load.
         if credential.is_some() || self.shows_ticket_to(request) {
-            self.note_connection(attempt, request.place, connection, is_accepted).await;
+            self.note_connection(attempt, request.challenger, connection, is_accepted).await;
         }
         match credential {
             Some(credential) => {

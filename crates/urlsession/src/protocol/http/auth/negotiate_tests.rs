@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use super::super::super::test_support::{Reply, Script, run, run_answered};
 use super::super::Auth;
 use super::*;
+use crate::auth::Challenger;
 use crate::configuration::Configuration;
 use crate::env::GssapiStep;
 use crate::message::AuthChallengeDisposition as Disposition;
@@ -61,7 +62,7 @@ fn tickets(plan: Plan) -> Arc<Planned> {
     Arc::new(Planned { plan, ..Planned::default() })
 }
 
-fn room<'a>(script: &'a Script, tickets: &Arc<Planned>) -> Auth<&'a Script> {
+fn layer<'a>(script: &'a Script, tickets: &Arc<Planned>) -> Auth<&'a Script> {
     let negotiate_domains = vec!["a".into(), "a.test".into(), "b".into()];
     let config = Configuration { negotiate_domains, ..Configuration::ephemeral() };
     Auth::new(Some(UrlCredentialStorage::ephemeral()), tickets.clone(), Arc::default(), script)
@@ -104,7 +105,7 @@ fn ann() -> UrlCredential {
 fn the_ticket_of_the_machines_user_is_shown_to_the_host_that_asks_and_its_proof_is_checked() {
     let script = Script::new([says(401, &["Negotiate"]), says(200, &["Negotiate cHJvb2Y="])]);
     let tickets = tickets(&[Ok(("hello", false)), Ok(("", true))]);
-    let (result, log) = run(&room(&script, &tickets), "GET", "https://a.test:444/");
+    let (result, log) = run(&layer(&script, &tickets), "GET", "https://a.test:444/");
     assert_eq!(result.unwrap_or_else(|error| panic!("{error}")).head.status_code(), Some(200));
     assert_eq!(shown(&script), ["Negotiate hello"]);
     assert_eq!(*tickets.log.lock().unwrap(), ["the machine's user to a.test", "heard proof"]);
@@ -119,14 +120,14 @@ fn the_ticket_of_the_machines_user_is_shown_to_listed_domains_only_unless_a_dele
     {
         let script = Script::new([asks(), says(200, &[])]);
         let tickets = tickets(&[Ok(("hello", false))]);
-        let (result, _) = run(&room(&script, &tickets), "GET", url);
+        let (result, _) = run(&layer(&script, &tickets), "GET", url);
         let status = result.unwrap_or_else(|error| panic!("{error}")).head.status_code();
         assert_eq!(status, Some(if is_shown { 200 } else { 401 }), "{url}");
         assert_eq!(tickets.log.lock().unwrap().len(), usize::from(is_shown), "{url}");
     }
     let (script, tickets) = (Script::new([asks(), says(200, &[])]), tickets(&[Ok(("hello", false))]));
     let answer = [Disposition::UseCredential(None)];
-    assert!(run_answered(&room(&script, &tickets), request("http://c/"), answer).0.is_ok());
+    assert!(run_answered(&layer(&script, &tickets), request("http://c/"), answer).0.is_ok());
     assert_eq!(shown(&script), ["Negotiate hello"], "a delegate's decision");
     let (script, tickets) = (Script::new([asks()]), self::tickets(&[Ok(("hello", false))]));
     let nobody = Auth::new(None, tickets.clone(), Arc::default(), &script)
@@ -138,9 +139,9 @@ fn the_ticket_of_the_machines_user_is_shown_to_listed_domains_only_unless_a_dele
 #[test]
 fn a_ticket_is_never_shown_unasked() {
     let script = Script::new([says(401, &["Negotiate"]), says(200, &[]), says(200, &[]), says(200, &[])]);
-    let room = room(&script, &tickets(&[Ok(("hello", false))]));
+    let layer = layer(&script, &tickets(&[Ok(("hello", false))]));
     for url in ["http://a/", "http://a/", "http://b/"] {
-        assert!(run(&room, "GET", url).0.is_ok());
+        assert!(run(&layer, "GET", url).0.is_ok());
     }
     assert_eq!(script.seen().len(), 4);
     assert_eq!(shown(&script).len(), 1);
@@ -161,7 +162,7 @@ fn logins(script: &Script) -> Vec<&'static str> {
 #[test]
 fn where_the_ticket_was_accepted_the_next_load_uses_its_connection_and_no_other_origin_does() {
     let script = Script::new([says(401, &["Negotiate"])].into_iter().chain((0..8).map(|_| says(200, &[]))));
-    let room = room(&script, &tickets(&[Ok(("hello", false))]));
+    let layer = layer(&script, &tickets(&[Ok(("hello", false))]));
     for url in [
         "http://a/",
         "http://a/other",
@@ -171,7 +172,7 @@ fn where_the_ticket_was_accepted_the_next_load_uses_its_connection_and_no_other_
         "http://b/",
         "http://bob:pw@a/",
     ] {
-        assert!(run(&room, "GET", url).0.is_ok());
+        assert!(run(&layer, "GET", url).0.is_ok());
     }
     let expected = ["none", "begins", "as the machine's user", "none", "none", "none", "none", "none"];
     assert_eq!(logins(&script), expected);
@@ -188,17 +189,17 @@ fn a_refused_ticket_and_one_that_a_delegate_gave_are_not_remembered() {
         says(401, &["Negotiate"]),
         says(200, &[]),
     ]);
-    let room = room(&script, &tickets(plan));
+    let layer = layer(&script, &tickets(plan));
     for _ in 0..3 {
-        assert!(run(&room, "GET", "http://a/").0.is_ok());
+        assert!(run(&layer, "GET", "http://a/").0.is_ok());
     }
     assert_eq!(logins(&script), ["none", "begins", "as the machine's user", "begins", "none"], "refused");
 
     let script = Script::new([says(401, &["Negotiate"]), says(200, &[]), says(200, &[])]);
-    let room = self::room(&script, &tickets(plan));
+    let layer = self::layer(&script, &tickets(plan));
     let given = [Disposition::UseCredential(None)];
-    assert!(run_answered(&room, request("http://c/"), given).0.is_ok());
-    assert!(run(&room, "GET", "http://c/").0.is_ok());
+    assert!(run_answered(&layer, request("http://c/"), given).0.is_ok());
+    assert!(run(&layer, "GET", "http://c/").0.is_ok());
     assert_eq!(logins(&script), ["none", "begins", "none"], "given once");
 }
 
@@ -210,10 +211,10 @@ fn a_credential_is_not_sent_where_the_machines_user_is_logged_in() {
         says(401, &["Basic realm=r"]),
         says(200, &[]),
     ]);
-    let room = room(&script, &tickets(&[Ok(("hello", false))]));
-    assert!(run(&room, "GET", "http://a/").0.is_ok());
+    let layer = layer(&script, &tickets(&[Ok(("hello", false))]));
+    assert!(run(&layer, "GET", "http://a/").0.is_ok());
     let answer = [Disposition::UseCredential(Some(ann()))];
-    assert!(run_answered(&room, request("http://a/basic"), answer).0.is_ok());
+    assert!(run_answered(&layer, request("http://a/basic"), answer).0.is_ok());
     assert_eq!(logins(&script), ["none", "begins", "as the machine's user", "none"]);
 }
 
@@ -226,7 +227,7 @@ fn a_server_may_want_to_hear_more_before_it_answers() {
         says(200, &["Negotiate dGhpcmQ="]),
     ]);
     let tickets = tickets(&[Ok(("one", false)), Ok(("two", false)), Ok(("three", false)), Ok(("", true))]);
-    let (result, log) = run(&room(&script, &tickets), "GET", "http://a/");
+    let (result, log) = run(&layer(&script, &tickets), "GET", "http://a/");
     assert_eq!(result.unwrap_or_else(|error| panic!("{error}")).head.status_code(), Some(200));
     assert_eq!(shown(&script), ["Negotiate one", "Negotiate two", "Negotiate three"]);
     assert_eq!(tickets.log.lock().unwrap()[1..], ["heard first", "heard second", "heard third"]);
@@ -237,7 +238,7 @@ fn a_server_may_want_to_hear_more_before_it_answers() {
 fn a_server_that_wants_to_hear_more_without_end_is_left() {
     let asks = std::iter::once(says(401, &["Negotiate"]));
     let script = Script::new(asks.chain((0..100).map(|_| says(401, &["Negotiate bW9yZQ=="]))));
-    let (result, _) = run(&room(&script, &tickets(&[Ok(("on", false)); 100])), "GET", "http://a/");
+    let (result, _) = run(&layer(&script, &tickets(&[Ok(("on", false)); 100])), "GET", "http://a/");
     assert_eq!(result.err().map(|error| error.code()), Some(UrlErrorCode::BadServerResponse));
     assert_eq!(script.seen().len(), MOST_LEGS + 1);
 }
@@ -250,12 +251,12 @@ fn a_server_that_proves_to_be_another_fails_the_load() {
         (&[Ok(("hello", false)), Ok(("more", false))], "Negotiate eA=="),
     ] {
         let script = Script::new([says(401, &["Negotiate"]), says(200, &[proof])]);
-        let room = room(&script, &tickets(plan));
+        let layer = layer(&script, &tickets(plan));
         let (result, _, _) =
-            run_answered(&room, request("http://a/"), [Disposition::UseCredential(Some(ann_of_realm()))]);
+            run_answered(&layer, request("http://a/"), [Disposition::UseCredential(Some(ann_of_realm()))]);
         let error = result.err().unwrap();
         assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
-        assert!(room.server.storage.unwrap().all_credentials().is_empty(), "nothing is kept");
+        assert!(layer.server.storage.unwrap().all_credentials().is_empty(), "nothing is kept");
     }
 }
 
@@ -265,7 +266,7 @@ fn a_server_need_not_prove_itself_and_after_the_end_nothing_is_heard() {
         [(&[Ok(("hello", false))][..], &[][..]), (&[Ok(("hello", true))], &["Negotiate eA=="])]
     {
         let script = Script::new([says(401, &["Negotiate"]), says(200, proof)]);
-        assert!(run(&room(&script, &tickets(plan)), "GET", "http://a/").0.is_ok());
+        assert!(run(&layer(&script, &tickets(plan)), "GET", "http://a/").0.is_ok());
     }
 }
 
@@ -274,7 +275,7 @@ fn without_a_ticket_the_next_scheme_is_tried_and_its_challenge_says_why() {
     let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
     let tickets = tickets(&[Err("no ticket")]);
     let answers = [Disposition::UseCredential(None), Disposition::UseCredential(Some(ann()))];
-    let (result, log, challenges) = run_answered(&room(&script, &tickets), request("http://a/"), answers);
+    let (result, log, challenges) = run_answered(&layer(&script, &tickets), request("http://a/"), answers);
     assert!(result.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uOnB3"]);
     assert_eq!(log.len(), 2, "nothing was sent for the ticket");
@@ -290,7 +291,7 @@ fn without_a_ticket_the_next_scheme_is_tried_and_its_challenge_says_why() {
 fn a_user_of_the_url_for_whom_there_is_no_ticket_is_good_for_a_weaker_scheme() {
     let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
     let tickets = Arc::new(Planned { is_ambient_only: true, ..Planned::default() });
-    assert!(run(&room(&script, &tickets), "GET", "http://ann%40R:pw@a/").0.is_ok());
+    assert!(run(&layer(&script, &tickets), "GET", "http://ann%40R:pw@a/").0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uQFI6cHc="]);
     assert_eq!(*tickets.log.lock().unwrap(), ["ann@R:pw to a"], "nobody else's ticket is shown for ann");
 }
@@ -299,7 +300,7 @@ fn a_user_of_the_url_for_whom_there_is_no_ticket_is_good_for_a_weaker_scheme() {
 fn a_user_without_a_realm_is_not_asked_for_at_the_one_of_the_machine() {
     let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
     let tickets = tickets(&[]);
-    assert!(run(&room(&script, &tickets), "GET", "http://ann:pw@a/").0.is_ok());
+    assert!(run(&layer(&script, &tickets), "GET", "http://ann:pw@a/").0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uOnB3"]);
     assert!(tickets.log.lock().unwrap().is_empty());
 }
@@ -309,10 +310,10 @@ fn a_delegate_may_give_a_user_with_a_password_who_is_kept_if_it_worked() {
     let script = Script::new([says(401, &["Negotiate"]), says(200, &[])]);
     let (tickets, answer) =
         (tickets(&[Ok(("hello", false))]), Disposition::UseCredential(Some(ann_of_realm())));
-    let room = room(&script, &tickets);
-    assert!(run_answered(&room, request("http://a/"), [answer]).0.is_ok());
+    let layer = layer(&script, &tickets);
+    assert!(run_answered(&layer, request("http://a/"), [answer]).0.is_ok());
     assert_eq!(*tickets.log.lock().unwrap(), ["ann@REALM:pw to a"]);
-    let kept = room.server.storage.unwrap().all_credentials();
+    let kept = layer.server.storage.unwrap().all_credentials();
     let (space, credentials) = kept.iter().next().unwrap();
     assert_eq!(space.authentication_method(), AuthenticationMethod::Negotiate);
     assert_eq!(credentials[0].user(), Some("ann@REALM"));
@@ -323,16 +324,21 @@ fn the_login_of_a_user_whose_password_replaces_a_wrong_one_of_the_store_is_remem
     let once = || [says(401, &["Negotiate"]), says(200, &[])];
     let script = Script::new(once().into_iter().chain(once()));
     let tickets = tickets(&[Ok(("hello", false))]);
-    let room = room(&script, &tickets);
+    let layer = layer(&script, &tickets);
     let answer = || [Disposition::UseCredential(Some(ann_of_realm()))];
-    assert!(run_answered(&room, request("http://a/"), answer()).0.is_ok());
-    let storage = room.server.storage.clone().unwrap();
+    assert!(run_answered(&layer, request("http://a/"), answer()).0.is_ok());
+    let storage = layer.server.storage.clone().unwrap();
     let space = storage.all_credentials().into_keys().next().unwrap();
     storage.set(&UrlCredential::new("ann@REALM", "wrong", UrlCredentialPersistence::ForSession), &space);
-    let login =
-        || room.server.known.connection_login(&"http://a/".parse().unwrap(), None, storage.revision());
+    let login = || {
+        layer.server.logins.connection_login(
+            Challenger::Server(&request("http://a/")),
+            None,
+            storage.revision(),
+        )
+    };
     assert!(login().is_none(), "the store vouches for another");
-    assert!(run_answered(&room, request("http://a/"), answer()).0.is_ok());
+    assert!(run_answered(&layer, request("http://a/"), answer()).0.is_ok());
     assert!(login().is_some());
 }
 
@@ -349,7 +355,7 @@ fn a_refused_ticket_is_not_shown_again_and_the_refusal_is_counted() {
         Disposition::RejectProtectionSpace,
         Disposition::UseCredential(Some(ann())),
     ];
-    let (result, _, challenges) = run_answered(&room(&script, &tickets), request("http://a/"), answers);
+    let (result, _, challenges) = run_answered(&layer(&script, &tickets), request("http://a/"), answers);
     assert!(result.is_ok());
     assert_eq!(shown(&script), ["Negotiate hello", "Basic YW5uOnB3"]);
     let counts: Vec<_> = challenges.iter().map(|challenge| challenge.previous_failure_count()).collect();
@@ -359,7 +365,7 @@ fn a_refused_ticket_is_not_shown_again_and_the_refusal_is_counted() {
 #[test]
 fn left_to_the_default_a_refused_ticket_is_the_end_of_it() {
     let script = Script::new([says(401, &["Negotiate"]), says(401, &["Negotiate"])]);
-    let (result, _) = run(&room(&script, &tickets(&[Ok(("hello", false))])), "GET", "http://a/");
+    let (result, _) = run(&layer(&script, &tickets(&[Ok(("hello", false))])), "GET", "http://a/");
     assert_eq!(result.unwrap_or_else(|error| panic!("{error}")).head.status_code(), Some(401));
     assert_eq!(script.seen().len(), 2);
 }
@@ -369,7 +375,7 @@ fn a_rejected_space_is_passed_over_for_the_next() {
     let script = Script::new([says(401, &["Negotiate, Basic realm=r"]), says(200, &[])]);
     let tickets = tickets(&[]);
     let answers = [Disposition::RejectProtectionSpace, Disposition::UseCredential(Some(ann()))];
-    assert!(run_answered(&room(&script, &tickets), request("http://a/"), answers).0.is_ok());
+    assert!(run_answered(&layer(&script, &tickets), request("http://a/"), answers).0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uOnB3"]);
     assert!(tickets.log.lock().unwrap().is_empty(), "no ticket was looked for");
 }
@@ -387,7 +393,7 @@ fn a_bad_answer_in_the_middle_is_a_refusal_with_a_reason() {
         Disposition::RejectProtectionSpace,
         Disposition::UseCredential(Some(ann())),
     ];
-    let (result, _, challenges) = run_answered(&room(&script, &tickets), request("http://a/"), answers);
+    let (result, _, challenges) = run_answered(&layer(&script, &tickets), request("http://a/"), answers);
     assert!(result.is_ok());
     assert!(challenges[1].error().unwrap().to_string().contains("defective token"));
 }

@@ -2,16 +2,17 @@
 
 use std::time::SystemTime;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use urlsession_proto::auth::base64;
 use urlsession_proto::auth::basic;
 use urlsession_proto::auth::digest::{AuthenticationInfo, DigestExpectation, DigestRequest, DigestSession};
 use urlsession_proto::auth::ntlm::{self, NtlmChallenge, NtlmUser};
 
-use super::spaces::{Challenger, Scheme};
+use super::challenger::Challenger;
+use super::options::Scheme;
 use crate::env::random;
 use crate::error::{Phase, UrlError, UrlErrorCode};
-use crate::message::{HttpHead, UrlCredential};
+use crate::message::UrlCredential;
 
 /// A credential at work.
 #[derive(Clone)]
@@ -62,12 +63,12 @@ impl Login {
     /// not trusted with another proof.
     pub(crate) fn heard(
         &mut self,
-        head: &HttpHead,
+        fields: &HeaderMap,
         expectation: Option<&DigestExpectation>,
         challenger: Challenger<'_>,
     ) -> bool {
         let Self::Digest(session) = self else { return true };
-        let field = head.fields.get(challenger.info_field()).and_then(|value| value.to_str().ok());
+        let field = fields.get(challenger.info_field()).and_then(|value| value.to_str().ok());
         let Some(info) = field.map(AuthenticationInfo::parse) else { return true };
         if expectation.and_then(|expectation| info.proves(expectation)) == Some(false) {
             tracing::warn!(
@@ -84,7 +85,7 @@ impl Login {
 }
 
 /// Why a credential cannot be used by a scheme for this request; `None` if it can.
-pub(crate) fn unusable(scheme: &Scheme, credential: &UrlCredential, body: Option<&[u8]>) -> Option<UrlError> {
+pub(super) fn unusable(scheme: &Scheme, credential: &UrlCredential, is_body_known: bool) -> Option<UrlError> {
     let refuse =
         |detail| Some(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
     let (Some(user), Some(password)) = (credential.user(), credential.password()) else {
@@ -94,7 +95,7 @@ pub(crate) fn unusable(scheme: &Scheme, credential: &UrlCredential, body: Option
         Scheme::Basic if basic::authorization(user, password).is_none() => {
             refuse("a user with a colon, or control characters, cannot be sent by Basic authentication")
         }
-        Scheme::Digest(challenge) if challenge.covers_body() && body.is_none() => {
+        Scheme::Digest(challenge) if challenge.covers_body() && !is_body_known => {
             refuse("the server wants a digest of the body, which is a stream; use a body in memory")
         }
         Scheme::Digest(_) if user.chars().any(char::is_control) => {

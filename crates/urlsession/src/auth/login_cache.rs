@@ -1,31 +1,32 @@
-//! `Known`: where the session is logged in, so that the next request need not be refused first.
+//! `LoginCache`: where the session is logged in, with servers and proxies, so that the next request is not refused first.
 //!
 //! RFC 7617 §2.2, RFC 7616 §3.6. It lasts as long as the session, and until the store loses a credential.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use url::Url;
 use urlsession_proto::auth::basic::directory;
 use urlsession_proto::auth::digest::{DigestExpectation, DigestRequest};
 
+use super::attempts::{Used, is_same};
+use super::challenger::{Challenger, LoginKey};
+use super::login::Login;
 use crate::load::ConnectionLogin;
-use crate::message::{HttpHead, UrlCredential, UrlProtectionSpace};
-use crate::transport::auth::{Challenger, Login, Used, is_same};
+use crate::message::{UrlCredential, UrlProtectionSpace};
 
-/// The logins of a session, with servers or with its proxy.
+/// The logins of a session, with servers and proxies.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(crate) struct LoginCache {
     has_any: AtomicBool,
     entries: Mutex<Vec<Entry>>,
-    /// Logins that belong to connections, by the origin they are for, the latest last.
-    connections: Mutex<Vec<(url::Origin, Arc<ConnectionLogin>)>>,
+    /// Logins that belong to connections, the latest last.
+    connections: Mutex<Vec<(LoginKey, Arc<ConnectionLogin>)>>,
 }
 
 struct Entry {
-    /// Scheme, host and port: credentials never cross an origin.
-    origin: url::Origin,
+    key: LoginKey,
     /// Paths below which the login is good.
     below: Vec<String>,
     space: UrlProtectionSpace,
@@ -35,15 +36,17 @@ struct Entry {
 }
 
 /// A login that was sent unasked.
-pub(super) struct Preemption {
-    pub(super) used: Used,
-    origin: url::Origin,
+pub(crate) struct Preemption {
+    pub(crate) used: Used,
+    /// The revision of the credential store that vouches for it.
+    pub(crate) revision: u64,
+    key: LoginKey,
     expectation: Option<DigestExpectation>,
 }
 
-impl Known {
+impl LoginCache {
     /// One load, no lock.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.has_any.load(Relaxed)
     }
 
@@ -53,15 +56,15 @@ impl Known {
         self.has_any.store(false, Relaxed);
     }
 
-    /// The login whose connections a request to `url` may use: that of the user the URL names, or if it names nobody the
-    /// latest of the session. What another revision of the store vouched for is forgotten.
-    pub(super) fn connection_login(
+    /// The login whose connections a request may use: that of the user its URL names, or if it names nobody the latest of
+    /// the session. What another revision of the store vouched for is forgotten.
+    pub(crate) fn connection_login(
         &self,
-        url: &Url,
+        challenger: Challenger<'_>,
         of_url: Option<&UrlCredential>,
         revision: u64,
     ) -> Option<Arc<ConnectionLogin>> {
-        let origin = url.origin();
+        let key = challenger.key()?;
         let mut connections = self.connections();
         connections.retain(|(_, login)| login.revision() == Some(revision));
         let is_named = |login: &ConnectionLogin| {
@@ -69,87 +72,83 @@ impl Known {
             of_url.is_none_or(|named| credential.is_some_and(|credential| is_same(named, credential)))
         };
         let mut all = connections.iter().rev();
-        all.find(|(of, login)| *of == origin && is_named(login)).map(|(_, login)| login.clone())
+        all.find(|(of, login)| *of == key && is_named(login)).map(|(_, login)| login.clone())
     }
 
-    /// A connection to the origin of `url` is logged in.
-    pub(super) fn learn_connection(&self, url: &Url, login: Arc<ConnectionLogin>) {
-        let origin = url.origin();
+    /// A connection is logged in.
+    pub(crate) fn learn_connection(&self, challenger: Challenger<'_>, login: Arc<ConnectionLogin>) {
+        let Some(key) = challenger.key() else { return };
         let mut connections = self.connections();
-        connections.retain(|(of, known)| *of != origin || !known.is_same(&login));
+        connections.retain(|(of, known)| *of != key || !known.is_same(&login));
         if connections.len() == MOST_LOGINS {
             connections.remove(0);
         }
-        connections.push((origin, login));
+        connections.push((key, login));
         self.has_any.store(true, Relaxed);
     }
 
     /// The login was refused.
-    pub(super) fn forget_connection(&self, url: &Url, login: &ConnectionLogin) {
-        let origin = url.origin();
-        self.connections().retain(|(of, known)| *of != origin || !known.is_same(login));
+    pub(crate) fn forget_connection(&self, challenger: Challenger<'_>, login: &ConnectionLogin) {
+        let key = challenger.key();
+        self.connections().retain(|(of, known)| Some(of) != key.as_ref() || !known.is_same(login));
     }
 
-    /// The value for a request to `url`, where the session is logged in, as whom the URL names if it names anybody. What another
-    /// revision of the store vouched for is forgotten.
-    pub(super) fn authorize(
+    /// The value for a request, where the session is logged in, as `named` if that is anybody. What another revision of the
+    /// store vouched for is forgotten.
+    pub(crate) fn authorize(
         &self,
-        url: &Url,
+        challenger: Challenger<'_>,
         request: DigestRequest<'_>,
-        of_url: Option<&UrlCredential>,
+        named: Option<&UrlCredential>,
         revision: u64,
     ) -> Option<(HeaderValue, Preemption)> {
-        let origin = url.origin();
+        let key = challenger.key()?;
+        let path = challenger.url().map_or("/", Url::path);
         let mut entries = self.lock();
         entries.retain(|entry| entry.revision == revision);
         self.note(&entries);
         let reach = |entry: &Entry| {
-            let below = entry.below.iter().filter(|below| is_below(url.path(), below));
-            let is_named = of_url.is_none_or(|named| is_same(named, &entry.credential));
-            below.map(String::len).max().filter(|_| entry.origin == origin && is_named)
+            let below = entry.below.iter().filter(|below| is_below(path, below));
+            let is_named = named.is_none_or(|named| is_same(named, &entry.credential));
+            below.map(String::len).max().filter(|_| entry.key == key && is_named)
         };
         // Of several the closest.
         let (_, entry) = entries
             .iter_mut()
             .filter_map(|entry| Some((reach(entry)?, entry)))
             .max_by_key(|(length, _)| *length)?;
+        // Under the lock: no two requests show the same count of a nonce.
         let (value, expectation) = entry.login.authorization(request)?;
         let used = Used {
             space: entry.space.clone(),
             credential: entry.credential.clone(),
             nonce: entry.login.nonce().map(Into::into),
         };
-        Some((value, Preemption { used, origin, expectation }))
+        Some((value, Preemption { used, revision, key, expectation }))
     }
 
-    /// Takes note of what the server says of a login.
-    pub(super) fn heard(&self, preemption: &Preemption, head: &HttpHead, challenger: Challenger<'_>) {
+    /// Takes note of what the challenger says of a login in these fields.
+    pub(crate) fn heard(&self, preemption: &Preemption, fields: &HeaderMap, challenger: Challenger<'_>) {
         let mut entries = self.lock();
-        let is_it = |entry: &Entry| entry.origin == preemption.origin && entry.space == preemption.used.space;
+        let is_it = |entry: &Entry| entry.key == preemption.key && entry.space == preemption.used.space;
         let Some(at) = entries.iter().position(is_it) else { return };
         // A request that went out before the nonce changed speaks of the old one.
         if entries[at].login.nonce() != preemption.used.nonce.as_deref() {
             return;
         }
-        if !entries[at].login.heard(head, preemption.expectation.as_ref(), challenger) {
+        if !entries[at].login.heard(fields, preemption.expectation.as_ref(), challenger) {
             entries.remove(at);
             self.note(&entries);
         }
     }
 
-    pub(super) fn learn(
-        &self,
-        url: &Url,
-        space: UrlProtectionSpace,
-        credential: UrlCredential,
-        login: Login,
-        revision: u64,
-    ) {
-        let origin = url.origin();
+    pub(crate) fn learn(&self, challenger: Challenger<'_>, used: Used, login: Login, revision: u64) {
+        let Some(key) = challenger.key() else { return };
+        let Used { space, credential, .. } = used;
         // RFC 7616 §3.3: to a proxy `domain` has no meaning.
-        let mut below = if space.is_proxy() { vec!["/".into()] } else { reach(url, &login) };
+        let mut below = challenger.url().map_or_else(|| vec!["/".into()], |url| reach(url, &login));
         let mut entries = self.lock();
-        if let Some(at) = entries.iter().position(|entry| entry.origin == origin && entry.space == space) {
+        if let Some(at) = entries.iter().position(|entry| entry.key == key && entry.space == space) {
             below.extend(entries.remove(at).below);
             below.truncate(MOST_PATHS);
         }
@@ -158,14 +157,14 @@ impl Known {
         if entries.len() == MOST_LOGINS {
             entries.remove(0);
         }
-        entries.push(Entry { origin, below, space, credential, login, revision });
+        entries.push(Entry { key, below, space, credential, login, revision });
         self.has_any.store(true, Relaxed);
     }
 
-    pub(super) fn forget(&self, url: &Url, space: &UrlProtectionSpace) {
-        let origin = url.origin();
+    pub(crate) fn forget(&self, challenger: Challenger<'_>, space: &UrlProtectionSpace) {
+        let key = challenger.key();
         let mut entries = self.lock();
-        entries.retain(|entry| entry.origin != origin || entry.space != *space);
+        entries.retain(|entry| Some(&entry.key) != key.as_ref() || entry.space != *space);
         self.note(&entries);
     }
 
@@ -173,7 +172,7 @@ impl Known {
         self.has_any.store(!entries.is_empty() || !self.connections().is_empty(), Relaxed);
     }
 
-    fn connections(&self) -> MutexGuard<'_, Vec<(url::Origin, Arc<ConnectionLogin>)>> {
+    fn connections(&self) -> MutexGuard<'_, Vec<(LoginKey, Arc<ConnectionLogin>)>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -205,7 +204,10 @@ const MOST_PATHS: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{AuthenticationMethod, UrlCredentialPersistence, UrlProtectionSpaceProtocol};
+    use crate::message::{
+        AuthenticationMethod, UrlCredentialPersistence, UrlProtectionSpaceProtocol,
+        UrlProtectionSpaceProxyType, UrlRequest,
+    };
     use urlsession_proto::auth::challenge::challenges;
     use urlsession_proto::auth::digest::{DigestChallenge, DigestSession};
 
@@ -221,20 +223,31 @@ mod tests {
         )
     }
 
-    fn learn(known: &Known, url: &str, realm: &str) {
-        let credential = UrlCredential::new(realm, "p", UrlCredentialPersistence::ForSession);
-        let login = Login::Basic(HeaderValue::from_str(realm).unwrap());
-        known.learn(&url.parse().unwrap(), space(realm), credential, login, 1);
+    fn request(url: &str) -> UrlRequest {
+        UrlRequest::new(url.parse().unwrap())
     }
 
-    fn sent(known: &Known, url: &str) -> Option<String> {
-        let (value, _) = known.authorize(&url.parse().unwrap(), SIGNED, None, 1)?;
+    fn used(realm: &str) -> Used {
+        let credential = UrlCredential::new(realm, "p", UrlCredentialPersistence::ForSession);
+        Used { space: space(realm), credential, nonce: None }
+    }
+
+    fn basic(value: &str) -> Login {
+        Login::Basic(HeaderValue::from_str(value).unwrap())
+    }
+
+    fn learn(known: &LoginCache, url: &str, realm: &str) {
+        known.learn(Challenger::Server(&request(url)), used(realm), basic(realm), 1);
+    }
+
+    fn sent(known: &LoginCache, url: &str) -> Option<String> {
+        let (value, _) = known.authorize(Challenger::Server(&request(url)), SIGNED, None, 1)?;
         Some(value.to_str().unwrap().into())
     }
 
     #[test]
     fn basic_opens_the_directory_of_its_path_and_below_on_its_origin() {
-        let known = Known::default();
+        let known = LoginCache::default();
         assert!(known.is_empty());
         learn(&known, "http://a/docs/index.html", "docs");
         for url in ["http://a/docs/", "http://a/docs/x", "http://a/docs/deep/x?y"] {
@@ -254,12 +267,12 @@ mod tests {
 
     #[test]
     fn of_several_logins_the_closest_is_sent() {
-        let known = Known::default();
+        let known = LoginCache::default();
         learn(&known, "http://a/", "outer");
         learn(&known, "http://a/in/", "inner");
         assert_eq!(sent(&known, "http://a/in/x").as_deref(), Some("inner"));
         assert_eq!(sent(&known, "http://a/out").as_deref(), Some("outer"));
-        known.forget(&"http://a/".parse().unwrap(), &space("inner"));
+        known.forget(Challenger::Server(&request("http://a/")), &space("inner"));
         assert_eq!(sent(&known, "http://a/in/x").as_deref(), Some("outer"));
     }
 
@@ -278,16 +291,32 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_for_one_proxy_of_one_kind_and_never_for_a_server_of_its_name() {
+        use UrlProtectionSpaceProxyType::{Http, Https};
+        let proxy = |host, port, kind| Challenger::Proxy { host, port, kind };
+        let known = LoginCache::default();
+        known.learn(proxy("a", 80, Http), used("proxy"), basic("proxy"), 1);
+        let sent_to = |challenger| known.authorize(challenger, SIGNED, None, 1).is_some();
+        assert!(sent_to(proxy("a", 80, Http)));
+        for other in [proxy("b", 80, Http), proxy("a", 81, Http), proxy("a", 80, Https)] {
+            assert!(!sent_to(other), "{other:?}");
+        }
+        assert_eq!(sent(&known, "http://a/"), None);
+        learn(&known, "http://b/", "server");
+        assert!(!sent_to(proxy("b", 80, Http)));
+    }
+
+    #[test]
     fn a_credential_the_store_has_lost_is_not_sent_again() {
-        let known = Known::default();
+        let known = LoginCache::default();
         learn(&known, "http://a/", "r");
-        assert!(known.authorize(&"http://a/".parse().unwrap(), SIGNED, None, 2).is_none());
+        assert!(known.authorize(Challenger::Server(&request("http://a/")), SIGNED, None, 2).is_none());
         assert!(known.is_empty());
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let known = Known::default();
+        let known = LoginCache::default();
         for number in 0..1000 {
             learn(&known, &format!("http://a/{number}/"), &format!("r{}", number % 100));
         }

@@ -1,6 +1,6 @@
 //! What a request has tried to be let in, and what is left to try. Pure: no clock, no store, nobody is asked here.
 
-use super::spaces::{AuthOption, Scheme};
+use super::options::{AuthOption, Scheme};
 use crate::error::UrlError;
 use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpace, UrlResponse};
 
@@ -34,7 +34,7 @@ pub(crate) struct Used {
 
 /// What to do about a response that asks.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(super) enum Asked {
     /// Nothing: it is the answer.
     Deliver,
     /// Try this.
@@ -56,7 +56,7 @@ impl AuthAttempts {
     }
 
     /// The server asks, or asks again.
-    pub(crate) fn asked(
+    pub(super) fn asked(
         &mut self,
         mut options: Vec<AuthOption>,
         is_usable: impl Fn(&AuthOption, &UrlCredential) -> bool,
@@ -89,34 +89,34 @@ impl AuthAttempts {
     }
 
     /// A stored credential, unless it was refused already, or is another user's than the one the URL names.
-    pub(crate) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
+    pub(super) fn untried(&self, stored: Option<UrlCredential>) -> Option<UrlCredential> {
         let named = self.named.as_ref();
         let stored = stored.filter(|stored| named.is_none_or(|named| named.user() == stored.user()));
         stored.filter(|stored| !self.refused.iter().any(|refused| is_same(refused, stored)))
     }
 
     /// The question as others see it.
-    pub(crate) fn challenge(
+    pub(super) fn challenge(
         &mut self,
         space: &UrlProtectionSpace,
         stored: Option<&UrlCredential>,
-        response: &UrlResponse,
+        response: Option<&UrlResponse>,
     ) -> UrlAuthenticationChallenge {
         let proposed = stored.or(self.refused.last()).cloned();
         UrlAuthenticationChallenge::new(
             space.clone(),
             proposed,
             self.failures,
-            Some(response.clone()),
+            response.cloned(),
             self.error.take(),
         )
     }
 
-    pub(crate) fn reject(&mut self, space: UrlProtectionSpace) {
+    pub(super) fn reject(&mut self, space: UrlProtectionSpace) {
         self.rejected.push(space);
     }
 
-    pub(crate) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
+    pub(super) fn has_rejected(&self, space: &UrlProtectionSpace) -> bool {
         self.rejected.contains(space)
     }
 
@@ -166,7 +166,7 @@ impl AuthAttempts {
     }
 
     /// A credential that cannot be sent counts as refused. False if there were too many.
-    pub(crate) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
+    pub(super) fn could_not_use(&mut self, credential: UrlCredential, error: UrlError) -> bool {
         self.tries += 1;
         self.failures += 1;
         self.refused.push(credential);

@@ -1,37 +1,25 @@
-//! From a response that asks to the protection spaces it offers, the strongest first.
+//! From the challenges of an HTTP response to the protection spaces that they offer, the strongest first.
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, header};
+use http::HeaderMap;
 use urlsession_proto::auth::base64;
 use urlsession_proto::auth::challenge::{Challenge, challenges};
 use urlsession_proto::auth::digest::{DigestChallenge, Hash};
 use urlsession_proto::auth::ntlm::NtlmChallenge;
 use urlsession_proto::field::text_of;
 
-use super::super::route::Proxy;
-use crate::message::{
-    AuthenticationMethod, HostId, UrlProtectionSpace, UrlProtectionSpaceProtocol,
-    UrlProtectionSpaceProxyType, UrlRequest,
-};
+use super::challenger::Challenger;
+use crate::message::{AuthenticationMethod, HttpHead, UrlProtectionSpace};
 
-/// Who wants to know.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Challenger<'a> {
-    /// The server of this request, by 401.
-    Server(&'a UrlRequest),
-    /// A proxy, by 407.
-    Proxy(Proxy<'a>, UrlProtectionSpaceProxyType),
-}
-
-/// A way in.
+/// A protection space that a challenger offers, and the scheme to enter it by.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthOption {
     pub(crate) space: UrlProtectionSpace,
     pub(crate) scheme: Scheme,
 }
 
-/// How to prove who one is.
+/// An authentication scheme, with what its challenge says.
 #[derive(Clone, Debug)]
 pub(crate) enum Scheme {
     Negotiate,
@@ -40,23 +28,27 @@ pub(crate) enum Scheme {
     Basic,
 }
 
-/// The offers that can be taken up, the strongest first: each space once for a scheme, and 16 at most. NTLM is about a
-/// connection, and so not for HTTP/2.
-pub(crate) fn options(challenger: Challenger<'_>, fields: &HeaderMap, is_http1: bool) -> Vec<AuthOption> {
+/// The options of an HTTP response that can be used, the strongest first: each space once for a scheme, and 16 at most.
+/// NTLM is about a connection, and so not for HTTP/2.
+pub(crate) fn http_options(challenger: Challenger<'_>, head: &HttpHead) -> Vec<AuthOption> {
+    options(challenger, &head.fields, head.version < http::Version::HTTP_2)
+}
+
+fn options(challenger: Challenger<'_>, fields: &HeaderMap, is_http1: bool) -> Vec<AuthOption> {
     let mut options = Vec::new();
     each(challenger, fields, |challenge, is_latin1| {
         let option = match () {
             // Tickets are for servers only.
-            () if challenge.is("Negotiate") && matches!(challenger, Challenger::Server(_)) => {
-                challenger.option(Scheme::Negotiate, None)
+            () if challenge.is("Negotiate") && !challenger.is_proxy() => {
+                option(challenger, Scheme::Negotiate, None)
             }
-            () if challenge.is("NTLM") && is_http1 => challenger.option(Scheme::Ntlm, None),
+            () if challenge.is("NTLM") && is_http1 => option(challenger, Scheme::Ntlm, None),
             // RFC 7617 §2 requires a realm; servers without one get the password all the same, as from other clients.
-            () if challenge.is("Basic") => challenger.option(Scheme::Basic, challenge.parameter("realm")),
+            () if challenge.is("Basic") => option(challenger, Scheme::Basic, challenge.parameter("realm")),
             () => DigestChallenge::of(&challenge).and_then(|digest| {
                 let digest = if is_latin1 { digest.decoded_as_latin1() } else { digest };
                 let realm = digest.realm().to_owned();
-                challenger.option(Scheme::Digest(Box::new(digest)), Some(&realm))
+                option(challenger, Scheme::Digest(Box::new(digest)), Some(&realm))
             }),
         };
         options.extend(option);
@@ -73,6 +65,10 @@ pub(crate) fn options(challenger: Challenger<'_>, fields: &HeaderMap, is_http1: 
         }
     }
     strongest
+}
+
+fn option(challenger: Challenger<'_>, scheme: Scheme, realm: Option<&str>) -> Option<AuthOption> {
+    Some(AuthOption { space: challenger.space(realm, scheme.method())?, scheme })
 }
 
 /// What a server or a proxy says in the middle of its NTLM handshake.
@@ -113,67 +109,6 @@ fn each(challenger: Challenger<'_>, fields: &HeaderMap, mut see: impl FnMut(Chal
 /// The longest list of offers of one response: each of them is a question to the delegate.
 const MOST_OFFERS: usize = 16;
 
-impl Challenger<'_> {
-    /// The field of the answer.
-    pub(crate) fn answer_field(self) -> &'static str {
-        match self {
-            Self::Server(_) => "authorization",
-            Self::Proxy(..) => "proxy-authorization",
-        }
-    }
-
-    /// The field in which it says more of a login (RFC 7615).
-    pub(crate) fn info_field(self) -> &'static str {
-        match self {
-            Self::Server(_) => "authentication-info",
-            Self::Proxy(..) => "proxy-authentication-info",
-        }
-    }
-
-    pub(crate) fn host(&self) -> Cow<'_, str> {
-        match self {
-            Self::Server(request) => HostId::of(request).map(HostId::text).unwrap_or_default(),
-            Self::Proxy(proxy, _) => proxy.host.into(),
-        }
-    }
-
-    /// True if it is the proxy of this space.
-    pub(crate) fn is_of(&self, space: &UrlProtectionSpace) -> bool {
-        match self {
-            Self::Server(_) => false,
-            Self::Proxy(proxy, kind) => {
-                (space.host(), space.port(), space.proxy_type()) == (proxy.host, proxy.port, Some(*kind))
-            }
-        }
-    }
-
-    fn challenge_field(self) -> HeaderName {
-        match self {
-            Self::Server(_) => header::WWW_AUTHENTICATE,
-            Self::Proxy(..) => header::PROXY_AUTHENTICATE,
-        }
-    }
-
-    fn option(self, scheme: Scheme, realm: Option<&str>) -> Option<AuthOption> {
-        let method = scheme.method();
-        let space = match self {
-            Self::Server(request) => {
-                let url = request.url()?;
-                let protocol = match url.scheme() {
-                    "https" => UrlProtectionSpaceProtocol::Https,
-                    _ => UrlProtectionSpaceProtocol::Http,
-                };
-                let port = url.port_or_known_default()?;
-                UrlProtectionSpace::new(&HostId::of(request)?.text(), port, protocol, realm, method)
-            }
-            Self::Proxy(proxy, kind) => {
-                UrlProtectionSpace::proxy(proxy.host, proxy.port, kind, realm, method)
-            }
-        };
-        Some(AuthOption { space, scheme })
-    }
-}
-
 impl AuthOption {
     pub(crate) fn is_negotiate(&self) -> bool {
         matches!(self.scheme, Scheme::Negotiate)
@@ -206,9 +141,10 @@ impl Scheme {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::{HeaderValue, header};
 
     use super::*;
+    use crate::message::{UrlProtectionSpaceProtocol, UrlRequest};
 
     fn request(url: &str) -> UrlRequest {
         UrlRequest::new(url.parse().unwrap())
