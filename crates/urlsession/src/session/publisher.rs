@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::UrlSession;
+use super::url_session::UrlSession;
 use crate::error::Result;
 use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
 use crate::task::{Data, Kind};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Inner;
+use super::url_session::Inner;
 use crate::env::RuntimeHandle;
 use crate::task::flushing;
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::UrlSession;
 use super::publisher::DataTaskPublisher;
+use super::url_session::UrlSession;
 use crate::error::{Result, UrlError};
 use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{

@@ -104,7 +104,7 @@ impl SessionShared {
         self.lock().challenge_handler.clone()
     }
 
-    pub(crate) fn set_herald(&self, challenge_handler: Arc<dyn SessionChallenge>) {
+    pub(crate) fn set_challenge_handler(&self, challenge_handler: Arc<dyn SessionChallenge>) {
         self.lock().challenge_handler = Some(challenge_handler);
     }
 

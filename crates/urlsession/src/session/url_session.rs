@@ -1,0 +1,304 @@
+//! `UrlSession`: what an application holds, and `SessionDelegate`: what a session tells its application beside the events
+//! of its tasks. A session makes tasks and ends them; it loads nothing itself.
+//!
+//! Apple: *URLSession*, *URLSessionDelegate*.
+
+use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use crate::configuration::Configuration;
+use crate::env::RuntimeHandle;
+use crate::error::UrlError;
+use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+use crate::task::{
+    DataTask, Decision, DelegateQueue, DownloadTask, SessionChallenge, SessionShared, Task, TaskDelegate,
+    TaskKind, UploadTask,
+};
+
+/// A session: a configuration, connections to share, a delegate, and the tasks made with them.
+///
+/// A clone is the same session. Usable from any thread. A session that is dropped without being invalidated lets
+/// its running tasks finish.
+#[derive(Clone)]
+#[doc(alias = "URLSession")]
+pub struct UrlSession(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) session: Arc<SessionShared>,
+    delegate: Mutex<Option<Arc<dyn SessionDelegate>>>,
+    description: Mutex<Option<Arc<str>>>,
+    is_shared: bool,
+}
+
+impl UrlSession {
+    /// The session of the process, with the default configuration and without a delegate. Invalidating it has no
+    /// effect. Protocols can be [registered](crate::UrlProtocolClass::register_class) for it.
+    pub fn shared() -> Self {
+        static SHARED: LazyLock<UrlSession> = LazyLock::new(|| {
+            let session = UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true);
+            session.0.session.protocols.ask_registered();
+            session
+        });
+        SHARED.clone()
+    }
+
+    /// A session without a delegate. The configuration is copied: changing it later has no effect.
+    #[doc(alias = "init(configuration:)")]
+    pub fn new(configuration: Configuration) -> Self {
+        Self::make(configuration, None, DelegateQueue::serial(), false)
+    }
+
+    /// A session that calls `delegate` on `queue`, and keeps it until the session has become invalid.
+    #[doc(alias = "init(configuration:delegate:delegateQueue:)")]
+    pub fn with_delegate(
+        configuration: Configuration,
+        delegate: Arc<dyn SessionDelegate>,
+        queue: DelegateQueue,
+    ) -> Self {
+        Self::make(configuration, Some(delegate), queue, false)
+    }
+
+    fn make(
+        configuration: Configuration,
+        delegate: Option<Arc<dyn SessionDelegate>>,
+        queue: DelegateQueue,
+        is_shared: bool,
+    ) -> Self {
+        let of_tasks = delegate.clone().map(|delegate| delegate as Arc<dyn TaskDelegate>);
+        let session = Arc::new(SessionShared::new(Arc::new(configuration), of_tasks, queue));
+        let session = Self(Arc::new(Inner {
+            session,
+            delegate: Mutex::new(delegate.clone()),
+            description: Mutex::default(),
+            is_shared,
+        }));
+        session.0.set_clock_of_stores();
+        if let Some(delegate) = delegate {
+            session
+                .0
+                .session
+                .set_challenge_handler(Arc::new(SessionChallengeHandler::new(&session, delegate)));
+        }
+        session
+    }
+
+    /// A copy of the configuration.
+    pub fn configuration(&self) -> Configuration {
+        (*self.0.session.config).clone()
+    }
+
+    /// The delegate, until the session has become invalid.
+    pub fn delegate(&self) -> Option<Arc<dyn SessionDelegate>> {
+        self.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The queue of delegate calls and completion handlers.
+    #[doc(alias = "delegateQueue")]
+    pub fn delegate_queue(&self) -> DelegateQueue {
+        self.0.session.queue.clone()
+    }
+
+    /// A label of the application's own.
+    #[doc(alias = "sessionDescription")]
+    pub fn session_description(&self) -> Option<Arc<str>> {
+        self.0.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the label.
+    pub fn set_session_description(&self, description: Option<&str>) {
+        *self.0.description.lock().unwrap_or_else(PoisonError::into_inner) = description.map(Into::into);
+    }
+
+    /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
+    /// identifier.
+    #[doc(alias = "getAllTasks(completionHandler:)")]
+    #[doc(alias = "allTasks")]
+    pub fn all_tasks(&self) -> Vec<Task> {
+        self.0.session.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
+    }
+
+    /// The data, upload and download tasks among [`all_tasks`](Self::all_tasks), each by identifier.
+    #[doc(alias = "getTasksWithCompletionHandler(_:)")]
+    pub fn tasks(&self) -> Tasks {
+        let mut tasks = Tasks::default();
+        for task in self.all_tasks() {
+            match task.kind() {
+                TaskKind::Data => tasks.data.push(DataTask::of(task)),
+                TaskKind::Upload => tasks.upload.push(UploadTask::of(task)),
+                TaskKind::Download => tasks.download.push(DownloadTask::of(task)),
+                TaskKind::Stream => {}
+            }
+        }
+        tasks
+    }
+
+    /// Writes what is only in memory to the stores, sees that nothing of what was removed from them is left in their files,
+    /// and makes later loads use new connections. Tasks go on; what downloads have got so far is on the disk then, and noted
+    /// where they can be resumed by their [destination](crate::DownloadDestination).
+    #[doc(alias = "flush()")]
+    pub async fn flush(&self) {
+        self.0.session.protocols.flush();
+        self.0.flush().await;
+    }
+
+    /// As [`flush`](Self::flush); `handler` is called on the delegate queue when it is done.
+    #[doc(alias = "flush(completionHandler:)")]
+    pub fn flush_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
+        self.0.session.protocols.flush();
+        self.0.clone().then(handler);
+    }
+
+    /// Empties the stores of the session, forgets its TLS sessions, then does as [`flush`](Self::flush). Tasks go on; of
+    /// what they are loading now nothing is cached. Who shares a store with this session finds it empty too.
+    ///
+    /// When it is done no file of the stores has anything of what was in them, unless another process has been reading one
+    /// of them for ten seconds: then it goes at the next chance.
+    #[doc(alias = "reset()")]
+    pub async fn reset(&self) {
+        self.0.reset(&RuntimeHandle::current()).await;
+        self.0.flush().await;
+    }
+
+    /// As [`reset`](Self::reset); `handler` is called on the delegate queue when it is done.
+    #[doc(alias = "reset(completionHandler:)")]
+    pub fn reset_with_handler(&self, handler: impl FnOnce() + Send + 'static) {
+        self.0.clone().reset_then(handler);
+    }
+
+    /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is
+    /// released. Returns at once. No effect on the shared session.
+    ///
+    /// Tasks that exist call everything that they would call without this, up to their completion, also those that are
+    /// resumed only later; `did_become_invalid` is the session's last call. A task that is made afterwards fails with
+    /// [`Cancelled`](crate::UrlErrorCode::Cancelled) when it is resumed, without a load: its completion handler is
+    /// called, or its future gives the error. Of delegate methods it calls `did_create_task`, metrics and `did_complete`,
+    /// and those only of its own delegate once the session's is released.
+    #[doc(alias = "finishTasksAndInvalidate()")]
+    pub fn finish_tasks_and_invalidate(&self) {
+        if self.0.is_shared {
+            return;
+        }
+        // Weakly: a session that is dropped has nobody to tell.
+        let (session, queue) = (self.clone(), self.0.session.queue.clone());
+        self.0.session.close(move || {
+            let last = LastCall(session);
+            queue.add(move || {
+                if let Some(delegate) = last.release() {
+                    delegate.did_become_invalid(&last.0, None);
+                }
+            });
+        });
+    }
+
+    /// Cancels every task, then does as [`finish_tasks_and_invalidate`](Self::finish_tasks_and_invalidate). No
+    /// effect on the shared session.
+    ///
+    /// Each task still calls its completion handler, or metrics and `did_complete`, with
+    /// [`Cancelled`](crate::UrlErrorCode::Cancelled), and what it had on the way to the delegate before.
+    #[doc(alias = "invalidateAndCancel()")]
+    pub fn invalidate_and_cancel(&self) {
+        if self.0.is_shared {
+            return;
+        }
+        let tasks = self.0.session.all();
+        self.finish_tasks_and_invalidate();
+        for task in tasks {
+            task.cancel();
+        }
+    }
+}
+
+/// The last call to a session's delegate, on its way to the delegate queue. If the queue drops it, the delegate is
+/// released all the same.
+struct LastCall(UrlSession);
+
+impl LastCall {
+    fn release(&self) -> Option<Arc<dyn SessionDelegate>> {
+        let delegate = self.0.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.0.0.session.protocols.flush();
+        delegate
+    }
+}
+
+impl Drop for LastCall {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+/// The tasks of a session by their kind; see [`UrlSession::tasks`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Tasks {
+    /// Data tasks.
+    pub data: Vec<DataTask>,
+    /// Upload tasks.
+    pub upload: Vec<UploadTask>,
+    /// Download tasks.
+    pub download: Vec<DownloadTask>,
+}
+
+impl fmt::Debug for UrlSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UrlSession").field("description", &self.session_description()).finish_non_exhaustive()
+    }
+}
+
+/// The delegate of a session: hears of every task, and of the session's own end.
+#[doc(alias = "URLSessionDelegate")]
+pub trait SessionDelegate: TaskDelegate {
+    /// A server or a proxy asks who one is, or whether it is trusted, for a connection that many tasks may use: NTLM,
+    /// Negotiate, client certificates and trust in a server. Default: the delegate is asked for the task, by
+    /// [`TaskDelegate::did_receive_challenge`]; that is what
+    /// [`Decision::default_handling`] and a responder that is dropped do too.
+    #[doc(alias = "urlSession(_:didReceive:completionHandler:)")]
+    #[doc(alias = "urlSession(_:didReceive:)")]
+    fn did_receive_challenge(
+        &self,
+        session: &UrlSession,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Decision<AuthChallengeDisposition> {
+        let _ = (session, challenge);
+        Decision::default_handling()
+    }
+
+    /// The session has become invalid: the last call it makes. `error` is `None` if the application asked for it.
+    #[doc(alias = "urlSession(_:didBecomeInvalidWithError:)")]
+    fn did_become_invalid(&self, session: &UrlSession, error: Option<&UrlError>) {
+        let _ = (session, error);
+    }
+}
+
+/// Puts the challenges of tasks to the session's delegate as such.
+struct SessionChallengeHandler {
+    session: Weak<Inner>,
+    delegate: Arc<dyn SessionDelegate>,
+}
+
+impl SessionChallengeHandler {
+    fn new(session: &UrlSession, delegate: Arc<dyn SessionDelegate>) -> Self {
+        Self { session: Arc::downgrade(&session.0), delegate }
+    }
+
+    /// The session. If the application has dropped it while tasks run, a handle like it: what tasks need lives on.
+    fn session(&self, session: &Arc<SessionShared>) -> UrlSession {
+        UrlSession(self.session.upgrade().unwrap_or_else(|| {
+            Arc::new(Inner {
+                session: session.clone(),
+                delegate: Mutex::new(Some(self.delegate.clone())),
+                description: Mutex::default(),
+                is_shared: false,
+            })
+        }))
+    }
+}
+
+impl SessionChallenge for SessionChallengeHandler {
+    fn challenged(
+        &self,
+        session: &Arc<SessionShared>,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Decision<AuthChallengeDisposition> {
+        SessionDelegate::did_receive_challenge(&*self.delegate, &self.session(session), challenge)
+    }
+}
