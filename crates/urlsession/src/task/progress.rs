@@ -2,7 +2,7 @@
 //!
 //! A task's is a live view of its counters; one of the application's own is a tree.
 
-mod changes;
+pub(super) mod changes;
 mod controls;
 mod fraction;
 mod speed;
@@ -13,11 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-pub use self::changes::ProgressChanges;
 pub(super) use self::controls::Controls;
 use self::controls::{Act, Handler};
 use self::fraction::Way;
-use self::tree::Tree;
+use self::tree::{Node, Tree};
 use super::core::{Core, UNKNOWN};
 use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -35,7 +34,7 @@ pub struct Progress(Kind);
 #[derive(Clone)]
 enum Kind {
     Task(Arc<Core>),
-    Tree(Arc<Tree>),
+    Tree(Arc<Tree<Progress>>),
 }
 
 impl Progress {
@@ -274,13 +273,47 @@ impl Progress {
         }
     }
 
-    /// The fraction each time something has changed, here or in a child.
-    pub fn changes(&self) -> ProgressChanges {
-        let own = match &self.0 {
-            Kind::Tree(tree) => tree.watch(),
-            Kind::Task(core) => core.watch(),
-        };
-        ProgressChanges::new(self.clone(), own)
+    fn set_handler(&self, act: Act, handler: Handler) {
+        // A task that is over needs none: it would only keep alive what the handler holds.
+        if !matches!(&self.0, Kind::Task(core) if core.state() == TaskState::Completed) {
+            self.controls_to_set().set_handler(act, Some(handler));
+        }
+    }
+
+    fn controls(&self) -> Option<&Controls> {
+        match &self.0 {
+            Kind::Tree(tree) => Some(&tree.controls),
+            Kind::Task(core) => core.controls.get().map(|controls| &**controls),
+        }
+    }
+
+    fn controls_to_set(&self) -> &Controls {
+        match &self.0 {
+            Kind::Tree(tree) => &tree.controls,
+            Kind::Task(core) => core.controls.get_or_init(Default::default),
+        }
+    }
+
+    fn children_since(&self, number: u64) -> Vec<(u64, Self)> {
+        match &self.0 {
+            Kind::Tree(tree) => tree.children_since(number),
+            Kind::Task(_) => Vec::new(),
+        }
+    }
+
+    /// Is there nothing more to hear of it? A task's own changes end by themselves.
+    fn has_ended(&self) -> bool {
+        matches!(self.0, Kind::Tree(_)) && (self.is_finished() || self.is_cancelled())
+    }
+}
+
+impl Node for Progress {
+    fn fraction_completed(&self) -> f64 {
+        Self::fraction_completed(self)
+    }
+
+    fn is_finished(&self) -> bool {
+        Self::is_finished(self)
     }
 
     fn act(&self, act: Act) {
@@ -305,42 +338,8 @@ impl Progress {
         }
     }
 
-    fn set_handler(&self, act: Act, handler: Handler) {
-        // A task that is over needs none: it would only keep alive what the handler holds.
-        if !matches!(&self.0, Kind::Task(core) if core.state() == TaskState::Completed) {
-            self.controls_to_set().set_handler(act, Some(handler));
-        }
-    }
-
-    fn controls(&self) -> Option<&Controls> {
-        match &self.0 {
-            Kind::Tree(tree) => Some(&tree.controls),
-            Kind::Task(core) => core.controls.get().map(|controls| &**controls),
-        }
-    }
-
-    fn controls_to_set(&self) -> &Controls {
-        match &self.0 {
-            Kind::Tree(tree) => &tree.controls,
-            Kind::Task(core) => core.controls.get_or_init(Default::default),
-        }
-    }
-
-    /// Is `tree` this progress, or below it?
-    fn contains(&self, tree: &Arc<Tree>) -> bool {
+    fn contains(&self, tree: &Arc<Tree<Self>>) -> bool {
         matches!(&self.0, Kind::Tree(own) if own.contains(tree))
-    }
-
-    fn children_since(&self, number: u64) -> Vec<(u64, Self)> {
-        match &self.0 {
-            Kind::Tree(tree) => tree.children_since(number),
-            Kind::Task(_) => Vec::new(),
-        }
-    }
-
-    /// Is there nothing more to hear of it? A task's own changes end by themselves.
-    fn has_ended(&self) -> bool {
-        matches!(self.0, Kind::Tree(_)) && (self.is_finished() || self.is_cancelled())
     }
 }
 

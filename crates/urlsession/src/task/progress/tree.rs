@@ -7,39 +7,50 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::Progress;
 use super::controls::{Act, Controls};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::task::observe::{Changes, TaskChange, Watchers};
 
-pub(super) struct Tree {
-    pub(super) controls: Controls,
-    state: Mutex<State>,
+/// What can be a child: a tree, or what counts by itself.
+pub(super) trait Node: Clone + Sized {
+    fn fraction_completed(&self) -> f64;
+
+    fn is_finished(&self) -> bool;
+
+    fn act(&self, act: Act);
+
+    /// Is `tree` this node, or below it?
+    fn contains(&self, tree: &Arc<Tree<Self>>) -> bool;
 }
 
-struct State {
+pub(super) struct Tree<N> {
+    pub(super) controls: Controls,
+    state: Mutex<State<N>>,
+}
+
+struct State<N> {
     total: u64,
     completed: u64,
     /// The units of children that have finished and are no longer held.
     of_finished: u64,
-    children: Vec<Child>,
+    children: Vec<Child<N>>,
     next_number: u64,
     is_cancelled: bool,
     is_paused: bool,
     watchers: Watchers,
 }
 
-struct Child {
+struct Child<N> {
     /// Grows from child to child.
     number: u64,
-    progress: Progress,
+    progress: N,
     pending: u64,
 }
 
 /// One child is added at a time, so that no two make a circle together.
 static ADDING: Mutex<()> = Mutex::new(());
 
-impl Tree {
+impl<N: Node> Tree<N> {
     pub(super) fn new(total: u64) -> Arc<Self> {
         let state = State {
             total,
@@ -54,7 +65,7 @@ impl Tree {
         Arc::new(Self { controls: Controls::default(), state: Mutex::new(state) })
     }
 
-    pub(super) fn add_child(self: &Arc<Self>, child: &Progress, pending: u64) -> Result<()> {
+    pub(super) fn add_child(self: &Arc<Self>, child: &N, pending: u64) -> Result<()> {
         let adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
         if child.contains(self) {
             let detail = "a progress cannot be a child of its own child";
@@ -97,7 +108,7 @@ impl Tree {
         self.change(|state| state.total = units);
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut State<N>)) {
         let mut state = self.state();
         change(&mut state);
         let wakers = state.watchers.notify(TaskChange::Bytes);
@@ -118,7 +129,7 @@ impl Tree {
         if state.is_indeterminate() {
             return 0.0;
         }
-        let of_children = |child: &Child| child.pending as f64 * child.progress.fraction_completed();
+        let of_children = |child: &Child<N>| child.pending as f64 * child.progress.fraction_completed();
         let own = state.completed.saturating_add(state.of_finished) as f64;
         let completed = own + state.children.iter().map(of_children).sum::<f64>();
         // Without a total, whatever is completed is everything.
@@ -168,17 +179,17 @@ impl Tree {
     }
 
     /// The children from this number on.
-    pub(super) fn children_since(&self, number: u64) -> Vec<(u64, Progress)> {
+    pub(super) fn children_since(&self, number: u64) -> Vec<(u64, N)> {
         self.state().since(number)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<N>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// On every one, also if a handler of one panics.
-fn act_on_each(mut children: impl Iterator<Item = Progress>, act: Act) {
+fn act_on_each<N: Node>(mut children: impl Iterator<Item = N>, act: Act) {
     if let Some(child) = children.next() {
         let acted = catch_unwind(AssertUnwindSafe(|| child.act(act)));
         act_on_each(children, act);
@@ -188,7 +199,7 @@ fn act_on_each(mut children: impl Iterator<Item = Progress>, act: Act) {
     }
 }
 
-impl State {
+impl<N: Node> State<N> {
     fn completed(&self) -> u64 {
         let finished = self.children.iter().filter(|child| child.progress.is_finished());
         let of_children = finished.map(|child| child.pending).fold(self.of_finished, u64::saturating_add);
@@ -199,7 +210,7 @@ impl State {
         self.total == 0 && self.completed() == 0
     }
 
-    fn since(&self, number: u64) -> Vec<(u64, Progress)> {
+    fn since(&self, number: u64) -> Vec<(u64, N)> {
         let new = self.children.iter().filter(|child| child.number >= number);
         new.map(|child| (child.number, child.progress.clone())).collect()
     }
