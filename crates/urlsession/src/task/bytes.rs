@@ -18,7 +18,6 @@ use super::handle::Task;
 use super::kind::DataTask;
 use super::poll_gate::PollGate;
 use super::task_future::Loading;
-use super::text::{Characters, Lines, UnicodeScalars};
 use super::{body_reader, run};
 use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -114,24 +113,6 @@ impl AsyncBytes {
     /// place.
     pub fn bytes(self) -> SingleBytes {
         SingleBytes { bytes: self, chunk: Bytes::new() }
-    }
-
-    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS; empty ones are left out,
-    /// and what is not UTF-8 is replaced. A line longer than 1 MiB is an error.
-    pub fn lines(self) -> Lines {
-        Lines::new(self)
-    }
-
-    /// The body as Unicode scalar values. What is not UTF-8 is replaced by U+FFFD.
-    #[doc(alias = "unicodeScalars")]
-    pub fn unicode_scalars(self) -> UnicodeScalars {
-        UnicodeScalars::new(self)
-    }
-
-    /// The body as characters: extended grapheme clusters, each given once nothing can be added to it. What is not
-    /// UTF-8 is replaced by U+FFFD. A character longer than 4 KiB is an error.
-    pub fn characters(self) -> Characters {
-        Characters::new(self)
     }
 
     /// The next chunk, waited for on this thread; for bodies opened with [`BytesRequest::wait`].

@@ -16,16 +16,32 @@ use super::bytes::AsyncBytes;
 use crate::env::block_on;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
+impl AsyncBytes {
+    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS; empty ones are left out,
+    /// and what is not UTF-8 is replaced. A line longer than 1 MiB is an error.
+    pub fn lines(self) -> Lines {
+        Lines(Pieces::new(self, LineSplitter::new(LONGEST_LINE)))
+    }
+
+    /// The body as Unicode scalar values. What is not UTF-8 is replaced by U+FFFD.
+    #[doc(alias = "unicodeScalars")]
+    pub fn unicode_scalars(self) -> UnicodeScalars {
+        UnicodeScalars(Pieces::new(self, Scalars::default()))
+    }
+
+    /// The body as characters: extended grapheme clusters, each given once nothing can be added to it. What is not
+    /// UTF-8 is replaced by U+FFFD. A character longer than 4 KiB is an error.
+    pub fn characters(self) -> Characters {
+        Characters(Pieces::new(self, ClusterSplitter::new(LONGEST_CHARACTER)))
+    }
+}
+
 /// The lines of an [`AsyncBytes`].
 #[doc(alias = "AsyncLineSequence")]
 #[derive(Debug)]
 pub struct Lines(Pieces<LineSplitter>);
 
 impl Lines {
-    pub(super) fn new(bytes: AsyncBytes) -> Self {
-        Self(Pieces::new(bytes, LineSplitter::new(LONGEST_LINE)))
-    }
-
     /// The bytes it reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
@@ -43,10 +59,6 @@ impl Lines {
 pub struct Characters(Pieces<ClusterSplitter>);
 
 impl Characters {
-    pub(super) fn new(bytes: AsyncBytes) -> Self {
-        Self(Pieces::new(bytes, ClusterSplitter::new(LONGEST_CHARACTER)))
-    }
-
     /// The bytes it reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
@@ -64,10 +76,6 @@ impl Characters {
 pub struct UnicodeScalars(Pieces<Scalars>);
 
 impl UnicodeScalars {
-    pub(super) fn new(bytes: AsyncBytes) -> Self {
-        Self(Pieces::new(bytes, Scalars::default()))
-    }
-
     /// The bytes it reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
