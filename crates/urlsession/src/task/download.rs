@@ -11,6 +11,7 @@ mod partial_file;
 mod preallocation;
 mod resume_info;
 mod shared_file;
+mod stamp;
 mod state_machine;
 mod write_latency;
 

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::resume_info::{PartialLocation, ResumeRecord};
+use crate::env::FileId;
 use crate::env::fs::{self, File, OpenOptions, TryLockError};
-use crate::env::{FileId, read_at};
-use crate::message::{ResumeData, ResumeFailure, ResumeFields};
+use crate::message::{ResumeData, ResumeFailure};
 use crate::task::destination::DownloadDestination;
 
 /// Where a download to a destination is while it is not whole.
@@ -132,65 +132,6 @@ impl Names {
     }
 }
 
-/// What tells that a file is the one that was left, and as it was left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    /// How many of its bytes count; they are on disk.
-    pub(super) bytes: u64,
-    /// SHA-256 of the last of them.
-    pub(super) tail: [u8; 32],
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    /// When it was last changed, in seconds and nanoseconds; `None` if it was going to be.
-    pub(super) changed: Option<(i64, i64)>,
-}
-
-impl Stamp {
-    /// Of a file whose bytes are on the disk. `is_last`: nothing more will be written.
-    pub(super) fn of(file: &File, bytes: u64, is_last: bool) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        let FileId { device, inode } = FileId::of(file, &metadata)?;
-        let changed = if is_last { changed(&metadata) } else { None };
-        Ok(Self { bytes, tail: tail(file, bytes)?, device, inode, changed })
-    }
-
-    pub(super) fn write(&self, out: &mut ResumeFields, first: u8) {
-        out.push_number(first, Some(self.bytes));
-        out.push(first + 1, &self.tail);
-        out.push_number(first + 2, Some(self.device));
-        out.push_number(first + 3, Some(self.inode));
-        if let Some((seconds, nanos)) = self.changed {
-            out.push_number(first + 4, Some(seconds as u64));
-            out.push_number(first + 5, Some(nanos as u64));
-        }
-    }
-
-    pub(super) fn read(fields: &ResumeFields, first: u8) -> Option<Self> {
-        let number = |at| fields.number(first + at);
-        Some(Self {
-            bytes: number(0)?,
-            tail: fields.bytes(first + 1)?.try_into().ok()?,
-            device: number(2)?,
-            inode: number(3)?,
-            changed: number(4).zip(number(5)).map(|(seconds, nanos)| (seconds as i64, nanos as i64)),
-        })
-    }
-
-    /// Is this the file, and are its bytes still the same?
-    fn fits(&self, file: &File) -> io::Result<bool> {
-        let metadata = file.metadata()?;
-        let was = FileId { device: self.device, inode: self.inode };
-        if !metadata.is_file() || FileId::of(file, &metadata)? != was || metadata.len() < self.bytes {
-            return Ok(false);
-        }
-        // What was written after the stamp is cut off; what was not written by us shows by its time.
-        if metadata.len() == self.bytes && self.changed.is_some() && self.changed != changed(&metadata) {
-            return Ok(false);
-        }
-        Ok(tail(file, self.bytes)? == self.tail)
-    }
-}
-
 /// The partial file that is noted, for us alone.
 pub(super) fn reopen(noted: &ResumeRecord) -> Result<(PathBuf, Option<Names>, File), ResumeFailure> {
     let (path, names) = match &noted.place {
@@ -222,15 +163,6 @@ fn temporary(name: &str) -> Option<PathBuf> {
     let is_ours = name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1);
     let is_name = Path::new(name).file_name() == Some(OsStr::new(name));
     (is_ours && is_name).then(|| std::env::temp_dir().join(name))
-}
-
-/// SHA-256 of the last bytes before `end`.
-fn tail(file: &File, end: u64) -> io::Result<[u8; 32]> {
-    let length = end.min(TAIL);
-    let bytes = read_at(file, end - length, length as usize)?;
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, &bytes).as_ref());
-    Ok(hash)
 }
 
 /// Opens the file of that name itself, not what a link of that name leads to. Anything but a regular file is an error, and
@@ -280,20 +212,6 @@ fn is_ours(_: &File, _: &Path) -> bool {
     true
 }
 
-/// When the file was last changed, in seconds and nanoseconds since 1970.
-#[cfg(unix)]
-fn changed(metadata: &fs::Metadata) -> Option<(i64, i64)> {
-    use std::os::unix::fs::MetadataExt;
-    Some((metadata.mtime(), metadata.mtime_nsec()))
-}
-
-/// When the file was last changed, in seconds and nanoseconds since 1970.
-#[cfg(not(unix))]
-fn changed(metadata: &fs::Metadata) -> Option<(i64, i64)> {
-    let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some((i64::try_from(since.as_secs()).ok()?, since.subsec_nanos().into()))
-}
-
 fn hashed(bytes: &[u8]) -> OsString {
     digest(&SHA256, bytes)
         .as_ref()
@@ -311,8 +229,6 @@ const NOTE: &str = ".urlsession-note";
 const MOST_NAME: usize = 200;
 /// A note that is longer was not written by us.
 const LONGEST_NOTE: u64 = 1024 * 1024;
-/// Bytes whose hash tells that a partial file is the one it was.
-const TAIL: u64 = 64 * 1024;
 /// How often a file may vanish between being opened and being locked.
 const TRIES: usize = 8;
 
@@ -403,7 +319,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_note_replaces_a_link_or_a_pipe_and_follows_neither() {
-        use crate::message::ResumeKind;
+        use crate::message::{ResumeFields, ResumeKind};
         let data = ResumeData::close_transaction(ResumeKind::Download, 1, &ResumeFields::default());
         for is_pipe in [false, true] {
             let folder = tempfile::tempdir().unwrap();
@@ -440,33 +356,6 @@ mod tests {
         std::os::unix::fs::chown(&names.part, Some(fs::metadata(folder.path()).unwrap().uid()), None)
             .unwrap();
         assert!(names.take().unwrap().is_some());
-    }
-
-    #[test]
-    fn a_stamp_knows_its_file_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("part");
-        let content = (0..200_000_u32).map(|i| i as u8).collect::<Vec<_>>();
-        fs::write(&path, &content).unwrap();
-        let open = || File::options().read(true).write(true).open(&path).unwrap();
-        let last = Stamp::of(&open(), 200_000, true).unwrap();
-        let middle = Stamp::of(&open(), 150_000, false).unwrap();
-        assert!(last.fits(&open()).unwrap() && middle.fits(&open()).unwrap());
-        let mut fields = ResumeFields::default();
-        last.write(&mut fields, 32);
-        assert_eq!(Stamp::read(&fields, 32), Some(last.clone()));
-        // Longer: what was written since is cut off.
-        File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
-        assert!(last.fits(&open()).unwrap());
-        open().set_len(199_999).unwrap();
-        assert!(!last.fits(&open()).unwrap() && middle.fits(&open()).unwrap());
-        // Altered within the tail.
-        fs::write(&path, [&content[..149_999], &[0xee], &content[150_000..]].concat()).unwrap();
-        assert!(!middle.fits(&open()).unwrap());
-        // Another file with the same content.
-        fs::rename(&path, folder.path().join("other")).unwrap();
-        fs::write(&path, &content).unwrap();
-        assert!(!last.fits(&open()).unwrap());
     }
 
     #[test]

@@ -11,9 +11,10 @@ use url::Url;
 
 use super::digest::{ContentDigest, Hashes};
 use super::options::Checks;
-use super::partial::{self, Names, Stamp, TEMPORARY};
+use super::partial::{self, Names, TEMPORARY};
 use super::preallocation::Preallocation;
 use super::resume_info::{PartialLocation, ResumeInfo, ResumeRecord, UntrustedServers, is_resumable};
+use super::stamp::Stamp;
 use crate::env::fs::{File, Permissions};
 use crate::env::{SplicePipe, close};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};

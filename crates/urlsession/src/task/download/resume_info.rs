@@ -10,7 +10,7 @@ use url::Url;
 use urlsession_proto::range::{Have, Validators, is_coded};
 
 use super::digest::ContentDigest;
-use super::partial::Stamp;
+use super::stamp::Stamp;
 use crate::error::Result;
 use crate::load::TransactionRecord;
 use crate::message::{
