@@ -100,7 +100,7 @@ fn ensure(is_so: bool, what: impl Into<String>) -> Outcome {
 
 /// A configuration that trusts the origin's certificate.
 fn trusting(origin: &Origin) -> Configuration {
-    Configuration { additional_trust_anchors: vec![origin.trust_anchor_der()], ..Configuration::ephemeral() }
+    Configuration::ephemeral().additional_trust_anchors([origin.trust_anchor_der()])
 }
 
 /// How long a stop waits for what must come; never reached when all is well.

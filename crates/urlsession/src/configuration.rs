@@ -29,6 +29,7 @@ use crate::store::{HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache
 /// to the value have no effect on it.
 #[derive(Clone, Debug)]
 #[doc(alias = "URLSessionConfiguration")]
+#[non_exhaustive]
 pub struct Configuration {
     /// How long no byte may move in either direction (60 s). Not counted while the task is suspended, waits for
     /// a free connection or for connectivity, or waits for an answer of its delegate.
@@ -54,23 +55,23 @@ pub struct Configuration {
     /// resolver as it likes. Without effect where the system does not report its networks.
     #[doc(alias = "allowsCellularAccess")]
     pub allows_cellular_access: bool,
-    /// Whether metered interfaces may be used. Default: `true`. As [`allows_cellular_access`](Self::allows_cellular_access) has
+    /// Whether metered interfaces may be used. Default: `true`. As [`allows_cellular_access`](field@Self::allows_cellular_access) has
     /// it; a system's own [`SystemPath`](crate::environment::SystemPath) takes cellular interfaces for metered, and no others.
     #[doc(alias = "allowsExpensiveNetworkAccess")]
     pub allows_expensive_network_access: bool,
     /// Whether interfaces in a mode that saves data may be used. Default: `true`. As
-    /// [`allows_cellular_access`](Self::allows_cellular_access) has it; no system's own
+    /// [`allows_cellular_access`](field@Self::allows_cellular_access) has it; no system's own
     /// [`SystemPath`](crate::environment::SystemPath) reports such a mode, an application's own path may.
     #[doc(alias = "allowsConstrainedNetworkAccess")]
     pub allows_constrained_network_access: bool,
     /// Whether interfaces as slow as a satellite may be used. Default: `true`. As
-    /// [`allows_cellular_access`](Self::allows_cellular_access) has it; none is reported either.
+    /// [`allows_cellular_access`](field@Self::allows_cellular_access) has it; none is reported either.
     #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
     pub allows_ultra_constrained_network_access: bool,
     /// What the traffic is for (default), unless a request says so itself. Every packet carries the
     /// code point of differentiated services that RFC 4594 gives such traffic, for networks that heed it; a system
     /// that refuses to set it costs nothing. Requests of different types do not share connections, and
-    /// [`http_maximum_connections_per_host`](Self::http_maximum_connections_per_host) counts those of each type.
+    /// [`http_maximum_connections_per_host`](field@Self::http_maximum_connections_per_host) counts those of each type.
     #[doc(alias = "networkServiceType")]
     pub network_service_type: NetworkServiceType,
     /// Whether a connection may use several networks at the same time. Default: none. On Linux, with servers that speak
@@ -97,7 +98,7 @@ pub struct Configuration {
     pub http_additional_headers: HeaderFields,
     /// Names of header fields that the library does not add by itself: `Accept`, `Accept-Encoding`, `Accept-Language`,
     /// `User-Agent`, and the `Content-Type` of a POST body without one. Default: empty, all are added. Case does not count;
-    /// fields of the request and of [`http_additional_headers`](Self::http_additional_headers) are sent all the same, and
+    /// fields of the request and of [`http_additional_headers`](field@Self::http_additional_headers) are sent all the same, and
     /// other names have no effect.
     /// Extension: no counterpart in Apple's API.
     pub omitted_header_fields: Vec<String>,
@@ -193,7 +194,7 @@ pub struct Configuration {
     /// with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Extension: no counterpart in Apple's API.
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// Revocation lists (CRLs, RFC 5280 §5), in DER, of the authorities in
-    /// [`additional_trust_anchors`](Self::additional_trust_anchors) and those below them (none). A server whose
+    /// [`additional_trust_anchors`](field@Self::additional_trust_anchors) and those below them (none). A server whose
     /// certificate, or an issuer's, is on one fails with
     /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted); authorities without a list here are
     /// not asked about, and a list that is past its `nextUpdate` still counts. Servers that only the platform vouches
@@ -312,8 +313,8 @@ impl Default for Configuration {
 
 impl Configuration {
     /// The configuration of sessions that write nothing to disk. Sessions made with the same value, or a clone of it,
-    /// share its cookies, its cache, its credentials, its [`hsts_storage`](Self::hsts_storage) and its
-    /// [`upload_server_storage`](Self::upload_server_storage).
+    /// share its cookies, its cache, its credentials, its [`hsts_storage`](field@Self::hsts_storage) and its
+    /// [`upload_server_storage`](field@Self::upload_server_storage).
     pub fn ephemeral() -> Self {
         Self {
             http_cookie_storage: Some(HttpCookieStorage::ephemeral()),
@@ -406,5 +407,57 @@ impl fmt::Display for TlsVersion {
             Self::Tls12 => "TLS 1.2",
             Self::Tls13 => "TLS 1.3",
         })
+    }
+}
+
+setters! {
+    impl Configuration {
+        timeout_interval_for_request: value Duration,
+        timeout_interval_for_resource: value Duration,
+        waits_for_connectivity: value bool,
+        allows_cellular_access: value bool,
+        allows_expensive_network_access: value bool,
+        allows_constrained_network_access: value bool,
+        allows_ultra_constrained_network_access: value bool,
+        network_service_type: value NetworkServiceType,
+        multipath_service_type: value MultipathServiceType,
+        requires_dnssec_validation: value bool,
+        http_additional_headers: into HeaderFields,
+        omitted_header_fields: list_into String,
+        http_cookie_storage: option HttpCookieStorage,
+        http_cookie_accept_policy: value HttpCookieAcceptPolicy,
+        http_should_set_cookies: value bool,
+        http_maximum_connections_per_host: value usize,
+        connection_proxy_dictionary: option ProxyDictionary,
+        proxy_configurations: list ProxyConfiguration,
+        http_should_use_pipelining: value bool,
+        url_credential_storage: option UrlCredentialStorage,
+        negotiate_domains: list_into String,
+        resumable_uploads: value ResumableUploads,
+        allows_uploads_at_other_origins: value bool,
+        upload_server_storage: option UploadServerStorage,
+        http_versions: value HttpVersions,
+        maximum_idle_connections: value usize,
+        maximum_open_connections: value usize,
+        connection_idle_timeout: value Duration,
+        expect_continue_timeout: value Duration,
+        tls_minimum_supported_protocol_version: value TlsVersion,
+        tls_maximum_supported_protocol_version: value TlsVersion,
+        tls_cipher_suites: list u16,
+        additional_trust_anchors: list_into Vec<u8>,
+        certificate_revocation_lists: list_into Vec<u8>,
+        app_transport_security: value AppTransportSecurity,
+        hsts_storage: option HstsStorage,
+        url_cache: option UrlCache,
+        request_cache_policy: value CachePolicy,
+        shares_cacheable_loads: value bool,
+        protocol_classes: list UrlProtocolClass,
+        uses_classic_loading_mode: value bool,
+        enables_early_data: value bool,
+        identifier: option Arc<str>,
+        is_discretionary: value bool,
+        session_sends_launch_events: value bool,
+        shared_container_identifier: option Arc<str>,
+        environment: value Environment,
     }
 }

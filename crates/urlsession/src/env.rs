@@ -59,6 +59,7 @@ pub(crate) use unix_time::{epoch_micros, epoch_millis, epoch_seconds};
 
 /// What a session takes from the outside world. The default is the real one.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Environment {
     /// Monotonic and wall-clock time, and timers.
     pub clock: Arc<dyn Clock>,
@@ -79,6 +80,36 @@ impl Default for Environment {
             dialler: Arc::new(SystemNet),
             path: Arc::new(SystemPath),
         }
+    }
+}
+
+impl Environment {
+    /// Sets [`clock`](field@Self::clock), to a clock or an `Arc` of one.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets [`resolver`](field@Self::resolver), to a resolver or an `Arc` of one.
+    #[must_use]
+    pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
+        self.resolver = Arc::new(resolver);
+        self
+    }
+
+    /// Sets [`dialler`](field@Self::dialler), to a dialler or an `Arc` of one.
+    #[must_use]
+    pub fn dialler(mut self, dialler: impl Dial + 'static) -> Self {
+        self.dialler = Arc::new(dialler);
+        self
+    }
+
+    /// Sets [`path`](field@Self::path), to a path or an `Arc` of one.
+    #[must_use]
+    pub fn path(mut self, path: impl NetworkPath + 'static) -> Self {
+        self.path = Arc::new(path);
+        self
     }
 }
 

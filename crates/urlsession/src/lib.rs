@@ -30,6 +30,9 @@
 // Unit tests may open files and sockets and read the clock (`clippy.toml`).
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
 
+#[macro_use]
+mod setters;
+
 mod auth;
 mod configuration;
 mod env;

@@ -60,10 +60,8 @@ async fn memory(origin: &Origin) -> bool {
 async fn disk(origin: &Origin) -> bool {
     let folder = std::env::temp_dir().join(format!("urlsession-bench-cache-{}", std::process::id()));
     or_die(std::fs::create_dir_all(&folder), "the folder");
-    let configuration = Configuration {
-        url_cache: Some(UrlCache::new(0, 100 << 20, Some(folder.clone()))),
-        ..Configuration::ephemeral()
-    };
+    let configuration =
+        Configuration::ephemeral().url_cache(UrlCache::new(0, 100 << 20, Some(folder.clone())));
     let session = UrlSession::new(configuration);
     let url = kept(origin, "/large", MEBIBYTE as u64);
     let (data, _) = or_die(session.data(&url).await, "the first load");

@@ -23,7 +23,7 @@ pub(super) fn configuration(args: &LoadArgs) -> Result<Configuration, Failure> {
         _ => HttpVersions::Automatic,
     };
     configuration.app_transport_security =
-        AppTransportSecurity { allows_arbitrary_loads: args.allow_cleartext, ..Default::default() };
+        AppTransportSecurity::default().allows_arbitrary_loads(args.allow_cleartext);
     configuration.omitted_header_fields = header::removed(&args.header);
     configuration.connection_proxy_dictionary = proxy::dictionary(args)?;
     if let Some(path) = &args.cacert {

@@ -1,7 +1,7 @@
 //! Stop: cookies, from a login to the next visit.
 
 use urlsession::environment::block_on;
-use urlsession::{Configuration, HttpCookieStorage, UrlSession};
+use urlsession::{HttpCookieStorage, UrlSession};
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use super::page::Page;
@@ -25,8 +25,7 @@ fn visit(page: &mut Page) -> Outcome {
     let folder = std::env::temp_dir().join(format!("urlsession-tour-{}", std::process::id()));
     let file = folder.join("cookies.db");
     let storage = HttpCookieStorage::at(&file);
-    let session =
-        UrlSession::new(Configuration { http_cookie_storage: Some(storage.clone()), ..trusting(&origin) });
+    let session = UrlSession::new(trusting(&origin).http_cookie_storage(storage.clone()));
 
     session.data(origin.url("/login")).wait()?;
     let sent = last_cookie(&origin);

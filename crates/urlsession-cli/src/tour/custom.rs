@@ -21,7 +21,7 @@ pub(super) const STOP: Stop = Stop {
 fn visit(page: &mut Page) -> Outcome {
     let busy = Busy::default();
     let protocol_classes = vec![UrlProtocolClass::new(busy.clone())];
-    let session = UrlSession::new(Configuration { protocol_classes, ..Configuration::ephemeral() });
+    let session = UrlSession::new(Configuration::ephemeral().protocol_classes(protocol_classes));
     let (body, response) = session.data("https://api.example/orders").wait()?;
     let status = response.status_code().unwrap_or_default();
     page.say(format_args!("no server, but an answer: {status} {:?}", String::from_utf8_lossy(&body)));
@@ -32,7 +32,7 @@ fn visit(page: &mut Page) -> Outcome {
 
     let origin = Origin::start(Wire::TlsH2);
     let signing = UrlProtocolClass::new(Signing(UrlSession::new(trusting(&origin))));
-    let session = UrlSession::new(Configuration { protocol_classes: vec![signing], ..trusting(&origin) });
+    let session = UrlSession::new(trusting(&origin).protocol_classes([signing]));
     let (body, _) = session.data(origin.url("/Nepal")).wait()?;
     let sent = origin.requests().pop().ok_or("no request came")?;
     let signature = sent.header("x-signature").unwrap_or_default();

@@ -25,7 +25,7 @@ fn visit(page: &mut Page) -> Outcome {
     let origin = Origin::start(Wire::H1);
     let url = format!("http://tour.local:{}/Nepal", origin.port());
     let path = Path::default();
-    let mut configuration = Configuration { waits_for_connectivity: true, ..Configuration::ephemeral() };
+    let mut configuration = Configuration::ephemeral().waits_for_connectivity(true);
     configuration.environment.path = Arc::new(path.clone());
     configuration.environment.resolver = Arc::new(Names(origin.addr()));
 
@@ -100,7 +100,7 @@ impl NetworkPath for Path {
     fn status(&self) -> Option<PathStatus> {
         let kind = self.0.lock().unwrap_or_else(PoisonError::into_inner).interface;
         let interface = |kind| Interface::new("tour0", kind);
-        Some(PathStatus { interfaces: kind.map(interface).into_iter().collect() })
+        Some(PathStatus::new(kind.map(interface)))
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {

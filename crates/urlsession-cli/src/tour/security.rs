@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use urlsession::environment::Resolve;
-use urlsession::{Configuration, UrlErrorCode, UrlSession};
+use urlsession::{UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
 use super::page::Page;
@@ -58,7 +58,7 @@ fn visit(page: &mut Page) -> Outcome {
         page.say(format_args!("http://{host} is loaded as {loaded}: {why}"));
         ensure(loaded == "https", format!("{host} is upgraded"))?;
     }
-    let without = Configuration { hsts_storage: None, ..configuration };
+    let without = configuration.hsts_storage(None);
     refused(&UrlSession::new(without), "blog.dev")?;
     ensure(
         origin.requests().iter().all(|request| request.tls.is_some()),

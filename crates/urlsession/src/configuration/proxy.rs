@@ -16,6 +16,7 @@ use crate::message::{UrlCredential, UrlCredentialPersistence};
 /// [`UserAuthenticationRequired`](crate::UrlErrorCode::UserAuthenticationRequired). A `Proxy-Authorization` of the request's
 /// own goes to the proxy that is asked for its URL, in place of any other, and is not sent through tunnels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProxyDictionary {
     /// Whether there is a proxy of `http` URLs. Default: `false`.
     #[doc(alias = "kCFNetworkProxiesHTTPEnable")]
@@ -69,6 +70,7 @@ impl ProxyDictionary {
 ///
 /// Apple does not say whether `http` URLs, too, come through tunnels; a proxy by this name is one of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProxyConfiguration {
     host: Box<str>,
     port: u16,
@@ -115,5 +117,26 @@ impl ProxyConfiguration {
 
     pub(crate) fn credential(&self) -> Option<&UrlCredential> {
         self.credential.as_ref()
+    }
+}
+
+setters! {
+    impl ProxyDictionary {
+        http_enable: value bool,
+        http_proxy: option String,
+        http_port: option u16,
+        https_enable: value bool,
+        https_proxy: option String,
+        https_port: option u16,
+        exceptions_list: list_into String,
+        exclude_simple_hostnames: value bool,
+    }
+}
+
+setters! {
+    impl ProxyConfiguration {
+        allow_failover: value bool,
+        match_domains: list_into String,
+        excluded_domains: list_into String,
     }
 }

@@ -15,7 +15,7 @@ pub enum ResumableUploads {
     /// treated as [`UploadStrategy::Careful`] has it, and the way there is asked to forward the parts as they come
     /// (`Incremental: ?1`), unless it refuses; so is one that was heard to take less at once than there is. What is
     /// learned of a server is kept in
-    /// [`Configuration::upload_server_storage`](crate::Configuration::upload_server_storage).
+    /// [`Configuration::upload_server_storage`](field@crate::Configuration::upload_server_storage).
     #[default]
     Auto,
     /// As automatic, but never as a plain request: a server that refuses fails the upload, or its refusal is the answer.

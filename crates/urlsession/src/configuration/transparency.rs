@@ -21,3 +21,10 @@ impl CertificateTransparencyLog {
         Self { public_key: public_key.into(), retired: None }
     }
 }
+
+setters! {
+    impl CertificateTransparencyLog {
+        public_key: list u8,
+        retired: option SystemTime,
+    }
+}

@@ -24,35 +24,27 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 ///
 /// // The SHA-256 of the SubjectPublicKeyInfo of an authority.
 /// let authority = [0; 32];
-/// let security = AppTransportSecurity {
-///     exception_domains: vec![ExceptionDomain {
-///         includes_subdomains: true,
-///         allows_insecure_http_loads: true,
-///         ..ExceptionDomain::new("legacy.example.com")
-///     }],
-///     pinned_domains: vec![PinnedDomain {
-///         domain: "bank.example.com".into(),
-///         ca_identities: vec![authority],
-///         ..PinnedDomain::default()
-///     }],
-///     ..AppTransportSecurity::default()
-/// };
-/// let configuration = Configuration { app_transport_security: security, ..Configuration::default() };
+/// let legacy =
+///     ExceptionDomain::new("legacy.example.com").includes_subdomains(true).allows_insecure_http_loads(true);
+/// let bank = PinnedDomain::new("bank.example.com").ca_identities([authority]);
+/// let security = AppTransportSecurity::default().exception_domains([legacy]).pinned_domains([bank]);
+/// let configuration = Configuration::default().app_transport_security(security);
 /// # let _ = configuration;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "NSAppTransportSecurity")]
+#[non_exhaustive]
 pub struct AppTransportSecurity {
     /// Cleartext to every host that has no exception of its own (false). It is ignored if one of the other three general
     /// rules is set, to whatever value.
     #[doc(alias = "NSAllowsArbitraryLoads")]
     pub allows_arbitrary_loads: bool,
     /// Cleartext for media (`None`). Loads are not told apart by what they are for: set, it allows nothing more, and
-    /// [`allows_arbitrary_loads`](Self::allows_arbitrary_loads) is ignored.
+    /// [`allows_arbitrary_loads`](field@Self::allows_arbitrary_loads) is ignored.
     #[doc(alias = "NSAllowsArbitraryLoadsForMedia")]
     pub allows_arbitrary_loads_for_media: Option<bool>,
     /// Cleartext for what web views load (`None`). There are none: set, it allows nothing more, and
-    /// [`allows_arbitrary_loads`](Self::allows_arbitrary_loads) is ignored.
+    /// [`allows_arbitrary_loads`](field@Self::allows_arbitrary_loads) is ignored.
     #[doc(alias = "NSAllowsArbitraryLoadsInWebContent")]
     pub allows_arbitrary_loads_in_web_content: Option<bool>,
     /// Whether cleartext is allowed to the local network, and whether a delegate may trust a server there that the platform
@@ -69,7 +61,7 @@ pub struct AppTransportSecurity {
     pub pinned_domains: Vec<PinnedDomain>,
     /// Whether certificates of hosts that have no exception must be in logs that everybody can read (false), beside being
     /// trusted: those that an anchor of the configuration has issued too. Two of
-    /// [`certificate_transparency_logs`](Self::certificate_transparency_logs) must have signed for a certificate, three if it
+    /// [`certificate_transparency_logs`](field@Self::certificate_transparency_logs) must have signed for a certificate, three if it
     /// is valid for longer than 180 days: in the certificate, or in an OCSP response that the server staples. A TLS extension
     /// of signatures (RFC 6962 §3.3.1) is not asked for. A server whose certificate has too few fails the load with
     /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted).
@@ -80,6 +72,7 @@ pub struct AppTransportSecurity {
 
 /// A rule of [`AppTransportSecurity`] for one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ExceptionDomain {
     /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of them such as
     /// `10.1.0.0/16`. Case and dots at either end do not count.
@@ -108,6 +101,7 @@ pub struct ExceptionDomain {
 /// load with [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted). Of several rules for a host the one with
 /// the longest domain, or the narrowest range, holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PinnedDomain {
     /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of them such as
     /// `10.1.0.0/16`. Case and dots at either end do not count.
@@ -138,6 +132,13 @@ impl ExceptionDomain {
 
     fn covers(&self, host: &str) -> bool {
         covers(&self.domain, self.includes_subdomains, host) || covers_address(&self.domain, host)
+    }
+}
+
+impl PinnedDomain {
+    /// A rule that demands no key yet.
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self { domain: domain.into(), ..Self::default() }
     }
 }
 
@@ -196,7 +197,7 @@ impl AppTransportSecurity {
     }
 
     /// True if the host's certificate must be in logs.
-    pub(crate) fn requires_certificate_transparency(&self, host: &str) -> bool {
+    pub(crate) fn wants_certificate_transparency_of(&self, host: &str) -> bool {
         self.exception(host)
             .map_or(self.requires_certificate_transparency, |rule| rule.requires_certificate_transparency)
     }
@@ -279,6 +280,38 @@ fn octets(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+setters! {
+    impl AppTransportSecurity {
+        allows_arbitrary_loads: value bool,
+        allows_arbitrary_loads_for_media: option bool,
+        allows_arbitrary_loads_in_web_content: option bool,
+        allows_local_networking: option bool,
+        exception_domains: list ExceptionDomain,
+        pinned_domains: list PinnedDomain,
+        requires_certificate_transparency: value bool,
+        certificate_transparency_logs: list CertificateTransparencyLog,
+    }
+}
+
+setters! {
+    impl ExceptionDomain {
+        domain: into String,
+        includes_subdomains: value bool,
+        allows_insecure_http_loads: value bool,
+        minimum_tls_version: option TlsVersion,
+        requires_certificate_transparency: value bool,
+    }
+}
+
+setters! {
+    impl PinnedDomain {
+        domain: into String,
+        includes_subdomains: value bool,
+        ca_identities: list [u8; 32],
+        leaf_identities: list [u8; 32],
     }
 }
 

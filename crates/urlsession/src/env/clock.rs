@@ -25,6 +25,20 @@ pub trait Clock: Send + Sync {
     fn sleep_until(&self, deadline: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 }
 
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> Instant {
+        C::now(self)
+    }
+
+    fn wall(&self) -> SystemTime {
+        C::wall(self)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        C::sleep_until(self, deadline)
+    }
+}
+
 /// The system's clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

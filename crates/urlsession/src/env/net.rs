@@ -7,6 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -29,9 +30,8 @@ impl<T: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> So
 /// use std::future::Future;
 /// use std::net::SocketAddr;
 /// use std::pin::Pin;
-/// use std::sync::Arc;
 /// use urlsession::Configuration;
-/// use urlsession::environment::Resolve;
+/// use urlsession::environment::{Environment, Resolve};
 ///
 /// /// One name leads to a machine of ours; all others are looked up by the system.
 /// struct Staging;
@@ -47,8 +47,7 @@ impl<T: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> So
 ///     }
 /// }
 ///
-/// let mut configuration = Configuration::default();
-/// configuration.environment.resolver = Arc::new(Staging);
+/// let configuration = Configuration::default().environment(Environment::default().resolver(Staging));
 /// ```
 pub trait Resolve: Send + Sync {
     /// The addresses of `host` with `port`, best first; `None` says that the system's resolver serves. Not asked for addresses
@@ -72,11 +71,26 @@ pub trait Resolve: Send + Sync {
     }
 }
 
+impl<R: Resolve + ?Sized> Resolve for Arc<R> {
+    fn resolve(&self, host: &str, port: u16) -> Option<NetFuture<Vec<SocketAddr>>> {
+        R::resolve(self, host, port)
+    }
+
+    fn validates_dnssec(&self) -> bool {
+        R::validates_dnssec(self)
+    }
+
+    fn protocol(&self) -> DomainResolutionProtocol {
+        R::protocol(self)
+    }
+}
+
 /// How a name was looked up. Numbers are Apple's.
 ///
 /// Only an application's own resolver says it ([`Resolve::protocol`]); the system's does not tell how it looks names up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[doc(alias = "URLSessionTaskMetrics.DomainResolutionProtocol")]
+#[non_exhaustive]
 pub enum DomainResolutionProtocol {
     /// Not known, or none of the others.
     #[default]
@@ -117,6 +131,16 @@ pub trait Dial: Send + Sync {
     fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<NetFuture<Box<dyn Socket>>> {
         let _ = interface;
         self.dial(address)
+    }
+}
+
+impl<D: Dial + ?Sized> Dial for Arc<D> {
+    fn dial(&self, address: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
+        D::dial(self, address)
+    }
+
+    fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<NetFuture<Box<dyn Socket>>> {
+        D::dial_over(self, address, interface)
     }
 }
 

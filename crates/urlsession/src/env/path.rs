@@ -14,6 +14,7 @@ mod watch;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use self::interface::{Interface, InterfaceKind, PathStatus};
 
@@ -22,8 +23,7 @@ pub use self::interface::{Interface, InterfaceKind, PathStatus};
 /// ```
 /// use std::future::{Future, pending};
 /// use std::pin::Pin;
-/// use std::sync::Arc;
-/// use urlsession::environment::{Interface, InterfaceKind, NetworkPath, PathStatus};
+/// use urlsession::environment::{Environment, Interface, InterfaceKind, NetworkPath, PathStatus};
 /// use urlsession::{Configuration, NetworkUnavailableReason, UrlSession};
 ///
 /// /// A machine whose only network is metered, for good.
@@ -31,9 +31,8 @@ pub use self::interface::{Interface, InterfaceKind, PathStatus};
 ///
 /// impl NetworkPath for Metered {
 ///     fn status(&self) -> Option<PathStatus> {
-///         let mut wifi = Interface::new("wlan0", InterfaceKind::Wifi);
-///         wifi.is_expensive = true;
-///         Some(PathStatus { interfaces: vec![wifi] })
+///         let wifi = Interface::new("wlan0", InterfaceKind::Wifi).is_expensive(true);
+///         Some(PathStatus::new([wifi]))
 ///     }
 ///
 ///     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -41,9 +40,9 @@ pub use self::interface::{Interface, InterfaceKind, PathStatus};
 ///     }
 /// }
 ///
-/// let mut configuration = Configuration::ephemeral();
-/// configuration.allows_expensive_network_access = false;
-/// configuration.environment.path = Arc::new(Metered);
+/// let configuration = Configuration::ephemeral()
+///     .allows_expensive_network_access(false)
+///     .environment(Environment::default().path(Metered));
 /// let error = UrlSession::new(configuration).data("https://example.com/").wait().unwrap_err();
 /// assert_eq!(error.network_unavailable_reason(), Some(NetworkUnavailableReason::Expensive));
 /// ```
@@ -56,6 +55,16 @@ pub trait NetworkPath: Send + Sync {
     /// Completes at the next change after this call.
     #[doc(alias = "pathUpdateHandler")]
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+impl<P: NetworkPath + ?Sized> NetworkPath for Arc<P> {
+    fn status(&self) -> Option<PathStatus> {
+        P::status(self)
+    }
+
+    fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        P::changed(self)
+    }
 }
 
 /// The system's interfaces.

@@ -19,7 +19,7 @@ use crate::message::UrlRequest;
 ///
 /// One value serves many loads, at the same time and from several threads; what belongs to one load lives in the
 /// future that [`start_loading`](Self::start_loading) returns. It is set in
-/// [`Configuration::protocol_classes`](crate::Configuration::protocol_classes), or
+/// [`Configuration::protocol_classes`](field@crate::Configuration::protocol_classes), or
 /// [registered](UrlProtocolClass::register_class) for the shared session.
 ///
 /// It is asked about the request of a task, and about the one that a redirect of a custom protocol leads to; redirects
@@ -121,7 +121,7 @@ impl UrlProtocolClass {
 
     /// Lets it load requests of the shared session; the last one registered is asked first. Returns false, changing
     /// nothing, if it is registered. Other sessions have
-    /// [`protocol_classes`](crate::Configuration::protocol_classes).
+    /// [`protocol_classes`](field@crate::Configuration::protocol_classes).
     #[doc(alias = "registerClass(_:)")]
     pub fn register_class(&self) -> bool {
         let mut registered = registered();

@@ -81,7 +81,7 @@ pub enum AuthChallengeDisposition {
     UseCredential(Option<UrlCredential>),
     /// As if there were no delegate: a credential of the URL or the store is used if there is one. For
     /// [`Negotiate`](super::AuthenticationMethod::Negotiate) the ticket of the user who is logged in on this machine is used,
-    /// if the host is in [`Configuration::negotiate_domains`](crate::Configuration::negotiate_domains), which is empty by
+    /// if the host is in [`Configuration::negotiate_domains`](field@crate::Configuration::negotiate_domains), which is empty by
     /// default.
     #[default]
     #[doc(alias = "performDefaultHandling")]

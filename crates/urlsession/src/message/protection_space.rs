@@ -264,7 +264,7 @@ pub enum AuthenticationMethod {
     /// passed over.
     ///
     /// Default handling shows the ticket of whoever is logged in on this machine, if there is one for the host that asks, to
-    /// servers in the [`negotiate_domains`](crate::Configuration::negotiate_domains) of the configuration only; a delegate
+    /// servers in the [`negotiate_domains`](field@crate::Configuration::negotiate_domains) of the configuration only; a delegate
     /// that uses no credential ([`UseCredential(None)`](crate::AuthChallengeDisposition::UseCredential)) shows it to the
     /// server that asks. Kerberos is the only mechanism within SPNEGO: NTLM is never spoken there. A credential of the URL or the store, or of a delegate (`user@REALM` with a password) gets a ticket of its own;
     /// a user without a realm is none of Kerberos. Without a ticket the next scheme the response offers is tried, and its challenge's

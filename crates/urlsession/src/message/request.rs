@@ -304,7 +304,7 @@ impl UrlRequest {
     }
 
     /// A hint to the network what the traffic is for; the default is the configuration's. See
-    /// [`Configuration::network_service_type`](crate::Configuration::network_service_type).
+    /// [`Configuration::network_service_type`](field@crate::Configuration::network_service_type).
     pub fn network_service_type(&self) -> NetworkServiceType {
         self.network_service_type
     }

@@ -142,7 +142,7 @@ impl HttpCookieStorage {
     }
 
     /// Which cookies are kept (all). For loads, that of their
-    /// [configuration](crate::Configuration::http_cookie_accept_policy) counts instead. It is not written to disk.
+    /// [configuration](field@crate::Configuration::http_cookie_accept_policy) counts instead. It is not written to disk.
     #[doc(alias = "cookieAcceptPolicy")]
     pub fn cookie_accept_policy(&self) -> HttpCookieAcceptPolicy {
         self.0.contents().policy

@@ -16,6 +16,7 @@ use crate::transport::{Shown, as_sent};
 /// What a task did and when.
 #[derive(Clone, Debug)]
 #[doc(alias = "URLSessionTaskMetrics")]
+#[non_exhaustive]
 pub struct TaskMetrics {
     /// One for each request and its response, in order: every redirect, every repetition.
     #[doc(alias = "transactionMetrics")]
@@ -153,6 +154,7 @@ pub struct TransactionMetrics {
 /// Where a response came from. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "URLSessionTaskMetrics.ResourceFetchType")]
+#[non_exhaustive]
 pub enum ResourceFetchType {
     /// Not known: no response came, or none over a connection (`data:`, `file:`, custom protocols).
     #[doc(alias = "unknown")]

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, BodyStream, Configuration,
-    Decision, UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode,
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, BodyStream, Decision,
+    UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode,
     UrlProtectionSpace, UrlProtectionSpaceProtocol as Protocol, UrlRequest,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -324,8 +324,7 @@ fn a_credential_that_worked_is_kept_as_its_persistence_says() {
             (Persistence::Permanent, true, true),
         ] {
             let storage = UrlCredentialStorage::at(&path);
-            let config =
-                Configuration { url_credential_storage: Some(storage.clone()), ..configuration(origin) };
+            let config = configuration(origin).url_credential_storage(storage.clone());
             let credential = UrlCredential::new("ann", "pw", persistence);
             let (session, recorder) = with_recorder(config, with(credential.clone()));
             session.data_task(origin.url("/basic/ann/pw")).resume();
@@ -345,7 +344,7 @@ fn a_credential_that_worked_is_kept_as_its_persistence_says() {
 #[test]
 fn without_a_storage_nothing_is_looked_up_or_remembered() {
     on_every_wire(|origin| {
-        let config = Configuration { url_credential_storage: None, ..configuration(origin) };
+        let config = configuration(origin).url_credential_storage(None);
         let (session, recorder) = with_recorder(config, with(ann()));
         for count in 1..=2 {
             session.data_task(origin.url("/basic/ann/pw")).resume();
@@ -567,7 +566,7 @@ fn ntlm_stays_on_its_connection_which_is_then_logged_in() {
 #[test]
 fn ntlm_keeps_its_connection_from_others_who_wait_for_one() {
     on(Wire::H1, |origin| {
-        let config = Configuration { http_maximum_connections_per_host: 1, ..configuration(origin) };
+        let config = configuration(origin).http_maximum_connections_per_host(1);
         let (session, recorder) = with_recorder(config, with(ann()));
         session.data_task(origin.url("/ntlm/ann/pw")).resume();
         for _ in 0..8 {

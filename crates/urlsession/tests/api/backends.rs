@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use urlsession::environment::block_on;
 use urlsession::{
-    AuthenticationMethod, BackendResult, Configuration, HttpCookieBackend, HttpCookieStorage, KeptCookie,
-    KeptCookieChanges, KeptCookieKey, KeptCredential, KeptResponse, UrlCache, UrlCacheBackend, UrlCredential,
+    AuthenticationMethod, BackendResult, HttpCookieBackend, HttpCookieStorage, KeptCookie, KeptCookieChanges,
+    KeptCookieKey, KeptCredential, KeptResponse, UrlCache, UrlCacheBackend, UrlCredential,
     UrlCredentialBackend, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
     UrlProtectionSpaceProtocol, UrlRequest, UrlSession,
 };
@@ -65,10 +65,7 @@ impl HttpCookieBackend for Profile {
 
 fn with_profile(origin: &Origin, profile: &Profile) -> (UrlSession, HttpCookieStorage) {
     let storage = HttpCookieStorage::with_backend(profile.clone());
-    let session = UrlSession::new(Configuration {
-        http_cookie_storage: Some(storage.clone()),
-        ..configuration(origin)
-    });
+    let session = UrlSession::new(configuration(origin).http_cookie_storage(storage.clone()));
     (session, storage)
 }
 
@@ -117,12 +114,12 @@ fn a_cookie_of_the_backend_that_is_too_old_or_of_the_session_is_sent_to_nobody()
         origin.enqueue("/a", setting(&["a=1; Max-Age=600; Path=/", "s=1; Path=/"]));
         load(&session, origin.url("/a")).unwrap();
         for cookie in storage.cookies() {
-            let kept = KeptCookie { cookie, partition: None, created: SystemTime::UNIX_EPOCH };
+            let kept = KeptCookie::new(cookie, SystemTime::UNIX_EPOCH);
             profile.cookies.lock().unwrap().insert(kept.key(), kept);
         }
         let (configuration, clock) = with_hand_clock(origin);
         let storage = HttpCookieStorage::with_backend(profile);
-        let session = UrlSession::new(Configuration { http_cookie_storage: Some(storage), ..configuration });
+        let session = UrlSession::new(configuration.http_cookie_storage(storage));
         clock.advance(std::time::Duration::from_secs(86_400));
         load(&session, origin.url("/Peru")).unwrap();
         assert_eq!(sent(origin), None);
@@ -203,7 +200,7 @@ fn asking(realm: &str) -> Reply {
 }
 
 fn with_storage(origin: &Origin, storage: &UrlCredentialStorage) -> UrlSession {
-    UrlSession::new(Configuration { url_credential_storage: Some(storage.clone()), ..configuration(origin) })
+    UrlSession::new(configuration(origin).url_credential_storage(storage.clone()))
 }
 
 #[test]
@@ -293,7 +290,7 @@ impl UrlCacheBackend for Shelf {
 
 fn with_shelf(origin: &Origin, shelf: &Shelf) -> UrlSession {
     let cache = UrlCache::with_backend(1 << 20, 100 << 20, shelf.clone());
-    UrlSession::new(Configuration { url_cache: Some(cache), ..configuration(origin) })
+    UrlSession::new(configuration(origin).url_cache(cache))
 }
 
 fn cacheable(body: impl Into<Vec<u8>>) -> Reply {
@@ -433,10 +430,7 @@ fn a_backend_that_asks_its_own_storage_gets_what_is_in_memory() {
         let backend = Curious::default();
         let storage = HttpCookieStorage::with_backend(backend.clone());
         assert!(backend.0.set(storage.clone()).is_ok());
-        let session = UrlSession::new(Configuration {
-            http_cookie_storage: Some(storage.clone()),
-            ..configuration(origin)
-        });
+        let session = UrlSession::new(configuration(origin).http_cookie_storage(storage.clone()));
         origin.enqueue("/a", setting(&["a=1; Max-Age=60"]));
         load(&session, origin.url("/a")).unwrap();
         block_on(storage.flush());
@@ -450,8 +444,7 @@ fn a_backend_of_cookies_is_told_of_those_that_have_become_too_old() {
         let profile = Profile::default();
         let (configuration, clock) = with_hand_clock(origin);
         let storage = HttpCookieStorage::with_backend(profile.clone());
-        let session =
-            UrlSession::new(Configuration { http_cookie_storage: Some(storage.clone()), ..configuration });
+        let session = UrlSession::new(configuration.http_cookie_storage(storage.clone()));
         origin.enqueue("/a", setting(&["a=1; Max-Age=60", "b=2; Max-Age=600"]));
         load(&session, origin.url("/a")).unwrap();
         block_on(storage.flush());
@@ -512,8 +505,7 @@ fn a_backend_that_asks_its_own_cache_gets_what_is_in_memory() {
         let backend = CuriousShelf::default();
         let cache = UrlCache::with_backend(0, 1 << 20, backend.clone());
         assert!(backend.0.set(cache.clone()).is_ok());
-        let session =
-            UrlSession::new(Configuration { url_cache: Some(cache.clone()), ..configuration(origin) });
+        let session = UrlSession::new(configuration(origin).url_cache(cache.clone()));
         origin.enqueue("/a", Reply::new(200).header("Cache-Control", "max-age=60").body("x"));
         load(&session, origin.url("/a")).unwrap();
         block_on(session.flush());

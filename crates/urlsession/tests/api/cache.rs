@@ -832,7 +832,7 @@ fn the_delegate_of_an_ephemeral_session_decides_what_its_cache_keeps_if_it_has_o
     on_every_wire(|origin| {
         let asked = |cache: Option<UrlCache>, keeps: bool| {
             let recorder = Recorder::new().caching(move |proposed| Decision::now(keeps.then_some(proposed)));
-            let configuration = Configuration { url_cache: cache, ..configuration(origin) };
+            let configuration = configuration(origin).url_cache(cache);
             let (session, recorder) = with_recorder(configuration, recorder);
             origin.enqueue("/x", Reply::new(200).header("Cache-Control", "max-age=60").body("x"));
             session.data_task(origin.url("/x")).resume();

@@ -61,8 +61,7 @@ fn reserved_fields_are_not_sent_from_a_configuration() {
 #[test]
 fn requests_of_different_service_types_do_not_share_connections() {
     on_every_wire(|origin| {
-        let configuration =
-            Configuration { network_service_type: NetworkServiceType::Background, ..configuration(origin) };
+        let configuration = configuration(origin).network_service_type(NetworkServiceType::Background);
         let session = UrlSession::new(configuration);
         let get = |service, connections| {
             let mut request = request(&origin.url("/Peru"), "GET", None);
@@ -88,7 +87,7 @@ fn every_multipath_type_loads_whether_or_not_the_system_has_it() {
             MultipathServiceType::Interactive,
             MultipathServiceType::Aggregate,
         ] {
-            let configuration = Configuration { multipath_service_type: kind, ..configuration(origin) };
+            let configuration = configuration(origin).multipath_service_type(kind);
             let request = request(&origin.url("/upload"), "POST", Some(&[7; 100_000]));
             let (_, response) = load(&UrlSession::new(configuration), request).unwrap();
             assert_eq!(response.status_code(), Some(200), "{kind:?}");
@@ -136,7 +135,7 @@ fn a_name_that_nobody_validates_is_not_found_if_it_must_be_validated() {
             assert!(error.to_string().contains("requires_dnssec_validation"), "{error}");
             assert_eq!(text(&load(&session, &url).unwrap().0), "Lima");
         }
-        let strict = Configuration { requires_dnssec_validation: true, ..validating(origin, false) };
+        let strict = validating(origin, false).requires_dnssec_validation(true);
         assert_eq!(load(&UrlSession::new(strict), &url).unwrap_err().code(), UrlErrorCode::CannotFindHost);
 
         let session = UrlSession::new(validating(origin, true));
@@ -147,7 +146,7 @@ fn a_name_that_nobody_validates_is_not_found_if_it_must_be_validated() {
 #[test]
 fn the_systems_resolver_does_not_validate_and_addresses_and_localhost_need_it_not() {
     on_every_wire(|origin| {
-        let strict = Configuration { requires_dnssec_validation: true, ..configuration(origin) };
+        let strict = configuration(origin).requires_dnssec_validation(true);
         let session = UrlSession::new(strict);
         // The origin's URL has an address in cleartext and localhost in TLS.
         assert_eq!(text(&load(&session, origin.url("/Peru")).unwrap().0), "Lima");
@@ -161,8 +160,7 @@ fn the_systems_resolver_does_not_validate_and_addresses_and_localhost_need_it_no
 fn fields_that_are_left_to_the_application_are_not_added() {
     on_every_wire(|origin| {
         let names = ["Accept", "accept-encoding", "ACCEPT-LANGUAGE", "User-Agent", "Content-Type"];
-        let omitted_header_fields = names.iter().map(|&name| name.into()).collect();
-        let mut config = Configuration { omitted_header_fields, ..configuration(origin) };
+        let mut config = configuration(origin).omitted_header_fields(names);
         let session = UrlSession::new(config.clone());
         load(&session, request(&origin.url("/echo"), "POST", Some(b"body"))).unwrap();
         let mut own = request(&origin.url("/echo"), "POST", Some(b"body"));

@@ -79,7 +79,7 @@ const REFUSED: &str = "Some(401)";
 const WIRES: [Wire; 2] = [Wire::H1, Wire::TlsH1];
 
 fn without_store(origin: &Origin) -> Configuration {
-    Configuration { url_credential_storage: None, ..configuration(origin) }
+    configuration(origin).url_credential_storage(None)
 }
 
 fn connections(origin: &Origin) -> Vec<usize> {
@@ -228,7 +228,7 @@ fn a_login_that_the_server_forgets_is_made_again() {
 fn a_connection_of_another_user_makes_room_at_the_limit() {
     for wire in WIRES {
         let (origin, _) = server(wire);
-        let config = Configuration { http_maximum_connections_per_host: 1, ..configuration(&origin) };
+        let config = configuration(&origin).http_maximum_connections_per_host(1);
         let session = UrlSession::new(config);
         for user in ["ann", "carl", "ann"] {
             assert_eq!(says(&session, &origin, user), user);
@@ -270,7 +270,7 @@ fn remove_all(storage: &UrlCredentialStorage) {
 
 fn through(origin: &Origin, proxy: &Proxy) -> Configuration {
     let dictionary = ProxyDictionary::with_proxy("127.0.0.1", proxy.port());
-    Configuration { connection_proxy_dictionary: Some(dictionary), ..configuration(origin) }
+    configuration(origin).connection_proxy_dictionary(dictionary)
 }
 
 /// A proxy refuses: by its response where it is asked for the URL, by an error where it makes tunnels.
@@ -319,7 +319,7 @@ fn a_login_with_a_proxy_for_the_session_serves_its_tasks_until_the_store_loses_i
 /// A store that holds a password of ann which is not, or no longer, hers, for the space of whoever asks for the URL.
 fn with_wrong_password(config: Configuration, url: &str) -> Configuration {
     let recorder = Recorder::new();
-    let probe = Configuration { url_credential_storage: None, ..config.clone() };
+    let probe = config.clone().url_credential_storage(None);
     let (session, recorder) = with_recorder(probe, recorder.answering(|_| Decision::default_handling()));
     session.data_task(url).resume();
     let asked = recorder.completed(1).challenges;
@@ -327,7 +327,7 @@ fn with_wrong_password(config: Configuration, url: &str) -> Configuration {
     let storage = UrlCredentialStorage::ephemeral();
     let wrong = UrlCredential::new("ann", "wrong", Persistence::ForSession);
     storage.set(&wrong, asked.unwrap().protection_space());
-    Configuration { url_credential_storage: Some(storage), ..config }
+    config.url_credential_storage(storage)
 }
 
 /// Gives the right password in the place of the stored one: at once, or after the stored one was refused.

@@ -61,7 +61,7 @@ impl NetworkPath for HandPath {
     fn status(&self) -> Option<PathStatus> {
         let mut state = self.0.0.lock().unwrap();
         state.looks += 1;
-        Some(PathStatus { interfaces: state.interfaces.clone() })
+        Some(PathStatus::new(state.interfaces.clone()))
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -113,7 +113,7 @@ impl Far {
     }
 
     fn waiting(&self) -> Configuration {
-        Configuration { waits_for_connectivity: true, ..self.configuration() }
+        self.configuration().waits_for_connectivity(true)
     }
 }
 

@@ -301,7 +301,7 @@ fn a_request_that_does_not_handle_cookies_sends_and_keeps_none() {
 #[test]
 fn a_configuration_without_a_store_sends_and_keeps_none() {
     on_every_wire(|origin| {
-        let session = UrlSession::new(Configuration { http_cookie_storage: None, ..configuration(origin) });
+        let session = UrlSession::new(configuration(origin).http_cookie_storage(None));
         visit(origin, &session, "/", &["a=1"]);
         assert_eq!(sent(origin, &session, "/"), None);
     });
@@ -433,7 +433,7 @@ fn a_store_with_a_file_is_shared_by_sessions_and_outlives_them() {
         let path = folder.path().join("cookies.db");
         let session = |path: &std::path::Path| {
             let storage = Some(HttpCookieStorage::at(path));
-            UrlSession::new(Configuration { http_cookie_storage: storage, ..configuration(origin) })
+            UrlSession::new(configuration(origin).http_cookie_storage(storage))
         };
         {
             let first = session(&path);
@@ -567,8 +567,7 @@ fn a_cookie_that_is_not_utf8_is_kept_and_sent_byte_for_byte() {
     ]);
     let folder = tempfile::tempdir().unwrap();
     let storage = HttpCookieStorage::at(folder.path().join("cookies.db"));
-    let configuration =
-        Configuration { http_cookie_storage: Some(storage.clone()), ..Configuration::ephemeral() };
+    let configuration = Configuration::ephemeral().http_cookie_storage(storage.clone());
     let session = UrlSession::new(configuration.clone());
     let page = format!("http://{address}/");
     load(&session, &*page).unwrap();
@@ -583,7 +582,7 @@ fn a_cookie_that_is_not_utf8_is_kept_and_sent_byte_for_byte() {
         std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
     }
     let other = HttpCookieStorage::at(copy.path().join("cookies.db"));
-    let configuration = Configuration { http_cookie_storage: Some(other), ..configuration };
+    let configuration = configuration.http_cookie_storage(other);
     load(&UrlSession::new(configuration), &*page).unwrap();
     let sent: Vec<Vec<u8>> = serving
         .join()

@@ -39,10 +39,7 @@ impl Scripted {
     }
 
     fn configuration(&self) -> Configuration {
-        Configuration {
-            protocol_classes: vec![UrlProtocolClass::new(self.clone())],
-            ..Configuration::ephemeral()
-        }
+        Configuration::ephemeral().protocol_classes([UrlProtocolClass::new(self.clone())])
     }
 
     fn session(&self) -> UrlSession {
@@ -131,7 +128,7 @@ fn test_intercept_request() {
 #[test]
 fn test_multiple_custom_protocols() {
     let classes = vec![UrlProtocolClass::new(interceptable()), UrlProtocolClass::new(kathmandu())];
-    let session = UrlSession::new(Configuration { protocol_classes: classes, ..Configuration::ephemeral() });
+    let session = UrlSession::new(Configuration::ephemeral().protocol_classes(classes));
     let (_, response) = load(&session, "http://127.0.0.1:1/Nepal").unwrap();
     assert_eq!(response.status_code(), Some(429));
     let (_, response) = load(&session, "ssh://127.0.0.1:1/Nepal").unwrap();
@@ -377,10 +374,8 @@ fn a_protocol_that_panics_or_lets_go_of_its_client_fails_the_task_and_nothing_el
             panic!("not my end");
         }
     }
-    let configuration = Configuration {
-        protocol_classes: vec![UrlProtocolClass::new(BadEnd(kathmandu()))],
-        ..Configuration::ephemeral()
-    };
+    let configuration =
+        Configuration::ephemeral().protocol_classes([UrlProtocolClass::new(BadEnd(kathmandu()))]);
     assert_eq!(text(&load(&UrlSession::new(configuration), "made:up").unwrap().0), "Kathmandu");
 }
 
@@ -400,10 +395,7 @@ fn redirecting(to: String) -> Scripted {
 fn a_redirect_asks_the_delegate_and_leads_to_whoever_loads_the_new_url() {
     on_every_wire(|origin| {
         let protocol = redirecting(origin.url("/Peru"));
-        let configuration = Configuration {
-            protocol_classes: protocol.configuration().protocol_classes,
-            ..configuration(origin)
-        };
+        let configuration = configuration(origin).protocol_classes(protocol.configuration().protocol_classes);
         let (session, recorder) = with_recorder(configuration.clone(), Recorder::new());
         let task = session.data_task("made:up");
         task.resume();
@@ -473,7 +465,7 @@ fn a_protocol_loads_through_its_own_session_by_marking_requests() {
             }
         }
         let classes = vec![UrlProtocolClass::new(Shared(stamping.clone()))];
-        let session = UrlSession::new(Configuration { protocol_classes: classes, ..configuration(origin) });
+        let session = UrlSession::new(configuration(origin).protocol_classes(classes));
         assert!(stamping.0.set(session.clone()).is_ok());
         // A redirect of HTTP keeps the mark.
         for path in ["/Peru", "/redirect/2"] {
@@ -539,7 +531,7 @@ fn a_protocol_is_asked_with_the_task_and_loads_the_canonical_request() {
     }
     let scripted = kathmandu();
     let classes = vec![UrlProtocolClass::new(Canonical(scripted.clone()))];
-    let session = UrlSession::new(Configuration { protocol_classes: classes, ..Configuration::ephemeral() });
+    let session = UrlSession::new(Configuration::ephemeral().protocol_classes(classes));
     let (sender, receiver) = mpsc::channel();
     let task = session.data_task_with_handler("made:up", move |result| sender.send(result).unwrap());
     task.set_task_description(Some("mine"));

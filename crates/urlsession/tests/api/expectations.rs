@@ -22,8 +22,8 @@ fn asking(url: &str) -> UrlRequest {
 /// By a clock that stands still: what is not waited for is sent, what is waited for never comes.
 fn timed(origin: &Origin) -> (Configuration, HandClock) {
     let clock = HandClock::new();
-    let environment = Environment { clock: std::sync::Arc::new(clock.clone()), ..Environment::default() };
-    (Configuration { environment, ..configuration(origin) }, clock)
+    let environment = Environment::default().clock(clock.clone());
+    (configuration(origin).environment(environment), clock)
 }
 
 /// Is the stream of the last request reset, or its connection closed?

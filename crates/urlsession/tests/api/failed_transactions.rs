@@ -123,14 +123,10 @@ fn a_proxy_that_refuses_is_the_address_that_was_tried_on_every_route() {
         let port = origin.closed_port();
         let proxy = SocketAddr::from(([127, 0, 0, 1], port));
         let code = UrlErrorCode::CannotConnectToHost;
-        let by_dictionary = Configuration {
-            connection_proxy_dictionary: Some(ProxyDictionary::with_proxy("127.0.0.1", port)),
-            ..configuration(origin)
-        };
-        let by_tunnel = Configuration {
-            proxy_configurations: vec![ProxyConfiguration::with_http_connect_proxy("127.0.0.1", port)],
-            ..configuration(origin)
-        };
+        let by_dictionary =
+            configuration(origin).connection_proxy_dictionary(ProxyDictionary::with_proxy("127.0.0.1", port));
+        let by_tunnel = configuration(origin)
+            .proxy_configurations([ProxyConfiguration::with_http_connect_proxy("127.0.0.1", port)]);
         for configuration in [by_dictionary, by_tunnel] {
             let failed = of_failure(configuration, &origin.url("/Peru"), code);
             assert_eq!((dates(&failed), remote(&failed)), ("connect".into(), Some(proxy)));
@@ -144,13 +140,8 @@ fn a_tunnel_that_is_not_opened_ends_with_the_proxy() {
     on_every_wire(|origin| {
         let proxy =
             Proxy::with_fault(ProxyFault::Answers(b"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n".into()));
-        let configuration = Configuration {
-            proxy_configurations: vec![ProxyConfiguration::with_http_connect_proxy(
-                "localhost",
-                proxy.port(),
-            )],
-            ..configuration(origin)
-        };
+        let configuration = configuration(origin)
+            .proxy_configurations([ProxyConfiguration::with_http_connect_proxy("localhost", proxy.port())]);
         let (task, result) = load_with_task(&UrlSession::new(configuration), origin.url("/Peru"));
         result.unwrap_err();
         let failed = only(&task.metrics().unwrap().transaction_metrics);

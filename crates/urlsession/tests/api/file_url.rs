@@ -126,8 +126,7 @@ fn a_file_is_in_no_cache_and_is_loaded_unless_only_a_cache_may_be() {
     ];
     for of_session in policies {
         for own in policies {
-            let configuration =
-                Configuration { request_cache_policy: of_session, ..Configuration::ephemeral() };
+            let configuration = Configuration::ephemeral().request_cache_policy(of_session);
             let mut request = UrlRequest::new(url(&path).parse().unwrap());
             request.set_cache_policy(own);
             let result = load(&UrlSession::new(configuration), request);

@@ -31,7 +31,7 @@ impl NetworkPath for Two {
         };
         let cellular = interface("wwan0", InterfaceKind::Cellular, "192.0.2.1");
         let wifi = interface("wlan0", InterfaceKind::Wifi, "198.51.100.1");
-        Some(PathStatus { interfaces: vec![cellular, wifi] })
+        Some(PathStatus::new([cellular, wifi]))
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -119,7 +119,7 @@ fn a_connection_is_dialled_over_an_allowed_interface_if_another_is_forbidden() {
             assert_eq!(session.data(far.request(|_| ())).wait().unwrap().0, "Lima");
         }
         // No interface saves data: there is nothing to avoid.
-        let configuration = Configuration { allows_constrained_network_access: false, ..far.1.clone() };
+        let configuration = far.1.clone().allows_constrained_network_access(false);
         UrlSession::new(configuration).data(far.request(|_| ())).wait().unwrap();
         assert_eq!(far.over(), [Some("wlan0".into()), Some("wlan0".into()), None]);
     });

@@ -135,7 +135,7 @@ fn registries_that_demand_tls_are_known_without_a_visit() {
     for wire in TLS {
         let web = Web::on(wire);
         assert!(web.is_upgraded(&UrlSession::new(web.configuration.clone()), "shop.dev"));
-        let without = Configuration { hsts_storage: None, ..web.configuration.clone() };
+        let without = web.configuration.clone().hsts_storage(None);
         assert!(!web.is_upgraded(&UrlSession::new(without), "shop.dev"));
     }
 }
@@ -168,8 +168,7 @@ fn a_server_that_only_the_delegate_trusts_teaches_nothing_and_a_known_host_canno
     let mut web = Web::on(Wire::TlsH1);
     let strict = UrlSession::new(web.configuration.clone());
     web.configuration.additional_trust_anchors.clear();
-    web.configuration.app_transport_security =
-        AppTransportSecurity { allows_arbitrary_loads: true, ..AppTransportSecurity::default() };
+    web.configuration.app_transport_security = AppTransportSecurity::default().allows_arbitrary_loads(true);
     let session = UrlSession::new(web.configuration.clone());
     web.origin.enqueue("/Peru", Reply::new(200).header(FIELD, "max-age=1000").body("Lima"));
     let https = web.url("https", "site.test");
@@ -189,7 +188,7 @@ fn a_session_flushes_and_resets_its_store() {
     let path = folder.path().join("hsts.db");
     let web = Web::on(Wire::TlsH1);
     let storage = HstsStorage::at(&path);
-    let configuration = Configuration { hsts_storage: Some(storage.clone()), ..web.configuration.clone() };
+    let configuration = web.configuration.clone().hsts_storage(storage.clone());
     let session = UrlSession::new(configuration);
     web.visit(&session, "site.test", "max-age=100000");
     block_on(session.flush());
@@ -204,10 +203,8 @@ fn the_first_cleartext_url_of_a_run_is_upgraded_if_an_earlier_run_learned_of_its
     std::fs::create_dir(folder.path().join("below")).unwrap();
     for wire in TLS {
         let web = Web::on(wire);
-        let with = |path: &str| Configuration {
-            hsts_storage: Some(HstsStorage::at(folder.path().join(path))),
-            ..web.configuration.clone()
-        };
+        let with =
+            |path: &str| web.configuration.clone().hsts_storage(HstsStorage::at(folder.path().join(path)));
         let session = UrlSession::new(with("hsts.db"));
         web.visit(&session, "site.test", "max-age=100000");
         block_on(session.flush());

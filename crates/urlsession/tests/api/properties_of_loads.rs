@@ -85,8 +85,7 @@ fn the_newest_version_of_tls_is_the_one_configured() {
     for wire in [Wire::TlsH1, Wire::TlsH2] {
         on(wire, |origin| {
             for (newest, name) in [(TlsVersion::Tls12, "TLSv1_2"), (TlsVersion::Tls13, "TLSv1_3")] {
-                let configuration =
-                    Configuration { tls_maximum_supported_protocol_version: newest, ..configuration(origin) };
+                let configuration = configuration(origin).tls_maximum_supported_protocol_version(newest);
                 let (task, result) = load_with_task(&UrlSession::new(configuration), origin.url("/Peru"));
                 result.unwrap();
                 let spoken = origin.requests().pop().unwrap().tls.as_ref().unwrap().version.clone();
@@ -225,7 +224,7 @@ fn a_session_makes_no_more_connections_to_a_host_than_it_may() {
             for (most, connections) in [(2, 2), (3, 3), (6, 3)] {
                 let before = origin.connection_count();
                 let (session, recorder) = with_recorder(
-                    Configuration { http_maximum_connections_per_host: most, ..configuration(origin) },
+                    configuration(origin).http_maximum_connections_per_host(most),
                     Recorder::new(),
                 );
                 let gates = [origin.hold(), origin.hold()];
@@ -299,9 +298,8 @@ fn simple_names_go_around_the_proxy_if_the_dictionary_says_so() {
     on(Wire::TlsH1, |origin| {
         let get = |exclude_simple_hostnames| {
             let proxy = ProxyDictionary::with_proxy("127.0.0.1", origin.closed_port());
-            let dictionary = ProxyDictionary { exclude_simple_hostnames, ..proxy };
-            let configuration =
-                Configuration { connection_proxy_dictionary: Some(dictionary), ..configuration(origin) };
+            let dictionary = proxy.exclude_simple_hostnames(exclude_simple_hostnames);
+            let configuration = configuration(origin).connection_proxy_dictionary(dictionary);
             load(&UrlSession::new(configuration), origin.url("/Peru"))
         };
         assert_eq!(get(true).unwrap().0, "Lima");
@@ -313,24 +311,22 @@ fn simple_names_go_around_the_proxy_if_the_dictionary_says_so() {
 fn cleartext_is_allowed_below_a_domain_and_in_the_local_network_as_its_rules_say() {
     on(Wire::H1, |origin| {
         let get = |host: &str, rules: AppTransportSecurity| {
-            let mut configuration = Configuration { app_transport_security: rules, ..configuration(origin) };
+            let mut configuration = configuration(origin).app_transport_security(rules);
             configuration.environment.resolver = Arc::new(Everywhere(origin.addr()));
             let url = format!("http://{host}:{}/Peru", origin.port());
             load(&UrlSession::new(configuration), url).map_err(|error| error.code())
         };
         let refused = Some(UrlErrorCode::AppTransportSecurityRequiresSecureConnection);
         for (includes_subdomains, expected) in [(true, None), (false, refused)] {
-            let rule = ExceptionDomain {
-                allows_insecure_http_loads: true,
-                includes_subdomains,
-                ..ExceptionDomain::new("far.test")
-            };
-            let rules = AppTransportSecurity { exception_domains: vec![rule], ..Default::default() };
+            let rule = ExceptionDomain::new("far.test")
+                .allows_insecure_http_loads(true)
+                .includes_subdomains(includes_subdomains);
+            let rules = AppTransportSecurity::default().exception_domains([rule]);
             assert_eq!(get("far.test", rules.clone()).err(), None);
             assert_eq!(get("below.far.test", rules).err(), expected, "{includes_subdomains}");
         }
         for (allows_local_networking, expected) in [(Some(true), None), (Some(false), refused)] {
-            let rules = AppTransportSecurity { allows_local_networking, ..Default::default() };
+            let rules = AppTransportSecurity::default().allows_local_networking(allows_local_networking);
             assert_eq!(get("printer.local", rules).err(), expected, "{allows_local_networking:?}");
         }
     });

@@ -19,7 +19,7 @@ use crate::support::*;
 
 fn through(origin: &Origin, proxy: &Proxy) -> Configuration {
     let dictionary = ProxyDictionary::with_proxy("127.0.0.1", proxy.port());
-    Configuration { connection_proxy_dictionary: Some(dictionary), ..configuration(origin) }
+    configuration(origin).connection_proxy_dictionary(dictionary)
 }
 
 fn tunnel(port: u16) -> ProxyConfiguration {
@@ -27,7 +27,7 @@ fn tunnel(port: u16) -> ProxyConfiguration {
 }
 
 fn with_tunnels(origin: &Origin, proxies: Vec<ProxyConfiguration>) -> Configuration {
-    Configuration { proxy_configurations: proxies, ..configuration(origin) }
+    configuration(origin).proxy_configurations(proxies)
 }
 
 /// `host:port` of the origin.
@@ -95,8 +95,7 @@ fn bodies_pass_through_proxies() {
 fn a_configured_proxy_makes_tunnels_for_http_too_and_wins_over_the_dictionary() {
     on_every_wire(|origin| {
         let (proxy, unused) = (Proxy::start(), Proxy::start());
-        let configuration =
-            Configuration { proxy_configurations: vec![tunnel(proxy.port())], ..through(origin, &unused) };
+        let configuration = through(origin, &unused).proxy_configurations([tunnel(proxy.port())]);
         let session = UrlSession::new(configuration);
         assert_eq!(load(&session, origin.url("/Peru")).unwrap().0, "Lima");
         assert_eq!(proxy.lines(), [format!("CONNECT {}", authority(origin))]);
@@ -126,10 +125,8 @@ fn an_empty_dictionary_and_domains_of_others_leave_loads_alone() {
         other.match_domains = vec!["example.com".into()];
         let mut excluded = tunnel(proxy.port());
         excluded.excluded_domains = vec!["localhost".into(), "127.0.0.1".into()];
-        let configuration = Configuration {
-            connection_proxy_dictionary: Some(ProxyDictionary::new()),
-            ..with_tunnels(origin, vec![other, excluded])
-        };
+        let configuration =
+            with_tunnels(origin, vec![other, excluded]).connection_proxy_dictionary(ProxyDictionary::new());
         load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
         assert_eq!(proxy.connection_count(), 0);
     });
@@ -162,8 +159,7 @@ fn a_proxy_out_of_reach_fails_the_load_unless_failover_is_allowed() {
 fn the_dictionary_never_fails_over() {
     on_every_wire(|origin| {
         let dictionary = ProxyDictionary::with_proxy("127.0.0.1", origin.closed_port());
-        let configuration =
-            Configuration { connection_proxy_dictionary: Some(dictionary), ..configuration(origin) };
+        let configuration = configuration(origin).connection_proxy_dictionary(dictionary);
         let error = load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
         assert!(error.to_string().contains("the proxy cannot be reached"), "{error}");
@@ -276,7 +272,7 @@ fn what_is_for_the_proxy_stays_there_and_what_is_for_the_origin_passes_it_by() {
 #[test]
 fn a_server_is_judged_through_the_tunnel_as_it_is_without() {
     let (origin, proxy) = (Origin::start(Wire::TlsH2), Proxy::start());
-    let untrusting = Configuration { additional_trust_anchors: Vec::new(), ..through(&origin, &proxy) };
+    let untrusting = through(&origin, &proxy).additional_trust_anchors(Vec::<Vec<u8>>::new());
     let error = load(&UrlSession::new(untrusting), origin.url("/Peru")).unwrap_err();
     assert_eq!(error.code(), unknown_root());
 }
@@ -643,13 +639,13 @@ fn a_proxy_without_a_port_has_that_of_its_scheme() {
         let mut configuration = Configuration::ephemeral();
         configuration.app_transport_security.allows_arbitrary_loads = true;
         configuration.environment.resolver = asked.clone();
-        configuration.connection_proxy_dictionary = Some(ProxyDictionary {
-            http_enable: true,
-            http_proxy: Some("proxy.test".into()),
-            https_enable: true,
-            https_proxy: Some("proxy.test".into()),
-            ..ProxyDictionary::new()
-        });
+        configuration.connection_proxy_dictionary = Some(
+            ProxyDictionary::new()
+                .http_enable(true)
+                .http_proxy("proxy.test".to_owned())
+                .https_enable(true)
+                .https_proxy("proxy.test".to_owned()),
+        );
         load(&UrlSession::new(configuration), url).unwrap_err();
         assert_eq!(*asked.0.lock().unwrap(), [("proxy.test".to_owned(), port)], "{url}");
     }

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use urlsession::environment::block_on;
 use urlsession::{
-    AuthenticationMethod, Configuration, HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache,
-    UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlSession,
+    AuthenticationMethod, HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache, UrlCredential,
+    UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    UrlSession,
 };
 use urlsession_testkit::{Gate, Origin, Reply, Wire};
 
@@ -18,14 +18,14 @@ use crate::support::*;
 /// A session whose stores are files below a folder.
 fn kept(origin: &Origin, folder: &TempDir) -> UrlSession {
     let at = |name: &str| folder.path().join(name);
-    UrlSession::new(Configuration {
-        http_cookie_storage: Some(HttpCookieStorage::at(at("cookies.db"))),
-        url_cache: Some(UrlCache::new(0, 100 << 20, Some(at("cache")))),
-        url_credential_storage: Some(UrlCredentialStorage::at(at("credentials.db"))),
-        hsts_storage: Some(HstsStorage::at(at("hsts.db"))),
-        upload_server_storage: Some(UploadServerStorage::at(at("upload-servers.db"))),
-        ..configuration(origin)
-    })
+    UrlSession::new(
+        configuration(origin)
+            .http_cookie_storage(HttpCookieStorage::at(at("cookies.db")))
+            .url_cache(UrlCache::new(0, 100 << 20, Some(at("cache"))))
+            .url_credential_storage(UrlCredentialStorage::at(at("credentials.db")))
+            .hsts_storage(HstsStorage::at(at("hsts.db")))
+            .upload_server_storage(UploadServerStorage::at(at("upload-servers.db"))),
+    )
 }
 
 fn cookies(session: &UrlSession) -> HttpCookieStorage {
@@ -156,10 +156,9 @@ fn a_cookie_that_has_become_too_old_is_in_no_file_once_it_is_flushed() {
     on(Wire::H1, |origin| {
         let folder = tempfile::tempdir().unwrap();
         let (configuration, clock) = with_hand_clock(origin);
-        let session = UrlSession::new(Configuration {
-            http_cookie_storage: Some(HttpCookieStorage::at(folder.path().join("cookies.db"))),
-            ..configuration
-        });
+        let session = UrlSession::new(
+            configuration.http_cookie_storage(HttpCookieStorage::at(folder.path().join("cookies.db"))),
+        );
         origin.enqueue("/a", lasting("cookie-secret"));
         get(&session, origin, "/a");
         block_on(session.flush());

@@ -4,8 +4,8 @@
 use std::fs;
 
 use urlsession::{
-    AuthChallengeDisposition as Disposition, BodyStream, Configuration, ProxyDictionary, TaskDelegate,
-    UrlCredential, UrlCredentialPersistence, UrlError, UrlErrorCode, UrlSession,
+    AuthChallengeDisposition as Disposition, BodyStream, ProxyDictionary, TaskDelegate, UrlCredential,
+    UrlCredentialPersistence, UrlError, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{Origin, Proxy, ProxyLogin, Reply, Wire};
 
@@ -60,10 +60,8 @@ struct Outcome {
 fn send(origin: &Origin, source: Source, reason: Reason, streams: usize) -> Outcome {
     let proxy = Proxy::with_login(ProxyLogin::Basic("ann", "pw"));
     let configuration = match reason {
-        Reason::ProxyLogin => Configuration {
-            connection_proxy_dictionary: Some(ProxyDictionary::with_proxy("127.0.0.1", proxy.port())),
-            ..configuration(origin)
-        },
+        Reason::ProxyLogin => configuration(origin)
+            .connection_proxy_dictionary(ProxyDictionary::with_proxy("127.0.0.1", proxy.port())),
         _ => configuration(origin),
     };
     let recorder = Recorder::new().giving_bodies((0..streams).map(|_| stream_for(reason))).answering(|_| {

@@ -1,6 +1,6 @@
 //! What goes out: methods, header fields, bodies.
 
-use urlsession::{BodyStream, Bytes, Configuration, HeaderFields, UrlErrorCode, UrlRequest, UrlSession};
+use urlsession::{BodyStream, Bytes, HeaderFields, UrlErrorCode, UrlRequest, UrlSession};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
@@ -323,7 +323,7 @@ fn test_basic_auth_with_unauthorized_header() {
 #[test]
 fn test_basic_auth_challenge_when_no_credentials_available_completes_with_response() {
     on_every_wire(|origin| {
-        let configuration = Configuration { url_credential_storage: None, ..configuration(origin) };
+        let configuration = configuration(origin).url_credential_storage(None);
         let (_, response) = load(&UrlSession::new(configuration), origin.url("/auth/basic")).unwrap();
         assert_eq!(response.status_code(), Some(401));
         assert_eq!(origin.requests().len(), 1);

@@ -80,7 +80,7 @@ fn upload(session: &UrlSession, origin: &Origin) -> Loaded {
 }
 
 fn requiring(origin: &Origin, strategy: UploadStrategy) -> Configuration {
-    Configuration { resumable_uploads: ResumableUploads::Require { strategy }, ..configuration(origin) }
+    configuration(origin).resumable_uploads(ResumableUploads::Require { strategy })
 }
 
 #[track_caller]
@@ -114,7 +114,7 @@ fn an_upload_says_that_it_could_be_resumed_and_a_data_task_does_not() {
 #[test]
 fn an_upload_that_is_off_says_nothing_and_a_server_that_knows_nothing_is_served_as_ever() {
     on_every_wire(|origin| {
-        let off = Configuration { resumable_uploads: ResumableUploads::Off, ..configuration(origin) };
+        let off = configuration(origin).resumable_uploads(ResumableUploads::Off);
         for (configuration, says) in [(off, false), (configuration(origin), true)] {
             let put = request(&origin.url("/echo"), "PUT", None);
             let (data, _) = UrlSession::new(configuration).upload(put, "content").wait().unwrap();

@@ -312,10 +312,7 @@ fn trust_through_a_tunnel_serves_no_other_task_either() {
     for wire in TLS {
         let (origin, proxy) = (self_signed(wire), Proxy::start());
         let dictionary = ProxyDictionary::with_proxy("127.0.0.1", proxy.port());
-        let session = UrlSession::new(Configuration {
-            connection_proxy_dictionary: Some(dictionary),
-            ..configuration(&origin)
-        });
+        let session = UrlSession::new(configuration(&origin).connection_proxy_dictionary(dictionary));
         assert_eq!(session.data(origin.url("/Peru")).delegate(Trusting).wait().unwrap().0, "Lima");
         untrusted(session.data(origin.url("/Peru")).wait());
         assert_eq!((origin.requests().len(), proxy.connection_count()), (1, 2));
@@ -584,8 +581,8 @@ fn how_a_server_that_only_a_delegate_trusts_takes_uploads_is_not_kept() {
     for wire in TLS {
         let origin = Origin::builder().wire(wire).handler(refusing).start();
         let storage = Some(UploadServerStorage::ephemeral());
-        let anchored = Configuration { upload_server_storage: storage, ..configuration(&origin) };
-        let not_anchored = Configuration { additional_trust_anchors: vec![], ..anchored.clone() };
+        let anchored = configuration(&origin).upload_server_storage(storage);
+        let not_anchored = anchored.clone().additional_trust_anchors(Vec::<Vec<u8>>::new());
         let [anchored, not_anchored] = [anchored, not_anchored].map(UrlSession::new);
         let tries = |session: &UrlSession| {
             let before = origin.requests().len();

@@ -48,7 +48,7 @@ fn with_cookie(origin: &Origin) -> Configuration {
     let url = origin.url("/").parse().unwrap();
     let cookies = HttpCookie::cookies_with_response_header_fields([("Set-Cookie", "id=s3cret")], &url);
     cookies.into_iter().for_each(|cookie| jar.set_cookie(cookie));
-    Configuration { http_cookie_storage: Some(jar), ..configuration(origin) }
+    configuration(origin).http_cookie_storage(jar)
 }
 
 #[test]

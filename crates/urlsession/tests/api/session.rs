@@ -242,22 +242,20 @@ fn test_get_tasks_with_completion() {
 
 #[test]
 fn test_init_url_session_configuration() {
-    let configuration = Configuration {
-        request_cache_policy: CachePolicy::UseProtocolCachePolicy,
-        timeout_interval_for_request: Duration::from_secs(30),
-        timeout_interval_for_resource: Duration::from_secs(604_800),
-        network_service_type: NetworkServiceType::Default,
-        allows_cellular_access: false,
-        is_discretionary: true,
-        http_should_use_pipelining: true,
-        http_should_set_cookies: true,
-        http_cookie_accept_policy: HttpCookieAcceptPolicy::Always,
-        http_maximum_connections_per_host: 2,
-        http_cookie_storage: Some(HttpCookieStorage::shared()),
-        url_credential_storage: None,
-        url_cache: None,
-        ..Configuration::default()
-    };
+    let configuration = Configuration::default()
+        .request_cache_policy(CachePolicy::UseProtocolCachePolicy)
+        .timeout_interval_for_request(Duration::from_secs(30))
+        .timeout_interval_for_resource(Duration::from_secs(604_800))
+        .network_service_type(NetworkServiceType::Default)
+        .allows_cellular_access(false)
+        .is_discretionary(true)
+        .http_should_use_pipelining(true)
+        .http_should_set_cookies(true)
+        .http_cookie_accept_policy(HttpCookieAcceptPolicy::Always)
+        .http_maximum_connections_per_host(2)
+        .http_cookie_storage(HttpCookieStorage::shared())
+        .url_credential_storage(None)
+        .url_cache(None);
     let session = UrlSession::new(configuration);
     let copy = session.configuration();
     assert_eq!(copy.request_cache_policy, CachePolicy::UseProtocolCachePolicy);

@@ -262,7 +262,7 @@ fn halted(halt: fn(&Task)) -> Halted {
     let halt = Arc::new(move || halt(of_load.get().unwrap()));
     let protocol = Always { url: url.clone(), halt, given: given.clone() };
     let classes = vec![UrlProtocolClass::new(protocol)];
-    let session = UrlSession::new(Configuration { protocol_classes: classes, ..Configuration::ephemeral() });
+    let session = UrlSession::new(Configuration::ephemeral().protocol_classes(classes));
     let mut load = Box::pin(session.data(url));
     task.set(load.task().into()).unwrap();
     let polled = load.as_mut().poll(&mut Context::from_waker(Waker::noop()));

@@ -62,8 +62,7 @@ fn versions_are_those_configured() {
 fn cipher_suites_are_those_configured() {
     let agreed = |tls12_only, suites: &[u16]| {
         let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(tls12_only).start();
-        let session =
-            UrlSession::new(Configuration { tls_cipher_suites: suites.to_vec(), ..configuration(&origin) });
+        let session = UrlSession::new(configuration(&origin).tls_cipher_suites(suites.iter().copied()));
         let load = session.data(origin.url("/Peru"));
         let task = load.task();
         load.wait()
@@ -143,8 +142,7 @@ fn a_servers_own_certificate_that_is_an_anchor_is_trusted_whoever_issued_it_and_
     let load = |certificate: Certificate, host: &str| {
         let anchor = certificate.chain_der()[0].clone();
         let origin = Origin::builder().wire(Wire::TlsH1).certificate(certificate).start();
-        let mut configuration =
-            Configuration { additional_trust_anchors: vec![anchor], ..Configuration::ephemeral() };
+        let mut configuration = Configuration::ephemeral().additional_trust_anchors([anchor]);
         configuration.environment.resolver = std::sync::Arc::new(Everywhere(origin.addr()));
         let url = format!("https://{host}:{}/Peru", origin.port());
         UrlSession::new(configuration).data(url).wait().map(|(data, _)| text(&data).to_owned())
@@ -159,8 +157,7 @@ fn a_servers_own_certificate_that_is_an_anchor_is_trusted_whoever_issued_it_and_
     assert_eq!(code(of_authority(1, 3), "localhost"), Code::ServerCertificateNotYetValid);
     let others = authority.unknown_authority().chain_der()[0].clone();
     let origin = Origin::builder().wire(Wire::TlsH1).certificate(of_authority(-1, 1)).start();
-    let configuration =
-        Configuration { additional_trust_anchors: vec![others], ..Configuration::ephemeral() };
+    let configuration = Configuration::ephemeral().additional_trust_anchors([others]);
     let error = UrlSession::new(configuration).data(origin.url("/Peru")).wait().unwrap_err();
     assert_eq!(error.code(), Code::ServerCertificateUntrusted, "another is no anchor: {error}");
 }

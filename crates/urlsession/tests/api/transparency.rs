@@ -18,12 +18,10 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// Certificates must be in two of these logs.
 fn requiring(origin: &Origin, logs: &[&TestLog]) -> Configuration {
     let logs = logs.iter().map(|log| CertificateTransparencyLog::new(log.public_key_der()));
-    let app_transport_security = AppTransportSecurity {
-        requires_certificate_transparency: true,
-        certificate_transparency_logs: logs.collect(),
-        ..AppTransportSecurity::default()
-    };
-    Configuration { app_transport_security, ..configuration(origin) }
+    let app_transport_security = AppTransportSecurity::default()
+        .requires_certificate_transparency(true)
+        .certificate_transparency_logs(logs);
+    configuration(origin).app_transport_security(app_transport_security)
 }
 
 fn origin(certificate: Certificate) -> Origin {

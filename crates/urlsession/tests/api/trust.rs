@@ -264,7 +264,7 @@ fn app_transport_security_says_where_a_delegate_may_loosen_trust() {
     assert_eq!(error.code(), unknown_root());
     assert!(error.to_string().contains("allows_insecure_http_loads"), "{error}");
     configuration.app_transport_security.exception_domains =
-        vec![ExceptionDomain { allows_insecure_http_loads: true, ..ExceptionDomain::new("elsewhere.test") }];
+        vec![ExceptionDomain::new("elsewhere.test").allows_insecure_http_loads(true)];
     assert_eq!(Judge::trusting().session(configuration).data(&*url).wait().unwrap().0, "Lima");
     assert_eq!(origin.requests().len(), 1);
 }
@@ -311,15 +311,10 @@ fn pinned_domains_must_show_their_keys_beside_being_trusted() {
     let leaf = authority.leaf(&["elsewhere.test"]);
     let (_origin, configuration, url) = elsewhere(leaf.clone());
     let load = |ca: &[[u8; 32]], leaf: &[[u8; 32]]| {
-        let pinned = PinnedDomain {
-            domain: "elsewhere.test".into(),
-            ca_identities: ca.to_vec(),
-            leaf_identities: leaf.to_vec(),
-            ..PinnedDomain::default()
-        };
-        let app_transport_security =
-            AppTransportSecurity { pinned_domains: vec![pinned], ..AppTransportSecurity::default() };
-        let configuration = Configuration { app_transport_security, ..configuration.clone() };
+        let pinned =
+            PinnedDomain::new("elsewhere.test").ca_identities(ca.to_vec()).leaf_identities(leaf.to_vec());
+        let app_transport_security = AppTransportSecurity::default().pinned_domains([pinned]);
+        let configuration = configuration.clone().app_transport_security(app_transport_security);
         UrlSession::new(configuration).data(&*url).wait().map(|(data, _)| data)
     };
     let (right, other) = (leaf.public_key_sha256(), authority.leaf(&["elsewhere.test"]).public_key_sha256());
@@ -365,11 +360,8 @@ fn pins_a_root_of_the_platform() {
             *byte = u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
         }
         let mut configuration = Configuration::ephemeral();
-        configuration.app_transport_security.pinned_domains = vec![PinnedDomain {
-            domain: "localhost".into(),
-            ca_identities: vec![hash],
-            ..PinnedDomain::default()
-        }];
+        configuration.app_transport_security.pinned_domains =
+            vec![PinnedDomain::new("localhost").ca_identities([hash])];
         UrlSession::new(configuration).data(url).wait()
     };
     assert_eq!(load(right).unwrap().0, "Lima");
@@ -381,10 +373,8 @@ fn pins_a_root_of_the_platform() {
 fn a_domain_may_want_a_newer_tls_than_the_rest() {
     let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(true).start();
     let mut configuration = configuration(&origin);
-    configuration.app_transport_security.exception_domains = vec![ExceptionDomain {
-        minimum_tls_version: Some(TlsVersion::Tls13),
-        ..ExceptionDomain::new("localhost")
-    }];
+    configuration.app_transport_security.exception_domains =
+        vec![ExceptionDomain::new("localhost").minimum_tls_version(TlsVersion::Tls13)];
     let session = UrlSession::new(configuration);
     let addressed = origin.url("/Peru").replace("localhost", "127.0.0.1");
     assert_eq!(session.data(addressed).wait().unwrap().0, "Lima");

@@ -156,8 +156,9 @@ fn run(test: &str, tickets: &str, client: impl Fn(&str)) -> Option<Realm> {
 
 fn configuration(negotiate_domains: &[&str]) -> Configuration {
     let anchors = vec![fs::read(std::env::var_os(ANCHOR).unwrap()).unwrap()];
-    let negotiate_domains = negotiate_domains.iter().map(|&domain| domain.into()).collect();
-    Configuration { additional_trust_anchors: anchors, negotiate_domains, ..Configuration::ephemeral() }
+    Configuration::ephemeral()
+        .additional_trust_anchors(anchors)
+        .negotiate_domains(negotiate_domains.iter().copied())
 }
 
 /// A session that shows tickets to this machine.

@@ -126,10 +126,7 @@ impl Authority {
     }
 
     fn configuration(&self) -> Configuration {
-        Configuration {
-            additional_trust_anchors: vec![self.certificate("root")],
-            ..Configuration::ephemeral()
-        }
+        Configuration::ephemeral().additional_trust_anchors([self.certificate("root")])
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -229,7 +226,7 @@ fn a_certificate_on_a_revocation_list_is_refused_and_others_are_not() {
     let list = authority.revocation_list();
     let server = authority.serve("revoked", &[]);
     assert!(server.load(authority.configuration()).is_ok(), "without the list nobody knows");
-    let strict = Configuration { certificate_revocation_lists: vec![list], ..authority.configuration() };
+    let strict = authority.configuration().certificate_revocation_lists([list]);
     let error = server.load(strict.clone()).unwrap_err();
     assert_eq!(error.code(), Code::ServerCertificateUntrusted);
     assert!(error.to_string().contains("revoked"), "{error}");
@@ -242,7 +239,7 @@ fn a_certificate_on_a_revocation_list_is_refused_and_others_are_not() {
     both.additional_trust_anchors.extend(other.configuration().additional_trust_anchors);
     assert!(other.serve("other", &[]).load(both).is_ok());
 
-    let broken = Configuration { certificate_revocation_lists: vec![vec![1, 2, 3]], ..strict };
+    let broken = strict.certificate_revocation_lists([vec![1, 2, 3]]);
     let error = server.load(broken).unwrap_err();
     assert!(error.to_string().contains("revocation list"), "{error}");
 }

@@ -94,7 +94,7 @@ fn a_cellular_interface_is_told_from_a_cable() {
         let metrics = session.completes().unwrap();
         assert!(metrics.is_cellular && metrics.is_expensive && !metrics.is_constrained);
 
-        let session = Session::new(Configuration { allows_cellular_access: false, ..configuration() });
+        let session = Session::new(configuration().allows_cellular_access(false));
         session.start(FAR);
         let error = session.completes().unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::NotConnectedToInternet);
@@ -164,7 +164,7 @@ fn configuration() -> Configuration {
 }
 
 fn waiting() -> Configuration {
-    Configuration { waits_for_connectivity: true, ..configuration() }
+    configuration().waits_for_connectivity(true)
 }
 
 /// A session and what its delegate hears.

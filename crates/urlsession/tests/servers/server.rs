@@ -87,7 +87,7 @@ pub(crate) fn free_port() -> u16 {
 
 pub(crate) fn session() -> UrlSession {
     let anchors = vec![TestAuthority::new().der()];
-    UrlSession::new(Configuration { additional_trust_anchors: anchors, ..Configuration::ephemeral() })
+    UrlSession::new(Configuration::ephemeral().additional_trust_anchors(anchors))
 }
 
 /// Downloads half of a file, is interrupted, and downloads the rest: the file is whole, and nothing came twice.

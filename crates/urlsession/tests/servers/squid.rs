@@ -68,7 +68,7 @@ fn squid(scheme: &str) -> Squid {
 }
 
 fn configuration(origin: &Origin) -> Configuration {
-    Configuration { additional_trust_anchors: vec![origin.trust_anchor_der()], ..Configuration::ephemeral() }
+    Configuration::ephemeral().additional_trust_anchors([origin.trust_anchor_der()])
 }
 
 #[test]
@@ -78,13 +78,12 @@ fn tunnels_are_made_for_who_proves_the_password() {
         for wire in [Wire::H1, Wire::TlsH1, Wire::TlsH2] {
             let origin = Origin::start(wire);
             let mut proxy = ProxyConfiguration::with_http_connect_proxy("127.0.0.1", server.0.plain);
-            let without =
-                Configuration { proxy_configurations: vec![proxy.clone()], ..configuration(&origin) };
+            let without = configuration(&origin).proxy_configurations([proxy.clone()]);
             let error = UrlSession::new(without).data(origin.url("/Peru")).wait().unwrap_err();
             assert_eq!(error.code(), UrlErrorCode::UserAuthenticationRequired);
             assert!(error.to_string().contains("407 Proxy Authentication Required"), "{error}");
             proxy.apply_credential("ann", "pw");
-            let with = Configuration { proxy_configurations: vec![proxy], ..configuration(&origin) };
+            let with = configuration(&origin).proxy_configurations([proxy]);
             let session = UrlSession::new(with);
             for _ in 0..5 {
                 assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().0, "Lima");
@@ -105,8 +104,7 @@ fn urls_are_fetched_for_who_proves_the_password() {
     for (scheme, method) in [("basic", Method::HttpBasic), ("digest", Method::HttpDigest)] {
         let (server, origin) = (squid(scheme), Origin::start(Wire::H1));
         let dictionary = ProxyDictionary::with_proxy("127.0.0.1", server.0.plain);
-        let configuration =
-            Configuration { connection_proxy_dictionary: Some(dictionary), ..configuration(&origin) };
+        let configuration = configuration(&origin).connection_proxy_dictionary(dictionary);
         let session = UrlSession::new(configuration.clone());
         assert_eq!(session.data(origin.url("/Peru")).wait().unwrap().1.status_code(), Some(407));
         let space =

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 /// The interfaces that lead somewhere; none if there is no network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "NWPath")]
+#[non_exhaustive]
 pub struct PathStatus {
     /// Interfaces that are up and running and have an address beyond their link, or a default route. Loopback is
     /// not among them.
@@ -59,6 +60,13 @@ pub enum InterfaceKind {
     Other,
 }
 
+impl PathStatus {
+    /// These interfaces lead somewhere; without any there is no network.
+    pub fn new(interfaces: impl IntoIterator<Item = Interface>) -> Self {
+        Self { interfaces: interfaces.into_iter().collect() }
+    }
+}
+
 impl Interface {
     /// An interface without a number and addresses; it is expensive if it is cellular, and not constrained.
     pub fn new(name: impl Into<String>, kind: InterfaceKind) -> Self {
@@ -71,5 +79,23 @@ impl Interface {
             is_constrained: false,
             is_ultra_constrained: false,
         }
+    }
+}
+
+setters! {
+    impl PathStatus {
+        interfaces: list Interface,
+    }
+}
+
+setters! {
+    impl Interface {
+        name: into String,
+        kind: value InterfaceKind,
+        index: option NonZeroU32,
+        addresses: list IpAddr,
+        is_expensive: value bool,
+        is_constrained: value bool,
+        is_ultra_constrained: value bool,
     }
 }

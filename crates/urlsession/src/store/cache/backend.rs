@@ -86,6 +86,7 @@ pub trait UrlCacheBackend: Send + Sync + 'static {
 
 /// A response as a [backend](UrlCacheBackend) keeps it: to be given back byte for byte. Not of Apple's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeptResponse {
     /// The URL without its fragment.
     pub key: String,
@@ -97,6 +98,19 @@ pub struct KeptResponse {
     pub body: Bytes,
     /// When it was stored, in milliseconds since 1970.
     pub stored: SystemTime,
+}
+
+impl KeptResponse {
+    /// What was kept, as it was given to [`UrlCacheBackend::store`].
+    pub fn new(
+        key: impl Into<String>,
+        variant: impl Into<Vec<u8>>,
+        head: impl Into<Vec<u8>>,
+        body: impl Into<Bytes>,
+        stored: SystemTime,
+    ) -> Self {
+        Self { key: key.into(), variant: variant.into(), head: head.into(), body: body.into(), stored }
+    }
 }
 
 /// The way to a backend: a thread of its own, started when there is something to find or to keep, and jobs in order.
@@ -281,3 +295,13 @@ fn date(millis: i64) -> SystemTime {
 
 /// Bytes that the digests of a variant are sealed with, before it: no table can be made of them beforehand.
 const SALT: usize = 16;
+
+setters! {
+    impl KeptResponse {
+        key: into String,
+        variant: list u8,
+        head: list u8,
+        body: into Bytes,
+        stored: value SystemTime,
+    }
+}

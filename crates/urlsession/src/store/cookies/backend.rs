@@ -65,6 +65,7 @@ pub trait HttpCookieBackend: Send + Sync + 'static {
 
 /// A cookie as a [backend](HttpCookieBackend) keeps it. Not of Apple's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeptCookie {
     /// It has a date of expiry. A backend that cannot hold the value itself writes it with the cargo feature `serde`, which
     /// keeps all of it. What [`HttpCookie::new`] makes again from its [`properties`](HttpCookie::properties) is the same but
@@ -79,8 +80,9 @@ pub struct KeptCookie {
 
 /// What tells cookies of a [backend](HttpCookieBackend) apart. Not of Apple's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct KeptCookieKey {
-    /// [`KeptCookie::partition`]; empty if it has none.
+    /// [`KeptCookie::partition`](field@KeptCookie::partition); empty if it has none.
     pub partition: String,
     /// [`HttpCookie::domain`].
     pub domain: String,
@@ -92,6 +94,7 @@ pub struct KeptCookieKey {
 
 /// What a [backend](HttpCookieBackend) is to do, in this order. Not of Apple's.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct KeptCookieChanges {
     /// Everything that was kept before goes.
     pub removes_all: bool,
@@ -101,7 +104,19 @@ pub struct KeptCookieChanges {
     pub kept: Vec<KeptCookie>,
 }
 
+impl KeptCookieKey {
+    /// The key of a cookie that is in no partition.
+    pub fn new(domain: impl Into<String>, path: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { partition: String::new(), domain: domain.into(), path: path.into(), name: name.into() }
+    }
+}
+
 impl KeptCookie {
+    /// A cookie that is in no partition.
+    pub fn new(cookie: HttpCookie, created: SystemTime) -> Self {
+        Self { cookie, partition: None, created }
+    }
+
     /// What tells it from others.
     pub fn key(&self) -> KeptCookieKey {
         let [name, _] = self.cookie.stored_pair();
@@ -191,4 +206,29 @@ fn entries(kept: Vec<KeptCookie>) -> Vec<Entry> {
         all[at].created = all[at].created.max(all[at - 1].created.saturating_add(1));
     }
     all
+}
+
+setters! {
+    impl KeptCookie {
+        cookie: value HttpCookie,
+        partition: option String,
+        created: value SystemTime,
+    }
+}
+
+setters! {
+    impl KeptCookieKey {
+        partition: into String,
+        domain: into String,
+        path: into String,
+        name: into String,
+    }
+}
+
+setters! {
+    impl KeptCookieChanges {
+        removes_all: value bool,
+        removed: list KeptCookieKey,
+        kept: list KeptCookie,
+    }
 }

@@ -68,6 +68,7 @@ pub trait UrlCredentialBackend: Send + Sync + 'static {
 
 /// A credential as a [backend](UrlCredentialBackend) keeps it. Not of Apple's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeptCredential {
     /// Whose it is.
     pub space: UrlProtectionSpace,
@@ -75,6 +76,13 @@ pub struct KeptCredential {
     pub credential: UrlCredential,
     /// Whether it is tried first; one of a space at most.
     pub is_default: bool,
+}
+
+impl KeptCredential {
+    /// The credential of a user of the space, who is not its default.
+    pub fn new(space: UrlProtectionSpace, credential: UrlCredential) -> Self {
+        Self { space, credential, is_default: false }
+    }
 }
 
 /// A backend that is not asked again once it has failed.
@@ -142,4 +150,12 @@ fn is_permanent(credential: &UrlCredential) -> bool {
     use UrlCredentialPersistence as P;
     let is_lasting = matches!(credential.persistence(), P::Permanent | P::Synchronizable);
     is_lasting && credential.user().is_some() && credential.has_password()
+}
+
+setters! {
+    impl KeptCredential {
+        space: value UrlProtectionSpace,
+        credential: value UrlCredential,
+        is_default: value bool,
+    }
 }

@@ -216,7 +216,7 @@ impl Sources {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
-        if !self.rules.requires_certificate_transparency(host) {
+        if !self.rules.wants_certificate_transparency_of(host) {
             return Ok(());
         }
         let sent = intermediates.iter().cloned();

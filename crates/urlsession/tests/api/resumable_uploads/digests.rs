@@ -142,10 +142,7 @@ fn a_plain_upload_has_digests_too_and_its_answer_is_checked() {
         session.upload(put, "content").sending_digest(DigestAlgorithm::Sha256).wait()
     };
     on_every_wire(|origin| {
-        let session = UrlSession::new(Configuration {
-            resumable_uploads: ResumableUploads::Off,
-            ..configuration(origin)
-        });
+        let session = UrlSession::new(configuration(origin).resumable_uploads(ResumableUploads::Off));
         let says = |status, digest: &str, body: &str| {
             origin.enqueue("/plain", Reply::new(status).header("Repr-Digest", digest).body(body));
         };

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use urlsession::{Configuration, UploadRecords, UrlErrorCode};
+use urlsession::{UploadRecords, UrlErrorCode};
 use urlsession_testkit::{Gate, Reply, UploadFault, UploadStep, Wire};
 
 use super::*;
@@ -237,11 +237,9 @@ fn credentials_go_with_the_deletion_to_the_targets_own_origin_only() {
                 UploadStep::Creation,
                 [UploadFault::Location(location.clone()), UploadFault::Answer(stuck)],
             );
-            let configuration = Configuration {
-                allows_uploads_at_other_origins: allows,
-                additional_trust_anchors: vec![origin.trust_anchor_der(), elsewhere.trust_anchor_der()],
-                ..configuration(&origin)
-            };
+            let configuration = configuration(&origin)
+                .allows_uploads_at_other_origins(allows)
+                .additional_trust_anchors([origin.trust_anchor_der(), elsewhere.trust_anchor_der()]);
             let (session, recorder) = with_recorder(configuration, Recorder::new());
             let task = session.upload_task(post.clone(), body());
             task.resume();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::{Configuration, UploadServerStorage, UrlSession};
+use urlsession::{UploadServerStorage, UrlSession};
 use urlsession_testkit::{
     Refusal, Reply, TestAuthority, UploadFault, UploadLimits, UploadServer, UploadStep,
 };
@@ -13,7 +13,7 @@ use super::*;
 const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 fn knowing(origin: &Origin, servers: Option<UploadServerStorage>) -> UrlSession {
-    UrlSession::new(Configuration { upload_server_storage: servers, ..configuration(origin) })
+    UrlSession::new(configuration(origin).upload_server_storage(servers))
 }
 
 /// A server that is not of this machine, as far as its name says, and the file of what is learned of it.

@@ -1,6 +1,6 @@
 //! Where an upload is: locations that change, that lead elsewhere, that move; and who is told who one is.
 
-use urlsession::{Configuration, UploadStrategy, UrlSession};
+use urlsession::{UploadStrategy, UrlSession};
 use urlsession_testkit::{Reply, UploadFault, UploadStep};
 
 use super::*;
@@ -157,7 +157,7 @@ fn an_upload_at_another_origin_is_left_alone_unless_the_configuration_allows_it(
         let before = elsewhere.lines().len();
 
         server.at(UploadStep::Creation, led());
-        let allowed = Configuration { allows_uploads_at_other_origins: true, ..configuration(&origin) };
+        let allowed = configuration(&origin).allows_uploads_at_other_origins(true);
         let (data, _) = UrlSession::new(allowed).upload(post, body()).wait().unwrap();
         assert_eq!(text(&data), format!("took {LENGTH} bytes"));
         let there = elsewhere.requests().split_off(before);

@@ -146,7 +146,7 @@ pub fn with_hand_clock(origin: &Origin) -> (Configuration, HandClock) {
 
 /// A configuration that trusts the origin.
 pub fn configuration(origin: &Origin) -> Configuration {
-    Configuration { additional_trust_anchors: vec![origin.trust_anchor_der()], ..Configuration::ephemeral() }
+    Configuration::ephemeral().additional_trust_anchors([origin.trust_anchor_der()])
 }
 
 /// A resolver that leads every name to this address.
