@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use url::Url;
+use urlsession_proto::scheme::Scheme;
 
 /// The result of a load.
 pub type Result<T, E = UrlError> = std::result::Result<T, E>;
@@ -167,6 +168,7 @@ impl UrlError {
 
 /// Secrets reach neither a message nor a file: the password of a URL's userinfo is dropped. So it is of `user:password@host`,
 /// which is a URL whose scheme is the user.
+#[allow(clippy::disallowed_methods)] // what looks like a scheme may be a user
 pub(crate) fn without_password(url: &Url) -> Url {
     if let Some((password, host)) = url.path().split_once('@')
         && url.cannot_be_a_base()
@@ -186,7 +188,7 @@ pub(crate) fn without_password(url: &Url) -> Url {
 
 /// A `data:` URL is its own content, which may be long and is nobody's business.
 fn shown(url: &Url) -> &str {
-    if url.scheme() == "data" { "a data: URL" } else { url.as_str() }
+    if Scheme::of(url) == Scheme::Data { "a data: URL" } else { url.as_str() }
 }
 
 /// Host, zone, port and path of a URL. Its query may be a secret, and is left out.

@@ -10,6 +10,8 @@ mod http;
 use std::future::ready;
 use std::sync::Arc;
 
+use urlsession_proto::scheme::Scheme;
+
 use self::custom::{Custom, Loaded};
 use self::data::DataUrls;
 use self::file::Files;
@@ -75,12 +77,11 @@ impl Protocols {
         self.http.load(attempt)
     }
 
-    /// By the scheme, which the `url` crate has made lower case.
     fn load_built_in<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
-        match attempt.request.url().map(|url| url.scheme()) {
-            Some("http" | "https") => self.http.load(attempt),
-            Some("data") => DataUrls.load(attempt),
-            Some("file") => self.files.load(attempt),
+        match attempt.request.url().map(Scheme::of) {
+            Some(Scheme::Http | Scheme::Https) => self.http.load(attempt),
+            Some(Scheme::Data) => DataUrls.load(attempt),
+            Some(Scheme::File) => self.files.load(attempt),
             _ => Box::pin(ready(Err(unsupported(&attempt.request)))),
         }
     }
@@ -99,6 +100,7 @@ impl Protocols {
     }
 }
 
+#[allow(clippy::disallowed_methods)] // it is shown
 fn unsupported(request: &UrlRequest) -> UrlError {
     let detail = match request.url() {
         Some(url) => format!("nothing loads the scheme {:?}", url.scheme()),

@@ -1,6 +1,6 @@
 //! What a request has tried to be let in, and what is left to try. Pure: no clock, no store, nobody is asked here.
 
-use super::options::{AuthOption, Scheme};
+use super::options::{AuthOption, AuthScheme};
 use crate::error::UrlError;
 use crate::message::{UrlAuthenticationChallenge, UrlCredential, UrlProtectionSpace, UrlResponse};
 
@@ -178,10 +178,10 @@ impl AuthAttempts {
 /// True if it is only the nonce that was too old (RFC 7616 §3.3).
 fn renews(option: &AuthOption, used: &Used) -> bool {
     match &option.scheme {
-        Scheme::Digest(digest) => {
+        AuthScheme::Digest(digest) => {
             digest.is_stale() && option.space == used.space && used.nonce.as_deref() != Some(digest.nonce())
         }
-        Scheme::Negotiate | Scheme::Ntlm | Scheme::Basic => false,
+        AuthScheme::Negotiate | AuthScheme::Ntlm | AuthScheme::Basic => false,
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, header};
 use url::Url;
+use urlsession_proto::scheme::Scheme;
 
 use crate::message::{
     AuthenticationMethod, HostId, UrlProtectionSpace, UrlProtectionSpaceProtocol,
@@ -22,7 +23,7 @@ pub(crate) enum Challenger<'a> {
 /// Whose logins these are: credentials never cross an origin, nor from a proxy to another, nor between kinds of proxies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum LoginKey {
-    /// Scheme, host and port.
+    /// AuthScheme, host and port.
     Server(url::Origin),
     Proxy(Box<str>, u16, UrlProtectionSpaceProxyType),
 }
@@ -78,9 +79,9 @@ impl<'a> Challenger<'a> {
         Some(match self {
             Self::Server(request) => {
                 let url = request.url()?;
-                let protocol = match url.scheme() {
-                    "https" => UrlProtectionSpaceProtocol::Https,
-                    _ => UrlProtectionSpaceProtocol::Http,
+                let protocol = match Scheme::of(url).is_secure() {
+                    true => UrlProtectionSpaceProtocol::Https,
+                    false => UrlProtectionSpaceProtocol::Http,
                 };
                 let port = url.port_or_known_default()?;
                 UrlProtectionSpace::new(&HostId::of(request)?.text(), port, protocol, realm, method)

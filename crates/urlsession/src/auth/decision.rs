@@ -125,19 +125,19 @@ impl<'a> AuthDecision<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::attempts::Used;
-    use super::super::options::Scheme;
+    use super::super::options::AuthScheme;
     use super::*;
     use crate::message::{AuthenticationMethod, UrlCredentialPersistence, UrlProtectionSpaceProtocol};
 
     type Disposition = AuthChallengeDisposition;
 
-    fn option(scheme: Scheme, method: AuthenticationMethod, realm: &str) -> AuthOption {
+    fn option(scheme: AuthScheme, method: AuthenticationMethod, realm: &str) -> AuthOption {
         let protocol = UrlProtectionSpaceProtocol::Ftp;
         AuthOption { space: UrlProtectionSpace::new("a", 21, protocol, Some(realm), method), scheme }
     }
 
     fn basic(realm: &str) -> AuthOption {
-        option(Scheme::Basic, AuthenticationMethod::HttpBasic, realm)
+        option(AuthScheme::Basic, AuthenticationMethod::HttpBasic, realm)
     }
 
     fn credential(user: &str) -> UrlCredential {

@@ -9,7 +9,7 @@ use urlsession_proto::auth::digest::{AuthenticationInfo, DigestExpectation, Dige
 use urlsession_proto::auth::ntlm::{self, NtlmChallenge, NtlmUser};
 
 use super::challenger::Challenger;
-use super::options::Scheme;
+use super::options::AuthScheme;
 use crate::env::random;
 use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::message::UrlCredential;
@@ -23,15 +23,15 @@ pub(crate) enum Login {
 
 impl Login {
     /// `None` for a scheme that needs more than one exchange. The credential must be usable.
-    pub(crate) fn begin(scheme: &Scheme, credential: &UrlCredential) -> Option<Self> {
+    pub(crate) fn begin(scheme: &AuthScheme, credential: &UrlCredential) -> Option<Self> {
         let (user, password) =
             (credential.user().unwrap_or_default(), credential.password().unwrap_or_default());
         match scheme {
-            Scheme::Negotiate | Scheme::Ntlm => None,
-            Scheme::Basic => {
+            AuthScheme::Negotiate | AuthScheme::Ntlm => None,
+            AuthScheme::Basic => {
                 basic::authorization(user, password).and_then(|value| secret(&value)).map(Self::Basic)
             }
-            Scheme::Digest(challenge) => {
+            AuthScheme::Digest(challenge) => {
                 let session = DigestSession::begin((**challenge).clone(), user, password, &client_nonce());
                 Some(Self::Digest(Box::new(session)))
             }
@@ -85,20 +85,24 @@ impl Login {
 }
 
 /// Why a credential cannot be used by a scheme for this request; `None` if it can.
-pub(super) fn unusable(scheme: &Scheme, credential: &UrlCredential, is_body_known: bool) -> Option<UrlError> {
+pub(super) fn unusable(
+    scheme: &AuthScheme,
+    credential: &UrlCredential,
+    is_body_known: bool,
+) -> Option<UrlError> {
     let refuse =
         |detail| Some(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
     let (Some(user), Some(password)) = (credential.user(), credential.password()) else {
         return refuse("the server asks for a user and a password, and the credential has none");
     };
     match scheme {
-        Scheme::Basic if basic::authorization(user, password).is_none() => {
+        AuthScheme::Basic if basic::authorization(user, password).is_none() => {
             refuse("a user with a colon, or control characters, cannot be sent by Basic authentication")
         }
-        Scheme::Digest(challenge) if challenge.covers_body() && !is_body_known => {
+        AuthScheme::Digest(challenge) if challenge.covers_body() && !is_body_known => {
             refuse("the server wants a digest of the body, which is a stream; use a body in memory")
         }
-        Scheme::Digest(_) if user.chars().any(char::is_control) => {
+        AuthScheme::Digest(_) if user.chars().any(char::is_control) => {
             refuse("a user with control characters cannot be sent by Digest authentication")
         }
         _ => None,

@@ -16,12 +16,12 @@ use crate::message::{AuthenticationMethod, HttpHead, UrlProtectionSpace};
 #[derive(Clone, Debug)]
 pub(crate) struct AuthOption {
     pub(crate) space: UrlProtectionSpace,
-    pub(crate) scheme: Scheme,
+    pub(crate) scheme: AuthScheme,
 }
 
 /// An authentication scheme, with what its challenge says.
 #[derive(Clone, Debug)]
-pub(crate) enum Scheme {
+pub(crate) enum AuthScheme {
     Negotiate,
     Ntlm,
     Digest(Box<DigestChallenge>),
@@ -40,15 +40,17 @@ fn options(challenger: Challenger<'_>, fields: &HeaderMap, is_http1: bool) -> Ve
         let option = match () {
             // Tickets are for servers only.
             () if challenge.is("Negotiate") && !challenger.is_proxy() => {
-                option(challenger, Scheme::Negotiate, None)
+                option(challenger, AuthScheme::Negotiate, None)
             }
-            () if challenge.is("NTLM") && is_http1 => option(challenger, Scheme::Ntlm, None),
+            () if challenge.is("NTLM") && is_http1 => option(challenger, AuthScheme::Ntlm, None),
             // RFC 7617 §2 requires a realm; servers without one get the password all the same, as from other clients.
-            () if challenge.is("Basic") => option(challenger, Scheme::Basic, challenge.parameter("realm")),
+            () if challenge.is("Basic") => {
+                option(challenger, AuthScheme::Basic, challenge.parameter("realm"))
+            }
             () => DigestChallenge::of(&challenge).and_then(|digest| {
                 let digest = if is_latin1 { digest.decoded_as_latin1() } else { digest };
                 let realm = digest.realm().to_owned();
-                option(challenger, Scheme::Digest(Box::new(digest)), Some(&realm))
+                option(challenger, AuthScheme::Digest(Box::new(digest)), Some(&realm))
             }),
         };
         options.extend(option);
@@ -67,7 +69,7 @@ fn options(challenger: Challenger<'_>, fields: &HeaderMap, is_http1: bool) -> Ve
     strongest
 }
 
-fn option(challenger: Challenger<'_>, scheme: Scheme, realm: Option<&str>) -> Option<AuthOption> {
+fn option(challenger: Challenger<'_>, scheme: AuthScheme, realm: Option<&str>) -> Option<AuthOption> {
     Some(AuthOption { space: challenger.space(realm, scheme.method())?, scheme })
 }
 
@@ -111,11 +113,11 @@ const MOST_OFFERS: usize = 16;
 
 impl AuthOption {
     pub(crate) fn is_negotiate(&self) -> bool {
-        matches!(self.scheme, Scheme::Negotiate)
+        matches!(self.scheme, AuthScheme::Negotiate)
     }
 }
 
-impl Scheme {
+impl AuthScheme {
     fn method(&self) -> AuthenticationMethod {
         match self {
             Self::Negotiate => AuthenticationMethod::Negotiate,

@@ -314,6 +314,7 @@ fn is_for_once(name: &str) -> bool {
 }
 
 /// The URL without what is for the client only: user, password and fragment.
+#[allow(clippy::disallowed_methods)] // it is sent
 pub(crate) fn absolute_form(url: &Url) -> String {
     format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterQuery])
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hashbrown::Equivalent;
 use url::Url;
+use urlsession_proto::scheme::Scheme;
 
 use super::route::Route;
 use crate::configuration::Configuration;
@@ -72,9 +73,10 @@ impl Hash for Key<'_> {
 impl<'a> Key<'a> {
     /// `None` for a URL without a host.
     pub(crate) fn of(url: &'a Url, partition: PoolPartition) -> Option<Self> {
-        let secure = url.scheme() == "https";
+        let scheme = Scheme::of(url);
+        let secure = scheme.is_secure();
         let host = url.host_str().filter(|host| !host.is_empty())?;
-        let port = url.port().unwrap_or(if secure { 443 } else { 80 });
+        let port = url.port().or(scheme.default_port())?;
         Some(Self { secure, host: HostId::global(host), port, partition })
     }
 

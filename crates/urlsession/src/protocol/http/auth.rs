@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use url::{Position, Url};
 use urlsession_proto::auth::digest::DigestRequest;
+use urlsession_proto::scheme::Scheme;
 
 use self::negotiate::Ticket;
 use super::discard::discard;
@@ -243,7 +244,7 @@ impl Authenticator {
             let target = url[Position::BeforePath..Position::AfterQuery].into();
             return Some(AuthRequest { challenger: Challenger::Server(request), request, target, kept });
         };
-        let route = Route::of(config, url.scheme() == "https", url.host_str()?);
+        let route = Route::of(config, Scheme::of(url).is_secure(), url.host_str()?);
         let proxy = route.proxy(config).filter(|_| route == Route::Forward)?;
         let kind = UrlProtectionSpaceProxyType::Http;
         let challenger = Challenger::Proxy { host: proxy.host, port: proxy.port, kind };

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method};
 use url::Url;
 use urlsession_proto::coding::ACCEPT_ENCODING;
 use urlsession_proto::priority::Urgency;
+use urlsession_proto::scheme::Scheme;
 use urlsession_proto::userinfo::REDACTED;
 
 use super::defaults::defaults;
@@ -234,7 +235,7 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     let Some(url) = request.url() else {
         return refuse(UrlErrorCode::UnsupportedUrl, "the request has no URL");
     };
-    if versions == HttpVersions::Http2 && url.scheme() == "http" {
+    if versions == HttpVersions::Http2 && !Scheme::of(url).is_secure() {
         let detail = "the configuration allows only HTTP/2, which is spoken over https only";
         return refuse(UrlErrorCode::UnsupportedUrl, detail);
     }

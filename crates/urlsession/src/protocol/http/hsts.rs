@@ -6,6 +6,7 @@ use http::header::STRICT_TRANSPORT_SECURITY;
 use url::Url;
 use urlsession_proto::field::has;
 use urlsession_proto::hsts::{self, StrictTransportSecurity};
+use urlsession_proto::scheme::Scheme;
 
 use crate::error::Result;
 use crate::load::{Attempt, Layer, Response};
@@ -43,7 +44,7 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
         return None;
     }
     // A proxy may be spoken to over TLS about what is not.
-    let is_https = attempt.request.url().is_some_and(|url| url.scheme() == "https");
+    let is_https = attempt.request.url().is_some_and(|url| Scheme::of(url).is_secure());
     let transaction = attempt.transaction();
     let info = transaction.connection.as_ref()?;
     let is_safe = is_https && info.made.secure.is_some() && !info.is_overridden;

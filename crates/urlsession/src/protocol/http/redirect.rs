@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Method, StatusCode, header};
 use url::Url;
+use urlsession_proto::scheme::Scheme;
 use urlsession_proto::userinfo::without_secrets;
 
 use super::discard::discard;
@@ -100,6 +101,7 @@ fn verdict(request: &UrlRequest, status: StatusCode, fields: &HeaderMap, hops: u
 }
 
 /// RFC 3986 §5.2; the fragment is inherited (RFC 9110 §10.2.2).
+#[allow(clippy::disallowed_methods)] // it is shown
 fn resolve(base: &Url, location: &[u8]) -> Result<Url> {
     let nowhere =
         |detail: String| UrlError::new(UrlErrorCode::RedirectToNonExistentLocation, Phase::Redirect, detail);
@@ -112,7 +114,7 @@ fn resolve(base: &Url, location: &[u8]) -> Result<Url> {
         if slashes > 2 { base.join(&format!("//{host}")) } else { base.join(&text) }.map_err(|error| {
             nowhere(format!("Location {:?} is not a URL: {error}", without_secrets(&text))).with_source(error)
         })?;
-    if !matches!(target.scheme(), "http" | "https") {
+    if !Scheme::of(&target).is_http() {
         let detail = format!("a redirect from HTTP to the scheme {:?} is not followed", target.scheme());
         return Err(UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Redirect, detail));
     }

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use url::Url;
+use urlsession_proto::scheme::Scheme;
 
 use crate::configuration::{AppTransportSecurity, Configuration};
 use crate::error::Result;
@@ -41,7 +42,7 @@ impl<N: Layer> Layer for Security<N> {
 
 /// Is it a cleartext URL of a host that is known?
 async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
-    let url = attempt.request.url().filter(|url| url.scheme() == "http");
+    let url = attempt.request.url().filter(|url| Scheme::of(url) == Scheme::Http);
     let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
     if hosts.is_stale(attempt.clock) {
         // In a box of its own: most loads do not carry it.
@@ -62,15 +63,15 @@ fn upgrade(attempt: &mut Attempt<'_>) {
 
 /// RFC 6797 §8.3 step 5: port 80, which is never spelt out here, becomes 443, and any other stays.
 fn upgraded(url: &Url) -> Option<Url> {
-    let mut url = url.clone();
-    url.set_scheme("https").ok()?;
-    Some(url)
+    let mut upgraded = url.clone();
+    upgraded.set_scheme(Scheme::of(url).upgraded()?).ok()?;
+    Some(upgraded)
 }
 
 /// May this URL be loaded?
 fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
     match url.host() {
-        Some(host) if url.scheme() != "https" => rules.allows_insecure(&host),
+        Some(host) if !Scheme::of(url).is_secure() => rules.allows_insecure(&host),
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use url::{Host, Url};
 use urlsession_proto::cookie::{domain_matches, prefix_allows};
+use urlsession_proto::scheme::Scheme;
 
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy as Policy, LONGEST};
 
@@ -127,7 +128,7 @@ fn is_address(host: &str) -> bool {
 }
 
 fn is_secure(url: &Url) -> bool {
-    matches!(url.scheme(), "https" | "wss")
+    Scheme::of(url).is_secure()
 }
 
 #[cfg(test)]

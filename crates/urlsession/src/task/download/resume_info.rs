@@ -8,6 +8,7 @@ use aws_lc_rs::digest::{Context, SHA256, digest};
 use http::{Method, StatusCode, header};
 use url::Url;
 use urlsession_proto::range::{Have, Validators, is_coded};
+use urlsession_proto::scheme::Scheme;
 
 use super::digest::ContentDigest;
 use super::stamp::Stamp;
@@ -131,7 +132,7 @@ pub(super) fn is_resumable(request: &UrlRequest) -> bool {
     let fields = request.all_http_header_fields();
     *request.http_method() == Method::GET
         && request.body().is_empty()
-        && request.url().is_some_and(|url| matches!(url.scheme(), "http" | "https"))
+        && request.url().is_some_and(|url| Scheme::of(url).is_http())
         && !["range", "if-range"].iter().any(|name| fields.contains(name))
 }
 

@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, header};
 use url::Url;
 use urlsession_proto::resumable_upload::Part;
+use urlsession_proto::scheme::Scheme;
 
 use crate::message::{BodyStream, HeaderFields, HttpBody, UrlRequest, is_of_origin};
 
@@ -83,16 +84,17 @@ pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<Ht
 /// Is it the same origin, or the same host by TLS, to which it may have asked to be spoken (RFC 6797 §8.3)?
 pub(super) fn is_same_place(target: &Url, url: &Url) -> bool {
     let ports = (target.port_or_known_default(), url.port_or_known_default());
-    let is_upgraded = (target.scheme(), url.scheme()) == ("http", "https")
+    let (from, to) = (Scheme::of(target), Scheme::of(url));
+    let is_upgraded = (from, to) == (Scheme::Http, Scheme::Https)
         && target.host() == url.host()
-        && (ports.0 == ports.1 || ports == (Some(80), Some(443)));
+        && (ports.0 == ports.1 || ports == (from.default_port(), to.default_port()));
     is_upgraded || target.origin() == url.origin()
 }
 
 /// The URL in `Location`, if it is one of HTTP.
 pub(super) fn location(base: &Url, fields: &HeaderMap) -> Option<Url> {
     let text = fields.get(header::LOCATION)?.to_str().ok()?;
-    base.join(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+    base.join(text).ok().filter(|url| Scheme::of(url).is_http())
 }
 
 /// Fields that belong to one message, beside those of content and conditions.
