@@ -4,18 +4,20 @@
 
 mod acknowledged;
 mod buffers;
+mod checkout;
 mod connect;
 mod connection;
 mod dial_progress;
 mod dial_targets;
 mod dns;
+mod exchange;
 mod expect_continue;
-pub(crate) mod h1;
-pub(crate) mod h2;
+mod h1;
+mod h2;
 mod head;
 mod origin;
 mod outgoing;
-pub(crate) mod pool;
+mod pool;
 mod reservation;
 mod route;
 mod service;
@@ -23,9 +25,12 @@ mod stream;
 mod tls;
 mod tunnel;
 
+pub(crate) use checkout::Checkout;
+pub(crate) use connection::ExchangeFailure;
+pub(crate) use exchange::Exchange;
 pub(crate) use head::{
     DefaultFields, RequestHead, Shown, USER_AGENT, absolute_form, as_sent, asks_upgrade, is_framing,
 };
 pub(crate) use outgoing::Outgoing;
-pub(crate) use pool::{Checkout, Pool};
+pub(crate) use pool::Pool;
 pub(crate) use route::Route;

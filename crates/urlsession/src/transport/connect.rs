@@ -33,7 +33,8 @@ use crate::message::HostId;
 pub(super) struct Connected {
     pub(super) stream: Stream,
     pub(super) info: ConnectionInfo,
-    pub(super) is_h2: bool,
+    /// It was agreed to speak a protocol that carries many exchanges at a time.
+    pub(super) is_multiplexed: bool,
     /// For whom it is.
     pub(super) reservation: Reservation,
 }
@@ -108,7 +109,7 @@ pub(super) async fn connect(
         }
         TunnelLogin::ForOnce => Reservation::new(scope.and(Scope::for_once(decider)), identity_revision),
     };
-    Ok(Connected { stream, info, is_h2, reservation })
+    Ok(Connected { stream, info, is_multiplexed: is_h2, reservation })
 }
 
 /// A wire that leads to the origin, by the first way that does.

@@ -1,13 +1,108 @@
-//! What connections are to others: to the pool that keeps them, whatever the wire. Each says there when it is free or gone.
+//! What a wire is to the others: to the driver of exchanges ([`Connection`]), and to the pool that keeps connections.
 
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use bytes::Bytes;
+use http::StatusCode;
 use tokio::sync::watch;
 
+use super::head::RequestHead;
 use super::origin::Origin;
+use super::outgoing::Outgoing;
 use super::reservation::Reserved;
 use crate::env::RuntimeHandle;
+use crate::error::{Result, UrlError};
+use crate::load::{Attempt, Body, BodySource, LoginUses, TaskContext};
+use crate::message::HttpHead;
+
+/// One exchange on a connection, as its driver sees it. Once the head of the response has come it is the response's body.
+pub(super) trait Connection: BodySource + Sized {
+    /// What the pool hands out for one exchange.
+    type Handle;
+
+    /// Why an exchange ends before there is a head, as far as the wire knows.
+    type Failure: From<UrlError>;
+
+    /// Takes a request. Over some wires its head is on its way then.
+    fn begin(
+        handle: Self::Handle,
+        head: &RequestHead<'_>,
+        outgoing: Outgoing,
+        context: &dyn TaskContext,
+    ) -> Result<Box<Self>, ExchangeFailure>;
+
+    /// The body of the request.
+    fn outgoing(&mut self) -> &mut Outgoing;
+
+    /// Sends what can be sent. Ready when the request is complete, or the server wants no more of it (it may have answered
+    /// all the same).
+    ///
+    /// `moved` hears of bytes of the wire and, among them, of the body, and says whether more may be moved in this poll.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: impl FnMut(usize, usize) -> bool,
+    ) -> Poll<Result<()>>;
+
+    /// True if nothing of the request is left to send.
+    fn is_sent(&self) -> bool;
+
+    /// Reads up to the end of the next head.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: &Attempt<'_>,
+    ) -> Poll<Result<Received, Self::Failure>>;
+
+    /// Bytes of the request's head and of the response's so far, as they are on the wire.
+    fn head_bytes(&self) -> (u64, u64);
+
+    /// True if the request is to be sent to its end although it has been answered with this status.
+    fn must_send_all(&self, _: StatusCode) -> bool {
+        false
+    }
+
+    /// The final head has come, with this status. If the body of the request `is_given_up`, it ends where it is.
+    fn on_final(&mut self, status: StatusCode, is_given_up: bool, logins: Option<&LoginUses>);
+
+    /// The error of an exchange without a head, with what it says of whether the server can have seen the request. `reused` and
+    /// `is_answered` are true if the connection carried another before, and if informational responses have come.
+    fn close_reason(&mut self, failure: Self::Failure, reused: bool, is_answered: bool) -> UrlError;
+
+    /// The server will speak no more than HTTP/1.1 (RFC 9113 §7).
+    fn requires_http1(&self) -> bool {
+        false
+    }
+
+    /// The body of the response, `whole` if it came with the head. The connection of one that has ended goes back to the
+    /// pool, where it counts as free since `now`.
+    fn into_body(self: Box<Self>, whole: Option<Bytes>, now: Instant) -> Body;
+}
+
+/// What came.
+pub(super) enum Received {
+    Informational(HttpHead),
+    /// The final head, and the body if it came with it.
+    Final {
+        head: HttpHead,
+        whole: Option<Bytes>,
+    },
+}
+
+/// Why an exchange has failed.
+pub(crate) struct ExchangeFailure {
+    pub(crate) error: UrlError,
+    /// See [`Connection::requires_http1`].
+    pub(crate) requires_http1: bool,
+}
+
+impl From<UrlError> for ExchangeFailure {
+    fn from(error: UrlError) -> Self {
+        Self { error, requires_http1: false }
+    }
+}
 
 /// A handle of a connection that carries many exchanges at a time.
 pub(super) trait Multiplexed: Clone + Reserved {

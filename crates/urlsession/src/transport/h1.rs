@@ -1,4 +1,4 @@
-//! HTTP/1.1 over one connection: one exchange at a time, driven by whoever awaits it.
+//! HTTP/1.1 over one connection: one exchange at a time.
 //!
 //! The connection is its own response body: reading the body to its end gives it back to the pool. Grammar is
 //! `urlsession_proto::http1`'s; whether a failed request is sent again is for the retry layer to say.
@@ -8,28 +8,28 @@ mod receive;
 mod send;
 mod upgraded;
 
-use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use self::fault::nothing_reached_the_server;
-use self::receive::{NoHead, Received, Receiver};
+use self::receive::{NoHead, Receiver};
 use self::send::Sender;
 use self::upgraded::Upgraded;
-use super::connection::ExclusiveGuard;
-use super::head::{MAX_INFORMATIONAL, RequestHead};
+use super::connection::{self, ExchangeFailure, ExclusiveGuard, Received};
+use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
 use crate::env::SplicePipe;
-use crate::error::{Phase, Replay, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, BodySource, ConnectionInfo, ConnectionPin, Draining, Duplex, Kept};
-use crate::message::{HttpHead, UrlResponse};
+use crate::error::{Replay, Result, UrlError, UrlErrorCode};
+use crate::load::{
+    Attempt, Body, BodySource, ConnectionInfo, ConnectionPin, Draining, Duplex, Kept, LoginUses, TaskContext,
+};
 
 /// A connection to an origin that speaks HTTP/1.1.
 pub(crate) struct Connection {
@@ -43,8 +43,8 @@ pub(crate) struct Connection {
     uses: u64,
     sender: Sender,
     receiver: Receiver,
-    /// The length of the request's head.
-    head_bytes: usize,
+    /// The lengths of the heads.
+    head_bytes: (u64, u64),
     /// The connection ended by a reset.
     was_reset: bool,
     /// Bytes the wire had taken before this exchange.
@@ -72,7 +72,7 @@ impl Connection {
             uses: 0,
             sender: Sender::new(),
             receiver: Receiver::new(),
-            head_bytes: 0,
+            head_bytes: (0, 0),
             was_reset: false,
             written_before: 0,
             hold: None,
@@ -111,127 +111,13 @@ impl Connection {
         self.stream.is_alive(certain)
     }
 
-    /// Sends the request it was given and reads up to the head of the final response. The body keeps sending what the
-    /// server has not waited for.
-    pub(crate) async fn exchange(
-        mut self: Box<Self>,
-        attempt: &mut Attempt<'_>,
-    ) -> Result<(UrlResponse, Body)> {
-        let reused = self.uses > 1;
+    /// Prepares for the exchange of this attempt. True if it has carried another before.
+    pub(super) fn prepare(&mut self, attempt: &Attempt<'_>) -> bool {
         self.hold = attempt.hold.clone();
         if let Some(logins) = &attempt.logins {
             self.reservation.begin(logins);
         }
-        let start = attempt.clock.now();
-        let transaction = attempt.transaction();
-        transaction.connection = Some(self.info.clone());
-        transaction.reused = reused;
-        transaction.request_start = Some(start);
-        transaction.request_head_bytes = u32::try_from(self.head_bytes).unwrap_or(u32::MAX);
-        self.sender.outgoing.ask_consent(attempt);
-        let mut informational = 0;
-        let (response, whole) = loop {
-            let received = poll_fn(|cx| self.poll_exchange(cx, attempt)).await;
-            match received.map_err(|error| self.judge(error, reused && informational == 0))? {
-                Received::Informational(head) => {
-                    informational += 1;
-                    self.sender.outgoing.on_informational(head.status);
-                    if informational > MAX_INFORMATIONAL {
-                        let detail = "the server sent more than 100 informational responses";
-                        return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
-                    }
-                    if attempt.context.wants_informational() {
-                        let response = UrlResponse::from_http(attempt.request.clone(), head);
-                        attempt.context.informational(response);
-                    }
-                }
-                Received::Final { head, whole } => break (self.answer(head, attempt), whole),
-            }
-        };
-        if whole.is_some() && self.must_send && !self.sender.is_all_sent() {
-            Box::pin(self.send_all(attempt)).await?;
-        }
-        let body = match whole {
-            Some(data) => {
-                let bytes = data.len() as u64;
-                self.finish(attempt.transaction().response_start);
-                Body::whole(data, bytes)
-            }
-            None => Body::flow(self),
-        };
-        Ok((response, body))
-    }
-
-    /// Sends what can be sent, and reads a head.
-    fn poll_exchange(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt<'_>) -> Poll<Result<Received>> {
-        let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
-        let transaction = attempt.transaction();
-        // Written down as it happens: the load may be given up at any time.
-        if transaction.request_end.is_none() {
-            let moved = |wire, body| {
-                activity.moved(wire);
-                if body > 0 {
-                    transaction.request_body_bytes += body as u64;
-                    context.sent(body as u64);
-                }
-                !context.is_halted()
-            };
-            if self.sender.poll_send(&mut self.stream, cx, moved)?.is_ready() {
-                transaction.request_end = Some(clock.now());
-            }
-        }
-        let method = attempt.request.http_method();
-        let received = ready!(self.receiver.poll_head(&mut self.stream, cx, method, attempt.activity));
-        Poll::Ready(received.map_err(|failure| match failure {
-            NoHead::Lost(error) => self.lost(error),
-            NoHead::Bad(error) => error,
-        }))
-    }
-
-    /// What the head of the final response says of the connection and the rest of the request.
-    fn answer(&mut self, head: HttpHead, attempt: &mut Attempt<'_>) -> UrlResponse {
-        let status = head.status;
-        self.is_login_refused = self.reservation.is_refused_by(status.as_u16(), attempt.logins.as_deref());
-        self.must_send = self.hold.is_some() && matches!(status.as_u16(), 401 | 407);
-        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
-        if self.sender.outgoing.on_final(status, self.must_send) {
-            self.receiver.may_persist = false;
-        }
-        let now = attempt.clock.now();
-        let head_bytes = head.raw.len();
-        let response = UrlResponse::from_http(attempt.request.clone(), head);
-        let transaction = attempt.transaction();
-        transaction.request_end.get_or_insert(now);
-        transaction.response_start = Some(now);
-        transaction.response_head_bytes = u32::try_from(head_bytes).unwrap_or(u32::MAX);
-        transaction.response = Some(response.clone());
-        response
-    }
-
-    /// Sends what is missing of a request that is answered already.
-    async fn send_all(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
-        let (activity, context) = (attempt.activity, attempt.context);
-        let mut late = 0;
-        let moved = |late: &mut u64, wire, body: usize| {
-            activity.moved(wire);
-            *late += body as u64;
-            !context.is_halted()
-        };
-        let sent = poll_fn(|cx| {
-            self.sender.poll_send(&mut self.stream, cx, |wire, body| moved(&mut late, wire, body))
-        })
-        .await;
-        attempt.transaction().request_body_bytes += late;
-        context.sent(late);
-        sent
-    }
-
-    /// Takes a request, to be sent by `exchange`.
-    pub(crate) fn begin(&mut self, head: &RequestHead<'_>, outgoing: Outgoing) {
-        self.uses += 1;
-        self.head_bytes = self.sender.begin(head, outgoing);
-        self.receiver.begin(head);
-        self.written_before = self.stream.wire().written();
+        self.is_reused()
     }
 
     /// The connection ended or broke before a final head.
@@ -242,17 +128,13 @@ impl Connection {
         fault::lost(self.receiver.has_input(), error.or_else(|| self.sender.error.take()))
     }
 
-    /// Adds to the error of an exchange whether the server can have seen the request (RFC 9110 §9.2.2).
-    fn judge(&self, error: UrlError, reused: bool) -> UrlError {
-        if error.code() != UrlErrorCode::NetworkConnectionLost || self.receiver.has_input() || !reused {
-            return error;
-        }
+    /// Whether the server can have seen the request of an exchange that was lost (RFC 9110 §9.2.2).
+    fn replay(&self) -> Replay {
         let (wire, before) = (self.stream.wire(), self.written_before);
-        let replay = match nothing_reached_the_server(wire, before, self.was_reset) {
+        match nothing_reached_the_server(wire, before, self.was_reset) {
             true => Replay::Safe,
             false => Replay::IfIdempotent,
-        };
-        error.with_replay(replay)
+        }
     }
 
     /// Gives the connection back if it can carry another exchange.
@@ -272,6 +154,89 @@ impl Connection {
     fn give_back(self: Box<Self>, end: Option<Instant>) {
         if let Some(owner) = self.guard.owner() {
             owner.released(self, end);
+        }
+    }
+}
+
+impl connection::Connection for Connection {
+    type Handle = Box<Self>;
+    type Failure = NoHead;
+
+    fn begin(
+        mut handle: Box<Self>,
+        head: &RequestHead<'_>,
+        outgoing: Outgoing,
+        _: &dyn TaskContext,
+    ) -> Result<Box<Self>, ExchangeFailure> {
+        handle.uses += 1;
+        handle.head_bytes = (handle.sender.begin(head, outgoing) as u64, 0);
+        handle.receiver.begin(head);
+        handle.written_before = handle.stream.wire().written();
+        Ok(handle)
+    }
+
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.sender.outgoing
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        moved: impl FnMut(usize, usize) -> bool,
+    ) -> Poll<Result<()>> {
+        self.sender.poll_send(&mut self.stream, cx, moved)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sender.is_all_sent()
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, attempt: &Attempt<'_>) -> Poll<Result<Received, NoHead>> {
+        let (method, activity) = (attempt.request.http_method(), attempt.activity);
+        let received = ready!(self.receiver.poll_head(&mut self.stream, cx, method, activity))?;
+        if let Received::Final { head, .. } = &received {
+            self.head_bytes.1 = head.raw.len() as u64;
+        }
+        Poll::Ready(Ok(received))
+    }
+
+    fn head_bytes(&self) -> (u64, u64) {
+        self.head_bytes
+    }
+
+    fn must_send_all(&self, status: StatusCode) -> bool {
+        self.hold.is_some() && matches!(status.as_u16(), 401 | 407)
+    }
+
+    fn on_final(&mut self, status: StatusCode, is_given_up: bool, logins: Option<&LoginUses>) {
+        self.is_login_refused = self.reservation.is_refused_by(status.as_u16(), logins);
+        self.must_send = connection::Connection::must_send_all(self, status);
+        // RFC 9110 §10.1.1: a body that was announced is sent, or the connection is closed.
+        if is_given_up {
+            self.receiver.may_persist = false;
+        }
+    }
+
+    fn close_reason(&mut self, failure: NoHead, reused: bool, is_answered: bool) -> UrlError {
+        let error = match failure {
+            NoHead::Lost(error) => self.lost(error),
+            NoHead::Bad(error) => return error,
+        };
+        let is_lost = error.code() == UrlErrorCode::NetworkConnectionLost;
+        match is_lost && !self.receiver.has_input() && reused && !is_answered {
+            true => error.with_replay(self.replay()),
+            false => error,
+        }
+    }
+
+    fn into_body(self: Box<Self>, whole: Option<Bytes>, now: Instant) -> Body {
+        match whole {
+            Some(data) => {
+                let bytes = data.len() as u64;
+                self.finish(Some(now));
+                Body::whole(data, bytes)
+            }
+            None => Body::flow(self),
         }
     }
 }

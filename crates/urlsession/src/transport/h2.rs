@@ -1,6 +1,6 @@
-//! HTTP/2 over one shared connection: its driver is a task, each exchange is driven by whoever awaits it.
+//! HTTP/2 over one shared connection, which is driven by a task of its own.
 //!
-//! The `h2` crate keeps frames, streams and flow control; here are the settings, the order of an exchange and
+//! The `h2` crate keeps frames, streams and flow control; here are the settings, what an exchange asks of it and
 //! what its errors mean. Whether a failed request is sent again is for the retry layer to say.
 
 mod body;
@@ -15,10 +15,10 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
-use h2::RecvStream;
-use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::client::{Builder, SendRequest};
 use http::StatusCode;
 use http::header::HeaderMap;
 use http::uri::{Authority, InvalidUri, InvalidUriParts, PathAndQuery, Scheme};
@@ -26,23 +26,24 @@ use tokio::sync::watch;
 
 use urlsession_proto::priority::Urgency;
 
-use self::body::Incoming;
-use self::fault::{connection_error, not_sent, refused, requires_http1, stream_error};
+use self::body::Event;
+pub(crate) use self::body::Exchange;
+use self::fault::{Failure, connection_error, not_sent, refused, requires_http1, stream_error};
 use self::frame_counting::{Counts, FrameCountingIo, MOST_HEADS};
 use self::link::{Lease, Link};
 use self::read_gate::{Driver, ReadGate};
 use self::sending::Sending;
 use self::urgency::{Updates, Urgent};
-use super::connection::{End, Multiplexed, MultiplexedGuard};
-use super::head::{MAX_FIELDS, MAX_INFORMATIONAL, RequestHead};
+use super::connection::{Connection, End, ExchangeFailure, Multiplexed, MultiplexedGuard, Received};
+use super::head::{MAX_FIELDS, RequestHead, too_many_informational};
 use super::origin::Origin;
 use super::outgoing::Outgoing;
 use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
 use crate::env::{Clock, RuntimeHandle};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, ConnectionInfo, TaskContext};
-use crate::message::{HttpHead, UrlResponse};
+use crate::load::{Attempt, Body, ConnectionInfo, LoginUses, TaskContext};
+use crate::message::HttpHead;
 
 /// A connection that carries many exchanges at once.
 pub(crate) struct Handle {
@@ -183,28 +184,23 @@ impl Handle {
         &self.link.info
     }
 
+    /// Prepares for an exchange. True if the connection has carried another before.
+    pub(super) fn prepare(&self) -> bool {
+        self.link.is_used.swap(true, Relaxed)
+    }
+
     /// Waits for its turn: others' requests of this connection may be before it, as on a busy pool.
-    pub(crate) async fn ready(&mut self, attempt: &mut Attempt<'_>) -> Result<()> {
-        let reused = self.link.is_used.swap(true, Relaxed);
-        {
-            let _excuse = attempt.activity.pause_idle();
-            poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(|error| self.closing(error))?;
-        }
-        let start = attempt.clock.now();
-        let transaction = attempt.transaction();
-        transaction.connection = Some(self.link.info.clone());
-        transaction.reused = reused;
-        transaction.request_start = Some(start);
-        Ok(())
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ExchangeFailure>> {
+        self.send.poll_ready(cx).map_err(|error| self.failure(|handle| handle.closing(error)))
     }
 
     /// Sends the head.
-    pub(crate) fn send(
+    fn send(
         &mut self,
         head: &RequestHead<'_>,
         outgoing: Outgoing,
         context: &dyn TaskContext,
-    ) -> Result<Sent> {
+    ) -> Result<Box<Exchange>> {
         let link = &self.link;
         // What the head that is about to be sent says.
         let told = Urgency::of_priority(context.priority());
@@ -223,8 +219,12 @@ impl Handle {
         let urgent = Urgent::new(lasting, told, id, link.updates.clone());
         let sending = Sending { stream, outgoing, chunk: Bytes::new(), done: ends };
         let (reader, lease) = (link.rest.reader(), self.lease.take());
-        let incoming = Incoming::new(response, sending, urgent, reader, counted, lease);
-        Ok(Sent { incoming: Box::new(incoming) })
+        Ok(Box::new(Exchange::new(response, sending, urgent, reader, counted, lease)))
+    }
+
+    fn failure(&mut self, error: impl FnOnce(&mut Self) -> UrlError) -> ExchangeFailure {
+        let error = error(self);
+        ExchangeFailure { error, requires_http1: self.link.counts.requires_http1() }
     }
 
     /// Says why a request was not taken. A connection that takes others still is not what the error is about.
@@ -243,164 +243,92 @@ impl Handle {
         }
         not_sent(error)
     }
-
-    /// Whether the server requires HTTP/1.1 (HTTP_1_1_REQUIRED).
-    pub(crate) fn requires_http1(&self) -> bool {
-        self.link.counts.requires_http1()
-    }
 }
 
-/// A request on its way.
-pub(crate) struct Sent {
-    /// What becomes the body of the response.
-    incoming: Box<Incoming>,
-}
+impl Connection for Exchange {
+    type Handle = Handle;
+    type Failure = Failure;
 
-impl Sent {
-    /// See [`Handle::requires_http1`].
-    pub(crate) fn requires_http1(&self) -> bool {
-        self.incoming.counted.requires_http1()
+    fn begin(
+        mut handle: Handle,
+        head: &RequestHead<'_>,
+        outgoing: Outgoing,
+        context: &dyn TaskContext,
+    ) -> Result<Box<Self>, ExchangeFailure> {
+        let sent = handle.send(head, outgoing, context);
+        sent.map_err(|error| handle.failure(|_| error))
     }
 
-    /// Sends what there is to send and reads up to the head of the final response.
-    pub(crate) async fn head(&mut self, attempt: &mut Attempt<'_>) -> Result<(UrlResponse, RecvStream)> {
-        let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
-        let noting = Noting { sent: &mut *self, attempt: &mut *attempt };
-        if noting.sent.incoming.sending.done {
-            noting.sent.incoming.request_end = noting.attempt.transaction().request_start;
-        }
-        noting.sent.incoming.sending.outgoing.ask_consent(noting.attempt);
-        let mut informational = 0;
-        let result = loop {
-            match poll_fn(|cx| noting.sent.poll(cx, noting.attempt)).await {
-                Ok(Event::Final(parts, body)) => break check_fields(&parts.headers).map(|()| (parts, body)),
-                Ok(Event::Informational(parts)) => {
-                    activity.moved(1);
-                    informational += 1;
-                    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-                        let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
-                        break Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
-                    }
-                    noting.sent.incoming.sending.outgoing.on_informational(parts.status);
-                    if informational > MAX_INFORMATIONAL {
-                        break Err(too_many_informational());
-                    }
-                    if let Err(error) = check_fields(&parts.headers) {
-                        break Err(error);
-                    }
-                    if context.wants_informational() {
-                        context.informational(UrlResponse::from_http(
-                            noting.attempt.request.clone(),
-                            to_head(parts),
-                        ));
-                    }
-                }
-                Err(Failure::Stream(_)) if noting.sent.incoming.counted.heads() > MOST_HEADS => {
-                    break Err(too_many_informational());
-                }
-                Err(Failure::Stream(error)) => {
-                    if requires_http1(&error) {
-                        noting.sent.incoming.counted.require_http1();
-                    }
-                    let may_be_unseen =
-                        noting.attempt.transaction().reused || noting.sent.incoming.counted.requires_http1();
-                    break Err(stream_error(error, Phase::Head, may_be_unseen && informational == 0));
-                }
-                Err(Failure::Own(error)) => break Err(error),
+    fn outgoing(&mut self) -> &mut Outgoing {
+        &mut self.sending.outgoing
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut moved: impl FnMut(usize, usize) -> bool,
+    ) -> Poll<Result<()>> {
+        self.sending.poll_send(cx, |n| moved(n, n))
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sending.done
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, attempt: &Attempt<'_>) -> Poll<Result<Received, Failure>> {
+        self.urgent.tell_changes();
+        let parts = match ready!(self.poll_response(cx))? {
+            Event::Final(parts) => {
+                check_fields(&parts.headers)?;
+                attempt.activity.moved(1);
+                return Poll::Ready(Ok(Received::Final { head: to_head(parts), whole: None }));
             }
+            Event::Informational(parts) => parts,
         };
-        let now = clock.now();
-        drop(noting);
-        let (parts, body) = result?;
-        self.incoming.has_no_content =
-            matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        attempt.activity.moved(1);
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            let detail = "the server switched protocols, which HTTP/2 cannot (RFC 9113 §8.6)";
+            return Poll::Ready(Err(
+                UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail).into()
+            ));
+        }
+        check_fields(&parts.headers)?;
+        Poll::Ready(Ok(Received::Informational(to_head(parts))))
+    }
+
+    fn head_bytes(&self) -> (u64, u64) {
+        self.counted.bytes()
+    }
+
+    fn on_final(&mut self, status: StatusCode, is_given_up: bool, _: Option<&LoginUses>) {
+        self.has_no_content = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         // The stream ends without its body: it is reset once the response has been read.
-        self.incoming.sending.done |= self.incoming.sending.outgoing.on_final(parts.status, false);
-        activity.moved(1);
-        let response = UrlResponse::from_http(attempt.request.clone(), to_head(parts));
-        let transaction = attempt.transaction();
-        transaction.request_end = Some(self.incoming.request_end.unwrap_or(now));
-        transaction.response_start = Some(now);
-        (_, transaction.response_head_bytes) = self.incoming.head_bytes();
-        transaction.response = Some(response.clone());
-        Ok((response, body))
+        self.sending.done |= is_given_up;
     }
 
-    /// The body of the response, which keeps sending what the server has not waited for.
-    pub(crate) fn body(self, received: RecvStream) -> Body {
-        match received.is_end_stream() && self.incoming.sending.done {
+    fn close_reason(&mut self, failure: Failure, reused: bool, is_answered: bool) -> UrlError {
+        let error = match failure {
+            Failure::Stream(_) if self.counted.heads() > MOST_HEADS => return too_many_informational(),
+            Failure::Stream(error) => error,
+            Failure::Own(error) => return error,
+        };
+        if requires_http1(&error) {
+            self.counted.require_http1();
+        }
+        let may_be_unseen = reused || self.counted.requires_http1();
+        stream_error(error, Phase::Head, may_be_unseen && !is_answered)
+    }
+
+    fn requires_http1(&self) -> bool {
+        self.counted.requires_http1()
+    }
+
+    fn into_body(self: Box<Self>, _: Option<Bytes>, _: Instant) -> Body {
+        match self.is_ended() && self.sending.done {
             true => Body::empty(),
-            false => Body::flow(self.incoming.of(received)),
+            false => Body::flow(self),
         }
     }
-
-    fn poll(&mut self, cx: &mut Context<'_>, attempt: &mut Attempt<'_>) -> Poll<Result<Event, Failure>> {
-        let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
-        self.incoming.urgent.tell_changes();
-        if self.incoming.request_end.is_none() {
-            let moved = |n: usize| {
-                activity.moved(n);
-                self.incoming.body_sent += n as u64;
-                context.sent(n as u64);
-                !context.is_halted()
-            };
-            if self.incoming.sending.poll_send(cx, moved)?.is_ready() {
-                self.incoming.request_end = Some(clock.now());
-            }
-        }
-        poll_response(&mut self.incoming.response, cx)
-    }
-}
-
-/// Writes down what was sent when the head has come, the exchange has failed or it is given up.
-struct Noting<'a, 'b> {
-    sent: &'a mut Sent,
-    attempt: &'a mut Attempt<'b>,
-}
-
-impl Drop for Noting<'_, '_> {
-    fn drop(&mut self) {
-        let (incoming, transaction) = (&self.sent.incoming, self.attempt.transaction());
-        (transaction.request_head_bytes, _) = incoming.head_bytes();
-        transaction.request_body_bytes = incoming.body_sent;
-        transaction.request_end = incoming.request_end;
-    }
-}
-
-enum Event {
-    Informational(http::response::Parts),
-    Final(http::response::Parts, RecvStream),
-}
-
-enum Failure {
-    Stream(h2::Error),
-    Own(UrlError),
-}
-
-impl From<UrlError> for Failure {
-    fn from(error: UrlError) -> Self {
-        Self::Own(error)
-    }
-}
-
-fn poll_response(
-    response: &mut Option<ResponseFuture>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Event, Failure>> {
-    let Some(waiting) = response else { return Poll::Pending };
-    match waiting.poll_informational(cx) {
-        Poll::Ready(Some(Ok(informational))) => {
-            return Poll::Ready(Ok(Event::Informational(informational.into_parts().0)));
-        }
-        Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Stream(error))),
-        Poll::Ready(None) => {}
-        // Nothing has come: the final head has not either.
-        Poll::Pending => return Poll::Pending,
-    }
-    let done = ready!(std::pin::Pin::new(waiting).poll(cx));
-    *response = None;
-    let (parts, body) = done.map_err(Failure::Stream)?.into_parts();
-    Poll::Ready(Ok(Event::Final(parts, body)))
 }
 
 fn request(
@@ -446,11 +374,6 @@ fn check_fields(fields: &HeaderMap) -> Result<()> {
     }
     let detail = "the response head has more fields than the limit";
     Err(UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Head, detail))
-}
-
-fn too_many_informational() -> UrlError {
-    let detail = "the server sent more than 100 informational responses";
-    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail)
 }
 
 fn expects_body(method: &http::Method) -> bool {

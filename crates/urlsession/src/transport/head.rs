@@ -13,6 +13,7 @@ use urlsession_proto::field::{canonical_name, unfold as unfolded};
 use urlsession_proto::http1;
 
 use super::route::Route;
+use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::load::{SentFields, SharedFields};
 use crate::message::{HeaderFields, UrlRequest, is_of_origin};
 
@@ -327,6 +328,11 @@ pub(super) const MAX_FIELDS: usize = 256;
 
 /// The most 1xx responses before a final one, on every wire.
 pub(super) const MAX_INFORMATIONAL: usize = 100;
+
+pub(super) fn too_many_informational() -> UrlError {
+    let detail = "the server sent more than 100 informational responses";
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail)
+}
 
 /// Fields only the wire may write.
 pub(crate) fn is_framing(name: &str) -> bool {

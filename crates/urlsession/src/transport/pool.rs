@@ -24,26 +24,23 @@ use self::guard::OnDrop;
 use self::http1_origins::Http1Origins;
 use self::judging::{Caller, Watched, decider, judge};
 use self::state::{Acquire, Acquired, Action, DialId, Limits, State, WaiterId};
+use super::checkout::{Checkout, Exclusive, Guards, Multiplexed, open};
 use super::connect::{Connected, connect};
-use super::connection::{End, ExclusiveGuard, ExclusiveOwner, MultiplexedGuard};
+use super::connection::{End, ExclusiveOwner, MultiplexedGuard};
 use super::dial_progress::{DialFailure, DialProgress};
 use super::head::asks_upgrade;
 use super::origin::{Key, Origin, PoolPartition};
 use super::reservation::Requester;
 use super::tls::Tls;
-use super::{h1, h2};
 use crate::auth::LoginCache;
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{RuntimeHandle, RuntimeId, Timer};
 use crate::error::Result;
-use crate::load::{
-    Attempt, BoxFuture, ConnectionChallengeHandler, ConnectionInfo, Decider, IdlePause, WaitReason,
-};
+use crate::load::{Attempt, BoxFuture, ConnectionChallengeHandler, Decider, IdlePause, WaitReason};
 use crate::message::{HostId, UrlRequest};
 
-type Exclusive = Box<h1::Connection>;
-type Pooled = State<Exclusive, h2::Handle, Caller, DialFailure>;
-type Actions = state::Actions<Exclusive, h2::Handle, Caller>;
+type Pooled = State<Box<Exclusive>, Multiplexed, Caller, DialFailure>;
+type Actions = state::Actions<Box<Exclusive>, Multiplexed, Caller>;
 
 /// The connections of one session.
 pub(crate) struct Pool {
@@ -59,21 +56,6 @@ pub(crate) struct Pool {
     /// Raised when connections are to be given up: those of an older one are not kept when their exchange ends.
     generation: AtomicU64,
     weak: OnceLock<Weak<Self>>,
-}
-
-/// A connection for one exchange.
-pub(crate) enum Checkout {
-    Http1(Exclusive),
-    Http2(h2::Handle),
-}
-
-impl Checkout {
-    fn info(&self) -> &Arc<ConnectionInfo> {
-        match self {
-            Self::Http1(connection) => connection.info(),
-            Self::Http2(handle) => handle.info(),
-        }
-    }
 }
 
 impl Pool {
@@ -145,7 +127,7 @@ impl Pool {
         if let (Some(challenger), Some(peer)) = (&caller.challenger, &checkout.info().peer) {
             let who = (challenger, caller.requester.decider);
             if let Err(error) = judge(&self.config, key.host_and_port(), peer, who).await {
-                if let Checkout::Http1(connection) = checkout {
+                if let Checkout::Exclusive(connection) = checkout {
                     self.released(connection, None);
                 }
                 return Err(error);
@@ -156,7 +138,7 @@ impl Pool {
 
     /// True if the connection may carry the exchange, as far as the pool knows.
     fn is_usable(&self, checkout: &mut Checkout, now: Instant) -> bool {
-        let Checkout::Http1(connection) = checkout else { return true };
+        let Checkout::Exclusive(connection) = checkout else { return true };
         // A clock of a test's own may stand still: it tells nothing.
         let was_just_released =
             self.has_system_clock && idle_time::is_over_at_once(connection.guard().released, now);
@@ -178,8 +160,8 @@ impl Pool {
         let acquire = self.lock().acquire(key, caller, now, priority, fresh, &mut actions);
         self.perform(&mut actions);
         match acquire {
-            Acquire::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Acquire::Multiplexed(handle) => Ok(Checkout::Http2(handle.lease())),
+            Acquire::Exclusive(connection) => Ok(Checkout::Exclusive(connection)),
+            Acquire::Multiplexed(handle) => Ok(Checkout::Multiplexed(handle.lease())),
             Acquire::Wait(waiting) => Err(waiting),
         }
     }
@@ -246,31 +228,21 @@ impl Pool {
 
     async fn finish_dial(
         &self,
-        connected: Connected,
+        mut connected: Connected,
         origin: &Arc<Origin>,
         runtime: &RuntimeHandle,
         requester: &Requester,
         dial_id: DialId,
     ) -> Result<Checkout> {
-        let Connected { stream, info, is_h2, mut reservation } = connected;
-        let info = Arc::new(info);
-        if is_h2 {
-            if let Some(logins) = &requester.logins {
-                reservation.begin(logins);
-            }
-            let clock = self.config.environment.clock.clone();
-            let guard = MultiplexedReturn {
-                pool: self.weak(),
-                origin: origin.clone(),
-                runtime: runtime.clone(),
-                dial_id,
-            };
-            let handshake = h2::handshake(stream, info, reservation, origin, Box::new(guard), clock, runtime);
-            return Ok(Checkout::Http2(handshake.await?));
+        if let Some(logins) = requester.logins.as_ref().filter(|_| connected.is_multiplexed) {
+            connected.reservation.begin(logins);
         }
+        let (origin_of, runtime_of) = (origin.clone(), runtime.clone());
+        let multiplexed =
+            MultiplexedReturn { pool: self.weak(), origin: origin_of, runtime: runtime_of, dial_id };
         let generation = self.generation.load(Relaxed);
-        let guard = ExclusiveGuard::new(self.weak(), origin.clone(), runtime.clone(), generation);
-        Ok(Checkout::Http1(Box::new(h1::Connection::new(stream, info, reservation, guard))))
+        let guards = Guards { owner: self.weak(), generation, multiplexed, origin, runtime };
+        open(connected, guards, self.config.environment.clock.clone()).await
     }
 
     fn dial_done(
@@ -286,10 +258,10 @@ impl Pool {
         let mut actions = Actions::new();
         let mut state = self.lock();
         match result {
-            Ok(Checkout::Http1(connection)) => {
+            Ok(Checkout::Exclusive(connection)) => {
                 state.opened(origin, dial_id, connection, now, until, &mut actions)
             }
-            Ok(Checkout::Http2(handle)) => {
+            Ok(Checkout::Multiplexed(handle)) => {
                 state.opened_multiplexed(origin, dial_id, handle, now, until, &mut actions);
             }
             Err(error) => state.failed(origin, dial_id, error, was_decided, &mut actions),
@@ -299,7 +271,13 @@ impl Pool {
         self.watch(runtime, until);
     }
 
-    fn check_in(&self, connection: Exclusive, origin: &Arc<Origin>, runtime: RuntimeHandle, now: Instant) {
+    fn check_in(
+        &self,
+        connection: Box<Exclusive>,
+        origin: &Arc<Origin>,
+        runtime: RuntimeHandle,
+        now: Instant,
+    ) {
         let until = idle_time::until_either(now, self.rest_until(now), connection.server_keeps_for());
         let mut actions = Actions::new();
         let caller = Caller { runtime, requester: Requester::default(), challenger: None, progress: None };
@@ -485,8 +463,8 @@ impl Search<'_, '_> {
         drop(state);
         (self.waiting, self.pause_idle) = (None, None);
         Poll::Ready(match acquired {
-            Acquired::Exclusive(connection) => Ok(Checkout::Http1(connection)),
-            Acquired::Multiplexed(handle, _) => Ok(Checkout::Http2(handle.lease())),
+            Acquired::Exclusive(connection) => Ok(Checkout::Exclusive(connection)),
+            Acquired::Multiplexed(handle, _) => Ok(Checkout::Multiplexed(handle.lease())),
             Acquired::Failed(failed) => Err(failed.note(self.attempt.transaction())),
         })
     }
@@ -508,8 +486,8 @@ impl Drop for Search<'_, '_> {
     }
 }
 
-impl ExclusiveOwner<h1::Connection> for Pool {
-    fn released(&self, mut connection: Exclusive, end: Option<Instant>) {
+impl ExclusiveOwner<Exclusive> for Pool {
+    fn released(&self, mut connection: Box<Exclusive>, end: Option<Instant>) {
         let guard = connection.guard_mut();
         if guard.generation != self.generation.load(Relaxed) {
             return;

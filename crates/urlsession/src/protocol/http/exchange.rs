@@ -16,7 +16,9 @@ use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Replay, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Layer, Response, SentFields};
 use crate::message::{HttpBody, UrlRequest, is_secret};
-use crate::transport::{Checkout, DefaultFields, Outgoing, Pool, RequestHead, Route, asks_upgrade, h1, h2};
+use crate::transport::{
+    self, Checkout, DefaultFields, ExchangeFailure, Outgoing, Pool, RequestHead, Route, asks_upgrade,
+};
 
 pub(crate) struct Exchange {
     pool: Arc<Pool>,
@@ -53,34 +55,19 @@ impl Layer for Exchange {
             };
             let key = key.avoiding(attempt.forbidden);
             let route = key.route();
-            let mut checkout = match held(attempt) {
-                Some(connection) => Checkout::Http1(connection),
+            let mut checkout = match Checkout::held(attempt) {
+                Some(checkout) => checkout,
                 None => self.pool.checkout(key, attempt).await?,
             };
             let outgoing = self.outgoing(attempt).await?;
-            if let Checkout::Http2(handle) = &mut checkout {
-                let ready = handle.ready(attempt).await;
-                ready.map_err(|error| self.judge(error, handle.requires_http1(), &request))?;
-            }
-            self.begin(checkout, (url, route), outgoing, attempt)?
+            checkout.ready(attempt).await.map_err(|failure| self.judge(failure, &request))?;
+            let begun = self.begin(checkout, (url, route), outgoing, attempt);
+            begun.map_err(|failure| self.judge(failure, &request))?
         };
-        let (head, body) = match begun {
-            Begun::Http1(connection) => connection.exchange(attempt).await?,
-            Begun::Http2(mut sent) => {
-                let head = sent.head(attempt).await;
-                let (head, received) =
-                    head.map_err(|error| self.judge(error, sent.requires_http1(), &request))?;
-                (head, sent.body(received))
-            }
-        };
+        let answered = begun.answer(attempt).await;
+        let (head, body) = answered.map_err(|failure| self.judge(failure, &request))?;
         Ok(Response { head, body })
     }
-}
-
-/// A request whose head is on its way.
-enum Begun {
-    Http1(Box<h1::Connection>),
-    Http2(h2::Sent),
 }
 
 impl Exchange {
@@ -90,31 +77,9 @@ impl Exchange {
         Ok(if attempt.expects { outgoing.after_consent(self.expect_continue_timeout) } else { outgoing })
     }
 
-    fn begin(
-        &self,
-        checkout: Checkout,
-        to: (&Url, Route),
-        outgoing: Outgoing,
-        attempt: &mut Attempt<'_>,
-    ) -> Result<Begun> {
-        match checkout {
-            Checkout::Http1(mut connection) => {
-                let begin = |head: &RequestHead<'_>, outgoing| connection.begin(head, outgoing);
-                self.with_head(to, outgoing, attempt, "http/1.1", begin);
-                Ok(Begun::Http1(connection))
-            }
-            Checkout::Http2(mut handle) => {
-                let context = attempt.context;
-                let send = |head: &RequestHead<'_>, outgoing| handle.send(head, outgoing, context);
-                let sent = self.with_head(to, outgoing, attempt, "h2", send);
-                let judge = |error| self.judge(error, handle.requires_http1(), &attempt.request);
-                sent.map(Begun::Http2).map_err(judge)
-            }
-        }
-    }
-
     /// RFC 9113 §7: a server that requires HTTP/1.1 is spoken to by that from now on.
-    fn judge(&self, error: UrlError, requires_http1: bool, request: &UrlRequest) -> UrlError {
+    fn judge(&self, failure: ExchangeFailure, request: &UrlRequest) -> UrlError {
+        let ExchangeFailure { error, requires_http1 } = failure;
         if !requires_http1 {
             return error;
         }
@@ -125,17 +90,15 @@ impl Exchange {
         error
     }
 
-    /// Does `work` with the head of the request to this URL by this way, over `protocol`.
-    fn with_head<T>(
+    /// Hands the request to this URL by this way to the connection, with the fields that go with it.
+    fn begin(
         &self,
+        checkout: Checkout,
         to: (&Url, Route),
         outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
-        protocol: &'static str,
-        work: impl FnOnce(&RequestHead<'_>, Outgoing) -> T,
-    ) -> T {
-        // Over HTTP/2 the length is announced whatever follows.
-        let length = if protocol == "h2" { outgoing.length() } else { outgoing.announced_length() };
+    ) -> Result<transport::Exchange, ExchangeFailure> {
+        let (protocol, length) = (checkout.info().protocol, checkout.announced_length(&outgoing));
         let from_above = attempt.added.len();
         if let Some(field) = priority_field(attempt.context.priority()) {
             attempt.added.push(field);
@@ -159,7 +122,7 @@ impl Exchange {
             added: &attempt.added,
             drops_expect,
         };
-        let done = work(&head, outgoing);
+        let begun = checkout.begin(&head, outgoing, attempt.context);
         let is_tunnelled = matches!(to.1, Route::Tunnel(_));
         let has_no_body = length == Some(0);
         let sent = match has_no_body && !drops_expect && !is_tunnelled && adds_codings_only(&head) {
@@ -176,7 +139,7 @@ impl Exchange {
         attempt.transaction().sent = Some(sent);
         // A retry sends the fields of the layers above again, and its own priority.
         attempt.added.truncate(from_above);
-        done
+        begun
     }
 }
 
@@ -204,18 +167,6 @@ fn shown(head: &RequestHead<'_>) -> Vec<(&'static str, HeaderValue)> {
         false => (*name, value.clone()),
     };
     head.beside().map(shown).collect()
-}
-
-/// The connection that was kept for this exchange.
-fn held(attempt: &mut Attempt<'_>) -> Option<Box<h1::Connection>> {
-    let hold = attempt.hold.as_ref()?;
-    let held = hold.take()?;
-    if !hold.is_lasting() {
-        attempt.hold = None;
-    }
-    // What was sent unasked would be taken for the answer.
-    let mut connection = held.downcast::<h1::Connection>().ok()?;
-    connection.is_alive(true).then_some(connection)
 }
 
 /// Apple asks for the body of a GET before it is refused, if it is the delegate's.

@@ -19,22 +19,13 @@ use crate::env::SplicePipe;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Activity;
 use crate::message::HttpHead;
+use crate::transport::connection::Received;
 use crate::transport::head::{MAX_FIELDS, RequestHead, asks_upgrade};
 use crate::transport::route::Route;
 use crate::transport::stream::Stream;
 
-/// What came.
-pub(super) enum Received {
-    Informational(HttpHead),
-    /// The final head, and the body if it came with it.
-    Final {
-        head: HttpHead,
-        whole: Option<Bytes>,
-    },
-}
-
 /// Why no head came.
-pub(super) enum NoHead {
+pub(in crate::transport) enum NoHead {
     /// The connection ended, or broke.
     Lost(Option<io::Error>),
     Bad(UrlError),

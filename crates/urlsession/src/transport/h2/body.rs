@@ -1,16 +1,17 @@
-//! A response body as a stream of HTTP/2: the window opens as the reader takes what came.
+//! One exchange as a stream of HTTP/2: the window opens as the reader takes what came.
 
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::HeaderMap;
+use http::response::Parts;
 use urlsession_proto::trailers::allowed;
 
 use super::super::head::MAX_FIELDS;
-use super::fault::stream_error;
+use super::fault::{Failure, stream_error};
 use super::frame_counting::Counted;
 use super::link::Lease;
 use super::read_gate::Reader;
@@ -19,17 +20,20 @@ use super::urgency::Urgent;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BodySource, ReadPause};
 
+/// A head that has come.
+pub(super) enum Event {
+    Informational(Parts),
+    Final(Parts),
+}
+
 /// The stream of one exchange, in one allocation for all of it.
-pub(super) struct Incoming {
+pub(crate) struct Exchange {
     /// Until there is a response.
-    pub(super) response: Option<ResponseFuture>,
+    response: Option<ResponseFuture>,
     /// Then.
     body: Option<RecvStream>,
     /// The response has a status that is never with content (RFC 9110 §6.4.1).
     pub(super) has_no_content: bool,
-    /// Bytes of the request's body sent before the response.
-    pub(super) body_sent: u64,
-    pub(super) request_end: Option<Instant>,
     pub(super) sending: Sending,
     pub(super) urgent: Urgent,
     reader: Reader,
@@ -43,7 +47,7 @@ pub(super) struct Incoming {
     _lease: Option<Lease>,
 }
 
-impl Incoming {
+impl Exchange {
     pub(super) fn new(
         response: ResponseFuture,
         sending: Sending,
@@ -56,8 +60,6 @@ impl Incoming {
             response: Some(response),
             body: None,
             has_no_content: false,
-            body_sent: 0,
-            request_end: None,
             sending,
             urgent,
             reader,
@@ -70,16 +72,28 @@ impl Incoming {
         }
     }
 
-    /// With the response.
-    pub(super) fn of(mut self: Box<Self>, received: RecvStream) -> Box<Self> {
-        self.body = Some(received);
-        self
+    /// True if the response has come to its end.
+    pub(super) fn is_ended(&self) -> bool {
+        self.body.as_ref().is_some_and(RecvStream::is_end_stream)
     }
 
-    /// Header bytes sent and received so far.
-    pub(super) fn head_bytes(&self) -> (u32, u32) {
-        let (sent, received) = self.counted.bytes();
-        (u32::try_from(sent).unwrap_or(u32::MAX), u32::try_from(received).unwrap_or(u32::MAX))
+    /// The next head. With the final one the body begins.
+    pub(super) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, Failure>> {
+        let Some(waiting) = &mut self.response else { return Poll::Pending };
+        match waiting.poll_informational(cx) {
+            Poll::Ready(Some(Ok(informational))) => {
+                return Poll::Ready(Ok(Event::Informational(informational.into_parts().0)));
+            }
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(Failure::Stream(error))),
+            Poll::Ready(None) => {}
+            // Nothing has come: the final head has not either.
+            Poll::Pending => return Poll::Pending,
+        }
+        let done = ready!(Pin::new(waiting).poll(cx));
+        self.response = None;
+        let (parts, body) = done.map_err(Failure::Stream)?.into_parts();
+        self.body = Some(body);
+        Poll::Ready(Ok(Event::Final(parts)))
     }
 
     /// The trailer section, if it is one.
@@ -109,7 +123,7 @@ impl Incoming {
     }
 }
 
-impl BodySource for Incoming {
+impl BodySource for Exchange {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         self.urgent.tell_changes();
         let mut sent = 0;

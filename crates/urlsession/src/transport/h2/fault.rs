@@ -5,6 +5,18 @@ use h2::Reason;
 use crate::error::{Phase, Replay, UrlError, UrlErrorCode};
 use crate::transport::tls::late_refusal;
 
+/// Why there is no head.
+pub(crate) enum Failure {
+    Stream(h2::Error),
+    Own(UrlError),
+}
+
+impl From<UrlError> for Failure {
+    fn from(error: UrlError) -> Self {
+        Self::Own(error)
+    }
+}
+
 /// The connection could not be set up.
 pub(super) fn connection_error(error: h2::Error) -> UrlError {
     if let Some(refusal) = error.get_io().and_then(late_refusal) {

@@ -96,8 +96,7 @@ pub(super) struct DialInProgress<P: RuntimeKey> {
     pub(super) on_behalf_of: Option<WaiterId>,
     /// The waiter is another than the one whose delegates are asked.
     pub(super) is_adopted: bool,
-    /// Whether it counts as an open exclusive connection.
-    pub(super) counted: bool,
+    pub(super) kind: DialKind,
 }
 
 impl<P: RuntimeKey> DialInProgress<P> {
@@ -116,6 +115,15 @@ pub(super) enum Known {
     Multiplexed,
 }
 
+/// What is expected of a dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DialKind {
+    /// An exclusive connection: it counts as one of the host's from its beginning.
+    Exclusive,
+    /// One of either kind, as the server agrees to.
+    Negotiated,
+}
+
 /// Whether a waiter needs a dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dial {
@@ -123,8 +131,8 @@ pub(super) enum Dial {
     InProgress,
     /// The host's limit forbids one.
     Forbidden,
-    /// It does, which counts as an open exclusive connection or not.
-    Needed { counted: bool },
+    /// It does.
+    Needed(DialKind),
 }
 
 impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
@@ -222,8 +230,8 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
         limit: usize,
     ) -> Dial {
         let id = waiter.runtime.id();
-        let counted = self.known == Known::Exclusive;
-        if !counted {
+        let kind = if self.known == Known::Exclusive { DialKind::Exclusive } else { DialKind::Negotiated };
+        if kind == DialKind::Negotiated {
             if self.is_dialling_for(waiting, &waiter.runtime) {
                 return Dial::InProgress;
             }
@@ -240,9 +248,9 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
             waiter.promised = true;
             return Dial::InProgress;
         }
-        match counted && self.open >= limit && self.idle.is_empty() {
+        match kind == DialKind::Exclusive && self.open >= limit && self.idle.is_empty() {
             true => Dial::Forbidden,
-            false => Dial::Needed { counted },
+            false => Dial::Needed(kind),
         }
     }
 

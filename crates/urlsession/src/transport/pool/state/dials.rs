@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use super::super::host::{DialInProgress, MultiplexedConnection, is_being_decided};
+use super::super::host::{DialInProgress, DialKind, MultiplexedConnection, is_being_decided};
 use super::{
     Acquired, Action, Actions, Dial, DialId, Known, Multiplexed, Origin, Reserved, RuntimeKey, Scope, State,
     WaiterId, acquired,
@@ -26,12 +26,12 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
         let Some(dial) = host.end_dial(dial_id) else { return actions.push(Action::Close(connection)) };
         let was_known = host.known == Known::Exclusive;
         host.known = Known::Exclusive;
-        if !dial.counted {
+        if dial.kind == DialKind::Negotiated {
             host.open += 1;
         }
         // What else is being dialled is expected to be as this.
-        for other in host.dials.iter_mut().filter(|other| !was_known && !other.counted) {
-            other.counted = true;
+        for other in host.dials.iter_mut().filter(|other| !was_known && other.kind == DialKind::Negotiated) {
+            other.kind = DialKind::Exclusive;
             host.open += 1;
         }
         self.unpromise(&dial);
@@ -59,7 +59,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
         let Some(dial) = host.end_dial(dial_id) else {
             return actions.push(Action::CloseMultiplexed(handle));
         };
-        if dial.counted {
+        if dial.kind == DialKind::Exclusive {
             host.open -= 1;
         }
         host.known = Known::Multiplexed;
@@ -106,7 +106,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
         let Some(host) = self.hosts.get_mut(origin) else { return };
         let Some(dial) = host.end_dial(dial_id) else { return };
         self.open -= 1;
-        if dial.counted {
+        if dial.kind == DialKind::Exclusive {
             host.open -= 1;
         }
         let alone = host.open == 0 && host.dials.is_empty();
@@ -159,11 +159,11 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
         match host.dial(waiting, &mut self.waiters[waiting], self.limits.per_host) {
             Dial::InProgress => true,
             Dial::Forbidden => false,
-            Dial::Needed { counted } => {
+            Dial::Needed(kind) => {
                 // Nobody overtakes the hosts that wait for the limit over all.
-                let may = self.blocked.is_empty() && self.make_way(origin, counted, actions);
+                let may = self.blocked.is_empty() && self.make_way(origin, kind, actions);
                 match may {
-                    true => self.begin_dial(origin, waiting, counted, actions),
+                    true => self.begin_dial(origin, waiting, kind, actions),
                     false => self.block(origin),
                 }
                 may
@@ -175,13 +175,13 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
         &mut self,
         origin: &Arc<Origin>,
         waiting: WaiterId,
-        counted: bool,
+        kind: DialKind,
         actions: &mut Actions<E, S, P>,
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return };
         let waiter = &mut self.waiters[waiting];
         self.open += 1;
-        host.open += usize::from(counted);
+        host.open += usize::from(kind == DialKind::Exclusive);
         waiter.promised = true;
         let (dial_id, runtime) = (self.next_dial_id, waiter.runtime.for_dial());
         self.next_dial_id += 1;
@@ -190,7 +190,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
             runtime: runtime.clone(),
             on_behalf_of: Some(waiting),
             is_adopted: false,
-            counted,
+            kind,
         });
         actions.push(Action::Dial { origin: origin.clone(), runtime, dial_id });
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::host::MAX_PASSED_OVER;
+use super::super::host::{DialKind, MAX_PASSED_OVER};
 use super::{
     Action, Actions, Dial, DialId, Idle, IdleConnection, Multiplexed, Origin, Reserved, RuntimeKey, State,
     WaiterId,
@@ -13,12 +13,13 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     pub(super) fn make_way(
         &mut self,
         origin: &Arc<Origin>,
-        counted: bool,
+        kind: DialKind,
         actions: &mut Actions<E, S, P>,
     ) -> bool {
         let Some(host) = self.hosts.get(origin) else { return false };
         // Its own connections at the host's limit: they are idle at another place.
-        let own = host.idle.first().filter(|_| counted && host.open >= self.limits.per_host);
+        let own =
+            host.idle.first().filter(|_| kind == DialKind::Exclusive && host.open >= self.limits.per_host);
         if let Some(key) = own.copied() {
             self.close_entry(key, actions);
         }
@@ -45,9 +46,9 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
             let Some(origin) = self.blocked.pop_front() else { break };
             self.passed_over = 0;
             self.unblock(&origin);
-            let Some((waiting, counted)) = self.next_to_dial(&origin) else { continue };
-            if self.make_way(&origin, counted, actions) {
-                self.begin_dial(&origin, waiting, counted, actions);
+            let Some((waiting, kind)) = self.next_to_dial(&origin) else { continue };
+            if self.make_way(&origin, kind, actions) {
+                self.begin_dial(&origin, waiting, kind, actions);
             }
             if self.next_to_dial(&origin).is_some() {
                 self.block(&origin);
@@ -56,7 +57,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     }
 
     /// The first waiter of the host that needs a dial.
-    pub(super) fn next_to_dial(&mut self, origin: &Arc<Origin>) -> Option<(WaiterId, bool)> {
+    pub(super) fn next_to_dial(&mut self, origin: &Arc<Origin>) -> Option<(WaiterId, DialKind)> {
         let host = self.hosts.get_mut(origin)?;
         for at in 0..host.queue.len() {
             let waiting = host.queue[at];
@@ -67,7 +68,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
             match host.dial(waiting, waiter, self.limits.per_host) {
                 Dial::InProgress => {}
                 Dial::Forbidden => return None,
-                Dial::Needed { counted } => return Some((waiting, counted)),
+                Dial::Needed(kind) => return Some((waiting, kind)),
             }
         }
         None
