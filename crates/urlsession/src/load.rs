@@ -10,6 +10,7 @@ mod decision;
 mod detached;
 mod login;
 mod peer;
+mod route;
 mod upload;
 
 use std::any::Any;
@@ -39,6 +40,7 @@ pub(crate) use self::detached::DetachedAnswers;
 pub(crate) use self::detached::DetachedContext;
 pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
 pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
+pub(crate) use self::route::{Hop, ProxyKind, Route, RouteEnd};
 pub(crate) use self::upload::{UploadPoint, Uploading};
 use crate::env::{Clock, DomainResolutionProtocol, ForbiddenNetworks, Interface, RuntimeHandle};
 use crate::error::{Result, UrlError};
@@ -166,6 +168,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) expectation_failed: bool,
     /// The server is asked before the body is sent.
     pub(crate) expects: bool,
+    /// The way to the server of the request.
+    pub(crate) route: Route,
     /// What its connection must not lead over.
     pub(crate) forbidden: ForbiddenNetworks,
     /// Some authentication belongs to a connection: it is kept here from one exchange to the next.
@@ -335,6 +339,7 @@ impl<'a> Attempt<'a> {
             wants_new_connection: false,
             expectation_failed: false,
             expects: false,
+            route: Route::Direct,
             forbidden: ForbiddenNetworks::default(),
             hold: None,
             logins: None,

@@ -7,6 +7,7 @@ mod buffers;
 mod checkout;
 mod connect;
 mod connection;
+mod dial;
 mod dial_progress;
 mod dial_targets;
 mod dns;
@@ -33,4 +34,4 @@ pub(crate) use head::{
 };
 pub(crate) use outgoing::Outgoing;
 pub(crate) use pool::Pool;
-pub(crate) use route::Route;
+pub(crate) use route::has_forward_proxy;

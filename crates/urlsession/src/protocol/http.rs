@@ -15,6 +15,7 @@ mod hsts;
 mod redirect;
 mod resumable_upload;
 mod retry;
+mod routing;
 mod security;
 #[cfg(test)]
 mod test_support;
@@ -33,6 +34,7 @@ use self::hsts::Hsts;
 use self::redirect::Redirect;
 use self::resumable_upload::ResumableUpload;
 use self::retry::Retry;
+use self::routing::Routing;
 use self::security::Security;
 use crate::auth::LoginCache;
 use crate::configuration::Configuration;
@@ -46,18 +48,21 @@ use crate::transport::Pool;
 /// 1. `Redirect`: every hop starts afresh
 /// 2. `ResumableUpload`: every hop of an upload may take several requests, which all below see one by one
 /// 3. `Security`: sees the URL of every hop, and may change it, which all below must know
-/// 4. `Auth`: repeats a hop with credentials, for the server or the proxy
-/// 5. `Cookies`: sends them; above the cache, whose entries may vary by them
-/// 6. `Coding`: above the cache, which keeps coded bytes
-/// 7. `Caching`: all below it costs network
-/// 8. `Hsts`: reads what each response of the network says, 401s and confirmations included
-/// 9. `SetCookies`: stores what each response of the network sets
-/// 10. `Connectivity`: a cached answer needs no network
-/// 11. `Retry`: repeats only what failed on the wire
-/// 12. `Expectation`: a server that is asked before the body is sent
-/// 13. `Exchange`: the wire
+/// 4. `Routing`: for the URL that is loaded; a proxy on the way asks who one is
+/// 5. `Auth`: repeats a hop with credentials, for the server or the proxy
+/// 6. `Cookies`: sends them; above the cache, whose entries may vary by them
+/// 7. `Coding`: above the cache, which keeps coded bytes
+/// 8. `Caching`: all below it costs network
+/// 9. `Hsts`: reads what each response of the network says, 401s and confirmations included
+/// 10. `SetCookies`: stores what each response of the network sets
+/// 11. `Connectivity`: a cached answer needs no network
+/// 12. `Retry`: repeats only what failed on the wire
+/// 13. `Expectation`: a server that is asked before the body is sent
+/// 14. `Exchange`: the wire
 type HttpLoader<W = Expectation<Exchange>> = Redirect<
-    ResumableUpload<Security<Auth<Cookies<Coding<Caching<Hsts<SetCookies<Connectivity<Retry<W>>>>>>>>>>,
+    ResumableUpload<
+        Security<Routing<Auth<Cookies<Coding<Caching<Hsts<SetCookies<Connectivity<Retry<W>>>>>>>>>>,
+    >,
 >;
 
 /// The loader of `http` and `https`.
@@ -69,7 +74,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(config: Arc<Configuration>, pool: Arc<Pool>, logins: Arc<LoginCache>) -> Self {
         warn_of_reserved(&config);
-        let exchange = Exchange::new(&config, pool);
+        let exchange = Exchange::new(&config, pool.clone());
         let connectivity = Connectivity::new(config.clone(), Retry::new(Expectation::new(&config, exchange)));
         let network = Hsts::new(config.hsts_storage.clone(), SetCookies::new(config.clone(), connectivity));
         let certificates = Arc::<ShownCertificates>::default();
@@ -79,7 +84,8 @@ impl Http {
         let auth = Auth::new(storage, Arc::new(SystemGssapi), logins, cookies)
             .with_negotiate_domains(&config)
             .behind_proxy(&config);
-        let resumption = ResumableUpload::new(config.clone(), Security::new(config, auth));
+        let resumption =
+            ResumableUpload::new(config.clone(), Security::new(config, Routing::new(pool, auth)));
         Self { loader: Redirect::new(resumption), certificates }
     }
 

@@ -12,16 +12,15 @@ use url::{Position, Url};
 use urlsession_proto::field::{canonical_name, unfold as unfolded};
 use urlsession_proto::http1;
 
-use super::route::Route;
 use crate::error::{Phase, UrlError, UrlErrorCode};
-use crate::load::{SentFields, SharedFields};
+use crate::load::{Route, SentFields, SharedFields};
 use crate::message::{HeaderFields, UrlRequest, is_of_origin};
 
 /// What goes before the body.
 pub(crate) struct RequestHead<'a> {
     pub(crate) request: &'a UrlRequest,
     pub(crate) url: &'a Url,
-    pub(crate) route: Route,
+    pub(crate) route: &'a Route,
     pub(crate) defaults: &'a DefaultFields,
     /// What the layers add or imply, as far as neither the request nor the configuration has a field of that name:
     /// [`beside`](Self::beside) is what is sent of it.
@@ -89,9 +88,9 @@ impl RequestHead<'_> {
     /// The origin form of the target (RFC 9112 §3.2.1), for a proxy the absolute form (RFC 9112 §3.2.2). HTTP/2 is spoken
     /// with origins only.
     pub(crate) fn target(&self) -> Cow<'_, str> {
-        match self.route {
-            Route::Forward => absolute_form(self.url).into(),
-            Route::Direct | Route::Tunnel(_) => self.url[Position::BeforePath..Position::AfterQuery].into(),
+        match self.route.forward() {
+            Some(_) => absolute_form(self.url).into(),
+            None => self.url[Position::BeforePath..Position::AfterQuery].into(),
         }
     }
 
@@ -177,7 +176,7 @@ impl RequestHead<'_> {
     fn may_send(&self, name: &str) -> bool {
         let is_for_proxy = || name.eq_ignore_ascii_case("proxy-authorization");
         let is_dropped = self.drops_expect && name.eq_ignore_ascii_case("expect");
-        !(is_dropped || is_framing(name) || matches!(self.route, Route::Tunnel(_)) && is_for_proxy())
+        !(is_dropped || is_framing(name) || self.route.is_tunnel() && is_for_proxy())
     }
 }
 
@@ -358,7 +357,7 @@ mod tests {
             let head = RequestHead {
                 request: &request,
                 url: &url,
-                route: Route::Direct,
+                route: &Route::Direct,
                 defaults: &defaults,
                 added: &[],
                 drops_expect: false,

@@ -8,9 +8,9 @@ use hashbrown::Equivalent;
 use url::Url;
 use urlsession_proto::scheme::Scheme;
 
-use super::route::Route;
 use crate::configuration::Configuration;
 use crate::env::ForbiddenNetworks;
+use crate::load::Route;
 use crate::message::{HostId, NetworkServiceType, UrlRequest};
 
 /// An origin, kept.
@@ -22,17 +22,18 @@ pub(crate) struct Origin {
     /// Of an IPv6 address (RFC 4007 §11).
     pub(crate) zone: Option<Box<str>>,
     pub(crate) partition: PoolPartition,
+    /// The way there.
+    pub(crate) route: Route,
 }
 
 /// What keeps traffic to one origin apart: a connection is marked for one service type, one whose name was not validated
-/// serves nobody who requires that, and one that may lead over any network nobody who forbids some. The way there is the same for all of one origin.
+/// serves nobody who requires that, and one that may lead over any network nobody who forbids some.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PoolPartition {
     pub(crate) service: NetworkServiceType,
     pub(crate) is_validated: bool,
     /// HTTP/2 is not offered in the TLS handshake.
     pub(crate) is_http1_only: bool,
-    pub(crate) route: Route,
     pub(crate) forbidden: ForbiddenNetworks,
 }
 
@@ -43,6 +44,7 @@ pub(crate) struct Key<'a> {
     host: HostId<'a>,
     port: u16,
     partition: PoolPartition,
+    route: &'a Route,
 }
 
 impl PoolPartition {
@@ -54,7 +56,7 @@ impl PoolPartition {
         };
         let is_validated = config.requires_dnssec_validation || request.requires_dnssec_validation();
         let forbidden = ForbiddenNetworks::default();
-        Self { service, is_validated, is_http1_only: false, route: Route::Direct, forbidden }
+        Self { service, is_validated, is_http1_only: false, forbidden }
     }
 }
 
@@ -77,7 +79,7 @@ impl<'a> Key<'a> {
         let secure = scheme.is_secure();
         let host = url.host_str().filter(|host| !host.is_empty())?;
         let port = url.port().or(scheme.default_port())?;
-        Some(Self { secure, host: HostId::global(host), port, partition })
+        Some(Self { secure, host: HostId::global(host), port, partition, route: &Route::Direct })
     }
 
     /// The same of the host in this zone.
@@ -92,16 +94,12 @@ impl<'a> Key<'a> {
         self
     }
 
-    /// The same by the way that leads there.
-    pub(crate) fn routed(mut self, config: &'a Configuration) -> Self {
-        let route = Route::of(config, self.secure, self.host.name);
-        if route == Route::Direct {
-            return self;
-        }
-        self.partition.route = route;
+    /// The same by this way.
+    pub(crate) fn routed(mut self, route: &'a Route) -> Self {
+        self.route = route;
         // A connection to the proxy carries requests for every origin.
-        if let (Route::Forward, Some(proxy)) = (route, route.proxy(config)) {
-            (self.host, self.port) = (HostId::global(proxy.host), proxy.port);
+        if let Some(proxy) = route.forward() {
+            (self.host, self.port) = (HostId::global(&proxy.host), proxy.port);
         }
         self
     }
@@ -112,13 +110,9 @@ impl<'a> Key<'a> {
         self
     }
 
-    pub(crate) fn route(self) -> Route {
-        self.partition.route
-    }
-
     /// True if somebody on the way there may ask for a decision: a server in its handshake, a proxy before it makes a tunnel.
     pub(crate) fn has_questions(self) -> bool {
-        self.secure || matches!(self.partition.route, Route::Tunnel(_))
+        self.secure || self.route.is_tunnel()
     }
 
     pub(crate) fn host_and_port(self) -> (HostId<'a>, u16) {
@@ -127,7 +121,8 @@ impl<'a> Key<'a> {
 
     pub(crate) fn to_owned(self) -> Origin {
         let (host, zone) = (self.host.name.into(), self.host.zone.map(Into::into));
-        Origin { secure: self.secure, host, port: self.port, zone, partition: self.partition }
+        let (partition, route) = (self.partition, self.route.clone());
+        Origin { secure: self.secure, host, port: self.port, zone, partition, route }
     }
 }
 
@@ -137,7 +132,8 @@ impl Origin {
     }
 
     fn as_key(&self) -> Key<'_> {
-        Key { secure: self.secure, host: self.host_id(), port: self.port, partition: self.partition }
+        let (secure, host, port) = (self.secure, self.host_id(), self.port);
+        Key { secure, host, port, partition: self.partition, route: &self.route }
     }
 }
 

@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use url::Url;
+use urlsession_proto::scheme::Scheme;
 
 use self::guard::OnDrop;
 use self::http1_origins::Http1Origins;
@@ -31,12 +32,13 @@ use super::dial_progress::{DialFailure, DialProgress};
 use super::head::asks_upgrade;
 use super::origin::{Key, Origin, PoolPartition};
 use super::reservation::Requester;
+use super::route::Routes;
 use super::tls::Tls;
 use crate::auth::LoginCache;
 use crate::configuration::{Configuration, HttpVersions};
 use crate::env::{RuntimeHandle, RuntimeId, Timer};
 use crate::error::Result;
-use crate::load::{Attempt, BoxFuture, ConnectionChallengeHandler, Decider, IdlePause, WaitReason};
+use crate::load::{Attempt, BoxFuture, ConnectionChallengeHandler, Decider, IdlePause, Route, WaitReason};
 use crate::message::{HostId, UrlRequest};
 
 type Pooled = State<Box<Exclusive>, Multiplexed, Caller, DialFailure>;
@@ -47,6 +49,7 @@ pub(crate) struct Pool {
     config: Arc<Configuration>,
     tls: Tls,
     logins: Arc<LoginCache>,
+    routes: Routes,
     http1_origins: Http1Origins,
     state: Mutex<Pooled>,
     reapers: Mutex<Vec<RuntimeId>>,
@@ -69,10 +72,12 @@ impl Pool {
         let state = Mutex::new(State::new(limits, may_share));
         let clock = &config.environment.clock;
         let has_system_clock = clock.sleep_until(clock.now()).is_none();
+        let routes = Routes::new(&config);
         let pool = Arc::new(Self {
             config,
             tls: Tls::default(),
             logins,
+            routes,
             http1_origins: Http1Origins::default(),
             state,
             reapers: Mutex::default(),
@@ -86,13 +91,19 @@ impl Pool {
         pool
     }
 
-    /// What the connections for this request are pooled by; `None` for a URL without a host.
-    pub(crate) fn key<'a>(&'a self, request: &'a UrlRequest, url: &'a Url) -> Option<Key<'a>> {
+    /// The way to the server of this URL.
+    pub(crate) fn route(&self, url: &Url) -> Route {
+        let host = url.host_str().unwrap_or_default();
+        self.routes.of(&self.config, Scheme::of(url).is_secure(), host)
+    }
+
+    /// What the connections for this request, which goes this way, are pooled by; `None` for a URL without a host.
+    pub(crate) fn key<'a>(&self, request: &'a UrlRequest, url: &'a Url, route: &'a Route) -> Option<Key<'a>> {
         let key =
             Key::of(url, PoolPartition::of(&self.config, request))?.in_zone(request.effective_zone_id());
         let is_http1_only =
             |host: HostId<'_>, port| asks_upgrade(request) || self.http1_origins.contains(host, port);
-        Some(key.over_http1(is_http1_only).routed(&self.config))
+        Some(key.over_http1(is_http1_only).routed(route))
     }
 
     /// From now on the origin of this request is spoken to over HTTP/1.1 only.
@@ -201,12 +212,12 @@ impl Pool {
             weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, dial_id, so_far));
         });
         runtime.clone().spawn(async move {
-            let (config, tls, logins) = (pool.config.clone(), &pool.tls, &pool.logins);
+            let Self { config, tls, logins, routes, .. } = &*pool;
             let origin = &origin;
             let watched = challenger.map(Watched::new);
             let asked = watched.clone().map(|watched| watched as Arc<dyn ConnectionChallengeHandler>);
             let judge = asked.as_ref().map(|challenger| (challenger, requester.decider));
-            let connect = || connect(&config, tls, logins, &runtime, origin, judge, &progress);
+            let connect = || connect(config, tls, (routes, logins), &runtime, origin, judge, &progress);
             let result = match connect().await {
                 // In a box: other dials do not carry it.
                 Err(error) if descriptors::are_lacking(&error) => {

@@ -1,115 +1,116 @@
-//! Which way to an origin: directly, by asking a proxy, or through a proxy's tunnel. Pure.
+//! Which way to a server: directly, by asking a proxy, or through a proxy's tunnel. Pure.
 //!
 //! It neither connects nor logs in. Apple: *connectionProxyDictionary*, *proxyConfigurations*.
 
 use std::net::IpAddr;
 
 use crate::configuration::{Configuration, ProxyConfiguration, ProxyDictionary, covers};
-use crate::message::UrlCredential;
+use crate::load::{Hop, ProxyKind, Route, RouteEnd};
 
-/// A way to an origin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Route {
-    #[default]
-    Direct,
-    /// The HTTP proxy of the dictionary is asked for the URL.
-    Forward,
-    /// A proxy is asked for a connection.
-    Tunnel(Via),
+/// The ways over a session's proxies, made once. Which of them leads to a server the session's configuration says.
+pub(crate) struct Routes {
+    /// By the proxies of the configuration, in their order.
+    configured: Box<[Route]>,
+    /// By those of the dictionary.
+    forward: Route,
+    tunnel: Route,
 }
 
-/// Whose tunnel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
-    /// Of the HTTPS proxy of the dictionary.
-    Dictionary,
-    /// Of the proxy of the configuration with this index.
-    Configuration(u8),
-}
+impl Routes {
+    pub(crate) fn new(config: &Configuration) -> Self {
+        let configured = |(choice, proxy): (usize, &ProxyConfiguration)| {
+            let hop = Hop {
+                kind: ProxyKind::Http,
+                host: proxy.host().into(),
+                port: proxy.port(),
+                credential: proxy.credential().cloned(),
+                allows_failover: proxy.allow_failover,
+            };
+            Route::over([hop], RouteEnd::Tunnel, Some(choice))
+        };
+        let dictionary = config.connection_proxy_dictionary.as_ref();
+        let over = |proxy: Option<(&str, u16)>, end| match proxy {
+            None => Route::Direct,
+            Some((host, port)) => {
+                let (kind, host) = (ProxyKind::Http, host.into());
+                let hop = Hop { kind, host, port, credential: None, allows_failover: false };
+                Route::over([hop], end, None)
+            }
+        };
+        Self {
+            configured: config.proxy_configurations.iter().enumerate().map(configured).collect(),
+            forward: over(dictionary.and_then(http_proxy), RouteEnd::Forward),
+            tunnel: over(dictionary.and_then(https_proxy), RouteEnd::Tunnel),
+        }
+    }
 
-/// A proxy on the way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Proxy<'a> {
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-    pub(crate) credential: Option<&'a UrlCredential>,
-    pub(crate) allows_failover: bool,
-}
-
-impl Route {
     /// The way to a host, as URLs spell it.
-    pub(crate) fn of(config: &Configuration, secure: bool, host: &str) -> Self {
-        if config.connection_proxy_dictionary.is_none() && config.proxy_configurations.is_empty() {
-            return Self::Direct;
+    pub(crate) fn of(&self, config: &Configuration, secure: bool, host: &str) -> Route {
+        if config.connection_proxy_dictionary.is_none() && self.configured.is_empty() {
+            return Route::Direct;
         }
-        match first(&config.proxy_configurations, 0, host) {
-            Some(index) => Self::Tunnel(Via::Configuration(index)),
-            None => by_dictionary(config, secure, host),
-        }
+        self.first(config, 0, host).unwrap_or_else(|| self.by_dictionary(config, secure, host))
     }
 
     /// The way if this one leads nowhere; `None` if there is none, or it may not be taken.
-    pub(crate) fn after(self, config: &Configuration, secure: bool, host: &str) -> Option<Self> {
-        let Self::Tunnel(Via::Configuration(index)) = self else { return None };
-        if !self.proxy(config)?.allows_failover {
-            return None;
-        }
-        match first(&config.proxy_configurations, usize::from(index) + 1, host) {
-            Some(index) => Some(Self::Tunnel(Via::Configuration(index))),
-            None => Some(by_dictionary(config, secure, host)).filter(|route| *route != Self::Forward),
-        }
+    pub(crate) fn after(
+        &self,
+        route: &Route,
+        config: &Configuration,
+        secure: bool,
+        host: &str,
+    ) -> Option<Route> {
+        let Route::Proxied(route) = route else { return None };
+        let choice = route.choice.filter(|_| route.hops.iter().all(|hop| hop.allows_failover))?;
+        self.first(config, choice + 1, host).or_else(|| {
+            let route = self.by_dictionary(config, secure, host);
+            Some(route).filter(|route| route.forward().is_none())
+        })
     }
 
-    /// The proxy on it.
-    pub(crate) fn proxy(self, config: &Configuration) -> Option<Proxy<'_>> {
-        let dictionary = config.connection_proxy_dictionary.as_ref();
-        match self {
-            Self::Direct => None,
-            Self::Forward => http_proxy(dictionary?),
-            Self::Tunnel(Via::Dictionary) => https_proxy(dictionary?),
-            Self::Tunnel(Via::Configuration(index)) => {
-                config.proxy_configurations.get(usize::from(index)).map(|proxy| Proxy {
-                    host: proxy.host(),
-                    port: proxy.port(),
-                    credential: proxy.credential(),
-                    allows_failover: proxy.allow_failover,
-                })
-            }
+    /// Over the first proxy of the configuration from `start` on that is for the host.
+    fn first(&self, config: &Configuration, start: usize, host: &str) -> Option<Route> {
+        first_choice(config, start, host).and_then(|choice| self.configured.get(choice)).cloned()
+    }
+
+    fn by_dictionary(&self, config: &Configuration, secure: bool, host: &str) -> Route {
+        let route = if secure { &self.tunnel } else { &self.forward };
+        let is_excepted = || match &config.connection_proxy_dictionary {
+            Some(dictionary) => is_excepted(dictionary, host),
+            None => true,
+        };
+        match route.is_direct() || is_excepted() {
+            true => Route::Direct,
+            false => route.clone(),
         }
     }
 }
 
-/// The first proxy from `start` on that is for the host.
-fn first(proxies: &[ProxyConfiguration], start: usize, host: &str) -> Option<u8> {
+/// True if the configuration has a proxy that is asked for URLs.
+pub(crate) fn has_forward_proxy(config: &Configuration) -> bool {
+    config.connection_proxy_dictionary.as_ref().and_then(http_proxy).is_some()
+}
+
+/// The first proxy of the configuration from `start` on that is for the host.
+fn first_choice(config: &Configuration, start: usize, host: &str) -> Option<usize> {
     let is_for = |proxy: &ProxyConfiguration| {
         let among = |domains: &[String]| domains.iter().any(|domain| covers(domain, host));
         (proxy.match_domains.is_empty() || among(&proxy.match_domains)) && !among(&proxy.excluded_domains)
     };
-    let index = proxies.iter().skip(start).position(is_for)?;
-    u8::try_from(start + index).ok()
+    config.proxy_configurations.iter().skip(start).position(is_for).map(|index| start + index)
 }
 
-fn by_dictionary(config: &Configuration, secure: bool, host: &str) -> Route {
-    let Some(dictionary) = &config.connection_proxy_dictionary else { return Route::Direct };
-    let proxy = if secure { https_proxy(dictionary) } else { http_proxy(dictionary) };
-    match proxy.is_none() || is_excepted(dictionary, host) {
-        true => Route::Direct,
-        false if secure => Route::Tunnel(Via::Dictionary),
-        false => Route::Forward,
-    }
-}
-
-fn http_proxy(dictionary: &ProxyDictionary) -> Option<Proxy<'_>> {
+fn http_proxy(dictionary: &ProxyDictionary) -> Option<(&str, u16)> {
     proxy(dictionary.http_enable, dictionary.http_proxy.as_deref(), dictionary.http_port.unwrap_or(80))
 }
 
-fn https_proxy(dictionary: &ProxyDictionary) -> Option<Proxy<'_>> {
+fn https_proxy(dictionary: &ProxyDictionary) -> Option<(&str, u16)> {
     proxy(dictionary.https_enable, dictionary.https_proxy.as_deref(), dictionary.https_port.unwrap_or(443))
 }
 
-fn proxy(enabled: bool, host: Option<&str>, port: u16) -> Option<Proxy<'_>> {
+fn proxy(enabled: bool, host: Option<&str>, port: u16) -> Option<(&str, u16)> {
     let host = host.filter(|host| enabled && !host.is_empty())?;
-    Some(Proxy { host, port, credential: None, allows_failover: false })
+    Some((host, port))
 }
 
 fn is_excepted(dictionary: &ProxyDictionary, host: &str) -> bool {
@@ -182,8 +183,12 @@ mod tests {
         Configuration { connection_proxy_dictionary: Some(dictionary), ..Configuration::ephemeral() }
     }
 
+    fn route(config: &Configuration, secure: bool, host: &str) -> Route {
+        Routes::new(config).of(config, secure, host)
+    }
+
     fn is_direct(config: &Configuration, host: &str) -> bool {
-        Route::of(config, true, host) == Route::Direct
+        route(config, true, host) == Route::Direct
     }
 
     #[test]
@@ -192,20 +197,20 @@ mod tests {
         let empty =
             Configuration { connection_proxy_dictionary: Some(ProxyDictionary::new()), ..none.clone() };
         for config in [none, empty] {
-            assert_eq!(Route::of(&config, false, "a"), Route::Direct);
-            assert_eq!(Route::of(&config, true, "a"), Route::Direct);
+            assert_eq!(route(&config, false, "a"), Route::Direct);
+            assert_eq!(route(&config, true, "a"), Route::Direct);
         }
     }
 
     #[test]
     fn a_scheme_has_its_own_proxy_if_that_is_enabled_and_named() {
         let mut config = dictionary(&[]);
-        assert_eq!(Route::of(&config, false, "a"), Route::Forward);
-        assert_eq!(Route::of(&config, true, "a"), Route::Tunnel(Via::Dictionary));
+        assert_eq!(route(&config, false, "a").forward().map(|hop| hop.port), Some(3128));
+        assert!(route(&config, true, "a").is_tunnel());
         let dictionary = config.connection_proxy_dictionary.as_mut().unwrap();
         (dictionary.http_enable, dictionary.https_proxy) = (false, None);
-        assert_eq!(Route::of(&config, false, "a"), Route::Direct);
-        assert_eq!(Route::of(&config, true, "a"), Route::Direct);
+        assert_eq!(route(&config, false, "a"), Route::Direct);
+        assert_eq!(route(&config, true, "a"), Route::Direct);
     }
 
     #[test]
@@ -285,10 +290,7 @@ mod tests {
         let mut config = dictionary(&["*"]);
         config.proxy_configurations =
             vec![proxy(1, &["one.example"], &["not.one.example"]), proxy(2, &[".two.example"], &[])];
-        let port = |host| {
-            let route = Route::of(&config, false, host);
-            route.proxy(&config).map(|proxy| proxy.port)
-        };
+        let port = |host| route(&config, false, host).hops().first().map(|hop| hop.port);
         assert_eq!(port("one.example"), Some(1));
         assert_eq!(port("a.ONE.example"), Some(1));
         assert_eq!(port("b.two.example"), Some(2));
@@ -301,13 +303,15 @@ mod tests {
     fn only_a_proxy_that_allows_it_is_gone_around() {
         let mut config = Configuration::ephemeral();
         config.proxy_configurations = vec![proxy(1, &[], &[]), proxy(2, &["b"], &[]), proxy(3, &[], &[])];
-        let first = Route::of(&config, true, "a");
-        assert_eq!(first.after(&config, true, "a"), None);
+        let after =
+            |config: &Configuration, route: &Route| Routes::new(config).after(route, config, true, "a");
+        assert_eq!(after(&config, &route(&config, true, "a")), None);
         config.proxy_configurations[0].allow_failover = true;
-        let second = first.after(&config, true, "a").unwrap();
-        assert_eq!(second.proxy(&config).unwrap().port, 3);
-        assert_eq!(second.after(&config, true, "a"), None);
+        let second = after(&config, &route(&config, true, "a")).unwrap();
+        assert_eq!(second.hops()[0].port, 3);
+        assert_eq!(after(&config, &second), None);
         config.proxy_configurations[2].allow_failover = true;
-        assert_eq!(second.after(&config, true, "a"), Some(Route::Direct));
+        let second = after(&config, &route(&config, true, "a")).unwrap();
+        assert_eq!(after(&config, &second), Some(Route::Direct));
     }
 }

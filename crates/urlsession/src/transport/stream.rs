@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use rustls::client::UnbufferedClientConnection;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -20,6 +21,22 @@ impl Stream {
         match self {
             Self::Plain(wire) => wire,
             Self::Tls(stream) => stream.wire(),
+        }
+    }
+
+    /// As what something else is carried by: TLS within TLS, if it is secured already.
+    pub(super) fn into_wire(self) -> Wire {
+        match self {
+            Self::Plain(wire) => wire,
+            Self::Tls(_) => Wire::custom(Box::new(Carrier(self))),
+        }
+    }
+
+    /// What is known of the TLS around it.
+    pub(super) fn tls_session(&self) -> Option<&UnbufferedClientConnection> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Tls(stream) => Some(stream.session()),
         }
     }
 
@@ -108,5 +125,29 @@ impl AsyncWrite for Stream {
             Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// A stream that carries another.
+struct Carrier(Stream);
+
+impl futures_io::AsyncRead for Carrier {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        Pin::new(&mut self.0).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
+    }
+}
+
+impl futures_io::AsyncWrite for Carrier {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

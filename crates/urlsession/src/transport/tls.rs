@@ -32,15 +32,15 @@ pub(super) use self::fault::late_refusal;
 use self::fault::{failed, handshake_error, name_missing_identity};
 use self::handshake_gate::{HandshakeGate, PresentedChain};
 use self::identity::OfHandshake;
-pub(super) use self::peer::Peer;
 use self::peer::Server;
+pub(super) use self::peer::{Peer, Protocols, TlsProfile};
 pub(super) use self::stream::TlsStream;
 use self::tickets::{Ends, Tickets};
 use self::trust::Trust;
 use self::verify::Verifier;
 use super::reservation::Scope;
-use crate::configuration::{Configuration, HttpVersions, TlsVersion};
-use crate::env::Wire;
+use super::stream::Stream;
+use crate::configuration::{Configuration, TlsVersion};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{ClientCertificate, ConnectionChallengeHandler, Decider, PeerRecord};
 use crate::message::{HostId, ServerTrust, UrlCredential, UrlCredentialPersistence};
@@ -49,7 +49,7 @@ use crate::store::UrlCredentialStorage;
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(super) struct Tls {
-    kinds: Mutex<Vec<(TlsVersion, bool, Result<Kind>)>>,
+    kinds: Mutex<Vec<(TlsVersion, Protocols, Result<Kind>)>>,
     /// The client's certificates by server, as delegates gave them for more than once.
     identities: Mutex<HashMap<Server, Identity>>,
     /// Servers that wanted a certificate of the client's and got none.
@@ -64,7 +64,7 @@ pub(super) struct Identity {
     revision: Option<u64>,
 }
 
-/// What is offered and who judges, for one oldest version, with or without HTTP/2.
+/// What is offered and who judges, for one oldest version and what is to be spoken.
 #[derive(Clone)]
 struct Kind {
     /// For connections to `port` about which nobody is asked, and on which there is no certificate to show.
@@ -76,7 +76,7 @@ struct Kind {
 
 /// How a handshake ended.
 pub(super) enum HandshakeOutcome {
-    Done(Box<TlsStream>, Outcome),
+    Done(Stream, Outcome),
     /// The server wants this certificate, with which the handshake is to be begun again on a new connection: nothing
     /// but a ClientHello was sent on this one.
     WantsIdentity(Identity),
@@ -96,18 +96,18 @@ pub(super) struct Outcome {
 pub(super) type Judge<'a> = (&'a Arc<dyn ConnectionChallengeHandler>, Decider);
 
 impl Tls {
-    /// Shakes hands. `judge` is asked about the server, and for the client's certificate unless `identity` is
+    /// Secures a stream of bytes, whatever is spoken on it. `judge` is asked about the server, and for the client's certificate unless `identity` is
     /// it; nobody is asked about what was remembered. Without anybody to ask a stored certificate is shown to a server
     /// that wants one.
-    pub(super) async fn handshake(
+    pub(super) async fn secure(
         &self,
         config: &Configuration,
-        peer: Peer<'_>,
-        wire: Wire,
+        stream: Stream,
+        TlsProfile { peer, protocols }: TlsProfile<'_>,
         judge: Option<Judge<'_>>,
         identity: Option<Identity>,
     ) -> Result<HandshakeOutcome> {
-        let Kind { config: plain, port, tickets, verifier } = self.kind(config, peer)?;
+        let Kind { config: plain, port, tickets, verifier } = self.kind(config, peer, protocols)?;
         let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
         let challenger = judge.map(|(challenger, _)| challenger);
         let is_for_once =
@@ -161,8 +161,9 @@ impl Tls {
         let key =
             identity.as_ref().map(|identity| identity::certified_key(&identity.credential)).transpose()?;
         let handshake_gate = HandshakeGate::new(challenger.is_some(), key);
-        let mut stream =
-            Box::new(TlsStream::new(tls, name.clone(), wire, handshake_gate.clone()).map_err(failed)?);
+        let mut stream = Box::new(
+            TlsStream::new(tls, name.clone(), stream.into_wire(), handshake_gate.clone()).map_err(failed)?,
+        );
         let mut judgement = None;
         loop {
             let step = poll_fn(|cx| {
@@ -239,10 +240,8 @@ impl Tls {
             let digest = digest(&SHA256, certificate).as_ref().try_into().ok()?;
             Some(ClientCertificate { digest, revision, is_for_once: is_for_once(&identity) })
         });
-        Ok(HandshakeOutcome::Done(
-            stream,
-            Outcome { peer, is_overridden, scope, revision, client_certificate },
-        ))
+        let outcome = Outcome { peer, is_overridden, scope, revision, client_certificate };
+        Ok(HandshakeOutcome::Done(Stream::Tls(stream), outcome))
     }
 
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
@@ -251,17 +250,19 @@ impl Tls {
         self.identities().clear();
     }
 
-    fn kind(&self, config: &Configuration, peer: Peer<'_>) -> Result<Kind> {
+    fn kind(&self, config: &Configuration, peer: Peer<'_>, protocols: Protocols) -> Result<Kind> {
         let rule = config.app_transport_security.minimum_tls_version(peer.name());
         let configured = config.tls_minimum_supported_protocol_version;
         let oldest = rule.map_or(configured, |rule| rule.max(configured));
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted = (oldest, peer.is_http1_only);
-        if let Some((_, _, kind)) = kinds.iter().find(|(oldest, http1, _)| (*oldest, *http1) == wanted) {
+        let wanted = (oldest, protocols);
+        if let Some((_, _, kind)) =
+            kinds.iter().find(|(oldest, protocols, _)| (*oldest, *protocols) == wanted)
+        {
             return kind.clone();
         }
-        let kind = client_config(config, oldest, peer);
-        kinds.push((oldest, peer.is_http1_only, kind.clone()));
+        let kind = client_config(config, oldest, peer, protocols);
+        kinds.push((oldest, protocols, kind.clone()));
         kind
     }
 
@@ -309,7 +310,7 @@ pub(super) async fn judge_again(
     trust: &ServerTrust,
     challenger: &Arc<dyn ConnectionChallengeHandler>,
 ) -> Result<()> {
-    trust::judge(config, Peer { host, port, is_http1_only: false }, trust, challenger).await.map(|_| ())
+    trust::judge(config, Peer { host, port }, trust, challenger).await.map(|_| ())
 }
 
 impl PresentedChain {
@@ -344,7 +345,12 @@ fn shown_before(
     PresentedChain { chain: chain.iter().map(|der| der.to_vec()).collect(), verdict }
 }
 
-fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> Result<Kind> {
+fn client_config(
+    config: &Configuration,
+    oldest: TlsVersion,
+    peer: Peer<'_>,
+    protocols: Protocols,
+) -> Result<Kind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
     let mut provider = aws_lc_rs::default_provider();
     let all = &*in_place::CIPHER_SUITES;
@@ -374,12 +380,7 @@ fn client_config(config: &Configuration, oldest: TlsVersion, peer: Peer<'_>) -> 
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_client_cert_resolver(Arc::new(OfHandshake));
-    tls.alpn_protocols = match config.http_versions {
-        _ if peer.is_http1_only => vec![b"http/1.1".to_vec()],
-        HttpVersions::Automatic => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
-        HttpVersions::Http2 => vec![b"h2".to_vec()],
-    };
+    tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let tickets = Arc::<Tickets>::default();
     tls.resumption = Resumption::store(tickets.unjudged(Ends::new(peer.port, None)));
     Ok(Kind { config: Arc::new(tls), port: peer.port, tickets, verifier })

@@ -1,6 +1,6 @@
-//! The tunnel of a proxy: `CONNECT`, up to where the origin is spoken to (RFC 9110 §9.3.6).
+//! The tunnel of an HTTP proxy: `CONNECT`, up to where the other end is spoken to (RFC 9110 §9.3.6).
 //!
-//! It is pooled and secured as a connection to the origin; which proxy makes it is `route`'s to say.
+//! It is secured and used as any other stream; which proxy makes it is `route`'s to say.
 
 mod login;
 
@@ -23,20 +23,18 @@ use urlsession_proto::http1::{
 use self::login::ProxyAuth;
 pub(super) use self::login::TunnelLogin;
 use super::head::USER_AGENT;
-use super::origin::Origin;
-use super::route::Proxy;
 use crate::auth::{Challenger, CredentialCache, LoginCache};
 use crate::configuration::Configuration;
 use crate::env::{RuntimeHandle, Timer, Wire};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::ConnectionChallengeHandler;
+use crate::load::{ConnectionChallengeHandler, Hop};
 use crate::message::{HttpHead, UrlProtectionSpaceProxyType, UrlRequest, UrlResponse};
 
 /// A tunnel in the making.
 pub(super) struct Tunnel<'a> {
     config: &'a Configuration,
     runtime: &'a RuntimeHandle,
-    proxy: Proxy<'a>,
+    proxy: &'a Hop,
     target: &'a str,
     auth: ProxyAuth<'a>,
     /// How many kept connections the proxy closed without an answer.
@@ -51,24 +49,31 @@ pub(super) enum Step {
     Again(Option<Wire>),
 }
 
-/// The target of the request for a tunnel to the origin.
-pub(super) fn target(origin: &Origin) -> String {
-    format!("{}:{}", origin.host, origin.port)
+impl TunnelLogin {
+    /// For whom a tunnel is that leads through another.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::ForOnce, _) | (_, Self::ForOnce) => Self::ForOnce,
+            (Self::Kept(one), Self::Kept(other)) => Self::Kept(one.min(other)),
+            (Self::None, login) | (login, Self::None) => login,
+        }
+    }
 }
 
 impl<'a> Tunnel<'a> {
     pub(super) fn new(
         config: &'a Configuration,
         runtime: &'a RuntimeHandle,
-        proxy: Proxy<'a>,
+        proxy: &'a Hop,
         target: &'a str,
         logins: &'a LoginCache,
         handler: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     ) -> Self {
         let kind = UrlProtectionSpaceProxyType::Https;
-        let challenger = Challenger::Proxy { host: proxy.host, port: proxy.port, kind };
+        let challenger = Challenger::Proxy { host: &proxy.host, port: proxy.port, kind };
         let credentials = CredentialCache { storage: config.url_credential_storage.as_ref(), runtime };
-        let auth = ProxyAuth::new(challenger, target, proxy.credential, credentials, logins, handler);
+        let auth =
+            ProxyAuth::new(challenger, target, proxy.credential.as_ref(), credentials, logins, handler);
         Self { config, runtime, proxy, target, auth, lost: 0 }
     }
 
@@ -192,7 +197,7 @@ async fn before<T>(end: Timer, work: impl Future<Output = T>) -> Option<T> {
 }
 
 /// The head of the proxy's final answer, and what came with it.
-async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, BytesMut), NoAnswer> {
+async fn read_head(wire: &mut Wire, proxy: &Hop) -> Result<(ResponseHead, BytesMut), NoAnswer> {
     let (mut input, mut scanner) = (BytesMut::with_capacity(READ), HeadScanner::new());
     let mut informational = 0;
     loop {
@@ -232,7 +237,7 @@ async fn read_head(wire: &mut Wire, proxy: Proxy<'_>) -> Result<(ResponseHead, B
     }
 }
 
-fn closed(proxy: Proxy<'_>, error: Option<io::Error>) -> UrlError {
+fn closed(proxy: &Hop, error: Option<io::Error>) -> UrlError {
     let detail = format!("the proxy {} closed the connection before there was a tunnel", name(proxy));
     let closed = UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Connect, detail);
     match error {
@@ -241,7 +246,7 @@ fn closed(proxy: Proxy<'_>, error: Option<io::Error>) -> UrlError {
     }
 }
 
-fn refusal(proxy: Proxy<'_>, target: &str, said: &str) -> UrlError {
+fn refusal(proxy: &Hop, target: &str, said: &str) -> UrlError {
     let detail = format!("the proxy {} makes no tunnel to {target}: it says {said}", name(proxy));
     UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail)
 }
@@ -253,7 +258,7 @@ fn said(head: &ResponseHead) -> String {
     format!("{} {reason}", head.status.as_u16()).trim_end().to_owned()
 }
 
-fn name(proxy: Proxy<'_>) -> String {
+fn name(proxy: &Hop) -> String {
     format!("{}:{}", proxy.host, proxy.port)
 }
 

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use url::{Position, Url};
 use urlsession_proto::auth::digest::DigestRequest;
-use urlsession_proto::scheme::Scheme;
 
 use self::negotiate::Ticket;
 use super::discard::discard;
@@ -25,14 +24,14 @@ use crate::configuration::Configuration;
 use crate::env::Gssapi;
 use crate::error::Result;
 use crate::load::{
-    Activity, Attempt, ConnectionLogin, ConnectionPin, Layer, LoginUse, Response, TaskContext,
+    Activity, Attempt, ConnectionLogin, ConnectionPin, Hop, Layer, LoginUse, Response, Route, TaskContext,
 };
 use crate::message::{
     AuthChallengeDisposition, HttpBody, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
     UrlProtectionSpace, UrlProtectionSpaceProxyType, UrlRequest,
 };
 use crate::store::UrlCredentialStorage;
-use crate::transport::{Route, absolute_form};
+use crate::transport::{absolute_form, has_forward_proxy};
 
 pub(super) struct Auth<N> {
     server: Authenticator,
@@ -48,7 +47,7 @@ impl<N> Auth<N> {
         next: N,
     ) -> Self {
         let gssapi = Some(Tickets { gssapi, config: None });
-        Self { server: Authenticator { storage, gssapi, logins, proxy: None }, proxy: None, next }
+        Self { server: Authenticator { storage, gssapi, logins, is_for_proxy: false }, proxy: None, next }
     }
 
     /// Tickets are shown to servers of this configuration's domains without a delegate's consent.
@@ -61,11 +60,11 @@ impl<N> Auth<N> {
 
     /// The same behind the HTTP proxy of the configuration, if it has one.
     pub(super) fn behind_proxy(mut self, config: &Arc<Configuration>) -> Self {
-        self.proxy = Route::Forward.proxy(config).map(|_| Authenticator {
+        self.proxy = has_forward_proxy(config).then(|| Authenticator {
             storage: self.server.storage.clone(),
             gssapi: None,
             logins: self.server.logins.clone(),
-            proxy: Some(config.clone()),
+            is_for_proxy: true,
         });
         self
     }
@@ -106,8 +105,8 @@ struct Authenticator {
     /// Tickets are for servers.
     gssapi: Option<Tickets>,
     logins: Arc<LoginCache>,
-    /// Names the proxy whose challenges are answered; `None`: those of servers are.
-    proxy: Option<Arc<Configuration>>,
+    /// The challenges of the proxy are answered that is asked for URLs; else those of servers are.
+    is_for_proxy: bool,
 }
 
 /// Tickets of Kerberos, and the configuration that says which servers see that of the machine's user.
@@ -190,13 +189,13 @@ impl Authenticator {
     }
 
     fn answer_field(&self) -> &'static str {
-        if self.proxy.is_some() { "proxy-authorization" } else { "authorization" }
+        if self.is_for_proxy { "proxy-authorization" } else { "authorization" }
     }
 
     /// What the exchanges that follow do about the login of their connection with who asks here.
     fn use_login(&self, attempt: &mut Attempt<'_>, login: LoginUse) {
         let mut uses = attempt.logins.as_deref().cloned().unwrap_or_default();
-        *(if self.proxy.is_some() { &mut uses.proxy } else { &mut uses.server }) = login;
+        *(if self.is_for_proxy { &mut uses.proxy } else { &mut uses.server }) = login;
         let is_none = uses.server.is_none() && uses.proxy.is_none();
         attempt.logins = (!is_none).then(|| Arc::new(uses));
     }
@@ -225,7 +224,7 @@ impl Authenticator {
 
     /// True if who asks here about this request is the same tomorrow: logins with others are not kept.
     fn is_lasting(&self, request: &UrlRequest) -> bool {
-        self.proxy.is_some() || request.url_for_stores().is_some()
+        self.is_for_proxy || request.url_for_stores().is_some()
     }
 
     /// Of the credential store.
@@ -234,27 +233,30 @@ impl Authenticator {
     }
 
     fn status(&self) -> u16 {
-        if self.proxy.is_some() { 407 } else { 401 }
+        if self.is_for_proxy { 407 } else { 401 }
     }
 
     /// `None` if a request has nothing to do with who asks here.
-    fn visit<'a>(&'a self, request: &'a UrlRequest, kept: usize) -> Option<AuthRequest<'a>> {
+    fn visit<'a>(
+        &'a self,
+        request: &'a UrlRequest,
+        route: &'a Route,
+        kept: usize,
+    ) -> Option<AuthRequest<'a>> {
         let url = request.url()?;
-        let Some(config) = &self.proxy else {
+        if !self.is_for_proxy {
             let target = url[Position::BeforePath..Position::AfterQuery].into();
             return Some(AuthRequest { challenger: Challenger::Server(request), request, target, kept });
-        };
-        let route = Route::of(config, Scheme::of(url).is_secure(), url.host_str()?);
-        let proxy = route.proxy(config).filter(|_| route == Route::Forward)?;
-        let kind = UrlProtectionSpaceProxyType::Http;
-        let challenger = Challenger::Proxy { host: proxy.host, port: proxy.port, kind };
+        }
+        let Hop { host, port, .. } = route.forward()?;
+        let challenger = Challenger::Proxy { host, port: *port, kind: UrlProtectionSpaceProxyType::Http };
         Some(AuthRequest { challenger, request, target: absolute_form(url).into(), kept })
     }
 
     /// Logs in before anybody asks, where the session has done so before (RFC 7617 §2.2, RFC 7616 §3.6).
     fn preempt(&self, attempt: &mut Attempt<'_>) -> Option<Box<Preemption>> {
-        let request = attempt.request.clone();
-        let visit = self.visit(&request, 0).filter(|visit| !visit.has_own_credentials())?;
+        let (request, route) = (attempt.request.clone(), attempt.route.clone());
+        let visit = self.visit(&request, &route, 0).filter(|visit| !visit.has_own_credentials())?;
         let revision = self.storage_for(&request)?.revision();
         let of_url = visit.url_credential();
         let Some((value, preemption)) =
@@ -276,8 +278,8 @@ impl Authenticator {
         preemption: Option<Box<Preemption>>,
         kept: usize,
     ) -> Result<Response> {
-        let request = attempt.request.clone();
-        let Some(visit) = self.visit(&request, kept) else { return Ok(response) };
+        let (request, route) = (attempt.request.clone(), attempt.route.clone());
+        let Some(visit) = self.visit(&request, &route, kept) else { return Ok(response) };
         if let (Some(preemption), Some(head)) = (&preemption, response.head.http_head()) {
             self.logins.heard(preemption, &head.fields, visit.challenger);
         }
@@ -441,7 +443,7 @@ impl Authenticator {
     /// Was the credential accepted? Who fails may not have looked at it, and behind a proxy that refuses nobody has.
     fn is_success(&self, response: &Response) -> bool {
         let status = response.head.status_code();
-        let is_of_server = self.proxy.is_none();
+        let is_of_server = !self.is_for_proxy;
         status.is_some_and(|status| status < 500 && status != 407 && !(is_of_server && status == 401))
     }
 

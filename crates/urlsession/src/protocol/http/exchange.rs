@@ -14,10 +14,10 @@ use super::defaults::defaults;
 use super::expectation::asks;
 use crate::configuration::{Configuration, HttpVersions};
 use crate::error::{Phase, Replay, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Layer, Response, SentFields};
+use crate::load::{Attempt, Layer, Response, Route, SentFields};
 use crate::message::{HttpBody, UrlRequest, is_secret};
 use crate::transport::{
-    self, Checkout, DefaultFields, ExchangeFailure, Outgoing, Pool, RequestHead, Route, asks_upgrade,
+    self, Checkout, DefaultFields, ExchangeFailure, Outgoing, Pool, RequestHead, asks_upgrade,
 };
 
 pub(crate) struct Exchange {
@@ -50,18 +50,18 @@ impl Layer for Exchange {
                 // In a box: other loads do not carry it.
                 Err(error) => return Err(Box::pin(refused(error, attempt)).await),
             };
-            let Some(key) = self.pool.key(&request, url) else {
+            let route = attempt.route.clone();
+            let Some(key) = self.pool.key(&request, url, &route) else {
                 return Err(UrlError::new(UrlErrorCode::BadUrl, Phase::Request, "the URL has no host"));
             };
             let key = key.avoiding(attempt.forbidden);
-            let route = key.route();
             let mut checkout = match Checkout::held(attempt) {
                 Some(checkout) => checkout,
                 None => self.pool.checkout(key, attempt).await?,
             };
             let outgoing = self.outgoing(attempt).await?;
             checkout.ready(attempt).await.map_err(|failure| self.judge(failure, &request))?;
-            let begun = self.begin(checkout, (url, route), outgoing, attempt);
+            let begun = self.begin(checkout, (url, &route), outgoing, attempt);
             begun.map_err(|failure| self.judge(failure, &request))?
         };
         let answered = begun.answer(attempt).await;
@@ -94,7 +94,7 @@ impl Exchange {
     fn begin(
         &self,
         checkout: Checkout,
-        to: (&Url, Route),
+        to: (&Url, &Route),
         outgoing: Outgoing,
         attempt: &mut Attempt<'_>,
     ) -> Result<transport::Exchange, ExchangeFailure> {
@@ -123,7 +123,7 @@ impl Exchange {
             drops_expect,
         };
         let begun = checkout.begin(&head, outgoing, attempt.context);
-        let is_tunnelled = matches!(to.1, Route::Tunnel(_));
+        let is_tunnelled = to.1.is_tunnel();
         let has_no_body = length == Some(0);
         let sent = match has_no_body && !drops_expect && !is_tunnelled && adds_codings_only(&head) {
             true => self.plainly_sent.clone(),

@@ -21,7 +21,6 @@ use crate::load::Activity;
 use crate::message::HttpHead;
 use crate::transport::connection::Received;
 use crate::transport::head::{MAX_FIELDS, RequestHead, asks_upgrade};
-use crate::transport::route::Route;
 use crate::transport::stream::Stream;
 
 /// Why no head came.
@@ -79,7 +78,7 @@ impl Receiver {
     pub(super) fn begin(&mut self, head: &RequestHead<'_>) {
         self.body_bytes = 0;
         self.may_persist = !head.wants_close();
-        self.is_forwarded = head.route == Route::Forward;
+        self.is_forwarded = head.route.forward().is_some();
         self.wants_upgrade = asks_upgrade(head.request);
     }
 

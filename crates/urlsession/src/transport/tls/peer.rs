@@ -1,4 +1,4 @@
-//! Whom a handshake is with.
+//! Whom a handshake is with, and what is to be spoken then.
 
 use crate::message::HostId;
 
@@ -7,8 +7,6 @@ use crate::message::HostId;
 pub(in crate::transport) struct Peer<'a> {
     pub(in crate::transport) host: HostId<'a>,
     pub(in crate::transport) port: u16,
-    /// HTTP/2 is not offered.
-    pub(in crate::transport) is_http1_only: bool,
 }
 
 /// A host with its zone, and a port.
@@ -24,3 +22,13 @@ impl Peer<'_> {
         self.host.name.trim_start_matches('[').trim_end_matches(']')
     }
 }
+
+/// What a connection is secured for.
+#[derive(Clone, Copy)]
+pub(in crate::transport) struct TlsProfile<'a> {
+    pub(in crate::transport) peer: Peer<'a>,
+    pub(in crate::transport) protocols: Protocols,
+}
+
+/// Names of what is offered to be spoken, the best first (RFC 7301). None if both sides know.
+pub(in crate::transport) type Protocols = &'static [&'static [u8]];

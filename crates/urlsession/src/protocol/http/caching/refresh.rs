@@ -17,7 +17,7 @@ impl<N: Layer + 'static> Caching<N> {
     pub(super) fn refresh(&self, cache: &UrlCache, entry: &Arc<Entry>, attempt: &Attempt<'_>) {
         let Ok(flight) = self.0.on_expired_url.enter(&entry.key) else { return };
         let (policy, cache, entry) = (self.clone(), cache.clone(), entry.clone());
-        let (request, added) = (attempt.request.clone(), attempt.added.clone());
+        let (request, added, route) = (attempt.request.clone(), attempt.added.clone(), attempt.route.clone());
         // The library's own place: the caller's may end with the load.
         let runtime = RuntimeHandle::own();
         runtime.clone().spawn(async move {
@@ -25,8 +25,11 @@ impl<N: Layer + 'static> Caching<N> {
             let clock = policy.0.config.environment.clock.clone();
             let (context, activity, mut log) =
                 (DetachedContext::default(), Activity::default(), TransactionLog::new());
-            let mut attempt =
-                Attempt { added, ..Attempt::new(request, &context, &activity, &mut log, &runtime, &*clock) };
+            let mut attempt = Attempt {
+                added,
+                route,
+                ..Attempt::new(request, &context, &activity, &mut log, &runtime, &*clock)
+            };
             // A time beyond the clock never comes.
             let end = clock.now().checked_add(policy.0.config.timeout_interval_for_request);
             let asking = async {

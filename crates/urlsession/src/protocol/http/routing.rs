@@ -1,0 +1,28 @@
+//! Routing: the way to the server of a hop, worked out once for all tries and carried in the attempt.
+//!
+//! Which way that is, `transport::route` says. Apple: *connectionProxyDictionary*, *proxyConfigurations*.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::error::Result;
+use crate::load::{Attempt, Layer, Response, Route};
+use crate::transport::Pool;
+
+pub(super) struct Routing<N> {
+    pool: Arc<Pool>,
+    next: N,
+}
+
+impl<N> Routing<N> {
+    pub(super) fn new(pool: Arc<Pool>, next: N) -> Self {
+        Self { pool, next }
+    }
+}
+
+impl<N: Layer> Layer for Routing<N> {
+    fn load(&self, attempt: &mut Attempt<'_>) -> impl Future<Output = Result<Response>> + Send {
+        attempt.route = attempt.request.url().map_or(Route::Direct, |url| self.pool.route(url));
+        self.next.load(attempt)
+    }
+}
