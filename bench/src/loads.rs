@@ -126,7 +126,7 @@ impl Loads {
         let body = or_die(BodyStream::from_file(path), "opening the file");
         let mut request = UrlRequest::new(url);
         or_die(request.set_http_method("POST"), "the method");
-        or_die(request.set_value(Some("application/octet-stream"), "Content-Type"), "a field");
+        or_die(request.set_value("Content-Type", "application/octet-stream"), "a field");
         request.set_http_body_stream(body);
         request
     }

@@ -71,6 +71,17 @@ pub fn canonical_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(spelled.collect())
 }
 
+/// The name with every word capitalised, as most names are registered: `if-none-match` is `If-None-Match`.
+pub fn title_case(name: &str) -> String {
+    let mut begins_word = true;
+    let spelled = name.chars().map(|c| {
+        let c = if begins_word { c.to_ascii_uppercase() } else { c };
+        begins_word = c == '-';
+        c
+    });
+    spelled.collect()
+}
+
 /// The fields of a raw head, names as spelled and values without the white space around them.
 ///
 /// Takes a [`ResponseHead::raw`](crate::http1::ResponseHead::raw): the first line is the status line. A line
@@ -303,6 +314,15 @@ mod tests {
             assert_eq!(unfold(folded), expected, "{:?}", folded.escape_ascii().to_string());
         }
         assert!(matches!(unfold(b"plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn names_of_a_map_are_written_in_title_case() {
+        for (given, expected) in
+            [("if-none-match", "If-None-Match"), ("x-a", "X-A"), ("ETag", "ETag"), ("", "")]
+        {
+            assert_eq!(title_case(given), expected);
+        }
     }
 
     #[test]

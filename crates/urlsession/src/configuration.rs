@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 pub(crate) use self::domains::covers;
 pub use self::multipath::MultipathServiceType;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
@@ -22,7 +24,7 @@ pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, Pinned
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
-use crate::message::{CachePolicy, HeaderFields, HttpCookieAcceptPolicy, NetworkServiceType};
+use crate::message::{CachePolicy, HttpCookieAcceptPolicy, NetworkServiceType};
 use crate::store::{HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache, UrlCredentialStorage};
 
 /// What a session does unless a request says otherwise. A session copies it when it is created; later changes
@@ -95,7 +97,7 @@ pub struct Configuration {
     /// connection `Keep-Alive`, `Proxy-Connection` and `Upgrade`, are reserved: they are not sent from here, and a
     /// session that has some warns once (`tracing`).
     #[doc(alias = "httpAdditionalHeaders")]
-    pub http_additional_headers: HeaderFields,
+    pub http_additional_headers: HeaderMap,
     /// Names of header fields that the library does not add by itself: `Accept`, `Accept-Encoding`, `Accept-Language`,
     /// `User-Agent`, and the `Content-Type` of a POST body without one. Default: empty, all are added. Case does not count;
     /// fields of the request and of [`http_additional_headers`](field@Self::http_additional_headers) are sent all the same, and
@@ -270,7 +272,7 @@ impl Default for Configuration {
             network_service_type: NetworkServiceType::Default,
             multipath_service_type: MultipathServiceType::None,
             requires_dnssec_validation: false,
-            http_additional_headers: HeaderFields::new(),
+            http_additional_headers: HeaderMap::new(),
             omitted_header_fields: Vec::new(),
             http_cookie_storage: Some(HttpCookieStorage::shared()),
             http_cookie_accept_policy: HttpCookieAcceptPolicy::OnlyFromMainDocumentDomain,
@@ -422,7 +424,7 @@ setters! {
         network_service_type: value NetworkServiceType,
         multipath_service_type: value MultipathServiceType,
         requires_dnssec_validation: value bool,
-        http_additional_headers: into HeaderFields,
+        http_additional_headers: into HeaderMap,
         omitted_header_fields: list_into String,
         http_cookie_storage: option HttpCookieStorage,
         http_cookie_accept_policy: value HttpCookieAcceptPolicy,

@@ -46,7 +46,7 @@ mod task;
 mod transport;
 
 pub use bytes::Bytes;
-pub use http::{HeaderMap, Method, StatusCode, Version};
+pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use url::Url;
 
 pub use crate::configuration::{
@@ -62,9 +62,9 @@ pub use crate::load::{
 };
 pub use crate::message::{
     Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DigestAlgorithm, FormPart,
-    HeaderFields, HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey,
-    HttpCookieStringPolicy, HttpUrlResponse, IntoUrlRequest, InvalidBoundary, InvalidHeaderField,
-    MultipartForm, NetworkServiceType, ResumeData, ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
+    HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy,
+    HttpUrlResponse, IntoUrlRequest, InvalidBoundary, InvalidHeaderField, MultipartForm, NetworkServiceType,
+    ResumeData, ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
 };
 pub use crate::message::{
     AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,

@@ -12,6 +12,7 @@ mod credential;
 mod fields;
 mod file_body;
 mod host;
+mod into_request;
 mod multipart_form;
 mod property;
 mod protection_space;
@@ -34,15 +35,16 @@ pub(crate) use chunks::Chunks;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy};
 pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
-pub use fields::{HeaderFields, InvalidHeaderField};
-pub(crate) use fields::{is_of_origin, is_secret};
+pub use fields::InvalidHeaderField;
+pub(crate) use fields::{HeaderFields, is_of_origin, is_secret};
 pub(crate) use file_body::FileIdentity;
 pub(crate) use host::HostId;
+pub use into_request::IntoUrlRequest;
 pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{
     AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
-pub use request::{Attribution, HttpBody, IntoUrlRequest, NetworkServiceType, UrlRequest};
+pub use request::{Attribution, HttpBody, NetworkServiceType, UrlRequest};
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
 pub use resume_data::{ResumeData, ResumeFailure};

@@ -1,6 +1,6 @@
 //! One `-H` option, as curl reads it.
 
-use urlsession::UrlRequest;
+use urlsession::{Url, UrlRequest};
 
 use super::failure::Failure;
 
@@ -28,13 +28,12 @@ impl Header {
                 Self::Set(name.trim_end().to_owned(), String::new())
             }
         };
-        // Tried out on fields of their own, so that it fails before anything else is looked at.
+        // Tried out on a request of its own, so that it fails before anything else is looked at.
         let (name, value) = match &header {
             Self::Set(name, value) => (name, value.as_str()),
             Self::Remove(name) => (name, ""),
         };
-        let mut fields = urlsession::HeaderFields::new();
-        fields.set(name.clone(), value.to_owned()).map_err(|error| Failure::Usage(error.to_string()))?;
+        set(&mut UrlRequest::new(Url::parse("http://localhost").expect("a URL")), name, value)?;
         Ok(header)
     }
 
@@ -43,7 +42,7 @@ impl Header {
             Self::Set(name, value) if is_repeated => add(request, name, value),
             Self::Set(name, value) => set(request, name, value),
             Self::Remove(name) => {
-                request.header_fields_mut().remove(name);
+                request.remove_value(name);
                 Ok(())
             }
         }
@@ -57,7 +56,7 @@ pub(super) fn apply(headers: &[Header], request: &mut UrlRequest) -> Result<(), 
     for header in headers {
         let (Header::Set(name, _) | Header::Remove(name)) = header;
         let is_known = names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        header.apply(request, is_known && request.all_http_header_fields().contains(name))?;
+        header.apply(request, is_known && request.value(name).is_some())?;
         names.push(name);
     }
     Ok(())
@@ -85,7 +84,7 @@ pub(super) fn removed(options: &[String]) -> Vec<String> {
 
 /// Replaces a field. Values come from the command line: a refusal is a usage error.
 pub(crate) fn set(request: &mut UrlRequest, name: &str, value: &str) -> Result<(), Failure> {
-    request.set_value(Some(value), name.to_owned()).map_err(|error| Failure::Usage(error.to_string()))
+    request.set_value(name, value).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 #[cfg(test)]

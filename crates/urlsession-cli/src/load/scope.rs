@@ -111,7 +111,7 @@ impl GivenSecrets {
             for (name, value) in &self.fields {
                 if request.value(name).is_none() {
                     // It was accepted before.
-                    let _ = request.set_value(Some(value), name.clone());
+                    let _ = request.set_value(name, value);
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::{secret, version};
 pub(crate) fn request_head(request: &UrlRequest, margin: &str) -> String {
     let url = request.url();
     let mut lines = vec![format!("{} {}", request.http_method(), url.map(target).unwrap_or_default())];
-    if !request.all_http_header_fields().contains("host") {
+    if request.value("host").is_none() {
         lines.extend(url.map(|url| format!("Host: {}", authority(url))));
     }
     lines.extend(request_fields(request).into_iter().map(|[name, value]| format!("{name}: {value}")));
@@ -42,7 +42,7 @@ pub(crate) fn response_fields(response: &UrlResponse) -> Vec<[String; 2]> {
 
 /// Names and values of a request's own fields, secrets left out.
 pub(crate) fn request_fields(request: &UrlRequest) -> Vec<[String; 2]> {
-    request.all_http_header_fields().iter().map(|(name, value)| shown(name.to_owned(), value)).collect()
+    request.all_http_header_fields().map(|(name, value)| shown(name.to_owned(), value)).collect()
 }
 
 fn shown(name: String, value: &[u8]) -> [String; 2] {

@@ -4,8 +4,8 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::{
-    Configuration, HttpUrlResponse, UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
-    UrlProtocolTask, UrlRequest, UrlSession, Version,
+    Configuration, HeaderMap, HttpUrlResponse, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
+    UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlSession, Version,
 };
 use urlsession_testkit::{Origin, Wire};
 
@@ -57,7 +57,8 @@ impl UrlProtocol for Busy {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push("start");
         Box::pin(async move {
             let url = client.request().url().cloned();
-            let Some(response) = url.and_then(|url| HttpUrlResponse::new(url, 429, Version::HTTP_11, &[]))
+            let Some(response) =
+                url.and_then(|url| HttpUrlResponse::new(url, 429, Version::HTTP_11, &HeaderMap::new()))
             else {
                 return Ok(());
             };
@@ -86,7 +87,7 @@ impl UrlProtocol for Signing {
         Box::pin(async move {
             let mut request = client.request().clone();
             // A name and a value without line ends cannot be refused.
-            let _ = request.set_value(Some("by the tour"), "X-Signature");
+            let _ = request.set_value("X-Signature", "by the tour");
             let (mut bytes, response) = session.bytes(request).await?;
             client.did_receive_response(response);
             while let Some(chunk) = poll_fn(|cx| bytes.poll_chunk(cx)).await {

@@ -18,7 +18,7 @@ fn visit(page: &mut Page) -> Outcome {
     let origin = Origin::start(Wire::TlsH2);
     let session = UrlSession::new(trusting(&origin));
     let mut request = origin.url("/redirect/1").into_url_request()?;
-    request.set_value(Some("Bearer s3cret"), "Authorization")?;
+    request.set_value("Authorization", "Bearer s3cret")?;
     let data = session.data(request);
     let task = data.task();
     block_on(data)?;

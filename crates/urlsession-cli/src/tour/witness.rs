@@ -11,7 +11,7 @@ use super::PATIENCE;
 
 /// What a delegate is told.
 pub(super) enum Event {
-    Redirect(HttpUrlResponse, UrlRequest),
+    Redirect(HttpUrlResponse, Box<UrlRequest>),
     Informational(HttpUrlResponse),
     Response(UrlResponse),
     Data(Bytes),
@@ -61,7 +61,7 @@ impl TaskDelegate for Witness {
         response: &HttpUrlResponse,
         new_request: UrlRequest,
     ) -> Decision<Option<UrlRequest>> {
-        self.tell(Event::Redirect(response.clone(), new_request.clone()));
+        self.tell(Event::Redirect(response.clone(), Box::new(new_request.clone())));
         Decision::now(Some(new_request))
     }
 

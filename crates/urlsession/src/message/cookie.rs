@@ -10,13 +10,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use http::{HeaderMap, HeaderValue, header};
 use url::{Host, Url};
 use urlsession_proto::cookie::{self, SameSite, SetCookie};
 
 pub use self::properties::HttpCookiePropertyKey;
 pub(crate) use self::properties::ports_text;
 use self::text::CookieText;
-use super::HeaderFields;
 use crate::env::system_wall;
 
 /// A cookie (RFC 6265bis). Cheap to clone; its value is not shown by `Debug`.
@@ -80,13 +80,13 @@ impl HttpCookie {
     /// The field that sends these cookies, in their order: `Cookie`, or none if there is no cookie.
     #[doc(alias = "requestHeaderFields(with:)")]
     #[doc(alias = "requestHeaderFieldsWithCookies:")]
-    pub fn request_header_fields_with(cookies: &[Self]) -> HeaderFields {
-        let mut fields = HeaderFields::new();
+    pub fn request_header_fields_with(cookies: &[Self]) -> HeaderMap {
+        let mut fields = HeaderMap::new();
         let mut value = Vec::new();
         cookies.iter().for_each(|cookie| cookie.write_pair(&mut value));
         if !value.is_empty() {
-            // No cookie holds a line break: they are refused where cookies are made.
-            let _ = fields.set("Cookie", value);
+            // No cookie holds a control character: they are refused where cookies are made.
+            fields.extend(HeaderValue::from_bytes(&value).ok().map(|value| (header::COOKIE, value)));
         }
         fields
     }

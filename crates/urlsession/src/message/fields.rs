@@ -5,40 +5,108 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use urlsession_proto::field::{title_case, unfold};
 
 use crate::error::{Phase, UrlError, UrlErrorCode};
 
-/// Header fields of a request: at most one of each name, in the order set, spelled as first set.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct HeaderFields(Vec<Field>);
+/// Header fields of a request in the order set, spelled as first set. A field of several values is one entry.
+///
+/// The map that an application asks for is made when it asks.
+#[derive(Default)]
+pub(crate) struct HeaderFields {
+    fields: Vec<Field>,
+    map: OnceLock<Box<HeaderMap>>,
+}
 
 #[derive(Clone, PartialEq, Eq)]
 struct Field {
     name: Cow<'static, str>,
+    /// All values, joined as the field's list.
     value: Bytes,
+    /// Where in `value` each value after the first begins.
+    starts: Vec<usize>,
+}
+
+impl Field {
+    /// What stands between two values (RFC 9110 §5.3; RFC 6265 §4.2.1).
+    fn separator(&self) -> &'static [u8] {
+        if self.name.eq_ignore_ascii_case("cookie") { b"; " } else { b", " }
+    }
+
+    /// The values, one by one.
+    fn values(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.starts.iter().copied());
+        let separator = self.separator().len();
+        let ends = self.starts.iter().map(move |start| start - separator).chain([self.value.len()]);
+        begins.zip(ends).map(|(begin, end)| &self.value[begin..end])
+    }
+
+    fn push(&mut self, value: &[u8]) {
+        let separator = self.separator();
+        self.starts.push(self.value.len() + separator.len());
+        self.value = [&self.value[..], separator, value].concat().into();
+    }
 }
 
 impl HeaderFields {
     /// No fields.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
+    /// The fields of a map, each word of a name capitalised as HTTP/1.1 usually is.
+    pub(crate) fn of_map(map: &HeaderMap) -> Self {
+        let mut fields = Self::new();
+        for (name, value) in map {
+            // What `HeaderMap` holds is a field.
+            let _ = fields.append(title_case(name.as_str()), Bytes::copy_from_slice(value.as_bytes()));
+        }
+        fields
+    }
+
+    /// The fields as a map. Folds are spaces (RFC 9112 §5.2); a value that the map cannot hold, one with a control character,
+    /// is left out.
+    pub(super) fn map(&self) -> &HeaderMap {
+        self.map.get_or_init(|| {
+            let fields = self.iter().filter_map(|(name, value)| {
+                Some((
+                    HeaderName::from_bytes(name.as_bytes()).ok()?,
+                    HeaderValue::from_bytes(&unfold(value)).ok()?,
+                ))
+            });
+            let mut map = HeaderMap::new();
+            for (name, value) in fields {
+                // More names than a map can hold are more than any server takes.
+                if map.try_append(name, value).is_err() {
+                    break;
+                }
+            }
+            Box::new(map)
+        })
+    }
+
+    /// The fields, to change them.
+    fn changed(&mut self) -> &mut Vec<Field> {
+        self.map.take();
+        &mut self.fields
+    }
+
     /// The value of the field `name`, if there is one and it is UTF-8.
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.bytes(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
-    /// The value of the field `name` as it is sent.
-    pub fn bytes(&self, name: &str) -> Option<&[u8]> {
-        self.position(name).map(|at| &*self.0[at].value)
+    /// The value of the field `name` as it is sent; several values as one list.
+    pub(crate) fn bytes(&self, name: &str) -> Option<&[u8]> {
+        self.position(name).map(|at| &*self.fields[at].value)
     }
 
     /// Replaces the field `name`; its first spelling stays. The fields are unchanged on error.
-    pub fn set(
+    pub(crate) fn set(
         &mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Bytes>,
@@ -46,66 +114,102 @@ impl HeaderFields {
         let (name, value) = checked(name.into(), value.into())?;
         // The search is linear, and all fields together quadratic: they are the application's and few. 256 of them, as many
         // as are taken from a peer, are 32,640 comparisons.
-        match self.position(&name) {
-            Some(at) => self.0[at].value = value,
-            None => self.0.push(Field { name, value }),
+        let at = self.position(&name);
+        let fields = self.changed();
+        match at {
+            Some(at) => (fields[at].value, fields[at].starts) = (value, Vec::new()),
+            None => fields.push(Field { name, value, starts: Vec::new() }),
         }
         Ok(())
     }
 
-    /// Appends to the field `name`, separated by a comma, or sets it. The fields are unchanged on error.
-    pub fn add(
+    /// Appends to the last value of the field `name`, separated by a comma, or sets it. The fields are unchanged on error.
+    pub(crate) fn add(
         &mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Bytes>,
     ) -> Result<(), InvalidHeaderField> {
         let (name, value) = checked(name.into(), value.into())?;
-        match self.position(&name) {
-            Some(at) => self.0[at].value = [&self.0[at].value[..], b",", &value[..]].concat().into(),
-            None => self.0.push(Field { name, value }),
+        let at = self.position(&name);
+        let fields = self.changed();
+        match at {
+            Some(at) => fields[at].value = [&fields[at].value[..], b",", &value[..]].concat().into(),
+            None => fields.push(Field { name, value, starts: Vec::new() }),
+        }
+        Ok(())
+    }
+
+    /// Gives the field `name` one more value, which is sent as a field line of its own. The fields are unchanged on error.
+    pub(crate) fn append(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Bytes>,
+    ) -> Result<(), InvalidHeaderField> {
+        let (name, value) = checked(name.into(), value.into())?;
+        let at = self.position(&name);
+        let fields = self.changed();
+        match at {
+            Some(at) => fields[at].push(&value),
+            None => fields.push(Field { name, value, starts: Vec::new() }),
         }
         Ok(())
     }
 
     /// Removes the field `name`; true if it was there.
-    pub fn remove(&mut self, name: &str) -> bool {
-        self.position(name).map(|at| self.0.remove(at)).is_some()
+    pub(crate) fn remove(&mut self, name: &str) -> bool {
+        let at = self.position(name);
+        at.map(|at| self.changed().remove(at)).is_some()
     }
 
     /// Keeps the fields of these names only.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.0.retain(|field| keep(&field.name));
+        self.changed().retain(|field| keep(&field.name));
     }
 
     /// Whether there is a field of this name.
-    pub fn contains(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.position(name).is_some()
     }
 
-    /// Name and value of every field, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.0.iter().map(|field| (&*field.name, &*field.value))
+    /// Name and value of every field line, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().flat_map(|field| field.values().map(|value| (&*field.name, value)))
     }
 
     /// How many fields there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    pub(crate) fn len(&self) -> usize {
+        self.fields.len()
     }
 
     /// True if there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     fn position(&self, name: &str) -> Option<usize> {
-        self.0.iter().position(|field| field.name.eq_ignore_ascii_case(name))
+        self.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name))
     }
 }
+
+/// A copy is made to be changed: it makes its own map.
+impl Clone for HeaderFields {
+    fn clone(&self) -> Self {
+        Self { fields: self.fields.clone(), map: OnceLock::new() }
+    }
+}
+
+impl PartialEq for HeaderFields {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+}
+
+impl Eq for HeaderFields {}
 
 /// Values may be secrets (`Authorization`, `Cookie`): only the names are shown.
 impl fmt::Debug for HeaderFields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|field| &field.name)).finish()
+        f.debug_list().entries(self.fields.iter().map(|field| &field.name)).finish()
     }
 }
 
@@ -173,6 +277,36 @@ mod tests {
         fields.set("accept", "xml").unwrap();
         fields.add("ACCEPT", "html").unwrap();
         assert_eq!(fields.iter().collect::<Vec<_>>(), [("Accept", &b"xml,html"[..])]);
+    }
+
+    #[test]
+    fn values_of_one_name_are_lines_of_their_own_and_one_list() {
+        let mut fields = HeaderFields::new();
+        for (name, value) in [("X-A", "1"), ("Cookie", "a=1"), ("x-a", ""), ("X-A", "3,4"), ("cookie", "b=2")]
+        {
+            fields.append(name, value).unwrap();
+        }
+        fields.add("X-A", "5").unwrap();
+        let lines = [("X-A", "1"), ("X-A", ""), ("X-A", "3,4,5"), ("Cookie", "a=1"), ("Cookie", "b=2")];
+        assert!(fields.iter().eq(lines.map(|(name, value)| (name, value.as_bytes()))));
+        assert_eq!((fields.value("x-A"), fields.value("COOKIE")), (Some("1, , 3,4,5"), Some("a=1; b=2")));
+        assert_eq!(fields.map().get_all("x-a").iter().collect::<Vec<_>>(), ["1", "", "3,4,5"]);
+        assert_eq!(HeaderFields::of_map(fields.map()).map(), fields.map());
+        fields.set("X-A", "new").unwrap();
+        assert_eq!(
+            fields.map().get_all("x-a").iter().collect::<Vec<_>>(),
+            ["new"],
+            "the map is not an old one"
+        );
+        assert_eq!((fields.len(), fields.map().len()), (2, 3));
+    }
+
+    #[test]
+    fn a_map_holds_what_it_can() {
+        let mut fields = HeaderFields::new();
+        fields.set("X-Fold", "a\r\n b").unwrap();
+        fields.set("X-Control", "\x01").unwrap();
+        assert_eq!((fields.map().len(), &fields.map()["x-fold"]), (1, &HeaderValue::from_static("a   b")));
     }
 
     #[test]

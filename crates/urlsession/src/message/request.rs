@@ -3,15 +3,13 @@
 //! Apple: *URLRequest*. Nothing here edits a request on the way to the server; layers add fields beside it.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderMap, Method};
 use url::{Host, Url};
 
 use super::cache_policy::CachePolicy;
@@ -220,50 +218,66 @@ impl UrlRequest {
         self.body = HttpBody::None;
     }
 
-    /// All header fields set on this request.
+    /// Name and value of every header field line set on this request, in order, names spelled as they were set.
     #[doc(alias = "allHTTPHeaderFields")]
-    pub fn all_http_header_fields(&self) -> &HeaderFields {
-        &self.fields
+    pub fn all_http_header_fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter()
     }
 
-    /// Header fields, to change them.
-    pub fn header_fields_mut(&mut self) -> &mut HeaderFields {
-        &mut self.fields
+    /// The header fields set on this request, with lower-case names and every value. The map is built when it is first asked
+    /// for. It leaves out values with a control character, which [`HeaderMap`] cannot hold.
+    pub fn headers(&self) -> &HeaderMap {
+        self.fields.map()
     }
 
-    /// The value of a header field; names compare without case.
+    /// Replaces all header fields. Several values of one name are sent as field lines of their own; HTTP/1.1 names are sent
+    /// with every word capitalised (`Content-Type`).
+    #[doc(alias = "allHTTPHeaderFields")]
+    pub fn set_headers(&mut self, headers: &HeaderMap) {
+        self.fields = HeaderFields::of_map(headers);
+    }
+
+    /// The value of a header field, if it is UTF-8; names compare without case. Several values are one list, joined by `, `
+    /// (RFC 9110 §5.3).
     #[doc(alias = "valueForHTTPHeaderField")]
     #[doc(alias = "value(forHTTPHeaderField:)")]
-    pub fn value(&self, name: &str) -> Option<&str> {
-        self.fields.value(name)
+    pub fn value(&self, name: impl AsRef<str>) -> Option<&str> {
+        self.fields.value(name.as_ref())
     }
 
-    /// Replaces a header field, or removes it with `None`. On error nothing changes.
+    /// Replaces all values of a header field. On error nothing changes.
     #[doc(alias = "setValue:forHTTPHeaderField:")]
     #[doc(alias = "setValue(_:forHTTPHeaderField:)")]
     pub fn set_value(
         &mut self,
-        value: Option<&str>,
-        name: impl Into<Cow<'static, str>>,
+        name: impl AsRef<str>,
+        value: impl AsRef<[u8]>,
     ) -> Result<(), InvalidHeaderField> {
-        match value {
-            Some(value) => self.fields.set(name, Bytes::copy_from_slice(value.as_bytes())),
-            None => {
-                self.fields.remove(&name.into());
-                Ok(())
-            }
-        }
+        self.fields.set(name.as_ref().to_owned(), Bytes::copy_from_slice(value.as_ref()))
     }
 
-    /// Appends to a header field, separated by a comma, or sets it. On error nothing changes.
+    /// Appends to the value of a header field, separated by a comma, or sets it. On error nothing changes.
     #[doc(alias = "addValue:forHTTPHeaderField:")]
     #[doc(alias = "addValue(_:forHTTPHeaderField:)")]
     pub fn add_value(
         &mut self,
-        value: &str,
-        name: impl Into<Cow<'static, str>>,
+        name: impl AsRef<str>,
+        value: impl AsRef<[u8]>,
     ) -> Result<(), InvalidHeaderField> {
-        self.fields.add(name, Bytes::copy_from_slice(value.as_bytes()))
+        self.fields.add(name.as_ref().to_owned(), Bytes::copy_from_slice(value.as_ref()))
+    }
+
+    /// Removes a header field; true if it was there.
+    pub fn remove_value(&mut self, name: impl AsRef<str>) -> bool {
+        self.fields.remove(name.as_ref())
+    }
+
+    pub(crate) fn fields(&self) -> &HeaderFields {
+        &self.fields
+    }
+
+    pub(crate) fn fields_mut(&mut self) -> &mut HeaderFields {
+        &mut self.fields
     }
 
     /// How long no byte may move in either direction before the load fails with
@@ -511,76 +525,4 @@ pub enum Attribution {
     /// The user typed or chose the URL. Stored only, for the application's records.
     #[doc(alias = "user")]
     User,
-}
-
-/// What a task can be created from: a URL as text, a [`Url`] or a [`UrlRequest`].
-pub trait IntoUrlRequest {
-    /// The request; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL.
-    fn into_url_request(self) -> Result<UrlRequest>;
-}
-
-impl IntoUrlRequest for UrlRequest {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        Ok(self)
-    }
-}
-
-impl IntoUrlRequest for &UrlRequest {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        Ok(self.clone())
-    }
-}
-
-impl IntoUrlRequest for Url {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        Ok(UrlRequest::new(self))
-    }
-}
-
-impl IntoUrlRequest for &Url {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        Ok(UrlRequest::new(self.clone()))
-    }
-}
-
-impl IntoUrlRequest for &str {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        if let Some((text, zone)) = urlsession_proto::zone::split(self) {
-            let mut request = text.as_str().into_url_request()?;
-            request.set_zone_id(Some(&zone));
-            return Ok(request);
-        }
-        let url = Url::parse(self).map_err(|error| {
-            // What stands before an @ may be a password.
-            let text = if self.contains('@') { "the text".into() } else { format!("{self:?}") };
-            let why = match error {
-                url::ParseError::RelativeUrlWithoutBase => "it has no scheme, such as https://".into(),
-                _ => error.to_string(),
-            };
-            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{text} is not a URL: {why}"))
-                .with_source(error)
-        })?;
-        Ok(UrlRequest::new(url))
-    }
-}
-
-/// A GET request for this URL; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not one.
-impl FromStr for UrlRequest {
-    type Err = UrlError;
-
-    fn from_str(text: &str) -> Result<Self> {
-        text.into_url_request()
-    }
-}
-
-impl IntoUrlRequest for String {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        self.as_str().into_url_request()
-    }
-}
-
-impl IntoUrlRequest for &String {
-    fn into_url_request(self) -> Result<UrlRequest> {
-        self.as_str().into_url_request()
-    }
 }

@@ -300,17 +300,21 @@ impl fmt::Debug for UrlResponse {
 pub struct HttpUrlResponse(UrlResponse);
 
 impl HttpUrlResponse {
-    /// A response as a custom protocol or a test makes it; `None` if the status or a field is not valid.
+    /// A response as a custom protocol or a test makes it; `None` if the status or a field is not valid. `headers` is a
+    /// `&HeaderMap`, or names and values as text, whose spelling is kept.
     #[doc(alias = "init(url:statusCode:httpVersion:headerFields:)")]
-    pub fn new(url: Url, status_code: u16, version: Version, fields: &[(&str, &str)]) -> Option<Self> {
-        let mut map = HeaderMap::with_capacity(fields.len());
+    pub fn new<N: AsRef<str>, V: AsRef<[u8]>>(
+        url: Url,
+        status_code: u16,
+        version: Version,
+        headers: impl IntoIterator<Item = (N, V)>,
+    ) -> Option<Self> {
+        let mut map = HeaderMap::new();
         let mut raw = b"\r\n".to_vec();
-        for (name, value) in fields {
-            map.append(
-                HeaderName::from_bytes(name.as_bytes()).ok()?,
-                HeaderValue::from_bytes(value.as_bytes()).ok()?,
-            );
-            raw.extend_from_slice(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        for (name, value) in headers {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            map.append(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?);
+            raw.extend_from_slice(&[name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
         raw.extend_from_slice(b"\r\n");
         let status = StatusCode::from_u16(status_code).ok()?;
@@ -343,7 +347,8 @@ impl HttpUrlResponse {
     /// in the order received (RFC 9110 §5.3), `Set-Cookie` too. What is not UTF-8 is read as ISO-8859-1.
     #[doc(alias = "valueForHTTPHeaderField")]
     #[doc(alias = "value(forHTTPHeaderField:)")]
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub fn value(&self, name: impl AsRef<str>) -> Option<&str> {
+        let name = name.as_ref();
         let mut values = self.head().fields.get_all(name).iter();
         let first = values.next()?;
         if values.next().is_none()

@@ -65,7 +65,7 @@ impl RequestForm {
             zone_id: request.zone_id().map(Into::into),
             http_method: request.http_method().as_str().into(),
             all_http_header_fields: request
-                .all_http_header_fields()
+                .fields()
                 .iter()
                 .map(|(name, value)| (name.into(), Octets(Bytes::copy_from_slice(value))))
                 .collect(),
@@ -94,7 +94,7 @@ impl RequestForm {
         request.set_zone_id(self.zone_id.as_deref());
         request.set_http_method(&self.http_method).map_err(|error| error.to_string())?;
         for (name, Octets(value)) in self.all_http_header_fields {
-            request.header_fields_mut().set(name, value).map_err(|error| error.to_string())?;
+            request.fields_mut().append(name, value).map_err(|error| error.to_string())?;
         }
         match self.body {
             BodyForm::None => {}
@@ -394,9 +394,9 @@ mod tests {
     fn a_request_comes_back_with_all_that_was_set() -> Result<(), Box<dyn Error>> {
         let mut all = request("https://ann:secret@example.com/a?b#c");
         all.set_http_method("PATCH")?;
-        all.set_value(Some("Grüße"), "X-Text")?;
-        all.header_fields_mut().set("X-Latin-1", &b"caf\xe9"[..])?;
-        all.header_fields_mut().set("X-Marked", &b"\x01a"[..])?;
+        all.set_value("X-Text", "Grüße")?;
+        all.set_value("X-Latin-1", b"caf\xe9")?;
+        all.set_value("X-Marked", b"\x01a")?;
         all.set_http_body(&b"\0\xff body"[..]);
         all.set_timeout_interval(Duration::from_millis(1500));
         all.set_cache_policy(CachePolicy::ReturnCacheDataElseLoad);

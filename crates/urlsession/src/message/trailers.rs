@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use http::{HeaderMap, HeaderName};
 use urlsession_proto::trailers::may_carry;
 
 use super::{HeaderFields, InvalidHeaderField};
@@ -10,7 +11,7 @@ use super::{HeaderFields, InvalidHeaderField};
 /// Makes the trailer fields of one sending of a body. A function that gives the fields is one, which sees nothing.
 ///
 /// ```
-/// use urlsession::{BodyStream, BodyTrailers, HeaderFields};
+/// use urlsession::{BodyStream, BodyTrailers, HeaderMap};
 ///
 /// /// The number of lines.
 /// #[derive(Default)]
@@ -21,10 +22,8 @@ use super::{HeaderFields, InvalidHeaderField};
 ///         self.0 += chunk.iter().filter(|byte| **byte == b'\n').count();
 ///     }
 ///
-///     fn finish(self: Box<Self>) -> HeaderFields {
-///         let mut fields = HeaderFields::new();
-///         fields.set("X-Lines", self.0.to_string()).expect("a number is a value");
-///         fields
+///     fn finish(self: Box<Self>) -> HeaderMap {
+///         HeaderMap::from_iter([("x-lines".parse().expect("a name"), self.0.into())])
 ///     }
 /// }
 ///
@@ -40,11 +39,11 @@ pub trait BodyTrailers: Send + 'static {
     }
 
     /// The fields, after the last byte. One that was not announced fails the load.
-    fn finish(self: Box<Self>) -> HeaderFields;
+    fn finish(self: Box<Self>) -> HeaderMap;
 }
 
-impl<F: FnOnce() -> HeaderFields + Send + 'static> BodyTrailers for F {
-    fn finish(self: Box<Self>) -> HeaderFields {
+impl<F: FnOnce() -> HeaderMap + Send + 'static> BodyTrailers for F {
+    fn finish(self: Box<Self>) -> HeaderMap {
         self()
     }
 }
@@ -82,9 +81,9 @@ impl Trailers {
     }
 
     /// A field that was not announced, if there is one.
-    pub(crate) fn unannounced<'a>(&self, fields: &'a HeaderFields) -> Option<&'a str> {
+    pub(crate) fn unannounced<'a>(&self, fields: &'a HeaderMap) -> Option<&'a str> {
         let is_known = |field: &str| self.names.iter().any(|name| name.eq_ignore_ascii_case(field));
-        fields.iter().map(|(name, _)| name).find(|name| !is_known(name))
+        fields.keys().map(HeaderName::as_str).find(|name| !is_known(name))
     }
 }
 

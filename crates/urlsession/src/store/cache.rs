@@ -162,7 +162,7 @@ impl UrlCache {
 
     pub(crate) async fn find_cached(&self, request: &UrlRequest) -> Option<CachedUrlResponse> {
         let key = key(request)?;
-        let fields = request.all_http_header_fields().clone();
+        let fields = request.fields().clone();
         let found = match self.find_in_memory(key, |variant| variant.matches(said(&fields))) {
             Found::Entry(entry) => Some(entry),
             _ => match self.find_on_disk(key, move |variant| variant.matches(said(&fields))).await {
@@ -170,7 +170,7 @@ impl UrlCache {
                 _ => None,
             },
         }?;
-        if found.is_part() && !request.all_http_header_fields().contains("range") {
+        if found.is_part() && !request.fields().contains("range") {
             return None;
         }
         let data = match &found.content {
@@ -191,7 +191,7 @@ impl UrlCache {
             Some(Vary::Everything) => return,
             None => Vec::new(),
         };
-        let variant = Variant::of(names, said(request.all_http_header_fields()));
+        let variant = Variant::of(names, said(request.fields()));
         let now = epoch_millis(self.0.clock.wall());
         let times = Times { requested: now.div_euclid(1000), received: now.div_euclid(1000) };
         let data = cached.data().clone();

@@ -191,7 +191,7 @@ fn request(m: &TransactionMetrics) -> Json {
 
 /// The fields that were sent; of a request that was not, its own.
 fn request_fields(m: &TransactionMetrics) -> Vec<Json> {
-    m.request.all_http_header_fields().iter().map(|(name, value)| field(name, value)).collect()
+    m.request.fields().iter().map(|(name, value)| field(name, value)).collect()
 }
 
 /// The kind of the body, and its text if it is text. Its size is the request's `bodySize`.

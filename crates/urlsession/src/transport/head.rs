@@ -107,10 +107,10 @@ impl RequestHead<'_> {
     /// Writes line and fields for HTTP/1.1, but for the framing fields and the end.
     pub(crate) fn write_http1(&self, out: &mut Vec<u8>) {
         http1::write_request_line(out, self.request.http_method(), &self.target());
-        if !self.request.all_http_header_fields().contains("host") {
+        if !self.request.fields().contains("host") {
             http1::write_field(out, b"Host", self.authority().as_bytes());
         }
-        if self.request.all_http_header_fields().is_empty() {
+        if self.request.fields().is_empty() {
             out.extend_from_slice(&self.defaults.block);
         } else {
             self.write_own_and_defaults(out);
@@ -123,13 +123,13 @@ impl RequestHead<'_> {
     /// What is sent of what the layers added. A field has one value, of the first who has it: the request, the
     /// configuration, the layers.
     pub(crate) fn beside(&self) -> impl Iterator<Item = &(&'static str, HeaderValue)> {
-        let own = self.request.all_http_header_fields();
+        let own = self.request.fields();
         self.added.iter().filter(|(name, _)| !own.contains(name) && !self.defaults.is_configured(name))
     }
 
     /// The fields for HTTP/2: names in lower case, no framing fields. `Host` is the authority's.
     pub(crate) fn http2_fields(&self) -> Result<HeaderMap, MaxSizeReached> {
-        let own = self.request.all_http_header_fields();
+        let own = self.request.fields();
         let mut map =
             HeaderMap::try_with_capacity(own.len() + self.defaults.checked.len() + self.added.len() + 1)?;
         for (name, value) in own.iter().filter(|(name, _)| self.may_send(name)) {
@@ -158,7 +158,7 @@ impl RequestHead<'_> {
 
     /// The request's own fields, then defaults it does not have, then the options of the connection.
     fn write_own_and_defaults(&self, out: &mut Vec<u8>) {
-        let own = self.request.all_http_header_fields();
+        let own = self.request.fields();
         let asks_upgrade = asks_upgrade(self.request);
         let is_upgrade = |name: &str| asks_upgrade && name.eq_ignore_ascii_case("upgrade");
         for (name, value) in own.iter().filter(|(name, _)| self.may_send(name) || is_upgrade(name)) {
@@ -182,7 +182,7 @@ impl RequestHead<'_> {
 
 /// Whether the application asks for another protocol on the connection (RFC 9110 §7.8). HTTP/2 has no such request.
 pub(crate) fn asks_upgrade(request: &UrlRequest) -> bool {
-    request.all_http_header_fields().bytes("upgrade").is_some_and(|value| !value.trim_ascii().is_empty())
+    request.fields().bytes("upgrade").is_some_and(|value| !value.trim_ascii().is_empty())
 }
 
 fn asks_close(request: &UrlRequest) -> bool {
@@ -193,7 +193,7 @@ fn asks_close(request: &UrlRequest) -> bool {
 /// RFC 9110 §7.6.1: what is for this connection only is named. §7.8 demands it of Upgrade, §10.1.4 of TE,
 /// which may be among the session's defaults.
 fn connection_options(request: &UrlRequest, has_default_te: bool) -> Option<String> {
-    let has_te = has_default_te || request.all_http_header_fields().contains("te");
+    let has_te = has_default_te || request.fields().contains("te");
     let options = [("upgrade", asks_upgrade(request)), ("TE", has_te), ("close", asks_close(request))];
     let mut options = options.iter().filter(|(_, applies)| *applies).map(|(option, _)| *option);
     let first = options.next()?;
@@ -235,20 +235,20 @@ pub(crate) enum Shown {
 /// The request with the fields that were sent over `protocol`, an ALPN name.
 pub(crate) fn as_sent(request: &UrlRequest, sent: &SentFields, protocol: &str, which: Shown) -> UrlRequest {
     let mut shown = request.clone();
-    *shown.header_fields_mut() = sent_fields(request, sent, protocol, which);
+    *shown.fields_mut() = sent_fields(request, sent, protocol, which);
     shown
 }
 
 /// The fields of a request as they were sent, in their order.
 fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, which: Shown) -> HeaderFields {
-    let own = request.all_http_header_fields();
+    let own = request.fields();
     let is_http1 = protocol == "http/1.1";
     let mut fields = HeaderFields::new();
     // What is no field was not sent.
     let mut add = |name: &str, value: &[u8]| {
         let name = if is_http1 { name.to_owned() } else { name.to_ascii_lowercase() };
         let value = if is_http1 { value } else { value.trim_ascii() };
-        let _ = fields.add(name, Bytes::copy_from_slice(value));
+        let _ = fields.append(name, Bytes::copy_from_slice(value));
     };
     let is_shown = |name: &str| which == Shown::All || !is_for_once(name);
     if let Some(url) = request.url().filter(|_| is_http1 && is_shown("host") && !own.contains("host")) {

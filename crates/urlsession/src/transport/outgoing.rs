@@ -6,12 +6,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
+use urlsession_proto::field::title_case;
 
 use super::expect_continue::ExpectContinue;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Attempt;
-use crate::message::{BodyStream, BodyTrailers, Chunks, HeaderFields, Trailers};
+use crate::message::{BodyStream, BodyTrailers, Chunks, Trailers};
 
 /// A request body, pulled by the wire.
 pub(crate) struct Outgoing {
@@ -114,13 +115,13 @@ impl Outgoing {
     }
 
     /// After the last chunk: the fields that follow it.
-    pub(crate) fn finish_trailers(&mut self) -> Result<Option<HeaderFields>> {
+    pub(crate) fn finish_trailers(&mut self) -> Result<Option<HeaderMap>> {
         let Some(trailing) = self.trailers.take() else { return Ok(None) };
         let fields = trailing.of_this.finish();
         match trailing.trailers.unannounced(&fields) {
             None => Ok(Some(fields)),
             Some(name) => {
-                let detail = format!("the trailer field {name:?} was not announced");
+                let detail = format!("the trailer field {:?} was not announced", title_case(name));
                 Err(UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail))
             }
         }

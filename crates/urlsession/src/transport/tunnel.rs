@@ -12,9 +12,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use urlsession_proto::field::unfold;
 use urlsession_proto::http1::{
     self, BodyDecoder, HeadLimits, HeadScanner, KeepAlive, ResponseHead, keep_alive, proxy_closes,
     response_framing,
@@ -130,10 +129,10 @@ fn request(config: &Configuration, target: &str, authorization: Option<HeaderVal
     let mut out = Vec::with_capacity(256);
     http1::write_request_line(&mut out, &Method::CONNECT, target);
     http1::write_field(&mut out, b"Host", target.as_bytes());
-    let own = config.http_additional_headers.bytes("user-agent");
+    let own = config.http_additional_headers.get(header::USER_AGENT).map(HeaderValue::as_bytes);
     let default = (!config.omits("user-agent")).then_some(USER_AGENT.as_bytes());
     if let Some(agent) = own.or(default) {
-        http1::write_field(&mut out, b"User-Agent", &unfold(agent));
+        http1::write_field(&mut out, b"User-Agent", agent);
     }
     if let Some(value) = authorization {
         http1::write_field(&mut out, b"Proxy-Authorization", value.as_bytes());

@@ -420,7 +420,7 @@ fn an_authorization_of_the_applications_own_is_left_alone() {
         let (session, recorder) = with_recorder(configuration(origin), with(ann()));
         load(&session, origin.url("/basic/ann/pw/")).unwrap();
         let mut request = UrlRequest::new(origin.url("/basic/ann/pw/").parse().unwrap());
-        request.set_value(Some("Bearer token"), "Authorization").unwrap();
+        request.set_value("Authorization", "Bearer token").unwrap();
         let (data, response) = load(&session, request).unwrap();
         assert_eq!((text(&data), response.status_code()), ("need basic", Some(401)));
         assert_eq!(sent(origin).last().unwrap().as_deref(), Some("Bearer token"));

@@ -336,7 +336,7 @@ fn vary_is_obeyed_over_an_applications_backend_which_cannot_read_what_it_varies_
         let shelf = Shelf::default();
         let asking = |language: &str| {
             let mut request = request(&origin.url("/a"), "GET", None);
-            request.set_value(Some(language), "Accept-Language").unwrap();
+            request.set_value("Accept-Language", language).unwrap();
             request
         };
         for (language, body) in [("de", "Haus"), ("fr", "maison")] {

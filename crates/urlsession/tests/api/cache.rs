@@ -79,7 +79,7 @@ fn with_policy(url: &str, policy: CachePolicy) -> UrlRequest {
 
 fn with_field(url: &str, name: &'static str, value: &str) -> UrlRequest {
     let mut request = UrlRequest::new(url.parse().unwrap());
-    request.set_value(Some(value), name).unwrap();
+    request.set_value(name, value).unwrap();
     request
 }
 

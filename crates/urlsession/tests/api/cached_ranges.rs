@@ -27,7 +27,7 @@ impl<'a> Cached<'a> {
     fn try_get(&self, path: &str, fields: &[(&'static str, &str)]) -> Result<Got, urlsession::UrlError> {
         let mut request = UrlRequest::new(self.origin.url(path).parse().unwrap());
         for (name, value) in fields {
-            request.set_value(Some(value), *name).unwrap();
+            request.set_value(*name, value).unwrap();
         }
         let load = self.session.data(request);
         let task = load.task();
@@ -86,7 +86,7 @@ fn a_range_is_served_from_a_stored_whole() {
         }
         let load = cached.session.data({
             let mut request = UrlRequest::new(origin.url("/x").parse().unwrap());
-            request.set_value(Some("bytes=0-1"), "Range").unwrap();
+            request.set_value("Range", "bytes=0-1").unwrap();
             request
         });
         let response = load.wait().unwrap().1.http().unwrap();

@@ -48,8 +48,8 @@ fn reserved_fields_are_not_sent_from_a_configuration() {
     on_every_wire(|origin| {
         for name in RESERVED {
             let mut configuration = configuration(origin);
-            configuration.http_additional_headers.set(name, "reserved").unwrap();
-            configuration.http_additional_headers.set("X-Free", "free").unwrap();
+            set_for_all(&mut configuration, name, "reserved");
+            set_for_all(&mut configuration, "X-Free", "free");
             load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap();
             let sent = origin.requests().pop().unwrap();
             assert_eq!(sent.header("x-free"), Some("free"));
@@ -164,8 +164,8 @@ fn fields_that_are_left_to_the_application_are_not_added() {
         let session = UrlSession::new(config.clone());
         load(&session, request(&origin.url("/echo"), "POST", Some(b"body"))).unwrap();
         let mut own = request(&origin.url("/echo"), "POST", Some(b"body"));
-        own.set_value(Some("a/b"), "Content-Type").unwrap();
-        config.http_additional_headers.set("User-Agent", "me").unwrap();
+        own.set_value("Content-Type", "a/b").unwrap();
+        set_for_all(&mut config, "User-Agent", "me");
         load(&UrlSession::new(config), own).unwrap();
         let requests = origin.requests();
         for name in names {

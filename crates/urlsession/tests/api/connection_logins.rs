@@ -147,7 +147,7 @@ fn a_load_without_credentials_does_not_use_a_connection_that_is_logged_in() {
         let session = UrlSession::new(configuration(&origin));
         assert_eq!(says(&session, &origin, "ann"), "ann");
         let mut own = request(&origin.url(PATH), "GET", None);
-        own.set_value(Some("Bearer x"), "Authorization").unwrap();
+        own.set_value("Authorization", "Bearer x").unwrap();
         session.data(own).wait().unwrap();
         let seen = connections(&origin);
         assert_ne!(seen[seen.len() - 1], seen[seen.len() - 2]);
@@ -251,7 +251,7 @@ fn a_connection_that_the_application_logs_in_by_itself_serves_nobody_else() {
         let session = UrlSession::new(configuration(&origin));
         let with = |message: &str| {
             let mut own = request(&origin.url(PATH), "GET", None);
-            own.set_value(Some(message), "Authorization").unwrap();
+            own.set_value("Authorization", message).unwrap();
             session.data(own).wait().unwrap()
         };
         assert_eq!(with(&messages[0]).1.status_code(), Some(401));

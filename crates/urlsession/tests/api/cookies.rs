@@ -231,8 +231,8 @@ fn the_opening_handshake_of_a_websocket_sends_and_sets_cookies() {
                         Set-Cookie: socket=1; Path=/\r\n\r\n";
             origin.enqueue("/chat", Reply::raw(head));
             let mut handshake = UrlRequest::new(url(origin, "/chat"));
-            handshake.set_value(Some("websocket"), "upgrade").unwrap();
-            handshake.set_value(Some("upgrade"), "connection").unwrap();
+            handshake.set_value("upgrade", "websocket").unwrap();
+            handshake.set_value("connection", "upgrade").unwrap();
             load(&session, handshake).unwrap();
             assert_eq!(origin.requests().pop().unwrap().header_all("cookie"), ["who=ann"]);
             assert_eq!(pairs(&storage), ["who=ann", "socket=1"]);
@@ -277,11 +277,11 @@ fn a_cookie_field_of_the_application_wins() {
         let (session, _) = with_storage(origin);
         visit(origin, &session, "/", &["jar=1"]);
         let mut own = UrlRequest::new(url(origin, "/"));
-        own.set_value(Some("own=1"), "Cookie").unwrap();
+        own.set_value("Cookie", "own=1").unwrap();
         assert_eq!(sent_with(origin, &session, own).unwrap(), "own=1");
 
         let mut configuration = session.configuration();
-        configuration.http_additional_headers.set("Cookie", "every=1").unwrap();
+        set_for_all(&mut configuration, "Cookie", "every=1");
         assert_eq!(sent(origin, &UrlSession::new(configuration), "/").unwrap(), "every=1");
     });
 }

@@ -75,7 +75,7 @@ fn has_scheme(request: &UrlRequest, scheme: &str) -> bool {
 }
 
 fn http(url: &Url, status: u16) -> HttpUrlResponse {
-    HttpUrlResponse::new(url.clone(), status, Version::HTTP_11, &[("Content-Type", "text/plain")]).unwrap()
+    HttpUrlResponse::new(url.clone(), status, Version::HTTP_11, [("Content-Type", "text/plain")]).unwrap()
 }
 
 fn plain(client: &UrlProtocolClient) -> UrlResponse {
@@ -439,7 +439,7 @@ impl UrlProtocol for Stamping {
         Box::pin(async move {
             let mut request = client.request().clone();
             request.set_property("stamped", true);
-            request.set_value(Some("yes"), "X-Stamped").unwrap();
+            request.set_value("X-Stamped", "yes").unwrap();
             let (mut bytes, response) = session.bytes(request).await?;
             client.did_receive_response(response);
             while let Some(chunk) = next(&mut bytes).await {

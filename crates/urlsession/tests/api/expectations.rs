@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use urlsession::environment::Environment;
 use urlsession::{
-    AuthChallengeDisposition as Disposition, BodyStream, Configuration, HeaderFields, UrlCredential,
+    AuthChallengeDisposition as Disposition, BodyStream, Configuration, UrlCredential,
     UrlCredentialPersistence, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn asking(url: &str) -> UrlRequest {
     let mut request = request(url, "PUT", Some(b"the body"));
-    request.set_value(Some("100-continue"), "Expect").unwrap();
+    request.set_value("Expect", "100-continue").unwrap();
     request
 }
 
@@ -231,14 +231,12 @@ fn nobody_is_asked_about_a_body_that_is_not_there() {
     on_every_wire(|origin| {
         let (mut configuration, _clock) = timed(origin);
         let mut get = request(&origin.url("/Peru"), "GET", None);
-        get.set_value(Some("100-Continue"), "expect").unwrap();
+        get.set_value("expect", "100-Continue").unwrap();
         let session = UrlSession::new(configuration.clone());
         load(&session, get).unwrap();
         assert_eq!(origin.requests()[0].header("expect"), None);
 
-        let mut fields = HeaderFields::new();
-        fields.set("Expect", "100-continue").unwrap();
-        configuration.http_additional_headers = fields;
+        configuration.http_additional_headers = headers(&[("Expect", "100-continue")]);
         let session = UrlSession::new(configuration);
         load(&session, origin.url("/Peru")).unwrap();
         origin.enqueue("/echo", Reply::routes().informational(100, &[]));

@@ -98,7 +98,7 @@ fn a_request_that_the_codec_refuses_fails_alone() {
         assert!(gate.wait_reached(PATIENCE));
         let mut refused = request(&origin.url("/Peru"), "GET", None);
         for number in 0..33_000 {
-            refused.add_value("1", format!("x-{number}")).unwrap();
+            refused.add_value(format!("x-{number}"), "1").unwrap();
         }
         assert_eq!(load(&session, &refused).unwrap_err().code(), Code::BadUrl);
         assert_eq!(text(&load(&session, origin.url("/Peru")).unwrap().0), "Lima");
@@ -279,7 +279,7 @@ fn te_is_sent_over_http_2_as_far_as_it_may_be() {
     on(Wire::TlsH2, |origin| {
         let mut configuration = configuration(origin);
         for (name, value) in [("TE", "gzip"), ("Upgrade", "h2c"), ("Keep-Alive", "max=1")] {
-            configuration.http_additional_headers.set(name, value).unwrap();
+            set_for_all(&mut configuration, name, value);
         }
         let session = UrlSession::new(configuration);
         for (te, sent) in [
@@ -290,7 +290,7 @@ fn te_is_sent_over_http_2_as_far_as_it_may_be() {
             (Some("deflate , Trailers"), Some("trailers")),
         ] {
             let mut request = request(&origin.url("/Peru"), "GET", None);
-            request.set_value(te, "te").unwrap();
+            set_optional(&mut request, "te", te);
             load(&session, request).unwrap();
             assert_eq!(origin.requests().pop().unwrap().header("te"), sent, "{te:?}");
         }

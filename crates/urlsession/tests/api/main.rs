@@ -39,6 +39,7 @@ mod forbidden_networks;
 mod forms;
 #[cfg(target_os = "linux")]
 mod full_disks;
+mod header_fields;
 mod hsts;
 mod http2;
 #[cfg(target_os = "linux")]

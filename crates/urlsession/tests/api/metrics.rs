@@ -27,7 +27,7 @@ fn a_new_connection_has_every_date_and_a_reused_one_none_of_its_making() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let mut request = request(&origin.url("/echo"), "POST", Some(b"12345"));
-        request.set_value(Some("text/plain"), "Content-Type").unwrap();
+        request.set_value("Content-Type", "text/plain").unwrap();
         session.data_task(&request).resume();
         recorder.completed(1);
         session.data_task(&request).resume();
@@ -280,7 +280,7 @@ fn a_log_for_browsers_tools_has_every_transaction_and_no_secret() {
             ("X-Quote", "\"<\\\u{e4}"),
             ("Content-Type", "text/plain"),
         ] {
-            request.set_value(Some(value), name).unwrap();
+            request.set_value(name, value).unwrap();
         }
         let task = session.data_task(&request);
         task.resume();
@@ -379,7 +379,7 @@ fn har_of(session: &urlsession::UrlSession, request: urlsession::UrlRequest) -> 
 fn a_log_shows_the_fields_that_were_sent_and_no_secret() {
     on_every_wire(|origin| {
         let mut configuration = configuration(origin);
-        configuration.http_additional_headers.set("X-Session", "all").unwrap();
+        set_for_all(&mut configuration, "X-Session", "all");
         let mut request = request(&origin.url("/echo"), "POST", Some(b"a=1"));
         let own = [
             ("Authorization", "s3cret"),
@@ -389,9 +389,9 @@ fn a_log_shows_the_fields_that_were_sent_and_no_secret() {
             ("Connection", "close"),
         ];
         for (name, value) in own {
-            request.set_value(Some(value), name).unwrap();
+            request.set_value(name, value).unwrap();
         }
-        request.set_value(Some("k=s3cret"), "Cookie").unwrap();
+        request.set_value("Cookie", "k=s3cret").unwrap();
         let entries = har_of(&urlsession::UrlSession::new(configuration), request);
         let fields = entries[0]["request"]["headers"].as_array().unwrap();
         let shown = fields
@@ -428,7 +428,7 @@ fn a_log_shows_the_text_of_a_posted_body() {
         let shown = |kind: Option<&str>, body: &[u8]| {
             let mut request = request(&origin.url("/echo"), "POST", Some(body));
             if let Some(kind) = kind {
-                request.set_value(Some(kind), "Content-Type").unwrap();
+                request.set_value("Content-Type", kind).unwrap();
             }
             har_of(&session, request)[0]["request"]["postData"].clone()
         };

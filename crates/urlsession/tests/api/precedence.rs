@@ -7,7 +7,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 use urlsession::{
     BodyStream, CacheBypass, CacheDecision, CacheLookup, CachePolicy, Configuration, DownloadDestination,
-    HarLog, HeaderFields, RevalidationReason, UrlCache, UrlErrorCode, UrlRequest, UrlSession,
+    HarLog, HeaderMap, RevalidationReason, UrlCache, UrlErrorCode, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
 
@@ -44,7 +44,7 @@ fn with_policy(url: &str, policy: CachePolicy) -> UrlRequest {
 /// A session all of whose requests have this field.
 fn session_with(origin: &Origin, cache: Option<&UrlCache>, (name, value): (&str, &str)) -> UrlSession {
     let mut configuration = configuration(origin);
-    configuration.http_additional_headers.set(name.to_owned(), value.to_owned()).unwrap();
+    set_for_all(&mut configuration, name, value);
     configuration.url_cache = cache.or(configuration.url_cache.as_ref()).cloned();
     UrlSession::new(configuration)
 }
@@ -59,7 +59,7 @@ fn get(session: &UrlSession, request: UrlRequest) -> (Result<String, UrlErrorCod
 
 fn with_field(url: &str, name: &'static str, value: &str) -> UrlRequest {
     let mut request = request(url, "GET", None);
-    request.set_value(Some(value), name).unwrap();
+    request.set_value(name, value).unwrap();
     request
 }
 
@@ -82,7 +82,7 @@ fn of_one_name_the_request_s_field_is_sent_or_the_configuration_s_or_the_library
                 for own in [None, Some("own/own")] {
                     let session = session_with(origin, None, (&name.to_ascii_lowercase(), "all/all"));
                     let mut request = request(&url);
-                    request.set_value(own, *name).unwrap();
+                    set_optional(&mut request, name, own);
                     let log = log_of_urgent(&session, request);
                     let expected = own.unwrap_or("all/all");
                     let sent = origin.requests().pop().unwrap();
@@ -129,8 +129,8 @@ fn trailers_are_announced_once_by_the_request_or_the_configuration_or_the_librar
             let session = session_with(origin, None, of_all);
             let mut request = request(&origin.url("/echo"), "POST", None);
             let body = BodyStream::from_reader(&b"body"[..]);
-            request.set_http_body_stream(body.with_trailers(["X-After"], || HeaderFields::new).unwrap());
-            request.set_value(own, "Trailer").unwrap();
+            request.set_http_body_stream(body.with_trailers(["X-After"], || HeaderMap::new).unwrap());
+            set_optional(&mut request, "Trailer", own);
             let (task, result) = load_with_task(&session, request);
             result.unwrap();
             assert_eq!(origin.requests().pop().unwrap().header_all("trailer"), [expected]);
@@ -233,7 +233,7 @@ fn the_cache_hears_what_the_session_says_as_if_the_request_said_it() {
         let mut configuration = configuration(origin);
         configuration.url_cache = Some(cache.clone());
         for (name, value) in [("Range", "bytes=1-2"), ("If-Range", "\"0\"")] {
-            configuration.http_additional_headers.set(name, value).unwrap();
+            set_for_all(&mut configuration, name, value);
         }
         origin.enqueue("/kept", Reply::new(200).body("new"));
         let (data, _) = get(&UrlSession::new(configuration), of(&kept));
@@ -279,7 +279,7 @@ fn a_session_warns_once_of_the_reserved_fields_of_its_configuration() {
         {
             let mut configuration: Configuration = configuration(&origin);
             for name in names {
-                configuration.http_additional_headers.set(*name, "x").unwrap();
+                set_for_all(&mut configuration, name, "x");
             }
             let session = UrlSession::new(configuration);
             for _ in 0..2 {

@@ -249,7 +249,7 @@ fn the_fraction_of_an_upload_moves_while_it_is_sent_and_does_not_go_back_when_it
         let (body, sender) = fed_body();
         let (session, recorder) = with_recorder(configuration(origin), Recorder::new().giving_bodies([body]));
         let mut post = request(&origin.url("/upload"), "POST", None);
-        post.set_value(Some("100000"), "Content-Length").unwrap();
+        post.set_value("Content-Length", "100000").unwrap();
         let task = session.upload_task_with_streamed_request(post);
         let progress = task.progress();
         assert_eq!((progress.is_indeterminate(), progress.fraction_completed()), (false, 0.0));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use urlsession::environment::block_on;
 use urlsession::{
-    Attribution, AuthenticationMethod, CachePolicy, CachedUrlResponse, Configuration, HttpCookie,
+    Attribution, AuthenticationMethod, CachePolicy, CachedUrlResponse, Configuration, HeaderMap, HttpCookie,
     HttpCookiePropertyKey as Key, HttpCookieStorage, HttpCookieStringPolicy, HttpUrlResponse,
     NetworkServiceType, Phase, UrlAuthenticationChallenge, UrlCache, UrlCredential,
     UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlError, UrlErrorCode,
@@ -278,7 +278,8 @@ fn a_challenge_made_by_hand_says_what_it_was_made_of() {
     );
     let credential = UrlCredential::new("ann", "pw", Persistence::ForSession);
     let url = "http://example.com:8080/".parse().unwrap();
-    let response: UrlResponse = HttpUrlResponse::new(url, 401, Version::HTTP_11, &[]).unwrap().into();
+    let response: UrlResponse =
+        HttpUrlResponse::new(url, 401, Version::HTTP_11, &HeaderMap::new()).unwrap().into();
     let error = UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Head, "refused");
     let challenge = UrlAuthenticationChallenge::new(
         space.clone(),
@@ -334,7 +335,7 @@ fn helper_fills_the_shared_stores() {
     let (cookies, cache, credentials) =
         (HttpCookieStorage::shared(), UrlCache::shared(), UrlCredentialStorage::shared());
     let fields = [("Cache-Control", "max-age=3600")];
-    let response = HttpUrlResponse::new("http://kept.test/".parse().unwrap(), 200, Version::HTTP_11, &fields);
+    let response = HttpUrlResponse::new("http://kept.test/".parse().unwrap(), 200, Version::HTTP_11, fields);
     let space = UrlProtectionSpace::new(
         "kept.test",
         80,

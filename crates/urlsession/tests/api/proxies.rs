@@ -253,9 +253,9 @@ fn what_is_for_the_proxy_stays_there_and_what_is_for_the_origin_passes_it_by() {
     on_every_wire(|origin| {
         let proxy = Proxy::start();
         let mut asked = request(&origin.url("/echo"), "GET", None);
-        asked.set_value(Some("Basic cHJveHk="), "Proxy-Authorization").unwrap();
-        asked.set_value(Some("Bearer origin"), "Authorization").unwrap();
-        asked.set_value(Some("k=v"), "Cookie").unwrap();
+        asked.set_value("Proxy-Authorization", "Basic cHJveHk=").unwrap();
+        asked.set_value("Authorization", "Bearer origin").unwrap();
+        asked.set_value("Cookie", "k=v").unwrap();
         load(&UrlSession::new(through(origin, &proxy)), &asked).unwrap();
         let (at_proxy, at_origin) = (proxy.requests().remove(0), origin.requests().remove(0));
         assert_eq!(at_origin.header("proxy-authorization"), None);

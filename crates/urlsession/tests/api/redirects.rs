@@ -286,7 +286,7 @@ fn credentials_do_not_follow_to_another_port() {
         for (name, value) in
             [("Authorization", secret), ("Cookie", "k=v"), ("Proxy-Authorization", secret), ("X-Own", own)]
         {
-            request.set_value(Some(value), name).unwrap();
+            request.set_value(name, value).unwrap();
         }
         let (data, _) = load(&session(origin), request).unwrap();
         let echo = json(&data);

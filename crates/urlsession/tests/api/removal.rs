@@ -297,7 +297,7 @@ fn digests_of_passwords_on_disk_are_of_no_use_without_the_folders_key() {
         let session = kept(origin, &folder);
         let login = || {
             let mut request = request(&origin.url("/a"), "GET", None);
-            request.set_value(Some("Basic YW5uOnB3"), "Authorization").unwrap();
+            request.set_value("Authorization", "Basic YW5uOnB3").unwrap();
             request
         };
         let reply = || {
@@ -338,7 +338,7 @@ fn what_another_process_has_emptied_is_found_nowhere_and_the_new_key_is_taken() 
         let (one, two) = (kept(origin, &folder), kept(origin, &folder));
         let login = || {
             let mut request = request(&origin.url("/a"), "GET", None);
-            request.set_value(Some("Basic YW5uOnB3"), "Authorization").unwrap();
+            request.set_value("Authorization", "Basic YW5uOnB3").unwrap();
             request
         };
         let reply = |body: &str| Reply::new(200).header("Cache-Control", "private, max-age=600").body(body);

@@ -130,10 +130,10 @@ fn an_application_that_speaks_of_uploads_itself_is_left_to_it() {
     on_every_wire(|origin| {
         let put = || request(&origin.url("/echo"), "PUT", None);
         let mut own = put();
-        own.set_value(Some("?0"), "Upload-Complete").unwrap();
+        own.set_value("Upload-Complete", "?0").unwrap();
         session(origin).upload(own, "content").wait().unwrap();
         let mut configuration = configuration(origin);
-        configuration.http_additional_headers.set("Upload-Complete", "?0").unwrap();
+        set_for_all(&mut configuration, "Upload-Complete", "?0");
         UrlSession::new(configuration).upload(put(), "content").wait().unwrap();
         for seen in origin.requests() {
             assert_eq!(seen.header_all("upload-complete"), ["?0"]);

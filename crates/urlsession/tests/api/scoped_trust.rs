@@ -492,7 +492,7 @@ fn parts_from_a_server_that_only_a_delegate_trusts_are_neither_stored_nor_joined
             let part = Reply::new(206).header("Content-Range", "bytes 0-1/4").header("ETag", "\"a\"");
             origin.enqueue("/a", part.header("Cache-Control", "max-age=600").body("ab"));
             let mut request = request(&origin.url("/a"), "GET", None);
-            request.set_value(Some("bytes=0-1"), "Range").unwrap();
+            request.set_value("Range", "bytes=0-1").unwrap();
             let load = session.data(request).delegate(Trusting);
             let task = load.task();
             assert_eq!(load.wait().unwrap().0, "ab");

@@ -1,7 +1,7 @@
 //! The request of a task and of its metrics, as it was sent.
 
 use urlsession::{
-    BodyStream, Bytes, Configuration, DataTask, HeaderFields, HttpCookie, HttpCookieStorage, UrlRequest,
+    BodyStream, Bytes, Configuration, DataTask, HeaderMap, HttpCookie, HttpCookieStorage, UrlRequest,
     UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, UploadFault, UploadServer, UploadStep};
@@ -20,8 +20,7 @@ fn sorted<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Fields {
 }
 
 fn shown(request: &UrlRequest) -> Fields {
-    let fields: &HeaderFields = request.all_http_header_fields();
-    sorted(fields.iter())
+    sorted(request.all_http_header_fields())
 }
 
 /// What came to the origin.
@@ -55,10 +54,10 @@ fn with_cookie(origin: &Origin) -> Configuration {
 fn a_request_is_shown_with_the_fields_that_were_sent() {
     on_every_wire(|origin| {
         let mut configuration = with_cookie(origin);
-        configuration.http_additional_headers.set("X-Session", "all").unwrap();
-        configuration.http_additional_headers.set("TE", "gzip").unwrap();
+        set_for_all(&mut configuration, "X-Session", "all");
+        set_for_all(&mut configuration, "TE", "gzip");
         let mut request = request(&origin.url("/echo"), "POST", Some(b"a=1"));
-        request.set_value(Some("mine"), "X-Own").unwrap();
+        request.set_value("X-Own", "mine").unwrap();
         let (task, result) = load_with_task(&UrlSession::new(configuration), request);
         result.unwrap();
         let (current, transactions) = of(&task);
@@ -70,7 +69,7 @@ fn a_request_is_shown_with_the_fields_that_were_sent() {
             (name, if is_secret { "[redacted]".into() } else { value })
         });
         assert_eq!(transactions, [named.collect::<Vec<_>>()]);
-        assert_eq!(task.original_request().unwrap().all_http_header_fields().len(), 1);
+        assert_eq!(task.original_request().unwrap().headers().len(), 1);
     });
 }
 
@@ -95,7 +94,7 @@ fn a_request_is_shown_as_it_was_sent_while_its_answer_is_waited_for() {
         let (session, recorder) = recorded(origin);
         let task = session.data_task(origin.url("/held"));
         let own = task.current_request().unwrap();
-        assert!(own.all_http_header_fields().is_empty());
+        assert!(own.headers().is_empty());
         task.resume();
         assert!(gate.wait_reached(PATIENCE));
         let current = shown(&task.current_request().unwrap());
@@ -143,7 +142,7 @@ fn the_current_request_can_be_sent_to_another_host() {
 fn a_request_with_trailers_is_shown_with_their_names() {
     on_every_wire(|origin| {
         let body = BodyStream::from(Bytes::from_static(b"body"));
-        let body = body.with_trailers(["X-After"], || HeaderFields::new).unwrap();
+        let body = body.with_trailers(["X-After"], || HeaderMap::new).unwrap();
         let mut request = request(&origin.url("/echo"), "POST", None);
         request.set_http_body_stream(body);
         let (task, result) = load_with_task(&session(origin), request);
@@ -182,7 +181,7 @@ fn an_upload_is_shown_as_it_was_begun_though_other_requests_follow() {
 fn a_request_that_is_not_sent_has_its_own_fields() {
     let session = UrlSession::new(Configuration::ephemeral());
     let mut request = UrlRequest::new("data:,text".parse().unwrap());
-    request.set_value(Some("mine"), "X-Own").unwrap();
+    request.set_value("X-Own", "mine").unwrap();
     let (task, result) = load_with_task(&session, request);
     result.unwrap();
     let own = vec![("x-own".to_owned(), "mine".to_owned())];

@@ -131,7 +131,7 @@ fn properties_tell_what_happened() {
     on_every_wire(|origin| {
         let session = session(origin);
         let mut request = request(&origin.url("/echo"), "POST", Some(b"12345"));
-        request.set_value(Some("text/plain"), "Content-Type").unwrap();
+        request.set_value("Content-Type", "text/plain").unwrap();
         let (task, result) = load_with_task(&session, &request);
         result.unwrap();
         assert_eq!(task.task_identifier(), 1);

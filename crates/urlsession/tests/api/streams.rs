@@ -16,8 +16,8 @@ fn echoing(origin: &Origin, greeting: &str) -> (UrlSession, Recorder, StreamTask
     let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
     origin.enqueue("/echo", Reply::raw(format!("{head}{greeting}")).then(After::Echo));
     let mut request = request(&origin.url("/echo"), "GET", None);
-    request.set_value(Some("echo"), "upgrade").unwrap();
-    request.set_value(Some("upgrade"), "connection").unwrap();
+    request.set_value("upgrade", "echo").unwrap();
+    request.set_value("connection", "upgrade").unwrap();
     session.data_task(request).resume();
     let log = recorder.wait_for(|log| log.became.is_some());
     let stream = StreamTask::try_from(log.became.unwrap()).unwrap();
@@ -185,7 +185,7 @@ fn an_upgrade_goes_beside_the_other_options_of_the_connection() {
             (&[("Upgrade", " ")], None),
         ] {
             let mut request = request(&origin.url("/Peru"), "GET", None);
-            fields.iter().for_each(|(name, value)| request.set_value(Some(value), *name).unwrap());
+            fields.iter().for_each(|(name, value)| request.set_value(*name, value).unwrap());
             load(&session(origin), request).unwrap();
             let seen = origin.requests().pop().unwrap();
             assert_eq!(seen.header("connection"), expected, "{fields:?}");
@@ -201,7 +201,7 @@ fn an_upgrade_goes_beside_the_other_options_of_the_connection() {
 fn a_te_field_of_the_configuration_is_named_as_one_of_the_connection() {
     on_every_wire(|origin| {
         let mut configuration = configuration(origin);
-        configuration.http_additional_headers.set("te", "trailers").unwrap();
+        set_for_all(&mut configuration, "te", "trailers");
         let session = UrlSession::new(configuration);
         for (fields, expected) in [
             (&[][..], "TE"),
@@ -210,7 +210,7 @@ fn a_te_field_of_the_configuration_is_named_as_one_of_the_connection() {
             (&[("Connection", "close")], "TE, close"),
         ] {
             let mut request = request(&origin.url("/Peru"), "GET", None);
-            fields.iter().for_each(|(name, value)| request.set_value(Some(value), *name).unwrap());
+            fields.iter().for_each(|(name, value)| request.set_value(*name, value).unwrap());
             load(&session, request).unwrap();
             let seen = origin.requests().pop().unwrap();
             let is_http1 = seen.wire != Wire::TlsH2;
@@ -227,7 +227,7 @@ fn an_upgrade_is_refused_by_a_session_for_http_2_only() {
     let mut configuration = configuration(&origin);
     configuration.http_versions = urlsession::HttpVersions::Http2;
     let mut request = request(&origin.url("/Peru"), "GET", None);
-    request.set_value(Some("echo"), "Upgrade").unwrap();
+    request.set_value("Upgrade", "echo").unwrap();
     let error = load(&UrlSession::new(configuration), request).unwrap_err();
     assert_eq!(error.code(), UrlErrorCode::UnsupportedUrl);
     assert!(origin.requests().is_empty());
@@ -243,7 +243,7 @@ fn switching_protocols_unasked_is_an_error() {
         for (name, value) in [("Upgrade", " "), ("Connection", "upgrade")] {
             origin.enqueue("/rude", Reply::raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"));
             let mut request = request(&origin.url("/rude"), "GET", None);
-            request.set_value(Some(value), name).unwrap();
+            request.set_value(name, value).unwrap();
             let error = session(origin).data(request).wait().unwrap_err();
             assert_eq!(error.code(), UrlErrorCode::BadServerResponse);
         }

@@ -4,7 +4,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::Write;
 
-use urlsession::{BodyStream, BodyTrailers, HeaderFields, Task, UrlErrorCode, UrlRequest};
+use urlsession::{BodyStream, BodyTrailers, HeaderMap, Task, UrlErrorCode, UrlRequest};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;
@@ -24,17 +24,9 @@ impl BodyTrailers for Sum {
         self.0.write(chunk);
     }
 
-    fn finish(self: Box<Self>) -> HeaderFields {
-        fields(&[("X-Sum", &format!("{:x}", self.0.finish())), ("x-note", "a\r\n b")])
+    fn finish(self: Box<Self>) -> HeaderMap {
+        headers(&[("X-Sum", &format!("{:x}", self.0.finish())), ("x-note", " a b ")])
     }
-}
-
-fn fields(fields: &[(&str, &str)]) -> HeaderFields {
-    let mut all = HeaderFields::new();
-    for (name, value) in fields {
-        all.set(name.to_string(), value.to_string()).unwrap();
-    }
-    all
 }
 
 fn put(url: String, body: BodyStream) -> UrlRequest {
@@ -99,11 +91,11 @@ fn a_body_of_known_length_has_trailers_too_and_makes_them_each_time_it_is_sent()
 fn what_may_not_follow_a_body_is_refused() {
     let body = || BodyStream::from_reader(&b"x"[..]);
     for name in ["Content-Length", "authorization", "Host", "Transfer-Encoding", "two words", ""] {
-        let refused = body().with_trailers([name], || HeaderFields::new).unwrap_err();
+        let refused = body().with_trailers([name], || HeaderMap::new).unwrap_err();
         assert!(refused.to_string().contains(name), "{refused}");
     }
     on_every_wire(|origin| {
-        let unannounced = body().with_trailers(["X-Sum"], || || fields(&[("X-Other", "1")])).unwrap();
+        let unannounced = body().with_trailers(["X-Sum"], || || headers(&[("X-Other", "1")])).unwrap();
         let error = session(origin).data(put(origin.url("/upload"), unannounced)).wait().unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::RequestBodyStreamExhausted);
         assert!(error.to_string().contains("\"X-Other\" was not announced"), "{error}");
@@ -115,7 +107,7 @@ fn what_may_not_follow_a_body_is_refused() {
 fn trailers_of_a_body_that_breaks_off_are_never_made() {
     struct Never;
     impl BodyTrailers for Never {
-        fn finish(self: Box<Self>) -> HeaderFields {
+        fn finish(self: Box<Self>) -> HeaderMap {
             panic!("nothing was sent whole")
         }
     }

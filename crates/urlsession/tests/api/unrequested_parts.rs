@@ -82,7 +82,7 @@ fn a_part_is_no_data_unless_it_was_asked_for() {
         }
         for reply in [part(0, 4), several()] {
             let mut request = request(&ranges.url(), "GET", None);
-            request.set_value(Some("bytes=0-3"), "Range").unwrap();
+            request.set_value("Range", "bytes=0-3").unwrap();
             let answer = reply.clone();
             ranges.then(move |_| answer.clone()).then(move |_| reply.clone());
             let (data, response) = load(&ranges.session(), request.clone()).unwrap();
@@ -100,7 +100,7 @@ fn a_part_is_no_data_unless_it_was_asked_for() {
 fn a_range_of_the_session_is_asked_for() {
     on(Wire::H1, |origin| {
         let mut configuration = configuration(origin);
-        configuration.http_additional_headers.set("Range", "bytes=0-3").unwrap();
+        set_for_all(&mut configuration, "Range", "bytes=0-3");
         let session = urlsession::UrlSession::new(configuration);
         for _ in 0..2 {
             origin.enqueue("/part", Reply::new(206).header("Content-Range", "bytes 0-3/100").body("four"));

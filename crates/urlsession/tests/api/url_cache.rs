@@ -32,7 +32,7 @@ fn request(url: &str) -> UrlRequest {
 
 fn response(url: &str) -> UrlResponse {
     let fields = [("Content-Type", "text/plain"), ("Cache-Control", "max-age=3600")];
-    HttpUrlResponse::new(url.parse().unwrap(), 200, Version::HTTP_11, &fields).unwrap().into()
+    HttpUrlResponse::new(url.parse().unwrap(), 200, Version::HTTP_11, fields).unwrap().into()
 }
 
 /// A request and what is kept for it.

@@ -10,10 +10,10 @@ use urlsession::{
     MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, PinnedDomain, Progress,
     ProxyConfiguration, ProxyDictionary, ResourceFetchType, ResponseDisposition, SessionDelegate,
     SingleBytes, StoragePolicy, StreamTask, Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion,
-    TransactionMetrics, UnicodeScalars, UploadTask, UrlAuthenticationChallenge, UrlCache, UrlCredential,
+    TransactionMetrics, UnicodeScalars, UploadTask, Url, UrlAuthenticationChallenge, UrlCache, UrlCredential,
     UrlCredentialPersistence, UrlCredentialStorage, UrlError, UrlErrorCode, UrlProtectionSpace,
     UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlProtocol, UrlProtocolClass,
-    UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession,
+    UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession, Version,
 };
 
 /// A type.
@@ -388,8 +388,8 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlRequest::cookie_partition_identifier),
         value!(UrlRequest::http_method),
         value!(UrlRequest::all_http_header_fields),
-        value!(UrlRequest::value),
-        call!(UrlRequest::set_value, |it: &mut UrlRequest| it.set_value(None, "").is_ok()),
+        call!(UrlRequest::value, |it: &UrlRequest| it.value("").is_some()),
+        call!(UrlRequest::set_value, |it: &mut UrlRequest| it.set_value("", "").is_ok()),
         call!(UrlRequest::add_value, |it: &mut UrlRequest| it.add_value("", "").is_ok()),
         value!(UrlRequest::http_body),
         value!(UrlRequest::http_body_stream),
@@ -410,7 +410,7 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlRequest::set_allows_persistent_dns),
         value!(UrlRequest::set_cookie_partition_identifier),
         value!(UrlRequest::set_http_method),
-        value!(UrlRequest::header_fields_mut),
+        value!(UrlRequest::set_headers),
         call!(UrlRequest::set_http_body, |it: &mut UrlRequest| it.set_http_body("")),
         value!(UrlRequest::set_http_body_stream),
         value!(UrlRequest::set_http_should_handle_cookies),
@@ -468,10 +468,10 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlResponse::text_encoding_name),
         value!(UrlResponse::suggested_filename),
         kind!(HttpUrlResponse),
-        value!(HttpUrlResponse::new),
+        call!(HttpUrlResponse::new, |it: Url| HttpUrlResponse::new(it, 200, Version::HTTP_11, [("", "")])),
         value!(HttpUrlResponse::status_code),
         value!(HttpUrlResponse::all_header_fields),
-        value!(HttpUrlResponse::value),
+        call!(HttpUrlResponse::value, |it: &HttpUrlResponse| it.value("").is_some()),
         value!(HttpUrlResponse::localized_string),
         value!(HttpCookieStorage::cookies_for_task),
         field!(Configuration::http_cookie_accept_policy),
@@ -482,7 +482,7 @@ pub(super) fn names() -> Vec<&'static str> {
         kind!(HttpCookiePropertyKey),
         kind!(HttpCookieStringPolicy),
         call!(HttpCookie::new, || HttpCookie::new([(HttpCookiePropertyKey::Name, "")])),
-        call!(HttpCookie::cookies_with_response_header_fields, |of: &urlsession::Url| {
+        call!(HttpCookie::cookies_with_response_header_fields, |of: &Url| {
             HttpCookie::cookies_with_response_header_fields([("", "")], of)
         }),
         value!(HttpCookie::request_header_fields_with),
@@ -526,7 +526,7 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(HttpCookieStorage::cookies),
         value!(HttpCookieStorage::cookies_for),
         value!(HttpCookieStorage::set_cookie),
-        call!(HttpCookieStorage::set_cookies, |it: &HttpCookieStorage, of: &urlsession::Url| {
+        call!(HttpCookieStorage::set_cookies, |it: &HttpCookieStorage, of: &Url| {
             it.set_cookies([], of, None);
         }),
         value!(HttpCookieStorage::delete_cookie),

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use urlsession::{BodyStream, Decision, HeaderFields, Task, TaskDelegate, UrlRequest};
+use urlsession::{BodyStream, Decision, HeaderMap, Task, TaskDelegate, UrlRequest};
 
 use crate::server::{Server, age, goes_on_where_it_was_cut, session};
 
@@ -196,7 +196,7 @@ fn a_stream_is_asked_for_again_after_a_digest_unless_the_server_was_asked_first(
             let mut put = UrlRequest::new(url.parse().unwrap());
             put.set_http_method("PUT").unwrap();
             if asks_first {
-                put.set_value(Some("100-continue"), "Expect").unwrap();
+                put.set_value("Expect", "100-continue").unwrap();
             }
             put.set_http_body_stream(BodyStream::from_reader(fs::File::open(&source).unwrap()));
             let asked = Arc::new(AtomicUsize::new(0));
@@ -223,8 +223,8 @@ fn a_body_with_trailers_is_stored() {
         put.set_http_body_stream(
             body.with_trailers(["X-Sum"], || {
                 || {
-                    let mut fields = HeaderFields::new();
-                    fields.set("X-Sum", "1").unwrap();
+                    let mut fields = HeaderMap::new();
+                    fields.insert("x-sum", "1".parse().unwrap());
                     fields
                 }
             })
@@ -250,8 +250,8 @@ fn a_range_goes_on_where_the_first_ended_if_the_file_is_still_the_same() {
             [(head.value("etag").unwrap(), 206), (head.value("last-modified").unwrap(), 206), ("\"x\"", 200)];
         for (validator, status) in validators {
             let mut part = UrlRequest::new(url.parse().unwrap());
-            part.set_value(Some("bytes=1000000-"), "Range").unwrap();
-            part.set_value(Some(validator), "If-Range").unwrap();
+            part.set_value("Range", "bytes=1000000-").unwrap();
+            part.set_value("If-Range", validator).unwrap();
             let (data, response) = session.data(part).wait().unwrap();
             assert_eq!(response.status_code(), Some(status), "{validator}");
             let expected = if status == 206 { &pattern[1_000_000..] } else { &pattern[..] };

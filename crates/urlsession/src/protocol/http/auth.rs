@@ -140,7 +140,7 @@ impl AuthRequest<'_> {
 
     /// A credential of the request's own is nobody else's business.
     fn has_own_credentials(&self) -> bool {
-        self.request.all_http_header_fields().contains(self.challenger.answer_field())
+        self.request.fields().contains(self.challenger.answer_field())
     }
 
     fn url_credential(&self) -> Option<UrlCredential> {
@@ -176,7 +176,7 @@ impl Authenticator {
         if attempt.logins.is_some() {
             self.use_login(attempt, LoginUse::None);
         }
-        let own = attempt.request.all_http_header_fields();
+        let own = attempt.request.fields();
         if !own.is_empty() && own.bytes(self.answer_field()).is_some_and(is_of_connection) {
             self.use_login(attempt, LoginUse::Begin(ConnectionLogin::of_application(self.revision())));
         }

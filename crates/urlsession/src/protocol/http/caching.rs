@@ -416,7 +416,7 @@ fn said<'a>(
     if name == identities::IDENTITY {
         return identity.map_or(Said::Nothing, |identity| Said::Value(identity.as_bytes()));
     }
-    let own = request.all_http_header_fields().bytes(name);
+    let own = request.fields().bytes(name);
     let of_room = || added.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes());
     own.or_else(|| defaults.value(name)).or_else(of_room).map_or(Said::Nothing, Said::Value)
 }

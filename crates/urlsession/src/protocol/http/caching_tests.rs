@@ -88,7 +88,7 @@ fn what_is_not_cached_is_not_loaded_if_the_policy_forbids_it() {
     request.set_cache_policy(CachePolicy::ReturnCacheDataDontLoad);
     let error = run_request(&layer(&script), request.clone()).0.err().unwrap();
     assert_eq!((error.code(), error.phase()), (UrlErrorCode::CannotLoadFromNetwork, Phase::Policy));
-    request.set_value(Some("bytes=0-"), "Range").unwrap();
+    request.set_value("Range", "bytes=0-").unwrap();
     assert!(run_request(&layer(&script), request).0.is_err());
 }
 

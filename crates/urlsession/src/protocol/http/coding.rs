@@ -4,7 +4,7 @@
 //! passed on as it came, with its header field. The codings themselves are `urlsession_proto::coding`'s.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header};
 use urlsession_proto::coding::{
     ACCEPT_ENCODING, ContentCoding, ContentDecodeError, ContentDecoder, Decoded, content_codings,
 };
@@ -31,8 +31,9 @@ impl<N> Coding<N> {
     /// As the configuration has it: without `Accept-Encoding`, if that is left to the application or said there.
     pub(super) fn of(mut self, config: &Configuration) -> Self {
         let of_all = &config.http_additional_headers;
-        self.omits_accept_encoding = config.omits("accept-encoding") || of_all.contains("accept-encoding");
-        self.asks_for_ranges = of_all.contains("range");
+        self.omits_accept_encoding =
+            config.omits("accept-encoding") || of_all.contains_key(header::ACCEPT_ENCODING);
+        self.asks_for_ranges = of_all.contains_key(header::RANGE);
         self
     }
 }

@@ -29,14 +29,12 @@ pub(super) struct Cookies<N> {
 
 impl<N> Cookies<N> {
     pub(super) fn new(config: Arc<Configuration>, next: N) -> Self {
-        let is_set_for_all = config.http_additional_headers.contains("cookie");
+        let is_set_for_all = config.http_additional_headers.contains_key(header::COOKIE);
         Self { config, is_set_for_all, next }
     }
 
     fn sends(&self, request: &UrlRequest) -> bool {
-        self.config.http_should_set_cookies
-            && !self.is_set_for_all
-            && !request.all_http_header_fields().contains("cookie")
+        self.config.http_should_set_cookies && !self.is_set_for_all && !request.fields().contains("cookie")
     }
 }
 

@@ -53,7 +53,7 @@ fn cookies_of_the_store_are_sent_unless_something_says_no() {
     assert!(added(config(&storage), request("https://other.com/")).is_empty());
 
     let mut own = request(url);
-    own.set_value(Some("mine=1"), "cookie").unwrap();
+    own.set_value("cookie", "mine=1").unwrap();
     assert!(added(config(&storage), own).is_empty());
     let mut unhandled = request(url);
     unhandled.set_http_should_handle_cookies(false);
@@ -61,7 +61,7 @@ fn cookies_of_the_store_are_sent_unless_something_says_no() {
     let unset = Configuration { http_should_set_cookies: false, ..config(&storage) };
     assert!(added(unset, request(url)).is_empty());
     let mut everywhere = config(&storage);
-    everywhere.http_additional_headers.set("Cookie", "all=1").unwrap();
+    everywhere.http_additional_headers.insert("cookie", HeaderValue::from_static("all=1"));
     assert!(added(everywhere, request(url)).is_empty());
     let nowhere = Configuration { http_cookie_storage: None, ..config(&storage) };
     assert!(added(nowhere, request(url)).is_empty());

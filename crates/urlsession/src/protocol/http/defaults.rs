@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::{HeaderName, header};
+use urlsession_proto::field::title_case;
 
 use crate::configuration::Configuration;
 use crate::env::preferred_languages;
@@ -13,13 +15,13 @@ use crate::transport::{DefaultFields, USER_AGENT, is_framing};
 pub(super) fn defaults(config: &Configuration) -> DefaultFields {
     let of_configuration = config.http_additional_headers.iter();
     let of_configuration =
-        of_configuration.filter(|(name, _)| !is_reserved(name) && !name.eq_ignore_ascii_case("expect"));
+        of_configuration.filter(|(name, _)| !is_reserved(name.as_str()) && *name != header::EXPECT);
     let of_configuration = of_configuration
-        .map(|(name, value)| (Cow::Owned(name.to_owned()), Bytes::copy_from_slice(value)))
+        .map(|(name, value)| (title_case(name.as_str()).into(), Bytes::copy_from_slice(value.as_bytes())))
         .collect();
     let mut owed: Vec<(Cow<'static, str>, Bytes)> = Vec::new();
     let mut add = |name: &'static str, value: Bytes| {
-        if !config.http_additional_headers.contains(name) && !config.omits(name) {
+        if !config.http_additional_headers.contains_key(name) && !config.omits(name) {
             owed.push((name.into(), value));
         }
     };
@@ -33,7 +35,7 @@ pub(super) fn defaults(config: &Configuration) -> DefaultFields {
 
 /// Says, once for a session, which fields of the configuration are never sent from there.
 pub(super) fn warn_of_reserved(config: &Configuration) {
-    let names = config.http_additional_headers.iter().map(|(name, _)| name);
+    let names = config.http_additional_headers.keys().map(HeaderName::as_str);
     let reserved: Vec<_> = names.filter(|name| is_reserved(name) || is_framing(name)).collect();
     if !reserved.is_empty() {
         tracing::warn!("http_additional_headers: {} reserved, and not sent", reserved.join(", "));

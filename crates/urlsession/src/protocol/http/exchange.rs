@@ -113,7 +113,7 @@ impl Exchange {
             attempt.added.push(("trailer", names));
         }
         let request = &*attempt.request;
-        let drops_expect = !attempt.expects && asks(request.all_http_header_fields().bytes("expect"));
+        let drops_expect = !attempt.expects && asks(request.fields().bytes("expect"));
         let head = RequestHead {
             request,
             url: to.0,
@@ -258,7 +258,7 @@ fn priority_field(priority: f32) -> Option<(&'static str, HeaderValue)> {
 fn is_untyped_post(request: &UrlRequest) -> bool {
     *request.http_method() == Method::POST
         && !request.body().is_empty()
-        && !request.all_http_header_fields().contains("content-type")
+        && !request.fields().contains("content-type")
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -2,6 +2,7 @@
 //! and a server that will have none of it. Waiting for the answer is the wire's business.
 
 use http::StatusCode;
+use http::header::{EXPECT, HeaderValue};
 
 use super::discard::discard;
 use crate::configuration::Configuration;
@@ -17,12 +18,12 @@ pub(super) struct Expectation<N> {
 
 impl<N> Expectation<N> {
     pub(super) fn new(config: &Configuration, next: N) -> Self {
-        Self { is_for_all: asks(config.http_additional_headers.bytes("expect")), next }
+        Self { is_for_all: asks(config.http_additional_headers.get(EXPECT).map(HeaderValue::as_bytes)), next }
     }
 
     /// RFC 9110 §10.1.1: not without a body.
     fn is_wanted(&self, request: &UrlRequest) -> bool {
-        let is_wanted = || match request.all_http_header_fields().bytes("expect") {
+        let is_wanted = || match request.fields().bytes("expect") {
             None => self.is_for_all,
             own => asks(own),
         };
@@ -77,7 +78,7 @@ mod tests {
         if let Some(stream) = body {
             request.set_http_body_stream(stream);
         }
-        request.set_value(Some("100-continue"), "Expect").unwrap();
+        request.set_value("Expect", "100-continue").unwrap();
         request
     }
 
@@ -89,7 +90,7 @@ mod tests {
     fn a_refusal_that_nobody_risked_is_an_answer() {
         let script = Script::new([Ok(417), Ok(200)]);
         let mut plain = asking(None);
-        plain.set_value(None, "Expect").unwrap();
+        plain.remove_value("Expect");
         let (result, _) = run_request(&over(&script), plain);
         assert_eq!((result.unwrap().head.status_code(), script.seen().len()), (Some(417), 1));
     }

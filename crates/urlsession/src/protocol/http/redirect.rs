@@ -154,11 +154,11 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
         }
         next.remove_http_body();
         for name in OF_CONTENT {
-            next.header_fields_mut().remove(name);
+            next.fields_mut().remove(name);
         }
     }
     if from.origin() != to.origin() {
-        next.header_fields_mut().retain(|name| !is_of_origin(name));
+        next.fields_mut().retain(|name| !is_of_origin(name));
     }
     next.set_url(Some(to));
     next

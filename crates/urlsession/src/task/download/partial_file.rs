@@ -565,7 +565,7 @@ mod tests {
     fn resume_info() -> ResumeInfo {
         let url: Url = "http://a/file".parse().unwrap();
         let fields = [("ETag", "\"a\"")];
-        let response = HttpUrlResponse::new(url.clone(), 200, Version::HTTP_11, &fields).unwrap();
+        let response = HttpUrlResponse::new(url.clone(), 200, Version::HTTP_11, fields).unwrap();
         ResumeInfo::of(url.as_str(), &UrlRequest::new(url.clone()), &response, 0).unwrap()
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::UNIX_EPOCH;
 
+use http::header::RANGE;
 use url::Url;
 use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, UnrequestedPart, Verdict, is_coded};
@@ -531,11 +532,11 @@ fn code_of(status: u16) -> UrlErrorCode {
 
 /// Whether every request of the session asks for a range, and so has its own mind about parts.
 fn session_asks_for_ranges(core: &Core) -> bool {
-    core.session.config.http_additional_headers.contains("range")
+    core.session.config.http_additional_headers.contains_key(RANGE)
 }
 
 fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> {
-    request.set_value(Some(value), name).map_err(cannot_resume)
+    request.set_value(name, value).map_err(cannot_resume)
 }
 
 /// How often an application is asked for another request: who gives only bad ones does not do so for ever.

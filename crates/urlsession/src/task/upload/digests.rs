@@ -108,9 +108,10 @@ impl Core {
             ("Accept-Encoding", is_whole.then(|| "identity".to_owned())),
         ];
         for (name, value) in fields {
-            if let Some(value) = value.filter(|_| request.value(name).is_none() && !of_session.contains(name))
+            if let Some(value) =
+                value.filter(|_| request.value(name).is_none() && !of_session.contains_key(name))
             {
-                request.header_fields_mut().set(name, value.into_bytes()).map_err(|error| {
+                request.fields_mut().set(name, value.into_bytes()).map_err(|error| {
                     UrlError::new(UrlErrorCode::BadUrl, Phase::Request, error.to_string())
                 })?;
             }

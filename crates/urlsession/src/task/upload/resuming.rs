@@ -248,7 +248,7 @@ fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
     fields.push_text(TARGET, url.as_ref().map(Url::as_str));
     fields.push_text(ZONE, request.effective_zone_id());
     fields.push_text(METHOD, Some(request.http_method().as_str()));
-    for (name, value) in request.all_http_header_fields().iter().filter(|(name, _)| !is_secret(name)) {
+    for (name, value) in request.fields().iter().filter(|(name, _)| !is_secret(name)) {
         fields.push(FIELD, &[name.as_bytes(), b":", value].concat());
     }
     fields.push_text(UPLOAD, Some(point.url.as_str()));
@@ -290,7 +290,7 @@ pub(crate) fn open(data: ResumeData) -> Result<(UrlRequest, UploadPoint)> {
     for (_, line) in fields.iter().filter(|(number, _)| *number == FIELD) {
         let at = line.iter().position(|byte| *byte == b':').ok_or_else(damaged)?;
         let name = std::str::from_utf8(&line[..at]).map_err(|_| damaged())?.to_owned();
-        request.header_fields_mut().set(name, line[at + 1..].to_vec()).map_err(|_| damaged())?;
+        request.fields_mut().append(name, line[at + 1..].to_vec()).map_err(|_| damaged())?;
     }
     let mut base = 0;
     if let Some(path) = fields.bytes(FILE) {
@@ -390,7 +390,7 @@ mod tests {
             ("cookie", "s3cret"),
             ("X", "a: b"),
         ] {
-            request.set_value(Some(value), name).unwrap();
+            request.set_value(name, value).unwrap();
         }
         request
     }

@@ -7,8 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use http::Method;
 use tokio::io::AsyncWrite;
-use urlsession_proto::field::unfold;
-use urlsession_proto::http1::{end_head, write_chunk_size, write_field, write_u64};
+use urlsession_proto::http1::{end_head, write_chunk_size, write_field_in_title_case, write_u64};
 
 use crate::error::Result;
 use crate::message::UrlRequest;
@@ -179,8 +178,8 @@ impl Sender {
             None => {
                 self.out.extend_from_slice(b"0\r\n");
                 if let Some(fields) = self.outgoing.finish_trailers()? {
-                    for (name, value) in fields.iter() {
-                        write_field(&mut self.out, name.as_bytes(), &unfold(value));
+                    for (name, value) in &fields {
+                        write_field_in_title_case(&mut self.out, name.as_str().as_bytes(), value.as_bytes());
                     }
                 }
                 self.out.extend_from_slice(b"\r\n");

@@ -4,10 +4,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::SendStream;
-use http::header::{HeaderMap, HeaderName};
+use http::HeaderMap;
 
 use crate::error::Result;
-use crate::message::HeaderFields;
 use crate::transport::head::http2_value;
 use crate::transport::outgoing::Outgoing;
 
@@ -35,7 +34,7 @@ impl Sending {
                     self.done = true;
                     // An error here is the stream's, which the response reports.
                     let _ = match trailers {
-                        Some(fields) => self.stream.send_trailers(to_map(&fields)),
+                        Some(fields) => self.stream.send_trailers(fit_for_http2(fields)),
                         None => self.stream.send_data(Bytes::new(), true),
                     };
                     break;
@@ -74,10 +73,12 @@ impl Sending {
     }
 }
 
-/// Fields that were checked when they were set.
-fn to_map(fields: &HeaderFields) -> HeaderMap {
-    let checked = fields.iter().filter_map(|(name, value)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, http2_value(value)?))
-    });
-    checked.collect()
+/// Without spaces at the ends of values, with which a field is malformed (RFC 9113 §8.2.1).
+fn fit_for_http2(mut fields: HeaderMap) -> HeaderMap {
+    for value in fields.values_mut() {
+        if let Some(fit) = http2_value(value.as_bytes()) {
+            *value = fit;
+        }
+    }
+    fields
 }

@@ -50,7 +50,7 @@ fn what_is_asked_of_a_checked_upload_yields_to_the_session_s_fields() {
     with_server(newest, |origin, server| {
         let mut configuration = configuration(origin);
         for (name, value) in [("Accept-Encoding", "gzip"), ("Want-Repr-Digest", "sha-256=1")] {
-            configuration.http_additional_headers.set(name, value).unwrap();
+            set_for_all(&mut configuration, name, value);
         }
         let upload = UrlSession::new(configuration).upload(post(origin), body());
         took_all(upload.sending_digest(DigestAlgorithm::Sha512).wait(), server);
@@ -193,9 +193,9 @@ fn a_stream_is_sent_without_and_the_applications_own_fields_as_they_are() {
         recorder.completed(1).succeeded();
         assert_eq!(kinds(&server.requests()[0]), [None; 3]);
         let mut own = post(origin);
-        own.set_value(Some("unixsum=1"), "Content-Digest").unwrap();
-        own.set_value(Some("unixsum=3"), "Want-Repr-Digest").unwrap();
-        own.set_value(Some("/target"), "X-Own").unwrap();
+        own.set_value("Content-Digest", "unixsum=1").unwrap();
+        own.set_value("Want-Repr-Digest", "unixsum=3").unwrap();
+        own.set_value("X-Own", "/target").unwrap();
         origin.enqueue("/target", Reply::new(200));
         session.upload(own, body()).sending_digest(DigestAlgorithm::Sha256).wait().unwrap();
         let seen = origin.requests().remove(1);

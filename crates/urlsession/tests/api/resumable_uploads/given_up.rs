@@ -224,7 +224,7 @@ fn credentials_go_with_the_deletion_to_the_targets_own_origin_only() {
         let origin = Origin::builder().wire(wire).uploads(&server).start();
         let mut post = post(&origin);
         for (name, value) in [("Authorization", "Bearer s3cret"), ("Cookie", "id=s3cret")] {
-            post.set_value(Some(value), name).unwrap();
+            post.set_value(name, value).unwrap();
         }
         for (location, allows) in [
             ("/uploads/0".to_owned(), false),

@@ -101,7 +101,7 @@ fn credentials_go_to_the_upload_at_the_targets_own_origin() {
         for (name, value) in
             [("Authorization", "Bearer s3cret"), ("Content-Type", "image/png"), ("X-Own", "1")]
         {
-            post.set_value(Some(value), name).unwrap();
+            post.set_value(name, value).unwrap();
         }
         took_all(session(origin).upload(post, body()).wait(), server);
         for seen in &server.requests() {
@@ -120,7 +120,7 @@ fn a_session_s_content_type_is_of_the_content_and_not_of_its_parts() {
     with_server(newest, |origin, server| {
         server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
         let mut configuration = configuration(origin);
-        configuration.http_additional_headers.set("Content-Type", "image/png").unwrap();
+        set_for_all(&mut configuration, "Content-Type", "image/png");
         took_all(UrlSession::new(configuration).upload(post(origin), body()).wait(), server);
         let requests = server.requests();
         assert_eq!(requests[0].field("content-type"), Some("image/png"));
@@ -143,8 +143,8 @@ fn an_upload_at_another_origin_is_left_alone_unless_the_configuration_allows_it(
         let origin = Origin::builder().wire(wire).uploads(&server).start();
         let led = || vec![UploadFault::CutAt(0), UploadFault::Location(other.url("/uploads/0"))];
         let mut post = post(&origin);
-        post.set_value(Some("Bearer s3cret"), "Authorization").unwrap();
-        post.set_value(Some("id=s3cret"), "Cookie").unwrap();
+        post.set_value("Authorization", "Bearer s3cret").unwrap();
+        post.set_value("Cookie", "id=s3cret").unwrap();
 
         server.at(UploadStep::Creation, led());
         let error = session(&origin).upload(post.clone(), body()).wait().unwrap_err();

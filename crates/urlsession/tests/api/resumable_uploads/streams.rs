@@ -72,7 +72,7 @@ fn a_stream_of_known_length_is_cut_into_parts() {
             server.at(UploadStep::Creation, [UploadFault::CutAt(CUT)]);
             let (session, source) = streamed(origin, true);
             let mut post = post(origin);
-            post.set_value(Some("300000"), "Content-Length").unwrap();
+            post.set_value("Content-Length", "300000").unwrap();
             let task = session.upload_task_with_streamed_request(post);
             task.resume();
             finished(&task);

@@ -16,8 +16,9 @@ use std::time::Duration;
 
 use urlsession::environment::Resolve;
 use urlsession::{
-    AuthChallengeDisposition, Bytes, Configuration, DataTask, Decision, DelegateQueue, Task, TaskDelegate,
-    UrlAuthenticationChallenge, UrlCredential, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
+    AuthChallengeDisposition, Bytes, Configuration, DataTask, Decision, DelegateQueue, HeaderMap, HeaderName,
+    HeaderValue, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlError, UrlErrorCode,
+    UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Wire, is_wine};
 
@@ -26,6 +27,27 @@ pub use recorder::{Log, Recorder};
 
 /// Every wire the house runs on.
 pub const WIRES: [Wire; 3] = [Wire::H1, Wire::TlsH1, Wire::TlsH2];
+
+/// Header fields.
+pub fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+    fields
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), value.parse::<HeaderValue>().unwrap()))
+        .collect()
+}
+
+/// Gives every request of the sessions of a configuration a header field.
+pub fn set_for_all(configuration: &mut Configuration, name: &str, value: impl AsRef<str>) {
+    let name: HeaderName = name.parse().unwrap();
+    configuration.http_additional_headers.insert(name, value.as_ref().parse().unwrap());
+}
+
+/// Gives a request a header field, if there is a value.
+pub fn set_optional(request: &mut UrlRequest, name: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        request.set_value(name, value).unwrap();
+    }
+}
 
 /// How long a test waits before it gives up: never reached by a test that passes.
 pub const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 60 } else { 20 });

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use urlsession_proto::caching::{CacheControl, Reuse, Why};
 use urlsession_proto::range::ByteRange;
 
@@ -55,9 +55,10 @@ impl RequestDirectives {
     }
 
     /// What the configuration says for every request of the session; `None` for nearly all.
-    pub(super) fn of_session(fields: &HeaderFields) -> Option<Self> {
+    pub(super) fn of_session(headers: &HeaderMap) -> Option<Self> {
         let mut names = CONDITIONS.iter().chain(&["range", "if-range", "cache-control", "pragma"]);
-        names.any(|name| fields.contains(name)).then(|| Self::of(fields))
+        let fields = HeaderFields::of_map(headers);
+        names.any(|name| fields.contains(name)).then(|| Self::of(&fields))
     }
 
     /// The fields of both; of two with one name these.
@@ -96,7 +97,7 @@ impl CacheRequest {
             }
             CachePolicy::ReloadRevalidatingCacheData => cache_request.revalidates = true,
         }
-        let fields = request.all_http_header_fields();
+        let fields = request.fields();
         let said = match (fields.is_empty(), of_session) {
             (true, None) => return cache_request,
             (true, Some(of_session)) => *of_session,

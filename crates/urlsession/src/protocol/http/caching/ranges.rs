@@ -83,7 +83,7 @@ impl<N: Layer + 'static> Caching<N> {
     }
 
     fn if_range<'a>(&'a self, request: &'a UrlRequest) -> Option<&'a [u8]> {
-        let own = request.all_http_header_fields().bytes("if-range");
+        let own = request.fields().bytes("if-range");
         own.or_else(|| self.0.defaults.value("if-range"))
     }
 

@@ -69,7 +69,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         // This request is the library's own, and the configuration does not say what its content is.
         if let Some(at) = fields.iter().position(|(name, _)| *name == "content-type") {
             let (_, kind) = fields.swap_remove(at);
-            let _ = request.set_value(kind.to_str().ok(), "Content-Type");
+            let _ = request.set_value("Content-Type", kind);
         }
         fields.extend(self.content_digest(&body).await?);
         let is_incremental = !body.is_empty() && self.wants_incremental();

@@ -24,7 +24,7 @@ impl<N: Layer> Upload<'_, '_, N> {
                 let mut request = (**self.target).clone();
                 request.remove_http_body();
                 // What is not here has no digest; what is uploaded has the one it had.
-                request.header_fields_mut().remove("content-digest");
+                request.fields_mut().remove("content-digest");
                 (Arc::new(request), Part { length: Some(0), is_last: false })
             }
             false => (self.target.clone(), Part { length: total, is_last: true }),

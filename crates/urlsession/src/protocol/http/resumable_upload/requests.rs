@@ -5,7 +5,7 @@ use url::Url;
 use urlsession_proto::resumable_upload::Part;
 use urlsession_proto::scheme::Scheme;
 
-use crate::message::{BodyStream, HeaderFields, HttpBody, UrlRequest, is_of_origin};
+use crate::message::{BodyStream, HttpBody, UrlRequest, is_of_origin};
 
 /// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
 /// not sent, nor those that make a request conditional; credentials go to its origin only.
@@ -15,7 +15,7 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
     request.set_method(method);
     request.remove_http_body();
     let is_foreign = target.url().is_none_or(|target| !is_same_place(target, url));
-    request.header_fields_mut().retain(|name| {
+    request.fields_mut().retain(|name| {
         let is_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
         let is_condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("if-"));
         let is_unfit = UNFIT.iter().any(|known| known.eq_ignore_ascii_case(name));
@@ -26,12 +26,12 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
 
 /// Does the request create an upload at all? `GET` and `HEAD` carry no content, and an application that speaks of uploads
 /// itself is left to it.
-pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderFields) -> bool {
-    let fields = request.all_http_header_fields();
+pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderMap) -> bool {
+    let fields = request.fields();
     !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
         && !request.body().is_empty()
         && !has_trailers(request.body())
-        && !OWN.iter().any(|name| fields.contains(name) || of_session.contains(name))
+        && !OWN.iter().any(|name| fields.contains(name) || of_session.contains_key(*name))
 }
 
 /// The length of the body, if it is known: a stream's may be announced by `Content-Length` (Apple: *httpBodyStream*).

@@ -1,0 +1,80 @@
+//! `IntoUrlRequest`: what a request is made from, text above all.
+
+use std::str::FromStr;
+
+use url::Url;
+
+use super::UrlRequest;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// What a task can be created from: a URL as text, a [`Url`] or a [`UrlRequest`].
+pub trait IntoUrlRequest {
+    /// The request; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL.
+    fn into_url_request(self) -> Result<UrlRequest>;
+}
+
+impl IntoUrlRequest for UrlRequest {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(self)
+    }
+}
+
+impl IntoUrlRequest for &UrlRequest {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(self.clone())
+    }
+}
+
+impl IntoUrlRequest for Url {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(UrlRequest::new(self))
+    }
+}
+
+impl IntoUrlRequest for &Url {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        Ok(UrlRequest::new(self.clone()))
+    }
+}
+
+impl IntoUrlRequest for &str {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        if let Some((text, zone)) = urlsession_proto::zone::split(self) {
+            let mut request = text.as_str().into_url_request()?;
+            request.set_zone_id(Some(&zone));
+            return Ok(request);
+        }
+        let url = Url::parse(self).map_err(|error| {
+            // What stands before an @ may be a password.
+            let text = if self.contains('@') { "the text".into() } else { format!("{self:?}") };
+            let why = match error {
+                url::ParseError::RelativeUrlWithoutBase => "it has no scheme, such as https://".into(),
+                _ => error.to_string(),
+            };
+            UrlError::new(UrlErrorCode::BadUrl, Phase::Request, format!("{text} is not a URL: {why}"))
+                .with_source(error)
+        })?;
+        Ok(UrlRequest::new(url))
+    }
+}
+
+/// A GET request for this URL; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not one.
+impl FromStr for UrlRequest {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self> {
+        text.into_url_request()
+    }
+}
+
+impl IntoUrlRequest for String {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        self.as_str().into_url_request()
+    }
+}
+
+impl IntoUrlRequest for &String {
+    fn into_url_request(self) -> Result<UrlRequest> {
+        self.as_str().into_url_request()
+    }
+}
