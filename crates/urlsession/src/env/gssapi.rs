@@ -43,17 +43,6 @@ pub(crate) struct GssapiStep {
 /// The system's library: MIT Kerberos on Linux, nothing elsewhere.
 pub(crate) struct SystemGssapi;
 
-#[cfg(target_os = "linux")]
-impl Gssapi for SystemGssapi {
-    fn find(&self) -> Result<()> {
-        library::find()
-    }
-
-    fn begin(&self, host: &str, user: Option<GssapiUser<'_>>) -> Result<Box<dyn GssapiContext>> {
-        library::begin(host, user)
-    }
-}
-
 #[cfg(not(target_os = "linux"))]
 impl Gssapi for SystemGssapi {
     fn find(&self) -> Result<()> {

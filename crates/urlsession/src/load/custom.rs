@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use self::client::UrlProtocolClient;
 pub(crate) use self::client::{Head, Line};
+pub use self::client::{UrlProtocolClient, UrlProtocolTask};
 use crate::error::Result;
 use crate::message::UrlRequest;
 
@@ -167,47 +167,6 @@ impl Eq for UrlProtocolClass {}
 impl fmt::Debug for UrlProtocolClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UrlProtocolClass")
-    }
-}
-
-/// The task a custom protocol is asked to load for: its properties at that time.
-#[derive(Clone, Debug)]
-pub struct UrlProtocolTask {
-    pub(crate) identifier: u64,
-    pub(crate) description: Option<Arc<str>>,
-    pub(crate) priority: f32,
-    pub(crate) original: Arc<UrlRequest>,
-    pub(crate) current: Arc<UrlRequest>,
-}
-
-impl UrlProtocolTask {
-    /// The task's number in its session.
-    #[doc(alias = "taskIdentifier")]
-    pub fn task_identifier(&self) -> u64 {
-        self.identifier
-    }
-
-    /// The application's own label.
-    #[doc(alias = "taskDescription")]
-    pub fn task_description(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    /// How urgent the task is, 0 to 1.
-    pub fn priority(&self) -> f32 {
-        self.priority
-    }
-
-    /// The request the task was created with.
-    #[doc(alias = "originalRequest")]
-    pub fn original_request(&self) -> &UrlRequest {
-        &self.original
-    }
-
-    /// The request to load now.
-    #[doc(alias = "currentRequest")]
-    pub fn current_request(&self) -> &UrlRequest {
-        &self.current
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Whether it is kept, and where it is sent, is decided by stores and policies. Apple: *HTTPCookie*.
 
-mod properties;
+pub(super) mod properties;
 mod text;
 
 use std::borrow::Cow;
@@ -14,8 +14,6 @@ use http::{HeaderMap, HeaderValue, header};
 use url::{Host, Url};
 use urlsession_proto::cookie::{self, SameSite, SetCookie};
 
-pub use self::properties::HttpCookiePropertyKey;
-pub(crate) use self::properties::ports_text;
 use self::text::CookieText;
 use crate::env::system_wall;
 
@@ -212,7 +210,7 @@ impl HttpCookie {
         let legacy = Legacy {
             comment: set.comment.map(Into::into),
             comment_url: set.comment_url.map(Into::into),
-            ports: set.port.and_then(|ports| properties::ports(ports, set.version)),
+            ports: set.port.and_then(|ports| self::ports(ports, set.version)),
         };
         Some(Self(Arc::new(Inner {
             name: CookieText::of(set.name),
@@ -281,7 +279,7 @@ impl HttpCookie {
             inner.legacy = Some(Box::new(Legacy {
                 comment: comment.map(Into::into),
                 comment_url: comment_url.map(Into::into),
-                ports: ports.and_then(|ports| properties::ports(ports, 1)),
+                ports: ports.and_then(|ports| self::ports(ports, 1)),
             }));
         }
         self
@@ -403,6 +401,18 @@ pub enum HttpCookieAcceptPolicy {
 /// The longest time a cookie is kept (RFC 6265bis §5.5): 400 days.
 pub(crate) const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
+/// The numbers of a list; `None` if it has none.
+fn ports(text: &str, version: u8) -> Option<Box<[u16]>> {
+    let most = if version == 1 { MAX_PORTS } else { 1 };
+    let ports: Box<[u16]> = text.split(',').filter_map(|port| port.trim().parse().ok()).take(most).collect();
+    (!ports.is_empty()).then_some(ports)
+}
+
+/// Numbers between commas.
+pub(crate) fn ports_text(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// `seconds` from `now`, as far as a cookie may live.
 fn after(now: SystemTime, seconds: i64) -> SystemTime {
     match u64::try_from(seconds) {
@@ -419,6 +429,8 @@ fn date_of(seconds: i64) -> SystemTime {
     // What the platform cannot say was long ago: years have four digits.
     date.unwrap_or(UNIX_EPOCH)
 }
+
+const MAX_PORTS: usize = 16;
 
 #[cfg(test)]
 mod tests {

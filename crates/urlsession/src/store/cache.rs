@@ -4,6 +4,7 @@
 //! Apple: *URLCache*.
 
 mod backend;
+mod disk_index;
 mod disk_store;
 mod disk_worker;
 mod entry;
@@ -15,7 +16,7 @@ mod rows;
 mod space;
 #[cfg(test)]
 mod test_support;
-mod writer;
+pub(crate) mod writer;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -32,7 +33,6 @@ pub(crate) use self::disk_worker::Known;
 pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
 pub(crate) use self::memory::Found;
 use self::memory::Memory;
-pub(crate) use self::writer::CacheWriter;
 use crate::env::{Clock, StoreClock, block_on, cache_folder, epoch_millis};
 use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest};
 

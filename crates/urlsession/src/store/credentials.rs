@@ -16,6 +16,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use self::backend::Application;
 pub use self::backend::{KeptCredential, UrlCredentialBackend};
+use self::record::Entry;
 use self::vault::Vault;
 use crate::env::data_folder;
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
@@ -53,12 +54,6 @@ enum Kept {
 }
 
 type Spaces = HashMap<UrlProtectionSpace, Vec<Entry>>;
-
-#[derive(Clone)]
-struct Entry {
-    credential: UrlCredential,
-    is_default: bool,
-}
 
 impl UrlCredentialStorage {
     /// The storage of the process, with its file in the folder of this application's data (`credentials.db` below
@@ -326,13 +321,6 @@ impl Kept {
 fn entry(kept: KeptCredential) -> (UrlProtectionSpace, Entry) {
     let KeptCredential { space, credential, is_default } = kept;
     (space, Entry { credential, is_default })
-}
-
-impl Entry {
-    /// Is it the same user's, or the same certificate's?
-    fn is_of(&self, credential: &UrlCredential) -> bool {
-        self.credential.user() == credential.user() && self.credential.identity() == credential.identity()
-    }
 }
 
 /// What it holds is not shown.

@@ -3,30 +3,27 @@
 //! that looks on the disk ([`Table`]). The file is `disk`'s.
 
 mod data;
+mod memory;
 mod persistence;
 mod sqlite_file;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 pub(super) use self::data::{Gone, PersistentBackend, StoreData, Table, Watch};
+use self::memory::Memory;
 use self::persistence::Persistence;
 use self::sqlite_file::SqliteFile;
 use super::database::Effort;
 use crate::env::{Clock, RuntimeHandle, StoreClock, data_folder};
 
 /// A clone is the same store, and equal to it.
-pub(super) struct Store<T: StoreData>(Arc<Inner<T>>);
+pub(super) struct Store<T: StoreData>(Arc<Shared<T>>);
 
-pub(super) struct Inner<T: StoreData> {
-    /// How many things there are: all that a load looks at when there are none.
-    count: AtomicUsize,
-    contents: Mutex<T>,
-    watchers: T::Watchers,
-    clock: StoreClock,
+struct Shared<T: StoreData> {
+    memory: Memory<T>,
     disk: Option<Persistence<T>>,
 }
 
@@ -42,28 +39,22 @@ impl<T: StoreData> Store<T> {
     }
 
     fn make(contents: T, disk: Option<Persistence<T>>) -> Self {
-        Self(Arc::new(Inner {
-            count: AtomicUsize::new(0),
-            contents: Mutex::new(contents),
-            watchers: T::Watchers::default(),
-            clock: StoreClock::default(),
-            disk,
-        }))
+        Self(Arc::new(Shared { memory: Memory::new(contents), disk }))
     }
 
     /// How many things there are, as far as is known in memory. Costs one load of an atomic.
     pub(super) fn count(&self) -> usize {
-        self.0.count.load(Relaxed)
+        self.0.memory.count()
     }
 
     /// To look at what is there; what is changed here is neither counted, told nor written.
     pub(super) fn contents(&self) -> MutexGuard<'_, T> {
-        self.0.contents()
+        self.0.memory.contents()
     }
 
     /// Changes what is there; if `change` says that it has, that is told, and written beside the caller.
     pub(super) fn change(&self, change: impl FnOnce(&mut T) -> bool) {
-        if self.0.change(change) && self.0.disk.as_ref().is_some_and(Persistence::wants_writer) {
+        if self.0.memory.change(change) && self.0.disk.as_ref().is_some_and(Persistence::wants_writer) {
             let store = self.clone();
             // The library's own runtime does not shut down.
             RuntimeHandle::own().spawn(async move { store.write_with(Effort::Little).await });
@@ -71,16 +62,16 @@ impl<T: StoreData> Store<T> {
     }
 
     pub(super) fn watchers(&self) -> &T::Watchers {
-        &self.0.watchers
+        &self.0.memory.watchers
     }
 
     /// Wall-clock time, for what is asked outside a load.
     pub(super) fn now(&self) -> SystemTime {
-        self.0.clock.wall()
+        self.0.memory.clock.wall()
     }
 
     pub(super) fn clock(&self) -> &StoreClock {
-        &self.0.clock
+        &self.0.memory.clock
     }
 
     /// Is it time to look for what other processes have written?
@@ -91,7 +82,7 @@ impl<T: StoreData> Store<T> {
     /// Takes in what other processes have written. Blocks.
     pub(super) fn read(&self) {
         if let Some(disk) = &self.0.disk {
-            disk.read(&self.0);
+            disk.read(&self.0.memory);
         }
     }
 
@@ -130,7 +121,7 @@ impl<T: StoreData> Store<T> {
     /// Writes what is not written, and takes in what others have. Blocks.
     pub(super) fn write(&self, effort: Effort) {
         if let Some(disk) = &self.0.disk {
-            disk.write(&self.0, effort);
+            disk.write(&self.0.memory, effort);
         }
     }
 
@@ -145,23 +136,6 @@ impl<T: Table> Store<T> {
     pub(super) fn with_file(path: PathBuf) -> Self {
         let file = SqliteFile::<T>::new(path.clone());
         Self::make(T::kept(), Some(Persistence::new(Box::new(file), Some(path))))
-    }
-}
-
-impl<T: StoreData> Inner<T> {
-    fn contents(&self) -> MutexGuard<'_, T> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut T) -> bool) -> bool {
-        let mut contents = self.contents();
-        let has_changed = change(&mut contents);
-        self.count.store(contents.len(), Relaxed);
-        drop(contents);
-        if has_changed {
-            self.watchers.tell();
-        }
-        has_changed
     }
 }
 
@@ -180,7 +154,7 @@ impl<T: StoreData> PartialEq for Store<T> {
 impl<T: StoreData> Eq for Store<T> {}
 
 /// The stores with a file that are in use, so that the same path is the same store.
-pub(super) struct StoreRegistry<T: StoreData>(Mutex<Vec<(PathBuf, Weak<Inner<T>>)>>);
+pub(super) struct StoreRegistry<T: StoreData>(Mutex<Vec<(PathBuf, Weak<Shared<T>>)>>);
 
 impl<T: Table> StoreRegistry<T> {
     pub(super) const fn none() -> Self {

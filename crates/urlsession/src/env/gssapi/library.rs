@@ -11,15 +11,25 @@ use std::sync::OnceLock;
 
 use libloading::Library;
 
-use super::{GssapiContext, GssapiStep, GssapiUser};
+use super::{Gssapi, GssapiContext, GssapiStep, GssapiUser, SystemGssapi};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
+impl Gssapi for SystemGssapi {
+    fn find(&self) -> Result<()> {
+        find()
+    }
+
+    fn begin(&self, host: &str, user: Option<GssapiUser<'_>>) -> Result<Box<dyn GssapiContext>> {
+        begin(host, user)
+    }
+}
+
 /// Is the library there?
-pub(super) fn find() -> Result<()> {
+fn find() -> Result<()> {
     calls().map(drop)
 }
 
-pub(super) fn begin(host: &str, user: Option<GssapiUser<'_>>) -> Result<Box<dyn GssapiContext>> {
+fn begin(host: &str, user: Option<GssapiUser<'_>>) -> Result<Box<dyn GssapiContext>> {
     let calls = calls()?;
     let service = Name::import(calls, &format!("HTTP@{host}"), &HOSTBASED_SERVICE)?;
     let user = match user {

@@ -1,4 +1,5 @@
-//! `UrlProtocolClient`: what a custom protocol tells its task, and the line between the two.
+//! `UrlProtocolTask` and `UrlProtocolClient`: the task of a custom protocol, what it tells that task, and the line between
+//! the two.
 //!
 //! The line holds one chunk at most: who has more waits until the task has read it. Misuse fails the load, it does
 //! not panic. Apple: *URLProtocolClient*.
@@ -10,9 +11,49 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::UrlProtocolTask;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
+
+/// The task a custom protocol is asked to load for: its properties at that time.
+#[derive(Clone, Debug)]
+pub struct UrlProtocolTask {
+    pub(crate) identifier: u64,
+    pub(crate) description: Option<Arc<str>>,
+    pub(crate) priority: f32,
+    pub(crate) original: Arc<UrlRequest>,
+    pub(crate) current: Arc<UrlRequest>,
+}
+
+impl UrlProtocolTask {
+    /// The task's number in its session.
+    #[doc(alias = "taskIdentifier")]
+    pub fn task_identifier(&self) -> u64 {
+        self.identifier
+    }
+
+    /// The application's own label.
+    #[doc(alias = "taskDescription")]
+    pub fn task_description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// How urgent the task is, 0 to 1.
+    pub fn priority(&self) -> f32 {
+        self.priority
+    }
+
+    /// The request the task was created with.
+    #[doc(alias = "originalRequest")]
+    pub fn original_request(&self) -> &UrlRequest {
+        &self.original
+    }
+
+    /// The request to load now.
+    #[doc(alias = "currentRequest")]
+    pub fn current_request(&self) -> &UrlRequest {
+        &self.current
+    }
+}
 
 /// The task of a custom protocol's load, as the protocol sees it.
 ///

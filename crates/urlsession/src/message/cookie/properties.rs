@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 use urlsession_proto::cookie;
 
-use super::{HttpCookie, HttpCookieStringPolicy, Inner, Legacy, after, date_of};
+use super::{HttpCookie, HttpCookieStringPolicy, Inner, Legacy, after, date_of, ports, ports_text};
 use crate::env::{epoch_seconds, system_wall};
 
 /// What a property of a cookie is called.
@@ -175,25 +175,11 @@ impl HttpCookie {
     }
 }
 
-/// The numbers of a list; `None` if it has none.
-pub(super) fn ports(text: &str, version: u8) -> Option<Box<[u16]>> {
-    let most = if version == 1 { MAX_PORTS } else { 1 };
-    let ports: Box<[u16]> = text.split(',').filter_map(|port| port.trim().parse().ok()).take(most).collect();
-    (!ports.is_empty()).then_some(ports)
-}
-
-/// Numbers between commas.
-pub(crate) fn ports_text(ports: &[u16]) -> String {
-    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
-}
-
 fn same_site(text: &str) -> Option<HttpCookieStringPolicy> {
     [HttpCookieStringPolicy::SameSiteLax, HttpCookieStringPolicy::SameSiteStrict]
         .into_iter()
         .find(|policy| policy.as_str().eq_ignore_ascii_case(text))
 }
-
-const MAX_PORTS: usize = 16;
 
 #[cfg(test)]
 mod tests {

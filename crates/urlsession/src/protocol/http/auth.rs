@@ -7,6 +7,7 @@
 //! them; where they are kept is the store's business. The proxies of tunnels are answered where tunnels are made.
 
 mod negotiate;
+mod ticket;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use url::{Position, Url};
 use urlsession_proto::auth::digest::DigestRequest;
 
-use self::negotiate::Ticket;
+use self::ticket::Ticket;
 use super::discard::discard;
 use crate::auth::{
     AuthAttempts, AuthOption, ChallengeHandler, Challenger, CredentialCache, Login, LoginCache, Preemption,

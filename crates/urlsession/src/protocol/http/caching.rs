@@ -9,6 +9,7 @@ mod keep;
 mod plan;
 mod ranges;
 mod refresh;
+mod revalidation;
 mod single_flight;
 
 use std::cell::OnceCell;
@@ -16,17 +17,18 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use urlsession_proto::method::is_safe;
 
 pub(super) use self::identities::ShownCertificates;
 use self::plan::{CacheRequest, Miss, Next, RequestDirectives};
-use self::single_flight::SingleFlight;
+use self::single_flight::{Flight, SingleFlight};
 use super::defaults::defaults;
 use super::discard::drain;
 use crate::configuration::Configuration;
-use crate::env::{Clock, epoch_seconds};
+use crate::env::{Clock, Timer, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
     Attempt, Body, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response,
@@ -84,7 +86,7 @@ impl<N: Layer + 'static> Layer for Caching<N> {
             match after {
                 StoreAction::Pass => {}
                 StoreAction::Invalidate if attempt.is_server_untrusted() => {}
-                StoreAction::Invalidate => keep::invalidate(cache, &attempt.request, &response.head),
+                StoreAction::Invalidate => revalidation::invalidate(cache, &attempt.request, &response.head),
                 StoreAction::Keep(missing) => {
                     self.keep(cache, &mut response, missing.lookup(), None, attempt)
                 }
@@ -243,6 +245,21 @@ impl<N: Layer + 'static> Caching<N> {
         }
     }
 
+    /// Waits for the load that is on its way and looks again, or becomes the one others wait for.
+    async fn share(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> (Found, Option<Flight>) {
+        let landed = match self.0.loading.enter(key) {
+            Ok(flight) => return (self.find(cache, key, attempt).await, Some(flight)),
+            Err(landed) => landed,
+        };
+        {
+            let _excuse = attempt.activity.pause_idle();
+            let end = attempt.clock.now() + PATIENCE;
+            either(landed, Timer::at(attempt.clock, attempt.runtime, end)).await;
+        }
+        // Once: an answer that is not kept must not make the others go one by one.
+        (self.find(cache, key, attempt).await, None)
+    }
+
     fn expected_identity(&self, attempt: &Attempt<'_>) -> Option<String> {
         self.0.certificates.expected(attempt, self.0.config.url_credential_storage.as_ref())
     }
@@ -327,7 +344,7 @@ impl<N: Layer + 'static> Caching<N> {
         cache_request: &CacheRequest,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
-        let conditions = keep::conditions(&entry.response);
+        let conditions = revalidation::conditions(&entry.response);
         let is_conditional = !conditions.is_empty();
         let added = attempt.added.len();
         attempt.added.extend(conditions);
@@ -335,7 +352,7 @@ impl<N: Layer + 'static> Caching<N> {
         let answer = self.0.next.load(attempt).await;
         attempt.added.truncate(added);
         let failed = match &answer {
-            Ok(response) => keep::is_failure(&response.head),
+            Ok(response) => revalidation::is_failure(&response.head),
             // Where no network may be used there is none.
             Err(error) if error.network_unavailable_reason().is_some() => true,
             Err(error) => matches!(error.phase(), Phase::Dns | Phase::Connect | Phase::Send | Phase::Head),
@@ -356,10 +373,10 @@ impl<N: Layer + 'static> Caching<N> {
             return Ok(response);
         }
         drain(&mut response.body, attempt.activity, attempt.clock, attempt.runtime).await;
-        let times = keep::times(attempt);
+        let times = revalidation::times(attempt);
         // What only a delegate trusts confirms nothing, and makes nothing void.
         let is_untrusted = attempt.is_server_untrusted();
-        let confirmed = keep::confirmed(&entry.response, &response.head).filter(|_| !is_untrusted);
+        let confirmed = revalidation::confirmed(&entry.response, &response.head).filter(|_| !is_untrusted);
         let Some(head) = confirmed else {
             if !is_untrusted {
                 // RFC 9111 §4.3.4: it confirms another than ours, which is of no use then.
@@ -431,6 +448,9 @@ fn not_cached() -> UrlError {
 fn seconds(clock: &dyn Clock) -> i64 {
     epoch_seconds(clock.wall())
 }
+
+/// How long a load waits for another's answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 #[path = "caching_tests.rs"]

@@ -6,16 +6,14 @@
 mod gone;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::disk_worker::{Index, WalStamp};
+use super::disk_index::{FILE, Index, WalStamp};
 use super::entry::{Content, Entry, Seal, Variant};
 use super::file::{BodyWriter, WHOLE, checksum_of};
 use super::format;
@@ -578,14 +576,6 @@ fn identity(path: &Path) -> Option<Identity> {
 fn identity(path: &Path) -> Option<Identity> {
     fs::metadata(path).ok().map(|_| (0, 0))
 }
-
-/// What a file system says of a file that is not there is no error.
-pub(super) fn changed(path: &Path) -> io::Result<(u64, Option<SystemTime>)> {
-    let metadata = fs::metadata(path)?;
-    Ok((metadata.len(), metadata.modified().ok()))
-}
-
-pub(super) const FILE: &str = "cache.db";
 
 /// Larger bodies are files.
 const INLINE: usize = 16 * 1024;

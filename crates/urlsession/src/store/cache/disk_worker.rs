@@ -3,22 +3,17 @@
 //! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
 //! not there, and what was found lately, is known without asking.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::SystemTime;
 
 use tokio::sync::oneshot;
 
-use super::disk_store::{DiskStore, FILE, changed, is_there};
+use super::disk_index::{Index, WalStamp};
+use super::disk_store::{DiskStore, is_there};
 use super::entry::{self, Variant};
-use super::file::is_past;
 use super::memory::Memory;
-use super::open_files::OpenFileCache;
 use crate::env::RuntimeHandle;
 
 pub(super) struct DiskWorker {
@@ -36,60 +31,12 @@ pub(super) struct DiskWorker {
 
 type Job = Box<dyn FnOnce(&mut DiskStore) + Send>;
 
-/// What is on disk, as far as is known.
-#[derive(Default)]
-pub(super) struct Index {
-    /// Hashes of the keys; some may be gone.
-    pub(super) known: HashSet<u64>,
-    /// Hashes of keys that are about to be kept, and how often.
-    awaited: HashMap<u64, u32>,
-    /// The store as it was when the hashes were right.
-    pub(super) mark: Option<WalStamp>,
-    pub(super) opened: OpenFileCache,
-}
-
 /// What is known of a key without asking.
 pub(crate) enum Known {
     Nothing,
     Entry(Arc<entry::Entry>),
     /// It is worth asking.
     Unknown,
-}
-
-impl Index {
-    pub(super) fn hash(key: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// What was about to be kept is, or will not be.
-    pub(super) fn has_come(&mut self, key: &str) {
-        if let Entry::Occupied(mut awaited) = self.awaited.entry(Self::hash(key)) {
-            *awaited.get_mut() -= 1;
-            if *awaited.get() == 0 {
-                awaited.remove();
-            }
-        }
-    }
-}
-
-/// What changes when any process writes: SQLite's log.
-#[derive(PartialEq, Eq)]
-pub(super) struct WalStamp(Option<(u64, Option<SystemTime>)>);
-
-impl WalStamp {
-    pub(super) fn of(folder: &Path) -> Self {
-        Self(changed(&folder.join(format!("{FILE}-wal"))).ok())
-    }
-
-    /// To compare with later; `None` if that would not tell: a log that was cut off a moment ago may be written and cut
-    /// off again at the same time, as far as the file system can tell.
-    pub(super) fn lasting(folder: &Path) -> Option<Self> {
-        let mark = Self::of(folder);
-        let is_telling = mark.0.is_none_or(|(length, written)| length > 0 || written.is_some_and(is_past));
-        is_telling.then_some(mark)
-    }
 }
 
 impl DiskWorker {

@@ -12,9 +12,8 @@ use aws_lc_rs::hmac;
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
-use super::Entry;
 use super::keyring::{Item, Keyring};
-use super::record::{Record, space_bytes};
+use super::record::{Entry, Record, space_bytes};
 use crate::env::fs;
 use crate::env::random;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};

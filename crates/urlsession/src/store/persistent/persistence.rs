@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::SystemTime;
 
-use super::Inner;
 use super::data::{Error, PersistentBackend, StoreData};
+use super::memory::Memory;
 use crate::env::epoch_micros;
 use crate::store::database::Effort;
 
@@ -73,7 +73,7 @@ impl<T: StoreData> Persistence<T> {
     }
 
     /// Takes in what others have written. Blocks.
-    pub(super) fn read(&self, store: &Inner<T>) {
+    pub(super) fn read(&self, store: &Memory<T>) {
         if self.is_busy_here() {
             return;
         }
@@ -89,7 +89,7 @@ impl<T: StoreData> Persistence<T> {
     }
 
     /// Writes what is not written, takes in what others have, and removes what remains of what is gone. Blocks.
-    pub(super) fn write(&self, store: &Inner<T>, effort: Effort) {
+    pub(super) fn write(&self, store: &Memory<T>, effort: Effort) {
         // Who changes something from here on must call again.
         self.has_writer.store(false, Relaxed);
         if self.is_busy_here() {
@@ -134,7 +134,7 @@ impl<T: StoreData> Persistence<T> {
     fn give_up(
         &self,
         backend: &mut dyn PersistentBackend<T>,
-        store: &Inner<T>,
+        store: &Memory<T>,
         error: &(dyn std::error::Error + 'static),
     ) {
         self.is_broken.store(true, Relaxed);
@@ -173,7 +173,7 @@ impl<T: StoreData> Drop for Held<'_, T> {
 
 fn merge_from_disk<T: StoreData>(
     backend: &mut dyn PersistentBackend<T>,
-    store: &Inner<T>,
+    store: &Memory<T>,
 ) -> Result<(), Error> {
     if let Some(rows) = backend.read()? {
         store.change(|contents| {

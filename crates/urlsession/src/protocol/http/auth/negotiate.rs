@@ -5,71 +5,12 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
-use urlsession_proto::auth::base64;
-
+use super::ticket::{Ticket, find};
 use super::{AuthRequest, Authenticator, Tickets, discard};
-use crate::auth::{AuthAttempts, AuthOption, Used, http_options, negotiate_token, secret};
-use crate::env::{Gssapi, GssapiContext, GssapiUser};
+use crate::auth::{AuthAttempts, AuthOption, Used, http_options, negotiate_token};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, ConnectionPin, Layer, LoginUse, Response};
-use crate::message::{UrlCredential, UrlProtectionSpace, UrlResponse};
-
-/// Can there be tickets at all? An error says why not.
-async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
-    let gssapi = gssapi.clone();
-    attempt.runtime.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
-}
-
-/// A ticket and what is said of it next.
-pub(super) struct Ticket {
-    context: Box<dyn GssapiContext>,
-    token: Vec<u8>,
-    is_done: bool,
-}
-
-impl Ticket {
-    /// Gets the ticket for the host that asks: of the credential's user, or of the machine's. An error says why there is
-    /// none; nothing was sent then.
-    pub(super) async fn get(
-        attempt: &Attempt<'_>,
-        gssapi: &Arc<dyn Gssapi>,
-        space: &UrlProtectionSpace,
-        credential: Option<&UrlCredential>,
-    ) -> Result<Self> {
-        // A name without a realm is not asked for at whatever realm this machine knows of: it is meant for another scheme.
-        if credential.is_some_and(|credential| !credential.user().is_some_and(|user| user.contains('@'))) {
-            let detail = "a user of Negotiate is named with a realm: user@REALM";
-            return Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
-        }
-        let (gssapi, space, credential) = (gssapi.clone(), space.clone(), credential.cloned());
-        let work = move || {
-            let user = credential.as_ref().and_then(|credential| {
-                Some(GssapiUser { name: credential.user()?, password: credential.password()? })
-            });
-            let mut context = gssapi.begin(space.host(), user)?;
-            let step = context.step(None)?;
-            Ok(Self { context, token: step.token, is_done: step.is_done })
-        };
-        attempt.runtime.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
-    }
-
-    /// Goes on with what the server says. After its end there is nothing to be said.
-    async fn hear(mut self, attempt: &Attempt<'_>, heard: Vec<u8>) -> Result<Self> {
-        if self.is_done {
-            return Ok(Self { token: Vec::new(), ..self });
-        }
-        let work = move || {
-            let step = self.context.step(Some(&heard))?;
-            Ok(Self { token: step.token, is_done: step.is_done, ..self })
-        };
-        attempt.runtime.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
-    }
-
-    fn value(&self) -> Option<HeaderValue> {
-        secret(format!("Negotiate {}", base64::encode(&self.token)))
-    }
-}
+use crate::message::{UrlCredential, UrlResponse};
 
 impl Authenticator {
     /// Nobody is asked for a ticket where none can be had.
@@ -183,11 +124,6 @@ impl Authenticator {
 fn unproved(cause: Box<dyn std::error::Error + Send + Sync>) -> UrlError {
     let detail = "the server accepted a ticket but does not prove that it is the one the ticket is for";
     UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail).with_source(cause)
-}
-
-fn interrupted() -> UrlError {
-    let detail = "tickets could not be looked for: the runtime is shutting down";
-    UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail)
 }
 
 /// Kerberos needs one or two; SPNEGO may choose another mechanism first.

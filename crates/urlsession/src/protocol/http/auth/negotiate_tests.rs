@@ -2,12 +2,14 @@
 
 use std::sync::Mutex;
 
+use urlsession_proto::auth::base64;
+
 use super::super::super::test_support::{Reply, Script, run, run_answered};
 use super::super::Auth;
 use super::*;
 use crate::auth::Challenger;
 use crate::configuration::Configuration;
-use crate::env::GssapiStep;
+use crate::env::{Gssapi, GssapiContext, GssapiStep, GssapiUser};
 use crate::message::AuthChallengeDisposition as Disposition;
 use crate::message::{AuthenticationMethod, UrlCredentialPersistence, UrlRequest};
 use crate::store::UrlCredentialStorage;

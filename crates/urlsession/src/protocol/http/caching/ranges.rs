@@ -16,8 +16,8 @@ use urlsession_proto::range::{ByteRange, ContentRange, Validators, from};
 
 use super::super::discard::drain;
 use super::identities::IDENTITY;
-use super::keep::{merged_raw, stored_head, times};
 use super::plan::{self, CacheRequest, Miss, Next};
+use super::revalidation::{merged_raw, stored_head, times};
 use super::{Caching, not_cached, said, seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
