@@ -9,7 +9,6 @@ mod resumable_uploads;
 mod transparency;
 mod transport_security;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ pub use self::multipath::MultipathServiceType;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub use self::resumable_uploads::{ResumableUploads, UploadStrategy};
 pub use self::transparency::CertificateTransparencyLog;
-pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
+pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain, TlsVersion};
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::UrlProtocolClass;
@@ -388,28 +387,6 @@ pub enum HttpVersions {
     Http1,
     /// HTTP/2 only; a server that does not speak it fails the load. `https` only.
     Http2,
-}
-
-/// Versions of TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-#[doc(alias = "tls_protocol_version_t")]
-pub enum TlsVersion {
-    /// TLS 1.2 (RFC 5246).
-    #[doc(alias = "TLSv12")]
-    Tls12 = 0x0303,
-    /// TLS 1.3 (RFC 8446).
-    #[doc(alias = "TLSv13")]
-    Tls13 = 0x0304,
-}
-
-impl fmt::Display for TlsVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tls12 => "TLS 1.2",
-            Self::Tls13 => "TLS 1.3",
-        })
-    }
 }
 
 setters! {

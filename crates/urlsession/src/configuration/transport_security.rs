@@ -1,14 +1,14 @@
 //! App Transport Security: what may be loaded without, or with weaker, protection. The rules, and what they say of a
-//! host; who asks is the security room, and TLS.
+//! host; the security policy and TLS obey them.
 //!
 //! Apple: *NSAppTransportSecurity*, whose keys these are; Apple reads them from the application's `Info.plist`.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::IpAddr;
 
 use url::Host;
 
-use super::{CertificateTransparencyLog, TlsVersion};
+use super::transparency::CertificateTransparencyLog;
 use crate::env::is_loopback;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
@@ -139,6 +139,28 @@ impl PinnedDomain {
     /// A rule that demands no key yet.
     pub fn new(domain: impl Into<String>) -> Self {
         Self { domain: domain.into(), ..Self::default() }
+    }
+}
+
+/// Versions of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[doc(alias = "tls_protocol_version_t")]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[doc(alias = "TLSv12")]
+    Tls12 = 0x0303,
+    /// TLS 1.3 (RFC 8446).
+    #[doc(alias = "TLSv13")]
+    Tls13 = 0x0304,
+}
+
+impl Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
     }
 }
 
