@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use urlsession::{
-    AsyncBytes, BodyStream, Bytes, DelegateQueue, SessionDelegate, Task, TaskDelegate, Url, UrlError,
-    UrlRequest, UrlSession,
+    AsyncBytes, BodyStream, Bytes, DelegateQueue, Task, TaskDelegate, Url, UrlError, UrlRequest, UrlSession,
 };
 
 use crate::figures::Samples;
@@ -30,7 +29,7 @@ impl Loads {
         let finished = (options.style == Style::Delegate).then(Arc::<Finished>::default);
         let session = match &finished {
             Some(delegate) => {
-                UrlSession::with_delegate(configuration, delegate.clone(), DelegateQueue::serial())
+                UrlSession::with_task_delegate(configuration, delegate.clone(), DelegateQueue::serial())
             }
             None => UrlSession::new(configuration),
         };
@@ -216,8 +215,6 @@ impl TaskDelegate for Finished {
         }
     }
 }
-
-impl SessionDelegate for Finished {}
 
 /// The next chunk of a body; `None` at its end.
 pub async fn next_chunk(body: &mut AsyncBytes) -> Option<Bytes> {

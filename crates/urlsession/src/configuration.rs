@@ -5,6 +5,7 @@
 mod domains;
 mod multipath;
 mod proxy;
+mod proxy_environment;
 mod resumable_uploads;
 mod transparency;
 mod transport_security;

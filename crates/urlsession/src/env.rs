@@ -26,6 +26,7 @@ mod splice_pipe;
 mod splice_pipe;
 mod unix_time;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,6 +57,11 @@ pub(crate) use runtime::{RuntimeHandle, RuntimeId, Wait, wait_on_this_thread};
 pub(crate) use serial_threads::{SerialThreads, SerialWork};
 pub(crate) use splice_pipe::SplicePipe;
 pub(crate) use unix_time::{epoch_micros, epoch_millis, epoch_seconds};
+
+/// A variable of the process's environment.
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
 
 /// What a session takes from the outside world. The default is the real one.
 #[derive(Clone)]

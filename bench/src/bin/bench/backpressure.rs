@@ -11,9 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use urlsession::{
-    Bytes, DataTask, DelegateQueue, SessionDelegate, Task, TaskDelegate, Url, UrlError, UrlSession,
-};
+use urlsession::{Bytes, DataTask, DelegateQueue, Task, TaskDelegate, Url, UrlError, UrlSession};
 use urlsession_bench::loads::{die, next_chunk, or_die};
 use urlsession_bench::options::Options;
 use urlsession_bench::remote::{Remote, again};
@@ -106,7 +104,7 @@ fn read_by_delegate(options: &Options) -> (u64, u64) {
     let (sender, over) = channel();
     let delegate = Arc::new(Slow { got: Mutex::default(), over: Mutex::new(sender) });
     let configuration = or_die(options.configuration(), "the configuration");
-    let session = UrlSession::with_delegate(configuration, delegate.clone(), DelegateQueue::serial());
+    let session = UrlSession::with_task_delegate(configuration, delegate.clone(), DelegateQueue::serial());
     session.data_task(&options.url).resume();
     or_die(over.recv(), "waiting for the task");
     *delegate.got.lock().unwrap_or_else(PoisonError::into_inner)
@@ -134,8 +132,6 @@ impl TaskDelegate for Slow {
         or_die(over.send(()), "telling the main thread");
     }
 }
-
-impl SessionDelegate for Slow {}
 
 /// Bytes and pieces that a slow reader got. It rests on a timer, so that a connection's driver could run ahead.
 fn read_as_bytes(options: &Options, pause: Duration) -> (u64, u64) {

@@ -5,8 +5,8 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::{
-    DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionDelegate, Task,
-    TaskDelegate, UrlError, UrlRequest, UrlResponse, UrlSession,
+    DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, Task, TaskDelegate, UrlError,
+    UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 
@@ -43,7 +43,8 @@ fn visit(page: &mut Page) -> Outcome {
     origin.enqueue("/maybe", Reply::new(200).pattern(0, 1_000_000));
     let (sender, over) = channel();
     let delegate = Arc::new(LargeToFile { calls: Mutex::default(), over: sender });
-    let session = UrlSession::with_delegate(trusting(&origin), delegate.clone(), DelegateQueue::serial());
+    let session =
+        UrlSession::with_task_delegate(trusting(&origin), delegate.clone(), DelegateQueue::serial());
     session.data_task(origin.url("/maybe")).resume();
     over.recv_timeout(PATIENCE)?;
     let calls = delegate.calls.lock().unwrap_or_else(PoisonError::into_inner).join(", ");
@@ -91,5 +92,3 @@ impl TaskDelegate for LargeToFile {
         let _ = self.over.send(());
     }
 }
-
-impl SessionDelegate for LargeToFile {}

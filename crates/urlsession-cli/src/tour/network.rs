@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use urlsession::environment::{Interface, InterfaceKind, NetworkPath, PathStatus, Resolve};
-use urlsession::{Configuration, DelegateQueue, SessionDelegate, Task, TaskDelegate, UrlError, UrlSession};
+use urlsession::{Configuration, DelegateQueue, Task, TaskDelegate, UrlError, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 use super::page::Page;
@@ -31,7 +31,7 @@ fn visit(page: &mut Page) -> Outcome {
 
     let (sender, events) = channel();
     let delegate = Arc::new(Traveller(Mutex::new(sender)));
-    let session = UrlSession::with_delegate(configuration.clone(), delegate, DelegateQueue::serial());
+    let session = UrlSession::with_task_delegate(configuration.clone(), delegate, DelegateQueue::serial());
     session.data_task(&url).resume();
     let first = events.recv_timeout(PATIENCE)?;
     page.say(format_args!("no network: {first}"));
@@ -71,8 +71,6 @@ impl TaskDelegate for Traveller {
         self.tell(error.map_or_else(|| "the task is complete".into(), ToString::to_string));
     }
 }
-
-impl SessionDelegate for Traveller {}
 
 /// A network path moved by hand. A clone is the same path.
 #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! Stop: one load in each of the three styles, on each wire.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 
 use urlsession::environment::block_on;
 use urlsession::{Bytes, DelegateQueue, UrlResponse, UrlSession};
@@ -27,8 +27,7 @@ fn visit(page: &mut Page) -> Outcome {
     for (wire, name, protocol) in wires {
         let origin = Origin::start(wire);
         let (witness, testimony) = Witness::new();
-        let session =
-            UrlSession::with_delegate(trusting(&origin), Arc::new(witness), DelegateQueue::serial());
+        let session = UrlSession::with_task_delegate(trusting(&origin), witness, DelegateQueue::serial());
         let styles: [(&str, &dyn Fn() -> Loaded); 3] = [
             ("async", &|| Ok(block_on(session.data(origin.url("/Nepal")).into_future())?)),
             ("handler", &|| by_handler(&session, &origin)),

@@ -1,6 +1,5 @@
 //! Stop: a download that is suspended in its middle and resumed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use urlsession::{DelegateQueue, TaskState, UrlSession};
@@ -19,7 +18,7 @@ pub(super) const STOP: Stop = Stop {
 fn visit(page: &mut Page) -> Outcome {
     let origin = Origin::start(Wire::H1);
     let (witness, testimony) = Witness::new();
-    let session = UrlSession::with_delegate(trusting(&origin), Arc::new(witness), DelegateQueue::serial());
+    let session = UrlSession::with_task_delegate(trusting(&origin), witness, DelegateQueue::serial());
     let gate = Gate::new();
     origin.enqueue("/film", Reply::new(200).endless(SIZE).body_gate(FIRST, gate.clone()));
     let task = session.data_task(origin.url("/film"));

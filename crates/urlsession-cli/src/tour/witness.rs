@@ -3,8 +3,8 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
 use urlsession::{
-    Bytes, DataTask, Decision, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
-    TaskMetrics, UrlError, UrlRequest, UrlResponse,
+    Bytes, DataTask, Decision, HttpUrlResponse, ResponseDisposition, Task, TaskDelegate, TaskMetrics,
+    UrlError, UrlRequest, UrlResponse,
 };
 
 use super::PATIENCE;
@@ -86,5 +86,3 @@ impl TaskDelegate for Witness {
         self.tell(Event::Complete(error.cloned()));
     }
 }
-
-impl SessionDelegate for Witness {}

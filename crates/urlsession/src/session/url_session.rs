@@ -4,15 +4,22 @@
 //! Apple: *URLSession*, *URLSessionDelegate*.
 
 use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
 
 use crate::configuration::Configuration;
 use crate::env::RuntimeHandle;
 use crate::error::UrlError;
-use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+use crate::message::{
+    AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
+    UrlRequest, UrlResponse,
+};
 use crate::task::{
-    DataTask, Decision, DelegateQueue, DownloadTask, SessionChallenge, SessionShared, Task, TaskDelegate,
-    TaskKind, UploadTask,
+    DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionChallenge, SessionShared,
+    StreamTask, Task, TaskDelegate, TaskKind, TaskMetrics, UploadTask, forward_to_task_delegate,
 };
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
@@ -48,23 +55,36 @@ impl UrlSession {
         Self::make(configuration, None, DelegateQueue::serial(), false)
     }
 
-    /// A session that calls `delegate` on `queue`, and keeps it until the session has become invalid.
+    /// A session that calls `delegate` on `queue`, and keeps it until the session has become invalid. The delegate is a value
+    /// or an `Arc` of one.
     #[doc(alias = "init(configuration:delegate:delegateQueue:)")]
     pub fn with_delegate(
         configuration: Configuration,
-        delegate: Arc<dyn SessionDelegate>,
+        delegate: impl SessionDelegate + 'static,
         queue: DelegateQueue,
     ) -> Self {
-        Self::make(configuration, Some(delegate), queue, false)
+        let delegate = delegate.into_shared_session_delegate();
+        Self::make(configuration, Some((delegate.clone(), delegate)), queue, false)
+    }
+
+    /// As [`with_delegate`](Self::with_delegate), for a delegate that is told of the session's tasks and not of the session.
+    pub fn with_task_delegate(
+        configuration: Configuration,
+        delegate: impl TaskDelegate + 'static,
+        queue: DelegateQueue,
+    ) -> Self {
+        let delegate = delegate.into_shared_task_delegate();
+        let of_session = Arc::new(OfTasks(delegate.clone()));
+        Self::make(configuration, Some((of_session, delegate)), queue, false)
     }
 
     fn make(
         configuration: Configuration,
-        delegate: Option<Arc<dyn SessionDelegate>>,
+        delegate: Option<(Arc<dyn SessionDelegate>, Arc<dyn TaskDelegate>)>,
         queue: DelegateQueue,
         is_shared: bool,
     ) -> Self {
-        let of_tasks = delegate.clone().map(|delegate| delegate as Arc<dyn TaskDelegate>);
+        let (delegate, of_tasks) = delegate.unzip();
         let session = Arc::new(SessionShared::new(Arc::new(configuration), of_tasks, queue));
         let session = Self(Arc::new(Inner {
             session,
@@ -244,16 +264,16 @@ impl fmt::Debug for UrlSession {
     }
 }
 
-/// The delegate of a session: hears of every task, and of the session's own end.
+/// The delegate of a session: is told of every task, and of the session's own end. An `Arc` of one is one.
 #[doc(alias = "URLSessionDelegate")]
 pub trait SessionDelegate: TaskDelegate {
-    /// A server or a proxy asks who one is, or whether it is trusted, for a connection that many tasks may use: NTLM,
+    /// Called when a server or proxy issues an authentication challenge for a connection that many tasks may use: NTLM,
     /// Negotiate, client certificates and trust in a server. Default: the delegate is asked for the task, by
     /// [`TaskDelegate::did_receive_challenge`]; that is what
     /// [`Decision::default_handling`] and a responder that is dropped do too.
     #[doc(alias = "urlSession(_:didReceive:completionHandler:)")]
     #[doc(alias = "urlSession(_:didReceive:)")]
-    fn did_receive_challenge(
+    fn did_receive_session_challenge(
         &self,
         session: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
@@ -267,7 +287,73 @@ pub trait SessionDelegate: TaskDelegate {
     fn did_become_invalid(&self, session: &UrlSession, error: Option<&UrlError>) {
         let _ = (session, error);
     }
+
+    /// The delegate as a session holds it: an `Arc` as it is, anything else in one.
+    #[doc(hidden)]
+    fn into_shared_session_delegate(self) -> Arc<dyn SessionDelegate>
+    where
+        Self: Sized + 'static,
+    {
+        Arc::new(self)
+    }
 }
+
+/// The methods of [`SessionDelegate`] for what dereferences to one.
+macro_rules! forward_to_session_delegate {
+    () => {
+        fn did_receive_session_challenge(
+            &self,
+            session: &UrlSession,
+            challenge: &UrlAuthenticationChallenge,
+        ) -> Decision<AuthChallengeDisposition> {
+            (**self).did_receive_session_challenge(session, challenge)
+        }
+
+        fn did_become_invalid(&self, session: &UrlSession, error: Option<&UrlError>) {
+            (**self).did_become_invalid(session, error)
+        }
+    };
+}
+
+impl<D: SessionDelegate> SessionDelegate for Arc<D> {
+    forward_to_session_delegate!();
+
+    fn into_shared_session_delegate(self) -> Arc<dyn SessionDelegate>
+    where
+        Self: Sized + 'static,
+    {
+        self
+    }
+}
+
+impl TaskDelegate for Arc<dyn SessionDelegate> {
+    forward_to_task_delegate!();
+}
+
+impl SessionDelegate for Arc<dyn SessionDelegate> {
+    forward_to_session_delegate!();
+
+    fn into_shared_session_delegate(self) -> Arc<dyn SessionDelegate> {
+        self
+    }
+}
+
+/// A delegate that is told of tasks only.
+struct OfTasks(Arc<dyn TaskDelegate>);
+
+impl Deref for OfTasks {
+    type Target = dyn TaskDelegate;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl TaskDelegate for OfTasks {
+    forward_to_task_delegate!();
+}
+
+impl SessionDelegate for OfTasks {}
 
 /// Puts the challenges of tasks to the session's delegate as such.
 struct SessionChallengeHandler {
@@ -299,6 +385,6 @@ impl SessionChallenge for SessionChallengeHandler {
         session: &Arc<SessionShared>,
         challenge: &UrlAuthenticationChallenge,
     ) -> Decision<AuthChallengeDisposition> {
-        SessionDelegate::did_receive_challenge(&*self.delegate, &self.session(session), challenge)
+        self.delegate.did_receive_session_challenge(&self.session(session), challenge)
     }
 }

@@ -3,6 +3,7 @@
 //! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are those of `dispatch`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -27,6 +28,9 @@ use crate::message::{
 /// error names the method and the panic's message, and nothing is done that the method was to decide (a redirect is not
 /// followed, no credential is sent, nothing is cached, no body is sent). The same is true of a [`Decision`] whose future
 /// panics and of a responder that a panic drops.
+///
+/// A method that is called for tasks of every kind has the task as a [`Task`]; one that is called for one kind only has the
+/// handle of that kind, which dereferences to a [`Task`]. An `Arc` of a delegate is a delegate.
 #[allow(unused_variables)]
 #[doc(alias = "URLSessionTaskDelegate")]
 #[doc(alias = "URLSessionDataDelegate")]
@@ -63,9 +67,9 @@ pub trait TaskDelegate: Send + Sync {
         }
     }
 
-    /// A server or a proxy asks who one is; for one task. Not asked for what concerns a connection (NTLM, Negotiate,
+    /// Called when a server or proxy issues an authentication challenge for this task. Not called for what concerns a connection (NTLM, Negotiate,
     /// client certificates and trust in a server), unless the session's delegate leaves
-    /// [`SessionDelegate::did_receive_challenge`](crate::SessionDelegate::did_receive_challenge) at its default; the
+    /// [`did_receive_session_challenge`](crate::SessionDelegate::did_receive_session_challenge) at its default; the
     /// task's own delegate is asked of both, and before the session's. Default:
     /// [`PerformDefaultHandling`](AuthChallengeDisposition::PerformDefaultHandling).
     ///
@@ -288,6 +292,15 @@ pub trait TaskDelegate: Send + Sync {
         if let Some((next, task)) = task.next_delegate() {
             next.did_complete(&task, error);
         }
+    }
+
+    /// The delegate as a task holds it: an `Arc` as it is, anything else in one.
+    #[doc(hidden)]
+    fn into_shared_task_delegate(self) -> Arc<dyn TaskDelegate>
+    where
+        Self: Sized + 'static,
+    {
+        Arc::new(self)
     }
 }
 

@@ -205,8 +205,24 @@ impl Task {
         self.core.live().delegate.clone()
     }
 
-    /// Sets the task's own delegate, which is asked before the session's. Only before the first `resume`.
-    pub fn set_delegate(&self, delegate: Option<Arc<dyn TaskDelegate>>) -> Result<()> {
+    /// Sets the task's own delegate, which is asked before the session's: a delegate or an `Arc` of one.
+    ///
+    /// # Errors
+    /// [`Cancelled`](UrlErrorCode::Cancelled) after the first [`resume`](Self::resume), or once the task is over: the delegate
+    /// cannot be set then, and stays what it was.
+    pub fn set_delegate(&self, delegate: impl TaskDelegate + 'static) -> Result<()> {
+        self.replace_delegate(Some(delegate.into_shared_task_delegate()))
+    }
+
+    /// Takes the task's own delegate away: the session's is asked alone.
+    ///
+    /// # Errors
+    /// As [`set_delegate`](Self::set_delegate).
+    pub fn remove_delegate(&self) -> Result<()> {
+        self.replace_delegate(None)
+    }
+
+    fn replace_delegate(&self, delegate: Option<Arc<dyn TaskDelegate>>) -> Result<()> {
         let mut live = self.core.live();
         if live.has_run || live.error.is_some() {
             let detail = "the delegate cannot be set after `resume()`";

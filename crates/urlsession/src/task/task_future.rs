@@ -39,7 +39,7 @@ impl<T> Loading<T> {
 
     pub(super) fn set_delegate(&self, delegate: impl TaskDelegate + 'static) {
         // It cannot fail: the task has not been polled, so it has not been resumed.
-        let _ = self.task().set_delegate(Some(Arc::new(delegate)));
+        let _ = self.task().set_delegate(delegate);
     }
 
     /// Waits on this thread, with the library's own runtime: that of this thread cannot serve a load that blocks it.

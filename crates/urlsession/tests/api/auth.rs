@@ -613,7 +613,7 @@ fn a_task_s_own_delegate_is_asked_before_the_session_s() {
                 .answering_for_session(|_| Decision::now(Disposition::UseCredential(Some(ann()))));
             let (session, of_session) = with_recorder(configuration(origin), session_delegate);
             let task = session.data_task(origin.url(path));
-            task.set_delegate(Some(std::sync::Arc::new(own.clone()))).unwrap();
+            task.set_delegate(own.clone()).unwrap();
             task.resume();
             own.completed(1);
             assert_eq!(own.log().challenges.len(), 1, "{path}");

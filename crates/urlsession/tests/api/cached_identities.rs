@@ -52,7 +52,7 @@ impl TaskDelegate for Giving {
 }
 
 impl SessionDelegate for Giving {
-    fn did_receive_challenge(
+    fn did_receive_session_challenge(
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,

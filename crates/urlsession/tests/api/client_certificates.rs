@@ -56,7 +56,7 @@ impl TaskDelegate for At {
 }
 
 impl SessionDelegate for At {
-    fn did_receive_challenge(
+    fn did_receive_session_challenge(
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,

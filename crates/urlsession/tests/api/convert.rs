@@ -166,7 +166,7 @@ fn a_task_delegate_that_passes_on_lets_the_sessions_hear_of_the_conversion() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let task = session.data_task(origin.url("/Peru"));
-        task.set_delegate(Some(Arc::new(Decides))).unwrap();
+        task.set_delegate(Decides).unwrap();
         task.resume();
         let log = recorder.completed(1);
         assert_eq!(log.calls, ["didBecomeDownload", "didWriteData", "didFinishDownloading", "didComplete"]);

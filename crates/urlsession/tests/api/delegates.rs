@@ -20,7 +20,7 @@ fn test_session_delegate_called_if_task_delegate_does_not_implement() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let task = session.data_task(origin.url("/country.txt"));
-        task.set_delegate(Some(Arc::new(Nothing))).unwrap();
+        task.set_delegate(Nothing).unwrap();
         task.resume();
         let log = recorder.completed(1);
         assert_eq!(log.calls, ["didReceiveResponse", "didReceiveData", "didComplete"]);
@@ -43,13 +43,55 @@ fn a_tasks_own_delegate_is_asked_first_and_may_pass_on() {
         let (session, recorder) = recorded(origin);
         let (sender, receiver) = mpsc::channel();
         let task = session.data_task(origin.url("/Nepal"));
-        task.set_delegate(Some(Arc::new(Own(sender)))).unwrap();
+        task.set_delegate(Own(sender)).unwrap();
         task.resume();
         assert_eq!(text(&recorder.completed(1).data), "changed");
         assert_eq!(receiver.recv().unwrap(), "Kathmandu");
-        let late = task.set_delegate(None).unwrap_err();
+        let late = task.remove_delegate().unwrap_err();
         assert_eq!(late.to_string(), "the delegate cannot be set after `resume()` (-999)");
         assert!(receiver.recv().is_err(), "the delegate was released");
+    });
+}
+
+#[test]
+fn a_delegate_may_be_a_value_or_shared_and_for_tasks_alone() {
+    #[derive(Default)]
+    struct Count(Mutex<Vec<&'static str>>);
+    impl TaskDelegate for Count {
+        fn did_complete(&self, _: &Task, _: Option<&UrlError>) {
+            self.0.lock().unwrap().push("completed");
+        }
+    }
+    impl SessionDelegate for Count {
+        fn did_become_invalid(&self, _: &UrlSession, _: Option<&UrlError>) {
+            self.0.lock().unwrap().push("invalid");
+        }
+    }
+    struct Sent(mpsc::Sender<()>);
+    impl TaskDelegate for Sent {
+        fn did_complete(&self, _: &Task, _: Option<&UrlError>) {
+            self.0.send(()).unwrap();
+        }
+    }
+    on(Wire::H1, |origin| {
+        let load = |session: &UrlSession| {
+            session.data_task(origin.url("/Peru")).resume();
+            session.finish_tasks_and_invalidate();
+            wait_until(|| session.delegate().is_none());
+        };
+        let queue = DelegateQueue::serial;
+        let count = Arc::new(Count::default());
+        let shared: [Arc<dyn SessionDelegate>; 1] = [count.clone()];
+        load(&UrlSession::with_delegate(configuration(origin), count.clone(), queue()));
+        load(&UrlSession::with_delegate(configuration(origin), shared[0].clone(), queue()));
+        assert_eq!(*count.0.lock().unwrap(), ["completed", "invalid", "completed", "invalid"]);
+        // What is for tasks alone is not told of the session's end.
+        load(&UrlSession::with_task_delegate(configuration(origin), count.clone(), queue()));
+        load(&UrlSession::with_task_delegate(configuration(origin), shared[0].clone(), queue()));
+        assert_eq!(count.0.lock().unwrap()[4..], ["completed", "completed"]);
+        let (sender, receiver) = mpsc::channel();
+        load(&UrlSession::with_task_delegate(configuration(origin), Sent(sender), queue()));
+        receiver.recv().unwrap();
     });
 }
 
@@ -288,7 +330,7 @@ fn the_delegate_of_a_future_may_get_its_data_in_one_piece_too() {
         let delegate = Arc::new(Lengths::default());
         let session = session(origin);
         let load = session.data(origin.url("/bytes/2000000"));
-        load.task().set_delegate(Some(delegate.clone())).unwrap();
+        load.task().set_delegate(delegate.clone()).unwrap();
         load.task().set_prefers_incremental_delivery(false).unwrap();
         assert_eq!(load.wait().unwrap().0.len(), 2_000_000);
         assert_eq!(*delegate.0.lock().unwrap(), [2_000_000]);
@@ -414,7 +456,7 @@ fn a_delegate_that_blocks_holds_up_only_its_own_session() {
         }
     }
     impl SessionDelegate for Blocked {}
-    let session = |delegate| {
+    let session = |delegate: Arc<dyn SessionDelegate>| {
         UrlSession::with_delegate(urlsession::Configuration::ephemeral(), delegate, DelegateQueue::serial())
     };
     let (reached, reaches) = mpsc::channel();

@@ -62,7 +62,7 @@ fn what_an_application_does_wrong_is_not_of_an_unknown_cause() {
         assert_misuse(&task.error().unwrap(), Phase::Delegate);
         assert!(!progress.is_cancelled(), "nobody cancelled it");
 
-        let refused = task.set_delegate(None).unwrap_err();
+        let refused = task.remove_delegate().unwrap_err();
         assert_misuse(&refused, Phase::Request);
         assert_eq!(refused.to_string(), "the delegate cannot be set after `resume()` (-999)");
         assert_misuse(

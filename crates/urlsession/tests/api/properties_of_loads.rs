@@ -62,7 +62,7 @@ fn a_task_has_the_delegate_it_was_given_until_it_is_over() {
         let task = session.data_task(origin.url("/Peru"));
         assert!(task.delegate().is_none(), "that of the session is not its own");
         let own: Arc<dyn TaskDelegate> = Arc::new(Silent);
-        task.set_delegate(Some(own.clone())).unwrap();
+        task.set_delegate(own.clone()).unwrap();
         assert!(Arc::ptr_eq(&task.delegate().unwrap(), &own));
         task.resume();
         recorder.completed(1).succeeded();

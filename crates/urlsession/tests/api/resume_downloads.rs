@@ -574,7 +574,7 @@ fn a_delegate_of_the_session_hears_of_the_offset_through_that_of_the_task() {
         DelegateQueue::serial(),
     );
     let task: DownloadTask = session.download_task_with_resume_data(data);
-    task.set_delegate(Some(Arc::new(Silent))).unwrap();
+    task.set_delegate(Silent).unwrap();
     task.resume();
     assert_eq!(recorder.completed(1).resumed.len(), 1);
 }

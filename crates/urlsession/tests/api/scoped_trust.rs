@@ -194,7 +194,7 @@ struct OfSession(Arc<Decide>);
 impl TaskDelegate for OfSession {}
 
 impl SessionDelegate for OfSession {
-    fn did_receive_challenge(
+    fn did_receive_session_challenge(
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,

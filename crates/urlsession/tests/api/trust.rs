@@ -31,7 +31,7 @@ struct Judge {
 impl TaskDelegate for Judge {}
 
 impl SessionDelegate for Judge {
-    fn did_receive_challenge(
+    fn did_receive_session_challenge(
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,

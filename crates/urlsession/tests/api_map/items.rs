@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use urlsession::{
     AppTransportSecurity, AsyncBytes, Attribution, AuthChallengeDisposition, AuthenticationMethod,
-    CachePolicy, CachedUrlResponse, Characters, Configuration, DataTask, DataTaskPublisher,
+    CachePolicy, CachedUrlResponse, Characters, Configuration, DataTask, DataTaskPublisher, DelegateQueue,
     DomainResolutionProtocol, DownloadTask, ExceptionDomain, HttpCookie, HttpCookieAcceptPolicy,
     HttpCookiePropertyKey, HttpCookieStorage, HttpCookieStringPolicy, HttpUrlResponse, Lines,
     MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, PinnedDomain, Progress,
@@ -103,7 +103,11 @@ pub(super) fn names() -> Vec<&'static str> {
         kind!(UrlSession),
         value!(UrlSession::shared),
         value!(UrlSession::new),
-        value!(UrlSession::with_delegate),
+        call!(UrlSession::with_delegate, |it: Configuration| UrlSession::with_delegate(
+            it,
+            Silent,
+            DelegateQueue::serial()
+        )),
         value!(UrlSession::configuration),
         value!(UrlSession::delegate),
         value!(UrlSession::delegate_queue),
@@ -617,7 +621,7 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(AuthChallengeDisposition::PerformDefaultHandling),
         value!(AuthChallengeDisposition::CancelAuthenticationChallenge),
         value!(AuthChallengeDisposition::RejectProtectionSpace),
-        method!(SessionDelegate::did_receive_challenge),
+        method!(SessionDelegate::did_receive_session_challenge),
         method!(TaskDelegate::did_receive_challenge),
         kind!(UrlCredential),
         value!(UrlCredential::new),

@@ -262,7 +262,7 @@ impl TaskDelegate for Recorder {
 }
 
 impl SessionDelegate for Recorder {
-    fn did_receive_challenge(
+    fn did_receive_session_challenge(
         &self,
         _: &UrlSession,
         challenge: &UrlAuthenticationChallenge,
