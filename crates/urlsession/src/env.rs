@@ -76,6 +76,9 @@ pub struct Environment {
     /// The networks this machine is connected to. Looked at only where something depends on it: connections to
     /// this machine itself never do.
     pub path: Arc<dyn NetworkPath>,
+    /// Whether bodies may take ways on which they are not copied. For tests: without them all is the same, but slower.
+    #[doc(hidden)]
+    pub has_fast_paths: bool,
 }
 
 impl Default for Environment {
@@ -85,6 +88,7 @@ impl Default for Environment {
             resolver: Arc::new(SystemNet),
             dialler: Arc::new(SystemNet),
             path: Arc::new(SystemPath),
+            has_fast_paths: true,
         }
     }
 }

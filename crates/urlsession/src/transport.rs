@@ -13,6 +13,7 @@ mod dial_targets;
 mod dns;
 mod exchange;
 mod expect_continue;
+mod fast_path;
 mod h1;
 mod h2;
 mod head;

@@ -11,7 +11,7 @@ use super::head::RequestHead;
 use super::origin::Origin;
 use super::outgoing::Outgoing;
 use super::{h1, h2};
-use crate::env::{Clock, RuntimeHandle};
+use crate::env::{Environment, RuntimeHandle};
 use crate::error::Result;
 use crate::load::{Attempt, ConnectionInfo, TaskContext};
 
@@ -108,16 +108,16 @@ pub(super) struct Guards<'a, M> {
 pub(super) async fn open(
     connected: Connected,
     guards: Guards<'_, impl MultiplexedGuard + 'static>,
-    clock: Arc<dyn Clock>,
+    env: &Environment,
 ) -> Result<Checkout> {
     let Connected { stream, info, is_multiplexed, reservation } = connected;
     let Guards { owner, generation, multiplexed, origin, runtime } = guards;
     let info = Arc::new(info);
     if is_multiplexed {
         let guard = Box::new(multiplexed);
-        let handshake = h2::handshake(stream, info, reservation, origin, guard, clock, runtime);
+        let handshake = h2::handshake(stream, info, reservation, origin, guard, env.clock.clone(), runtime);
         return Ok(Checkout::Multiplexed(handshake.await?));
     }
     let guard = ExclusiveGuard::new(owner, origin.clone(), runtime.clone(), generation);
-    Ok(Checkout::Exclusive(Box::new(Exclusive::new(stream, info, reservation, guard))))
+    Ok(Checkout::Exclusive(Box::new(Exclusive::new(stream, info, reservation, guard, env.has_fast_paths))))
 }

@@ -11,7 +11,7 @@ use super::origin::Origin;
 use super::reservation::{Reservation, Scope};
 use super::route::Routes;
 use super::stream::Stream;
-use super::tls::{HandshakeOutcome, Judge, Peer, Protocols, Tls, TlsProfile};
+use super::tls::{HandshakeOutcome, Judge, Peer, Protocols, Tls, TlsProfile, secure};
 use super::tunnel::TunnelLogin;
 use crate::auth::LoginCache;
 use crate::configuration::{Configuration, HttpVersions};
@@ -62,7 +62,7 @@ pub(super) async fn connect(
         let profile = TlsProfile { peer: Peer { host: to.host, port: to.port }, protocols };
         let mut identity = None;
         stream = loop {
-            match tls.secure(config, stream, profile, judge, identity.take()).await? {
+            match secure(tls, config, stream, profile, judge, identity.take()).await? {
                 HandshakeOutcome::Done(stream, outcome) => {
                     info.is_overridden = outcome.is_overridden;
                     info.peer = Some(outcome.peer);

@@ -11,7 +11,7 @@ use urlsession_testkit::{Certificate, Proxy as TestProxy, TestAuthority};
 use super::*;
 use crate::env::Environment;
 use crate::load::RouteEnd;
-use crate::transport::tls::{HandshakeOutcome, Peer, Tls, TlsProfile};
+use crate::transport::tls::{HandshakeOutcome, Peer, Tls, TlsProfile, secure};
 
 trait Duplex: Read + Write {}
 
@@ -65,9 +65,9 @@ fn is_repeated(authority: &TestAuthority, port: u16, route: &Route, layers: usiz
         let mut stream = dial(dialer, to(port), route).await.unwrap().stream;
         for _ in 0..layers {
             let profile = TlsProfile { peer: Peer { host: to(port).host, port }, protocols: &[] };
-            let secured = Tls::default().secure(&config, stream, profile, None, None).await.unwrap();
-            let HandshakeOutcome::Done(secure, _) = secured else { panic!("no identity is wanted") };
-            stream = secure;
+            let secured = secure(&Tls::default(), &config, stream, profile, None, None).await.unwrap();
+            let HandshakeOutcome::Done(within, _) = secured else { panic!("no identity is wanted") };
+            stream = within;
         }
         stream.write_all(b"anything").await.unwrap();
         stream.flush().await.unwrap();

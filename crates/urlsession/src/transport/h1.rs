@@ -17,10 +17,11 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use self::fault::nothing_reached_the_server;
-use self::receive::{NoHead, Receiver};
+use self::receive::{MAX_READ, NoHead, Receiver};
 use self::send::Sender;
 use self::upgraded::Upgraded;
 use super::connection::{self, ExchangeFailure, ExclusiveGuard, Received};
+use super::fast_path;
 use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::reservation::{Reservation, Reserved};
@@ -43,6 +44,7 @@ pub(crate) struct Connection {
     uses: u64,
     sender: Sender,
     receiver: Receiver,
+    has_fast_paths: bool,
     /// The lengths of the heads.
     head_bytes: (u64, u64),
     /// The connection ended by a reset.
@@ -62,6 +64,7 @@ impl Connection {
         info: Arc<ConnectionInfo>,
         reservation: Reservation,
         guard: ExclusiveGuard<Self>,
+        has_fast_paths: bool,
     ) -> Self {
         Self {
             stream,
@@ -72,6 +75,7 @@ impl Connection {
             uses: 0,
             sender: Sender::new(),
             receiver: Receiver::new(),
+            has_fast_paths,
             head_bytes: (0, 0),
             was_reset: false,
             written_before: 0,
@@ -118,6 +122,11 @@ impl Connection {
             self.reservation.begin(logins);
         }
         self.is_reused()
+    }
+
+    /// May the body take a fast path, and nothing is left to send meanwhile?
+    fn may_pass(&self) -> bool {
+        self.has_fast_paths && self.sender.is_all_sent()
     }
 
     /// The connection ended or broke before a final head.
@@ -267,9 +276,7 @@ impl BodySource for Connection {
     }
 
     fn suits_splice(&self) -> bool {
-        let is_long = self.receiver.remaining().is_some_and(|left| left >= LONG);
-        let is_plain = self.stream.as_plain_tcp().is_some();
-        is_long && !self.receiver.has_input() && is_plain && self.sender.is_all_sent()
+        self.may_pass() && self.receiver.left_on_stream() >= LONG && fast_path::can_splice(&self.stream)
     }
 
     fn poll_splice(
@@ -278,17 +285,21 @@ impl BodySource for Connection {
         splice_pipe: &mut SplicePipe,
         most: u64,
     ) -> Poll<Option<Result<usize>>> {
-        match self.sender.is_all_sent() {
-            true => self.receiver.poll_body_into(&mut self.stream, cx, splice_pipe, most),
-            false => Poll::Ready(None),
+        let left = self.receiver.left_on_stream().min(most);
+        if left == 0 || !self.may_pass() {
+            return Poll::Ready(None);
         }
+        let read = ready!(fast_path::poll_splice(&self.stream, cx, splice_pipe, left));
+        Poll::Ready(read.and_then(|read| self.receiver.passed(read)))
     }
 
     fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> Poll<Option<Result<usize>>> {
-        match self.sender.is_all_sent() {
-            true => self.receiver.poll_body_pieces(&mut self.stream, cx, pieces),
-            false => Poll::Ready(None),
+        let left = usize::try_from(self.receiver.left_on_stream()).unwrap_or(usize::MAX);
+        if left == 0 || !self.may_pass() {
+            return Poll::Ready(None);
         }
+        let read = ready!(fast_path::poll_pieces(&mut self.stream, cx, left.min(MAX_READ), pieces));
+        Poll::Ready(read.and_then(|read| self.receiver.passed(read)))
     }
 
     fn draining(&self, most: u64) -> Draining {

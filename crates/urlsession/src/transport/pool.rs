@@ -253,7 +253,7 @@ impl Pool {
             MultiplexedReturn { pool: self.weak(), origin: origin_of, runtime: runtime_of, dial_id };
         let generation = self.generation.load(Relaxed);
         let guards = Guards { owner: self.weak(), generation, multiplexed, origin, runtime };
-        open(connected, guards, self.config.environment.clock.clone()).await
+        open(connected, guards, &self.config.environment).await
     }
 
     fn dial_done(

@@ -28,7 +28,7 @@ fn whole(length: u64) -> Reply {
 }
 
 #[test]
-fn a_long_download_is_the_same_on_every_wire_and_its_progress_adds_up() {
+pub(super) fn a_long_download_is_the_same_on_every_wire_and_its_progress_adds_up() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let length = 5 * MIB + 12_345;
@@ -51,7 +51,7 @@ fn a_long_download_is_the_same_on_every_wire_and_its_progress_adds_up() {
 }
 
 #[test]
-fn a_long_download_that_is_cut_has_what_came() {
+pub(super) fn a_long_download_that_is_cut_has_what_came() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         origin.enqueue("/cut", whole(8 * MIB).truncate_at(3 * MIB + 1));
@@ -64,7 +64,7 @@ fn a_long_download_that_is_cut_has_what_came() {
 }
 
 #[test]
-fn a_long_download_that_was_suspended_goes_on_without_another_request() {
+pub(super) fn a_long_download_that_was_suspended_goes_on_without_another_request() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let gate = origin.hold();
@@ -81,7 +81,7 @@ fn a_long_download_that_was_suspended_goes_on_without_another_request() {
 }
 
 #[test]
-fn a_long_download_that_was_cancelled_is_resumed_where_it_was() {
+pub(super) fn a_long_download_that_was_cancelled_is_resumed_where_it_was() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let gate = origin.hold();
@@ -136,7 +136,7 @@ fn a_download_for_which_there_is_no_room_fails_before_its_body_is_read() {
 }
 
 #[test]
-fn a_long_file_is_sent_on_every_wire_and_chunks_that_come_slowly_are_not_kept_back() {
+pub(super) fn a_long_file_is_sent_on_every_wire_and_chunks_that_come_slowly_are_not_kept_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("body");
     let data = pattern(0, 3 * MIB as usize + 5);

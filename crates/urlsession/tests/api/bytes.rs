@@ -26,7 +26,7 @@ fn the_head_comes_before_the_body() {
 }
 
 #[test]
-fn bytes_come_one_by_one_and_end_with_the_body_or_its_error() {
+pub(super) fn bytes_come_one_by_one_and_end_with_the_body_or_its_error() {
     on_every_wire(|origin| {
         origin.enqueue("/whole", Reply::new(200).pattern(0, 100_000));
         let session = session(origin);
@@ -188,7 +188,7 @@ fn an_error_in_the_body_ends_it() {
 }
 
 #[test]
-fn a_body_is_not_read_faster_than_its_reader() {
+pub(super) fn a_body_is_not_read_faster_than_its_reader() {
     on_every_wire(|origin| {
         origin.enqueue("/big", Reply::new(200).endless(1 << 30));
         let (mut bytes, _) = session(origin).bytes(origin.url("/big")).wait().unwrap();

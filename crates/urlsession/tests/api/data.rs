@@ -95,7 +95,7 @@ fn test_async_data_from_url_with_delegate() {
 }
 
 #[test]
-fn test_gzipped_data_task() {
+pub(super) fn test_gzipped_data_task() {
     coded("/gzipped-response");
 }
 
@@ -167,7 +167,7 @@ fn test_missing_content_length_but_still_a_body() {
 }
 
 #[test]
-fn test_concurrent_requests() {
+pub(super) fn test_concurrent_requests() {
     on_every_wire(|origin| {
         std::thread::scope(|scope| {
             for _ in 0..10 {
@@ -211,7 +211,7 @@ fn test_repeated_requests_stress() {
 }
 
 #[test]
-fn a_large_body_arrives_byte_by_byte_the_same() {
+pub(super) fn a_large_body_arrives_byte_by_byte_the_same() {
     on_every_wire(|origin| {
         let (data, _) = session(origin).data(origin.url("/bytes/3000000")).wait().unwrap();
         assert!(
@@ -236,7 +236,7 @@ fn trailers_are_read_past() {
 }
 
 #[test]
-fn informational_responses_reach_the_delegate_before_the_response() {
+pub(super) fn informational_responses_reach_the_delegate_before_the_response() {
     on_every_wire(|origin| {
         let reply =
             Reply::new(200).informational(102, &[]).informational(103, &[("Link", "</a.css>")]).body("x");

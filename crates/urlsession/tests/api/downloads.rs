@@ -23,7 +23,7 @@ fn by_handler(
 }
 
 #[test]
-fn test_download_task_with_url() {
+pub(super) fn test_download_task_with_url() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         origin.enqueue("/file", Reply::new(200).pattern(0, 600_000));
@@ -127,7 +127,7 @@ fn test_download_task_with_ipv6_url_request() {
 }
 
 #[test]
-fn test_gzipped_download_task() {
+pub(super) fn test_gzipped_download_task() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         session.download_task(origin.url("/gzipped-response")).resume();
@@ -180,7 +180,7 @@ fn a_destination_that_takes_only_successes_is_left_alone_by_an_error_status() {
 }
 
 #[test]
-fn a_download_that_fails_or_is_cancelled_half_way_leaves_no_file() {
+pub(super) fn a_download_that_fails_or_is_cancelled_half_way_leaves_no_file() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         origin.enqueue("/cut", Reply::new(200).pattern(0, 1000).truncate_at(500));
@@ -204,7 +204,7 @@ fn a_download_that_fails_or_is_cancelled_half_way_leaves_no_file() {
 }
 
 #[test]
-fn coded_bodies_that_break_have_the_codes_of_downloads() {
+pub(super) fn coded_bodies_that_break_have_the_codes_of_downloads() {
     on_every_wire(|origin| {
         origin.enqueue("/broken", Reply::new(200).header("Content-Encoding", "gzip").body("not gzip at all"));
         let error = session(origin).download(origin.url("/broken")).wait().unwrap_err();
@@ -213,7 +213,7 @@ fn coded_bodies_that_break_have_the_codes_of_downloads() {
 }
 
 #[test]
-fn a_suspended_download_stops_reading_and_goes_on_without_another_request() {
+pub(super) fn a_suspended_download_stops_reading_and_goes_on_without_another_request() {
     on_every_wire(|origin| {
         let (session, recorder) = recorded(origin);
         let gate = origin.hold();

@@ -34,6 +34,7 @@ mod error_codes;
 mod execution;
 mod expectations;
 mod failed_transactions;
+mod fast_paths;
 mod file_url;
 mod forbidden_networks;
 mod forms;

@@ -45,7 +45,7 @@ fn failed_to_resume(ranges: &Ranges, data: ResumeData) -> (Option<ResumeFailure>
 }
 
 #[test]
-fn a_cancelled_download_goes_on_where_it_was() {
+pub(super) fn a_cancelled_download_goes_on_where_it_was() {
     on_every_range_server(|ranges| {
         let (_session, recorder, task, gate) = ranges.begun();
         let data = in_tokio(task.cancel_by_producing_resume_data()).unwrap();

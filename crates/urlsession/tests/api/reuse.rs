@@ -8,7 +8,7 @@ use urlsession_testkit::{After, Origin, Reply, Wire};
 use crate::support::*;
 
 #[test]
-fn a_connection_is_used_again() {
+pub(super) fn a_connection_is_used_again() {
     on_every_wire(|origin| {
         let session = session(origin);
         for _ in 0..10 {
@@ -275,7 +275,7 @@ fn bytes_after_the_body_end_the_connection_not_the_load() {
 
 /// The second response is on the wire, and the reactor has had no turn to see it on a socket of the system's.
 #[test]
-fn a_response_that_nobody_asked_for_answers_no_later_request() {
+pub(super) fn a_response_that_nobody_asked_for_answers_no_later_request() {
     struct Own;
     impl urlsession::environment::Dial for Own {
         fn dial(
@@ -323,7 +323,7 @@ fn a_response_that_nobody_asked_for_answers_no_later_request() {
 
 /// More than fits into one record, or one reading.
 #[test]
-fn bytes_after_a_long_body_answer_no_later_request() {
+pub(super) fn bytes_after_a_long_body_answer_no_later_request() {
     for wire in [Wire::H1, Wire::TlsH1] {
         for length in [10, 16_384, 16_385, 100_000, 1_000_000] {
             on(wire, |origin| {

@@ -11,7 +11,7 @@ fn refused(certificate: Certificate) -> urlsession::UrlError {
 }
 
 #[test]
-fn certificates_that_are_not_good_have_their_own_codes() {
+pub(super) fn certificates_that_are_not_good_have_their_own_codes() {
     let authority = TestAuthority::new();
     for (certificate, code) in [
         (authority.self_signed(), Code::ServerCertificateUntrusted),
@@ -46,7 +46,7 @@ fn a_client_certificate_that_is_missing_has_its_own_code() {
 }
 
 #[test]
-fn versions_are_those_configured() {
+pub(super) fn versions_are_those_configured() {
     let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(true).start();
     load(&session(&origin), origin.url("/Peru")).unwrap();
     let mut strict = configuration(&origin);
@@ -59,7 +59,7 @@ fn versions_are_those_configured() {
 }
 
 #[test]
-fn cipher_suites_are_those_configured() {
+pub(super) fn cipher_suites_are_those_configured() {
     let agreed = |tls12_only, suites: &[u16]| {
         let origin = Origin::builder().wire(Wire::TlsH1).tls12_only(tls12_only).start();
         let session = UrlSession::new(configuration(&origin).tls_cipher_suites(suites.iter().copied()));
@@ -121,7 +121,7 @@ fn a_server_that_speaks_no_tls_fails_the_handshake() {
 }
 
 #[test]
-fn sessions_are_resumed() {
+pub(super) fn sessions_are_resumed() {
     on(Wire::TlsH1, |origin| {
         let session = session(origin);
         for _ in 0..2 {

@@ -125,7 +125,7 @@ fn trailers_of_a_body_that_breaks_off_are_never_made() {
 }
 
 #[test]
-fn trailers_of_a_response_are_there_at_its_end_for_every_kind_of_task() {
+pub(super) fn trailers_of_a_response_are_there_at_its_end_for_every_kind_of_task() {
     on_every_wire(|origin| {
         let reply = || {
             let fields = [("X-Sum", "abc"), ("Server-Timing", "db;dur=5"), ("Content-Length", "7")];

@@ -14,7 +14,7 @@ pub(crate) fn tests_of(source: &str) -> BTreeSet<String> {
         if text == "}" {
             modules.retain(|(outer, _)| *outer < indentation);
         }
-        let item = text.strip_prefix("pub ").unwrap_or(text);
+        let item = text.strip_prefix("pub ").or_else(|| text.strip_prefix("pub(super) ")).unwrap_or(text);
         let item = item.strip_prefix("async ").unwrap_or(item);
         if let Some(name) = item.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(" {")) {
             modules.push((indentation, name));

@@ -15,7 +15,6 @@ use urlsession_proto::http1::{
 };
 
 use super::fault::{body_error, broken, framing_error, head_error};
-use crate::env::SplicePipe;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Activity;
 use crate::message::HttpHead;
@@ -249,44 +248,13 @@ impl Receiver {
         }
     }
 
-    /// The next bytes of a body of known length, taken by the kernel.
-    pub(super) fn poll_body_into(
-        &mut self,
-        stream: &mut Stream,
-        cx: &mut Context<'_>,
-        splice_pipe: &mut SplicePipe,
-        most: u64,
-    ) -> Poll<Option<Result<usize>>> {
-        let left = self.decoder.remaining().unwrap_or(0).min(most);
-        let Some(stream) = stream.as_plain_tcp() else { return Poll::Ready(None) };
-        if left == 0 || !self.input.is_empty() {
-            return Poll::Ready(None);
-        }
-        match ready!(splice_pipe.poll_fill(stream, cx, left)) {
-            // Not every kind of socket can.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Poll::Ready(None),
-            read => Poll::Ready(self.passed(read)),
-        }
-    }
-
-    /// The next bytes of a body of known length, where TLS has decrypted them.
-    pub(super) fn poll_body_pieces(
-        &mut self,
-        stream: &mut Stream,
-        cx: &mut Context<'_>,
-        pieces: &mut Vec<Bytes>,
-    ) -> Poll<Option<Result<usize>>> {
-        let left = usize::try_from(self.decoder.remaining().unwrap_or(0)).unwrap_or(usize::MAX);
-        if left == 0 || !self.input.is_empty() {
-            return Poll::Ready(None);
-        }
-        let Stream::Tls(stream) = stream else { return Poll::Ready(None) };
-        let read = ready!(stream.poll_pieces(cx, left.min(MAX_READ), pieces));
-        Poll::Ready(self.passed(read))
+    /// How many bytes of the body are next on the stream, as far as its length is known.
+    pub(super) fn left_on_stream(&self) -> u64 {
+        if self.has_input() { 0 } else { self.decoder.remaining().unwrap_or(0) }
     }
 
     /// Bytes of a body of known length have gone another way than through `input`.
-    fn passed(&mut self, read: io::Result<usize>) -> Option<Result<usize>> {
+    pub(super) fn passed(&mut self, read: io::Result<usize>) -> Option<Result<usize>> {
         match read {
             Ok(0) => self.end_of_input().err().map(Err),
             Ok(n) => {
@@ -354,6 +322,6 @@ const SCRATCH_SIZE: usize = 32 * 1024;
 const FIRST_READ: usize = 16 * 1024;
 
 /// The largest read of a body.
-const MAX_READ: usize = 1024 * 1024;
+pub(super) const MAX_READ: usize = 1024 * 1024;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MAX_FIELDS };

@@ -7,8 +7,16 @@ use bytes::{Bytes, BytesMut};
 use rustls::Error;
 use tokio::io::ReadBuf;
 
-use super::in_place::AddrRange;
 use crate::transport::buffers::{BUFFER_SIZE, Buffer, shared};
+use crate::transport::fast_path::in_place::AddrRange;
+
+/// What a record held.
+pub(super) enum Data {
+    None,
+    /// It lies where it was decrypted.
+    InPlace(AddrRange),
+    Copied(Bytes),
+}
 
 /// What has come: data that is decrypted and not yet read, and behind it records that are not yet decrypted.
 #[derive(Default)]
@@ -35,23 +43,22 @@ impl Incoming {
         &mut self.records
     }
 
-    /// The first `done` bytes of the records, which are at `address`, are done with; data lies at this place of them.
-    pub(super) fn discard(
-        &mut self,
-        done: usize,
-        data: Option<AddrRange>,
-        address: usize,
-    ) -> Result<(), Error> {
+    /// The first `done` bytes of the records, which are at `address`, are done with, and held this.
+    pub(super) fn discard(&mut self, done: usize, data: Data, address: usize) -> Result<(), Error> {
         let done = match done.min(self.records.len()) {
             0 => BytesMut::new(),
             done => self.records.split_to(done),
         };
-        if let Some(place) = data {
-            match (place.start.checked_sub(address), place.end.checked_sub(address)) {
-                (Some(from), Some(to)) if to <= done.len() => {
-                    self.plain.push_back(done.freeze().slice(from..to));
+        match data {
+            Data::None => {}
+            Data::Copied(data) => self.plain.extend(Some(data).filter(|data| !data.is_empty())),
+            Data::InPlace(place) => {
+                match (place.start.checked_sub(address), place.end.checked_sub(address)) {
+                    (Some(from), Some(to)) if to <= done.len() => {
+                        self.plain.push_back(done.freeze().slice(from..to));
+                    }
+                    _ => return Err(Error::General("TLS data was not decrypted where it was read".into())),
                 }
-                _ => return Err(Error::General("TLS data was not decrypted where it was read".into())),
             }
         }
         if self.records.is_empty() {
@@ -167,7 +174,8 @@ mod tests {
     /// Data at this place of the records is decrypted, and as many bytes of them are done with.
     fn decrypted(incoming: &mut Incoming, place: Range<usize>, done: usize) -> Result<(), Error> {
         let address = incoming.records_mut().as_ptr() as usize;
-        incoming.discard(done, Some(address + place.start..address + place.end), address)
+        let place = address + place.start..address + place.end;
+        incoming.discard(done, Data::InPlace(place), address)
     }
 
     fn read(incoming: &mut Incoming, most: usize) -> Vec<u8> {
@@ -199,7 +207,7 @@ mod tests {
     fn the_beginning_of_a_record_is_kept_in_as_much_as_it_needs() {
         let mut incoming = Incoming::default();
         fill(&mut incoming, b"abcdef");
-        incoming.discard(1, None, 0).unwrap();
+        incoming.discard(1, Data::None, 0).unwrap();
         incoming.rest();
         assert!(!incoming.is_lent && incoming.records.capacity() < 100);
         fill(&mut incoming, b"g");
@@ -208,7 +216,7 @@ mod tests {
         incoming.rest();
         assert_eq!(read(&mut incoming, 9), b"bc");
         assert_eq!(incoming.records_mut(), b"efg");
-        incoming.discard(3, None, 0).unwrap();
+        incoming.discard(3, Data::None, 0).unwrap();
         incoming.room();
         incoming.rest();
         assert!(!incoming.is_lent && incoming.records.capacity() == 0);

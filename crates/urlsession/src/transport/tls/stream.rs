@@ -15,10 +15,10 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus, WriteTraffic};
 use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-use super::handshake_gate::HandshakeGate;
-use super::in_place;
-use super::records::{Incoming, Outgoing};
+use super::policy::HandshakeGate;
+use super::records::{Data, Incoming, Outgoing};
 use crate::env::Wire;
+use crate::transport::fast_path::in_place;
 
 /// A connection's TLS and the wire below it.
 pub(in crate::transport) struct TlsStream {
@@ -26,6 +26,8 @@ pub(in crate::transport) struct TlsStream {
     session: UnbufferedClientConnection,
     /// As long as the handshake lasts: nothing is written while it is held.
     handshake_gate: Option<Arc<HandshakeGate>>,
+    /// Data stays where it was decrypted.
+    is_in_place: bool,
     incoming: Incoming,
     outgoing: Outgoing,
     end: Option<End>,
@@ -59,11 +61,13 @@ impl TlsStream {
         name: ServerName<'static>,
         wire: Wire,
         handshake_gate: Arc<HandshakeGate>,
+        is_in_place: bool,
     ) -> Result<Self, Error> {
         Ok(Self {
             wire,
             session: UnbufferedClientConnection::new(config, name)?,
             handshake_gate: Some(handshake_gate),
+            is_in_place,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
             end: None,
@@ -127,7 +131,7 @@ impl TlsStream {
         &mut self,
         open: impl FnOnce(WriteTraffic<'_, ClientConnectionData>, &mut Outgoing) -> Result<(), Error>,
     ) -> io::Result<Step> {
-        let Self { session, incoming, outgoing, end, .. } = self;
+        let Self { session, incoming, outgoing, end, is_in_place, .. } = self;
         if let Some(End::Failed(error)) = end {
             return Err(io::Error::new(io::ErrorKind::InvalidData, error.clone()));
         }
@@ -135,11 +139,17 @@ impl TlsStream {
         let address = records.as_ptr() as usize;
         let (UnbufferedStatus { discard, state }, place) =
             in_place::watch(|| session.process_tls_records(records));
-        let mut data = None;
+        let mut data = Data::None;
         let step = match state {
             Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                while traffic.next_record().is_some() {
-                    data = place.clone();
+                while let Some(record) = traffic.next_record() {
+                    data = match (&record, &place) {
+                        (Ok(record), _) if !*is_in_place => {
+                            Data::Copied(Bytes::copy_from_slice(record.payload))
+                        }
+                        (_, Some(place)) => Data::InPlace(place.clone()),
+                        _ => Data::None,
+                    };
                 }
                 Ok(Step::Went)
             }
@@ -169,6 +179,10 @@ impl TlsStream {
         }
         self.end = Some(End::Failed(error.clone()));
         io::Error::new(io::ErrorKind::InvalidData, error)
+    }
+
+    pub(in crate::transport) fn is_in_place(&self) -> bool {
+        self.is_in_place
     }
 
     /// The next bytes, at most `most`, put behind `pieces` where they were decrypted; none at the end.

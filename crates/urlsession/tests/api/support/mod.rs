@@ -6,6 +6,7 @@ mod recorder;
 #[cfg(target_os = "linux")]
 pub mod watch;
 
+use std::cell::Cell;
 use std::future::{Future, ready};
 use std::io;
 use std::net::SocketAddr;
@@ -168,7 +169,20 @@ pub fn with_hand_clock(origin: &Origin) -> (Configuration, HandClock) {
 
 /// A configuration that trusts the origin.
 pub fn configuration(origin: &Origin) -> Configuration {
-    Configuration::ephemeral().additional_trust_anchors([origin.trust_anchor_der()])
+    let mut configuration = Configuration::ephemeral().additional_trust_anchors([origin.trust_anchor_der()]);
+    configuration.environment.has_fast_paths = HAS_FAST_PATHS.get();
+    configuration
+}
+
+/// Does what makes its configurations on this thread, and has no fast paths in them.
+pub fn without_fast_paths(work: impl FnOnce()) {
+    HAS_FAST_PATHS.set(false);
+    work();
+    HAS_FAST_PATHS.set(true);
+}
+
+thread_local! {
+    static HAS_FAST_PATHS: Cell<bool> = const { Cell::new(true) };
 }
 
 /// A resolver that leads every name to this address.

@@ -19,15 +19,15 @@ use rustls::{
 
 /// The provider's suites, in its order. Only for connections that are read within [`watch`]: any other would see the
 /// first byte of each record.
-pub(super) static CIPHER_SUITES: LazyLock<Vec<SupportedCipherSuite>> =
+pub(in crate::transport) static CIPHER_SUITES: LazyLock<Vec<SupportedCipherSuite>> =
     LazyLock::new(|| DEFAULT_CIPHER_SUITES.iter().map(in_place).collect());
 
 /// The addresses of what a record held.
-pub(super) type AddrRange = Range<usize>;
+pub(in crate::transport) type AddrRange = Range<usize>;
 
 /// Lets rustls look at what has come, and tells where the last record of application data is that it decrypted. There is
 /// at most one: rustls hands out each before it looks at the next.
-pub(super) fn watch<T>(look: impl FnOnce() -> T) -> (T, Option<AddrRange>) {
+pub(in crate::transport) fn watch<T>(look: impl FnOnce() -> T) -> (T, Option<AddrRange>) {
     FOUND.set(None);
     let looked = look();
     let found = FOUND.replace(None);

@@ -39,7 +39,7 @@ pub(super) fn handshake_error(error: std::io::Error) -> UrlError {
     failed(cause.clone())
 }
 
-pub(super) fn failed(cause: rustls::Error) -> UrlError {
+pub(in crate::transport::tls) fn failed(cause: rustls::Error) -> UrlError {
     use UrlErrorCode as C;
     let (code, detail) = match &cause {
         rustls::Error::InvalidCertificate(why) => certificate_code(why),

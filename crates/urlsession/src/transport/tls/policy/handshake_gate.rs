@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use crate::error::Result;
 
 /// A handshake in progress.
-pub(super) struct HandshakeGate {
+pub(in crate::transport::tls) struct HandshakeGate {
     /// True if somebody is to be asked. If not, rustls fails the handshake by itself.
     asks: bool,
     /// The client's certificate, if it is known already.
@@ -32,7 +32,7 @@ struct State {
 }
 
 /// What a server showed, and what the platform and the pins say of it.
-pub(super) struct PresentedChain {
+pub(in crate::transport::tls) struct PresentedChain {
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) verdict: Result<()>,
 }
@@ -48,7 +48,7 @@ impl HandshakeGate {
     }
 
     /// Polls the handshake, so that rustls' callbacks find it.
-    pub(super) fn during<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
+    pub(in crate::transport::tls) fn during<T>(self: &Arc<Self>, poll: impl FnOnce() -> T) -> T {
         struct Restore(Option<Arc<HandshakeGate>>);
         impl Drop for Restore {
             fn drop(&mut self) {
@@ -86,7 +86,7 @@ impl HandshakeGate {
     }
 
     /// What is to be judged, once.
-    pub(super) fn take_shown(&self) -> Option<PresentedChain> {
+    pub(in crate::transport::tls) fn take_shown(&self) -> Option<PresentedChain> {
         self.lock().shown.take()
     }
 
@@ -120,7 +120,7 @@ impl HandshakeGate {
     }
 
     /// Ready while the server may be talked to.
-    pub(super) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(in crate::transport::tls) fn poll_free(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if !state.is_held {
             return Poll::Ready(());

@@ -8,8 +8,8 @@ use rustls::NamedGroup;
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
 use rustls::pki_types::ServerName;
 
-use super::super::reservation::Scope;
 use crate::message::UrlCredential;
+use crate::transport::reservation::Scope;
 
 /// All tickets of a session.
 #[derive(Default)]
