@@ -3,8 +3,8 @@
 //! Owns the only calls of the system's clocks. A test's clock stands still until it is moved.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
@@ -98,6 +98,16 @@ impl Timer {
                 Self::System { sleep: tokio::time::sleep_until(deadline.into()) }
             }
         }
+    }
+
+    /// What `work` gives; `None` if the time is over before.
+    pub(crate) async fn limit<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        let (mut timer, mut work) = (pin!(self), pin!(work));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+        })
+        .await
     }
 }
 

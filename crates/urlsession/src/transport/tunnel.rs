@@ -4,11 +4,8 @@
 
 mod login;
 
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -108,7 +105,7 @@ impl<'a> Tunnel<'a> {
         }
         let clock = &*config.environment.clock;
         let end = Timer::at(clock, runtime, clock.now() + LONGEST_DRAIN);
-        let (said, wire) = (said(&head), before(end, reusable(wire, &head, rest)).await.flatten());
+        let (said, wire) = (said(&head), end.limit(reusable(wire, &head, rest)).await.flatten());
         let now = config.environment.clock.wall();
         let is_answered = match format!("https://{target}/").parse() {
             Ok(url) => {
@@ -183,16 +180,6 @@ enum NoAnswer {
 async fn send(wire: &mut Wire, out: &[u8]) -> io::Result<()> {
     wire.write_all(out).await?;
     wire.flush().await
-}
-
-/// What `work` gives, unless the time is over before.
-async fn before<T>(end: Timer, work: impl Future<Output = T>) -> Option<T> {
-    let (mut end, mut work) = (pin!(end), pin!(work));
-    poll_fn(|cx| match work.as_mut().poll(cx) {
-        Poll::Pending => end.as_mut().poll(cx).map(|()| None),
-        Poll::Ready(done) => Poll::Ready(Some(done)),
-    })
-    .await
 }
 
 /// The head of the proxy's final answer, and what came with it.

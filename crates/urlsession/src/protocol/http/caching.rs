@@ -13,10 +13,7 @@ mod revalidation;
 mod single_flight;
 
 use std::cell::OnceCell;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
@@ -254,7 +251,7 @@ impl<N: Layer + 'static> Caching<N> {
         {
             let _excuse = attempt.activity.pause_idle();
             let end = attempt.clock.now() + PATIENCE;
-            either(landed, Timer::at(attempt.clock, attempt.runtime, end)).await;
+            Timer::at(attempt.clock, attempt.runtime, end).limit(landed).await;
         }
         // Once: an answer that is not kept must not make the others go one by one.
         (self.find(cache, key, attempt).await, None)
@@ -410,16 +407,6 @@ fn part(found: &Found) -> Option<&Arc<Entry>> {
         Found::Entry(entry) if entry.is_part() => Some(entry),
         _ => None,
     }
-}
-
-/// Completes with the first of the two.
-async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Pending => other.as_mut().poll(cx),
-        ready => ready,
-    })
-    .await;
 }
 
 /// What the request will say in a field when it is sent, and its connection in what is none.

@@ -1,5 +1,7 @@
 //! The caching layer over a scripted layer.
 
+use std::future::poll_fn;
+
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::env::{RuntimeHandle, SystemClock};

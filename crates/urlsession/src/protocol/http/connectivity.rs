@@ -5,11 +5,8 @@
 //! takes instead is found where it is made.
 
 use std::error::Error;
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use crate::configuration::Configuration;
@@ -80,7 +77,9 @@ impl<N: Layer> Connectivity<N> {
                     changed.await;
                     lookups = LOOKUPS;
                 }
-                Some(end) => either(changed, Timer::at(attempt.clock, attempt.runtime, end)).await,
+                Some(end) => {
+                    Timer::at(attempt.clock, attempt.runtime, end).limit(changed).await;
+                }
             }
         }
     }
@@ -105,16 +104,6 @@ impl<N: Layer> Connectivity<N> {
             _ => error,
         }
     }
-}
-
-/// Completes with the first of the two.
-async fn either(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
-    let (mut one, mut other) = (pin!(one), pin!(other));
-    poll_fn(|cx| match one.as_mut().poll(cx) {
-        Poll::Pending => other.as_mut().poll(cx),
-        ready => ready,
-    })
-    .await;
 }
 
 /// What configuration and request say of networks: the stricter applies.

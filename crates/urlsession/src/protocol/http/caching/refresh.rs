@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use super::plan::{self, CacheRequest, Next};
-use super::{Caching, either, seconds};
+use super::{Caching, seconds};
 use crate::env::{RuntimeHandle, Timer};
 use crate::load::{
     Activity, Attempt, CacheLookup, DetachedContext, Layer, RevalidationReason, TransactionLog,
@@ -48,7 +48,9 @@ impl<N: Layer + 'static> Caching<N> {
                 }
             };
             match end {
-                Some(end) => either(asking, Timer::at(&*clock, &runtime, end)).await,
+                Some(end) => {
+                    Timer::at(&*clock, &runtime, end).limit(asking).await;
+                }
                 None => asking.await,
             }
         });
