@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use urlsession::{BodyStream, Bytes, MultipartForm, Task, Upload, UploadRecords, UrlError, UrlResponse};
+use urlsession::{
+    BodyStream, Bytes, MultipartForm, Task, UploadFuture, UploadRecords, UrlError, UrlResponse,
+};
 
 use crate::args::UploadArgs;
 use crate::load::{self, Failure, Prepared, Story};
@@ -63,7 +65,7 @@ fn upload(args: &UploadArgs, story: &mut Story) -> Result<(), Failure> {
 /// Waits for the answer.
 type Wait = Box<dyn FnOnce() -> Result<(Bytes, UrlResponse), UrlError>>;
 
-fn waiting(upload: Upload) -> (Task, Wait) {
+fn waiting(upload: UploadFuture) -> (Task, Wait) {
     (upload.task().into(), Box::new(|| upload.wait()))
 }
 

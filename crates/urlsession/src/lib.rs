@@ -61,8 +61,8 @@ pub use crate::load::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
 };
 pub use crate::message::{
-    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DigestAlgorithm, FormPart,
-    HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy,
+    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DataResponse, DigestAlgorithm,
+    FormPart, HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy,
     HttpUrlResponse, IntoUrlRequest, InvalidBoundary, InvalidHeaderField, MultipartForm, NetworkServiceType,
     ResumeData, ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
 };
@@ -77,11 +77,11 @@ pub use crate::store::{
     UrlCache, UrlCacheBackend, UrlCredentialBackend, UrlCredentialStorage,
 };
 pub use crate::task::{
-    AsyncBytes, BytesRequest, Changes, Characters, ContentDigest, Data, DataTask, Decision, DelegateQueue,
-    Download, DownloadDestination, DownloadTask, DownloadedFile, HarEntry, HarLog, Lines, PersistError,
-    Progress, ProgressChanges, QueueJob, ResourceFetchType, Responder, ResponseDisposition, SingleBytes,
-    StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind, TaskMetrics, TaskState,
-    TransactionMetrics, UnicodeScalars, Upload, UploadTask,
+    AsyncBytes, BytesFuture, Changes, Characters, ContentDigest, DataFuture, DataTask, Decision,
+    DelegateQueue, DownloadDestination, DownloadFuture, DownloadTask, DownloadedFile, HarEntry, HarLog,
+    Lines, PersistError, Progress, ProgressChanges, QueueJob, ResourceFetchType, Responder,
+    ResponseDisposition, SingleBytes, StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind,
+    TaskMetrics, TaskState, TransactionMetrics, UnicodeScalars, UploadFuture, UploadTask,
 };
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.

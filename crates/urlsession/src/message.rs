@@ -3,6 +3,7 @@
 
 mod body_digest;
 mod body_stream;
+mod body_text;
 mod cache_policy;
 mod cached_response;
 mod challenge;
@@ -12,12 +13,14 @@ mod credential;
 mod fields;
 mod file_body;
 mod host;
+mod http_types;
 mod into_request;
 mod multipart_form;
 mod property;
 mod protection_space;
 mod recycled;
 mod request;
+mod request_chain;
 mod response;
 mod resume_data;
 #[cfg(feature = "serde")]
@@ -28,6 +31,7 @@ mod trailers;
 
 pub(crate) use body_digest::{digest_of, hasher};
 pub use body_stream::BodyStream;
+pub use body_text::DataResponse;
 pub use cache_policy::CachePolicy;
 pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};

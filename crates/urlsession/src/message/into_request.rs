@@ -7,7 +7,7 @@ use url::Url;
 use super::UrlRequest;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// What a task can be created from: a URL as text, a [`Url`] or a [`UrlRequest`].
+/// What a task can be created from: a URL as text, a [`Url`], a [`UrlRequest`] or a request of the crate `http`.
 pub trait IntoUrlRequest {
     /// The request; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL.
     fn into_url_request(self) -> Result<UrlRequest>;
@@ -15,13 +15,14 @@ pub trait IntoUrlRequest {
 
 impl IntoUrlRequest for UrlRequest {
     fn into_url_request(self) -> Result<UrlRequest> {
+        self.check_fields()?;
         Ok(self)
     }
 }
 
 impl IntoUrlRequest for &UrlRequest {
     fn into_url_request(self) -> Result<UrlRequest> {
-        Ok(self.clone())
+        self.clone().into_url_request()
     }
 }
 

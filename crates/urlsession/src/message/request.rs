@@ -41,6 +41,8 @@ pub struct UrlRequest {
     zone_id: Option<Box<str>>,
     properties: Properties,
     flags: u16,
+    /// The first field that a chain could not set.
+    refused: Option<Box<InvalidHeaderField>>,
 }
 
 /// The body of a request.
@@ -98,6 +100,7 @@ impl UrlRequest {
             zone_id: None,
             properties: Properties::default(),
             flags: HANDLES_COOKIES | CELLULAR | EXPENSIVE | CONSTRAINED | ULTRA_CONSTRAINED,
+            refused: None,
         }
     }
 
@@ -158,22 +161,22 @@ impl UrlRequest {
         &self.method
     }
 
-    /// Changes the method. `GET`, `HEAD`, `POST`, `PUT`, `DELETE` and `CONNECT` are upper-cased, others are sent
-    /// as spelled (RFC 9110 §9.1: methods are case-sensitive). Fails, changing nothing, if it is not a token.
-    pub fn set_http_method(&mut self, method: &str) -> Result<()> {
-        self.method = urlsession_proto::method::normalize(method).map_err(|error| {
-            UrlError::new(
-                UrlErrorCode::BadUrl,
-                Phase::Request,
-                "the HTTP method is not a token (RFC 9110 §9.1)",
-            )
-            .with_source(error)
-        })?;
+    /// Changes the method: a [`Method`] or text. `GET`, `HEAD`, `POST`, `PUT`, `DELETE` and `CONNECT` are upper-cased, others
+    /// are sent as spelled (RFC 9110 §9.1: methods are case-sensitive). Fails, changing nothing, if it is not a token.
+    pub fn set_http_method<M>(&mut self, method: M) -> Result<()>
+    where
+        M: TryInto<Method, Error: std::error::Error + Send + Sync + 'static>,
+    {
+        let detail = "the HTTP method is not a token (RFC 9110 §9.1)";
+        let refused = || UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail);
+        let method = method.try_into().map_err(|error| refused().with_source(error))?;
+        let normalized = urlsession_proto::method::normalize(method.as_str());
+        self.method = normalized.map_err(|error| refused().with_source(error))?;
         Ok(())
     }
 
     /// The body.
-    pub fn body(&self) -> &HttpBody {
+    pub fn content(&self) -> &HttpBody {
         &self.body
     }
 
@@ -270,6 +273,28 @@ impl UrlRequest {
     /// Removes a header field; true if it was there.
     pub fn remove_value(&mut self, name: impl AsRef<str>) -> bool {
         self.fields.remove(name.as_ref())
+    }
+
+    pub(super) fn append_value(&mut self, name: &str, value: &[u8]) {
+        if let Err(error) = self.fields.append(name.to_owned(), Bytes::copy_from_slice(value)) {
+            self.refused.get_or_insert(Box::new(error));
+        }
+    }
+
+    /// Fails if a field of the request could not be set.
+    pub(crate) fn check_fields(&self) -> Result<()> {
+        match &self.refused {
+            None => Ok(()),
+            Some(refused) => Err(UrlError::from((**refused).clone())),
+        }
+    }
+
+    pub(super) fn url_mut(&mut self) -> Option<&mut Url> {
+        self.url.as_mut()
+    }
+
+    pub(super) fn set_content(&mut self, body: HttpBody) {
+        self.body = body;
     }
 
     pub(crate) fn fields(&self) -> &HeaderFields {

@@ -17,6 +17,7 @@ use urlsession_proto::field::text_of;
 use urlsession_proto::{disposition, field, http1, mime};
 
 use super::UrlRequest;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// The answer to a request, without its body. Cheap to clone.
 #[derive(Clone)]
@@ -204,7 +205,26 @@ impl UrlResponse {
         matches!(self.0.kind, Kind::Http(_)).then(|| HttpUrlResponse(self.clone()))
     }
 
-    /// The status code, if the response is one of HTTP. 404 and 500 are responses, not errors.
+    /// The status code. Of a response that is not of HTTP (`file:`, `data:`, custom protocols) it is
+    /// [`OK`](StatusCode::OK), since what fails there is an error.
+    pub fn status(&self) -> StatusCode {
+        self.http_head().map_or(StatusCode::OK, |head| head.status)
+    }
+
+    /// The response, if its status is not one of an error.
+    ///
+    /// # Errors
+    /// [`BadServerResponse`](UrlErrorCode::BadServerResponse) for 400 to 599; the error says the status.
+    pub fn error_for_status(self) -> Result<Self> {
+        let status = self.status();
+        if !status.is_client_error() && !status.is_server_error() {
+            return Ok(self);
+        }
+        let detail = format!("the server answered with status {status}");
+        Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail).with_url(self.url()))
+    }
+
+    /// The status code as a number, if the response is one of HTTP. 404 and 500 are responses, not errors.
     pub fn status_code(&self) -> Option<u16> {
         self.http_head().map(|head| head.status.as_u16())
     }

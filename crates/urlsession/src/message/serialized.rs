@@ -92,7 +92,7 @@ impl RequestForm {
         let mut request = UrlRequest::without_url();
         request.set_url(self.url.map(|text| url(&text, "url")).transpose()?);
         request.set_zone_id(self.zone_id.as_deref());
-        request.set_http_method(&self.http_method).map_err(|error| error.to_string())?;
+        request.set_http_method(self.http_method.as_str()).map_err(|error| error.to_string())?;
         for (name, Octets(value)) in self.all_http_header_fields {
             request.fields_mut().append(name, value).map_err(|error| error.to_string())?;
         }
@@ -138,7 +138,7 @@ fn url(text: &str, member: &str) -> Result<Url, String> {
 /// body.
 impl Serialize for UrlRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let body = match self.body() {
+        let body = match self.content() {
             HttpBody::None => BodyForm::None,
             HttpBody::Data(data) => BodyForm::Data(Data(data.clone())),
             HttpBody::Stream(stream) => match stream.file() {

@@ -13,7 +13,7 @@ use futures_core::Stream;
 use super::url_session::UrlSession;
 use crate::error::Result;
 use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
-use crate::task::{Data, Kind};
+use crate::task::{DataFuture, Kind};
 
 /// A request and the session to load it with: a value to keep, clone and pass on. Nothing is loaded and no task is
 /// made before somebody asks for the result, and each who asks gets a task of its own.
@@ -51,28 +51,28 @@ impl DataTaskPublisher {
     /// One result and then the end. The task is made by the first poll.
     #[doc(alias = "receive(subscriber:)")]
     pub fn values(&self) -> DataTaskValues {
-        DataTaskValues(Values::Waiting(self.clone()))
+        DataTaskValues(Values::Waiting(Box::new(self.clone())))
     }
 
-    fn load(self) -> Data {
-        Data::new(self.session.future(self.request, Kind::Data))
+    fn load(self) -> DataFuture {
+        DataFuture::new(self.session.future(self.request, Kind::Data))
     }
 }
 
 impl IntoFuture for DataTaskPublisher {
     type Output = Result<(Bytes, UrlResponse)>;
-    type IntoFuture = Data;
+    type IntoFuture = DataFuture;
 
-    fn into_future(self) -> Data {
+    fn into_future(self) -> DataFuture {
         self.load()
     }
 }
 
 impl IntoFuture for &DataTaskPublisher {
     type Output = Result<(Bytes, UrlResponse)>;
-    type IntoFuture = Data;
+    type IntoFuture = DataFuture;
 
-    fn into_future(self) -> Data {
+    fn into_future(self) -> DataFuture {
         self.clone().load()
     }
 }
@@ -82,8 +82,8 @@ impl IntoFuture for &DataTaskPublisher {
 pub struct DataTaskValues(Values);
 
 enum Values {
-    Waiting(DataTaskPublisher),
-    Loading(Data),
+    Waiting(Box<DataTaskPublisher>),
+    Loading(DataFuture),
     Over,
 }
 

@@ -10,8 +10,8 @@ use super::url_session::UrlSession;
 use crate::error::{Result, UrlError};
 use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
-    BytesRequest, Core, Data, DataTask, Download, DownloadOptions, DownloadTask, DownloadedFile, Handler,
-    Kind, Payload, Style, Task, Upload, UploadTask, open_resume_data, to_upload,
+    BytesFuture, Core, DataFuture, DataTask, DownloadFuture, DownloadOptions, DownloadTask, DownloadedFile,
+    Handler, Kind, Payload, Style, Task, UploadFuture, UploadTask, open_resume_data, to_upload,
 };
 
 /// Data tasks.
@@ -43,15 +43,15 @@ impl UrlSession {
     #[doc(alias = "data(from:delegate:)")]
     #[doc(alias = "data(for:)")]
     #[doc(alias = "data(from:)")]
-    pub fn data(&self, request: impl IntoUrlRequest) -> Data {
-        Data::new(self.future(request.into_url_request(), Kind::Data))
+    pub fn data(&self, request: impl IntoUrlRequest) -> DataFuture {
+        DataFuture::new(self.future(request.into_url_request(), Kind::Data))
     }
 
     /// Loads as a stream: a future of the body to come and the response.
     #[doc(alias = "bytes(for:delegate:)")]
     #[doc(alias = "bytes(from:delegate:)")]
-    pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesRequest {
-        BytesRequest::new(self.future(request.into_url_request(), Kind::Data))
+    pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesFuture {
+        BytesFuture::new(self.future(request.into_url_request(), Kind::Data))
     }
 
     /// Loads to memory, as often as it is asked to: a value that is awaited or streamed, each time with a new task.
@@ -134,20 +134,20 @@ impl UrlSession {
     /// Uploads data: a future of body and response.
     #[doc(alias = "upload(for:from:delegate:)")]
     #[doc(alias = "upload(for:from:)")]
-    pub fn upload(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> Upload {
-        Upload::new(self.future(upload(request, Payload::Data(data.into())), Kind::Upload))
+    pub fn upload(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> UploadFuture {
+        UploadFuture::new(self.future(upload(request, Payload::Data(data.into())), Kind::Upload))
     }
 
     /// Uploads a file, as it is now: a future of body and response.
     #[doc(alias = "upload(for:fromFile:delegate:)")]
     #[doc(alias = "upload(for:fromFile:)")]
-    pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> Upload {
-        Upload::new(self.future(upload(request, Payload::File(file.as_ref())), Kind::Upload))
+    pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> UploadFuture {
+        UploadFuture::new(self.future(upload(request, Payload::File(file.as_ref())), Kind::Upload))
     }
 
     /// Uploads a form, with its `Content-Type`: a future of body and response.
-    pub fn upload_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> Upload {
-        Upload::new(self.future(upload(request, Payload::Form(form)), Kind::Upload))
+    pub fn upload_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> UploadFuture {
+        UploadFuture::new(self.future(upload(request, Payload::Form(form)), Kind::Upload))
     }
 }
 
@@ -182,8 +182,8 @@ impl UrlSession {
     }
 
     /// As [`upload_task_with_resume_data`](Self::upload_task_with_resume_data): a future of body and response.
-    pub fn upload_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Upload {
-        Upload::new(self.resumed_upload(data, Style::Future, None))
+    pub fn upload_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> UploadFuture {
+        UploadFuture::new(self.resumed_upload(data, Style::Future, None))
     }
 
     fn resumed_upload(
@@ -258,15 +258,18 @@ impl UrlSession {
     /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data): a future of the file and the
     /// response, which is of the rest: 206, with a `Content-Range`; or 416, if it turned out that nothing was missing.
     #[doc(alias = "download(resumeFrom:delegate:)")]
-    pub fn download_resume_from(&self, data: impl TryInto<ResumeData, Error: Into<UrlError>>) -> Download {
-        Download::new(self.resumed(data, Style::Future, None))
+    pub fn download_resume_from(
+        &self,
+        data: impl TryInto<ResumeData, Error: Into<UrlError>>,
+    ) -> DownloadFuture {
+        DownloadFuture::new(self.resumed(data, Style::Future, None))
     }
 
     /// Loads to a file: a future of a temporary file and the response.
     #[doc(alias = "download(for:delegate:)")]
     #[doc(alias = "download(from:delegate:)")]
-    pub fn download(&self, request: impl IntoUrlRequest) -> Download {
-        Download::new(self.future(request.into_url_request(), Kind::Download))
+    pub fn download(&self, request: impl IntoUrlRequest) -> DownloadFuture {
+        DownloadFuture::new(self.future(request.into_url_request(), Kind::Download))
     }
 }
 

@@ -28,9 +28,9 @@ use crate::message::UrlResponse;
 ///
 /// Nothing is sent before it is first polled. Dropping it cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
-pub struct BytesRequest(Loading<(AsyncBytes, UrlResponse)>);
+pub struct BytesFuture(Loading<(AsyncBytes, UrlResponse)>);
 
-impl BytesRequest {
+impl BytesFuture {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self(Loading::new(core, |core, runtime| Box::pin(open(core, runtime))))
     }
@@ -55,7 +55,7 @@ impl BytesRequest {
     }
 }
 
-impl Future for BytesRequest {
+impl Future for BytesFuture {
     type Output = Result<(AsyncBytes, UrlResponse)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -115,7 +115,15 @@ impl AsyncBytes {
         SingleBytes { bytes: self, chunk: Bytes::new() }
     }
 
-    /// The next chunk, waited for on this thread; for bodies opened with [`BytesRequest::wait`].
+    /// The next chunk, never empty; `None` at the end.
+    ///
+    /// # Errors
+    /// As a load has; nothing comes after one.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+    }
+
+    /// The next chunk, waited for on this thread; for bodies opened with [`BytesFuture::wait`].
     ///
     /// # Errors
     /// As reading them. Also if this is the thread that serves the library's sockets, such as that of a custom protocol.
@@ -286,8 +294,8 @@ impl fmt::Debug for AsyncBytes {
     }
 }
 
-impl fmt::Debug for BytesRequest {
+impl fmt::Debug for BytesFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BytesRequest").field("task", &*self.task()).finish()
+        f.debug_struct("BytesFuture").field("task", &*self.task()).finish()
     }
 }

@@ -538,7 +538,7 @@ impl Drop for Core {
 /// From the body's length, else an explicit `Content-Length`.
 fn expected_to_send(request: &UrlRequest) -> u64 {
     let announced = || request.value("content-length")?.trim().parse().ok();
-    request.body().length().or_else(announced).unwrap_or(UNKNOWN)
+    request.content().length().or_else(announced).unwrap_or(UNKNOWN)
 }
 
 /// `URLSessionTask.defaultPriority`

@@ -1,4 +1,4 @@
-//! `Data`: a data task as a future of its whole body. Apple: *data(for:delegate:)*.
+//! `DataFuture`: a data task as a future of its whole body. Apple: *data(for:delegate:)*.
 
 use std::fmt;
 use std::future::Future;
@@ -21,9 +21,9 @@ use crate::message::UrlResponse;
 /// Nothing is sent before it is first polled. The load runs in the polls: on the caller's tokio runtime if there
 /// is one with I/O and time drivers, otherwise woken by the library's own. Dropping it cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
-pub struct Data(Loading<(Bytes, UrlResponse)>);
+pub struct DataFuture(Loading<(Bytes, UrlResponse)>);
 
-impl Data {
+impl DataFuture {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self(Loading::new(core, |core, runtime| Box::pin(run::in_place(core, runtime, body_reader::collect))))
     }
@@ -51,7 +51,7 @@ impl Data {
     }
 }
 
-impl Future for Data {
+impl Future for DataFuture {
     type Output = Result<(Bytes, UrlResponse)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -59,9 +59,9 @@ impl Future for Data {
     }
 }
 
-impl fmt::Debug for Data {
+impl fmt::Debug for DataFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Data").field("task", &*self.task()).finish()
+        f.debug_struct("DataFuture").field("task", &*self.task()).finish()
     }
 }
 

@@ -34,7 +34,7 @@ use crate::message::{ResumeFields, UrlRequest};
 /// partial file is still as it was left. Else it begins anew;
 /// [`DownloadTask::resume_failure`](crate::DownloadTask::resume_failure) then says why. If the server refuses (403, 404,
 /// 503 …), the task fails and what is here is kept, unless the application has another URL
-/// ([`Download::on_expired_url`](crate::Download::on_expired_url)). While one task or process writes the partial file, others
+/// ([`DownloadFuture::on_expired_url`](crate::DownloadFuture::on_expired_url)). While one task or process writes the partial file, others
 /// that want the same file download it for themselves.
 ///
 /// A disk that is full, after whatever byte, fails the task with

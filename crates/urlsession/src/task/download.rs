@@ -52,9 +52,9 @@ use crate::message::{HttpUrlResponse, InvalidHeaderField, ResumeData, UrlRequest
 ///
 /// Nothing is sent before it is first polled. Dropping it cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
-pub struct Download(Loading<(DownloadedFile, UrlResponse)>);
+pub struct DownloadFuture(Loading<(DownloadedFile, UrlResponse)>);
 
-impl Download {
+impl DownloadFuture {
     pub(crate) fn new(core: Arc<Core>) -> Self {
         Self(Loading::new(core, |core, runtime| {
             Box::pin(async move {
@@ -155,7 +155,7 @@ impl Download {
     }
 }
 
-impl Future for Download {
+impl Future for DownloadFuture {
     type Output = Result<(DownloadedFile, UrlResponse)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -163,9 +163,9 @@ impl Future for Download {
     }
 }
 
-impl fmt::Debug for Download {
+impl fmt::Debug for DownloadFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Download").field("task", &*self.task()).finish()
+        f.debug_struct("DownloadFuture").field("task", &*self.task()).finish()
     }
 }
 

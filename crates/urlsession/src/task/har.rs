@@ -183,7 +183,7 @@ fn request(m: &TransactionMetrics) -> Json {
         ("headersSize", sent(m.count_of_request_header_bytes_sent)),
         ("bodySize", sent(m.count_of_request_body_bytes_sent)),
     ];
-    if !request.body().is_empty() {
+    if !request.content().is_empty() {
         members.push(("postData", post_data(m)));
     }
     Json::Object(members)

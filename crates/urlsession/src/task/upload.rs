@@ -1,4 +1,4 @@
-//! `Upload`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
+//! `UploadFuture`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
 //! wire's business. Apple: *URLSessionUploadTask*.
 
 mod cancel_upload;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 pub(super) use self::resuming::Resuming;
 pub(crate) use self::resuming::open;
 use super::core::Core;
-use super::data::Data;
+use super::data::DataFuture;
 use super::delegate::TaskDelegate;
 use super::handle::Task;
 use super::kind::UploadTask;
@@ -53,11 +53,11 @@ pub(crate) fn to_upload(mut request: UrlRequest, payload: Payload<'_>) -> Result
 /// resume is [given up](crate::Task::cancel), unless it is
 /// [resumable across runs](Self::resumable_across_runs) or was begun from resume data: then it stays where it is.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
-pub struct Upload(Data);
+pub struct UploadFuture(DataFuture);
 
-impl Upload {
+impl UploadFuture {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self(Data::new(core))
+        Self(DataFuture::new(core))
     }
 
     /// The task behind it, to observe, suspend or cancel it.
@@ -82,7 +82,7 @@ impl Upload {
     }
 }
 
-impl Future for Upload {
+impl Future for UploadFuture {
     type Output = Result<(Bytes, UrlResponse)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -90,8 +90,8 @@ impl Future for Upload {
     }
 }
 
-impl fmt::Debug for Upload {
+impl fmt::Debug for UploadFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upload").field("task", &**self.task()).finish()
+        f.debug_struct("UploadFuture").field("task", &**self.task()).finish()
     }
 }

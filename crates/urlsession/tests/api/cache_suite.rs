@@ -142,7 +142,7 @@ impl<'a> Run<'a> {
         let mut request = UrlRequest::new(self.origin.url(&target).parse().unwrap());
         request.set_cache_policy(exchange.policy);
         if let Some(method) = &exchange.method {
-            request.set_http_method(method).unwrap();
+            request.set_http_method(method.as_str()).unwrap();
             request.set_http_body(b"abc".to_vec());
         }
         for (name, value) in &exchange.asks {

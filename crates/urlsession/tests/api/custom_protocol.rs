@@ -549,7 +549,7 @@ fn a_body_of_the_request_reaches_the_protocol() {
     let echo = Scripted::all(|client| {
         Box::pin(async move {
             client.did_receive_response(plain(&client));
-            match client.request().body().clone() {
+            match client.request().content().clone() {
                 HttpBody::None => {}
                 HttpBody::Data(data) => client.did_load(data).await?,
                 HttpBody::Stream(stream) => {

@@ -61,6 +61,7 @@ mod redirects;
 mod removal;
 mod renewed_downloads;
 mod replays;
+mod request_chains;
 mod requests;
 mod resumable_uploads;
 mod resume_downloads;

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use urlsession::{
-    ContentDigest, Decision, DelegateQueue, Download, DownloadDestination, DownloadTask, HttpUrlResponse,
-    ResumeData, ResumeFailure, SessionDelegate, TaskDelegate, UrlErrorCode, UrlRequest, UrlSession,
+    ContentDigest, Decision, DelegateQueue, DownloadDestination, DownloadFuture, DownloadTask,
+    HttpUrlResponse, ResumeData, ResumeFailure, SessionDelegate, TaskDelegate, UrlErrorCode, UrlRequest,
+    UrlSession,
 };
 use urlsession_testkit::{Recorded, Reply, Wire, pattern};
 
@@ -35,7 +36,7 @@ fn last(ranges: &Ranges) -> (String, Option<String>) {
 /// Its content, where it went on, and why not elsewhere.
 type Outcome = (Vec<u8>, Option<u64>, Option<ResumeFailure>);
 
-fn outcome(download: Download) -> Outcome {
+fn outcome(download: DownloadFuture) -> Outcome {
     let recorder = Recorder::new();
     let download = download.delegate(recorder.clone());
     let task = download.task();
@@ -373,7 +374,7 @@ fn a_download_with_a_name_goes_on_whatever_its_url_is() {
                 go(signature, to).wait().unwrap_err()
             };
             let mut remove = Vec::new();
-            let mut done = |download: Download| {
+            let mut done = |download: DownloadFuture| {
                 let (found, offset, failure) = outcome(download);
                 assert!(found == content() && failure.is_none());
                 remove.extend(fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()));

@@ -10,9 +10,9 @@ use std::task::{Context, Poll, Waker};
 use futures_core::Stream;
 use urlsession::environment::block_on;
 use urlsession::{
-    BodyStream, Bytes, Configuration, Data, Task, TaskChange, TaskState, Url, UrlErrorCode, UrlProtocol,
-    UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse,
-    UrlSession,
+    BodyStream, Bytes, Configuration, DataFuture, Task, TaskChange, TaskState, Url, UrlErrorCode,
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, UrlRequest,
+    UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Reply, Wire};
 
@@ -251,7 +251,7 @@ impl<F: Fn() + Send + Sync + 'static> UrlProtocol for Always<F> {
 }
 
 /// A load, what polling it gave, and how many pieces were taken.
-type Halted = (Pin<Box<Data>>, Poll<Result<usize, UrlErrorCode>>, Arc<AtomicUsize>);
+type Halted = (Pin<Box<DataFuture>>, Poll<Result<usize, UrlErrorCode>>, Arc<AtomicUsize>);
 
 /// A load of pieces whose task is halted in the middle of a poll: what the polls gave until the first that gave nothing,
 /// and how many pieces were taken.

@@ -413,7 +413,7 @@ pub(super) fn names() -> Vec<&'static str> {
         value!(UrlRequest::set_requires_dnssec_validation),
         value!(UrlRequest::set_allows_persistent_dns),
         value!(UrlRequest::set_cookie_partition_identifier),
-        value!(UrlRequest::set_http_method),
+        call!(UrlRequest::set_http_method, |it: &mut UrlRequest| it.set_http_method("").is_ok()),
         value!(UrlRequest::set_headers),
         call!(UrlRequest::set_http_body, |it: &mut UrlRequest| it.set_http_body("")),
         value!(UrlRequest::set_http_body_stream),

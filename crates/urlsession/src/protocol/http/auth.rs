@@ -484,7 +484,7 @@ fn is_of_connection(value: &[u8]) -> bool {
 
 /// A stream is not known before it is sent.
 fn body(request: &UrlRequest) -> Option<&[u8]> {
-    match request.body() {
+    match request.content() {
         HttpBody::None => Some(&[]),
         HttpBody::Data(data) => Some(data),
         HttpBody::Stream(_) => None,

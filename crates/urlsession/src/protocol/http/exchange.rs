@@ -172,7 +172,7 @@ fn shown(head: &RequestHead<'_>) -> Vec<(&'static str, HeaderValue)> {
 /// Apple asks for the body of a GET before it is refused, if it is the delegate's.
 async fn refused(error: UrlError, attempt: &Attempt<'_>) -> UrlError {
     let is_of_delegate =
-        matches!(attempt.request.body(), HttpBody::Stream(stream) if stream.is_of_delegate());
+        matches!(attempt.request.content(), HttpBody::Stream(stream) if stream.is_of_delegate());
     if error.code() == UrlErrorCode::DataLengthExceedsMaximum && is_of_delegate {
         // What it is does not matter.
         let _ = outgoing(attempt).await;
@@ -183,6 +183,7 @@ async fn refused(error: UrlError, attempt: &Attempt<'_>) -> UrlError {
 /// The URL to send to, if the request can be sent at all.
 fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     let refuse = |code, detail| Err(UrlError::new(code, Phase::Request, detail));
+    request.check_fields()?;
     let Some(url) = request.url() else {
         return refuse(UrlErrorCode::UnsupportedUrl, "the request has no URL");
     };
@@ -195,7 +196,7 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
         return refuse(UrlErrorCode::UnsupportedUrl, detail);
     }
     match *request.http_method() {
-        Method::GET if !request.body().is_empty() => refuse(
+        Method::GET if !request.content().is_empty() => refuse(
             UrlErrorCode::DataLengthExceedsMaximum,
             "a GET request has no body; use POST, or remove the body",
         ),
@@ -208,7 +209,7 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
 
 /// The body to send; a stream that was sent before is asked for again.
 async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
-    let stream = match attempt.request.body() {
+    let stream = match attempt.request.content() {
         HttpBody::None => return Ok(Outgoing::none()),
         HttpBody::Data(data) => return Ok(Outgoing::data(data.clone())),
         HttpBody::Stream(stream) => stream,
@@ -257,7 +258,7 @@ fn priority_field(priority: f32) -> Option<(&'static str, HeaderValue)> {
 /// Apple sends a POST body without a type as a form.
 fn is_untyped_post(request: &UrlRequest) -> bool {
     *request.http_method() == Method::POST
-        && !request.body().is_empty()
+        && !request.content().is_empty()
         && !request.fields().contains("content-type")
 }
 

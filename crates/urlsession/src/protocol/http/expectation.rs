@@ -27,7 +27,7 @@ impl<N> Expectation<N> {
             None => self.is_for_all,
             own => asks(own),
         };
-        !request.body().is_empty() && is_wanted()
+        !request.content().is_empty() && is_wanted()
     }
 }
 
@@ -52,7 +52,7 @@ impl<N: Layer> Layer for Expectation<N> {
 /// RFC 9110 §10.1.1: after 417 the request is repeated without its expectation, if its body is still to be had.
 fn has_failed(request: &UrlRequest, response: &Response) -> bool {
     let status = response.head.http_head().map(|head| head.status);
-    let can_repeat = match request.body() {
+    let can_repeat = match request.content() {
         HttpBody::None | HttpBody::Data(_) => true,
         HttpBody::Stream(stream) => stream.is_of_delegate() || !stream.is_spent(),
     };

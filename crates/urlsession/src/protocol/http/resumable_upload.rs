@@ -236,7 +236,7 @@ impl<'u, 'a, N: Layer> Upload<'u, 'a, N> {
             attempt,
             has_begun: false,
             base: 0,
-            is_rewindable: is_rewindable(target.body()),
+            is_rewindable: is_rewindable(target.content()),
             must_resume,
             failures: 0,
             best: 0,

@@ -131,7 +131,7 @@ impl ResumeInfo {
 pub(super) fn is_resumable(request: &UrlRequest) -> bool {
     let fields = request.fields();
     *request.http_method() == Method::GET
-        && request.body().is_empty()
+        && request.content().is_empty()
         && request.url().is_some_and(|url| Scheme::of(url).is_http())
         && !["range", "if-range"].iter().any(|name| fields.contains(name))
 }

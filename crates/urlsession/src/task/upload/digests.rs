@@ -11,7 +11,7 @@ use urlsession_proto::digest_fields::{digest_field, repr_digest, want_field};
 
 use super::super::core::Core;
 use super::super::kind::UploadTask;
-use super::Upload;
+use super::UploadFuture;
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Body, BodySource, Response};
@@ -49,7 +49,7 @@ impl UploadTask {
     }
 }
 
-impl Upload {
+impl UploadFuture {
     /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].
     ///
     /// ```no_run
@@ -90,12 +90,12 @@ impl Core {
             let is_whole = resuming.point.as_ref().is_none_or(|point| point.base == 0);
             (algorithm, request, is_whole)
         };
-        if request.body().is_empty() {
+        if request.content().is_empty() {
             return Ok(None);
         }
         let digest = {
             let _excuse = self.activity.pause_idle();
-            digest_of(request.body(), algorithm, runtime).await?
+            digest_of(request.content(), algorithm, runtime).await?
         };
         let Some(digest) = digest else { return Ok(None) };
         let mut request = (*request).clone();
@@ -150,7 +150,7 @@ impl Digests {
         let ours = match algorithm == self.algorithm {
             true => self.digest,
             // Not the one that was asked for, but one to be compared all the same.
-            false => match digest_of(self.request.body(), algorithm, runtime).await? {
+            false => match digest_of(self.request.content(), algorithm, runtime).await? {
                 Some(digest) => digest,
                 None => return Ok(response),
             },

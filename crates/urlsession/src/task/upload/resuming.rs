@@ -12,7 +12,7 @@ use urlsession_proto::resumable_upload::Dialect;
 
 use super::super::core::Core;
 use super::super::kind::{Kind, UploadTask};
-use super::Upload;
+use super::UploadFuture;
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::load::{UploadPoint, Uploading};
@@ -83,7 +83,7 @@ impl UploadTask {
     }
 }
 
-impl Upload {
+impl UploadFuture {
     /// As [`UploadTask::set_resumable_across_runs`].
     pub fn resumable_across_runs(self, records: &UploadRecords) -> Self {
         self.task().set_resumable_across_runs(records);
@@ -207,7 +207,7 @@ impl Core {
     fn leftovers(&self) -> Option<(Arc<UrlRequest>, UploadPoint)> {
         let live = self.live();
         let (point, request) = (live.upload.as_ref()?.point.clone()?, live.current.clone()?);
-        let can_be_had = match request.body() {
+        let can_be_had = match request.content() {
             HttpBody::Stream(stream) => stream.is_of_delegate() || stream.file().is_some(),
             HttpBody::None | HttpBody::Data(_) => true,
         };
@@ -256,7 +256,7 @@ fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
     fields.push_number(OFFSET, Some(point.offset));
     fields.push_number(LENGTH, point.length);
     fields.push_number(EXPIRES, point.expires.and_then(seconds));
-    match request.body() {
+    match request.content() {
         HttpBody::Data(data) => {
             let have = point.offset.saturating_sub(point.base);
             let from = usize::try_from(have).unwrap_or(usize::MAX).min(data.len());

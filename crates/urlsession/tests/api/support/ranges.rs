@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use urlsession::{Download, DownloadTask, ResumeData, UrlSession};
+use urlsession::{DownloadFuture, DownloadTask, ResumeData, UrlSession};
 use urlsession_testkit::{Gate, Origin, Recorded, Reply, Wire, pattern};
 
 use super::{Recorder, WIRES, recorded, session};
@@ -44,7 +44,7 @@ impl Ranges {
         session(&self.origin)
     }
 
-    pub fn download(&self) -> Download {
+    pub fn download(&self) -> DownloadFuture {
         self.session().download(self.url())
     }
 

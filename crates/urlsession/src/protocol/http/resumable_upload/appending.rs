@@ -62,7 +62,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             // §4.5: what has become impossible is given up, and the server told.
             Err(stop) => return Ok((Next::Delete(stop), None, 0)),
         };
-        let body = part(self.target.body(), self.base, at, piece);
+        let body = part(self.target.content(), self.base, at, piece);
         let Some(body) = body else { return Err(exhausted(at)) };
         let mut request = about(self.target, &url, Method::PATCH);
         let mut fields = dialect.append(at, piece.is_last, length);

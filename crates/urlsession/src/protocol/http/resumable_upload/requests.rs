@@ -29,14 +29,14 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
 pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderMap) -> bool {
     let fields = request.fields();
     !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
-        && !request.body().is_empty()
-        && !has_trailers(request.body())
+        && !request.content().is_empty()
+        && !has_trailers(request.content())
         && !OWN.iter().any(|name| fields.contains(name) || of_session.contains_key(*name))
 }
 
 /// The length of the body, if it is known: a stream's may be announced by `Content-Length` (Apple: *httpBodyStream*).
 pub(super) fn length(request: &UrlRequest) -> Option<u64> {
-    request.body().length().or_else(|| request.value("content-length")?.trim().parse().ok())
+    request.content().length().or_else(|| request.value("content-length")?.trim().parse().ok())
 }
 
 /// Trailers speak of a whole body, and a part has none.
