@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use urlsession::{Configuration, HttpVersions, Url};
+use urlsession::network::HttpVersions;
+use urlsession::{Configuration, Url};
 
 /// What to load and how.
 #[derive(Clone, Debug)]

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use urlsession::{ContentDigest, DownloadDestination};
+use urlsession::DownloadDestination;
+use urlsession::uploads::ContentDigest;
 
 use crate::args::DownloadArgs;
 use crate::load::{self, Failure, Prepared, Story};

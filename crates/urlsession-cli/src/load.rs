@@ -17,7 +17,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::{Arc, mpsc};
 
-use urlsession::{HttpCookieStorage, Task, TaskMetrics, UrlRequest, UrlResponse, UrlSession};
+use urlsession::cookies::HttpCookieStorage;
+use urlsession::metrics::TaskMetrics;
+use urlsession::{Task, UrlRequest, UrlResponse, UrlSession};
 
 pub(crate) use self::failure::Failure;
 pub(crate) use self::header::set as set_field;

@@ -5,7 +5,8 @@ mod head;
 mod secret;
 mod timeline;
 
-use urlsession::{TaskMetrics, Version};
+use urlsession::Version;
+use urlsession::metrics::TaskMetrics;
 
 pub(crate) use self::cipher::cipher;
 pub(crate) use self::head::{plain_head, request_fields, request_head, response_fields, response_head};

@@ -7,9 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use urlsession::{
-    BodyStream, Bytes, MultipartForm, Task, UploadFuture, UploadRecords, UrlError, UrlResponse,
-};
+use urlsession::uploads::UploadRecords;
+use urlsession::{BodyStream, Bytes, MultipartForm, Task, UploadFuture, UrlError, UrlResponse};
 
 use crate::args::UploadArgs;
 use crate::load::{self, Failure, Prepared, Story};

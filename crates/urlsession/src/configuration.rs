@@ -148,7 +148,7 @@ pub struct Configuration {
     /// ticket, its loads of that origin use connections where it is logged in, without asking again.
     ///
     /// The list does not restrict explicit decisions: a delegate that answers
-    /// [`UseCredential`](crate::AuthChallengeDisposition::UseCredential), with or without a credential, a credential in the
+    /// [`UseCredential`](crate::authentication::AuthChallengeDisposition::UseCredential), with or without a credential, a credential in the
     /// URL and a stored one are used for every host. Proxies never receive a ticket.
     /// Extension: no counterpart in Apple's API.
     pub negotiate_domains: Vec<String>,

@@ -16,9 +16,14 @@
 //!
 //! # Features
 //!
-//! All are off by default. `keyring`: the passwords of the shared [`UrlCredentialStorage`] are in the platform's keyring.
-//! `serde`: [`UrlRequest`] and [`HttpCookie`] can be serialized and deserialized; all their secrets are in what is
+//! All are off by default. `keyring`: the passwords of the shared [`UrlCredentialStorage`](authentication::UrlCredentialStorage) are in the platform's keyring.
+//! `serde`: [`UrlRequest`] and [`HttpCookie`](cookies::HttpCookie) can be serialized and deserialized; all their secrets are in what is
 //! written.
+//!
+//! # Where things are
+//!
+//! The root holds what most applications need. The rest is in modules: [`authentication`], [`bodies`], [`cache`], [`cookies`],
+//! [`environment`], [`metrics`], [`network`], [`protocols`], [`security`], [`tasks`] and [`uploads`].
 //!
 //! # The map
 //!
@@ -49,40 +54,97 @@ pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use url::Url;
 
-pub use crate::configuration::{
-    AppTransportSecurity, CertificateTransparencyLog, Configuration, ExceptionDomain, HttpVersions,
-    MultipathServiceType, PinnedDomain, ProxyConfiguration, ProxyDictionary, ResumableUploads, TlsVersion,
-    UploadStrategy,
-};
-pub use crate::env::DomainResolutionProtocol;
+pub use crate::configuration::Configuration;
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UnknownErrorCode, UrlError, UrlErrorCode};
-pub use crate::load::{
-    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
-    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, WaitReason,
-};
 pub use crate::message::{
-    Attribution, BodyStream, BodyTrailers, CachePolicy, CachedUrlResponse, DataResponse, DigestAlgorithm,
-    FormPart, HttpBody, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy,
-    HttpUrlResponse, IntoUrlRequest, InvalidBoundary, InvalidHeaderField, MultipartForm, NetworkServiceType,
-    ResumeData, ResumeFailure, StoragePolicy, UrlRequest, UrlResponse,
+    Attribution, BodyStream, CachePolicy, DataResponse, HttpBody, HttpUrlResponse, IntoUrlRequest,
+    InvalidHeaderField, MultipartForm, ResumeData, ResumeFailure, UrlRequest, UrlResponse,
 };
-pub use crate::message::{
-    AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
-};
-pub use crate::session::{DataTaskPublisher, DataTaskValues, SessionDelegate, Tasks, UrlSession};
-pub use crate::store::{
-    BackendResult, HstsStorage, HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie,
-    KeptCookieChanges, KeptCookieKey, KeptCredential, KeptResponse, UploadRecords, UploadServerStorage,
-    UrlCache, UrlCacheBackend, UrlCredentialBackend, UrlCredentialStorage,
-};
+pub use crate::session::{SessionDelegate, UrlSession};
 pub use crate::task::{
-    AsyncBytes, BytesFuture, Changes, Characters, ContentDigest, DataFuture, DataTask, Decision,
-    DelegateQueue, DownloadDestination, DownloadFuture, DownloadTask, DownloadedFile, HarEntry, HarLog,
-    Lines, PersistError, Progress, ProgressChanges, QueueJob, ResourceFetchType, Responder,
-    ResponseDisposition, SingleBytes, StateChanges, StreamTask, Task, TaskChange, TaskDelegate, TaskKind,
-    TaskMetrics, TaskState, TransactionMetrics, UnicodeScalars, UploadFuture, UploadTask,
+    AsyncBytes, BytesFuture, DataFuture, DataTask, Decision, DelegateQueue, DownloadDestination,
+    DownloadFuture, DownloadTask, DownloadedFile, PersistError, Progress, Responder, ResponseDisposition,
+    StreamTask, Task, TaskDelegate, TaskState, UploadFuture, UploadTask,
 };
+
+/// Challenges, credentials and where credentials are stored.
+pub mod authentication {
+    pub use crate::message::{
+        AuthChallengeDisposition, AuthenticationMethod, ServerTrust, UrlAuthenticationChallenge,
+        UrlCredential, UrlCredentialPersistence, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+        UrlProtectionSpaceProxyType,
+    };
+    pub use crate::store::{BackendResult, KeptCredential, UrlCredentialBackend, UrlCredentialStorage};
+}
+
+/// Parts of bodies: what forms are made of, trailers, and the readers of text and single bytes.
+pub mod bodies {
+    pub use crate::message::{BodyTrailers, FormPart, InvalidBoundary};
+    pub use crate::task::{Characters, Lines, SingleBytes, UnicodeScalars};
+}
+
+/// The cache, an application's own store in its place, and what the cache did for a transaction.
+pub mod cache {
+    pub use crate::load::{
+        CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
+    };
+    pub use crate::message::{CachedUrlResponse, StoragePolicy};
+    pub use crate::store::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
+}
+
+/// Cookies, their storage, and an application's own store in its place.
+pub mod cookies {
+    pub use crate::message::{
+        HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy,
+    };
+    pub use crate::store::{
+        BackendResult, HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie,
+        KeptCookieChanges, KeptCookieKey,
+    };
+}
+
+/// What a task did and when, also as a log in the HAR 1.2 format.
+pub mod metrics {
+    pub use crate::env::DomainResolutionProtocol;
+    pub use crate::task::{HarEntry, HarLog, ResourceFetchType, TaskMetrics, TransactionMetrics};
+}
+
+/// Proxies, versions of HTTP, and what connections are used for.
+pub mod network {
+    pub use crate::configuration::{HttpVersions, MultipathServiceType, ProxyConfiguration, ProxyDictionary};
+    pub use crate::message::NetworkServiceType;
+}
+
+/// Protocols of the application's own, which load what they claim.
+pub mod protocols {
+    pub use crate::load::{
+        UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
+    };
+}
+
+/// App Transport Security, pinned keys, certificate transparency, versions of TLS, and hosts that are spoken to over TLS
+/// only.
+pub mod security {
+    pub use crate::configuration::{
+        AppTransportSecurity, CertificateTransparencyLog, ExceptionDomain, PinnedDomain, TlsVersion,
+    };
+    pub use crate::store::HstsStorage;
+}
+
+/// What tasks show of themselves: changes, kinds, reasons to wait; and loads that can be repeated.
+pub mod tasks {
+    pub use crate::load::WaitReason;
+    pub use crate::session::{DataTaskPublisher, DataTaskValues, Tasks};
+    pub use crate::task::{Changes, ProgressChanges, QueueJob, StateChanges, TaskChange, TaskKind};
+}
+
+/// Resumable uploads and digests of content.
+pub mod uploads {
+    pub use crate::configuration::{ResumableUploads, UploadStrategy};
+    pub use crate::message::DigestAlgorithm;
+    pub use crate::store::{UploadRecords, UploadServerStorage};
+    pub use crate::task::ContentDigest;
+}
 
 /// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.
 pub mod environment {

@@ -122,3 +122,27 @@ fn what_the_readme_says_is_not_there_is_not() {
         );
     }
 }
+
+/// What is rarely needed is in a module, so that the first page of the documentation shows the way.
+#[test]
+fn the_root_shows_what_most_applications_need() {
+    let library = read("crates/urlsession/src/lib.rs");
+    let mut names = BTreeSet::new();
+    let at_root = library.split("\npub use ").skip(1).filter_map(|rest| rest.split_once(';'));
+    for (exported, _) in at_root {
+        let list = exported.rsplit_once("::").map_or(exported, |(_, list)| list);
+        let list = list.trim_matches(['{', '}', '\n', ' ']).split(',');
+        names.extend(list.map(str::trim).filter(|name| !name.is_empty()));
+    }
+    assert!(names.contains("UrlSession") && names.contains("DataTask"), "names are found: {names:?}");
+    assert!(names.len() <= MOST_AT_ROOT, "{} names: {names:?}", names.len());
+    let modules = library.matches("\npub mod ").count();
+    let linked = library.split_once("# Where things are").unwrap().1;
+    assert_eq!(
+        linked.split("//! # ").next().unwrap().matches("[`").count(),
+        modules,
+        "each module is linked"
+    );
+}
+
+const MOST_AT_ROOT: usize = 50;

@@ -2,7 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use urlsession::{CachedUrlResponse, HttpUrlResponse, Url, UrlErrorCode, UrlRequest, UrlResponse, Version};
+use urlsession::cache::CachedUrlResponse;
+use urlsession::{HttpUrlResponse, Url, UrlErrorCode, UrlRequest, UrlResponse, Version};
 
 fn url(text: &str) -> Url {
     text.parse().unwrap()

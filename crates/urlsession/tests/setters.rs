@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use proc_macro2::TokenTree;
 use syn::{Fields, ImplItem, Item, Type, Visibility};
-use urlsession::{Configuration, ExceptionDomain, HstsStorage, ProxyDictionary, TlsVersion};
+use urlsession::Configuration;
+use urlsession::network::ProxyDictionary;
+use urlsession::security::{ExceptionDomain, HstsStorage, TlsVersion};
 
 /// What the library hands out: an application makes none.
 const MADE_HERE: [&str; 4] = ["CacheDecision", "Tasks", "TaskMetrics", "TransactionMetrics"];

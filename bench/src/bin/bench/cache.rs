@@ -8,7 +8,8 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use urlsession::{Configuration, Url, UrlCache, UrlSession};
+use urlsession::cache::UrlCache;
+use urlsession::{Configuration, Url, UrlSession};
 use urlsession_bench::loads::{die, or_die};
 use urlsession_testkit::{Origin, Reply, Wire};
 

@@ -6,7 +6,8 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use urlsession::{HttpCookie, HttpCookieStorage, Url};
+use urlsession::Url;
+use urlsession::cookies::{HttpCookie, HttpCookieStorage};
 use urlsession_bench::loads::or_die;
 
 const DOMAINS: usize = 3000;

@@ -4,7 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use urlsession::{HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, Url, UrlRequest};
+use urlsession::cookies::{HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage};
+use urlsession::{Url, UrlRequest};
 
 use super::failure::Failure;
 use super::tell;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use urlsession::{HarLog, TaskMetrics};
+use urlsession::metrics::{HarLog, TaskMetrics};
 
 use super::failure::Failure;
 

@@ -1,6 +1,6 @@
 //! The answer to a server, `-u` with a scheme, or to a proxy that asks who one is.
 
-use urlsession::{
+use urlsession::authentication::{
     AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
     UrlCredentialPersistence, UrlProtectionSpace,
 };

@@ -1,6 +1,8 @@
 //! `-x`, `--proxy-user` and `--noproxy`: which way a load takes, and who one is to the proxy.
 
-use urlsession::{ProxyDictionary, Url, UrlCredential, UrlCredentialPersistence};
+use urlsession::Url;
+use urlsession::authentication::{UrlCredential, UrlCredentialPersistence};
+use urlsession::network::ProxyDictionary;
 
 use super::failure::Failure;
 use super::login::Login;

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use urlsession::{TaskMetrics, TransactionMetrics, UrlError, UrlRequest, UrlResponse};
+use urlsession::metrics::{TaskMetrics, TransactionMetrics};
+use urlsession::{UrlError, UrlRequest, UrlResponse};
 
 use super::Story;
 use super::failure::Failure;

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use urlsession::{AppTransportSecurity, Configuration, HttpVersions, IntoUrlRequest, UrlRequest};
+use urlsession::network::HttpVersions;
+use urlsession::security::AppTransportSecurity;
+use urlsession::{Configuration, IntoUrlRequest, UrlRequest};
 
 use super::address::with_scheme;
 use super::failure::Failure;

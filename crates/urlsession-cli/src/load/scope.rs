@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
-use urlsession::{
-    HttpCookie, HttpCookieStorage, Url, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlRequest,
-};
+use urlsession::authentication::{UrlProtectionSpace, UrlProtectionSpaceProtocol};
+use urlsession::cookies::{HttpCookie, HttpCookieStorage};
+use urlsession::{Url, UrlRequest};
 
 use super::cookies;
 
@@ -169,7 +169,8 @@ fn is_same(one: &HttpCookie, other: &HttpCookie) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use urlsession::{AuthenticationMethod, IntoUrlRequest, UrlProtectionSpaceProxyType};
+    use urlsession::IntoUrlRequest;
+    use urlsession::authentication::{AuthenticationMethod, UrlProtectionSpaceProxyType};
 
     use super::*;
 

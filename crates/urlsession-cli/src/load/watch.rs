@@ -3,10 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use urlsession::{
-    AuthChallengeDisposition, Decision, DownloadTask, HttpUrlResponse, Task, TaskDelegate,
-    UrlAuthenticationChallenge, UrlRequest, UrlResponse,
-};
+use urlsession::authentication::{AuthChallengeDisposition, UrlAuthenticationChallenge};
+use urlsession::{Decision, DownloadTask, HttpUrlResponse, Task, TaskDelegate, UrlRequest, UrlResponse};
 
 use super::login::{self, Login};
 use super::scope::GivenSecrets;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use urlsession::TransactionMetrics;
+use urlsession::metrics::TransactionMetrics;
 
 use super::{cipher, secret};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use urlsession::{
-    AuthChallengeDisposition, Decision, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
 };
+use urlsession::{Decision, Task, TaskDelegate, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 use super::page::Page;

@@ -3,10 +3,10 @@
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use urlsession::{
-    Configuration, HeaderMap, HttpUrlResponse, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
-    UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlSession, Version,
+use urlsession::protocols::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
 };
+use urlsession::{Configuration, HeaderMap, HttpUrlResponse, UrlRequest, UrlSession, Version};
 use urlsession_testkit::{Origin, Wire};
 
 use super::page::Page;

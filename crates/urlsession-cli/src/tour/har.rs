@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 use urlsession::environment::block_on;
-use urlsession::{HarLog, IntoUrlRequest, UrlSession};
+use urlsession::metrics::HarLog;
+use urlsession::{IntoUrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 use super::page::Page;

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use urlsession::TaskMetrics;
+use urlsession::metrics::TaskMetrics;
 
 use crate::show;
 

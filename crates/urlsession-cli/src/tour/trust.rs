@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision, Task,
-    TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlErrorCode,
-    UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
+    UrlCredential, UrlCredentialPersistence,
 };
+use urlsession::{Configuration, Decision, Task, TaskDelegate, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, TestAuthority, Wire};
 
 use super::page::Page;

@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 
+use urlsession::metrics::TaskMetrics;
 use urlsession::{
-    Bytes, DataTask, Decision, HttpUrlResponse, ResponseDisposition, Task, TaskDelegate, TaskMetrics,
-    UrlError, UrlRequest, UrlResponse,
+    Bytes, DataTask, Decision, HttpUrlResponse, ResponseDisposition, Task, TaskDelegate, UrlError,
+    UrlRequest, UrlResponse,
 };
 
 use super::PATIENCE;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io;
 
-use urlsession::{BodyStream, FormPart, MultipartForm};
+use urlsession::bodies::FormPart;
+use urlsession::{BodyStream, MultipartForm};
 
 use crate::load::Failure;
 

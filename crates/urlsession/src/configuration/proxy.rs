@@ -11,7 +11,7 @@ use crate::message::{UrlCredential, UrlCredentialPersistence};
 /// reached fails the load: nothing goes around it.
 ///
 /// A proxy that wants to know who one is, by Basic, Digest or NTLM, is answered as servers are: with a stored credential
-/// for its [protection space](crate::UrlProtectionSpace::proxy), or what the delegate says. Refused in the end, it is the
+/// for its [protection space](crate::authentication::UrlProtectionSpace::proxy), or what the delegate says. Refused in the end, it is the
 /// response of an `http` URL; a load through a tunnel fails with
 /// [`UserAuthenticationRequired`](crate::UrlErrorCode::UserAuthenticationRequired). A `Proxy-Authorization` of the request's
 /// own goes to the proxy that is asked for its URL, in place of any other, and is not sent through tunnels.

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr};
 
 use url::{Host, Url};
+use urlsession_proto::scheme::Scheme;
 
 use super::ProxyDictionary;
 use crate::env::variable;
@@ -77,7 +78,7 @@ fn proxy(name: &str, text: &str) -> Result<(String, u16)> {
         false => Url::parse(&format!("http://{text}")),
     };
     let url = url.map_err(|_| unreadable(name))?;
-    if url.scheme() != "http" {
+    if Scheme::of(&url) != Scheme::Http {
         return Err(unsupported(name, "only http:// proxies are supported"));
     }
     if !url.username().is_empty() || url.password().is_some() {

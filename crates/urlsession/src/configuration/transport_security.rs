@@ -20,7 +20,8 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// nothing weaker.
 ///
 /// ```
-/// use urlsession::{AppTransportSecurity, Configuration, ExceptionDomain, PinnedDomain};
+/// use urlsession::security::{AppTransportSecurity, ExceptionDomain, PinnedDomain};
+/// use urlsession::Configuration;
 ///
 /// // The SHA-256 of the SubjectPublicKeyInfo of an authority.
 /// let authority = [0; 32];

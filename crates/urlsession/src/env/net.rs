@@ -65,7 +65,7 @@ pub trait Resolve: Send + Sync {
     }
 
     /// How it looks names up (not known). Asked each time that [`resolve`](Self::resolve) serves; it is shown in
-    /// [`TransactionMetrics::domain_resolution_protocol`](crate::TransactionMetrics::domain_resolution_protocol).
+    /// [`TransactionMetrics::domain_resolution_protocol`](crate::metrics::TransactionMetrics::domain_resolution_protocol).
     fn protocol(&self) -> DomainResolutionProtocol {
         DomainResolutionProtocol::Unknown
     }

@@ -28,10 +28,8 @@ use crate::message::UrlRequest;
 /// A method that panics fails the task.
 ///
 /// ```
-/// use urlsession::{
-///     Configuration, UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlRequest,
-///     UrlResponse, UrlSession,
-/// };
+/// use urlsession::protocols::{UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading};
+/// use urlsession::{Configuration, UrlRequest, UrlResponse, UrlSession};
 ///
 /// struct Greeting;
 ///

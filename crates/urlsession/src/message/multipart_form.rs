@@ -19,7 +19,8 @@ use crate::error::Result;
 /// part can. Files are opened when they are sent; one that has changed by then fails the task.
 ///
 /// ```
-/// use urlsession::{FormPart, MultipartForm, UrlRequest};
+/// use urlsession::bodies::FormPart;
+/// use urlsession::{MultipartForm, UrlRequest};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let notes = FormPart::data("a,b\n1,2\n").with_file_name("notes.csv");

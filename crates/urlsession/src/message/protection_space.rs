@@ -265,10 +265,10 @@ pub enum AuthenticationMethod {
     ///
     /// Default handling shows the ticket of whoever is logged in on this machine, if there is one for the host that asks, to
     /// servers in the [`negotiate_domains`](field@crate::Configuration::negotiate_domains) of the configuration only; a delegate
-    /// that uses no credential ([`UseCredential(None)`](crate::AuthChallengeDisposition::UseCredential)) shows it to the
+    /// that uses no credential ([`UseCredential(None)`](crate::authentication::AuthChallengeDisposition::UseCredential)) shows it to the
     /// server that asks. Kerberos is the only mechanism within SPNEGO: NTLM is never spoken there. A credential of the URL or the store, or of a delegate (`user@REALM` with a password) gets a ticket of its own;
     /// a user without a realm is none of Kerberos. Without a ticket the next scheme the response offers is tried, and its challenge's
-    /// [`error`](crate::UrlAuthenticationChallenge::error) says why. Tickets are never shown unasked, and never delegated.
+    /// [`error`](crate::authentication::UrlAuthenticationChallenge::error) says why. Tickets are never shown unasked, and never delegated.
     /// A server that sends a proof of its own and fails it fails the load with
     /// [`BadServerResponse`](crate::UrlErrorCode::BadServerResponse); one that sends none is believed, as RFC 4559 leaves
     /// it free to.

@@ -127,7 +127,7 @@ impl UrlRequest {
     /// in Apple's API.
     ///
     /// One address in two zones is two hosts, which share no connection, TLS session, certificate, login or decision.
-    /// [Protection spaces](crate::UrlProtectionSpace::host) name the zone: `[fe80::1%eth0]`. Which machine has the address
+    /// [Protection spaces](crate::authentication::UrlProtectionSpace::host) name the zone: `[fe80::1%eth0]`. Which machine has the address
     /// differs with the network, so no store keeps anything of it: loads of a request with a zone neither read nor change
     /// cookies, the cache, stored credentials and what is known of servers for uploads. A password is asked for at
     /// every load, whatever its persistence, TLS sessions are not resumed, and an upload is not recorded for a later run.

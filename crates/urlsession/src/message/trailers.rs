@@ -11,7 +11,8 @@ use super::{HeaderFields, InvalidHeaderField};
 /// Makes the trailer fields of one sending of a body. A function that gives the fields is one, which sees nothing.
 ///
 /// ```
-/// use urlsession::{BodyStream, BodyTrailers, HeaderMap};
+/// use urlsession::bodies::BodyTrailers;
+/// use urlsession::{BodyStream, HeaderMap};
 ///
 /// /// The number of lines.
 /// #[derive(Default)]

@@ -39,7 +39,7 @@ pub(super) struct Inner {
 
 impl UrlSession {
     /// The session of the process, with the default configuration and without a delegate. Invalidating it has no
-    /// effect. Protocols can be [registered](crate::UrlProtocolClass::register_class) for it.
+    /// effect. Protocols can be [registered](crate::protocols::UrlProtocolClass::register_class) for it.
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlSession> = LazyLock::new(|| {
             let session = UrlSession::make(Configuration::default(), None, DelegateQueue::serial(), true);

@@ -91,7 +91,8 @@ impl DownloadFuture {
     /// Says what the file must hash to; see [`DownloadTask::set_expected_digest`].
     ///
     /// ```no_run
-    /// # use urlsession::{ContentDigest, UrlSession};
+    /// # use urlsession::uploads::ContentDigest;
+    /// # use urlsession::UrlSession;
     /// # async fn load() -> Result<(), urlsession::UrlError> {
     /// let digest = ContentDigest::from_hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")?;
     /// UrlSession::shared().download("https://example.com/a.iso").expecting_digest(digest).to("a.iso").await?;

@@ -126,7 +126,7 @@ impl Task {
     /// fields that were sent, those of the configuration, of the library and of the wire too. It can be loaded again, also
     /// with another URL or body: what was added for this one exchange is left out, which is the `Host`, cookies of the store,
     /// credentials, what the cache and its policy add, and what belongs to the body, the upload or the task's priority. The
-    /// [metrics](crate::TransactionMetrics::request) have all fields. Watchers hear of redirects, and not of the fields.
+    /// [metrics](crate::metrics::TransactionMetrics::request) have all fields. Watchers hear of redirects, and not of the fields.
     #[doc(alias = "currentRequest")]
     pub fn current_request(&self) -> Option<Arc<UrlRequest>> {
         let live = self.core.live();

@@ -35,7 +35,7 @@ use crate::message::UrlResponse;
 /// let data = urlsession::UrlSession::shared().data("https://example.com/");
 /// let task = data.task();
 /// data.await?;
-/// let log: urlsession::HarLog = task.metrics().iter().flat_map(|metrics| metrics.har_entries()).collect();
+/// let log: urlsession::metrics::HarLog = task.metrics().iter().flat_map(|metrics| metrics.har_entries()).collect();
 /// std::fs::write("example.har", log.to_json())?;
 /// # Ok(())
 /// # }

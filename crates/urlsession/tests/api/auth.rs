@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, BodyStream, Decision,
-    UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode,
-    UrlProtectionSpace, UrlProtectionSpaceProtocol as Protocol, UrlRequest,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlCredential,
+    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol as Protocol,
 };
+use urlsession::{BodyStream, Decision, UrlErrorCode, UrlRequest};
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use super::support::{

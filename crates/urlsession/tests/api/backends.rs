@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::SystemTime;
 
-use urlsession::environment::block_on;
-use urlsession::{
-    AuthenticationMethod, BackendResult, HttpCookieBackend, HttpCookieStorage, KeptCookie, KeptCookieChanges,
-    KeptCookieKey, KeptCredential, KeptResponse, UrlCache, UrlCacheBackend, UrlCredential,
-    UrlCredentialBackend, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlRequest, UrlSession,
+use urlsession::authentication::{
+    AuthenticationMethod, KeptCredential, UrlCredential, UrlCredentialBackend,
+    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol,
 };
+use urlsession::cache::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
+use urlsession::cookies::{
+    HttpCookieBackend, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey,
+};
+use urlsession::environment::block_on;
+use urlsession::{UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use crate::support::*;

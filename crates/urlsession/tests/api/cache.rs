@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use urlsession::cache::{
+    CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse, UrlCache,
+};
+use urlsession::metrics::ResourceFetchType;
 use urlsession::{
-    Bytes, CacheBypass, CacheDecision, CacheLookup, CachePolicy, CacheStorage, Configuration, Decision,
-    IntoUrlRequest, NotStored, ResourceFetchType, RevalidationReason, StaleUse, UrlCache, UrlErrorCode,
-    UrlRequest, UrlResponse, UrlSession,
+    Bytes, CachePolicy, Configuration, Decision, IntoUrlRequest, UrlErrorCode, UrlRequest, UrlResponse,
+    UrlSession,
 };
 use urlsession_proto::date;
 use urlsession_testkit::{Origin, Reply, Wire};
@@ -513,7 +516,7 @@ fn a_coded_body_is_kept_coded_and_decoded_at_every_use() {
         assert_eq!(&kept.data()[..], gzip(b"hello"));
         // What an application keeps is content, whatever the head says.
         house.cache.store_cached_response(
-            &urlsession::CachedUrlResponse::new(kept.response().clone(), "plain"),
+            &urlsession::cache::CachedUrlResponse::new(kept.response().clone(), "plain"),
             &request,
         );
         house.cache.remove_cached_response(&UrlRequest::new(origin.url("/other").parse().unwrap()));
@@ -722,7 +725,8 @@ fn a_delegate_is_asked_after_the_data_and_what_it_keeps_is_kept() {
 
 #[test]
 fn a_delegate_may_change_what_is_kept_or_keep_nothing() {
-    use urlsession::{CachedUrlResponse, Decision, StoragePolicy};
+    use urlsession::Decision;
+    use urlsession::cache::{CachedUrlResponse, StoragePolicy};
     on_every_wire(|origin| {
         let recorder = Recorder::new().caching(|proposed| {
             let path = proposed.response().url().unwrap().path().to_owned();
@@ -767,7 +771,8 @@ fn a_delegate_may_change_what_is_kept_or_keep_nothing() {
 
 #[test]
 fn a_coded_answer_that_only_gets_a_note_stays_coded() {
-    use urlsession::{CachedUrlResponse, Decision};
+    use urlsession::Decision;
+    use urlsession::cache::CachedUrlResponse;
     on_every_wire(|origin| {
         let recorder = Recorder::new().caching(|proposed| {
             let (response, data) = (proposed.response().clone(), proposed.data().clone());

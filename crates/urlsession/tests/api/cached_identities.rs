@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
+    UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol,
+};
 use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
-    DelegateQueue, SessionDelegate, TaskDelegate, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlSession,
+    Configuration, Decision, DelegateQueue, SessionDelegate, TaskDelegate, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Request, Wire};
 

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use urlsession::{CacheDecision, CacheLookup, CachePolicy, UrlRequest, UrlSession};
+use urlsession::cache::{CacheDecision, CacheLookup};
+use urlsession::{CachePolicy, UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply};
 
 use crate::support::*;

@@ -7,9 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use urlsession::environment::Resolve;
-use urlsession::{
-    Configuration, MultipathServiceType, NetworkServiceType, UrlErrorCode, UrlRequest, UrlSession,
-};
+use urlsession::network::{MultipathServiceType, NetworkServiceType};
+use urlsession::{Configuration, UrlErrorCode, UrlRequest, UrlSession};
 use urlsession_testkit::Wire;
 
 use crate::support::*;

@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use urlsession::environment::{Dial, Resolve, Socket};
-use urlsession::{
-    AuthChallengeDisposition, Configuration, Decision, Task, TaskDelegate, UrlAuthenticationChallenge,
-    UrlCredential, UrlCredentialPersistence, UrlErrorCode, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
 };
+use urlsession::environment::{Dial, Resolve, Socket};
+use urlsession::{Configuration, Decision, Task, TaskDelegate, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
 use crate::support::*;

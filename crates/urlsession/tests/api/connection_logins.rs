@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use urlsession::{
-    AuthChallengeDisposition as Disposition, Configuration, Decision, ProxyDictionary, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlErrorCode, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, UrlCredential, UrlCredentialPersistence as Persistence,
+    UrlCredentialStorage,
 };
+use urlsession::network::ProxyDictionary;
+use urlsession::{Configuration, Decision, UrlErrorCode, UrlSession};
 use urlsession_proto::auth::base64;
 use urlsession_testkit::{Origin, Proxy, ProxyLogin, Reply, Request, Wire};
 

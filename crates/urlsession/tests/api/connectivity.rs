@@ -9,9 +9,9 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use urlsession::environment::{Dial, Interface, InterfaceKind, NetworkPath, PathStatus, Resolve, Socket};
+use urlsession::tasks::WaitReason;
 use urlsession::{
     Configuration, NetworkUnavailableReason, Phase, Task, TaskDelegate, UrlErrorCode, UrlRequest, UrlSession,
-    WaitReason,
 };
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 

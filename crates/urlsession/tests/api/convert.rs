@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use urlsession::tasks::TaskKind;
 use urlsession::{
     DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionDelegate, StreamTask, Task,
-    TaskDelegate, TaskKind, TaskState, UrlError, UrlErrorCode, UrlResponse, UrlSession,
+    TaskDelegate, TaskState, UrlError, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
 

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use urlsession::Url;
+use urlsession::cookies::{
+    HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey as Key, HttpCookieStorage,
+};
 use urlsession::environment::block_on;
-use urlsession::{HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey as Key, HttpCookieStorage, Url};
 
 fn url(text: &str) -> Url {
     text.parse().unwrap()

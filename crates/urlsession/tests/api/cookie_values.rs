@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use urlsession::{HttpCookie, HttpCookiePropertyKey as Key, Url};
+use urlsession::Url;
+use urlsession::cookies::{HttpCookie, HttpCookiePropertyKey as Key};
 
 fn url(text: &str) -> Url {
     text.parse().unwrap()

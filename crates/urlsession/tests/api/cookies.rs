@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use urlsession::{
-    Configuration, HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey as Key, HttpCookieStorage, Url,
-    UrlRequest, UrlSession,
+use urlsession::cookies::{
+    HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey as Key, HttpCookieStorage,
 };
+use urlsession::{Configuration, Url, UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use crate::support::*;

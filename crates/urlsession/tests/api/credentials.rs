@@ -1,6 +1,6 @@
 //! Credentials and their storage, as applications use them without a load.
 
-use urlsession::{
+use urlsession::authentication::{
     AuthenticationMethod, UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage,
     UrlProtectionSpace, UrlProtectionSpaceProtocol,
 };

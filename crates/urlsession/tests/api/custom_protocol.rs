@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use crate::support::*;
 use urlsession::environment::block_on;
+use urlsession::metrics::ResourceFetchType;
+use urlsession::protocols::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
+};
 use urlsession::{
-    BodyStream, Bytes, Configuration, Decision, HttpBody, HttpUrlResponse, Phase, ResourceFetchType,
-    ResponseDisposition, Url, UrlError, UrlErrorCode, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
-    UrlProtocolLoading, UrlProtocolTask, UrlRequest, UrlResponse, UrlSession, Version,
+    BodyStream, Bytes, Configuration, Decision, HttpBody, HttpUrlResponse, Phase, ResponseDisposition, Url,
+    UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession, Version,
 };
 
 type Load = dyn Fn(UrlProtocolClient) -> UrlProtocolLoading + Send + Sync;

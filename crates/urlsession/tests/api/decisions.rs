@@ -6,12 +6,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use urlsession::authentication::{
+    AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+};
+use urlsession::cache::{CachedUrlResponse, UrlCache};
 use urlsession::{
-    AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask, Decision,
-    DelegateQueue, HttpUrlResponse, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
-    UrlAuthenticationChallenge, UrlCache, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage,
-    UrlError, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlRequest, UrlResponse,
-    UrlSession,
+    BodyStream, Bytes, DataTask, Decision, DelegateQueue, HttpUrlResponse, ResponseDisposition,
+    SessionDelegate, Task, TaskDelegate, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
 

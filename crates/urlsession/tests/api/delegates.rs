@@ -3,9 +3,10 @@
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
+use urlsession::tasks::QueueJob;
 use urlsession::{
-    Bytes, DataTask, Decision, DelegateQueue, QueueJob, ResponseDisposition, SessionDelegate, Task,
-    TaskDelegate, UrlError, UrlErrorCode, UrlResponse, UrlSession,
+    Bytes, DataTask, Decision, DelegateQueue, ResponseDisposition, SessionDelegate, Task, TaskDelegate,
+    UrlError, UrlErrorCode, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Reply, Wire};
 

@@ -4,12 +4,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use urlsession::authentication::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 use urlsession::environment::block_on;
+use urlsession::metrics::TaskMetrics;
+use urlsession::protocols::{UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading};
+use urlsession::tasks::QueueJob;
 use urlsession::{
-    AuthChallengeDisposition, Bytes, Configuration, DataTask, Decision, DelegateQueue, DownloadTask,
-    HttpUrlResponse, Phase, QueueJob, ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskMetrics,
-    TaskState, UrlAuthenticationChallenge, UrlError, UrlProtocol, UrlProtocolClass, UrlProtocolClient,
-    UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession,
+    Bytes, Configuration, DataTask, Decision, DelegateQueue, DownloadTask, HttpUrlResponse, Phase,
+    ResponseDisposition, SessionDelegate, Task, TaskDelegate, TaskState, UrlError, UrlRequest, UrlResponse,
+    UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use urlsession::environment::Environment;
-use urlsession::{
-    AuthChallengeDisposition as Disposition, BodyStream, Configuration, UrlCredential,
-    UrlCredentialPersistence, UrlRequest, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, UrlCredential, UrlCredentialPersistence,
 };
+use urlsession::environment::Environment;
+use urlsession::{BodyStream, Configuration, UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use crate::support::*;

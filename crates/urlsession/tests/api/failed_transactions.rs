@@ -11,10 +11,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use urlsession::environment::Resolve;
-use urlsession::{
-    BodyStream, Bytes, Configuration, Decision, ProxyConfiguration, ProxyDictionary, ResourceFetchType,
-    TransactionMetrics, UrlErrorCode, UrlSession,
-};
+use urlsession::metrics::{ResourceFetchType, TransactionMetrics};
+use urlsession::network::{ProxyConfiguration, ProxyDictionary};
+use urlsession::{BodyStream, Bytes, Configuration, Decision, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Gate, Proxy, ProxyFault, Reply, Wire};
 
 use crate::support::*;

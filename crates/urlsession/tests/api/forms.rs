@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use urlsession::{BodyStream, Bytes, FormPart, MultipartForm, UrlErrorCode};
+use urlsession::bodies::FormPart;
+use urlsession::{BodyStream, Bytes, MultipartForm, UrlErrorCode};
 use urlsession_testkit::{Recorded, Reply};
 
 use crate::support::*;

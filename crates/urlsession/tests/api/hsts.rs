@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::{
-    AppTransportSecurity, Configuration, HstsStorage, UrlErrorCode as Code, UrlSession, environment::block_on,
-};
+use urlsession::environment::block_on;
+use urlsession::security::{AppTransportSecurity, HstsStorage};
+use urlsession::{Configuration, UrlErrorCode as Code, UrlSession};
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
 use crate::support::*;

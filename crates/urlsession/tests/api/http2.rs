@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use urlsession::{
-    DownloadTask, DownloadedFile, TaskChange, UrlError, UrlErrorCode as Code, UrlResponse, UrlSession,
-};
+use urlsession::tasks::TaskChange;
+use urlsession::{DownloadTask, DownloadedFile, UrlError, UrlErrorCode as Code, UrlResponse, UrlSession};
 use urlsession_testkit::{After, Flood, Hold, Origin, Reply, Wire};
 
 use crate::support::*;
@@ -164,7 +163,7 @@ fn a_cancelled_stream_is_reset_and_the_connection_lives() {
 fn an_http2_only_session_refuses_cleartext_servers_at_once() {
     let origin = Origin::builder().wire(Wire::TlsH1).start();
     let mut configuration = configuration(&origin);
-    configuration.http_versions = urlsession::HttpVersions::Http2;
+    configuration.http_versions = urlsession::network::HttpVersions::Http2;
     let error = load(&UrlSession::new(configuration), origin.url("/Peru")).unwrap_err();
     assert!(matches!(error.code(), Code::SecureConnectionFailed | Code::CannotConnectToHost), "{error}");
 }
@@ -264,7 +263,7 @@ fn a_server_that_goes_away_for_http_1_1_gets_it_and_is_remembered() {
 fn a_session_for_http_2_only_says_that_the_server_requires_http_1_1() {
     on(Wire::TlsH2, |origin| {
         let mut configuration = configuration(origin);
-        configuration.http_versions = urlsession::HttpVersions::Http2;
+        configuration.http_versions = urlsession::network::HttpVersions::Http2;
         origin.enqueue("/Peru", Reply::new(200).h2_reset(13));
         let session = UrlSession::new(configuration);
         let error = load(&session, origin.url("/Peru")).unwrap_err();

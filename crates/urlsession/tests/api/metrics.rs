@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::time::SystemTime;
 
-use urlsession::{HarLog, ResourceFetchType, TlsVersion, UrlErrorCode};
+use urlsession::UrlErrorCode;
+use urlsession::metrics::{HarLog, ResourceFetchType};
+use urlsession::security::TlsVersion;
 use urlsession_testkit::{After, Reply, Wire};
 
 use crate::support::*;

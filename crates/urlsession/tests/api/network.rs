@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use urlsession::environment::{Dial, Resolve, Socket};
-use urlsession::{Configuration, DomainResolutionProtocol, UrlErrorCode, UrlSession};
+use urlsession::metrics::DomainResolutionProtocol;
+use urlsession::{Configuration, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 use crate::support::*;

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+use urlsession::cache::{CacheBypass, CacheDecision, CacheLookup, RevalidationReason, UrlCache};
+use urlsession::metrics::HarLog;
 use urlsession::{
-    BodyStream, CacheBypass, CacheDecision, CacheLookup, CachePolicy, Configuration, DownloadDestination,
-    HarLog, HeaderMap, RevalidationReason, UrlCache, UrlErrorCode, UrlRequest, UrlSession,
+    BodyStream, CachePolicy, Configuration, DownloadDestination, HeaderMap, UrlErrorCode, UrlRequest,
+    UrlSession,
 };
 use urlsession_testkit::{Origin, Reply};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use tokio::sync::mpsc;
-use urlsession::{BodyStream, Bytes, Progress, ProgressChanges, TaskState};
+use urlsession::tasks::ProgressChanges;
+use urlsession::{BodyStream, Bytes, Progress, TaskState};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::ranges::*;

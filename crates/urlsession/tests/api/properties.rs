@@ -5,13 +5,19 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use urlsession::authentication::{
+    AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence,
+    UrlCredentialStorage, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+};
+use urlsession::cache::{CachedUrlResponse, UrlCache};
+use urlsession::cookies::{
+    HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, HttpCookieStringPolicy,
+};
 use urlsession::environment::block_on;
+use urlsession::network::NetworkServiceType;
 use urlsession::{
-    Attribution, AuthenticationMethod, CachePolicy, CachedUrlResponse, Configuration, HeaderMap, HttpCookie,
-    HttpCookiePropertyKey as Key, HttpCookieStorage, HttpCookieStringPolicy, HttpUrlResponse,
-    NetworkServiceType, Phase, UrlAuthenticationChallenge, UrlCache, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlError, UrlErrorCode,
-    UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlRequest, UrlResponse, UrlSession, Version,
+    Attribution, CachePolicy, Configuration, HeaderMap, HttpUrlResponse, Phase, UrlError, UrlErrorCode,
+    UrlRequest, UrlResponse, UrlSession, Version,
 };
 
 use crate::support::*;

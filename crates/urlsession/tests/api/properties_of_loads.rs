@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use urlsession::{
-    AppTransportSecurity, Configuration, DataTaskPublisher, ExceptionDomain, ProxyDictionary, TaskDelegate,
-    TlsVersion, UrlErrorCode, UrlSession, WaitReason,
-};
+use urlsession::network::ProxyDictionary;
+use urlsession::security::{AppTransportSecurity, ExceptionDomain, TlsVersion};
+use urlsession::tasks::{DataTaskPublisher, WaitReason};
+use urlsession::{Configuration, TaskDelegate, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::ranges::{content, on_every_range_server};

@@ -7,12 +7,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use urlsession::environment::Resolve;
-use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
-    ProxyConfiguration, ProxyDictionary, UrlCredential, UrlCredentialPersistence as Persistence,
-    UrlErrorCode, UrlProtectionSpaceProxyType as ProxyType, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlCredential,
+    UrlCredentialPersistence as Persistence, UrlProtectionSpaceProxyType as ProxyType,
 };
+use urlsession::environment::Resolve;
+use urlsession::network::{ProxyConfiguration, ProxyDictionary};
+use urlsession::{Configuration, Decision, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Accept, Origin, Proxy, ProxyFault, ProxyLogin, Reply, Wire};
 
 use crate::support::*;

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use futures_core::Stream;
+use urlsession::tasks::DataTaskPublisher;
 use urlsession::{
-    Configuration, DataTaskPublisher, DelegateQueue, SessionDelegate, Task, TaskDelegate, TaskState,
-    UrlErrorCode, UrlSession,
+    Configuration, DelegateQueue, SessionDelegate, Task, TaskDelegate, TaskState, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, Wire};
 

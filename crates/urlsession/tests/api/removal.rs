@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-use urlsession::environment::block_on;
-use urlsession::{
-    AuthenticationMethod, HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache, UrlCredential,
-    UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace, UrlProtectionSpaceProtocol,
-    UrlSession,
+use urlsession::UrlSession;
+use urlsession::authentication::{
+    AuthenticationMethod, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol,
 };
+use urlsession::cache::UrlCache;
+use urlsession::cookies::HttpCookieStorage;
+use urlsession::environment::block_on;
+use urlsession::security::HstsStorage;
+use urlsession::uploads::UploadServerStorage;
 use urlsession_testkit::{Gate, Origin, Reply, Wire};
 
 use crate::support::*;

@@ -4,10 +4,10 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use urlsession::uploads::ContentDigest;
 use urlsession::{
-    ContentDigest, Decision, DelegateQueue, DownloadDestination, DownloadFuture, DownloadTask,
-    HttpUrlResponse, ResumeData, ResumeFailure, SessionDelegate, TaskDelegate, UrlErrorCode, UrlRequest,
-    UrlSession,
+    Decision, DelegateQueue, DownloadDestination, DownloadFuture, DownloadTask, HttpUrlResponse, ResumeData,
+    ResumeFailure, SessionDelegate, TaskDelegate, UrlErrorCode, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{Recorded, Reply, Wire, pattern};
 

@@ -3,10 +3,11 @@
 
 use std::fs;
 
-use urlsession::{
-    AuthChallengeDisposition as Disposition, BodyStream, ProxyDictionary, TaskDelegate, UrlCredential,
-    UrlCredentialPersistence, UrlError, UrlErrorCode, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, UrlCredential, UrlCredentialPersistence,
 };
+use urlsession::network::ProxyDictionary;
+use urlsession::{BodyStream, TaskDelegate, UrlError, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Proxy, ProxyLogin, Reply, Wire};
 
 use crate::support::*;

@@ -14,9 +14,9 @@ mod streams;
 
 use std::sync::mpsc;
 
+use urlsession::uploads::{ResumableUploads, UploadStrategy};
 use urlsession::{
-    Bytes, Configuration, DelegateQueue, ResumableUploads, UploadStrategy, UploadTask, UrlError, UrlRequest,
-    UrlResponse, UrlSession,
+    Bytes, Configuration, DelegateQueue, UploadTask, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Reply, UploadFault, UploadServer, UploadStep, pattern};
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::{ContentDigest, DownloadDestination, ResumeFailure, UrlError, UrlErrorCode};
+use urlsession::uploads::ContentDigest;
+use urlsession::{DownloadDestination, ResumeFailure, UrlError, UrlErrorCode};
 use urlsession_testkit::{Reply, Wire, pattern};
 
 use crate::support::ranges::*;

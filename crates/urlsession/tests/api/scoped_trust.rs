@@ -4,11 +4,16 @@
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
+    UrlCredential, UrlCredentialPersistence as Persistence,
+};
+use urlsession::cache::{CacheStorage, NotStored};
+use urlsession::network::ProxyDictionary;
+use urlsession::uploads::UploadServerStorage;
 use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, CacheStorage, Configuration,
-    Decision, DelegateQueue, DownloadDestination, NotStored, ProxyDictionary, Responder, SessionDelegate,
-    Task, TaskDelegate, UploadServerStorage, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlError, UrlErrorCode, UrlSession,
+    Configuration, Decision, DelegateQueue, DownloadDestination, Responder, SessionDelegate, Task,
+    TaskDelegate, UrlError, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Proxy, Reply, Request, TestAuthority, Wire};
 

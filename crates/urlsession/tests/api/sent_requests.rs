@@ -1,9 +1,7 @@
 //! The request of a task and of its metrics, as it was sent.
 
-use urlsession::{
-    BodyStream, Bytes, Configuration, DataTask, HeaderMap, HttpCookie, HttpCookieStorage, UrlRequest,
-    UrlSession,
-};
+use urlsession::cookies::{HttpCookie, HttpCookieStorage};
+use urlsession::{BodyStream, Bytes, Configuration, DataTask, HeaderMap, UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply, UploadFault, UploadServer, UploadStep};
 
 use crate::support::*;

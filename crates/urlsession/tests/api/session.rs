@@ -4,11 +4,13 @@ use std::sync::{Arc, Weak};
 
 use std::time::Duration;
 
-use urlsession::{
-    AuthenticationMethod, CachePolicy, Configuration, DelegateQueue, HttpCookieAcceptPolicy,
-    HttpCookieStorage, NetworkServiceType, TaskState, UrlCredential, UrlCredentialPersistence, UrlErrorCode,
-    UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlSession,
+use urlsession::authentication::{
+    AuthenticationMethod, UrlCredential, UrlCredentialPersistence, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol,
 };
+use urlsession::cookies::{HttpCookieAcceptPolicy, HttpCookieStorage};
+use urlsession::network::NetworkServiceType;
+use urlsession::{CachePolicy, Configuration, DelegateQueue, TaskState, UrlErrorCode, UrlSession};
 use urlsession_testkit::Reply;
 
 use crate::support::*;

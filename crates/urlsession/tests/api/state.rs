@@ -9,9 +9,12 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 use urlsession::environment::block_on;
+use urlsession::protocols::{
+    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
+};
+use urlsession::tasks::TaskChange;
 use urlsession::{
-    BodyStream, Bytes, Configuration, DataFuture, Task, TaskChange, TaskState, Url, UrlErrorCode,
-    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask, UrlRequest,
+    BodyStream, Bytes, Configuration, DataFuture, Task, TaskState, Url, UrlErrorCode, UrlRequest,
     UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Reply, Wire};

@@ -225,7 +225,7 @@ fn a_te_field_of_the_configuration_is_named_as_one_of_the_connection() {
 fn an_upgrade_is_refused_by_a_session_for_http_2_only() {
     let origin = Origin::start(Wire::TlsH2);
     let mut configuration = configuration(&origin);
-    configuration.http_versions = urlsession::HttpVersions::Http2;
+    configuration.http_versions = urlsession::network::HttpVersions::Http2;
     let mut request = request(&origin.url("/Peru"), "GET", None);
     request.set_value("Upgrade", "echo").unwrap();
     let error = load(&UrlSession::new(configuration), request).unwrap_err();

@@ -8,7 +8,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use urlsession::{Configuration, UrlErrorCode, UrlSession, WaitReason};
+use urlsession::tasks::WaitReason;
+use urlsession::{Configuration, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Accept, Origin, Reply, Wire};
 
 use crate::support::*;

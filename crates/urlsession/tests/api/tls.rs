@@ -1,6 +1,8 @@
 //! Whom TLS trusts, and what it says when it does not.
 
-use urlsession::{Configuration, HttpVersions, TlsVersion, UrlErrorCode as Code, UrlSession};
+use urlsession::network::HttpVersions;
+use urlsession::security::TlsVersion;
+use urlsession::{Configuration, UrlErrorCode as Code, UrlSession};
 use urlsession_testkit::{Certificate, Origin, TestAuthority, Wire};
 
 use crate::support::*;

@@ -3,11 +3,12 @@
 use std::fs;
 use std::sync::Arc;
 
-use urlsession::{
-    AuthChallengeDisposition, CacheStorage, Decision, DelegateQueue, NotStored, ResourceFetchType,
-    SessionDelegate, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
-    UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
 };
+use urlsession::cache::{CacheStorage, NotStored};
+use urlsession::metrics::ResourceFetchType;
+use urlsession::{Decision, DelegateQueue, SessionDelegate, Task, TaskDelegate, UrlSession};
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use crate::support::*;

@@ -4,7 +4,8 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher;
 use std::io::Write;
 
-use urlsession::{BodyStream, BodyTrailers, HeaderMap, Task, UrlErrorCode, UrlRequest};
+use urlsession::bodies::BodyTrailers;
+use urlsession::{BodyStream, HeaderMap, Task, UrlErrorCode, UrlRequest};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;

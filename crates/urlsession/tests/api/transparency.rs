@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use urlsession::security::{AppTransportSecurity, CertificateTransparencyLog, ExceptionDomain};
 use urlsession::{
-    AppTransportSecurity, CertificateTransparencyLog, Configuration, DelegateQueue, ExceptionDomain,
-    SessionDelegate, TaskDelegate, UrlError, UrlErrorCode, UrlSession,
+    Configuration, DelegateQueue, SessionDelegate, TaskDelegate, UrlError, UrlErrorCode, UrlSession,
 };
 use urlsession_testkit::{
     After, Certificate, Origin, Reply, TestAuthority, TestLog, Wire, stapled_timestamps,

@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
+    UrlCredential, UrlCredentialPersistence as Persistence, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+};
 use urlsession::environment::{Dial, Socket};
+use urlsession::security::{AppTransportSecurity, ExceptionDomain, PinnedDomain, TlsVersion};
 use urlsession::{
-    AppTransportSecurity, AuthChallengeDisposition as Disposition, AuthenticationMethod as Method,
-    Configuration, Decision, DelegateQueue, ExceptionDomain, PinnedDomain, Responder, SessionDelegate,
-    TaskDelegate, TlsVersion, UrlAuthenticationChallenge, UrlCredential,
-    UrlCredentialPersistence as Persistence, UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    Configuration, Decision, DelegateQueue, Responder, SessionDelegate, TaskDelegate, UrlErrorCode,
     UrlSession,
 };
 use urlsession_testkit::{After, Certificate, Origin, Reply, TestAuthority, Wire};

@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::Write;
 
-use urlsession::{BodyStream, Bytes, Task, TaskKind, UploadTask, UrlErrorCode};
+use urlsession::tasks::TaskKind;
+use urlsession::{BodyStream, Bytes, Task, UploadTask, UrlErrorCode};
 use urlsession_testkit::{Reply, Wire};
 
 use crate::support::*;

@@ -8,11 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
+use urlsession::cache::{CachedUrlResponse, StoragePolicy, UrlCache};
 use urlsession::environment::block_on;
-use urlsession::{
-    Bytes, CachedUrlResponse, Configuration, HttpUrlResponse, StoragePolicy, UrlCache, UrlRequest,
-    UrlResponse, UrlSession, Version,
-};
+use urlsession::{Bytes, Configuration, HttpUrlResponse, UrlRequest, UrlResponse, UrlSession, Version};
 
 use crate::support::wait_until;
 

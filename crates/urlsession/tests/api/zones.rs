@@ -6,12 +6,16 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
+    UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
+    UrlProtectionSpaceProtocol as Protocol,
+};
+use urlsession::cookies::{HttpCookie, HttpCookiePropertyKey};
 use urlsession::environment::{Dial, Resolve, Socket};
+use urlsession::uploads::UploadServerStorage;
 use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, Configuration, Decision,
-    DownloadDestination, HttpCookie, HttpCookiePropertyKey, IntoUrlRequest, UploadServerStorage,
-    UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence, UrlCredentialStorage,
-    UrlErrorCode, UrlProtectionSpace, UrlProtectionSpaceProtocol as Protocol, UrlRequest, UrlSession,
+    Configuration, Decision, DownloadDestination, IntoUrlRequest, UrlErrorCode, UrlRequest, UrlSession,
 };
 use urlsession_testkit::{After, Origin, Reply, Request, TestAuthority, Wire};
 

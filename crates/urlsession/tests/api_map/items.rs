@@ -2,18 +2,26 @@
 
 use std::time::Duration;
 
+use urlsession::authentication::{
+    AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace, UrlProtectionSpaceProtocol,
+    UrlProtectionSpaceProxyType,
+};
+use urlsession::bodies::{Characters, Lines, SingleBytes, UnicodeScalars};
+use urlsession::cache::{CachedUrlResponse, StoragePolicy, UrlCache};
+use urlsession::cookies::{
+    HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStorage, HttpCookieStringPolicy,
+};
+use urlsession::metrics::{DomainResolutionProtocol, ResourceFetchType, TaskMetrics, TransactionMetrics};
+use urlsession::network::{MultipathServiceType, NetworkServiceType, ProxyConfiguration, ProxyDictionary};
+use urlsession::protocols::{UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading};
+use urlsession::security::{AppTransportSecurity, ExceptionDomain, PinnedDomain, TlsVersion};
+use urlsession::tasks::DataTaskPublisher;
 use urlsession::{
-    AppTransportSecurity, AsyncBytes, Attribution, AuthChallengeDisposition, AuthenticationMethod,
-    CachePolicy, CachedUrlResponse, Characters, Configuration, DataTask, DataTaskPublisher, DelegateQueue,
-    DomainResolutionProtocol, DownloadTask, ExceptionDomain, HttpCookie, HttpCookieAcceptPolicy,
-    HttpCookiePropertyKey, HttpCookieStorage, HttpCookieStringPolicy, HttpUrlResponse, Lines,
-    MultipathServiceType, NetworkServiceType, NetworkUnavailableReason, Phase, PinnedDomain, Progress,
-    ProxyConfiguration, ProxyDictionary, ResourceFetchType, ResponseDisposition, SessionDelegate,
-    SingleBytes, StoragePolicy, StreamTask, Task, TaskDelegate, TaskMetrics, TaskState, TlsVersion,
-    TransactionMetrics, UnicodeScalars, UploadTask, Url, UrlAuthenticationChallenge, UrlCache, UrlCredential,
-    UrlCredentialPersistence, UrlCredentialStorage, UrlError, UrlErrorCode, UrlProtectionSpace,
-    UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType, UrlProtocol, UrlProtocolClass,
-    UrlProtocolClient, UrlProtocolLoading, UrlRequest, UrlResponse, UrlSession, Version,
+    AsyncBytes, Attribution, CachePolicy, Configuration, DataTask, DelegateQueue, DownloadTask,
+    HttpUrlResponse, NetworkUnavailableReason, Phase, Progress, ResponseDisposition, SessionDelegate,
+    StreamTask, Task, TaskDelegate, TaskState, UploadTask, Url, UrlError, UrlErrorCode, UrlRequest,
+    UrlResponse, UrlSession, Version,
 };
 
 /// A type.

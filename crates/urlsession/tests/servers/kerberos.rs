@@ -12,10 +12,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use urlsession::authentication::{
+    AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence,
+};
 use urlsession::{
-    AuthChallengeDisposition, AuthenticationMethod, Configuration, Decision, DelegateQueue, SessionDelegate,
-    Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence, UrlRequest,
-    UrlSession,
+    Configuration, Decision, DelegateQueue, SessionDelegate, Task, TaskDelegate, UrlRequest, UrlSession,
 };
 use urlsession_testkit::TestAuthority;
 

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc::{Sender, channel};
 
+use urlsession::cache::{CacheLookup, RevalidationReason};
+use urlsession::metrics::ResourceFetchType;
 use urlsession::{
-    BodyStream, CacheLookup, DownloadTask, MultipartForm, ResourceFetchType, ResumeData, ResumeFailure,
-    RevalidationReason, TaskDelegate, UrlErrorCode, UrlRequest,
+    BodyStream, DownloadTask, MultipartForm, ResumeData, ResumeFailure, TaskDelegate, UrlErrorCode,
+    UrlRequest,
 };
 
 use crate::server::{Server, age, goes_on_where_it_was_cut, session};

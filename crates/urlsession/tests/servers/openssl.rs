@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
-use urlsession::{
-    AuthChallengeDisposition as Disposition, AuthenticationMethod, Configuration, Decision, Task,
-    TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence,
-    UrlError, UrlErrorCode as Code, UrlSession,
+use urlsession::authentication::{
+    AuthChallengeDisposition as Disposition, AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential,
+    UrlCredentialPersistence as Persistence,
 };
+use urlsession::{Configuration, Decision, Task, TaskDelegate, UrlError, UrlErrorCode as Code, UrlSession};
 
 /// An authority of OpenSSL's, in a folder of its own.
 struct Authority(TempDir);

@@ -11,9 +11,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use urlsession::environment::{Interface, InterfaceKind, NetworkPath, SystemPath, block_on};
+use urlsession::metrics::{TaskMetrics, TransactionMetrics};
 use urlsession::{
     Bytes, Configuration, DataTask, DelegateQueue, NetworkUnavailableReason, SessionDelegate, Task,
-    TaskDelegate, TaskMetrics, TransactionMetrics, UrlError, UrlErrorCode, UrlRequest, UrlSession,
+    TaskDelegate, UrlError, UrlErrorCode, UrlRequest, UrlSession,
 };
 
 const ROLE: &str = "URLSESSION_TEST_END";

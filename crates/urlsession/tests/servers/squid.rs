@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use urlsession::{Configuration, ProxyConfiguration, ProxyDictionary, UrlErrorCode, UrlSession};
+use urlsession::network::{ProxyConfiguration, ProxyDictionary};
+use urlsession::{Configuration, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 
 use crate::server::Server;
@@ -97,7 +98,7 @@ fn tunnels_are_made_for_who_proves_the_password() {
 
 #[test]
 fn urls_are_fetched_for_who_proves_the_password() {
-    use urlsession::{
+    use urlsession::authentication::{
         AuthenticationMethod as Method, UrlCredential, UrlCredentialPersistence as Persistence,
         UrlProtectionSpace, UrlProtectionSpaceProxyType as ProxyType,
     };

@@ -17,7 +17,7 @@ use super::memory::{Found, VARIANTS};
 use crate::env::{RuntimeHandle, random};
 use crate::store::application::{BackendResult, guarded};
 
-/// An application's own place for cached responses, for [`UrlCache::with_backend`](crate::UrlCache::with_backend), in the place
+/// An application's own place for cached responses, for [`UrlCache::with_backend`](crate::cache::UrlCache::with_backend), in the place
 /// of a folder: a database of its own, or one that several machines share. Not of Apple's, where one subclasses *URLCache*.
 ///
 /// It keeps responses by their key, several for one key, and decides nothing: which request a response answers (RFC 9111,
@@ -29,7 +29,7 @@ use crate::store::application::{BackendResult, guarded};
 /// ```
 /// use std::sync::Mutex;
 /// use std::time::SystemTime;
-/// use urlsession::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
+/// use urlsession::cache::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
 ///
 /// #[derive(Default)]
 /// struct Kept(Mutex<Vec<KeptResponse>>);

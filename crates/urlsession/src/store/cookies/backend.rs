@@ -11,7 +11,7 @@ use crate::store::application::{BackendResult, guarded};
 use crate::store::database::Effort;
 use crate::store::persistent::PersistentBackend;
 
-/// An application's own place for cookies, for [`HttpCookieStorage::with_backend`](crate::HttpCookieStorage::with_backend), in
+/// An application's own place for cookies, for [`HttpCookieStorage::with_backend`](crate::cookies::HttpCookieStorage::with_backend), in
 /// the place of a file: a database of its own, a keyring, a profile. Not of Apple's, where one subclasses
 /// *HTTPCookieStorage*.
 ///
@@ -25,7 +25,9 @@ use crate::store::persistent::PersistentBackend;
 /// ```
 /// use std::collections::HashMap;
 /// use std::sync::Mutex;
-/// use urlsession::{BackendResult, HttpCookieBackend, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey};
+/// use urlsession::cookies::{
+///     BackendResult, HttpCookieBackend, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey,
+/// };
 ///
 /// #[derive(Default)]
 /// struct Profile(Mutex<HashMap<KeptCookieKey, KeptCookie>>);
@@ -74,7 +76,7 @@ pub struct KeptCookie {
     /// Of a [partition](crate::UrlRequest::cookie_partition_identifier), which one.
     pub partition: Option<String>,
     /// When it was made, in microseconds since 1970. The oldest are sent first, and
-    /// [`remove_cookies_since`](crate::HttpCookieStorage::remove_cookies_since) goes by it.
+    /// [`remove_cookies_since`](crate::cookies::HttpCookieStorage::remove_cookies_since) goes by it.
     pub created: SystemTime,
 }
 

@@ -6,7 +6,7 @@ use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace
 use crate::store::application::{BackendResult, guarded};
 
 /// An application's own place for permanent credentials, for
-/// [`UrlCredentialStorage::with_backend`](crate::UrlCredentialStorage::with_backend), in the place of a sealed file: a keyring,
+/// [`UrlCredentialStorage::with_backend`](crate::authentication::UrlCredentialStorage::with_backend), in the place of a sealed file: a keyring,
 /// a service of its own. Not of Apple's, where one subclasses *URLCredentialStorage*.
 ///
 /// It keeps, and decides nothing. Only credentials with a user, a password and the persistence `Permanent` or `Synchronizable`
@@ -16,7 +16,9 @@ use crate::store::application::{BackendResult, guarded};
 ///
 /// ```
 /// use std::sync::Mutex;
-/// use urlsession::{BackendResult, KeptCredential, UrlCredentialBackend, UrlCredentialStorage, UrlProtectionSpace};
+/// use urlsession::authentication::{
+///     BackendResult, KeptCredential, UrlCredentialBackend, UrlCredentialStorage, UrlProtectionSpace,
+/// };
 ///
 /// #[derive(Default)]
 /// struct Safe(Mutex<Vec<KeptCredential>>);

@@ -1,6 +1,7 @@
 //! Versions: each in its own words, and servers that refuse the one they are spoken to in.
 
-use urlsession::{UploadStrategy, UrlSession};
+use urlsession::UrlSession;
+use urlsession::uploads::UploadStrategy;
 use urlsession_testkit::{Refusal, Reply, UploadFault, UploadServer, UploadStep};
 
 use super::*;

@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use urlsession::{BodyStream, DigestAlgorithm, MultipartForm, UrlErrorCode};
+use urlsession::uploads::DigestAlgorithm;
+use urlsession::{BodyStream, MultipartForm, UrlErrorCode};
 use urlsession_testkit::{Reply, UploadFault, UploadLimits, UploadStep, Wire};
 
 use super::*;

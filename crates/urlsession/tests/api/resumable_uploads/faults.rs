@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use urlsession::{UploadStrategy, UrlErrorCode, UrlSession};
+use urlsession::uploads::UploadStrategy;
+use urlsession::{UrlErrorCode, UrlSession};
 use urlsession_testkit::{Refusal, Reply, UploadFault, UploadServer, UploadStep};
 
 use super::*;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use urlsession::{UploadRecords, UrlErrorCode};
+use urlsession::UrlErrorCode;
+use urlsession::uploads::UploadRecords;
 use urlsession_testkit::{Gate, Reply, UploadFault, UploadStep, Wire};
 
 use super::*;

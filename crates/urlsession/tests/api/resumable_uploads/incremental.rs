@@ -1,6 +1,6 @@
 //! Incremental: where interim responses do not get through, those on the way are asked to forward parts as they come.
 
-use urlsession::UploadStrategy;
+use urlsession::uploads::UploadStrategy;
 use urlsession_testkit::{Reply, UploadFault, UploadLimits, UploadStep};
 
 use super::*;

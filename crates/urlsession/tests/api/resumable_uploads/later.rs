@@ -4,7 +4,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use urlsession::{ResumeData, ResumeFailure, UploadRecords, UploadTask, UrlErrorCode};
+use urlsession::uploads::UploadRecords;
+use urlsession::{ResumeData, ResumeFailure, UploadTask, UrlErrorCode};
 use urlsession_testkit::{Gate, Journal, Reply, UploadFault, UploadLimits, UploadStep};
 
 use super::*;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::{UploadServerStorage, UrlSession};
+use urlsession::UrlSession;
+use urlsession::uploads::UploadServerStorage;
 use urlsession_testkit::{
     Refusal, Reply, TestAuthority, UploadFault, UploadLimits, UploadServer, UploadStep,
 };

@@ -1,6 +1,7 @@
 //! What a server takes: limits that are obeyed, limits that shrink, limits that cannot be met.
 
-use urlsession::{UploadStrategy, UrlErrorCode, UrlSession};
+use urlsession::uploads::UploadStrategy;
+use urlsession::{UrlErrorCode, UrlSession};
 use urlsession_testkit::{Reply, UploadFault, UploadLimits, UploadServer, UploadStep};
 
 use super::*;

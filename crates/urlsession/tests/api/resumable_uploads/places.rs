@@ -1,6 +1,7 @@
 //! Where an upload is: locations that change, that lead elsewhere, that move; and who is told who one is.
 
-use urlsession::{UploadStrategy, UrlSession};
+use urlsession::UrlSession;
+use urlsession::uploads::UploadStrategy;
 use urlsession_testkit::{Reply, UploadFault, UploadStep};
 
 use super::*;

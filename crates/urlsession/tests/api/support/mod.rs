@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use urlsession::authentication::{AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential};
 use urlsession::environment::Resolve;
 use urlsession::{
-    AuthChallengeDisposition, Bytes, Configuration, DataTask, Decision, DelegateQueue, HeaderMap, HeaderName,
-    HeaderValue, Task, TaskDelegate, UrlAuthenticationChallenge, UrlCredential, UrlError, UrlErrorCode,
-    UrlRequest, UrlResponse, UrlSession,
+    Bytes, Configuration, DataTask, Decision, DelegateQueue, HeaderMap, HeaderName, HeaderValue, Task,
+    TaskDelegate, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
 };
 use urlsession_testkit::{Origin, Wire, is_wine};
 

@@ -3,10 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex};
 
+use urlsession::authentication::{
+    AuthChallengeDisposition, AuthenticationMethod, UrlAuthenticationChallenge,
+};
+use urlsession::cache::CachedUrlResponse;
+use urlsession::metrics::TaskMetrics;
 use urlsession::{
-    AuthChallengeDisposition, AuthenticationMethod, BodyStream, Bytes, CachedUrlResponse, DataTask, Decision,
-    DownloadTask, HttpUrlResponse, ResponseDisposition, SessionDelegate, StreamTask, Task, TaskDelegate,
-    TaskMetrics, UrlAuthenticationChallenge, UrlError, UrlRequest, UrlResponse, UrlSession,
+    BodyStream, Bytes, DataTask, Decision, DownloadTask, HttpUrlResponse, ResponseDisposition,
+    SessionDelegate, StreamTask, Task, TaskDelegate, UrlError, UrlRequest, UrlResponse, UrlSession,
 };
 
 use super::PATIENCE;
