@@ -121,6 +121,13 @@ impl Environment {
         self.path = Arc::new(path);
         self
     }
+
+    /// Sets [`has_fast_paths`](field@Self::has_fast_paths).
+    #[must_use]
+    pub fn has_fast_paths(mut self, has_fast_paths: bool) -> Self {
+        self.has_fast_paths = has_fast_paths;
+        self
+    }
 }
 
 impl fmt::Debug for Environment {
