@@ -37,11 +37,11 @@ const EXCEPTIONS: [(&str, &str); 0] = [];
 /// The files that can be reached from themselves by imports, each after the first file of its circle. They may only become
 /// fewer.
 const CIRCLES: &str = include_str!("arrows/circles.txt");
-const FILES_IN_CIRCLES: usize = 26;
+const FILES_IN_CIRCLES: usize = 2;
 
 /// The pairs of files that import each other, and how many there are. They may only become fewer.
 const PAIRS: &str = include_str!("arrows/pairs.txt");
-const PAIRS_LEFT: usize = 14;
+const PAIRS_LEFT: usize = 1;
 
 const CRATES: [&str; 4] = ["urlsession", "urlsession-proto", "urlsession-testkit", "urlsession-cli"];
 

@@ -13,7 +13,7 @@ use futures_core::Stream;
 use super::url_session::UrlSession;
 use crate::error::Result;
 use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
-use crate::task::{DataFuture, Kind};
+use crate::task::{DataFuture, TaskKind};
 
 /// A request and the session to load it with: a value to keep, clone and pass on. Nothing is loaded and no task is
 /// made before somebody asks for the result, and each who asks gets a task of its own.
@@ -55,7 +55,7 @@ impl DataTaskPublisher {
     }
 
     fn load(self) -> DataFuture {
-        DataFuture::new(self.session.future(self.request, Kind::Data))
+        DataFuture::new(self.session.future(self.request, TaskKind::Data))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Result, UrlError};
 use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
     BytesFuture, Core, DataFuture, DataTask, DownloadFuture, DownloadOptions, DownloadTask, DownloadedFile,
-    Handler, Kind, Payload, Style, Task, UploadFuture, UploadTask, open_resume_data, to_upload,
+    Handler, TaskKind, Payload, Style, Task, UploadFuture, UploadTask, open_resume_data, to_upload,
 };
 
 /// Data tasks.
@@ -21,7 +21,7 @@ impl UrlSession {
     /// A malformed request gives a task that fails when it is resumed, as does an invalidated session.
     #[doc(alias = "dataTask(with:)")]
     pub fn data_task(&self, request: impl IntoUrlRequest) -> DataTask {
-        DataTask::of(self.task(request.into_url_request(), Kind::Data, None))
+        DataTask::of(self.task(request.into_url_request(), TaskKind::Data, None))
     }
 
     /// A data task that calls `handler` once, on the delegate queue, with body and response or with an error (the
@@ -35,7 +35,7 @@ impl UrlSession {
         handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
     ) -> DataTask {
         let handler = Handler::Data(Box::new(handler));
-        DataTask::of(self.task(request.into_url_request(), Kind::Data, Some(handler)))
+        DataTask::of(self.task(request.into_url_request(), TaskKind::Data, Some(handler)))
     }
 
     /// Loads to memory: a future of body and response.
@@ -44,14 +44,14 @@ impl UrlSession {
     #[doc(alias = "data(for:)")]
     #[doc(alias = "data(from:)")]
     pub fn data(&self, request: impl IntoUrlRequest) -> DataFuture {
-        DataFuture::new(self.future(request.into_url_request(), Kind::Data))
+        DataFuture::new(self.future(request.into_url_request(), TaskKind::Data))
     }
 
     /// Loads as a stream: a future of the body to come and the response.
     #[doc(alias = "bytes(for:delegate:)")]
     #[doc(alias = "bytes(from:delegate:)")]
     pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesFuture {
-        BytesFuture::new(self.future(request.into_url_request(), Kind::Data))
+        BytesFuture::new(self.future(request.into_url_request(), TaskKind::Data))
     }
 
     /// Loads to memory, as often as it is asked to: a value that is awaited or streamed, each time with a new task.
@@ -68,7 +68,7 @@ impl UrlSession {
     #[doc(alias = "uploadTask(with:from:)")]
     pub fn upload_task(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> UploadTask {
         let request = upload(request, Payload::Data(data.into()));
-        UploadTask::of(self.task(request, Kind::Upload, None))
+        UploadTask::of(self.task(request, TaskKind::Upload, None))
     }
 
     /// As [`upload_task`](Self::upload_task), with a handler as
@@ -81,7 +81,7 @@ impl UrlSession {
         handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
     ) -> UploadTask {
         let request = upload(request, Payload::Data(data.into()));
-        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+        UploadTask::of(self.task(request, TaskKind::Upload, Some(Handler::Data(Box::new(handler)))))
     }
 
     /// An upload of a file, as it is now: one that changes before it is sent fails the task. Created suspended.
@@ -90,7 +90,7 @@ impl UrlSession {
     #[doc(alias = "uploadTask(with:fromFile:)")]
     pub fn upload_task_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> UploadTask {
         let request = upload(request, Payload::File(file.as_ref()));
-        UploadTask::of(self.task(request, Kind::Upload, None))
+        UploadTask::of(self.task(request, TaskKind::Upload, None))
     }
 
     /// As [`upload_task_from_file`](Self::upload_task_from_file), with a handler.
@@ -102,7 +102,7 @@ impl UrlSession {
         handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
     ) -> UploadTask {
         let request = upload(request, Payload::File(file.as_ref()));
-        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+        UploadTask::of(self.task(request, TaskKind::Upload, Some(Handler::Data(Box::new(handler)))))
     }
 
     /// An upload of a stream, which the delegate is asked for by
@@ -111,13 +111,13 @@ impl UrlSession {
     #[doc(alias = "uploadTask(withStreamedRequest:)")]
     pub fn upload_task_with_streamed_request(&self, request: impl IntoUrlRequest) -> UploadTask {
         let request = upload(request, Payload::Stream);
-        UploadTask::of(self.task(request, Kind::Upload, None))
+        UploadTask::of(self.task(request, TaskKind::Upload, None))
     }
 
     /// An upload of a form, with its `Content-Type`. Created suspended.
     pub fn upload_task_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> UploadTask {
         let request = upload(request, Payload::Form(form));
-        UploadTask::of(self.task(request, Kind::Upload, None))
+        UploadTask::of(self.task(request, TaskKind::Upload, None))
     }
 
     /// As [`upload_task_from_form`](Self::upload_task_from_form), with a handler.
@@ -128,26 +128,26 @@ impl UrlSession {
         handler: impl FnOnce(Result<(Bytes, UrlResponse)>) + Send + 'static,
     ) -> UploadTask {
         let request = upload(request, Payload::Form(form));
-        UploadTask::of(self.task(request, Kind::Upload, Some(Handler::Data(Box::new(handler)))))
+        UploadTask::of(self.task(request, TaskKind::Upload, Some(Handler::Data(Box::new(handler)))))
     }
 
     /// Uploads data: a future of body and response.
     #[doc(alias = "upload(for:from:delegate:)")]
     #[doc(alias = "upload(for:from:)")]
     pub fn upload(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> UploadFuture {
-        UploadFuture::new(self.future(upload(request, Payload::Data(data.into())), Kind::Upload))
+        UploadFuture::new(self.future(upload(request, Payload::Data(data.into())), TaskKind::Upload))
     }
 
     /// Uploads a file, as it is now: a future of body and response.
     #[doc(alias = "upload(for:fromFile:delegate:)")]
     #[doc(alias = "upload(for:fromFile:)")]
     pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> UploadFuture {
-        UploadFuture::new(self.future(upload(request, Payload::File(file.as_ref())), Kind::Upload))
+        UploadFuture::new(self.future(upload(request, Payload::File(file.as_ref())), TaskKind::Upload))
     }
 
     /// Uploads a form, with its `Content-Type`: a future of body and response.
     pub fn upload_from_form(&self, request: impl IntoUrlRequest, form: MultipartForm) -> UploadFuture {
-        UploadFuture::new(self.future(upload(request, Payload::Form(form)), Kind::Upload))
+        UploadFuture::new(self.future(upload(request, Payload::Form(form)), TaskKind::Upload))
     }
 }
 
@@ -196,7 +196,7 @@ impl UrlSession {
             Ok((request, point)) => (Ok(request), Some(point)),
             Err(error) => (Err(error), None),
         };
-        let core = Core::new(&self.0.session, request, Kind::Upload, style, handler);
+        let core = Core::new(&self.0.session, request, TaskKind::Upload, style, handler);
         if let Some(point) = point {
             core.take_up(point);
         }
@@ -209,7 +209,7 @@ impl UrlSession {
     /// A download that tells the delegate of its progress and its file. Created suspended.
     #[doc(alias = "downloadTask(with:)")]
     pub fn download_task(&self, request: impl IntoUrlRequest) -> DownloadTask {
-        DownloadTask::of(self.task(request.into_url_request(), Kind::Download, None))
+        DownloadTask::of(self.task(request.into_url_request(), TaskKind::Download, None))
     }
 
     /// A download that calls `handler` once, on the delegate queue, with file and response or with an error. Created
@@ -223,7 +223,7 @@ impl UrlSession {
         handler: impl FnOnce(Result<(DownloadedFile, UrlResponse)>) + Send + 'static,
     ) -> DownloadTask {
         let handler = Handler::File(Box::new(handler));
-        DownloadTask::of(self.task(request.into_url_request(), Kind::Download, Some(handler)))
+        DownloadTask::of(self.task(request.into_url_request(), TaskKind::Download, Some(handler)))
     }
 
     /// A download that goes on where another stopped: with its request, without the secrets that were in it, to its
@@ -269,26 +269,26 @@ impl UrlSession {
     #[doc(alias = "download(for:delegate:)")]
     #[doc(alias = "download(from:delegate:)")]
     pub fn download(&self, request: impl IntoUrlRequest) -> DownloadFuture {
-        DownloadFuture::new(self.future(request.into_url_request(), Kind::Download))
+        DownloadFuture::new(self.future(request.into_url_request(), TaskKind::Download))
     }
 }
 
 /// What they have in common.
 impl UrlSession {
-    fn task(&self, request: Result<UrlRequest>, kind: Kind, handler: Option<Handler>) -> Task {
+    fn task(&self, request: Result<UrlRequest>, kind: TaskKind, handler: Option<Handler>) -> Task {
         let style = if handler.is_some() { Style::Handler } else { Style::Delegate };
         Task::of(self.core(request, kind, style, handler))
     }
 
     /// A task that is polled by its caller.
-    pub(super) fn future(&self, request: Result<UrlRequest>, kind: Kind) -> Arc<Core> {
+    pub(super) fn future(&self, request: Result<UrlRequest>, kind: TaskKind) -> Arc<Core> {
         self.core(request, kind, Style::Future, None)
     }
 
     fn core(
         &self,
         request: Result<UrlRequest>,
-        kind: Kind,
+        kind: TaskKind,
         style: Style,
         handler: Option<Handler>,
     ) -> Arc<Core> {
@@ -301,14 +301,14 @@ impl UrlSession {
         style: Style,
         handler: Option<Handler>,
     ) -> Arc<Core> {
-        let (request, orders) = match data.try_into().map_err(Into::into).and_then(DownloadOptions::resuming)
+        let (request, options) = match data.try_into().map_err(Into::into).and_then(DownloadOptions::resuming)
         {
-            Ok((request, orders)) => (Ok(request), Some(orders)),
+            Ok((request, options)) => (Ok(request), Some(options)),
             Err(error) => (Err(error), None),
         };
-        let core = Core::new(&self.0.session, request, Kind::Download, style, handler);
-        if let Some(orders) = orders {
-            core.set_orders(orders);
+        let core = Core::new(&self.0.session, request, TaskKind::Download, style, handler);
+        if let Some(options) = options {
+            core.set_download_options(options);
         }
         self.created(core)
     }

@@ -18,7 +18,7 @@ use crate::message::{
     UrlRequest, UrlResponse,
 };
 use crate::task::{
-    DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionChallenge, SessionShared,
+    Core, DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionChallenge, SessionShared,
     StreamTask, Task, TaskDelegate, TaskKind, TaskMetrics, UploadTask, forward_to_task_delegate,
 };
 
@@ -31,7 +31,7 @@ use crate::task::{
 pub struct UrlSession(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) session: Arc<SessionShared>,
+    pub(super) session: Arc<SessionShared<Core>>,
     delegate: Mutex<Option<Arc<dyn SessionDelegate>>>,
     description: Mutex<Option<Arc<str>>>,
     is_shared: bool,
@@ -85,7 +85,7 @@ impl UrlSession {
         is_shared: bool,
     ) -> Self {
         let (delegate, of_tasks) = delegate.unzip();
-        let session = Arc::new(SessionShared::new(Arc::new(configuration), of_tasks, queue));
+        let session = Arc::new(SessionShared::local(Arc::new(configuration), of_tasks, queue));
         let session = Self(Arc::new(Inner {
             session,
             delegate: Mutex::new(delegate.clone()),
@@ -358,33 +358,36 @@ impl SessionDelegate for OfTasks {}
 /// Puts the challenges of tasks to the session's delegate as such.
 struct SessionChallengeHandler {
     session: Weak<Inner>,
+    shared: Weak<SessionShared<Core>>,
     delegate: Arc<dyn SessionDelegate>,
 }
 
 impl SessionChallengeHandler {
     fn new(session: &UrlSession, delegate: Arc<dyn SessionDelegate>) -> Self {
-        Self { session: Arc::downgrade(&session.0), delegate }
+        let shared = Arc::downgrade(&session.0.session);
+        Self { session: Arc::downgrade(&session.0), shared, delegate }
     }
 
-    /// The session. If the application has dropped it while tasks run, a handle like it: what tasks need lives on.
-    fn session(&self, session: &Arc<SessionShared>) -> UrlSession {
-        UrlSession(self.session.upgrade().unwrap_or_else(|| {
-            Arc::new(Inner {
-                session: session.clone(),
-                delegate: Mutex::new(Some(self.delegate.clone())),
-                description: Mutex::default(),
-                is_shared: false,
-            })
-        }))
+    /// The session. If the application has dropped it while tasks run, a handle like it: what tasks need lives on. `None`
+    /// once no task is left.
+    fn session(&self) -> Option<UrlSession> {
+        if let Some(session) = self.session.upgrade() {
+            return Some(UrlSession(session));
+        }
+        Some(UrlSession(Arc::new(Inner {
+            session: self.shared.upgrade()?,
+            delegate: Mutex::new(Some(self.delegate.clone())),
+            description: Mutex::default(),
+            is_shared: false,
+        })))
     }
 }
 
 impl SessionChallenge for SessionChallengeHandler {
-    fn challenged(
-        &self,
-        session: &Arc<SessionShared>,
-        challenge: &UrlAuthenticationChallenge,
-    ) -> Decision<AuthChallengeDisposition> {
-        self.delegate.did_receive_session_challenge(&self.session(session), challenge)
+    fn challenged(&self, challenge: &UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition> {
+        match self.session() {
+            Some(session) => self.delegate.did_receive_session_challenge(&session, challenge),
+            None => Decision::default_handling(),
+        }
     }
 }

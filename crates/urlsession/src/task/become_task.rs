@@ -6,26 +6,16 @@
 use std::sync::Arc;
 
 use super::core::Core;
+use super::data_delivery::{Becomes, Conversion};
 use super::download;
 use super::handle::Task;
-use super::kind::{DataTask, DownloadTask, Kind};
+use super::handles::{DataTask, DownloadTask};
+use super::kind::{KindState, TaskKind};
+use super::pipe::Pipe;
 use super::stream::StreamTask;
-use super::stream_io::{self, Pipe};
+use super::stream_io;
 use crate::env::RuntimeHandle;
-use crate::load::{Response, TransactionLog};
-
-/// What the delegate wants a response to be read by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Becomes {
-    Download,
-    Stream,
-}
-
-/// A response for another task to go on with.
-pub(super) struct Conversion {
-    pub(super) becomes: Becomes,
-    pub(super) response: Response,
-}
+use crate::load::TransactionLog;
 
 /// Tells the delegate, ends the data task, and runs the new one.
 pub(super) async fn go_on(
@@ -36,22 +26,25 @@ pub(super) async fn go_on(
 ) {
     let Conversion { becomes, response } = conversion;
     let target = core.target();
-    let kind = match becomes {
-        Becomes::Download => Kind::Download,
-        Becomes::Stream => Kind::Stream(Arc::new(Pipe::default())),
+    let pipe = match becomes {
+        Becomes::Download => None,
+        Becomes::Stream => Some(Arc::new(Pipe::default())),
     };
-    let (successor, completed) = core.hand_over(kind.clone());
+    let kind = if pipe.is_some() { TaskKind::Stream } else { TaskKind::Download };
+    let kind_state = pipe.clone().map(|pipe| Box::new(pipe) as Box<dyn KindState<Core>>);
+    let (successor, completed) = core.hand_over(kind, kind_state);
     // On behalf of the new task: a panic fails that one.
+    let theirs = pipe.clone();
     successor.enqueue("did_become", move |new| {
         let task = Task::of(new.clone());
-        match (target, kind) {
-            (Some(target), Kind::Stream(pipe)) => {
+        match (target, theirs) {
+            (Some(target), Some(pipe)) => {
                 let stream = StreamTask::of(task, pipe);
                 new.call(target, "did_become_stream_task", |delegate, task| {
                     delegate.did_become_stream_task(&DataTask::of(task.clone()), &stream);
                 });
             }
-            (Some(target), _) => {
+            (Some(target), None) => {
                 let download = DownloadTask::of(task);
                 new.call(target, "did_become_download_task", |delegate, task| {
                     delegate.did_become_download_task(&DataTask::of(task.clone()), &download);
@@ -61,8 +54,8 @@ pub(super) async fn go_on(
         }
         completed.leave();
     });
-    match &successor.kind {
-        Kind::Stream(pipe) => stream_io::run(successor.clone(), pipe.clone(), runtime, log, response).await,
-        _ => download::run(successor, runtime, log, Some(response)).await,
+    match pipe {
+        Some(pipe) => stream_io::run(successor, pipe, runtime, log, response).await,
+        None => download::run(successor, runtime, log, Some(response)).await,
     }
 }

@@ -9,12 +9,12 @@ use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 
-use super::become_task::{Becomes, Conversion};
 use super::core::{Core, Style};
-use super::data_delivery::Delivery;
-use super::kind::DataTask;
+use super::data_delivery::{Becomes, Conversion, Delivery};
+use super::handles::DataTask;
 use super::observe::TaskChange;
 use super::run;
+use super::upload::load;
 use crate::env::{RuntimeHandle, SplicePipe};
 use crate::error::Result;
 use crate::load::{Body, ReadPause, Response, TransactionLog};
@@ -26,7 +26,7 @@ pub(super) async fn collect(
     runtime: &RuntimeHandle,
     log: &mut TransactionLog,
 ) -> Result<(Bytes, UrlResponse)> {
-    let Response { head, mut body } = run::load(core, runtime, log, None).await?;
+    let Response { head, mut body } = load(core, runtime, log).await?;
     let data = Reading::new(core, log, &mut body).collect(&head).await;
     Ok((data.map_err(|error| error.with_url(head.url()))?, head))
 }
@@ -38,7 +38,7 @@ pub(super) async fn deliver(
     runtime: &RuntimeHandle,
     log: &mut TransactionLog,
 ) -> Result<Option<Conversion>> {
-    let Response { head, mut body } = run::load(core, runtime, log, None).await?;
+    let Response { head, mut body } = load(core, runtime, log).await?;
     let delivered = Reading::new(core, log, &mut body).deliver(&head).await;
     match delivered.map_err(|error| error.with_url(head.url()))? {
         Some(becomes) => Ok(Some(Conversion { becomes, response: Response { head, body } })),

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use super::core::Core;
 use super::delegate::TaskDelegate;
 use super::handle::Task;
-use super::kind::DataTask;
+use super::handles::DataTask;
 use super::poll_gate::PollGate;
 use super::task_future::Loading;
 use super::{body_reader, run};

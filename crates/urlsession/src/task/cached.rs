@@ -1,6 +1,6 @@
 //! The cache by task: what Apple's *URLCache* offers for data tasks.
 
-use super::kind::DataTask;
+use super::handles::DataTask;
 use crate::message::CachedUrlResponse;
 use crate::store::UrlCache;
 

@@ -6,21 +6,9 @@
 use std::sync::Arc;
 
 use super::core::Core;
-use super::decision::Decision;
-use super::session_shared::SessionShared;
 use crate::error::Result;
 use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy};
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
-
-/// The session's delegate as such: what `task` may know of it.
-pub(crate) trait SessionChallenge: Send + Sync {
-    /// Called on the delegate queue.
-    fn challenged(
-        &self,
-        session: &Arc<SessionShared>,
-        challenge: &UrlAuthenticationChallenge,
-    ) -> Decision<AuthChallengeDisposition>;
-}
 
 impl ConnectionChallengeHandler for Core {
     fn challenge(
@@ -77,9 +65,9 @@ impl Core {
         }
         let Some(session) = self.session_target() else { return Ok(None) };
         if let Some(challenge_handler) = self.session.challenge_handler() {
-            let (asked, core) = (challenge.clone(), self.clone());
+            let asked = challenge.clone();
             let answer = self.ask(session.clone(), "did_receive_challenge", move |_, _| {
-                challenge_handler.challenged(&core.session, &asked)
+                challenge_handler.challenged(&asked)
             });
             let decision = answer.await?;
             if decision.is_some() {

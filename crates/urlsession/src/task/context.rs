@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::{Core, Style};
 use super::dispatch::DelegateTarget;
-use super::kind::Kind;
+use super::kind::TaskKind;
 use super::observe::TaskChange;
 use crate::error::Result;
 use crate::load::{
@@ -161,12 +161,12 @@ impl TaskContext for CoreContext<'_> {
 
     /// Apple caches nothing that goes to a file (*Accessing cached data*).
     fn goes_to_file(&self) -> bool {
-        matches!(self.0.kind, Kind::Download)
+        self.0.kind == TaskKind::Download
     }
 
     fn wants_will_cache(&self) -> bool {
         // Apple: of data and upload tasks.
-        if self.0.style != Style::Delegate || !matches!(self.0.kind, Kind::Data | Kind::Upload) {
+        if self.0.style != Style::Delegate || !matches!(self.0.kind, TaskKind::Data | TaskKind::Upload) {
             return false;
         }
         let live = self.0.live();
@@ -178,7 +178,7 @@ impl TaskContext for CoreContext<'_> {
     }
 
     fn digest(&self) -> Option<DigestAlgorithm> {
-        self.0.live().upload.as_ref()?.digest
+        self.0.upload_digest()
     }
 
     fn upload_stands(&self, point: Option<UploadPoint>) {
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::configuration::Configuration;
     use crate::env::block_on;
-    use crate::task::session_shared::SessionShared;
+    use crate::task::session_shared::{DelegateSlot, SessionShared};
     use crate::task::{Decision, DelegateQueue, Task, TaskDelegate};
 
     /// Gives parts, wholes, both or neither.
@@ -231,11 +231,15 @@ mod tests {
 
     fn ask(own: Option<Giving>, session: Option<Giving>, offset: u64) -> Option<String> {
         let session = session.map(|delegate| Arc::new(delegate) as Arc<dyn TaskDelegate>);
-        let session =
-            Arc::new(SessionShared::new(Configuration::ephemeral().into(), session, DelegateQueue::serial()));
+        let session = Arc::new(SessionShared::local(
+            Configuration::ephemeral().into(),
+            session,
+            DelegateQueue::serial(),
+        ));
         let request = UrlRequest::new("http://a/".parse().unwrap());
-        let core = Core::new(&session, Ok(request), Kind::Upload, Style::Delegate, None);
-        core.live().delegate = own.map(|delegate| Arc::new(delegate) as Arc<dyn TaskDelegate>);
+        let core = Core::new(&session, Ok(request), TaskKind::Upload, Style::Delegate, None);
+        core.live().delegate =
+            own.map(|delegate| DelegateSlot::new(Arc::new(delegate) as Arc<dyn TaskDelegate>));
         let mut chunks = block_on(CoreContext(&core).new_body_from(offset))?.take()?;
         let next = |cx: &mut Context<'_>| chunks.as_mut().poll_next(cx);
         Some(String::from_utf8(block_on(std::future::poll_fn(next))?.unwrap().to_vec()).unwrap())

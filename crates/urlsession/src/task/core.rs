@@ -1,7 +1,9 @@
 //! The heart of a task: its properties, its state, and who must be woken when it changes.
 //!
-//! Handles, futures and the running load all share one. It runs nothing itself.
+//! Handles, futures and the running load all share one. It runs nothing itself: the session's loader does. What a kind of
+//! task adds is kept here and known elsewhere.
 
+use std::any::Any;
 use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release,
@@ -12,16 +14,13 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
-use super::delegate::TaskDelegate;
-use super::download::{DownloadOptions, PartialFile, SharedFile};
-use super::kind::Kind;
+use super::kind::{KindState, TaskKind};
+use super::loader::Handler;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
 use super::progress::Controls;
-use super::run::{self, Handler};
-use super::session_shared::{SessionShared, TaskSlot};
+use super::session_shared::{DelegateSlot, SessionShared, TaskSlot};
 use super::state::{Machine, TaskState};
-use super::upload::Resuming;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Activity, Priority, SentFields};
 use crate::message::{UrlRequest, UrlResponse};
@@ -39,9 +38,9 @@ pub(crate) enum Style {
 
 pub(crate) struct Core {
     identifier: u64,
-    pub(super) kind: Kind,
+    pub(super) kind: TaskKind,
     pub(super) style: Style,
-    pub(super) session: Arc<SessionShared>,
+    pub(super) session: Arc<SessionShared<Self>>,
     pub(super) activity: Activity,
     pub(super) created: Epoch,
     pub(super) bytes: Bytes,
@@ -118,14 +117,10 @@ pub(super) struct Live {
     pub(super) description: Option<Arc<str>>,
     pub(super) prefers_incremental_delivery: bool,
     pub(super) hints: Hints,
-    /// Of a download.
-    pub(super) orders: Option<Box<DownloadOptions>>,
-    /// Where a download that has begun is written.
-    pub(super) shared_file: Option<SharedFile<PartialFile>>,
-    /// Of an upload that has been, or may be, resumed.
-    pub(super) upload: Option<Box<Resuming>>,
-    pub(super) delegate: Option<Arc<dyn TaskDelegate>>,
-    pub(super) session_delegate: Option<Arc<dyn TaskDelegate>>,
+    /// What the kind of the task keeps, which most tasks have none of.
+    pub(super) kind_state: Option<Box<dyn KindState<Core>>>,
+    pub(super) delegate: Option<DelegateSlot>,
+    pub(super) session_delegate: Option<DelegateSlot>,
     handler: Option<Handler>,
     /// Why it is being cancelled, if not by its owner.
     failure: Option<UrlError>,
@@ -150,9 +145,9 @@ pub(super) enum RunState {
 
 impl Core {
     pub(crate) fn new(
-        session: &Arc<SessionShared>,
+        session: &Arc<SessionShared<Self>>,
         request: Result<UrlRequest>,
-        kind: Kind,
+        kind: TaskKind,
         style: Style,
         handler: Option<Handler>,
     ) -> Arc<Self> {
@@ -164,7 +159,7 @@ impl Core {
         };
         let to_send = request.as_ref().map_or(0, |request| expected_to_send(request));
         // As Apple documents it: those get everything at once in any case.
-        let prefers_incremental_delivery = style != Style::Handler && !matches!(kind, Kind::Download);
+        let prefers_incremental_delivery = style != Style::Handler && !matches!(kind, TaskKind::Download);
         Arc::new_cyclic(|weak| {
             let (identifier, slot, session_delegate) = session.enter(weak);
             if slot.is_none() {
@@ -199,9 +194,7 @@ impl Core {
                     description: None,
                     prefers_incremental_delivery,
                     hints: Hints::default(),
-                    orders: None,
-                    shared_file: None,
-                    upload: None,
+                    kind_state: None,
                     delegate: None,
                     session_delegate,
                     handler,
@@ -224,7 +217,7 @@ impl Core {
     }
 
     pub(super) fn is_upload(&self) -> bool {
-        matches!(self.kind, Kind::Upload)
+        matches!(self.kind, TaskKind::Upload)
     }
 
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
@@ -304,13 +297,17 @@ impl Core {
         drop(live);
         wakers.wake();
         if starts {
-            run::start(self.clone(), handler);
+            self.session.loader.start(self.clone(), handler);
         }
     }
 
     /// Ends this task without a word: another, of another kind, takes its place on the session's list, with its
     /// identifier and all that it knows, and goes on.
-    pub(super) fn hand_over(self: &Arc<Self>, kind: Kind) -> (Arc<Self>, Completed) {
+    pub(super) fn hand_over(
+        self: &Arc<Self>,
+        kind: TaskKind,
+        kind_state: Option<Box<dyn KindState<Self>>>,
+    ) -> (Arc<Self>, Completed) {
         let mut live = self.live();
         let slot = live.slot.take();
         let successor = Arc::new(Self {
@@ -341,9 +338,7 @@ impl Core {
                 description: live.description.clone(),
                 prefers_incremental_delivery: false,
                 hints: live.hints,
-                orders: None,
-                shared_file: None,
-                upload: None,
+                kind_state,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
                 handler: None,
@@ -401,6 +396,23 @@ impl Core {
         }
     }
 
+    /// The error that the task ends with: it says which URL failed, and what the task can be gone on with.
+    pub(super) fn final_error(self: &Arc<Self>, error: UrlError) -> UrlError {
+        let error = self.name_url(error);
+        let leftovers = self.live().kind_state.as_ref().and_then(|state| state.leftovers());
+        match leftovers {
+            Some(add) => add(self, error),
+            None => error,
+        }
+    }
+
+    /// Whoever polls the task does so no more.
+    pub(super) fn let_go(&self) {
+        if let Some(state) = &mut self.live().kind_state {
+            state.let_go();
+        }
+    }
+
     /// The task is over: state and error are final.
     pub(super) fn complete(self: &Arc<Self>, error: Option<UrlError>) {
         self.begin_completion(error).leave();
@@ -413,14 +425,13 @@ impl Core {
             return Completed(None);
         }
         live.error = error;
-        let takers = live.orders.as_mut().map(|orders| orders.take_takers());
+        let last_call = live.kind_state.as_mut().and_then(|state| state.end());
         // Whoever polls the load is the one that completes it: it is let go, not woken.
         let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
         drop(load);
-        // There is nothing to be resumed.
-        for taker in takers.into_iter().flatten() {
-            taker(None);
+        if let Some(call) = last_call {
+            call();
         }
         watchers.into_iter().for_each(Waker::wake);
         Completed(Some(self.clone()))
@@ -489,8 +500,26 @@ impl Live {
         self.machine.state()
     }
 
-    pub(super) fn resuming(&mut self) -> &mut Resuming {
-        self.upload.get_or_insert_default()
+    /// What the kind of the task keeps, if it keeps anything yet.
+    pub(super) fn kind_state<S: KindState<Core>>(&self) -> Option<&S> {
+        let state: &dyn Any = self.kind_state.as_deref()?;
+        state.downcast_ref()
+    }
+
+    pub(super) fn kind_state_mut<S: KindState<Core>>(&mut self) -> Option<&mut S> {
+        let state: &mut dyn Any = self.kind_state.as_deref_mut()?;
+        state.downcast_mut()
+    }
+
+    /// The same, made if it is not there yet.
+    pub(super) fn kind_state_or_default<S: KindState<Core> + Default>(&mut self) -> &mut S {
+        if self.kind_state::<S>().is_none() {
+            self.kind_state = Some(Box::<S>::default());
+        }
+        match self.kind_state_mut() {
+            Some(state) => state,
+            None => unreachable!("it has just been put there"),
+        }
     }
 
     /// Who is to be woken of a change, once the lock is let go: watchers, and whoever polls the load.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::core::Core;
 use super::delegate::TaskDelegate;
-use super::kind::DataTask;
+use super::handles::DataTask;
 use super::task_future::Loading;
 use super::{body_reader, run};
 use crate::error::Result;
@@ -68,7 +68,7 @@ impl fmt::Debug for DataFuture {
 #[cfg(test)]
 mod tests {
     use super::super::core::Style;
-    use super::super::kind::Kind;
+    use super::super::kind::TaskKind;
     use super::super::queue::DelegateQueue;
     use super::super::session_shared::SessionShared;
     use super::*;
@@ -79,10 +79,13 @@ mod tests {
     /// As `protocol::http`'s test of the load below it.
     #[test]
     fn what_a_data_task_needs_while_it_waits_is_a_small_allocation() {
-        let session =
-            Arc::new(SessionShared::new(Configuration::ephemeral().into(), None, DelegateQueue::on(|_| {})));
+        let session = Arc::new(SessionShared::local(
+            Configuration::ephemeral().into(),
+            None,
+            DelegateQueue::on(|_| {}),
+        ));
         let request = UrlRequest::new("http://a/".parse().unwrap());
-        let core = Core::new(&session, Ok(request), Kind::Data, Style::Future, None);
+        let core = Core::new(&session, Ok(request), TaskKind::Data, Style::Future, None);
         let run = run::in_place(core, RuntimeHandle::own(), body_reader::collect);
         assert!(size_of_val(&run) <= 1032, "{} bytes", size_of_val(&run));
     }

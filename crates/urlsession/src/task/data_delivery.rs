@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::become_task::Becomes;
 use super::core::Core;
 use super::delegate::ResponseDisposition;
 use super::dispatch::DelegateTarget;
-use super::kind::DataTask;
+use super::handles::DataTask;
 use super::mixed_replace::{Part, Parts};
 use crate::error::{Result, UrlError};
+use crate::load::Response;
 use crate::message::UrlResponse;
 
 pub(super) struct Delivery {
@@ -110,4 +110,17 @@ impl Delivery {
             self.core.deliver(self.target.clone(), data.freeze()).await;
         }
     }
+}
+
+/// What the delegate wants a response to be read by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Becomes {
+    Download,
+    Stream,
+}
+
+/// A response for another task to go on with.
+pub(super) struct Conversion {
+    pub(super) becomes: Becomes,
+    pub(super) response: Response,
 }

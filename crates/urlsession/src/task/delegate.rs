@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::core::Live;
 use super::decision::Decision;
 use super::handle::Task;
-use super::kind::{DataTask, DownloadTask};
+use super::handles::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
+use super::session_shared::DelegateSlot;
 use super::stream::StreamTask;
-use crate::error::UrlError;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
     UrlRequest, UrlResponse,
@@ -263,16 +265,16 @@ pub trait TaskDelegate: Send + Sync {
     /// Nothing more can be read of a stream: the other side has closed it, or it broke.
     #[doc(alias = "urlSession(_:readClosedFor:)")]
     fn read_closed(&self, task: &StreamTask) {
-        if let Some((next, task)) = task.next_delegate_of_stream() {
-            next.read_closed(&task);
+        if let Some((next, own)) = task.next_delegate() {
+            next.read_closed(&task.by(own));
         }
     }
 
     /// Nothing more can be written to a stream: it never could, as that of a response, or it broke.
     #[doc(alias = "urlSession(_:writeClosedFor:)")]
     fn write_closed(&self, task: &StreamTask) {
-        if let Some((next, task)) = task.next_delegate_of_stream() {
-            next.write_closed(&task);
+        if let Some((next, own)) = task.next_delegate() {
+            next.write_closed(&task.by(own));
         }
     }
 
@@ -324,4 +326,63 @@ pub enum ResponseDisposition {
     /// [`StreamTask`]. For a part of `multipart/x-mixed-replace` it is [`Allow`](Self::Allow).
     #[doc(alias = "becomeStream")]
     BecomeStream,
+}
+
+/// The delegates of a task.
+impl Task {
+    /// In a call to the task's own delegate: the session's delegate and the handle to call it with. This is what
+    /// the default methods of [`TaskDelegate`] use, and what an own method calls to pass an event on.
+    pub fn next_delegate(&self) -> Option<(Arc<dyn TaskDelegate>, Self)> {
+        if !self.passes_on() {
+            return None;
+        }
+        let next = self.core().live().delegate_of_session()?;
+        Some((next, Self::of(self.core().clone())))
+    }
+
+    /// The task's own delegate, until the task is over.
+    pub fn delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
+        self.core().live().own_delegate()
+    }
+
+    /// Sets the task's own delegate, which is asked before the session's: a delegate or an `Arc` of one.
+    ///
+    /// # Errors
+    /// [`Cancelled`](UrlErrorCode::Cancelled) after the first [`resume`](Self::resume), or once the task is over: the delegate
+    /// cannot be set then, and stays what it was.
+    pub fn set_delegate(&self, delegate: impl TaskDelegate + 'static) -> Result<()> {
+        self.replace_delegate(Some(DelegateSlot::new(delegate.into_shared_task_delegate())))
+    }
+
+    /// Takes the task's own delegate away: the session's is asked alone.
+    ///
+    /// # Errors
+    /// As [`set_delegate`](Self::set_delegate).
+    pub fn remove_delegate(&self) -> Result<()> {
+        self.replace_delegate(None)
+    }
+
+    fn replace_delegate(&self, delegate: Option<DelegateSlot>) -> Result<()> {
+        let mut live = self.core().live();
+        if live.has_run || live.error.is_some() {
+            let detail = "the delegate cannot be set after `resume()`";
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
+        }
+        let old = std::mem::replace(&mut live.delegate, delegate);
+        drop(live);
+        drop(old);
+        Ok(())
+    }
+}
+
+impl Live {
+    /// The task's own delegate.
+    pub(super) fn own_delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
+        self.delegate.as_ref()?.get().cloned()
+    }
+
+    /// The delegate of the task's session.
+    pub(super) fn delegate_of_session(&self) -> Option<Arc<dyn TaskDelegate>> {
+        self.session_delegate.as_ref()?.get().cloned()
+    }
 }

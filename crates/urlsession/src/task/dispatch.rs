@@ -17,7 +17,7 @@ use super::core::{Core, UNKNOWN};
 use super::decision::{Decision, Responder, Unwound};
 use super::delegate::TaskDelegate;
 use super::handle::Task;
-use super::kind::{DataTask, DownloadTask};
+use super::handles::{DataTask, DownloadTask};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// Whom to call, and with which handle: the one given to a task's own delegate passes on to the session's.
@@ -31,29 +31,29 @@ impl Core {
     /// The task's own delegate, else the session's; `None` if nobody listens.
     pub(super) fn target(self: &Arc<Self>) -> Option<DelegateTarget> {
         let live = self.live();
-        if let Some(delegate) = live.delegate.clone() {
+        if let Some(delegate) = live.own_delegate() {
             return Some(DelegateTarget { delegate, task: Task::passing_on(self.clone()) });
         }
-        let delegate = live.session_delegate.clone()?;
+        let delegate = live.delegate_of_session()?;
         drop(live);
         Some(DelegateTarget { delegate, task: Task::of(self.clone()) })
     }
 
     /// The task's own delegate, which passes on what it does not want.
     pub(super) fn passing_target(self: &Arc<Self>) -> Option<DelegateTarget> {
-        let delegate = self.live().delegate.clone()?;
+        let delegate = self.live().own_delegate()?;
         Some(DelegateTarget { delegate, task: Task::passing_on(self.clone()) })
     }
 
     /// Only the session's delegate.
     pub(super) fn session_target(self: &Arc<Self>) -> Option<DelegateTarget> {
-        let delegate = self.live().session_delegate.clone()?;
+        let delegate = self.live().delegate_of_session()?;
         Some(DelegateTarget { delegate, task: Task::of(self.clone()) })
     }
 
     /// Only the task's own delegate, which passes nothing on.
     pub(super) fn own_target(self: &Arc<Self>) -> Option<DelegateTarget> {
-        let delegate = self.live().delegate.clone()?;
+        let delegate = self.live().own_delegate()?;
         Some(DelegateTarget { delegate, task: Task::of(self.clone()) })
     }
 
@@ -303,7 +303,7 @@ mod tests {
     use crate::configuration::Configuration;
     use crate::message::UrlRequest;
     use crate::task::core::Style;
-    use crate::task::kind::Kind;
+    use crate::task::kind::TaskKind;
     use crate::task::session_shared::SessionShared;
     use crate::task::state::TaskState;
     use crate::task::{DelegateQueue, QueueJob};
@@ -328,9 +328,10 @@ mod tests {
         let (sender, jobs) = mpsc::channel();
         let queue = DelegateQueue::on(move |job| sender.send(job).unwrap());
         let delegate: Arc<dyn TaskDelegate> = Arc::new(Nothing);
-        let session = Arc::new(SessionShared::new(Configuration::ephemeral().into(), Some(delegate), queue));
+        let session =
+            Arc::new(SessionShared::local(Configuration::ephemeral().into(), Some(delegate), queue));
         let request = UrlRequest::new("http://a/".parse().unwrap());
-        let core = Core::new(&session, Ok(request), Kind::Data, Style::Future, None);
+        let core = Core::new(&session, Ok(request), TaskKind::Data, Style::Future, None);
         core.resume();
         let states = Arc::new(States(core.clone(), Mutex::default()));
         let waker = Waker::from(states.clone());

@@ -14,39 +14,35 @@ mod shared_file;
 mod stamp;
 mod state_machine;
 mod write_latency;
+mod writing;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
-
-use bytes::Bytes;
 
 pub use self::digest::ContentDigest;
 pub(crate) use self::options::DownloadOptions;
-use self::options::{Checks, Taker};
+use self::options::{DownloadState, Taker};
 use self::partial_file::PartialDownload;
-pub(super) use self::partial_file::PartialFile;
+use self::partial_file::PartialFile;
 use self::resume_info::untrusted_servers;
-pub(super) use self::shared_file::SharedFile;
+use self::shared_file::SharedFile;
 use self::state_machine::{DownloadStateMachine, Next};
-use self::write_latency::WriteLatency;
+use self::writing::Writing;
 use super::body_reader::Reading;
 use super::core::{Core, Style};
 use super::delegate::TaskDelegate;
 use super::destination::DownloadDestination;
-use super::dispatch::DelegateTarget;
 use super::downloaded_file::DownloadedFile;
-use super::kind::DownloadTask;
+use super::handles::DownloadTask;
 use super::run;
 use super::task_future::Loading;
-use crate::env::{RuntimeHandle, SplicePipe, Timer};
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{ReadPause, Response, TransactionLog};
-use crate::message::{HttpUrlResponse, InvalidHeaderField, ResumeData, UrlRequest, UrlResponse};
+use crate::env::RuntimeHandle;
+use crate::error::{Result, UrlError};
+use crate::load::{Response, TransactionLog};
+use crate::message::{HttpUrlResponse, ResumeData, UrlRequest, UrlResponse};
 
 /// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
 ///
@@ -195,7 +191,7 @@ pub(super) async fn saved(
     response: Option<Response>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
     let shared_file = SharedFile::default();
-    core.live().shared_file = Some(shared_file.clone());
+    core.live().kind_state_or_default::<DownloadState>().shared_file = Some(shared_file.clone());
     let result = run::drive(core, runtime, pin!(save(core, runtime, log, response, &shared_file))).await;
     match result {
         Ok(saved) => Ok(saved),
@@ -219,7 +215,7 @@ async fn save(
     let mut course =
         DownloadStateMachine::begin(core, runtime, shared_file, target.clone(), response.is_some()).await?;
     let checks = course.checks.clone();
-    let mut writing = Writing { core, runtime, shared_file, checks, target, pace: WriteLatency::new() };
+    let mut writing = Writing::new(core, runtime, shared_file, checks, target);
     loop {
         let (first, taken) = match response.take() {
             Some(response) => (0, response),
@@ -253,12 +249,11 @@ async fn left(
     shared_file: SharedFile<PartialFile>,
     error: UrlError,
 ) -> UrlError {
-    let (checks, takers, given) = match &mut core.live().orders {
-        Some(orders) => {
-            let given = orders.given.as_ref().map(|(data, _)| data.clone());
-            (orders.checks.clone(), orders.take_takers(), given)
-        }
-        None => Default::default(),
+    let (checks, takers, given) = {
+        let mut live = core.live();
+        let options = live.download_options_mut();
+        let given = options.given.as_ref().map(|(data, _)| data.clone());
+        (options.checks.clone(), options.take_takers(), given)
     };
     let is_wanted = !takers.is_empty() || !error.is_of_owner();
     let work = move || {
@@ -294,8 +289,8 @@ fn give(takers: Vec<Taker>, data: Option<ResumeData>) {
 /// begun.
 pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>> {
     let live = core.live();
-    let shared_file = live.shared_file.clone()?;
-    let checks = live.orders.as_ref().map(|orders| orders.checks.clone()).unwrap_or_default();
+    let state = live.kind_state::<DownloadState>()?;
+    let (shared_file, checks) = (state.shared_file.clone()?, state.options.checks.clone());
     drop(live);
     let clock = core.session.config.environment.clock.clone();
     Some(move || {
@@ -305,264 +300,4 @@ pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>>
             partial_file.flush(&batch, &checks, clock.now());
         }
     })
-}
-
-/// A body on its way into the file.
-struct Writing<'a> {
-    core: &'a Arc<Core>,
-    runtime: &'a RuntimeHandle,
-    shared_file: &'a SharedFile<PartialFile>,
-    checks: Arc<Checks>,
-    target: Option<DelegateTarget>,
-    pace: WriteLatency,
-}
-
-impl Writing<'_> {
-    /// Up to the end of the body, which must be at `end`.
-    async fn write_all(&mut self, reading: &mut Reading<'_>, end: Option<u64>) -> Result<()> {
-        let mut position = self.core.bytes.written.load(Relaxed);
-        let mut length = 0;
-        let mut patience = pin!(None::<Timer>);
-        let mut may_splice = self.shared_file.with(|partial_file| Ok(partial_file.suits_splice()))?;
-        loop {
-            if may_splice && length == 0 && reading.suits_splice() {
-                may_splice = self.splice(reading, end, &mut position).await?;
-            }
-            let room = end.map_or(u64::MAX, |end| end - position - length as u64);
-            let next = poll_fn(|cx| match self.poll_batch(cx, reading, room) {
-                // What has come waits for what is on its way, but not long.
-                Poll::Pending if length > 0 => {
-                    if patience.is_none() {
-                        patience.set(Some(self.patience()));
-                    }
-                    let timer = patience.as_mut().as_pin_mut();
-                    timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| Read::Pause)
-                }
-                poll => poll.map(Read::More),
-            });
-            let over = match next.await {
-                Read::More(Some(Ok(Come { bytes, pieces, is_more }))) => {
-                    length += bytes;
-                    let is_for_kernel = may_splice && reading.suits_splice();
-                    if length < BATCH && pieces < MOST_PIECES && !is_more && !is_for_kernel {
-                        continue;
-                    }
-                    is_more.then(|| Err(unannounced("the server sent more than it had announced")))
-                }
-                // What came before is written all the same.
-                Read::More(Some(Err(error))) => Some(Err(of_download(error))),
-                Read::More(None) if end.is_some_and(|end| position + (length as u64) < end) => {
-                    Some(Err(unannounced("the server sent less than it had announced")))
-                }
-                Read::More(None) => Some(Ok(())),
-                Read::Pause => None,
-            };
-            if length > 0 {
-                length = 0;
-                patience.set(None);
-                // Some of it may have been flushed.
-                let shared_file = self.shared_file.clone();
-                position = self
-                    .write(reading, move |partial_file| {
-                        let batch = shared_file.take_batch(partial_file);
-                        partial_file.write(&batch)
-                    })
-                    .await?
-                    .0;
-            }
-            if let Some(over) = over {
-                return over;
-            }
-        }
-    }
-
-    /// Takes what comes into the batch, but for what is more than `room`.
-    fn poll_batch(
-        &self,
-        cx: &mut Context<'_>,
-        reading: &mut Reading<'_>,
-        room: u64,
-    ) -> Poll<Option<Result<Come>>> {
-        let mut batch = self.shared_file.batch();
-        reading.poll_pieces(cx, &mut batch).map_ok(|come| {
-            let excess = (come as u64).saturating_sub(room) as usize;
-            if excess > 0 {
-                cut(&mut batch, excess);
-            }
-            Come { bytes: come - excess, pieces: batch.len(), is_more: excess > 0 }
-        })
-    }
-
-    /// What ends the wait for more to write with what is here.
-    fn patience(&self) -> Timer {
-        let clock = &*self.core.session.config.environment.clock;
-        Timer::at(clock, self.runtime, clock.now() + PATIENCE)
-    }
-
-    /// Lets the kernel write what comes, up to where it can or to `end`. False if it is not to be tried again.
-    async fn splice(
-        &mut self,
-        reading: &mut Reading<'_>,
-        end: Option<u64>,
-        position: &mut u64,
-    ) -> Result<bool> {
-        let Some(mut splice_pipe) = SplicePipe::new() else { return Ok(false) };
-        while splice_pipe.is_good() {
-            let room = end.map_or(u64::MAX, |end| end - *position);
-            let taken = poll_fn(|cx| reading.poll_splice(cx, &mut splice_pipe, room)).await;
-            let Some(taken) = taken.transpose().map_err(of_download)? else { break };
-            if taken > 0 {
-                let work = move |partial_file: &mut PartialFile| {
-                    partial_file.write_from(&mut splice_pipe).map(|()| splice_pipe)
-                };
-                (*position, splice_pipe) = self.write(reading, work).await?;
-            }
-        }
-        Ok(false)
-    }
-
-    /// Where the file ends then. What the disk takes at once is written here: another thread would cost more than that.
-    async fn write<T: Send + 'static>(
-        &mut self,
-        reading: &mut Reading<'_>,
-        work: impl FnOnce(&mut PartialFile) -> Result<T> + Send + 'static,
-    ) -> Result<(u64, T)> {
-        let clock = self.core.session.config.environment.clock.clone();
-        let start = clock.now();
-        let (position, done) = if self.pace.is_quick() {
-            let (written, is_due) = self.shared_file.with(|partial_file| {
-                let done = work(partial_file)?;
-                Ok(((partial_file.position(), done), partial_file.is_tending_due(start)))
-            })?;
-            self.pace.wrote(clock.now().saturating_duration_since(start));
-            if is_due {
-                self.tend(start, reading.rest()).await?;
-            }
-            written
-        } else {
-            let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
-            let work = move || {
-                shared_file.with(|partial_file| {
-                    let start = clock.now();
-                    let done = work(partial_file)?;
-                    let time = clock.now().saturating_duration_since(start);
-                    partial_file.tend(&checks, start);
-                    Ok(((partial_file.position(), done), time))
-                })
-            };
-            let (written, time) = beside(self.core, self.runtime, reading.rest(), work).await?;
-            self.pace.wrote(time);
-            written
-        };
-        self.core.bytes.written.store(position, Relaxed);
-        if let Some(target) = &self.target {
-            self.core.report_written(target);
-        }
-        Ok((position, done))
-    }
-
-    /// To tend the file waits for the disk.
-    async fn tend(&self, now: Instant, resting: ReadPause) -> Result<()> {
-        let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
-        let work = move || {
-            shared_file.with(|partial_file| {
-                partial_file.tend(&checks, now);
-                Ok(())
-            })
-        };
-        beside(self.core, self.runtime, resting, work).await
-    }
-}
-
-enum Read {
-    More(Option<Result<Come>>),
-    /// Nothing has come yet, and there is something to write.
-    Pause,
-}
-
-/// What was put into the batch.
-struct Come {
-    bytes: usize,
-    /// That are in the batch now.
-    pieces: usize,
-    /// Than is wanted.
-    is_more: bool,
-}
-
-/// Work on the disk, whose time is not the server's. The connection rests until it is done, and the
-/// task goes first: it takes what is here before more is read.
-async fn beside<T: Send + 'static>(
-    core: &Core,
-    runtime: &RuntimeHandle,
-    resting: ReadPause,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let _excuse = core.activity.pause_idle();
-    runtime.blocking_with(resting, work).await.unwrap_or_else(|| {
-        let detail = "the runtime that was writing the file has been shut down";
-        Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))
-    })
-}
-
-/// Leaves the last `excess` bytes off.
-fn cut(pieces: &mut Vec<Bytes>, mut excess: usize) {
-    while let Some(last) = pieces.last_mut()
-        && excess > 0
-    {
-        let n = excess.min(last.len());
-        last.truncate(last.len() - n);
-        excess -= n;
-        if last.is_empty() {
-            pieces.pop();
-        }
-    }
-}
-
-fn unannounced(detail: &'static str) -> UrlError {
-    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail)
-}
-
-/// A validator that was a field's value is not one any more.
-fn cannot_resume(error: InvalidHeaderField) -> UrlError {
-    let detail = "what the download would be resumed by cannot be sent";
-    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Request, detail).with_source(error)
-}
-
-/// A download has codes of its own for what cannot be decoded.
-fn of_download(error: UrlError) -> UrlError {
-    let code = match (error.phase(), error.code()) {
-        (Phase::Decode, UrlErrorCode::CannotDecodeContentData) => {
-            UrlErrorCode::DownloadDecodingFailedToComplete
-        }
-        (Phase::Decode, UrlErrorCode::CannotDecodeRawData) => UrlErrorCode::DownloadDecodingFailedMidStream,
-        _ => return error,
-    };
-    UrlError::new(code, Phase::Decode, error.detail().to_owned()).with_source(error)
-}
-
-/// Bytes written at once.
-const BATCH: usize = 1024 * 1024;
-
-/// Pieces written at once: small ones keep the large buffers they came in.
-const MOST_PIECES: usize = 256;
-
-/// How long fewer wait for more.
-const PATIENCE: Duration = Duration::from_millis(5);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_excess_is_left_off_over_pieces() {
-        let left = |excess: usize| {
-            let mut pieces = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"de")];
-            cut(&mut pieces, excess);
-            pieces.concat()
-        };
-        assert_eq!(
-            [left(0), left(1), left(2), left(4), left(5)],
-            [&b"abcde"[..], b"abcd", b"abc", b"a", b""]
-        );
-    }
 }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use http::HeaderMap;
 
 use super::core::{Core, DEFAULT_PRIORITY, UNKNOWN};
-use super::delegate::TaskDelegate;
+use super::kind::TaskKind;
 use super::metrics::TaskMetrics;
 use super::observe::{Changes, StateChanges};
 use super::progress::Progress;
@@ -52,14 +52,13 @@ impl Task {
         Self { core, passes_on: true }
     }
 
-    /// In a call to the task's own delegate: the session's delegate and the handle to call it with. This is what
-    /// the default methods of [`TaskDelegate`] use, and what an own method calls to pass an event on.
-    pub fn next_delegate(&self) -> Option<(Arc<dyn TaskDelegate>, Self)> {
-        if !self.passes_on {
-            return None;
-        }
-        let next = self.core.live().session_delegate.clone()?;
-        Some((next, Self::of(self.core.clone())))
+    pub(super) fn passes_on(&self) -> bool {
+        self.passes_on
+    }
+
+    /// What the task is for. The handle of that kind is had by `try_from`.
+    pub fn kind(&self) -> TaskKind {
+        self.core.kind
     }
 
     /// Unique within the session, from 1 on.
@@ -153,7 +152,7 @@ impl Task {
     }
 
     /// What was measured, once the task is over: the same value as
-    /// [`did_finish_collecting_metrics`](TaskDelegate::did_finish_collecting_metrics) gets, for tasks without a
+    /// [`did_finish_collecting_metrics`](crate::TaskDelegate::did_finish_collecting_metrics) gets, for tasks without a
     /// delegate too. `None` before.
     pub fn metrics(&self) -> Option<Arc<TaskMetrics>> {
         self.core.live().measured.metrics(self.core.created)
@@ -198,40 +197,6 @@ impl Task {
     /// that has the request.
     pub fn set_priority(&self, priority: f32) {
         self.core.set_priority(priority);
-    }
-
-    /// The task's own delegate, until the task is over.
-    pub fn delegate(&self) -> Option<Arc<dyn TaskDelegate>> {
-        self.core.live().delegate.clone()
-    }
-
-    /// Sets the task's own delegate, which is asked before the session's: a delegate or an `Arc` of one.
-    ///
-    /// # Errors
-    /// [`Cancelled`](UrlErrorCode::Cancelled) after the first [`resume`](Self::resume), or once the task is over: the delegate
-    /// cannot be set then, and stays what it was.
-    pub fn set_delegate(&self, delegate: impl TaskDelegate + 'static) -> Result<()> {
-        self.replace_delegate(Some(delegate.into_shared_task_delegate()))
-    }
-
-    /// Takes the task's own delegate away: the session's is asked alone.
-    ///
-    /// # Errors
-    /// As [`set_delegate`](Self::set_delegate).
-    pub fn remove_delegate(&self) -> Result<()> {
-        self.replace_delegate(None)
-    }
-
-    fn replace_delegate(&self, delegate: Option<Arc<dyn TaskDelegate>>) -> Result<()> {
-        let mut live = self.core.live();
-        if live.has_run || live.error.is_some() {
-            let detail = "the delegate cannot be set after `resume()`";
-            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
-        }
-        let old = std::mem::replace(&mut live.delegate, delegate);
-        drop(live);
-        drop(old);
-        Ok(())
     }
 
     /// Whether the delegate receives data as it comes. Default: `true`, except for tasks with a completion handler,

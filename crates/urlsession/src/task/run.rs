@@ -7,67 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use pin_project_lite::pin_project;
 
-use super::become_task;
-use super::body_reader;
 use super::context::CoreContext;
 use super::core::{Core, Style};
 use super::dispatch::{DelegateTarget, dropped_by_queue};
-use super::download;
-use super::downloaded_file::DownloadedFile;
-use super::kind::Kind;
+use super::kind::TaskKind;
+use super::loader::HandlerOf;
 use super::observe::TaskChange;
 use super::poll_gate::PollGate;
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, Body, Response, TransactionLog};
-use crate::message::{UrlRequest, UrlResponse};
-
-/// Called once with what a task got.
-pub(crate) enum Handler {
-    Data(HandlerOf<(Bytes, UrlResponse)>),
-    File(HandlerOf<(DownloadedFile, UrlResponse)>),
-}
-
-type HandlerOf<T> = Box<dyn FnOnce(Result<T>) + Send>;
-
-/// Runs a resumed task on the library's own runtime.
-pub(super) fn start(core: Arc<Core>, handler: Option<Handler>) {
-    let runtime = RuntimeHandle::own();
-    runtime.clone().spawn(async move {
-        match handler {
-            Some(Handler::Data(handler)) => {
-                let mut log = TransactionLog::new();
-                let result =
-                    drive(&core, &runtime, pin!(body_reader::collect(&core, &runtime, &mut log))).await;
-                finish_with(&core, result, &mut log, handler);
-            }
-            // In boxes of their own: what few tasks need is not carried by all.
-            Some(Handler::File(handler)) => {
-                let mut log = TransactionLog::new();
-                let result = Box::pin(download::saved(&core, &runtime, &mut log, None)).await;
-                finish_with(&core, result, &mut log, handler);
-            }
-            None => Box::pin(run(core, runtime)).await,
-        }
-    });
-}
-
-/// A task that talks to its delegate.
-async fn run(core: Arc<Core>, runtime: RuntimeHandle) {
-    let mut log = TransactionLog::new();
-    if let Kind::Download = core.kind {
-        return download::run(core, runtime, log, None).await;
-    }
-    let result = drive(&core, &runtime, pin!(body_reader::deliver(&core, &runtime, &mut log))).await;
-    match result {
-        Ok(Some(conversion)) => become_task::go_on(core, runtime, log, conversion).await,
-        Ok(None) => finish(&core, None, &mut log),
-        Err(error) => finish(&core, Some(error), &mut log),
-    }
-}
+use crate::message::UrlRequest;
 
 /// Runs a task in place.
 pub(super) async fn in_place<T>(
@@ -86,7 +38,7 @@ pub(super) async fn end_in_place<T>(
     guard: &mut LogGuard<'_>,
     result: Result<T>,
 ) -> Result<T> {
-    let answer = result.map_err(|error| core.with_leftovers(core.name_url(error)));
+    let answer = result.map_err(|error| core.final_error(error));
     let error = answer.as_ref().err().cloned();
     if core.target().is_none() {
         measure(core, &mut guard.log, error.as_ref());
@@ -132,63 +84,7 @@ impl<T, L: Future<Output = Result<T>> + Unpin> Future for Driven<L> {
 }
 
 /// Loads the head; of another request than the task's own, if there is one.
-pub(super) fn load<'a>(
-    core: &'a Arc<Core>,
-    runtime: &'a RuntimeHandle,
-    log: &'a mut TransactionLog,
-    other: Option<Arc<UrlRequest>>,
-) -> impl Future<Output = Result<Response>> + Send + 'a {
-    let prepares = matches!(core.kind, Kind::Upload) && core.prepares_upload();
-    // Not an `async fn`, which would have room for its arguments twice.
-    async move {
-        // In a box of its own: other loads do not carry it.
-        if prepares {
-            return Box::pin(load_prepared(core, runtime, log)).await;
-        }
-        load_once(core, runtime, log, other).await
-    }
-}
-
-/// An upload of which something is to be known before it is sent.
-async fn load_prepared(
-    core: &Arc<Core>,
-    runtime: &RuntimeHandle,
-    log: &mut TransactionLog,
-) -> Result<Response> {
-    let digests = core.digests(runtime).await?;
-    let request = digests.as_ref().map(|digests| digests.request.clone());
-    let response = match core.keeps_record() {
-        true => load_recorded(core, runtime, log, request).await?,
-        false => load_once(core, runtime, log, request).await?,
-    };
-    match digests {
-        Some(digests) => digests.check(core, runtime, response).await,
-        None => Ok(response),
-    }
-}
-
-/// An upload that is recorded for later runs, and may have been by an earlier one.
-async fn load_recorded(
-    core: &Arc<Core>,
-    runtime: &RuntimeHandle,
-    log: &mut TransactionLog,
-    request: Option<Arc<UrlRequest>>,
-) -> Result<Response> {
-    core.look_up(runtime).await;
-    let goes_on = core.has_record();
-    let mut result = load_once(core, runtime, log, request.clone()).await;
-    if goes_on && result.as_ref().is_err_and(|error| error.resume_failure().is_some()) {
-        // It cannot go on; and the application has asked for an upload, not for this one.
-        core.forget_record(runtime).await;
-        result = load_once(core, runtime, log, request).await;
-    }
-    if result.is_ok() || !core.has_leftovers() {
-        core.forget_record(runtime).await;
-    }
-    result
-}
-
-async fn load_once(
+pub(super) async fn load(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
     log: &mut TransactionLog,
@@ -208,7 +104,7 @@ async fn load_once(
     let response = core.session.protocols.load(attempt).await?;
     // A part of a download is not as long as the download: who joins the parts knows how long that is. Nor is a coded
     // body as long as its content.
-    let is_part = matches!(core.kind, Kind::Download) && response.head.status_code() == Some(206);
+    let is_part = core.kind == TaskKind::Download && response.head.status_code() == Some(206);
     let is_unlike_head = is_part || response.body.is_decoded();
     if let Some(length) = response.head.expected_content_length().filter(|_| !is_unlike_head) {
         core.bytes.to_receive.store(length, Relaxed);
@@ -272,7 +168,7 @@ fn measure(core: &Core, log: &mut TransactionLog, error: Option<&UrlError>) {
 
 /// Tells how it ended: metrics, then completion, once.
 pub(super) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut TransactionLog) {
-    let error = error.map(|error| core.with_leftovers(core.name_url(error)));
+    let error = error.map(|error| core.final_error(error));
     measure(core, log, error.as_ref());
     let Some(target) = core.target() else { return core.complete(error) };
     tell_metrics(core, &target);
@@ -315,13 +211,13 @@ impl Drop for Last {
 }
 
 /// As `finish`, with a handler in the place of the delegate's last call.
-fn finish_with<T: Send + 'static>(
+pub(super) fn finish_with<T: Send + 'static>(
     core: &Arc<Core>,
     result: Result<T>,
     log: &mut TransactionLog,
     handler: HandlerOf<T>,
 ) {
-    let result = result.map_err(|error| core.with_leftovers(core.name_url(error)));
+    let result = result.map_err(|error| core.final_error(error));
     let error = result.as_ref().err().cloned();
     measure(core, log, error.as_ref());
     if let Some(target) = core.target() {

@@ -1,30 +1,35 @@
 //! What the tasks of one session share, and the list of those that are not over.
 //!
-//! The session holds it; tasks hold it for as long as they live.
+//! The session holds it; tasks hold it for as long as they live. It knows neither what a task is nor what delegates are
+//! called with.
 
+use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use slab::Slab;
 
-use super::challenges::SessionChallenge;
-use super::core::Core;
-use super::delegate::TaskDelegate;
+use super::decision::Decision;
+use super::loader::Loader;
 use super::queue::DelegateQueue;
 use crate::configuration::Configuration;
+use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 use crate::protocol::Protocols;
 
-pub(crate) struct SessionShared {
+/// What tasks of type `T` share.
+pub(crate) struct SessionShared<T> {
     pub(crate) config: Arc<Configuration>,
     pub(crate) protocols: Protocols,
     pub(crate) queue: DelegateQueue,
-    tasks: Mutex<Tasks>,
+    pub(super) loader: Box<dyn Loader<T>>,
+    tasks: Mutex<Tasks<T>>,
 }
 
-struct Tasks {
-    /// Of all tasks that are not over; a task nobody started lives only as long as the application holds it.
-    list: Slab<Weak<Core>>,
+struct Tasks<T> {
+    /// Of all tasks that are not over, with their identifiers; a task nobody started lives only as long as the application
+    /// holds it.
+    list: Slab<(u64, Weak<T>)>,
     next_identifier: u64,
-    delegate: Option<Arc<dyn TaskDelegate>>,
+    delegate: Option<DelegateSlot>,
     challenge_handler: Option<Arc<dyn SessionChallenge>>,
     is_closed: bool,
     /// Called when the session is closed and the last task is over.
@@ -35,11 +40,33 @@ struct Tasks {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TaskSlot(usize);
 
-impl SessionShared {
-    pub(crate) fn new(
+/// The session's delegate as such: what a task may know of it.
+pub(crate) trait SessionChallenge: Send + Sync {
+    /// Called on the delegate queue.
+    fn challenged(&self, challenge: &UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition>;
+}
+
+/// A delegate for who keeps it without calling it. A clone is the same delegate.
+#[derive(Clone)]
+pub(super) struct DelegateSlot(Arc<dyn Any + Send + Sync>);
+
+impl DelegateSlot {
+    pub(super) fn new<D: Any + Send + Sync>(delegate: D) -> Self {
+        Self(Arc::new(delegate))
+    }
+
+    /// The delegate, for who knows its type.
+    pub(super) fn get<D: Any>(&self) -> Option<&D> {
+        self.0.downcast_ref()
+    }
+}
+
+impl<T> SessionShared<T> {
+    pub(super) fn new(
         config: Arc<Configuration>,
-        delegate: Option<Arc<dyn TaskDelegate>>,
+        delegate: Option<DelegateSlot>,
         queue: DelegateQueue,
+        loader: Box<dyn Loader<T>>,
     ) -> Self {
         let protocols = Protocols::new(&config);
         let tasks = Tasks {
@@ -50,21 +77,21 @@ impl SessionShared {
             is_closed: false,
             at_end: None,
         };
-        Self { config, protocols, queue, tasks: Mutex::new(tasks) }
+        Self { config, protocols, queue, loader, tasks: Mutex::new(tasks) }
     }
 
     /// Enters a task: its identifier, its slot unless the session takes no more tasks, and the session's delegate.
-    pub(super) fn enter(&self, task: &Weak<Core>) -> (u64, Option<TaskSlot>, Option<Arc<dyn TaskDelegate>>) {
+    pub(super) fn enter(&self, task: &Weak<T>) -> (u64, Option<TaskSlot>, Option<DelegateSlot>) {
         let mut tasks = self.lock();
         let identifier = tasks.next_identifier;
         tasks.next_identifier += 1;
-        let slot = (!tasks.is_closed).then(|| TaskSlot(tasks.list.insert(task.clone())));
+        let slot = (!tasks.is_closed).then(|| TaskSlot(tasks.list.insert((identifier, task.clone()))));
         (identifier, slot, tasks.delegate.clone())
     }
 
     /// Another task takes the slot of one.
-    pub(super) fn reuse_slot(&self, slot: TaskSlot, task: &Arc<Core>) {
-        if let Some(place) = self.lock().list.get_mut(slot.0) {
+    pub(super) fn reuse_slot(&self, slot: TaskSlot, task: &Arc<T>) {
+        if let Some((_, place)) = self.lock().list.get_mut(slot.0) {
             *place = Arc::downgrade(task);
         }
     }
@@ -85,7 +112,7 @@ impl SessionShared {
         self.end_if_due(tasks);
     }
 
-    fn end_if_due(&self, mut tasks: MutexGuard<'_, Tasks>) {
+    fn end_if_due(&self, mut tasks: MutexGuard<'_, Tasks<T>>) {
         if !tasks.is_closed || !tasks.list.is_empty() {
             return;
         }
@@ -109,13 +136,14 @@ impl SessionShared {
     }
 
     /// Every task that is not over, by identifier.
-    pub(crate) fn all(&self) -> Vec<Arc<Core>> {
-        let mut all: Vec<_> = self.lock().list.iter().filter_map(|(_, task)| task.upgrade()).collect();
-        all.sort_unstable_by_key(|task| task.identifier());
-        all
+    pub(crate) fn all(&self) -> Vec<Arc<T>> {
+        let upgrade = |(identifier, task): &(u64, Weak<T>)| Some((*identifier, task.upgrade()?));
+        let mut all: Vec<_> = self.lock().list.iter().filter_map(|(_, entry)| upgrade(entry)).collect();
+        all.sort_unstable_by_key(|(identifier, _)| *identifier);
+        all.into_iter().map(|(_, task)| task).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Tasks> {
+    fn lock(&self) -> MutexGuard<'_, Tasks<T>> {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

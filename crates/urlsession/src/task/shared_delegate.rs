@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::decision::Decision;
 use super::delegate::{ResponseDisposition, TaskDelegate};
 use super::handle::Task;
-use super::kind::{DataTask, DownloadTask};
+use super::handles::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
 use super::stream::StreamTask;
 use crate::error::UrlError;

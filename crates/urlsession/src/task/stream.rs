@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::core::Core;
 use super::decision::Decision;
-use super::delegate::TaskDelegate;
 use super::handle::Task;
-use super::stream_io::{Pipe, Read, Write};
+use super::kind::KindState;
+use super::pipe::{Pipe, Read, Write};
 use crate::error::{Result, UrlError};
 
 /// A task that reads and writes bytes: what a data task becomes when its delegate answers
@@ -36,9 +37,9 @@ impl StreamTask {
         Self { task, pipe }
     }
 
-    pub(super) fn next_delegate_of_stream(&self) -> Option<(Arc<dyn TaskDelegate>, Self)> {
-        let (next, task) = self.task.next_delegate()?;
-        Some((next, Self::of(task, self.pipe.clone())))
+    /// The same stream by another handle of its task.
+    pub(super) fn by(&self, task: Task) -> Self {
+        Self::of(task, self.pipe.clone())
     }
 
     /// Reads at least `min` bytes and at most `max`, fewer only at the end, of which the second value tells. The
@@ -114,6 +115,31 @@ impl StreamTask {
     pub fn close_write(&self) {
         self.pipe.close_write(self.task.core());
     }
+}
+
+/// Gives the task back if it is of another kind.
+impl TryFrom<Task> for StreamTask {
+    type Error = Task;
+
+    fn try_from(task: Task) -> std::result::Result<Self, Task> {
+        let pipe = task.core().live().kind_state::<Arc<Pipe>>().cloned();
+        match pipe {
+            Some(pipe) => Ok(Self::of(task, pipe)),
+            None => Err(task),
+        }
+    }
+}
+
+impl KindState<Core> for Arc<Pipe> {
+    fn end(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        None
+    }
+
+    fn leftovers(&self) -> Option<fn(&Arc<Core>, UrlError) -> UrlError> {
+        None
+    }
+
+    fn let_go(&mut self) {}
 }
 
 impl Deref for StreamTask {

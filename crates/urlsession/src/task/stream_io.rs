@@ -1,139 +1,25 @@
-//! `Pipe`: the reads and writes of a stream task, done in order at one end of a connection or of a response body.
+//! Runs a stream task: does its reads and writes in order, at one end of a connection or of a response body.
 //!
 //! It knows what is asked for and what the other side gives; when it may run is the poll gate's business.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::body_reader::poll_chunk;
 use super::core::Core;
 use super::delegate::TaskDelegate;
+use super::pipe::{Pipe, closed};
 use super::run;
 use super::stream::StreamTask;
-use crate::env::{RuntimeHandle, Timer};
+use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Body, Duplex, Response, TransactionLog};
-
-/// What a stream task has been asked for and has not done yet.
-#[derive(Default)]
-pub(crate) struct Pipe(Mutex<Asked>);
-
-#[derive(Default)]
-struct Asked {
-    reads: VecDeque<Read>,
-    writes: VecDeque<Write>,
-    /// Why nothing more is taken.
-    no_reads: Option<UrlError>,
-    no_writes: Option<UrlError>,
-}
-
-pub(super) struct Read {
-    min: usize,
-    max: usize,
-    patience: Patience,
-    done: Done<(Bytes, bool)>,
-}
-
-pub(super) struct Write {
-    data: Bytes,
-    patience: Patience,
-    done: Done<()>,
-}
-
-type Done<T> = Box<dyn FnOnce(Result<T>) + Send>;
-
-impl Read {
-    pub(super) fn new(
-        min: usize,
-        max: usize,
-        timeout: Duration,
-        done: impl FnOnce(Result<(Bytes, bool)>) + Send + 'static,
-    ) -> Self {
-        let max = max.max(1);
-        Self { min: min.clamp(1, max), max, patience: Patience::new(timeout), done: Box::new(done) }
-    }
-}
-
-impl Write {
-    pub(super) fn new(
-        data: Bytes,
-        timeout: Duration,
-        done: impl FnOnce(Result<()>) + Send + 'static,
-    ) -> Self {
-        Self { data, patience: Patience::new(timeout), done: Box::new(done) }
-    }
-}
-
-impl Pipe {
-    pub(super) fn read(&self, core: &Core, read: Read) {
-        let mut asked = self.lock();
-        match asked.no_reads.clone() {
-            Some(error) => {
-                drop(asked);
-                (read.done)(Err(error));
-            }
-            None => {
-                asked.reads.push_back(read);
-                drop(asked);
-                core.wake();
-            }
-        }
-    }
-
-    pub(super) fn write(&self, core: &Core, write: Write) {
-        let mut asked = self.lock();
-        match asked.no_writes.clone() {
-            Some(error) => {
-                drop(asked);
-                (write.done)(Err(error));
-            }
-            None => {
-                asked.writes.push_back(write);
-                drop(asked);
-                core.wake();
-            }
-        }
-    }
-
-    pub(super) fn close_read(&self, core: &Core) {
-        self.lock().no_reads.get_or_insert_with(|| closed("reading was closed"));
-        core.wake();
-    }
-
-    pub(super) fn close_write(&self, core: &Core) {
-        self.lock().no_writes.get_or_insert_with(|| closed("writing was closed"));
-        core.wake();
-    }
-
-    /// Reads given so far fail, and so do later ones.
-    fn fail_reads(&self, error: &UrlError) {
-        let mut asked = self.lock();
-        asked.no_reads = Some(error.clone());
-        let reads = std::mem::take(&mut asked.reads);
-        drop(asked);
-        reads.into_iter().for_each(|read| (read.done)(Err(error.clone())));
-    }
-
-    fn fail_writes(&self, error: &UrlError) {
-        let mut asked = self.lock();
-        asked.no_writes = Some(error.clone());
-        let writes = std::mem::take(&mut asked.writes);
-        drop(asked);
-        writes.into_iter().for_each(|write| (write.done)(Err(error.clone())));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Asked> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Runs a stream task with what a response left.
 pub(super) async fn run(
@@ -349,35 +235,6 @@ enum Step {
     Done,
     Shut,
     Late,
-}
-
-/// How long a read or write may take, from when it was asked for.
-struct Patience {
-    timeout: Duration,
-    timer: Option<Pin<Box<Timer>>>,
-}
-
-impl Patience {
-    /// Zero is for ever.
-    fn new(timeout: Duration) -> Self {
-        Self { timeout, timer: None }
-    }
-
-    fn is_over(&mut self, core: &Core, runtime: &RuntimeHandle, cx: &mut Context<'_>) -> bool {
-        if self.timeout.is_zero() {
-            return false;
-        }
-        let timer = self.timer.get_or_insert_with(|| {
-            let clock = &*core.session.config.environment.clock;
-            let now = clock.now();
-            Box::pin(Timer::at(clock, runtime, now.checked_add(self.timeout).unwrap_or(now)))
-        });
-        timer.as_mut().poll(cx).is_ready()
-    }
-}
-
-fn closed(detail: &'static str) -> UrlError {
-    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail)
 }
 
 fn broke(error: io::Error) -> UrlError {

@@ -3,6 +3,7 @@
 
 mod cancel_upload;
 mod digests;
+mod prepare;
 mod resuming;
 
 use std::fmt;
@@ -14,15 +15,16 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-pub(super) use self::resuming::Resuming;
+pub(super) use self::prepare::load;
 pub(crate) use self::resuming::open;
 use super::core::Core;
 use super::data::DataFuture;
 use super::delegate::TaskDelegate;
 use super::handle::Task;
-use super::kind::UploadTask;
+use super::handles::UploadTask;
 use crate::error::Result;
-use crate::message::{BodyStream, MultipartForm, UrlRequest, UrlResponse};
+use crate::message::{BodyStream, DigestAlgorithm, MultipartForm, UrlRequest, UrlResponse};
+use crate::store::UploadRecords;
 
 /// What is to be uploaded. A body of the request itself is replaced by it (Apple: *uploadTask(with:from:)*).
 pub(crate) enum Payload<'a> {
@@ -79,6 +81,29 @@ impl UploadFuture {
     /// completion handler.
     pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
         self.0.wait()
+    }
+
+    /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].
+    ///
+    /// ```no_run
+    /// # use urlsession::{DigestAlgorithm, UrlRequest, UrlSession};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut put = UrlRequest::new("https://example.com/a.iso".parse()?);
+    /// put.set_http_method("PUT")?;
+    /// UrlSession::shared().upload_from_file(put, "a.iso").sending_digest(DigestAlgorithm::Sha256).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sending_digest(self, algorithm: DigestAlgorithm) -> Self {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_sends_digest(Some(algorithm));
+        self
+    }
+
+    /// As [`UploadTask::set_resumable_across_runs`].
+    pub fn resumable_across_runs(self, records: &UploadRecords) -> Self {
+        self.task().set_resumable_across_runs(records);
+        self
     }
 }
 

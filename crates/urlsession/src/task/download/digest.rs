@@ -17,6 +17,14 @@ pub struct ContentDigest {
     bytes: Vec<u8>,
 }
 
+/// What must be true of the file before it is anybody's.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checks {
+    pub(super) expected: Option<ContentDigest>,
+    /// Also what the response says of itself.
+    pub(super) of_response: bool,
+}
+
 impl ContentDigest {
     /// A SHA-256 digest.
     pub fn sha256(bytes: [u8; 32]) -> Self {

@@ -4,14 +4,17 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::digest::ContentDigest;
+use super::digest::{Checks, ContentDigest};
+use super::partial_file::PartialFile;
 use super::resume_info::ResumeRecord;
+use super::shared_file::SharedFile;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{HttpUrlResponse, ResumeData, ResumeFailure, UrlRequest};
 use crate::task::core::{Core, Live};
 use crate::task::decision::Decision;
 use crate::task::destination::DownloadDestination;
-use crate::task::kind::DownloadTask;
+use crate::task::handles::DownloadTask;
+use crate::task::kind::KindState;
 use crate::task::state::TaskState;
 
 /// Of one download; few have any.
@@ -25,14 +28,6 @@ pub(crate) struct DownloadOptions {
     /// Whom to ask for another request, in the place of a delegate.
     pub(super) refresh: Option<Arc<Refresh>>,
     takers: Vec<Taker>,
-}
-
-/// What must be true of the file before it is anybody's.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Checks {
-    pub(super) expected: Option<ContentDigest>,
-    /// Also what the response says of itself.
-    pub(super) of_response: bool,
 }
 
 /// Gives another request for what the server refuses to go on with.
@@ -54,24 +49,49 @@ impl DownloadOptions {
         Ok((request, Self { destination, checks, given: Some((data, noted)), ..Self::default() }))
     }
 
-    pub(in crate::task) fn take_takers(&mut self) -> Vec<Taker> {
+    pub(super) fn take_takers(&mut self) -> Vec<Taker> {
         std::mem::take(&mut self.takers)
     }
 }
 
+/// What a download keeps in the core of its task.
+#[derive(Default)]
+pub(super) struct DownloadState {
+    pub(super) options: DownloadOptions,
+    /// Where a download that has begun is written.
+    pub(super) shared_file: Option<SharedFile<PartialFile>>,
+}
+
+impl KindState<Core> for DownloadState {
+    fn end(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        let takers = self.options.take_takers();
+        if takers.is_empty() {
+            return None;
+        }
+        // There is nothing to be resumed.
+        Some(Box::new(|| takers.into_iter().for_each(|taker| taker(None))))
+    }
+
+    fn leftovers(&self) -> Option<fn(&Arc<Core>, UrlError) -> UrlError> {
+        None
+    }
+
+    fn let_go(&mut self) {}
+}
+
 impl Core {
-    pub(crate) fn set_orders(&self, orders: DownloadOptions) {
-        self.live().orders = Some(Box::new(orders));
+    pub(crate) fn set_download_options(&self, options: DownloadOptions) {
+        self.live().kind_state_or_default::<DownloadState>().options = options;
     }
 
     /// Changes what is asked of it.
-    fn order(&self, change: impl FnOnce(&mut DownloadOptions)) -> Result<()> {
+    fn change_options(&self, change: impl FnOnce(&mut DownloadOptions)) -> Result<()> {
         let mut live = self.live();
         if live.has_run || live.error.is_some() {
             let detail = "what a download is to do cannot be set after `resume()`";
             return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
-        change(live.orders());
+        change(live.download_options_mut());
         Ok(())
     }
 
@@ -83,22 +103,26 @@ impl Core {
             taker(None);
             return;
         }
-        live.orders().takers.push(taker);
+        live.download_options_mut().takers.push(taker);
         drop(live);
         self.cancel();
     }
 }
 
 impl Live {
-    pub(super) fn orders(&mut self) -> &mut DownloadOptions {
-        self.orders.get_or_insert_default()
+    pub(super) fn download_options(&self) -> Option<&DownloadOptions> {
+        Some(&self.kind_state::<DownloadState>()?.options)
+    }
+
+    pub(super) fn download_options_mut(&mut self) -> &mut DownloadOptions {
+        &mut self.kind_state_or_default::<DownloadState>().options
     }
 }
 
 impl DownloadTask {
     /// Where the file is to be; `None` is a temporary file.
     pub fn destination(&self) -> Option<DownloadDestination> {
-        self.core().live().orders.as_ref()?.destination.clone()
+        self.core().live().download_options()?.destination.clone()
     }
 
     /// Names where the file is to be. Not of Apple's.
@@ -106,12 +130,12 @@ impl DownloadTask {
     /// # Errors
     /// After the first `resume`.
     pub fn set_destination(&self, destination: Option<DownloadDestination>) -> Result<()> {
-        self.core().order(|orders| orders.destination = destination)
+        self.core().change_options(|options| options.destination = destination)
     }
 
     /// What the file must hash to; `None` is anything.
     pub fn expected_digest(&self) -> Option<ContentDigest> {
-        self.core().live().orders.as_ref()?.checks.expected.clone()
+        self.core().live().download_options()?.checks.expected.clone()
     }
 
     /// Says what the file must hash to. It is checked before anybody sees the file: one that is not as expected is
@@ -121,12 +145,12 @@ impl DownloadTask {
     /// # Errors
     /// After the first `resume`.
     pub fn set_expected_digest(&self, digest: Option<ContentDigest>) -> Result<()> {
-        self.core().order(|orders| orders.checks.expected = digest)
+        self.core().change_options(|options| options.checks.expected = digest)
     }
 
     /// Whether the file is checked against the server's own digests.
     pub fn checks_repr_digest(&self) -> bool {
-        self.core().live().orders.as_ref().is_some_and(|orders| orders.checks.of_response)
+        self.core().live().download_options().is_some_and(|options| options.checks.of_response)
     }
 
     /// Asks the server for a digest of what it sends (`Want-Repr-Digest`, RFC 9530) and checks the file against every
@@ -137,7 +161,7 @@ impl DownloadTask {
     /// # Errors
     /// After the first `resume`.
     pub fn set_checks_repr_digest(&self, checks: bool) -> Result<()> {
-        self.core().order(|orders| orders.checks.of_response = checks)
+        self.core().change_options(|options| options.checks.of_response = checks)
     }
 
     /// Gives a closure that is asked, in the place of
@@ -158,13 +182,13 @@ impl DownloadTask {
             // A panic of the closure is one of the future.
             Decision::later(async move { refresh(response).await })
         });
-        self.core().order(|orders| orders.refresh = Some(ask))
+        self.core().change_options(|options| options.refresh = Some(ask))
     }
 
     /// Why what was here already of this download was of no use, so that it began anew, or why it was refused; `None` if
     /// there was nothing, or if it went on from there. Not of Apple's.
     pub fn resume_failure(&self) -> Option<ResumeFailure> {
-        self.core().live().orders.as_ref()?.failure
+        self.core().live().download_options()?.failure
     }
 
     /// Cancels the task and gives what it can be resumed with; `None` if it cannot be or is over already. It can if it is

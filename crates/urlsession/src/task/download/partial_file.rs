@@ -9,8 +9,7 @@ use bytes::Bytes;
 use tempfile::TempPath;
 use url::Url;
 
-use super::digest::{ContentDigest, Hashes};
-use super::options::Checks;
+use super::digest::{Checks, ContentDigest, Hashes};
 use super::partial::{self, Names, TEMPORARY};
 use super::preallocation::Preallocation;
 use super::resume_info::{PartialLocation, ResumeInfo, ResumeRecord, UntrustedServers, is_resumable};

@@ -11,20 +11,20 @@ use url::Url;
 use urlsession_proto::digest_fields::{WANT_REPR_DIGEST, repr_digest};
 use urlsession_proto::range::{self, Condition, Reason, UnrequestedPart, Verdict, is_coded};
 
-use super::digest::ContentDigest;
-use super::options::Checks;
+use super::digest::{Checks, ContentDigest};
 use super::partial_file::{PartialFile, left_at, tidy};
 use super::resume_info::{ResumeInfo, ResumeRecord, UntrustedServers, is_resumable};
 use super::shared_file::SharedFile;
-use super::{beside, cannot_resume};
+use super::writing::beside;
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::ReadPause;
-use crate::message::{ResumeFailure, UrlRequest, UrlResponse};
+use crate::message::{InvalidHeaderField, ResumeFailure, UrlRequest, UrlResponse};
 use crate::task::core::{Core, UNKNOWN};
 use crate::task::destination::{DownloadDestination, identity};
 use crate::task::dispatch::DelegateTarget;
-use crate::task::kind::DownloadTask;
+use crate::task::downloaded_file::DownloadedFile;
+use crate::task::handles::DownloadTask;
 
 pub(super) struct DownloadStateMachine<'a> {
     core: &'a Arc<Core>,
@@ -240,7 +240,7 @@ impl<'a> DownloadStateMachine<'a> {
     }
 
     /// Puts the file where it is to be.
-    pub(super) async fn finish(&self, head: &UrlResponse) -> Result<super::DownloadedFile> {
+    pub(super) async fn finish(&self, head: &UrlResponse) -> Result<DownloadedFile> {
         let (shared_file, suggested) = (self.shared_file.clone(), head.suggested_filename());
         let (destination, identity) = (self.destination.clone(), self.identity.clone());
         beside(self.core, self.runtime, None, move || {
@@ -259,7 +259,7 @@ impl<'a> DownloadStateMachine<'a> {
             return Ok(None);
         }
         let Some(response) = head.http() else { return Ok(None) };
-        let refresh = self.core.live().orders.as_ref().and_then(|orders| orders.refresh.clone());
+        let refresh = self.core.live().download_options().and_then(|options| options.refresh.clone());
         // The application's time is not the server's.
         let _excuse = self.core.activity.pause_idle();
         match refresh {
@@ -460,7 +460,7 @@ impl<'a> DownloadStateMachine<'a> {
 
     /// The last reason is the one to be read.
     fn fails(&self, failure: ResumeFailure) {
-        self.core.live().orders().failure = Some(failure);
+        self.core.live().download_options_mut().failure = Some(failure);
     }
 }
 
@@ -469,9 +469,9 @@ type Ordered = (Option<Arc<UrlRequest>>, Option<DownloadDestination>, Checks, Op
 fn ordered(core: &Core) -> Ordered {
     let live = core.live();
     let request = live.original.clone();
-    let Some(orders) = &live.orders else { return (request, None, Checks::default(), None) };
-    let given = orders.given.as_ref().map(|(_, noted)| noted.clone());
-    (request, orders.destination.clone(), orders.checks.clone(), given)
+    let Some(options) = live.download_options() else { return (request, None, Checks::default(), None) };
+    let given = options.given.as_ref().map(|(_, noted)| noted.clone());
+    (request, options.destination.clone(), options.checks.clone(), given)
 }
 
 /// The validators of another URL say less: a date nothing, a tag only with the length.
@@ -537,6 +537,12 @@ fn session_asks_for_ranges(core: &Core) -> bool {
 
 fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> {
     request.set_value(name, value).map_err(cannot_resume)
+}
+
+/// A validator that was a field's value is not one any more.
+fn cannot_resume(error: InvalidHeaderField) -> UrlError {
+    let detail = "what the download would be resumed by cannot be sent";
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Request, detail).with_source(error)
 }
 
 /// How often an application is asked for another request: who gives only bad ones does not do so for ever.

@@ -5,20 +5,12 @@ use std::sync::Arc;
 
 use super::super::core::Core;
 use super::super::state::TaskState;
+use super::resuming::Resuming;
 use crate::env::RuntimeHandle;
 use crate::error::UrlError;
 use crate::load::{Activity, Attempt, DetachedContext, TransactionLog};
 
 impl Core {
-    /// Whoever polls an upload lets go of it. What can be gone on with without the task, from resume data or a record, is
-    /// kept for that.
-    pub(in super::super) fn let_go(&self) {
-        let mut live = self.live();
-        if let Some(resuming) = live.upload.as_mut() {
-            resuming.is_kept |= resuming.record.is_some() || resuming.is_continued;
-        }
-    }
-
     /// The task has ended with this. If its owner has cancelled it, the server is told that the upload is given up; nobody
     /// waits for that, and nobody is asked anything for it.
     pub(in super::super) fn give_up_if_cancelled(self: &Arc<Self>, error: &UrlError) {
@@ -26,7 +18,7 @@ impl Core {
             let mut live = self.live();
             let is_cancelled = error.is_of_owner() && live.state() == TaskState::Canceling;
             let has_run = live.has_run;
-            let resuming = live.upload.as_mut();
+            let resuming = live.kind_state_mut::<Resuming>();
             let resuming = resuming.filter(|resuming| is_cancelled && has_run && !resuming.is_kept);
             resuming.and_then(|resuming| resuming.point.take())
         };

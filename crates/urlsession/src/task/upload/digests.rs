@@ -10,8 +10,8 @@ use http::HeaderMap;
 use urlsession_proto::digest_fields::{digest_field, repr_digest, want_field};
 
 use super::super::core::Core;
-use super::super::kind::UploadTask;
-use super::UploadFuture;
+use super::super::handles::UploadTask;
+use super::resuming::Resuming;
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Body, BodySource, Response};
@@ -20,7 +20,7 @@ use crate::message::{DigestAlgorithm, UrlRequest, digest_of, hasher};
 impl UploadTask {
     /// The algorithm of the digests that are sent; `None` is none.
     pub fn sends_digest(&self) -> Option<DigestAlgorithm> {
-        self.core().live().upload.as_ref()?.digest
+        self.core().live().kind_state::<Resuming>()?.digest
     }
 
     /// Sends a digest of the body before it (`Repr-Digest` and `Content-Digest`, RFC 9530), asks the server for one of what
@@ -44,28 +44,8 @@ impl UploadTask {
             let detail = "the digests of an upload cannot be set after `resume()`";
             return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
-        live.resuming().digest = algorithm;
+        live.kind_state_or_default::<Resuming>().digest = algorithm;
         Ok(())
-    }
-}
-
-impl UploadFuture {
-    /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].
-    ///
-    /// ```no_run
-    /// # use urlsession::uploads::DigestAlgorithm;
-    /// # use urlsession::{UrlRequest, UrlSession};
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut put = UrlRequest::new("https://example.com/a.iso".parse()?);
-    /// put.set_http_method("PUT")?;
-    /// UrlSession::shared().upload_from_file(put, "a.iso").sending_digest(DigestAlgorithm::Sha256).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn sending_digest(self, algorithm: DigestAlgorithm) -> Self {
-        // It cannot fail: the task has not been polled, so it has not been resumed.
-        let _ = self.task().set_sends_digest(Some(algorithm));
-        self
     }
 }
 
@@ -84,7 +64,8 @@ impl Core {
     pub(in super::super) async fn digests(&self, runtime: &RuntimeHandle) -> Result<Option<Digests>> {
         let (algorithm, request, is_whole) = {
             let live = self.live();
-            let (Some(resuming), Some(request)) = (live.upload.as_ref(), live.original.clone()) else {
+            let (Some(resuming), Some(request)) = (live.kind_state::<Resuming>(), live.original.clone())
+            else {
                 return Ok(None);
             };
             let Some(algorithm) = resuming.digest else { return Ok(None) };
@@ -123,7 +104,8 @@ impl Core {
     /// Is the upload to be looked at before it is sent?
     pub(in super::super) fn prepares_upload(&self) -> bool {
         let live = self.live();
-        live.upload.as_ref().is_some_and(|resuming| resuming.record.is_some() || resuming.digest.is_some())
+        live.kind_state::<Resuming>()
+            .is_some_and(|resuming| resuming.record.is_some() || resuming.digest.is_some())
     }
 }
 

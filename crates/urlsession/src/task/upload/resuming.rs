@@ -11,8 +11,8 @@ use url::Url;
 use urlsession_proto::resumable_upload::Dialect;
 
 use super::super::core::Core;
-use super::super::kind::{Kind, UploadTask};
-use super::UploadFuture;
+use super::super::handles::UploadTask;
+use super::super::kind::{KindState, TaskKind};
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::load::{UploadPoint, Uploading};
@@ -83,11 +83,18 @@ impl UploadTask {
     }
 }
 
-impl UploadFuture {
-    /// As [`UploadTask::set_resumable_across_runs`].
-    pub fn resumable_across_runs(self, records: &UploadRecords) -> Self {
-        self.task().set_resumable_across_runs(records);
-        self
+impl KindState<Core> for Resuming {
+    fn end(&mut self) -> Option<Box<dyn FnOnce() + Send>> {
+        None
+    }
+
+    fn leftovers(&self) -> Option<fn(&Arc<Core>, UrlError) -> UrlError> {
+        Some(Core::with_leftovers)
+    }
+
+    /// What can be gone on with without the task, from resume data or a record, is kept for that.
+    fn let_go(&mut self) {
+        self.is_kept |= self.record.is_some() || self.is_continued;
     }
 }
 
@@ -98,23 +105,27 @@ impl Core {
             self.bytes.to_send.store(length, Relaxed);
         }
         let mut live = self.live();
-        let resuming = live.resuming();
+        let resuming = live.kind_state_or_default::<Resuming>();
         (resuming.start, resuming.point) = (Some(Box::new(point.clone())), Some(point));
         resuming.is_continued = true;
     }
 
     /// See [`TaskContext::upload`](crate::load::TaskContext::upload).
     pub(in super::super) fn uploading(&self) -> Option<Uploading> {
-        if !matches!(self.kind, Kind::Upload) {
+        if self.kind != TaskKind::Upload {
             return None;
         }
-        let start = self.live().upload.as_mut().and_then(|resuming| resuming.start.take());
+        let start = self.live().kind_state_mut::<Resuming>().and_then(|resuming| resuming.start.take());
         Some(start.map_or(Uploading::Anew, Uploading::From))
+    }
+
+    pub(in super::super) fn upload_digest(&self) -> Option<DigestAlgorithm> {
+        self.live().kind_state::<Resuming>()?.digest
     }
 
     pub(in super::super) fn upload_stands(&self, point: Option<UploadPoint>) {
         let mut live = self.live();
-        let resuming = live.resuming();
+        let resuming = live.kind_state_or_default::<Resuming>();
         let is_elsewhere = resuming.point.as_ref().map(|at| &at.url) != point.as_ref().map(|at| &at.url);
         resuming.point = point;
         let record = resuming.record.clone().filter(|_| is_elsewhere && resuming.point.is_some());
@@ -142,7 +153,7 @@ impl Core {
             && was.http_method() == request.http_method()
         {
             self.take_up(point);
-            self.live().resuming().is_recorded = true;
+            self.live().kind_state_or_default::<Resuming>().is_recorded = true;
         }
     }
 
@@ -150,7 +161,7 @@ impl Core {
     pub(in super::super) async fn forget_record(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let record = {
             let mut live = self.live();
-            let resuming = live.resuming();
+            let resuming = live.kind_state_or_default::<Resuming>();
             (resuming.start, resuming.point) = (None, None);
             resuming.record.clone().filter(|_| std::mem::take(&mut resuming.is_recorded))
         };
@@ -161,22 +172,22 @@ impl Core {
 
     /// Is there a record, of this run or an earlier one?
     pub(in super::super) fn has_record(&self) -> bool {
-        self.live().upload.as_ref().is_some_and(|resuming| resuming.is_recorded)
+        self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.is_recorded)
     }
 
     /// Could the upload go on from somewhere?
     pub(in super::super) fn has_leftovers(&self) -> bool {
-        self.live().upload.as_ref().is_some_and(|resuming| resuming.point.is_some())
+        self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.point.is_some())
     }
 
     /// Are records kept of this task?
     pub(in super::super) fn keeps_record(&self) -> bool {
-        self.live().upload.as_ref().is_some_and(|resuming| resuming.record.is_some())
+        self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.record.is_some())
     }
 
     /// The error, with what the upload can go on with. It is the task's end; if it was cancelled, the upload's too.
-    pub(in super::super) fn with_leftovers(self: &Arc<Self>, error: UrlError) -> UrlError {
-        if !matches!(self.kind, Kind::Upload) || error.has_resume_data() {
+    fn with_leftovers(self: &Arc<Self>, error: UrlError) -> UrlError {
+        if error.has_resume_data() {
             return error;
         }
         if error.is_of_owner() {
@@ -195,18 +206,18 @@ impl Core {
     fn record_in(&self, records: &UploadRecords) {
         let mut live = self.live();
         let key = live.original.as_deref().and_then(key);
-        live.resuming().record = key.and_then(|key| records.record(&key));
+        live.kind_state_or_default::<Resuming>().record = key.and_then(|key| records.record(&key));
     }
 
     fn recorded(&self) -> Option<(Arc<UploadRecord>, Arc<UrlRequest>)> {
         let live = self.live();
-        Some((live.upload.as_ref()?.record.clone()?, live.original.clone()?))
+        Some((live.kind_state::<Resuming>()?.record.clone()?, live.original.clone()?))
     }
 
     /// The request and where it is; nothing of bodies that resume data cannot hold or name.
     fn leftovers(&self) -> Option<(Arc<UrlRequest>, UploadPoint)> {
         let live = self.live();
-        let (point, request) = (live.upload.as_ref()?.point.clone()?, live.current.clone()?);
+        let (point, request) = (live.kind_state::<Resuming>()?.point.clone()?, live.current.clone()?);
         let can_be_had = match request.content() {
             HttpBody::Stream(stream) => stream.is_of_delegate() || stream.file().is_some(),
             HttpBody::None | HttpBody::Data(_) => true,
@@ -223,7 +234,7 @@ impl Core {
             return None;
         }
         let data = self.resume_data();
-        self.live().resuming().is_kept = true;
+        self.live().kind_state_or_default::<Resuming>().is_kept = true;
         self.cancel();
         data
     }

@@ -1,0 +1,66 @@
+//! `LocalLoader`: runs tasks in this process, on the library's own runtime, each as its kind does it.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use super::core::Core;
+use super::delegate::TaskDelegate;
+use super::kind::TaskKind;
+use super::loader::{Handler, Loader};
+use super::queue::DelegateQueue;
+use super::session_shared::{DelegateSlot, SessionShared};
+use super::{become_task, body_reader, download, run};
+use crate::configuration::Configuration;
+use crate::env::RuntimeHandle;
+use crate::load::TransactionLog;
+
+struct LocalLoader;
+
+impl Loader<Core> for LocalLoader {
+    fn start(&self, core: Arc<Core>, handler: Option<Handler>) {
+        let runtime = RuntimeHandle::own();
+        runtime.clone().spawn(async move {
+            match handler {
+                Some(Handler::Data(handler)) => {
+                    let mut log = TransactionLog::new();
+                    let result =
+                        run::drive(&core, &runtime, pin!(body_reader::collect(&core, &runtime, &mut log)))
+                            .await;
+                    run::finish_with(&core, result, &mut log, handler);
+                }
+                // In boxes of their own: what few tasks need is not carried by all.
+                Some(Handler::File(handler)) => {
+                    let mut log = TransactionLog::new();
+                    let result = Box::pin(download::saved(&core, &runtime, &mut log, None)).await;
+                    run::finish_with(&core, result, &mut log, handler);
+                }
+                None => Box::pin(deliver(core, runtime)).await,
+            }
+        });
+    }
+}
+
+impl SessionShared<Core> {
+    /// Of a session whose tasks run in this process.
+    pub(crate) fn local(
+        config: Arc<Configuration>,
+        delegate: Option<Arc<dyn TaskDelegate>>,
+        queue: DelegateQueue,
+    ) -> Self {
+        Self::new(config, delegate.map(DelegateSlot::new), queue, Box::new(LocalLoader))
+    }
+}
+
+/// A task that talks to its delegate.
+async fn deliver(core: Arc<Core>, runtime: RuntimeHandle) {
+    let mut log = TransactionLog::new();
+    if core.kind == TaskKind::Download {
+        return download::run(core, runtime, log, None).await;
+    }
+    let result = run::drive(&core, &runtime, pin!(body_reader::deliver(&core, &runtime, &mut log))).await;
+    match result {
+        Ok(Some(conversion)) => become_task::go_on(core, runtime, log, conversion).await,
+        Ok(None) => run::finish(&core, None, &mut log),
+        Err(error) => run::finish(&core, Some(error), &mut log),
+    }
+}

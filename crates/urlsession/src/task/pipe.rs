@@ -1,0 +1,156 @@
+//! `Pipe`: what a stream task has been asked for and has not done yet. Who does it is [`stream_io`](super::stream_io).
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Context;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::core::Core;
+use crate::env::{RuntimeHandle, Timer};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+
+/// What a stream task has been asked for and has not done yet.
+#[derive(Default)]
+pub(crate) struct Pipe(Mutex<Asked>);
+
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) reads: VecDeque<Read>,
+    pub(super) writes: VecDeque<Write>,
+    /// Why nothing more is taken.
+    pub(super) no_reads: Option<UrlError>,
+    pub(super) no_writes: Option<UrlError>,
+}
+
+pub(super) struct Read {
+    pub(super) min: usize,
+    pub(super) max: usize,
+    pub(super) patience: Patience,
+    pub(super) done: Done<(Bytes, bool)>,
+}
+
+pub(super) struct Write {
+    pub(super) data: Bytes,
+    pub(super) patience: Patience,
+    pub(super) done: Done<()>,
+}
+
+type Done<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
+impl Read {
+    pub(super) fn new(
+        min: usize,
+        max: usize,
+        timeout: Duration,
+        done: impl FnOnce(Result<(Bytes, bool)>) + Send + 'static,
+    ) -> Self {
+        let max = max.max(1);
+        Self { min: min.clamp(1, max), max, patience: Patience::new(timeout), done: Box::new(done) }
+    }
+}
+
+impl Write {
+    pub(super) fn new(
+        data: Bytes,
+        timeout: Duration,
+        done: impl FnOnce(Result<()>) + Send + 'static,
+    ) -> Self {
+        Self { data, patience: Patience::new(timeout), done: Box::new(done) }
+    }
+}
+
+impl Pipe {
+    pub(super) fn read(&self, core: &Core, read: Read) {
+        let mut asked = self.lock();
+        match asked.no_reads.clone() {
+            Some(error) => {
+                drop(asked);
+                (read.done)(Err(error));
+            }
+            None => {
+                asked.reads.push_back(read);
+                drop(asked);
+                core.wake();
+            }
+        }
+    }
+
+    pub(super) fn write(&self, core: &Core, write: Write) {
+        let mut asked = self.lock();
+        match asked.no_writes.clone() {
+            Some(error) => {
+                drop(asked);
+                (write.done)(Err(error));
+            }
+            None => {
+                asked.writes.push_back(write);
+                drop(asked);
+                core.wake();
+            }
+        }
+    }
+
+    pub(super) fn close_read(&self, core: &Core) {
+        self.lock().no_reads.get_or_insert_with(|| closed("reading was closed"));
+        core.wake();
+    }
+
+    pub(super) fn close_write(&self, core: &Core) {
+        self.lock().no_writes.get_or_insert_with(|| closed("writing was closed"));
+        core.wake();
+    }
+
+    /// Reads given so far fail, and so do later ones.
+    pub(super) fn fail_reads(&self, error: &UrlError) {
+        let mut asked = self.lock();
+        asked.no_reads = Some(error.clone());
+        let reads = std::mem::take(&mut asked.reads);
+        drop(asked);
+        reads.into_iter().for_each(|read| (read.done)(Err(error.clone())));
+    }
+
+    pub(super) fn fail_writes(&self, error: &UrlError) {
+        let mut asked = self.lock();
+        asked.no_writes = Some(error.clone());
+        let writes = std::mem::take(&mut asked.writes);
+        drop(asked);
+        writes.into_iter().for_each(|write| (write.done)(Err(error.clone())));
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Asked> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long a read or write may take, from when it was asked for.
+pub(super) struct Patience {
+    timeout: Duration,
+    timer: Option<Pin<Box<Timer>>>,
+}
+
+impl Patience {
+    /// Zero is for ever.
+    fn new(timeout: Duration) -> Self {
+        Self { timeout, timer: None }
+    }
+
+    pub(super) fn is_over(&mut self, core: &Core, runtime: &RuntimeHandle, cx: &mut Context<'_>) -> bool {
+        if self.timeout.is_zero() {
+            return false;
+        }
+        let timer = self.timer.get_or_insert_with(|| {
+            let clock = &*core.session.config.environment.clock;
+            let now = clock.now();
+            Box::pin(Timer::at(clock, runtime, now.checked_add(self.timeout).unwrap_or(now)))
+        });
+        timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+pub(super) fn closed(detail: &'static str) -> UrlError {
+    UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail)
+}
