@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::AcqRel;
 
 use super::core::{Core, Style};
-use super::dispatch::DelegateTarget;
 use super::kind::TaskKind;
 use super::observe::TaskChange;
 use crate::error::Result;
@@ -17,6 +16,7 @@ use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
     UrlResponse,
 };
+use crate::task::delegate::dispatch::DelegateTarget;
 
 /// Speaks for a task.
 pub(super) struct CoreContext<'a>(pub(super) &'a Arc<Core>);

@@ -2,23 +2,28 @@
 //!
 //! Apple: *URLSessionTaskDelegate*, *URLSessionDataDelegate*. Order and threads are those of `dispatch`.
 
+mod challenges;
+pub(super) mod decision;
+pub(super) mod dispatch;
+pub(super) mod queue;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::core::Live;
-use super::decision::Decision;
 use super::handle::Task;
-use super::handles::{DataTask, DownloadTask};
 use super::metrics::TaskMetrics;
 use super::session_shared::DelegateSlot;
-use super::stream::StreamTask;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{
     AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
     UrlRequest, UrlResponse,
 };
+use crate::task::delegate::decision::Decision;
+use crate::task::kinds::handles::{DataTask, DownloadTask};
+use crate::task::kinds::stream::StreamTask;
 
 /// The events of a task. Every method has a default body that passes the call on to the session's delegate, so
 /// that a task's own delegate holds only what it wants to see first. A session's delegate has nobody to pass on

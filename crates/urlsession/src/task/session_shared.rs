@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use slab::Slab;
 
-use super::decision::Decision;
 use super::loader::Loader;
-use super::queue::DelegateQueue;
 use crate::configuration::Configuration;
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 use crate::protocol::Protocols;
+use crate::task::delegate::decision::Decision;
+use crate::task::delegate::queue::DelegateQueue;
 
 /// What tasks of type `T` share.
 pub(crate) struct SessionShared<T> {

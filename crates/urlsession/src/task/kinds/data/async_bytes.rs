@@ -1,0 +1,302 @@
+//! `AsyncBytes`: a body read as it comes, at the reader's pace. Apple: *URLSession.AsyncBytes*.
+//!
+//! What is not read stays with the sender: between two reads at most one chunk is held.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_core::Stream;
+
+use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Body, Response, TransactionLog};
+use crate::message::UrlResponse;
+use crate::task::core::Core;
+use crate::task::delegate::TaskDelegate;
+use crate::task::handle::Task;
+use crate::task::kinds::handles::DataTask;
+use crate::task::run::collect::poll_chunk;
+use crate::task::run::drive;
+use crate::task::run::finish::{LogGuard, close_transaction, finish};
+use crate::task::run::poll_gate::PollGate;
+use crate::task::run::task_future::Loading;
+
+/// The head of a response and its body to come: await it, or [`wait`](Self::wait) for it.
+///
+/// Nothing is sent before it is first polled. Dropping it cancels the task.
+#[must_use = "a load does nothing unless it is awaited or waited for"]
+pub struct BytesFuture(Loading<(AsyncBytes, UrlResponse)>);
+
+impl BytesFuture {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self(Loading::new(core, |core, runtime| Box::pin(open(core, runtime))))
+    }
+
+    /// The task behind it.
+    pub fn task(&self) -> DataTask {
+        DataTask::of(self.0.task())
+    }
+
+    /// A delegate of this task's own; response and data are not delivered to it.
+    pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
+        self.0.set_delegate(delegate);
+        self
+    }
+
+    /// Waits for the head on this thread; the body can then be read by [`AsyncBytes::wait_chunk`].
+    ///
+    /// # Errors
+    /// As awaiting it.
+    pub fn wait(self) -> Result<(AsyncBytes, UrlResponse)> {
+        self.0.wait()
+    }
+}
+
+impl Future for BytesFuture {
+    type Output = Result<(AsyncBytes, UrlResponse)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+async fn open(core: Arc<Core>, runtime: RuntimeHandle) -> Result<(AsyncBytes, UrlResponse)> {
+    let mut gate = Box::pin(PollGate::new(core.clone(), runtime.clone()));
+    let mut guard = LogGuard::new(&core);
+    let result = {
+        let mut load = std::pin::pin!(drive::load(&core, &runtime, &mut guard.log, None));
+        poll_fn(|cx| gate.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
+    };
+    match result {
+        Ok(Response { head, body }) => {
+            let log = std::mem::take(&mut guard.log);
+            let reading = Some(Reading { body, log });
+            Ok((AsyncBytes { core: core.clone(), gate, reading, rest: Bytes::new() }, head))
+        }
+        Err(error) => {
+            let error = core.name_url(error);
+            finish(&core, Some(error.clone()), &mut guard.log);
+            Err(error)
+        }
+    }
+}
+
+/// The body of a response, decoded, as it comes: a [`Stream`] of chunks, an `AsyncRead` (of `futures-io` and of
+/// tokio), single [bytes](Self::bytes), or text: [`lines`](Self::lines), [`characters`](Self::characters) or
+/// [`unicode_scalars`](Self::unicode_scalars).
+///
+/// Reading slowly holds the server back. Dropping it before its end cancels the task.
+#[doc(alias = "URLSession.AsyncBytes")]
+pub struct AsyncBytes {
+    core: Arc<Core>,
+    gate: Pin<Box<PollGate>>,
+    reading: Option<Reading>,
+    /// Of a chunk that a read took only partly.
+    rest: Bytes,
+}
+
+struct Reading {
+    body: Body,
+    log: TransactionLog,
+}
+
+impl AsyncBytes {
+    /// The task behind it.
+    pub fn task(&self) -> DataTask {
+        DataTask::of(Task::of(self.core.clone()))
+    }
+
+    /// The body byte by byte, as Apple's is. A byte costs neither an allocation nor a read: what has come is gone through in
+    /// place.
+    pub fn bytes(self) -> SingleBytes {
+        SingleBytes { bytes: self, chunk: Bytes::new() }
+    }
+
+    /// The next chunk, never empty; `None` at the end.
+    ///
+    /// # Errors
+    /// As a load has; nothing comes after one.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
+    }
+
+    /// The next chunk, waited for on this thread; for bodies opened with [`BytesFuture::wait`].
+    ///
+    /// # Errors
+    /// As reading them. Also if this is the thread that serves the library's sockets, such as that of a custom protocol.
+    pub fn wait_chunk(&mut self) -> Option<Result<Bytes>> {
+        block_on(poll_fn(|cx| self.poll_chunk(cx)))
+    }
+
+    /// The next chunk, never empty; `None` at the end.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.rest))));
+        }
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        if wait_on_this_thread() == Wait::BlockingIo {
+            let detail = "the body was waited for on the thread of the library that serves its sockets";
+            let error = self.core.name_url(UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail));
+            self.end(Some(error.clone()));
+            return Poll::Ready(Some(Err(error)));
+        }
+        let core = &self.core;
+        let poll = self.gate.as_mut().poll(cx, |cx| match poll_chunk(core, &mut reading.body, cx) {
+            Poll::Ready(chunk) => Poll::Ready(chunk.transpose()),
+            Poll::Pending => Poll::Pending,
+        });
+        match ready!(poll) {
+            Ok(Some(chunk)) => Poll::Ready(Some(Ok(chunk))),
+            Ok(None) => {
+                self.end(None);
+                Poll::Ready(None)
+            }
+            Err(error) => {
+                let error = core.name_url(error);
+                self.end(Some(error.clone()));
+                Poll::Ready(Some(Err(error)))
+            }
+        }
+    }
+
+    fn end(&mut self, error: Option<UrlError>) {
+        let Some(Reading { body, mut log }) = self.reading.take() else { return };
+        close_transaction(&self.core, &mut log, &body);
+        drop(body);
+        finish(&self.core, error, &mut log);
+    }
+
+    /// Bytes for a reader, at most `most`; empty at the end.
+    fn poll_some(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
+        match ready!(self.poll_chunk(cx)) {
+            None => Poll::Ready(Ok(Bytes::new())),
+            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
+            Some(Ok(mut chunk)) => {
+                let some = chunk.split_to(most.min(chunk.len()));
+                self.rest = chunk;
+                Poll::Ready(Ok(some))
+            }
+        }
+    }
+}
+
+/// The bytes of an [`AsyncBytes`], one by one: a [`Stream`], or [`next_byte`](Self::next_byte). Dropping it before its end
+/// cancels the task.
+#[doc(alias = "URLSession.AsyncBytes.Iterator")]
+pub struct SingleBytes {
+    bytes: AsyncBytes,
+    /// What is still to be given of the last chunk.
+    chunk: Bytes,
+}
+
+impl SingleBytes {
+    /// The bytes it reads from. What has come of them and is not given yet is not in there.
+    pub fn bytes(&self) -> &AsyncBytes {
+        &self.bytes
+    }
+
+    /// The next byte; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    ///
+    /// # Errors
+    /// As reading chunks.
+    #[doc(alias = "next()")]
+    pub async fn next_byte(&mut self) -> Option<Result<u8>> {
+        poll_fn(|cx| self.poll_byte(cx)).await
+    }
+
+    /// The next byte, waited for on this thread.
+    ///
+    /// # Errors
+    /// As [`AsyncBytes::wait_chunk`].
+    pub fn wait_byte(&mut self) -> Option<Result<u8>> {
+        block_on(poll_fn(|cx| self.poll_byte(cx)))
+    }
+
+    /// The next byte; `None` at the end.
+    #[inline]
+    pub fn poll_byte(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<u8>>> {
+        if self.chunk.is_empty() {
+            match ready!(self.bytes.poll_chunk(cx)) {
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
+            }
+        }
+        Poll::Ready(Some(Ok(self.chunk.get_u8())))
+    }
+}
+
+impl Stream for SingleBytes {
+    type Item = Result<u8>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_byte(cx)
+    }
+}
+
+impl fmt::Debug for SingleBytes {
+    // What is being read is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes.fmt(f)
+    }
+}
+
+impl Stream for AsyncBytes {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_chunk(cx)
+    }
+}
+
+impl futures_io::AsyncRead for AsyncBytes {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let mut some = ready!(self.poll_some(cx, buf.len()))?;
+        let n = some.len();
+        some.copy_to_slice(&mut buf[..n]);
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl tokio::io::AsyncRead for AsyncBytes {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0 {
+            let some = ready!(self.poll_some(cx, buf.remaining()))?;
+            buf.put_slice(&some);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for AsyncBytes {
+    fn drop(&mut self) {
+        if self.reading.is_some() {
+            self.core.cancel();
+            self.end(Some(UrlError::cancelled()));
+        }
+    }
+}
+
+impl fmt::Debug for AsyncBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncBytes").field("task", &*self.task()).finish()
+    }
+}
+
+impl fmt::Debug for BytesFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BytesFuture").field("task", &*self.task()).finish()
+    }
+}

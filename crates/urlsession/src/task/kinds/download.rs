@@ -1,0 +1,303 @@
+//! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
+//!
+//! Writing happens beside the reactor, a batch at a time, unless the disk takes it at once; while it does, nothing is
+//! read, so that memory is bounded and a slow disk holds the server back. What to ask for is the state machine's business, what
+//! is in the file the partial file's.
+
+pub(in crate::task) mod digest;
+pub(in crate::task) mod options;
+mod partial;
+mod partial_file;
+mod preallocation;
+mod resume_info;
+mod shared_file;
+mod stamp;
+mod state_machine;
+mod write_latency;
+mod writing;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use self::digest::ContentDigest;
+use self::options::{DownloadState, Taker};
+use self::partial_file::PartialDownload;
+use self::partial_file::PartialFile;
+use self::resume_info::untrusted_servers;
+use self::shared_file::SharedFile;
+use self::state_machine::{DownloadStateMachine, Next};
+use self::writing::Writing;
+use super::handles::DownloadTask;
+use crate::env::RuntimeHandle;
+use crate::error::{Result, UrlError};
+use crate::load::{Response, TransactionLog};
+use crate::message::{HttpUrlResponse, ResumeData, UrlRequest, UrlResponse};
+use crate::task::core::{Core, Style};
+use crate::task::delegate::TaskDelegate;
+use crate::task::destination::DownloadDestination;
+use crate::task::downloaded_file::DownloadedFile;
+use crate::task::run::collect::Reading;
+use crate::task::run::drive::{drive, load};
+use crate::task::run::finish::{LogGuard, end_in_place, finish};
+use crate::task::run::task_future::Loading;
+
+/// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
+///
+/// Nothing is sent before it is first polled. Dropping it cancels the task.
+#[must_use = "a load does nothing unless it is awaited or waited for"]
+pub struct DownloadFuture(Loading<(DownloadedFile, UrlResponse)>);
+
+impl DownloadFuture {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self(Loading::new(core, |core, runtime| {
+            Box::pin(async move {
+                let mut guard = LogGuard::new(&core);
+                let result = saved(&core, &runtime, &mut guard.log, None).await;
+                end_in_place(&core, &mut guard, result).await
+            })
+        }))
+    }
+
+    /// The task behind it, to observe, suspend or cancel it.
+    pub fn task(&self) -> DownloadTask {
+        DownloadTask::of(self.0.task())
+    }
+
+    /// Names where the file is to be. It is written beside that place and appears there when it is whole. What an earlier
+    /// download to that place left is gone on with: see [`DownloadDestination`].
+    ///
+    /// ```no_run
+    /// # use urlsession::{DownloadDestination, UrlSession};
+    /// # async fn load() -> Result<(), urlsession::UrlError> {
+    /// UrlSession::shared().download("https://example.com/a.iso").to("a.iso").await?;
+    /// let anew = DownloadDestination::file("a.iso").overwriting();
+    /// UrlSession::shared().download("https://example.com/a.iso").to(anew).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn to(self, destination: impl Into<DownloadDestination>) -> Self {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_destination(Some(destination.into()));
+        self
+    }
+
+    /// Says what the file must hash to; see [`DownloadTask::set_expected_digest`].
+    ///
+    /// ```no_run
+    /// # use urlsession::uploads::ContentDigest;
+    /// # use urlsession::UrlSession;
+    /// # async fn load() -> Result<(), urlsession::UrlError> {
+    /// let digest = ContentDigest::from_hex("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")?;
+    /// UrlSession::shared().download("https://example.com/a.iso").expecting_digest(digest).to("a.iso").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn expecting_digest(self, digest: ContentDigest) -> Self {
+        // It cannot fail, as above.
+        let _ = self.task().set_expected_digest(Some(digest));
+        self
+    }
+
+    /// Asks the server for a digest and checks it; see [`DownloadTask::set_checks_repr_digest`].
+    pub fn checking_repr_digest(self) -> Self {
+        // It cannot fail, as above.
+        let _ = self.task().set_checks_repr_digest(true);
+        self
+    }
+
+    /// Is asked for another request when the server no longer gives the rest of a download that goes on with what is here
+    /// (401, 403, 404, 410, or 400), as it does when the URL was signed for a time; see
+    /// [`DownloadTask::set_on_expired_url`] and
+    /// [`need_new_download_request`](TaskDelegate::need_new_download_request).
+    ///
+    /// ```no_run
+    /// # use urlsession::{DownloadDestination, UrlRequest, UrlSession};
+    /// # async fn signed() -> Option<UrlRequest> { None }
+    /// # async fn load() -> Result<(), urlsession::UrlError> {
+    /// // The URL is another one each time; the name says that it is the same download all the same.
+    /// let destination = DownloadDestination::file("a.iso").identified_by("a.iso of release 7");
+    /// let url = "https://example.com/a.iso?signature=old";
+    /// UrlSession::shared().download(url).on_expired_url(|_| signed()).to(destination).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_expired_url<F, R>(self, refresh: F) -> Self
+    where
+        F: Fn(HttpUrlResponse) -> R + Send + Sync + 'static,
+        R: Future<Output = Option<UrlRequest>> + Send + 'static,
+    {
+        // It cannot fail, as above.
+        let _ = self.task().set_on_expired_url(refresh);
+        self
+    }
+
+    /// A delegate of this task's own: it is asked about redirects and hears of what is written, beside the result.
+    pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
+        self.0.set_delegate(delegate);
+        self
+    }
+
+    /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
+    ///
+    /// # Errors
+    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
+    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
+    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
+    /// completion handler.
+    pub fn wait(self) -> Result<(DownloadedFile, UrlResponse)> {
+        self.0.wait()
+    }
+}
+
+impl Future for DownloadFuture {
+    type Output = Result<(DownloadedFile, UrlResponse)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl fmt::Debug for DownloadFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DownloadFuture").field("task", &*self.task()).finish()
+    }
+}
+
+/// Runs a download that talks to its delegate; from a response that is there already, if it was another task's.
+pub(in crate::task) async fn run(
+    core: Arc<Core>,
+    runtime: RuntimeHandle,
+    mut log: TransactionLog,
+    response: Option<Response>,
+) {
+    let result = saved(&core, &runtime, &mut log, response).await.map(|(file, _)| {
+        if let Some(target) = core.target() {
+            core.notify(target, "did_finish_downloading", move |delegate, task| {
+                delegate.did_finish_downloading(&DownloadTask::of(task.clone()), file.path());
+            });
+        }
+    });
+    finish(&core, result.err(), &mut log);
+}
+
+/// Saves, as the poll gate allows; an error carries what the download can be resumed with.
+pub(in crate::task) async fn saved(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
+    response: Option<Response>,
+) -> Result<(DownloadedFile, UrlResponse)> {
+    let shared_file = SharedFile::default();
+    core.live().kind_state_or_default::<DownloadState>().shared_file = Some(shared_file.clone());
+    let result = drive(core, runtime, pin!(save(core, runtime, log, response, &shared_file))).await;
+    match result {
+        Ok(saved) => Ok(saved),
+        Err(error) => Err(left(core, runtime, shared_file, error).await),
+    }
+}
+
+/// Loads, unless there is a response already, and saves the body.
+async fn save(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
+    mut response: Option<Response>,
+    shared_file: &SharedFile<PartialFile>,
+) -> Result<(DownloadedFile, UrlResponse)> {
+    let target = match core.style {
+        Style::Delegate => core.target(),
+        Style::Future => core.own_target(),
+        Style::Handler => None,
+    };
+    let mut course =
+        DownloadStateMachine::begin(core, runtime, shared_file, target.clone(), response.is_some()).await?;
+    let checks = course.checks.clone();
+    let mut writing = Writing::new(core, runtime, shared_file, checks, target);
+    loop {
+        let (first, taken) = match response.take() {
+            Some(response) => (0, response),
+            None => (log.len(), load(core, runtime, log, course.request()?).await?),
+        };
+        let Response { head, mut body } = taken;
+        let untrusted = untrusted_servers(log.get(first..).unwrap_or_default());
+        let named = |error: UrlError| error.with_url(head.url());
+        let next = {
+            course.is_decoded = body.is_decoded();
+            let mut reading = Reading::new(core, log, &mut body);
+            let next = course.answer(&head, untrusted, reading.rest()).await;
+            match next.map_err(named)? {
+                Next::Read(end) => {
+                    writing.write_all(&mut reading, end).await.map_err(named)?;
+                    if end.is_some() { course.after_part() } else { Next::Done }
+                }
+                next => next,
+            }
+        };
+        if next == Next::Done {
+            return Ok((course.finish(&head).await.map_err(named)?, head));
+        }
+    }
+}
+
+/// What a download that failed leaves: resume data in its error and for who waits for it, or nothing at all.
+async fn left(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    shared_file: SharedFile<PartialFile>,
+    error: UrlError,
+) -> UrlError {
+    let (checks, takers, given) = {
+        let mut live = core.live();
+        let options = live.download_options_mut();
+        let given = options.given.as_ref().map(|(data, _)| data.clone());
+        (options.checks.clone(), options.take_takers(), given)
+    };
+    let is_wanted = !takers.is_empty() || !error.is_of_owner();
+    let work = move || {
+        // Whoever is still writing comes first.
+        let partial_file = shared_file.lock().take();
+        (partial_file.is_some(), partial_file.and_then(|partial_file| partial_file.leave(&checks, is_wanted)))
+    };
+    let (data, path) = match runtime.blocking(work).await {
+        Some((_, Some(PartialDownload { data, path }))) => (Some(data), path),
+        // It has not been touched.
+        Some((false, None)) => (given, None),
+        Some((true, None)) | None => (None, None),
+    };
+    let Some(data) = data.filter(|_| is_wanted) else {
+        give(takers, None);
+        return error;
+    };
+    if takers.is_empty() {
+        return error.with_resume_data(data, move || PartialDownload::keep(path));
+    }
+    PartialDownload::keep(path);
+    give(takers, Some(data.clone()));
+    error.with_resume_data(data, || {})
+}
+
+fn give(takers: Vec<Taker>, data: Option<ResumeData>) {
+    for taker in takers {
+        taker(data.clone());
+    }
+}
+
+/// What completes when all that has come of a download is on the disk; it blocks. `None` if the task is none or has not
+/// begun.
+pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>> {
+    let live = core.live();
+    let state = live.kind_state::<DownloadState>()?;
+    let (shared_file, checks) = (state.shared_file.clone()?, state.options.checks.clone());
+    drop(live);
+    let clock = core.session.config.environment.clock.clone();
+    Some(move || {
+        let mut guard = shared_file.lock();
+        if let Some(partial_file) = &mut *guard {
+            let batch = shared_file.take_batch(partial_file);
+            partial_file.flush(&batch, &checks, clock.now());
+        }
+    })
+}

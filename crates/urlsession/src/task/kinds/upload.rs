@@ -1,0 +1,119 @@
+//! `UploadFuture`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
+//! wire's business. Apple: *URLSessionUploadTask*.
+
+mod digests;
+pub(in crate::task) mod prepare;
+pub(in crate::task) mod resuming;
+
+use std::fmt;
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::data::DataFuture;
+use super::handles::UploadTask;
+use crate::error::Result;
+use crate::message::{BodyStream, DigestAlgorithm, MultipartForm, UrlRequest, UrlResponse};
+use crate::store::UploadRecords;
+use crate::task::core::Core;
+use crate::task::delegate::TaskDelegate;
+use crate::task::handle::Task;
+
+/// What is to be uploaded. A body of the request itself is replaced by it (Apple: *uploadTask(with:from:)*).
+pub(crate) enum Payload<'a> {
+    Data(Bytes),
+    File(&'a Path),
+    Form(MultipartForm),
+    /// A stream the delegate is asked for.
+    Stream,
+}
+
+/// The request with its payload.
+pub(crate) fn to_upload(mut request: UrlRequest, payload: Payload<'_>) -> Result<UrlRequest> {
+    match payload {
+        Payload::Data(data) => request.set_http_body(data),
+        Payload::File(path) => {
+            let file = BodyStream::from_file(path).map_err(|error| error.with_url(request.url()))?;
+            request.set_http_body_stream(file);
+        }
+        Payload::Form(form) => request.set_multipart_form(form),
+        Payload::Stream => request.set_http_body_stream(BodyStream::of_delegate()),
+    }
+    Ok(request)
+}
+
+/// Body and response of an upload. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
+///
+/// Nothing is sent before it is first polled. Dropping it cancels the task, and with it an upload that its server could
+/// resume is [given up](crate::Task::cancel), unless it is
+/// [resumable across runs](Self::resumable_across_runs) or was begun from resume data: then it stays where it is.
+#[must_use = "a load does nothing unless it is awaited or waited for"]
+pub struct UploadFuture(DataFuture);
+
+impl UploadFuture {
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        Self(DataFuture::new(core))
+    }
+
+    /// The task behind it, to observe, suspend or cancel it.
+    pub fn task(&self) -> UploadTask {
+        UploadTask::of(Task::from(self.0.task()))
+    }
+
+    /// A delegate of this task's own: it hears of what is sent, beside the result.
+    pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
+        Self(self.0.delegate(delegate))
+    }
+
+    /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
+    ///
+    /// # Errors
+    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
+    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
+    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
+    /// completion handler.
+    pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
+        self.0.wait()
+    }
+
+    /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].
+    ///
+    /// ```no_run
+    /// # use urlsession::{DigestAlgorithm, UrlRequest, UrlSession};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut put = UrlRequest::new("https://example.com/a.iso".parse()?);
+    /// put.set_http_method("PUT")?;
+    /// UrlSession::shared().upload_from_file(put, "a.iso").sending_digest(DigestAlgorithm::Sha256).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sending_digest(self, algorithm: DigestAlgorithm) -> Self {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_sends_digest(Some(algorithm));
+        self
+    }
+
+    /// As [`UploadTask::set_resumable_across_runs`].
+    pub fn resumable_across_runs(self, records: &UploadRecords) -> Self {
+        self.task().set_resumable_across_runs(records);
+        self
+    }
+}
+
+impl Future for UploadFuture {
+    type Output = Result<(Bytes, UrlResponse)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
+    }
+}
+
+impl fmt::Debug for UploadFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UploadFuture").field("task", &**self.task()).finish()
+    }
+}

@@ -1,0 +1,215 @@
+//! Digests of an upload (RFC 9530): what is said of its body before it is sent, and whether the server says the same of
+//! what it has got. Those of the parts of a resumable upload are said where the parts are cut.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use aws_lc_rs::digest::Context as Hasher;
+use bytes::Bytes;
+use http::HeaderMap;
+use urlsession_proto::digest_fields::{digest_field, repr_digest, want_field};
+
+use super::resuming::Resuming;
+use crate::env::RuntimeHandle;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{Body, BodySource, Response};
+use crate::message::{DigestAlgorithm, UrlRequest, digest_of, hasher};
+use crate::task::core::Core;
+use crate::task::kinds::handles::UploadTask;
+
+impl UploadTask {
+    /// The algorithm of the digests that are sent; `None` is none.
+    pub fn sends_digest(&self) -> Option<DigestAlgorithm> {
+        self.core().live().kind_state::<Resuming>()?.digest
+    }
+
+    /// Sends a digest of the body before it (`Repr-Digest` and `Content-Digest`, RFC 9530), asks the server for one of what
+    /// it has got (`Want-Repr-Digest`), and compares them; `None`, by default, does nothing of this. A resumable upload
+    /// says the first where it is created, and of each further part what that part hashes to. Not of Apple's.
+    ///
+    /// A server whose answer (2xx) has a `Repr-Digest` that differs fails the task with
+    /// [`BadServerResponse`](UrlErrorCode::BadServerResponse), once the answer has been read: a digest that is of the
+    /// answer's own content is none of what was sent. A server that says nothing passes. The answer is asked for uncoded.
+    ///
+    /// The body is read and hashed before anything is sent, beside the reactor: a file is read twice, and a part of it that
+    /// is sent again a third time. A stream cannot be known beforehand: it is sent without digests. Of an upload that goes on
+    /// from resume data with the rest of what was in memory only the rest is known, and its server's word is not
+    /// checked. Fields of these names that the request has itself are sent in their place.
+    ///
+    /// # Errors
+    /// After the first `resume`.
+    pub fn set_sends_digest(&self, algorithm: Option<DigestAlgorithm>) -> Result<()> {
+        let mut live = self.core().live();
+        if live.has_run || live.error.is_some() {
+            let detail = "the digests of an upload cannot be set after `resume()`";
+            return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
+        }
+        live.kind_state_or_default::<Resuming>().digest = algorithm;
+        Ok(())
+    }
+}
+
+/// What is known of a body before it is sent.
+pub(in crate::task) struct Digests {
+    /// With what is said of it.
+    pub(in crate::task) request: Arc<UrlRequest>,
+    algorithm: DigestAlgorithm,
+    digest: Vec<u8>,
+    /// The request has all of what is uploaded.
+    is_whole: bool,
+}
+
+impl Core {
+    /// The digests of the body, if they are wanted and can be known.
+    pub(in crate::task) async fn digests(&self, runtime: &RuntimeHandle) -> Result<Option<Digests>> {
+        let (algorithm, request, is_whole) = {
+            let live = self.live();
+            let (Some(resuming), Some(request)) = (live.kind_state::<Resuming>(), live.original.clone())
+            else {
+                return Ok(None);
+            };
+            let Some(algorithm) = resuming.digest else { return Ok(None) };
+            let is_whole = resuming.point.as_ref().is_none_or(|point| point.base == 0);
+            (algorithm, request, is_whole)
+        };
+        if request.content().is_empty() {
+            return Ok(None);
+        }
+        let digest = {
+            let _excuse = self.activity.pause_idle();
+            digest_of(request.content(), algorithm, runtime).await?
+        };
+        let Some(digest) = digest else { return Ok(None) };
+        let mut request = (*request).clone();
+        let of_session = &self.session.config.http_additional_headers;
+        let said = is_whole.then(|| digest_field(algorithm, &digest)).flatten();
+        let fields = [
+            ("Repr-Digest", said.clone()),
+            ("Content-Digest", said),
+            ("Want-Repr-Digest", is_whole.then(|| want_field(algorithm))),
+            ("Accept-Encoding", is_whole.then(|| "identity".to_owned())),
+        ];
+        for (name, value) in fields {
+            if let Some(value) =
+                value.filter(|_| request.value(name).is_none() && !of_session.contains_key(name))
+            {
+                request.fields_mut().set(name, value.into_bytes()).map_err(|error| {
+                    UrlError::new(UrlErrorCode::BadUrl, Phase::Request, error.to_string())
+                })?;
+            }
+        }
+        Ok(Some(Digests { request: Arc::new(request), algorithm, digest, is_whole }))
+    }
+
+    /// Is the upload to be looked at before it is sent?
+    pub(in crate::task) fn prepares_upload(&self) -> bool {
+        let live = self.live();
+        live.kind_state::<Resuming>()
+            .is_some_and(|resuming| resuming.record.is_some() || resuming.digest.is_some())
+    }
+}
+
+impl Digests {
+    /// The response, which fails if it says that the server has got something else.
+    pub(in crate::task) async fn check(
+        self,
+        core: &Core,
+        runtime: &RuntimeHandle,
+        mut response: Response,
+    ) -> Result<Response> {
+        let Some(head) = response.head.http_head().filter(|head| head.status.is_success()) else {
+            return Ok(response);
+        };
+        // Who was redirected to something else has not heard of the upload.
+        let is_answer = core
+            .live()
+            .current
+            .as_ref()
+            .is_some_and(|request| request.http_method() == self.request.http_method());
+        if !self.is_whole || !is_answer {
+            return Ok(response);
+        }
+        let Some((algorithm, theirs)) = of_kind(&head.fields, self.algorithm) else { return Ok(response) };
+        let ours = match algorithm == self.algorithm {
+            true => self.digest,
+            // Not the one that was asked for, but one to be compared all the same.
+            false => match digest_of(self.request.content(), algorithm, runtime).await? {
+                Some(digest) => digest,
+                None => return Ok(response),
+            },
+        };
+        if ours == theirs {
+            return Ok(response);
+        }
+        let is_coded = head.fields.contains_key(http::header::CONTENT_ENCODING);
+        let mismatch = mismatch(algorithm, &ours, &theirs);
+        if response.body.is_empty() || is_coded {
+            return Err(mismatch.with_url(response.head.url()));
+        }
+        // RFC 9530 §3.1: an answer that is about the request has the digest of its own content.
+        let body = std::mem::replace(&mut response.body, Body::empty());
+        let enclosed = Enclosed { body, theirs, hasher: Some(hasher(algorithm)), mismatch: Some(mismatch) };
+        response.body = Body::flow(Box::new(enclosed)).plain();
+        Ok(response)
+    }
+}
+
+/// The digest the response says; of this algorithm, if it has the choice.
+fn of_kind(fields: &HeaderMap, algorithm: DigestAlgorithm) -> Option<(DigestAlgorithm, Vec<u8>)> {
+    let said = repr_digest(fields);
+    said.into_iter().min_by_key(|(other, _)| *other != algorithm)
+}
+
+fn mismatch(algorithm: DigestAlgorithm, ours: &[u8], theirs: &[u8]) -> UrlError {
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let detail = format!(
+        "the server has got something else than was uploaded: {} {} was sent, {} is there",
+        algorithm.key(),
+        hex(ours),
+        hex(theirs)
+    );
+    UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail)
+}
+
+/// A body whose digest decides at its end.
+struct Enclosed {
+    body: Body,
+    theirs: Vec<u8>,
+    hasher: Option<Hasher>,
+    mismatch: Option<UrlError>,
+}
+
+impl BodySource for Enclosed {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        let chunk = ready!(self.body.poll_chunk(cx));
+        match &chunk {
+            Some(Ok(chunk)) => {
+                if let Some(hasher) = &mut self.hasher {
+                    hasher.update(chunk);
+                }
+            }
+            Some(Err(_)) => self.hasher = None,
+            None => {
+                let is_of_this = self.hasher.take().is_none_or(|own| own.finish().as_ref() == self.theirs);
+                if let Some(mismatch) = self.mismatch.take().filter(|_| !is_of_this) {
+                    return Poll::Ready(Some(Err(mismatch)));
+                }
+            }
+        }
+        Poll::Ready(chunk)
+    }
+
+    fn wire_bytes(&self) -> u64 {
+        self.body.wire_bytes()
+    }
+
+    fn sent_late(&self) -> u64 {
+        self.body.sent_late()
+    }
+
+    fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.body.take_trailers()
+    }
+
+    fn finish(self: Box<Self>) {}
+}

@@ -1,0 +1,117 @@
+//! `Reading`: a response body being read by its task, and what moves counted. What becomes of what is read is for the kinds.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::finish::close_transaction;
+use crate::env::SplicePipe;
+use crate::error::Result;
+use crate::load::{Body, ReadPause, TransactionLog};
+use crate::task::core::Core;
+use crate::task::observe::TaskChange;
+
+/// A response body being read.
+pub(in crate::task) struct Reading<'a> {
+    pub(in crate::task) core: &'a Arc<Core>,
+    log: &'a mut TransactionLog,
+    pub(in crate::task) body: &'a mut Body,
+    /// Another task will read on.
+    pub(in crate::task) goes_on: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(in crate::task) fn new(core: &'a Arc<Core>, log: &'a mut TransactionLog, body: &'a mut Body) -> Self {
+        Self { core, log, body, goes_on: false }
+    }
+
+    /// The next chunk, counted.
+    pub(in crate::task) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        poll_chunk(self.core, self.body, cx)
+    }
+
+    /// The next bytes, put behind `pieces` and counted.
+    pub(in crate::task) fn poll_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut Vec<Bytes>,
+    ) -> Poll<Option<Result<usize>>> {
+        counted(self.core, self.body, |body| body.poll_pieces(cx, pieces), |n| *n)
+    }
+
+    /// May the kernel take the next bytes to a file?
+    pub(in crate::task) fn suits_splice(&self) -> bool {
+        self.body.suits_splice()
+    }
+
+    /// At most `most` bytes taken by the splice pipe, counted; `None` if [`poll_next`](Self::poll_next) is to be asked.
+    pub(in crate::task) fn poll_splice(
+        &mut self,
+        cx: &mut Context<'_>,
+        splice_pipe: &mut SplicePipe,
+        most: u64,
+    ) -> Poll<Option<Result<usize>>> {
+        counted(self.core, self.body, |body| body.poll_splice(cx, splice_pipe, most), |n| *n)
+    }
+
+    /// Nothing of the body needs to come until this is dropped.
+    pub(in crate::task) fn rest(&mut self) -> ReadPause {
+        self.body.rest()
+    }
+
+    pub(in crate::task) async fn next(&mut self) -> Option<Result<Bytes>> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        // Also when the load is dropped in the middle.
+        if !self.goes_on {
+            close_transaction(self.core, self.log, self.body);
+        }
+    }
+}
+
+/// The next chunk, counted.
+pub(in crate::task) fn poll_chunk(
+    core: &Arc<Core>,
+    body: &mut Body,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes>>> {
+    counted(core, body, |body| body.poll_chunk(cx), Bytes::len)
+}
+
+/// Counts what moves while `body` is polled, and the `length` of what it gives.
+fn counted<T>(
+    core: &Arc<Core>,
+    body: &mut Body,
+    poll: impl FnOnce(&mut Body) -> Poll<Option<Result<T>>>,
+    length: impl FnOnce(&T) -> usize,
+) -> Poll<Option<Result<T>>> {
+    // A body that always has more would not let this poll end, and the poll gate not have a say.
+    if core.is_halted() {
+        return Poll::Pending;
+    }
+    let (before, sent_before) = (body.wire_bytes(), body.sent_late());
+    let given = poll(body);
+    let moved = body.wire_bytes().saturating_sub(before);
+    if moved > 0 {
+        core.activity.moved(moved as usize);
+    }
+    let sent = body.sent_late().saturating_sub(sent_before);
+    if sent > 0 {
+        core.activity.moved(sent as usize);
+        core.bytes.sent.fetch_add(sent, AcqRel);
+        core.report_sent();
+        core.tell_watchers(TaskChange::Bytes);
+    }
+    if let Poll::Ready(Some(Ok(given))) = &given {
+        core.bytes.received.fetch_add(length(given) as u64, Relaxed);
+        core.tell_watchers(TaskChange::Bytes);
+    }
+    given
+}

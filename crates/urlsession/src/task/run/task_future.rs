@@ -1,0 +1,122 @@
+//! `Loading`: a task whose load is polled by its caller, in place. Whoever drops it cancels the task.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::finish::finish;
+use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::{BoxFuture, TransactionLog};
+use crate::task::core::Core;
+use crate::task::delegate::TaskDelegate;
+use crate::task::delegate::queue::{QueueWait, WaitsForItself};
+use crate::task::handle::Task;
+
+/// What is awaited of a task.
+pub(in crate::task) struct Loading<T> {
+    core: Arc<Core>,
+    start: fn(Arc<Core>, RuntimeHandle) -> BoxFuture<'static, Result<T>>,
+    load: Option<BoxFuture<'static, Result<T>>>,
+    is_done: bool,
+    /// In a call of a queue that blocks until this is done.
+    wait: Option<QueueWait>,
+}
+
+impl<T> Loading<T> {
+    /// Nothing happens before the first poll, which calls `start`.
+    pub(in crate::task) fn new(
+        core: Arc<Core>,
+        start: fn(Arc<Core>, RuntimeHandle) -> BoxFuture<'static, Result<T>>,
+    ) -> Self {
+        Self { core, start, load: None, is_done: false, wait: None }
+    }
+
+    pub(in crate::task) fn task(&self) -> Task {
+        Task::of(self.core.clone())
+    }
+
+    pub(in crate::task) fn set_delegate(&self, delegate: impl TaskDelegate + 'static) {
+        // It cannot fail: the task has not been polled, so it has not been resumed.
+        let _ = self.task().set_delegate(delegate);
+    }
+
+    /// Waits on this thread, with the library's own runtime: that of this thread cannot serve a load that blocks it.
+    pub(in crate::task) fn wait(mut self) -> Result<T> {
+        self.begin(RuntimeHandle::own());
+        block_on(self)
+    }
+
+    /// Whether this can be done while this thread waits for it.
+    fn check_wait(&mut self) -> Result<()> {
+        let wait = wait_on_this_thread();
+        if wait == Wait::BlockingIo {
+            return Err(self.fails("on the thread of the library that serves its sockets"));
+        }
+        let queue = &self.core.session.queue;
+        let blocks = wait == Wait::Blocking || queue.is_in_blocking_call();
+        // Without a delegate nothing of it is called there.
+        if blocks && self.wait.is_none() && self.core.target().is_some() {
+            match queue.begin_wait() {
+                Ok(wait) => self.wait = wait,
+                Err(WaitsForItself) => {
+                    return Err(
+                        self.fails("in a call of the delegate queue that its own delegate is called on")
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fails(&mut self, place: &str) -> UrlError {
+        let detail = format!(
+            "the load was waited for {place}, which must return before the load can end; spawn it, or use a task with \
+             a completion handler"
+        );
+        let error = self.core.name_url(UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail));
+        self.load = None;
+        self.is_done = true;
+        self.core.fail(error.clone());
+        finish(&self.core, Some(error.clone()), &mut TransactionLog::new());
+        error
+    }
+
+    fn begin(&mut self, runtime: RuntimeHandle) {
+        self.core.resume();
+        self.load = Some((self.start)(self.core.clone(), runtime));
+    }
+}
+
+impl<T> Future for Loading<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.is_done {
+            self.check_wait()?;
+        }
+        if self.load.is_none() && !self.is_done {
+            self.begin(RuntimeHandle::current());
+        }
+        let Some(load) = &mut self.load else { return Poll::Ready(Err(UrlError::cancelled())) };
+        let poll = load.as_mut().poll(cx);
+        if poll.is_ready() {
+            self.is_done = true;
+            self.load = None;
+            self.wait = None;
+        }
+        poll
+    }
+}
+
+impl<T> Drop for Loading<T> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.load = None;
+            self.core.let_go();
+            self.core.cancel();
+            finish(&self.core, Some(UrlError::cancelled()), &mut TransactionLog::new());
+        }
+    }
+}
