@@ -18,8 +18,9 @@ use crate::message::{
     UrlRequest, UrlResponse,
 };
 use crate::task::{
-    Core, DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionChallenge, SessionShared,
-    StreamTask, Task, TaskDelegate, TaskKind, TaskMetrics, UploadTask, forward_to_task_delegate,
+    Core, DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, SessionChallenge,
+    SessionShared, StreamTask, Task, TaskDelegate, TaskKind, TaskMetrics, UploadTask,
+    forward_to_task_delegate,
 };
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.

@@ -6,6 +6,7 @@ mod challenges;
 pub(super) mod decision;
 pub(super) mod dispatch;
 pub(super) mod queue;
+pub(super) mod shared_delegate;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::decision::Decision;
-use super::delegate::{ResponseDisposition, TaskDelegate};
-use super::handle::Task;
-use super::handles::{DataTask, DownloadTask};
-use super::metrics::TaskMetrics;
-use super::stream::StreamTask;
+use super::{ResponseDisposition, TaskDelegate};
 use crate::error::UrlError;
 use crate::message::{
     AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
     UrlRequest, UrlResponse,
 };
+use crate::task::handle::Task;
+use crate::task::kinds::handles::{DataTask, DownloadTask};
+use crate::task::kinds::stream::StreamTask;
+use crate::task::metrics::TaskMetrics;
 
 /// The methods of [`TaskDelegate`] for what dereferences to one. Who uses it imports what the methods name.
 macro_rules! forward_to_task_delegate {
