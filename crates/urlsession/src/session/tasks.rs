@@ -11,7 +11,7 @@ use crate::error::{Result, UrlError};
 use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
     BytesFuture, Core, DataFuture, DataTask, DownloadFuture, DownloadOptions, DownloadTask, DownloadedFile,
-    Handler, TaskKind, Payload, Style, Task, UploadFuture, UploadTask, open_resume_data, to_upload,
+    Handler, Payload, Style, Task, TaskKind, UploadFuture, UploadTask, open_resume_data, to_upload,
 };
 
 /// Data tasks.
