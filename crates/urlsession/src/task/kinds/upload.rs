@@ -83,7 +83,8 @@ impl UploadFuture {
     /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].
     ///
     /// ```no_run
-    /// # use urlsession::{DigestAlgorithm, UrlRequest, UrlSession};
+    /// # use urlsession::uploads::DigestAlgorithm;
+    /// # use urlsession::{UrlRequest, UrlSession};
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let mut put = UrlRequest::new("https://example.com/a.iso".parse()?);
     /// put.set_http_method("PUT")?;
