@@ -62,7 +62,12 @@ pub(crate) trait Layer: Send + Sync {
 }
 
 /// The only way up: what a layer may ask of, or tell, the task it works for.
-pub(crate) trait TaskContext: Send + Sync {
+pub(crate) trait TaskContext: TaskQuestions + TaskEvents + TaskProperties + UploadLink {}
+
+impl<T: TaskQuestions + TaskEvents + TaskProperties + UploadLink> TaskContext for T {}
+
+/// What a layer asks the task, and waits for.
+pub(crate) trait TaskQuestions: Send + Sync {
     /// The request to follow a redirect with, or `None` to keep the redirect response.
     fn redirect<'a>(
         &'a self,
@@ -76,12 +81,18 @@ pub(crate) trait TaskContext: Send + Sync {
         challenge: &'a UrlAuthenticationChallenge,
     ) -> BoxFuture<'a, AuthChallengeDisposition>;
 
+    /// Who answers the challenges of a connection; `None` if nobody does.
+    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>>;
+
     /// Another copy of the request's body stream without its first `offset` bytes; `None` if the application has none.
     fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>>;
 
-    /// The task as custom protocols see it, about to load `current`.
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
+    /// True if anyone decides what is cached.
+    fn wants_will_cache(&self) -> bool;
+}
 
+/// What a layer tells the task.
+pub(crate) trait TaskEvents: Send + Sync {
     /// The request now being loaded.
     fn requesting(&self, request: &Arc<UrlRequest>);
 
@@ -92,15 +103,9 @@ pub(crate) trait TaskContext: Send + Sync {
     fn sent(&self, bytes: u64);
 
     /// As many were written by an earlier load.
-    fn was_sent(&self, bytes: u64) {
-        self.sent(bytes);
-    }
+    fn was_sent(&self, bytes: u64);
 
-    /// True if the load was suspended or is over: no more bytes are to be moved in this poll. Whoever halts it has it
-    /// polled again.
-    fn is_halted(&self) -> bool;
-
-    /// Does anyone want informational responses?
+    /// True if anyone wants informational responses.
     fn wants_informational(&self) -> bool;
 
     /// A 1xx response.
@@ -108,32 +113,37 @@ pub(crate) trait TaskContext: Send + Sync {
 
     /// No network may be used, and the load waits for one.
     fn waiting_for_connectivity(&self);
+}
 
-    /// Who answers the challenges of a connection; `None` if nobody does.
-    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>>;
+/// What a layer may know of the task. Nothing of it is changed from below.
+pub(crate) trait TaskProperties: Send + Sync {
+    /// The task as custom protocols see it, about to load `current`.
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
 
-    /// Is the body saved in a file, and so nothing for a cache?
+    /// True if the load was suspended or is over: no more bytes are to be moved in this poll. Whoever halts it has it
+    /// polled again.
+    fn is_halted(&self) -> bool;
+
+    /// True if the body is saved in a file, and so nothing for a cache.
     fn goes_to_file(&self) -> bool;
-
-    /// Does anyone want to decide what is cached?
-    fn wants_will_cache(&self) -> bool;
-
-    /// How the upload begins, if the task is one. What is given once is not given again.
-    fn upload(&self) -> Option<Uploading>;
-
-    /// The algorithm of the digests of what is uploaded; `None` if there are to be none.
-    fn digest(&self) -> Option<DigestAlgorithm> {
-        None
-    }
-
-    /// Where the server keeps the upload from now on; `None`: nowhere any more.
-    fn upload_stands(&self, point: Option<UploadPoint>);
 
     /// 0 to 1. The load is polled again when it changes.
     fn priority(&self) -> f32;
 
     /// The same for as long as the response is read.
     fn lasting_priority(&self) -> Arc<dyn Priority>;
+}
+
+/// What a resumable upload is to its task.
+pub(crate) trait UploadLink: Send + Sync {
+    /// How the upload begins, if the task is one. What is given once is not given again.
+    fn upload(&self) -> Option<Uploading>;
+
+    /// The algorithm of the digests of what is uploaded; `None` if there are to be none.
+    fn digest(&self) -> Option<DigestAlgorithm>;
+
+    /// Where the server keeps the upload from now on; `None`: nowhere any more.
+    fn upload_stands(&self, point: Option<UploadPoint>);
 }
 
 /// Who answers challenges of a connection that outlives, or serves others beside, the load it was begun for.

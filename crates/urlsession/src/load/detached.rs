@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{
-    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, UploadPoint, Uploading,
-    UrlProtocolTask,
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskEvents, TaskProperties, TaskQuestions,
+    UploadLink, UploadPoint, Uploading, UrlProtocolTask,
 };
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+    AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
 };
 
 #[derive(Default)]
@@ -44,7 +45,7 @@ pub(crate) trait DetachedAnswers: Send + Sync {
     }
 }
 
-impl<T: DetachedAnswers> TaskContext for T {
+impl<T: DetachedAnswers> TaskQuestions for T {
     fn redirect<'a>(&'a self, _: &'a UrlResponse, next: UrlRequest) -> BoxFuture<'a, Option<UrlRequest>> {
         Box::pin(async move { self.follow(next) })
     }
@@ -56,10 +57,38 @@ impl<T: DetachedAnswers> TaskContext for T {
         Box::pin(async move { self.answer(challenge) })
     }
 
+    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
+        None
+    }
+
     fn new_body_from(&self, _: u64) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async { None })
     }
 
+    fn wants_will_cache(&self) -> bool {
+        false
+    }
+}
+
+impl<T: DetachedAnswers> TaskEvents for T {
+    fn requesting(&self, _: &Arc<UrlRequest>) {}
+
+    fn sends(&self, _: &Arc<SentFields>, _: &'static str) {}
+
+    fn sent(&self, _: u64) {}
+
+    fn was_sent(&self, _: u64) {}
+
+    fn wants_informational(&self) -> bool {
+        false
+    }
+
+    fn informational(&self, _: UrlResponse) {}
+
+    fn waiting_for_connectivity(&self) {}
+}
+
+impl<T: DetachedAnswers> TaskProperties for T {
     fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
         UrlProtocolTask {
             identifier: 0,
@@ -70,41 +99,13 @@ impl<T: DetachedAnswers> TaskContext for T {
         }
     }
 
-    fn requesting(&self, _: &Arc<UrlRequest>) {}
-
-    fn sends(&self, _: &Arc<SentFields>, _: &'static str) {}
-
-    fn sent(&self, _: u64) {}
-
     fn is_halted(&self) -> bool {
         false
-    }
-
-    fn wants_informational(&self) -> bool {
-        false
-    }
-
-    fn informational(&self, _: UrlResponse) {}
-
-    fn waiting_for_connectivity(&self) {}
-
-    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
-        None
     }
 
     fn goes_to_file(&self) -> bool {
         false
     }
-
-    fn wants_will_cache(&self) -> bool {
-        false
-    }
-
-    fn upload(&self) -> Option<Uploading> {
-        DetachedAnswers::upload(self)
-    }
-
-    fn upload_stands(&self, _: Option<UploadPoint>) {}
 
     fn priority(&self) -> f32 {
         MEDIUM
@@ -113,6 +114,18 @@ impl<T: DetachedAnswers> TaskContext for T {
     fn lasting_priority(&self) -> Arc<dyn Priority> {
         Arc::new(Medium)
     }
+}
+
+impl<T: DetachedAnswers> UploadLink for T {
+    fn upload(&self) -> Option<Uploading> {
+        DetachedAnswers::upload(self)
+    }
+
+    fn digest(&self) -> Option<DigestAlgorithm> {
+        None
+    }
+
+    fn upload_stands(&self, _: Option<UploadPoint>) {}
 }
 
 struct Medium;

@@ -9,8 +9,8 @@ use super::kind::TaskKind;
 use super::observe::TaskChange;
 use crate::error::Result;
 use crate::load::{
-    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, UploadPoint, Uploading,
-    UrlProtocolTask,
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskEvents, TaskProperties, TaskQuestions,
+    UploadLink, UploadPoint, Uploading, UrlProtocolTask,
 };
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -45,7 +45,7 @@ async fn or_stop<T>(ask: impl Future<Output = Result<Option<T>>>) -> Option<T> {
     }
 }
 
-impl TaskContext for CoreContext<'_> {
+impl TaskQuestions for CoreContext<'_> {
     fn redirect<'a>(
         &'a self,
         response: &'a UrlResponse,
@@ -70,6 +70,10 @@ impl TaskContext for CoreContext<'_> {
         Box::pin(async move { or_stop(self.0.challenged(challenge)).await.unwrap_or_default() })
     }
 
+    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
+        self.wants_informational().then(|| self.0.clone() as _)
+    }
+
     fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
         Box::pin(async move {
             if offset == 0 {
@@ -90,17 +94,17 @@ impl TaskContext for CoreContext<'_> {
         })
     }
 
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
-        let live = self.0.live();
-        UrlProtocolTask {
-            identifier: self.0.identifier(),
-            description: live.description.clone(),
-            priority: self.0.priority(),
-            original: live.original.clone().unwrap_or_else(|| current.clone()),
-            current: current.clone(),
+    fn wants_will_cache(&self) -> bool {
+        // Apple: of data and upload tasks.
+        if self.0.style != Style::Delegate || !matches!(self.0.kind, TaskKind::Data | TaskKind::Upload) {
+            return false;
         }
+        let live = self.0.live();
+        live.delegate.is_some() || live.session_delegate.is_some()
     }
+}
 
+impl TaskEvents for CoreContext<'_> {
     fn requesting(&self, request: &Arc<UrlRequest>) {
         let mut live = self.0.live();
         if live.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, request)) {
@@ -127,10 +131,6 @@ impl TaskContext for CoreContext<'_> {
         self.sent(bytes);
     }
 
-    fn is_halted(&self) -> bool {
-        self.0.is_halted()
-    }
-
     fn wants_informational(&self) -> bool {
         let live = self.0.live();
         live.delegate.is_some() || live.session_delegate.is_some()
@@ -154,9 +154,22 @@ impl TaskContext for CoreContext<'_> {
             });
         }
     }
+}
 
-    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
-        self.wants_informational().then(|| self.0.clone() as _)
+impl TaskProperties for CoreContext<'_> {
+    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+        let live = self.0.live();
+        UrlProtocolTask {
+            identifier: self.0.identifier(),
+            description: live.description.clone(),
+            priority: self.0.priority(),
+            original: live.original.clone().unwrap_or_else(|| current.clone()),
+            current: current.clone(),
+        }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.0.is_halted()
     }
 
     /// Apple caches nothing that goes to a file (*Accessing cached data*).
@@ -164,15 +177,16 @@ impl TaskContext for CoreContext<'_> {
         self.0.kind == TaskKind::Download
     }
 
-    fn wants_will_cache(&self) -> bool {
-        // Apple: of data and upload tasks.
-        if self.0.style != Style::Delegate || !matches!(self.0.kind, TaskKind::Data | TaskKind::Upload) {
-            return false;
-        }
-        let live = self.0.live();
-        live.delegate.is_some() || live.session_delegate.is_some()
+    fn priority(&self) -> f32 {
+        self.0.priority()
     }
 
+    fn lasting_priority(&self) -> Arc<dyn Priority> {
+        self.0.clone()
+    }
+}
+
+impl UploadLink for CoreContext<'_> {
     fn upload(&self) -> Option<Uploading> {
         self.0.uploading()
     }
@@ -183,14 +197,6 @@ impl TaskContext for CoreContext<'_> {
 
     fn upload_stands(&self, point: Option<UploadPoint>) {
         self.0.upload_stands(point);
-    }
-
-    fn priority(&self) -> f32 {
-        self.0.priority()
-    }
-
-    fn lasting_priority(&self) -> Arc<dyn Priority> {
-        self.0.clone()
     }
 }
 

@@ -98,7 +98,7 @@ impl<N: Layer> ResumableUpload<N> {
             Uploading::From(point) => {
                 (upload.base, upload.best) = (point.base, point.offset);
                 context.take_up(*point);
-                Step::TaskContext { after_pause: false }
+                Step::RetrieveOffset { after_pause: false }
             }
             _ => {
                 let mut state = context.state();
@@ -194,7 +194,7 @@ enum Step {
     /// To the target: everything at once, or carefully nothing.
     Create { is_careful: bool },
     /// `HEAD`
-    TaskContext { after_pause: bool },
+    RetrieveOffset { after_pause: bool },
     /// `PATCH`
     Append { at: u64 },
     /// `OPTIONS`
@@ -261,10 +261,10 @@ impl<'u, 'a, N: Layer> Upload<'u, 'a, N> {
                         (next, response, Step::Discover { after: After::Creation(too_many) })
                     }
                 },
-                Step::TaskContext { after_pause } => {
+                Step::RetrieveOffset { after_pause } => {
                     self.pause(after_pause).await?;
                     let (next, response) = self.ask().await?;
-                    (next, response, Step::TaskContext { after_pause: false })
+                    (next, response, Step::RetrieveOffset { after_pause: false })
                 }
                 Step::Append { at } => {
                     let (next, response, sent) = self.append(at).await?;
@@ -305,7 +305,7 @@ impl<'u, 'a, N: Layer> Upload<'u, 'a, N> {
                     let told = if after_pause { self.told(response.as_deref()) } else { Duration::ZERO };
                     self.discard(response).await;
                     self.rest(told).await;
-                    Step::TaskContext { after_pause }
+                    Step::RetrieveOffset { after_pause }
                 }
                 Next::Moved => {
                     self.follow(response.as_deref())?;

@@ -10,11 +10,12 @@ use urlsession_proto::resumable_upload::{Dialect, Limits, Part, Stop, UploadFiel
 use super::requests::{is_same_place, location};
 use crate::env::Clock;
 use crate::load::{
-    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, UploadPoint, Uploading,
-    UrlProtocolTask,
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, TaskEvents, TaskProperties,
+    TaskQuestions, UploadLink, UploadPoint, Uploading, UrlProtocolTask,
 };
 use crate::message::{
-    AuthChallengeDisposition, BodyStream, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
+    AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
+    UrlResponse,
 };
 
 pub(super) struct UploadContext<'a> {
@@ -239,7 +240,56 @@ pub(super) enum Abort {
     Smaller,
 }
 
-impl TaskContext for UploadContext<'_> {
+impl TaskQuestions for UploadContext<'_> {
+    fn redirect<'a>(
+        &'a self,
+        response: &'a UrlResponse,
+        next: UrlRequest,
+    ) -> BoxFuture<'a, Option<UrlRequest>> {
+        self.context.redirect(response, next)
+    }
+
+    fn challenge<'a>(
+        &'a self,
+        challenge: &'a UrlAuthenticationChallenge,
+    ) -> BoxFuture<'a, AuthChallengeDisposition> {
+        self.context.challenge(challenge)
+    }
+
+    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
+        self.context.challenger()
+    }
+
+    /// Of the part that is being sent.
+    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
+        let (at, part) =
+            self.state().request.as_ref().map_or((0, None), |sending| (sending.at, Some(sending.part)));
+        Box::pin(async move {
+            let rest = self.context.new_body_from(at + offset).await?;
+            match part.filter(|part| !part.is_last).and_then(|part| part.length) {
+                Some(length) => rest.part(0, length.saturating_sub(offset)),
+                None => Some(rest),
+            }
+        })
+    }
+
+    fn wants_will_cache(&self) -> bool {
+        self.context.wants_will_cache()
+    }
+}
+
+impl TaskEvents for UploadContext<'_> {
+    fn requesting(&self, request: &Arc<UrlRequest>) {
+        self.context.requesting(request);
+    }
+
+    fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str) {
+        // The others are not the request of the task, but about it.
+        if self.state().request.as_ref().is_some_and(|sending| sending.is_creation) {
+            self.context.sends(fields, protocol);
+        }
+    }
+
     fn sent(&self, bytes: u64) {
         let new = {
             let mut state = self.state();
@@ -256,8 +306,8 @@ impl TaskContext for UploadContext<'_> {
         }
     }
 
-    fn is_halted(&self) -> bool {
-        self.context.is_halted()
+    fn was_sent(&self, bytes: u64) {
+        self.context.was_sent(bytes);
     }
 
     fn wants_informational(&self) -> bool {
@@ -271,63 +321,23 @@ impl TaskContext for UploadContext<'_> {
         }
     }
 
-    fn redirect<'a>(
-        &'a self,
-        response: &'a UrlResponse,
-        next: UrlRequest,
-    ) -> BoxFuture<'a, Option<UrlRequest>> {
-        self.context.redirect(response, next)
+    fn waiting_for_connectivity(&self) {
+        self.context.waiting_for_connectivity();
     }
+}
 
-    fn challenge<'a>(
-        &'a self,
-        challenge: &'a UrlAuthenticationChallenge,
-    ) -> BoxFuture<'a, AuthChallengeDisposition> {
-        self.context.challenge(challenge)
-    }
-
-    /// Of the part that is being sent.
-    fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>> {
-        let (at, part) =
-            self.state().request.as_ref().map_or((0, None), |sending| (sending.at, Some(sending.part)));
-        Box::pin(async move {
-            let rest = self.context.new_body_from(at + offset).await?;
-            match part.filter(|part| !part.is_last).and_then(|part| part.length) {
-                Some(length) => rest.part(0, length.saturating_sub(offset)),
-                None => Some(rest),
-            }
-        })
-    }
-
+/// All of them are the task's own.
+impl TaskProperties for UploadContext<'_> {
     fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
         self.context.described(current)
     }
 
-    fn requesting(&self, request: &Arc<UrlRequest>) {
-        self.context.requesting(request);
-    }
-
-    fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str) {
-        // The others are not the request of the task, but about it.
-        if self.state().request.as_ref().is_some_and(|sending| sending.is_creation) {
-            self.context.sends(fields, protocol);
-        }
-    }
-
-    fn waiting_for_connectivity(&self) {
-        self.context.waiting_for_connectivity();
-    }
-
-    fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>> {
-        self.context.challenger()
+    fn is_halted(&self) -> bool {
+        self.context.is_halted()
     }
 
     fn goes_to_file(&self) -> bool {
         self.context.goes_to_file()
-    }
-
-    fn wants_will_cache(&self) -> bool {
-        self.context.wants_will_cache()
     }
 
     fn priority(&self) -> f32 {
@@ -337,8 +347,15 @@ impl TaskContext for UploadContext<'_> {
     fn lasting_priority(&self) -> Arc<dyn Priority> {
         self.context.lasting_priority()
     }
+}
 
+impl UploadLink for UploadContext<'_> {
     fn upload(&self) -> Option<Uploading> {
+        None
+    }
+
+    /// The parts have theirs already.
+    fn digest(&self) -> Option<DigestAlgorithm> {
         None
     }
 

@@ -200,8 +200,8 @@ impl<N: Layer> Upload<'_, '_, N> {
         match (fits(&limits), after, self.is_rewindable) {
             (_, After::Nothing, _) => Ok(Step::Create { is_careful: knows }),
             (false, ..) => Err(stopped(Stop::Refused(StatusCode::PAYLOAD_TOO_LARGE))),
-            (true, After::Append(_), _) => Ok(Step::TaskContext { after_pause: false }),
-            (true, _, true) if self.can_go_on() => Ok(Step::TaskContext { after_pause: false }),
+            (true, After::Append(_), _) => Ok(Step::RetrieveOffset { after_pause: false }),
+            (true, _, true) if self.can_go_on() => Ok(Step::RetrieveOffset { after_pause: false }),
             (true, _, true) => Ok(Step::Create { is_careful: true }),
             (true, _, false) => Err(exhausted(0)),
         }

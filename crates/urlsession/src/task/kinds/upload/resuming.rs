@@ -111,7 +111,7 @@ impl Core {
         resuming.is_continued = true;
     }
 
-    /// See [`TaskContext::upload`](crate::load::TaskContext::upload).
+    /// See [`UploadLink::upload`](crate::load::UploadLink::upload).
     pub(in crate::task) fn uploading(&self) -> Option<Uploading> {
         if self.kind != TaskKind::Upload {
             return None;
