@@ -146,7 +146,7 @@ impl<'a> Run<'a> {
             request.set_http_body(b"abc".to_vec());
         }
         for (name, value) in &exchange.asks {
-            request.add_value(&name, value).unwrap();
+            request.add_value(name, value).unwrap();
         }
         let load = self.session.data(request);
         let task = load.task();

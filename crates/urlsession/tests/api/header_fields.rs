@@ -33,7 +33,7 @@ fn names_and_values_are_given_as_whatever_is_at_hand() {
     request.set_value(HeaderName::from_static("x-typed"), HeaderValue::from_static("2")).unwrap();
     request.set_value("X-Bytes", b"caf\xe9").unwrap();
     request.add_value(name, b"3").unwrap();
-    assert_eq!(request.value(&HeaderName::from_static("x-text")), Some("1,3"));
+    assert_eq!(request.value(HeaderName::from_static("x-text")), Some("1,3"));
     assert_eq!(request.value(String::from("X-TYPED")), Some("2"));
     assert_eq!((request.value("x-bytes"), request.headers()["x-bytes"].as_bytes()), (None, &b"caf\xe9"[..]));
     let lines: Vec<_> = request.all_http_header_fields().map(|(name, _)| name).collect();
