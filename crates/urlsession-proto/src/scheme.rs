@@ -26,6 +26,7 @@ pub enum Scheme {
 impl Scheme {
     /// The `url` crate has made the text lower case.
     #[must_use]
+    #[inline]
     pub fn of(url: &Url) -> Self {
         match url.scheme() {
             "http" => Self::Http,
@@ -40,18 +41,21 @@ impl Scheme {
 
     /// True if URLs of this scheme are loaded by HTTP.
     #[must_use]
+    #[inline]
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Https)
     }
 
     /// True if servers are spoken to over TLS.
     #[must_use]
+    #[inline]
     pub fn is_secure(self) -> bool {
         matches!(self, Self::Https | Self::Wss)
     }
 
     /// `None` for schemes without a server.
     #[must_use]
+    #[inline]
     pub fn default_port(self) -> Option<u16> {
         match self {
             Self::Http | Self::Ws => Some(80),
@@ -62,6 +66,7 @@ impl Scheme {
 
     /// The same over TLS (RFC 6797 §8.3); `None` if it is so already, or there is no such thing.
     #[must_use]
+    #[inline]
     pub fn upgraded(self) -> Option<&'static str> {
         match self {
             Self::Http => Some("https"),

@@ -7,7 +7,7 @@ mod activity;
 mod body;
 mod custom;
 mod decision;
-mod detached;
+pub(crate) mod detached;
 mod login;
 mod peer;
 mod route;
@@ -35,9 +35,6 @@ pub use self::custom::{
 pub use self::decision::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
 };
-#[cfg(test)]
-pub(crate) use self::detached::DetachedAnswers;
-pub(crate) use self::detached::DetachedContext;
 pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
 pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::route::{Hop, ProxyKind, Route, RouteEnd};
@@ -53,7 +50,7 @@ pub(crate) type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// What loads the URLs of some schemes. The one dynamic boundary of a load.
 pub(crate) trait Protocol: Send + Sync {
-    fn load<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>>;
+    fn load<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>>;
 }
 
 /// A policy, or the wire at their end. Each policy owns the next one and calls it as often as it must.

@@ -43,7 +43,7 @@ impl Protocols {
     }
 
     /// Loads with whoever loads this request.
-    pub(crate) fn load<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+    pub(crate) fn load<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         let classes = self.custom.classes();
         match classes.is_empty() {
             true => self.load_built_in(attempt),
@@ -59,11 +59,11 @@ impl Protocols {
     async fn load_custom(
         &self,
         classes: Vec<UrlProtocolClass>,
-        mut attempt: Attempt<'_>,
+        attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
         let mut hops = 0;
-        while let Some(class) = custom::claim(&classes, &attempt)? {
-            match custom::load(class, &mut attempt, hops).await {
+        while let Some(class) = custom::claim(&classes, attempt)? {
+            match custom::load(class, attempt, hops).await {
                 Ok(Loaded::Response(response)) => return Ok(response),
                 Ok(Loaded::Redirected) => hops += 1,
                 Err(error) => return Err(error.with_url(attempt.request.url())),
@@ -73,11 +73,11 @@ impl Protocols {
     }
 
     /// Loads by HTTP, whoever else would.
-    pub(crate) fn load_http<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+    pub(crate) fn load_http<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         self.http.load(attempt)
     }
 
-    fn load_built_in<'a>(&'a self, attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+    fn load_built_in<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         match attempt.request.url().map(Scheme::of) {
             Some(Scheme::Http | Scheme::Https) => self.http.load(attempt),
             Some(Scheme::Data) => DataUrls.load(attempt),

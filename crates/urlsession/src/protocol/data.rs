@@ -13,7 +13,7 @@ use crate::message::{UrlRequest, UrlResponse};
 pub(super) struct DataUrls;
 
 impl Protocol for DataUrls {
-    fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+    fn load<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         Box::pin(async move {
             attempt.begin_transaction();
             attempt.context.requesting(&attempt.request);

@@ -41,13 +41,13 @@ impl Files {
 }
 
 impl Protocol for Files {
-    fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
+    fn load<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         Box::pin(async move {
             attempt.begin_transaction();
             attempt.context.requesting(&attempt.request);
             let checked = self.check(&attempt.request);
             let loaded = match checked {
-                Ok(()) => load(&mut attempt).await,
+                Ok(()) => load(attempt).await,
                 Err(error) => Err(error),
             };
             let response = loaded.map_err(|error| error.with_url(attempt.request.url()))?;

@@ -96,8 +96,8 @@ impl Http {
 }
 
 impl Protocol for Http {
-    fn load<'a>(&'a self, mut attempt: Attempt<'a>) -> BoxFuture<'a, Result<Response>> {
-        Box::pin(async move { self.loader.load(&mut attempt).await })
+    fn load<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
+        Box::pin(self.loader.load(attempt))
     }
 }
 
@@ -105,7 +105,8 @@ impl Protocol for Http {
 mod tests {
     use super::*;
     use crate::env::{RuntimeHandle, SystemClock};
-    use crate::load::{Activity, DetachedContext, TransactionLog};
+    use crate::load::detached::DetachedContext;
+    use crate::load::{Activity, TransactionLog};
     use crate::message::UrlRequest;
 
     /// glibc serves larger allocations from a list that all threads share, at several times the cost.
@@ -117,7 +118,8 @@ mod tests {
         let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
         let (context, activity, mut log, runtime) =
             (DetachedContext::default(), Activity::default(), TransactionLog::new(), RuntimeHandle::own());
-        let load = http.load(Attempt::new(request, &context, &activity, &mut log, &runtime, &SystemClock));
+        let mut attempt = Attempt::new(request, &context, &activity, &mut log, &runtime, &SystemClock);
+        let load = http.load(&mut attempt);
         assert!(size_of_val(&*load) <= 1032, "{} bytes", size_of_val(&*load));
     }
 }

@@ -92,7 +92,11 @@ impl Pool {
     }
 
     /// The way to the server of this URL.
+    #[inline]
     pub(crate) fn route(&self, url: &Url) -> Route {
+        if self.routes.are_direct(&self.config) {
+            return Route::Direct;
+        }
         let host = url.host_str().unwrap_or_default();
         self.routes.of(&self.config, Scheme::of(url).is_secure(), host)
     }

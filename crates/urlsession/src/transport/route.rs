@@ -44,9 +44,14 @@ impl Routes {
         }
     }
 
+    /// True if there are no proxies.
+    pub(crate) fn are_direct(&self, config: &Configuration) -> bool {
+        config.connection_proxy_dictionary.is_none() && self.configured.is_empty()
+    }
+
     /// The way to a host, as URLs spell it.
     pub(crate) fn of(&self, config: &Configuration, secure: bool, host: &str) -> Route {
-        if config.connection_proxy_dictionary.is_none() && self.configured.is_empty() {
+        if self.are_direct(config) {
             return Route::Direct;
         }
         self.first(config, 0, host).unwrap_or_else(|| self.by_dictionary(config, secure, host))

@@ -216,17 +216,6 @@ impl Library {
         edges
     }
 
-    /// The pairs of files that name each other.
-    pub(crate) fn pairs(&self) -> BTreeSet<(String, String)> {
-        let edges = self.edges();
-        let has = |from: &str, to: &str| edges.get(from).is_some_and(|to_all| to_all.contains(to));
-        edges
-            .iter()
-            .flat_map(|(from, all)| all.iter().map(move |to| (from.clone(), to.clone())))
-            .filter(|(from, to)| from < to && has(to, from))
-            .collect()
-    }
-
     /// The sets of files of which each can be reached from each.
     pub(crate) fn circles(&self) -> Vec<Vec<String>> {
         let edges = self.edges();

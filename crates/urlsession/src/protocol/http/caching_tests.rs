@@ -5,7 +5,8 @@ use std::future::poll_fn;
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::env::{RuntimeHandle, SystemClock};
-use crate::load::{Activity, DetachedContext, NotStored, TransactionLog};
+use crate::load::detached::DetachedContext;
+use crate::load::{Activity, NotStored, TransactionLog};
 use crate::message::CachePolicy;
 
 /// A layer with a cache of its own above a script.

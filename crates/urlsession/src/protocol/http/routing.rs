@@ -21,6 +21,8 @@ impl<N> Routing<N> {
 }
 
 impl<N: Layer> Layer for Routing<N> {
+    // Inlined, so that the next layer's future is made where it stays.
+    #[inline(always)]
     fn load(&self, attempt: &mut Attempt<'_>) -> impl Future<Output = Result<Response>> + Send {
         attempt.route = attempt.request.url().map_or(Route::Direct, |url| self.pool.route(url));
         self.next.load(attempt)

@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderName, StatusCode, Version};
 
 use crate::env::{RuntimeHandle, SystemClock, block_on};
 use crate::error::{Result, UrlError};
-use crate::load::{Activity, Attempt, Body, DetachedAnswers, Layer, LoginUse, Response, TransactionLog};
+use crate::load::detached::DetachedAnswers;
+use crate::load::{Activity, Attempt, Body, Layer, LoginUse, Response, TransactionLog};
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };

@@ -61,8 +61,8 @@ pub(in crate::task) async fn load(
     };
     let context = CoreContext(core);
     let clock = &*core.session.config.environment.clock;
-    let attempt = Attempt::new(request, &context, &core.activity, log, runtime, clock);
-    let response = core.session.protocols.load(attempt).await?;
+    let mut attempt = Attempt::new(request, &context, &core.activity, log, runtime, clock);
+    let response = core.session.protocols.load(&mut attempt).await?;
     // A part of a download is not as long as the download: who joins the parts knows how long that is. Nor is a coded
     // body as long as its content.
     let is_part = core.kind == TaskKind::Download && response.head.status_code() == Some(206);

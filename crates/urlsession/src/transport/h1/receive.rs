@@ -127,7 +127,10 @@ impl Receiver {
             self.input = input;
         }
         loop {
-            ready!(stream.poll_read_ready(cx)).map_err(|error| NoHead::Lost(Some(error)))?;
+            // A plain socket says itself that there is nothing, and needs no buffer for it.
+            if let Stream::Tls(stream) = &*stream {
+                ready!(stream.poll_read_ready(cx)).map_err(|error| NoHead::Lost(Some(error)))?;
+            }
             let outcome = with_scratch(|scratch| {
                 let mut buf = ReadBuf::new(scratch);
                 ready!(Pin::new(&mut *stream).poll_read(cx, &mut buf))

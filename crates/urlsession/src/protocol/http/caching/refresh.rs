@@ -6,9 +6,8 @@ use std::sync::Arc;
 use super::plan::{self, CacheRequest, Next};
 use super::{Caching, seconds};
 use crate::env::{RuntimeHandle, Timer};
-use crate::load::{
-    Activity, Attempt, CacheLookup, DetachedContext, Layer, RevalidationReason, TransactionLog,
-};
+use crate::load::detached::DetachedContext;
+use crate::load::{Activity, Attempt, CacheLookup, Layer, RevalidationReason, TransactionLog};
 use crate::store::UrlCache;
 use crate::store::cache::Entry;
 

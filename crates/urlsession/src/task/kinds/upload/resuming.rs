@@ -12,7 +12,8 @@ use urlsession_proto::resumable_upload::Dialect;
 
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
-use crate::load::{Activity, Attempt, DetachedContext, TransactionLog, UploadPoint, Uploading};
+use crate::load::detached::DetachedContext;
+use crate::load::{Activity, Attempt, TransactionLog, UploadPoint, Uploading};
 use crate::message::{
     BodyStream, DigestAlgorithm, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind,
     UrlRequest, is_secret, unusable,
@@ -228,9 +229,9 @@ impl Core {
             let (context, activity, mut log) =
                 (DetachedContext::giving_up(point), Activity::default(), TransactionLog::new());
             let clock = &*session.config.environment.clock;
-            let attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, clock);
+            let mut attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, clock);
             // A server that is not reached forgets the upload in its own time.
-            let _ = session.protocols.load_http(attempt).await;
+            let _ = session.protocols.load_http(&mut attempt).await;
         });
     }
 
