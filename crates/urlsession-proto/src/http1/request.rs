@@ -27,12 +27,14 @@ pub fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 pub fn write_field_in_title_case(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let start = out.len();
     write_field(out, name, value);
-    let mut begins_word = true;
-    for byte in &mut out[start..start + name.len()] {
-        if begins_word {
-            byte.make_ascii_uppercase();
+    let written = &mut out[start..start + name.len()];
+    if let Some(first) = written.first_mut() {
+        first.make_ascii_uppercase();
+    }
+    for at in 1..written.len() {
+        if written[at - 1] == b'-' {
+            written[at].make_ascii_uppercase();
         }
-        begins_word = *byte == b'-';
     }
 }
 
