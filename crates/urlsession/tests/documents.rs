@@ -146,3 +146,42 @@ fn the_root_shows_what_most_applications_need() {
 }
 
 const MOST_AT_ROOT: usize = 50;
+
+/// File and function of each step.
+fn steps_of_one_request() -> Vec<(String, String)> {
+    let text = read("docs/one-request.md");
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let cell = |row: &str, at: usize| row.split('|').nth(at).unwrap().trim().trim_matches('`').to_owned();
+    rows.map(|row| (cell(row, 1), cell(row, 2))).collect()
+}
+
+#[test]
+fn each_file_and_function_of_the_page_on_one_request_is_there() {
+    let steps = steps_of_one_request();
+    assert!(steps.len() > 20);
+    for (file, function) in steps {
+        let source = read(&format!("crates/urlsession/src/{file}"));
+        let name = format!("fn {function}");
+        let is_there =
+            source.match_indices(&name).any(|(at, _)| source[at + name.len()..].starts_with(['(', '<']));
+        assert!(is_there, "{file} has no function {function}");
+    }
+}
+
+#[test]
+fn the_page_on_one_request_counts_its_files_and_their_lines() {
+    let steps = steps_of_one_request();
+    let files: BTreeSet<_> = steps.iter().map(|(file, _)| file).collect();
+    let lines: usize = files
+        .iter()
+        .map(|file| {
+            let source = read(&format!("crates/urlsession/src/{file}"));
+            source.lines().take_while(|line| *line != "#[cfg(test)]").count()
+        })
+        .sum();
+    let text = read("docs/one-request.md");
+    let (_, said) = text.split_once("These are ").unwrap();
+    let numbers: Vec<usize> = said.split_whitespace().filter_map(|word| word.parse().ok()).take(2).collect();
+    assert_eq!(numbers[0], files.len(), "files");
+    assert!(lines <= numbers[1], "{lines} lines");
+}
