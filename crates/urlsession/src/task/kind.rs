@@ -9,13 +9,13 @@ use crate::error::UrlError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskKind {
-    /// To get data into memory: a [`DataTask`].
+    /// To get data into memory: a [`DataTask`](crate::DataTask).
     Data,
-    /// To send a body: an [`UploadTask`].
+    /// To send a body: an [`UploadTask`](crate::UploadTask).
     Upload,
-    /// To get a file: a [`DownloadTask`].
+    /// To get a file: a [`DownloadTask`](crate::DownloadTask).
     Download,
-    /// To read and write bytes: a [`StreamTask`].
+    /// To read and write bytes: a [`StreamTask`](crate::StreamTask).
     Stream,
 }
 
