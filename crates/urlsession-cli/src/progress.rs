@@ -20,7 +20,7 @@ pub(crate) enum Direction {
     Down,
 }
 
-/// Is it to be shown?
+/// Whether it is shown.
 pub(crate) fn is_wanted(args: &ProgressArgs, load: &LoadArgs) -> bool {
     let is_quiet = load.silent || load.json || args.no_progress;
     args.progress || !is_quiet && io::stderr().is_terminal()

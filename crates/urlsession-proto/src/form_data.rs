@@ -1,7 +1,7 @@
 //! `multipart/form-data` as it is written (RFC 7578): boundaries, the heads of parts, and the end. What is in a part, and
 //! reading one, is not here: `multipart` reads.
 
-/// May this be a boundary (RFC 2046 §5.1.1)?
+/// Whether this may be a boundary (RFC 2046 §5.1.1).
 pub fn is_boundary(text: &str) -> bool {
     let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&b);
     (1..=LONGEST_BOUNDARY).contains(&text.len()) && text.bytes().all(is_allowed) && !text.ends_with(' ')

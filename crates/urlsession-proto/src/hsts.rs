@@ -5,7 +5,7 @@
 pub struct StrictTransportSecurity {
     /// For how many seconds; 0 takes the demand back.
     pub max_age: u64,
-    /// Does it hold for every host below, too?
+    /// Whether it holds for every host below, too.
     pub includes_subdomains: bool,
 }
 

@@ -104,7 +104,7 @@ impl Validators {
         Self { etag, date: date.map(str::to_owned) }
     }
 
-    /// Can nothing be resumed by them?
+    /// Whether nothing can be resumed by them.
     pub fn is_empty(&self) -> bool {
         self.etag.is_none() && self.date.is_none()
     }
@@ -347,7 +347,7 @@ fn contradicts(known: &Validators, fields: &HeaderMap) -> bool {
     }
 }
 
-/// Is the content coded, by whatever coding?
+/// Whether the content is coded, by whatever coding.
 pub fn is_coded(fields: &HeaderMap) -> bool {
     fields.get_all(CONTENT_ENCODING).iter().any(|value| match value.to_str() {
         Ok(value) => list(value).any(|coding| !coding.eq_ignore_ascii_case("identity")),

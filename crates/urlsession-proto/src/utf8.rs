@@ -62,7 +62,7 @@ impl Utf8Decoder {
     }
 }
 
-/// Is this the beginning of a sequence, with its rest to come?
+/// Whether this is the beginning of a sequence, with its rest to come.
 fn is_beginning(invalid: &[u8]) -> bool {
     std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none())
 }

@@ -341,7 +341,7 @@ impl Configuration {
             .any(|entry| entry == "*" || covers(entry, host))
     }
 
-    /// Does it matter to every load which network is there?
+    /// Whether it matters to every load which network is there.
     pub(crate) fn depends_on_path(&self) -> bool {
         self.waits_for_connectivity || !self.allows_all_networks()
     }

@@ -24,10 +24,10 @@ pub type Result<T, E = UrlError> = std::result::Result<T, E>;
 #[derive(Clone)]
 #[doc(alias = "URLError")]
 #[doc(alias = "NSURLErrorDomain")]
-pub struct UrlError(Arc<Inner>);
+pub struct UrlError(Arc<ErrorInner>);
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorInner {
     code: UrlErrorCode,
     phase: Phase,
     replay: Replay,
@@ -47,7 +47,7 @@ impl UrlError {
     #[doc(alias = "init(_:userInfo:)")]
     pub fn new(code: UrlErrorCode, phase: Phase, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
-        Self(Arc::new(Inner {
+        Self(Arc::new(ErrorInner {
             code,
             phase,
             replay: Replay::Unsafe,
@@ -160,7 +160,7 @@ impl UrlError {
         self.0.replay
     }
 
-    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+    fn edit(mut self, change: impl FnOnce(&mut ErrorInner)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
@@ -218,7 +218,7 @@ const LONGEST_PATH: usize = 200;
 
 impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, phase, url, zone, detail, .. } = &*self.0;
+        let ErrorInner { code, phase, url, zone, detail, .. } = &*self.0;
         // The detail is the reason.
         let sentence = if *code == UrlErrorCode::Unknown { "the load failed" } else { code.sentence() };
         let number = code.number();
@@ -236,7 +236,8 @@ impl fmt::Display for UrlError {
 
 impl fmt::Debug for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { code, phase, replay, unavailable, url, zone, detail, attached: _, source } = &*self.0;
+        let ErrorInner { code, phase, replay, unavailable, url, zone, detail, attached: _, source } =
+            &*self.0;
         f.debug_struct("UrlError")
             .field("code", code)
             .field("phase", phase)
@@ -329,7 +330,7 @@ pub enum NetworkUnavailableReason {
     UltraConstrained = 3,
 }
 
-/// May the request that failed be sent again without the server seeing it twice?
+/// Whether the request that failed may be sent again without the server seeing it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replay {
     /// The server may have processed it.

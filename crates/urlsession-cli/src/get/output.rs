@@ -66,7 +66,7 @@ impl Output {
     }
 }
 
-/// Is it one component, the same on every system?
+/// Whether it is one component, the same on every system.
 fn is_plain(name: &str) -> bool {
     let mut components = Path::new(name).components();
     let first = components.next();

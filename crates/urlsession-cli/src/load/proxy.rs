@@ -64,7 +64,7 @@ fn port(args: &LoadArgs, url: &Url) -> u16 {
     url.port().unwrap_or(if has_port_80(args) { 80 } else { 1080 })
 }
 
-/// Was the port of the scheme itself written out?
+/// Whether the port of the scheme itself was written out.
 fn has_port_80(args: &LoadArgs) -> bool {
     args.proxy.as_deref().is_some_and(|text| text.trim().trim_end_matches('/').ends_with(":80"))
 }

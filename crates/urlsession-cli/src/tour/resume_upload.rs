@@ -67,7 +67,7 @@ fn killed(page: &mut Page, film: &Path, data: &Path) -> Outcome {
     Ok(())
 }
 
-/// Is there a record in this folder or one below it?
+/// Whether there is a record in this folder or one below it.
 fn is_recorded(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths = entries.map(|entry| entry.path());

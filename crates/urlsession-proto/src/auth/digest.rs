@@ -42,7 +42,7 @@ pub enum Hash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Algorithm {
     hash: Hash,
-    /// Is a key made once for a series of requests (`-sess`)?
+    /// Whether a key is made once for a series of requests (`-sess`).
     is_session: bool,
 }
 
@@ -143,7 +143,7 @@ impl DigestChallenge {
         self.algorithm.hash
     }
 
-    /// Was only the nonce of the last answer too old, and the password right (RFC 7616 §3.3)?
+    /// Whether only the nonce of the last answer was too old, and the password right (RFC 7616 §3.3).
     pub fn is_stale(&self) -> bool {
         self.is_stale
     }
@@ -153,7 +153,7 @@ impl DigestChallenge {
         self.domain.as_deref().unwrap_or_default().split_ascii_whitespace()
     }
 
-    /// Must the body be known before the request is sent?
+    /// Whether the body must be known before the request is sent.
     pub fn covers_body(&self) -> bool {
         self.qop == Some(Qop::AuthInt)
     }

@@ -22,14 +22,14 @@ pub struct Times {
 pub struct Freshness {
     /// For how long it is fresh; `None` if nothing tells.
     pub lifetime: Option<u64>,
-    /// Is the lifetime a guess from `Last-Modified` (RFC 9111 §4.2.2)?
+    /// Whether the lifetime is a guess from `Last-Modified` (RFC 9111 §4.2.2).
     pub is_heuristic: bool,
     initial_age: u64,
     received: i64,
     control: CacheControl,
 }
 
-/// May a stored response be used?
+/// Whether a stored response may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {
     /// It is fresh.
@@ -135,7 +135,7 @@ impl Freshness {
         }
     }
 
-    /// May it be used at `now` in place of an error (RFC 5861 §4)?
+    /// Whether it may be used at `now` in place of an error (RFC 5861 §4).
     pub fn outlives_error(&self, request: &CacheControl, now: i64) -> bool {
         if self.control.must_revalidate || self.control.no_cache || request.no_cache {
             return false;

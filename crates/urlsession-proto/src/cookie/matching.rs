@@ -20,7 +20,7 @@ pub fn default_path(path: &str) -> &str {
     }
 }
 
-/// Does a cookie of `cookie` go to a URL with the path `path` (§5.1.4)?
+/// Whether a cookie of `cookie` goes to a URL with the path `path` (§5.1.4).
 pub fn path_matches(path: &str, cookie: &str) -> bool {
     match path.strip_prefix(cookie) {
         Some(rest) => rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'),

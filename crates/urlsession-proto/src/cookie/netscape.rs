@@ -13,7 +13,7 @@ use super::set_cookie::{MAX_ATTRIBUTE, MAX_PAIR, trim};
 pub struct NetscapeCookie<'a> {
     /// Without a leading dot.
     pub domain: &'a str,
-    /// Does it go to the hosts below too?
+    /// Whether it goes to the hosts below too.
     pub includes_subdomains: bool,
     /// Begins with a slash.
     pub path: &'a str,

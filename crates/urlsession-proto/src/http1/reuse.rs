@@ -9,7 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName};
 use super::Framing;
 use crate::field::{has, list};
 
-/// May the connection carry another exchange after this one?
+/// Whether the connection may carry another exchange after this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepAlive {
     /// It may, within what the peer's Keep-Alive field grants.

@@ -45,8 +45,8 @@ impl Dialect {
         Self::ALL.into_iter().find(|dialect| *dialect < self)
     }
 
-    /// The fields of a request that creates an upload: does its content reach the end of the representation, and how
-    /// long is that, if it is known?
+    /// The fields of a request that creates an upload: whether its content reaches the end of the representation, and how
+    /// long that is, if it is known.
     pub fn creation(self, is_complete: bool, length: Option<u64>) -> Vec<Field> {
         let mut fields = vec![self.interop(), self.completeness(is_complete)];
         fields.extend(self.length(length));
@@ -68,17 +68,17 @@ impl Dialect {
         vec![self.interop()]
     }
 
-    /// Does a target say by `OPTIONS` whether it takes uploads, and within which limits?
+    /// Whether a target says by `OPTIONS` that it takes uploads, and within which limits.
     pub fn can_discover(self) -> bool {
         self >= Self::V6
     }
 
-    /// Is `Upload-Incomplete` spoken here, the inverse of `Upload-Complete`?
+    /// Whether `Upload-Incomplete` is spoken here, the inverse of `Upload-Complete`.
     pub(super) fn says_incomplete(self) -> bool {
         self == Self::V3
     }
 
-    /// Must a server say of every answer that ends an append whether it is the target's?
+    /// Whether a server must say of every answer that ends an append that it is the target's.
     pub(super) fn names_the_answer(self) -> bool {
         self >= Self::V8
     }

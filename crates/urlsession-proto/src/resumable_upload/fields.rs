@@ -11,8 +11,8 @@ use super::{Dialect, Limits};
 /// The fields of a response. One of the wrong type is as good as none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UploadFields {
-    /// On a final response: is it the target's own answer (`Upload-Complete: ?1`), rather than one of the protocol?
-    /// On one to `HEAD`: is the upload complete?
+    /// On a final response: whether it is the target's own answer (`Upload-Complete: ?1`), not one of the protocol.
+    /// On one to `HEAD`: whether the upload is complete.
     pub is_complete: Option<bool>,
     /// Bytes below it need never be sent again.
     pub offset: Option<u64>,
@@ -40,7 +40,7 @@ impl UploadFields {
         }
     }
 
-    /// Does the response speak the protocol at all?
+    /// Whether the response speaks the protocol at all.
     pub fn says_anything(&self) -> bool {
         *self != Self::default()
     }

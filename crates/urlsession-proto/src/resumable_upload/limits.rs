@@ -22,12 +22,12 @@ pub struct Limits {
 pub struct Part {
     /// How many bytes; `None` is all there are.
     pub length: Option<u64>,
-    /// Does it reach the end?
+    /// Whether it reaches the end.
     pub is_last: bool,
 }
 
 impl Limits {
-    /// May there be an upload of this length at all?
+    /// Whether there may be an upload of this length at all.
     pub fn allow(&self, length: Option<u64>) -> Result<(), Stop> {
         match length {
             Some(length) if self.max_size.is_some_and(|max| length > max) => Err(Stop::TooLarge),

@@ -30,7 +30,7 @@ pub enum Next {
     },
     /// Ask how much the server has (`HEAD`); after a pause if it, or the way to it, failed.
     Ask {
-        /// Is a pause due?
+        /// Whether a pause is due.
         after_pause: bool,
     },
     /// The same request belongs to the URL in `Location`.
@@ -73,11 +73,11 @@ pub enum Stop {
 pub struct Creation {
     /// As it was sent.
     pub dialect: Dialect,
-    /// Did it say that its content is complete?
+    /// It said that its content is complete.
     pub is_complete: bool,
-    /// Is the upload's URL known, from an interim response or this one?
+    /// The upload's URL is known, from an interim response or this one.
     pub has_url: bool,
-    /// Did an interim response say that the upload can be resumed?
+    /// An interim response said that the upload can be resumed.
     pub was_announced: bool,
 }
 

@@ -20,12 +20,12 @@ use crate::message::{UrlCredential, UrlProtectionSpace};
 #[derive(Default)]
 pub(crate) struct LoginCache {
     has_any: AtomicBool,
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<Vec<LoginEntry>>,
     /// Logins that belong to connections, the latest last.
     connections: Mutex<Vec<(LoginKey, Arc<ConnectionLogin>)>>,
 }
 
-struct Entry {
+struct LoginEntry {
     key: LoginKey,
     /// Paths below which the login is good.
     below: Vec<String>,
@@ -107,7 +107,7 @@ impl LoginCache {
         let mut entries = self.lock();
         entries.retain(|entry| entry.revision == revision);
         self.note(&entries);
-        let reach = |entry: &Entry| {
+        let reach = |entry: &LoginEntry| {
             let below = entry.below.iter().filter(|below| is_below(path, below));
             let is_named = named.is_none_or(|named| is_same(named, &entry.credential));
             below.map(String::len).max().filter(|_| entry.key == key && is_named)
@@ -130,7 +130,7 @@ impl LoginCache {
     /// Takes note of what the challenger says of a login in these fields.
     pub(crate) fn heard(&self, preemption: &Preemption, fields: &HeaderMap, challenger: Challenger<'_>) {
         let mut entries = self.lock();
-        let is_it = |entry: &Entry| entry.key == preemption.key && entry.space == preemption.used.space;
+        let is_it = |entry: &LoginEntry| entry.key == preemption.key && entry.space == preemption.used.space;
         let Some(at) = entries.iter().position(is_it) else { return };
         // A request that went out before the nonce changed speaks of the old one.
         if entries[at].login.nonce() != preemption.used.nonce.as_deref() {
@@ -157,7 +157,7 @@ impl LoginCache {
         if entries.len() == MOST_LOGINS {
             entries.remove(0);
         }
-        entries.push(Entry { key, below, space, credential, login, revision });
+        entries.push(LoginEntry { key, below, space, credential, login, revision });
         self.has_any.store(true, Relaxed);
     }
 
@@ -168,7 +168,7 @@ impl LoginCache {
         self.note(&entries);
     }
 
-    fn note(&self, entries: &[Entry]) {
+    fn note(&self, entries: &[LoginEntry]) {
         self.has_any.store(!entries.is_empty() || !self.connections().is_empty(), Relaxed);
     }
 
@@ -176,7 +176,7 @@ impl LoginCache {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<LoginEntry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

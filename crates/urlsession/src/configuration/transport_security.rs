@@ -166,7 +166,7 @@ impl Display for TlsVersion {
 }
 
 impl AppTransportSecurity {
-    /// May the host be talked to in cleartext?
+    /// Whether cleartext is allowed with the host.
     ///
     /// # Errors
     /// [`AppTransportSecurityRequiresSecureConnection`](UrlErrorCode::AppTransportSecurityRequiresSecureConnection),

@@ -282,28 +282,28 @@ fn mark(socket: &SockRef<'_>, address: SocketAddr, traffic_class: u8) {
 
 /// The bytes below HTTP and TLS: the system's TCP, or what an application handed in.
 pub(crate) struct Wire {
-    kind: Kind,
+    kind: SocketKind,
     written: u64,
 }
 
-enum Kind {
+enum SocketKind {
     Tcp(TcpStream),
     Custom(Box<dyn Socket>),
 }
 
 impl Wire {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
-        Self { kind: Kind::Tcp(stream), written: 0 }
+        Self { kind: SocketKind::Tcp(stream), written: 0 }
     }
 
     pub(crate) fn custom(socket: Box<dyn Socket>) -> Self {
-        Self { kind: Kind::Custom(socket), written: 0 }
+        Self { kind: SocketKind::Custom(socket), written: 0 }
     }
 
     pub(crate) fn as_tcp(&self) -> Option<&TcpStream> {
         match &self.kind {
-            Kind::Tcp(stream) => Some(stream),
-            Kind::Custom(_) => None,
+            SocketKind::Tcp(stream) => Some(stream),
+            SocketKind::Custom(_) => None,
         }
     }
 
@@ -316,7 +316,7 @@ impl Wire {
     /// call; `ask_system` makes the one that knows better. `None` if only reading tells, which is left out without
     /// `ask_system`.
     pub(crate) fn is_quiet(&self, ask_system: bool) -> Option<bool> {
-        let Kind::Tcp(stream) = &self.kind else { return (!ask_system).then_some(true) };
+        let SocketKind::Tcp(stream) = &self.kind else { return (!ask_system).then_some(true) };
         let peek = || SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
         // The reactor answers by itself unless it has seen something.
         let peeked = if ask_system { peek() } else { stream.try_io(Interest::READABLE, peek) };
@@ -327,8 +327,8 @@ impl Wire {
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Kind::Custom(socket) => {
+            SocketKind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            SocketKind::Custom(socket) => {
                 let poll = futures_io::AsyncRead::poll_read(Pin::new(socket), cx, buf.initialize_unfilled());
                 poll.map_ok(|n| buf.advance(n))
             }
@@ -340,8 +340,8 @@ impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = match &mut this.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Kind::Custom(socket) => futures_io::AsyncWrite::poll_write(Pin::new(socket), cx, buf),
+            SocketKind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            SocketKind::Custom(socket) => futures_io::AsyncWrite::poll_write(Pin::new(socket), cx, buf),
         };
         poll.map_ok(|n| this.count(n))
     }
@@ -353,27 +353,29 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let poll = match &mut this.kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Kind::Custom(socket) => futures_io::AsyncWrite::poll_write_vectored(Pin::new(socket), cx, bufs),
+            SocketKind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            SocketKind::Custom(socket) => {
+                futures_io::AsyncWrite::poll_write_vectored(Pin::new(socket), cx, bufs)
+            }
         };
         poll.map_ok(|n| this.count(n))
     }
 
     fn is_write_vectored(&self) -> bool {
-        matches!(self.kind, Kind::Tcp(_))
+        matches!(self.kind, SocketKind::Tcp(_))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
-            Kind::Tcp(_) => Poll::Ready(Ok(())),
-            Kind::Custom(socket) => futures_io::AsyncWrite::poll_flush(Pin::new(socket), cx),
+            SocketKind::Tcp(_) => Poll::Ready(Ok(())),
+            SocketKind::Custom(socket) => futures_io::AsyncWrite::poll_flush(Pin::new(socket), cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
-            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Kind::Custom(socket) => futures_io::AsyncWrite::poll_close(Pin::new(socket), cx),
+            SocketKind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            SocketKind::Custom(socket) => futures_io::AsyncWrite::poll_close(Pin::new(socket), cx),
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) trait SerialWork: Send + Sync {
 
 /// The threads.
 pub(crate) struct SerialThreads {
-    state: Mutex<State>,
+    state: Mutex<ThreadsState>,
     /// Threads that are started without waiting, and that are kept with nothing to do.
     eager: usize,
     /// How long work waits for threads that do not come back, before another is started.
@@ -28,7 +28,7 @@ pub(crate) struct SerialThreads {
 }
 
 #[derive(Default)]
-struct State {
+struct ThreadsState {
     /// What no thread has taken yet, numbered in order.
     ready: VecDeque<(u64, Arc<dyn SerialWork>)>,
     next_number: u64,
@@ -70,7 +70,7 @@ impl SerialThreads {
         }
     }
 
-    fn start(&'static self, mut state: MutexGuard<'_, State>, watch: Option<Watch>) {
+    fn start(&'static self, mut state: MutexGuard<'_, ThreadsState>, watch: Option<Watch>) {
         state.threads += 1;
         drop(state);
         let is_watch = watch.is_some();
@@ -111,7 +111,7 @@ impl SerialThreads {
     }
 
     /// Waits for work; false if the thread is to end.
-    fn rest(&self, mut state: MutexGuard<'_, State>) -> bool {
+    fn rest(&self, mut state: MutexGuard<'_, ThreadsState>) -> bool {
         if state.idle.len() >= self.eager {
             state.threads -= 1;
             return false;
@@ -150,12 +150,12 @@ impl SerialThreads {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ThreadsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ThreadsState {
     fn push(&mut self, work: Arc<dyn SerialWork>) {
         self.ready.push_back((self.next_number, work));
         self.next_number += 1;
@@ -180,13 +180,13 @@ struct Watch {
 }
 
 impl Watch {
-    fn begin(state: &State, grown: usize) -> Self {
+    fn begin(state: &ThreadsState, grown: usize) -> Self {
         let next = state.next_number;
         Self { periods: 0, recent: next, first: next, taken: state.taken, grown }
     }
 
     /// A period has passed. The number of threads to add, 0 if nothing waits; `None` to go on watching.
-    fn look(&mut self, state: &State) -> Option<usize> {
+    fn look(&mut self, state: &ThreadsState) -> Option<usize> {
         let Some((oldest, _)) = state.ready.front() else { return Some(0) };
         self.periods += 1;
         let taken = state.taken - std::mem::replace(&mut self.taken, state.taken);
@@ -274,11 +274,16 @@ mod tests {
         }
     }
 
-    fn waiting(numbers: std::ops::Range<u64>, taken: u64) -> State {
+    fn waiting(numbers: std::ops::Range<u64>, taken: u64) -> ThreadsState {
         let (sender, _) = mpsc::channel();
         let work = || Arc::new(Work(sender.clone(), None)) as Arc<dyn SerialWork>;
         let next_number = numbers.end;
-        State { ready: numbers.map(|n| (n, work())).collect(), next_number, taken, ..State::default() }
+        ThreadsState {
+            ready: numbers.map(|n| (n, work())).collect(),
+            next_number,
+            taken,
+            ..ThreadsState::default()
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl SplicePipe {
         Ok(())
     }
 
-    /// Is this the way for more?
+    /// Whether the pipe is worth using for more: not where its bytes are copied.
     pub(crate) fn is_good(&self) -> bool {
         !self.copies
     }

@@ -14,7 +14,7 @@ use crate::message::CachedUrlResponse;
 /// A response body, pulled chunk by chunk by its reader: what is not pulled stays with the sender.
 pub(crate) struct Body {
     source: Source,
-    tap: Option<Box<dyn BodyObserver>>,
+    observer: Option<Box<dyn BodyObserver>>,
     /// It is content already, whatever its head says.
     is_plain: bool,
     /// It came with its head.
@@ -47,7 +47,7 @@ pub(crate) trait BodySource: Send {
     /// The next bytes, as they came, never empty.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
 
-    /// Can the kernel take the next bytes to a file by itself, and are there enough of them?
+    /// Whether the kernel can take the next bytes to a file by itself, and there are enough of them.
     fn suits_splice(&self) -> bool {
         false
     }
@@ -56,7 +56,7 @@ pub(crate) trait BodySource: Send {
     fn poll_splice(
         &mut self,
         _cx: &mut Context<'_>,
-        _conduit: &mut SplicePipe,
+        _pipe: &mut SplicePipe,
         _most: u64,
     ) -> Poll<Option<Result<usize>>> {
         Poll::Ready(None)
@@ -96,7 +96,7 @@ pub(crate) trait BodySource: Send {
     /// The body has been read to its end.
     fn finish(self: Box<Self>);
 
-    /// Did the response switch protocols (RFC 9110 §15.2.2)?
+    /// Whether the response switched protocols (RFC 9110 §15.2.2).
     fn has_switched(&self) -> bool {
         false
     }
@@ -147,7 +147,7 @@ pub(crate) trait Decode: Send {
     /// Decoded bytes out of `input`, as much as fits a chunk; an empty answer means that more input is needed.
     fn decode(&mut self, input: &mut Bytes) -> Result<Bytes>;
 
-    /// Is there decoded data that did not fit the last chunk?
+    /// Whether there is decoded data that did not fit the last chunk.
     fn has_more(&self) -> bool;
 
     /// The coded body has ended; an error if it is not complete.
@@ -172,7 +172,7 @@ impl Body {
     fn of(source: Source) -> Self {
         Self {
             source,
-            tap: None,
+            observer: None,
             is_plain: false,
             came_whole: false,
             has_failed: false,
@@ -191,8 +191,8 @@ impl Body {
     }
 
     /// From now on it is seen by `observer` as it is read.
-    pub(crate) fn tap(&mut self, tap: Box<dyn BodyObserver>) {
-        self.tap = Some(tap);
+    pub(crate) fn observe(&mut self, observer: Box<dyn BodyObserver>) {
+        self.observer = Some(observer);
     }
 
     /// The same, which is not to be decoded.
@@ -206,8 +206,8 @@ impl Body {
     }
 
     /// The observer, once the body has been read to its end.
-    pub(crate) fn take_tap(&mut self) -> Option<Box<dyn BodyObserver>> {
-        self.tap.take().filter(|_| matches!(self.source, Source::Empty))
+    pub(crate) fn take_observer(&mut self) -> Option<Box<dyn BodyObserver>> {
+        self.observer.take().filter(|_| matches!(self.source, Source::Empty))
     }
 
     pub(crate) fn decoded_by(mut self, decoder: Box<dyn Decode>) -> Self {
@@ -303,9 +303,9 @@ impl Body {
         poll
     }
 
-    /// Does nobody look at the bytes, so that the kernel may take the next ones to a file?
+    /// Whether nobody looks at the bytes, so that the kernel may take the next ones to a file.
     pub(crate) fn suits_splice(&self) -> bool {
-        let is_unseen = self.tap.is_none() && self.decoding.is_none();
+        let is_unseen = self.observer.is_none() && self.decoding.is_none();
         is_unseen && matches!(&self.source, Source::Stream(flow) if flow.suits_splice())
     }
 
@@ -358,7 +358,7 @@ impl Body {
         poll: impl FnOnce(&mut dyn BodySource) -> Poll<Option<Result<usize>>>,
     ) -> Poll<Option<Result<usize>>> {
         let Source::Stream(flow) = &mut self.source else { return Poll::Ready(None) };
-        if self.tap.is_some() || self.decoding.is_some() {
+        if self.observer.is_some() || self.decoding.is_some() {
             return Poll::Ready(None);
         }
         let poll = poll(&mut **flow);
@@ -375,11 +375,11 @@ impl Body {
 
     fn poll_coded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let poll = self.poll_source(cx);
-        if let (Some(tap), Poll::Ready(chunk)) = (&mut self.tap, &poll) {
+        if let (Some(observer), Poll::Ready(chunk)) = (&mut self.observer, &poll) {
             match chunk {
-                Some(Ok(chunk)) => tap.chunk(chunk),
-                Some(Err(_)) => self.tap = None,
-                None => tap.end(),
+                Some(Ok(chunk)) => observer.chunk(chunk),
+                Some(Err(_)) => self.observer = None,
+                None => observer.end(),
             }
         }
         poll

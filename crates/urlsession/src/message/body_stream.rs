@@ -62,7 +62,7 @@ impl Piece {
 }
 
 impl Source {
-    /// Would `take` give nothing?
+    /// Whether `take` would give nothing.
     fn is_spent(&self) -> bool {
         match self {
             Self::Delegate => true,
@@ -155,7 +155,7 @@ impl BodyStream {
         Ok(Self { source: Arc::new(Source::File(file)), length, trailers: None })
     }
 
-    /// Is it of files and data, so that it can be sent from anywhere as often as needed?
+    /// Whether it is of files and data, so that it can be sent from anywhere as often as needed.
     pub(crate) fn is_repeatable(&self) -> bool {
         self.source.is_repeatable()
     }
@@ -187,7 +187,7 @@ impl BodyStream {
         Self { source: Arc::new(Source::Delegate), length: None, trailers: None }
     }
 
-    /// Were the chunks of a stream taken before?
+    /// Whether the chunks of a stream were taken before.
     pub(crate) fn is_spent(&self) -> bool {
         self.source.is_spent()
     }

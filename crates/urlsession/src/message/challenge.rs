@@ -57,7 +57,7 @@ impl UrlAuthenticationChallenge {
         self.failure_response.as_ref()
     }
 
-    /// Is it about a connection rather than a task?
+    /// Whether it is about a connection rather than a task.
     pub(crate) fn is_session_level(&self) -> bool {
         self.protection_space.authentication_method().is_session_level()
     }

@@ -20,10 +20,10 @@ use crate::env::system_wall;
 /// A cookie (RFC 6265bis). Cheap to clone; its value is not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "HTTPCookie")]
-pub struct HttpCookie(Arc<Inner>);
+pub struct HttpCookie(Arc<CookieInner>);
 
 #[derive(Clone, PartialEq, Eq)]
-struct Inner {
+struct CookieInner {
     name: CookieText,
     value: CookieText,
     /// In lower case; with a leading dot if it includes the hosts below.
@@ -212,7 +212,7 @@ impl HttpCookie {
             comment_url: set.comment_url.map(Into::into),
             ports: set.port.and_then(|ports| self::ports(ports, set.version)),
         };
-        Some(Self(Arc::new(Inner {
+        Some(Self(Arc::new(CookieInner {
             name: CookieText::of(set.name),
             value: CookieText::of(set.value),
             domain,
@@ -239,7 +239,7 @@ impl HttpCookie {
     }
 
     fn of_texts(name: CookieText, value: CookieText, domain: &str, path: &str) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(CookieInner {
             name,
             value,
             domain: domain.to_ascii_lowercase().into(),

@@ -16,12 +16,12 @@ use super::ServerTrust;
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[doc(alias = "URLCredential")]
 pub struct UrlCredential {
-    kind: Kind,
+    kind: CredentialKind,
     persistence: UrlCredentialPersistence,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Kind {
+enum CredentialKind {
     Password(Arc<Password>),
     Identity(Arc<Identity>),
     Trust(ServerTrust),
@@ -58,7 +58,7 @@ impl UrlCredential {
     #[doc(alias = "init(user:password:persistence:)")]
     pub fn new(user: &str, password: &str, persistence: UrlCredentialPersistence) -> Self {
         let password = Password { user: user.into(), password: Zeroizing::new(password.into()) };
-        Self { kind: Kind::Password(Arc::new(password)), persistence }
+        Self { kind: CredentialKind::Password(Arc::new(password)), persistence }
     }
 
     /// A certificate with its private key, for servers that ask for one: the chain in DER, the own certificate first,
@@ -70,7 +70,7 @@ impl UrlCredential {
         persistence: UrlCredentialPersistence,
     ) -> Self {
         let identity = Identity { certificates, private_key: Zeroizing::new(private_key) };
-        Self { kind: Kind::Identity(Arc::new(identity)), persistence }
+        Self { kind: CredentialKind::Identity(Arc::new(identity)), persistence }
     }
 
     /// Trust in a server, whatever the platform says of it: the answer to a challenge of
@@ -78,13 +78,13 @@ impl UrlCredential {
     /// another host, or with other certificates, it is no answer: the default is taken.
     #[doc(alias = "init(trust:)")]
     pub fn for_trust(trust: ServerTrust) -> Self {
-        Self { kind: Kind::Trust(trust), persistence: UrlCredentialPersistence::None }
+        Self { kind: CredentialKind::Trust(trust), persistence: UrlCredentialPersistence::None }
     }
 
     /// The user; `None` for certificates and trust.
     pub fn user(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Password(password) => Some(&password.user),
+            CredentialKind::Password(password) => Some(&password.user),
             _ => None,
         }
     }
@@ -92,7 +92,7 @@ impl UrlCredential {
     /// The password; `None` for certificates and trust.
     pub fn password(&self) -> Option<&str> {
         match &self.kind {
-            Kind::Password(password) => Some(&password.password),
+            CredentialKind::Password(password) => Some(&password.password),
             _ => None,
         }
     }
@@ -111,7 +111,7 @@ impl UrlCredential {
     /// The chain of certificates, in DER, the own one first; empty for passwords and trust.
     pub fn certificates(&self) -> &[Vec<u8>] {
         match &self.kind {
-            Kind::Identity(identity) => &identity.certificates,
+            CredentialKind::Identity(identity) => &identity.certificates,
             _ => &[],
         }
     }
@@ -119,7 +119,7 @@ impl UrlCredential {
     /// The key of the certificate, in PKCS#8 DER.
     pub(crate) fn private_key(&self) -> Option<&[u8]> {
         match &self.kind {
-            Kind::Identity(identity) => Some(&identity.private_key),
+            CredentialKind::Identity(identity) => Some(&identity.private_key),
             _ => None,
         }
     }
@@ -127,7 +127,7 @@ impl UrlCredential {
     /// The server that is trusted, if that is what it is.
     pub fn server_trust(&self) -> Option<&ServerTrust> {
         match &self.kind {
-            Kind::Trust(trust) => Some(trust),
+            CredentialKind::Trust(trust) => Some(trust),
             _ => None,
         }
     }
@@ -142,9 +142,9 @@ impl fmt::Debug for UrlCredential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("UrlCredential");
         match &self.kind {
-            Kind::Password(password) => debug.field("user", &password.user),
-            Kind::Identity(identity) => debug.field("certificates", &identity.certificates.len()),
-            Kind::Trust(trust) => debug.field("trust", trust),
+            CredentialKind::Password(password) => debug.field("user", &password.user),
+            CredentialKind::Identity(identity) => debug.field("certificates", &identity.certificates.len()),
+            CredentialKind::Trust(trust) => debug.field("trust", trust),
         };
         debug.field("persistence", &self.persistence).finish_non_exhaustive()
     }

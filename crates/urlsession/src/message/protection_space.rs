@@ -15,10 +15,10 @@ use super::ServerTrust;
 /// port 0 is the scheme's own. `distinguished_names` and `server_trust` are facts about one connection and not compared.
 #[derive(Clone)]
 #[doc(alias = "URLProtectionSpace")]
-pub struct UrlProtectionSpace(Arc<Inner>);
+pub struct UrlProtectionSpace(Arc<ProtectionSpaceInner>);
 
 #[derive(Clone)]
-struct Inner {
+struct ProtectionSpaceInner {
     host: Box<str>,
     port: u16,
     whose: Whose,
@@ -66,7 +66,7 @@ impl UrlProtectionSpace {
         realm: Option<&str>,
         authentication_method: AuthenticationMethod,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ProtectionSpaceInner {
             host: host.into(),
             port,
             whose,
@@ -283,7 +283,7 @@ pub enum AuthenticationMethod {
 }
 
 impl AuthenticationMethod {
-    /// Is a challenge of this method about a connection, and so for the session's delegate as such, or about one task?
+    /// Whether a challenge of this method is about a connection, and so for the session's delegate, or about one task.
     pub(crate) fn is_session_level(self) -> bool {
         matches!(self, Self::Ntlm | Self::Negotiate | Self::ClientCertificate | Self::ServerTrust)
     }

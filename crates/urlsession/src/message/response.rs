@@ -22,11 +22,11 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// The answer to a request, without its body. Cheap to clone.
 #[derive(Clone)]
 #[doc(alias = "URLResponse")]
-pub struct UrlResponse(Arc<Inner>);
+pub struct UrlResponse(Arc<ResponseInner>);
 
-struct Inner {
+struct ResponseInner {
     url: Source,
-    kind: Kind,
+    kind: ResponseKind,
     /// Made when somebody asks for one of them.
     joined: OnceLock<Joined>,
 }
@@ -37,7 +37,7 @@ enum Source {
     Url(Url),
 }
 
-enum Kind {
+enum ResponseKind {
     Plain {
         mime_type: Option<String>,
         expected_content_length: Option<u64>,
@@ -68,31 +68,37 @@ impl UrlResponse {
         expected_content_length: Option<u64>,
         text_encoding_name: Option<&str>,
     ) -> Self {
-        let kind = Kind::Plain {
+        let kind = ResponseKind::Plain {
             mime_type: mime_type.map(Into::into),
             expected_content_length,
             text_encoding_name: text_encoding_name.map(Into::into),
         };
-        Self(Arc::new(Inner { url: Source::Url(url), kind, joined: OnceLock::new() }))
+        Self(Arc::new(ResponseInner { url: Source::Url(url), kind, joined: OnceLock::new() }))
     }
 
     pub(crate) fn from_http(request: Arc<UrlRequest>, head: HttpHead) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ResponseInner {
             url: Source::Request(request),
-            kind: Kind::Http(head),
+            kind: ResponseKind::Http(head),
             joined: OnceLock::new(),
         }))
     }
 
     /// As `from_http`, for a response that outlives its request.
     pub(crate) fn kept(url: Url, head: HttpHead) -> Self {
-        Self(Arc::new(Inner { url: Source::Url(url), kind: Kind::Http(head), joined: OnceLock::new() }))
+        Self(Arc::new(ResponseInner {
+            url: Source::Url(url),
+            kind: ResponseKind::Http(head),
+            joined: OnceLock::new(),
+        }))
     }
 
     /// This response as the answer to `request`, whose URL may have a fragment of its own.
     pub(crate) fn answering(&self, request: &Arc<UrlRequest>) -> Self {
         match &self.0.kind {
-            Kind::Http(head) if self.url() != request.url() => Self::from_http(request.clone(), head.clone()),
+            ResponseKind::Http(head) if self.url() != request.url() => {
+                Self::from_http(request.clone(), head.clone())
+            }
             _ => self.clone(),
         }
     }
@@ -100,7 +106,7 @@ impl UrlResponse {
     /// This response out of a cache, as the answer to `request`, with its age in seconds (RFC 9111 §5.1).
     pub(crate) fn stored_for(&self, request: &Arc<UrlRequest>, age: Option<u64>) -> Self {
         match (&self.0.kind, age) {
-            (Kind::Http(head), Some(age)) => {
+            (ResponseKind::Http(head), Some(age)) => {
                 Self::from_http(request.clone(), head.with(header::AGE, "Age", age.into()))
             }
             _ => self.answering(request),
@@ -114,7 +120,7 @@ impl UrlResponse {
             Source::Request(request) => Source::Request(request.clone()),
             Source::Url(url) => Source::Url(url.clone()),
         };
-        let Kind::Http(whole) = &self.0.kind else { return self.clone() };
+        let ResponseKind::Http(whole) = &self.0.kind else { return self.clone() };
         let is_kept = |name: &str| {
             let describes = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
             !describes && !name.eq_ignore_ascii_case("transfer-encoding") && !part.contains_key(name)
@@ -138,7 +144,7 @@ impl UrlResponse {
         }
         fields.extend(part);
         let head = HttpHead { version: whole.version, status: whole.status, fields, raw: raw.into() };
-        Self(Arc::new(Inner { url, kind: Kind::Http(head), joined: OnceLock::new() }))
+        Self(Arc::new(ResponseInner { url, kind: ResponseKind::Http(head), joined: OnceLock::new() }))
     }
 
     /// The URL that was answered; after redirects the last one.
@@ -154,8 +160,8 @@ impl UrlResponse {
     #[doc(alias = "mimeType")]
     pub fn mime_type(&self) -> Option<Cow<'_, str>> {
         match &self.0.kind {
-            Kind::Plain { mime_type, .. } => mime_type.as_deref().map(Cow::Borrowed),
-            Kind::Http(head) => content_type(head).map(|kind| Cow::Owned(kind.mime)),
+            ResponseKind::Plain { mime_type, .. } => mime_type.as_deref().map(Cow::Borrowed),
+            ResponseKind::Http(head) => content_type(head).map(|kind| Cow::Owned(kind.mime)),
         }
     }
 
@@ -163,8 +169,10 @@ impl UrlResponse {
     #[doc(alias = "textEncodingName")]
     pub fn text_encoding_name(&self) -> Option<Cow<'_, str>> {
         match &self.0.kind {
-            Kind::Plain { text_encoding_name, .. } => text_encoding_name.as_deref().map(Cow::Borrowed),
-            Kind::Http(head) => content_type(head).and_then(|kind| kind.charset).map(Cow::Owned),
+            ResponseKind::Plain { text_encoding_name, .. } => {
+                text_encoding_name.as_deref().map(Cow::Borrowed)
+            }
+            ResponseKind::Http(head) => content_type(head).and_then(|kind| kind.charset).map(Cow::Owned),
         }
     }
 
@@ -172,8 +180,8 @@ impl UrlResponse {
     #[doc(alias = "expectedContentLength")]
     pub fn expected_content_length(&self) -> Option<u64> {
         match &self.0.kind {
-            Kind::Plain { expected_content_length, .. } => *expected_content_length,
-            Kind::Http(head) => http1::announced_length(&head.fields),
+            ResponseKind::Plain { expected_content_length, .. } => *expected_content_length,
+            ResponseKind::Http(head) => http1::announced_length(&head.fields),
         }
     }
 
@@ -185,7 +193,7 @@ impl UrlResponse {
     /// keeps partial downloads under, begins with `_`.
     #[doc(alias = "suggestedFilename")]
     pub fn suggested_filename(&self) -> String {
-        if let Kind::Http(head) = &self.0.kind {
+        if let ResponseKind::Http(head) = &self.0.kind {
             let field = head.fields.get(header::CONTENT_DISPOSITION);
             let name = field.and_then(|value| disposition::file_name(&text_of(value.as_bytes())));
             if let Some(name) = name {
@@ -202,7 +210,7 @@ impl UrlResponse {
 
     /// The HTTP side of the response, if it has one.
     pub fn http(&self) -> Option<HttpUrlResponse> {
-        matches!(self.0.kind, Kind::Http(_)).then(|| HttpUrlResponse(self.clone()))
+        matches!(self.0.kind, ResponseKind::Http(_)).then(|| HttpUrlResponse(self.clone()))
     }
 
     /// The status code. Of a response that is not of HTTP (`file:`, `data:`, custom protocols) it is
@@ -231,8 +239,8 @@ impl UrlResponse {
 
     pub(crate) fn http_head(&self) -> Option<&HttpHead> {
         match &self.0.kind {
-            Kind::Http(head) => Some(head),
-            Kind::Plain { .. } => None,
+            ResponseKind::Http(head) => Some(head),
+            ResponseKind::Plain { .. } => None,
         }
     }
 
@@ -280,10 +288,10 @@ impl PartialEq for UrlResponse {
         }
         self.url() == other.url()
             && match (&self.0.kind, &other.0.kind) {
-                (Kind::Http(a), Kind::Http(b)) => {
+                (ResponseKind::Http(a), ResponseKind::Http(b)) => {
                     (a.status, a.version, &a.fields) == (b.status, b.version, &b.fields)
                 }
-                (Kind::Plain { .. }, Kind::Plain { .. }) => {
+                (ResponseKind::Plain { .. }, ResponseKind::Plain { .. }) => {
                     self.mime_type() == other.mime_type()
                         && self.expected_content_length() == other.expected_content_length()
                         && self.text_encoding_name() == other.text_encoding_name()
@@ -339,9 +347,9 @@ impl HttpUrlResponse {
         raw.extend_from_slice(b"\r\n");
         let status = StatusCode::from_u16(status_code).ok()?;
         let head = HttpHead { version, status, fields: map, raw: raw.into() };
-        Some(Self(UrlResponse(Arc::new(Inner {
+        Some(Self(UrlResponse(Arc::new(ResponseInner {
             url: Source::Url(url),
-            kind: Kind::Http(head),
+            kind: ResponseKind::Http(head),
             joined: OnceLock::new(),
         }))))
     }
@@ -437,8 +445,8 @@ impl HttpUrlResponse {
 
     fn head(&self) -> &HttpHead {
         match &self.0.0.kind {
-            Kind::Http(head) => head,
-            Kind::Plain { .. } => unreachable!("an HttpUrlResponse is made of an HTTP head only"),
+            ResponseKind::Http(head) => head,
+            ResponseKind::Plain { .. } => unreachable!("an HttpUrlResponse is made of an HTTP head only"),
         }
     }
 }

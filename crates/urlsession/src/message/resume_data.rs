@@ -71,7 +71,7 @@ impl ResumeData {
         &self.0
     }
 
-    pub(crate) fn close_transaction(kind: ResumeKind, version: u8, fields: &ResumeFields) -> Self {
+    pub(crate) fn seal(kind: ResumeKind, version: u8, fields: &ResumeFields) -> Self {
         let mut bytes = Vec::with_capacity(HEAD + fields.0.len() + SUM);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&[CONTAINER, kind as u8, version, 0]);
@@ -307,7 +307,7 @@ mod tests {
         fields.push_number(2, Some(500));
         fields.push_text(3, None);
         fields.push(2, b"the first wins");
-        ResumeData::close_transaction(ResumeKind::Download, 3, &fields)
+        ResumeData::seal(ResumeKind::Download, 3, &fields)
     }
 
     fn failure(bytes: Vec<u8>) -> ResumeFailure {

@@ -12,9 +12,9 @@ use crate::error::{Result, UrlError};
 /// them. Cheap to clone; equal if host and certificates are.
 #[derive(Clone)]
 #[doc(alias = "SecTrust")]
-pub struct ServerTrust(Arc<Inner>);
+pub struct ServerTrust(Arc<ServerTrustInner>);
 
-struct Inner {
+struct ServerTrustInner {
     host: Box<str>,
     certificates: Vec<Vec<u8>>,
     verdict: Result<()>,
@@ -24,7 +24,7 @@ impl ServerTrust {
     /// What `host` showed, leaf first, in DER, and what came of the check against the platform's and the
     /// configuration's anchors.
     pub(crate) fn new(host: &str, certificates: Vec<Vec<u8>>, verdict: Result<()>) -> Self {
-        Self(Arc::new(Inner { host: host.into(), certificates, verdict }))
+        Self(Arc::new(ServerTrustInner { host: host.into(), certificates, verdict }))
     }
 
     /// The host the certificates were checked for.

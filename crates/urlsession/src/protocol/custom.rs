@@ -22,7 +22,7 @@ use crate::message::UrlRequest;
 /// The custom protocols of a session.
 pub(super) struct Custom {
     config: Arc<Configuration>,
-    /// Are those registered for the shared session asked?
+    /// Whether those registered for the shared session are asked.
     asks_registered: AtomicBool,
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hop
         return Err(UrlError::new(UrlErrorCode::HttpTooManyRedirects, Phase::Redirect, detail));
     }
     let next = {
-        let _excuse = attempt.activity.pause_idle();
+        let _pause = attempt.activity.pause_idle();
         attempt.context.redirect(&response, *next).await
     };
     match next {

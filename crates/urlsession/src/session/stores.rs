@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::url_session::Inner;
+use super::url_session::SessionInner;
 use crate::env::RuntimeHandle;
 use crate::task::flushing;
 
-impl Inner {
+impl SessionInner {
     /// From here on the stores go by the session's clock.
     pub(super) fn set_clock_of_stores(&self) {
         let config = &self.session.config;

@@ -29,9 +29,9 @@ use crate::task::{
 /// its running tasks finish.
 #[derive(Clone)]
 #[doc(alias = "URLSession")]
-pub struct UrlSession(pub(super) Arc<Inner>);
+pub struct UrlSession(pub(super) Arc<SessionInner>);
 
-pub(super) struct Inner {
+pub(super) struct SessionInner {
     pub(super) session: Arc<SessionShared<Core>>,
     delegate: Mutex<Option<Arc<dyn SessionDelegate>>>,
     description: Mutex<Option<Arc<str>>>,
@@ -87,7 +87,7 @@ impl UrlSession {
     ) -> Self {
         let (delegate, of_tasks) = delegate.unzip();
         let session = Arc::new(SessionShared::local(Arc::new(configuration), of_tasks, queue));
-        let session = Self(Arc::new(Inner {
+        let session = Self(Arc::new(SessionInner {
             session,
             delegate: Mutex::new(delegate.clone()),
             description: Mutex::default(),
@@ -358,7 +358,7 @@ impl SessionDelegate for OfTasks {}
 
 /// Puts the challenges of tasks to the session's delegate as such.
 struct SessionChallengeHandler {
-    session: Weak<Inner>,
+    session: Weak<SessionInner>,
     shared: Weak<SessionShared<Core>>,
     delegate: Arc<dyn SessionDelegate>,
 }
@@ -375,7 +375,7 @@ impl SessionChallengeHandler {
         if let Some(session) = self.session.upgrade() {
             return Some(UrlSession(session));
         }
-        Some(UrlSession(Arc::new(Inner {
+        Some(UrlSession(Arc::new(SessionInner {
             session: self.shared.upgrade()?,
             delegate: Mutex::new(Some(self.delegate.clone())),
             description: Mutex::default(),

@@ -15,7 +15,7 @@ pub(super) trait Expiring: Copy + Send + 'static {
     fn expires(&self) -> i64;
     fn noted(&self) -> i64;
 
-    /// Is it for the disk?
+    /// Whether it is for the disk.
     fn is_lasting(&self) -> bool {
         true
     }
@@ -60,7 +60,7 @@ impl<E: Expiring> BoundedMap<E> {
         }
     }
 
-    /// Was there anything?
+    /// Removes everything. True if there was anything.
     pub(super) fn remove(&mut self, name: &str) -> bool {
         let Some((name, entry)) = self.entries.remove_entry(name) else { return false };
         if entry.is_lasting() {

@@ -28,9 +28,9 @@ use urlsession_proto::caching::{Times, Vary, vary};
 
 use self::backend::Application;
 pub use self::backend::{KeptResponse, UrlCacheBackend};
+pub(crate) use self::disk_worker::DiskLookup;
 use self::disk_worker::DiskWorker;
-pub(crate) use self::disk_worker::Known;
-pub(crate) use self::entry::{Content, Entry, Said, Variant, key, key_of_url};
+pub(crate) use self::entry::{CacheEntry, Content, Said, Variant, key, key_of_url};
 pub(crate) use self::memory::Found;
 use self::memory::Memory;
 use crate::env::{Clock, StoreClock, block_on, cache_folder, epoch_millis};
@@ -46,9 +46,9 @@ use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest}
 /// look at the disk block until its thread answers.
 #[derive(Clone)]
 #[doc(alias = "URLCache")]
-pub struct UrlCache(Arc<Inner>);
+pub struct UrlCache(Arc<CacheInner>);
 
-struct Inner {
+struct CacheInner {
     memory: Arc<Mutex<Memory>>,
     disk: Option<DiskWorker>,
     /// In the place of a disk.
@@ -96,7 +96,7 @@ impl UrlCache {
     }
 
     fn of(memory: Arc<Mutex<Memory>>, disk: Option<DiskWorker>, backend: Option<Application>) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(CacheInner {
             memory,
             disk,
             backend,
@@ -195,7 +195,7 @@ impl UrlCache {
         let now = epoch_millis(self.0.clock.wall());
         let times = Times { requested: now.div_euclid(1000), received: now.div_euclid(1000) };
         let data = cached.data().clone();
-        let mut entry = Entry::new(key.into(), variant, cached, times, Content::Memory(data));
+        let mut entry = CacheEntry::new(key.into(), variant, cached, times, Content::Memory(data));
         entry.stored = now;
         self.store(entry);
     }
@@ -259,11 +259,11 @@ impl UrlCache {
         key: &str,
         wanted: impl Fn(&Variant) -> bool,
         now: impl FnOnce() -> i64,
-    ) -> Known {
+    ) -> DiskLookup {
         match (&self.0.disk, &self.0.backend) {
             (Some(disk), _) => disk.look(key, wanted, now()),
-            (None, None) => Known::Nothing,
-            (None, Some(_)) => Known::Unknown,
+            (None, None) => DiskLookup::Nothing,
+            (None, Some(_)) => DiskLookup::Unknown,
         }
     }
 
@@ -300,7 +300,7 @@ impl UrlCache {
     }
 
     /// Keeps an entry whose body is in memory.
-    pub(crate) fn store(&self, entry: Entry) {
+    pub(crate) fn store(&self, entry: CacheEntry) {
         self.change();
         let Content::Memory(data) = entry.content.clone() else { return };
         if entry.policy == StoragePolicy::NotAllowed {
@@ -328,7 +328,7 @@ impl UrlCache {
     }
 
     /// The server has confirmed an entry: its head is new, its body is the same.
-    pub(crate) fn confirm(&self, entry: &Arc<Entry>) {
+    pub(crate) fn confirm(&self, entry: &Arc<CacheEntry>) {
         self.change();
         if matches!(entry.content, Content::Memory(_)) {
             self.memory().insert(entry.clone());
@@ -352,7 +352,7 @@ impl UrlCache {
         self.on_disk_if_there(move |disk_store| disk_store.remove(&key));
     }
 
-    pub(crate) fn remove_entry(&self, entry: &Arc<Entry>) {
+    pub(crate) fn remove_entry(&self, entry: &Arc<CacheEntry>) {
         self.change();
         self.memory().remove_variant(&entry.key, &entry.variant);
         if let Some(backend) = &self.0.backend {

@@ -182,7 +182,7 @@ impl HttpCookieStorage {
         self.0.clock().set(clock);
     }
 
-    /// Is it time to look for what other processes have written?
+    /// Whether it is time to look for what other processes have written.
     pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
         self.0.is_stale(clock)
     }

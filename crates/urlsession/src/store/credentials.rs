@@ -16,7 +16,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use self::backend::Application;
 pub use self::backend::{KeptCredential, UrlCredentialBackend};
-use self::record::Entry;
+use self::record::StoredCredential;
 use self::vault::Vault;
 use crate::env::data_folder;
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
@@ -38,9 +38,9 @@ use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace
 /// a user takes to unlock it.
 #[derive(Clone)]
 #[doc(alias = "URLCredentialStorage")]
-pub struct UrlCredentialStorage(Arc<Inner>);
+pub struct UrlCredentialStorage(Arc<CredentialStorageInner>);
 
-struct Inner {
+struct CredentialStorageInner {
     memory: Mutex<Spaces>,
     kept: Option<Kept>,
     /// Raised when a credential that sessions may remember is gone or another.
@@ -53,7 +53,7 @@ enum Kept {
     Backend(Application),
 }
 
-type Spaces = HashMap<UrlProtectionSpace, Vec<Entry>>;
+type Spaces = HashMap<UrlProtectionSpace, Vec<StoredCredential>>;
 
 impl UrlCredentialStorage {
     /// The storage of the process, with its file in the folder of this application's data (`credentials.db` below
@@ -85,7 +85,7 @@ impl UrlCredentialStorage {
     }
 
     fn with(kept: Option<Kept>) -> Self {
-        Self(Arc::new(Inner { memory: Mutex::default(), kept, revision: AtomicU64::new(0) }))
+        Self(Arc::new(CredentialStorageInner { memory: Mutex::default(), kept, revision: AtomicU64::new(0) }))
     }
 
     /// The credentials of a space, one of each user; empty if there are none.
@@ -183,7 +183,7 @@ impl UrlCredentialStorage {
         }
     }
 
-    /// May its methods block?
+    /// Whether its methods may block.
     pub(crate) fn has_file(&self) -> bool {
         self.0.kept.is_some()
     }
@@ -193,7 +193,7 @@ impl UrlCredentialStorage {
         self.0.revision.load(Relaxed)
     }
 
-    fn entries(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
+    fn entries(&self, space: &UrlProtectionSpace) -> Vec<StoredCredential> {
         let mut entries = self.0.kept.as_ref().map(|kept| kept.of(space)).unwrap_or_default();
         entries.extend(self.lock().get(space).into_iter().flatten().cloned());
         entries
@@ -208,7 +208,7 @@ impl UrlCredentialStorage {
         }
         let entries = self.entries(space);
         let known = entries.iter().find(|entry| entry.is_of(credential));
-        let entry = Entry {
+        let entry = StoredCredential {
             credential: credential.clone(),
             is_default: is_default || entries.is_empty() || known.is_some_and(|known| known.is_default),
         };
@@ -263,7 +263,7 @@ impl UrlCredentialStorage {
 }
 
 impl Kept {
-    fn of(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
+    fn of(&self, space: &UrlProtectionSpace) -> Vec<StoredCredential> {
         match self {
             Self::Sealed(vault) => vault.of(space),
             Self::Backend(backend) => {
@@ -272,7 +272,7 @@ impl Kept {
         }
     }
 
-    fn all(&self) -> Vec<(UrlProtectionSpace, Entry)> {
+    fn all(&self) -> Vec<(UrlProtectionSpace, StoredCredential)> {
         match self {
             Self::Sealed(vault) => vault.all(),
             Self::Backend(backend) => backend.load(None).into_iter().map(entry).collect(),
@@ -280,11 +280,11 @@ impl Kept {
     }
 
     /// False if it could not be kept.
-    fn put(&self, space: &UrlProtectionSpace, entry: &Entry) -> bool {
+    fn put(&self, space: &UrlProtectionSpace, entry: &StoredCredential) -> bool {
         match self {
             Self::Sealed(vault) => vault.put(space, entry),
             Self::Backend(backend) => {
-                let Entry { credential, is_default } = entry.clone();
+                let StoredCredential { credential, is_default } = entry.clone();
                 backend.set(&KeptCredential { space: space.clone(), credential, is_default })
             }
         }
@@ -318,9 +318,9 @@ impl Kept {
     }
 }
 
-fn entry(kept: KeptCredential) -> (UrlProtectionSpace, Entry) {
+fn entry(kept: KeptCredential) -> (UrlProtectionSpace, StoredCredential) {
     let KeptCredential { space, credential, is_default } = kept;
-    (space, Entry { credential, is_default })
+    (space, StoredCredential { credential, is_default })
 }
 
 /// What it holds is not shown.

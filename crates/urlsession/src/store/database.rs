@@ -155,7 +155,7 @@ impl Remains {
         *self = Self { are_in_pages: true, are_in_log: true };
     }
 
-    /// Is there something that takes little to remove?
+    /// Whether there is something that takes little to remove.
     pub(crate) fn are_urgent(&self) -> bool {
         self.are_in_log
     }
@@ -199,7 +199,7 @@ impl Remains {
     }
 }
 
-/// Is another process at work?
+/// Whether another process is at work.
 pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }

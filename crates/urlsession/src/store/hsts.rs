@@ -72,12 +72,12 @@ impl HstsStorage {
         self.0.change(StoreData::clear);
     }
 
-    /// Can the host be known at all?
+    /// Whether the host can be known at all.
     pub(crate) fn may_know<S: AsRef<str>>(host: &Host<S>) -> bool {
         name(host).is_some()
     }
 
-    /// Is the host to be spoken to by TLS only (§8.2), as far as is known in memory?
+    /// Whether the host is to be spoken to over TLS only (§8.2), as far as is known in memory.
     pub(crate) fn knows<S: AsRef<str>>(&self, host: &Host<S>, now: SystemTime) -> bool {
         name(host).is_some_and(|host| {
             preload::knows(host) || (self.0.count() > 0 && self.0.contents().knows(host, now))
@@ -96,7 +96,7 @@ impl HstsStorage {
         self.0.clock().set(clock);
     }
 
-    /// Is it time to look for what other processes have written?
+    /// Whether it is time to look for what other processes have written.
     pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
         self.0.is_stale(clock)
     }

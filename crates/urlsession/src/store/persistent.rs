@@ -74,7 +74,7 @@ impl<T: StoreData> Store<T> {
         &self.0.memory.clock
     }
 
-    /// Is it time to look for what other processes have written?
+    /// Whether it is time to look for what other processes have written.
     pub(super) fn is_stale(&self, clock: &dyn Clock) -> bool {
         self.0.disk.as_ref().is_some_and(|disk| disk.is_due(clock.wall()))
     }

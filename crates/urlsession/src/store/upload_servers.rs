@@ -43,7 +43,7 @@ pub(crate) enum ServerSupport {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Entry {
+struct ServerEntry {
     support: ServerSupport,
     /// Microseconds since 1970.
     noted: i64,
@@ -52,9 +52,9 @@ struct Entry {
 }
 
 /// By origin.
-type Servers = BoundedMap<Entry>;
+type Servers = BoundedMap<ServerEntry>;
 
-impl Expiring for Entry {
+impl Expiring for ServerEntry {
     const MOST: usize = MOST;
 
     fn expires(&self) -> i64 {
@@ -104,7 +104,7 @@ impl UploadServerStorage {
         self.0.change(StoreData::clear);
     }
 
-    /// How does the URL's origin treat uploads, as far as is known in memory?
+    /// How the URL's origin treats uploads, as far as is known in memory.
     pub(crate) fn support(&self, url: &Url, now: SystemTime) -> Option<ServerSupport> {
         if self.0.count() == 0 {
             return None;
@@ -117,7 +117,7 @@ impl UploadServerStorage {
     /// Keeps what was learned. What was known before is not kept longer for being seen again.
     pub(crate) fn note(&self, url: &Url, support: ServerSupport, now: SystemTime) {
         let origin = url.origin();
-        let entry = Entry {
+        let entry = ServerEntry {
             support,
             noted: epoch_micros(now),
             is_local: url.host().is_some_and(|host| is_loopback(&host)),
@@ -141,7 +141,7 @@ impl UploadServerStorage {
         self.0.clock().set(clock);
     }
 
-    /// Is it time to look for what other processes have written?
+    /// Whether it is time to look for what other processes have written.
     pub(crate) fn is_stale(&self, clock: &dyn Clock) -> bool {
         self.0.is_stale(clock)
     }

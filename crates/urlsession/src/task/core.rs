@@ -102,9 +102,9 @@ pub(super) struct Live {
     machine: Machine,
     slot: Option<TaskSlot>,
     has_started: bool,
-    /// Was it ever running?
+    /// It was running at some time.
     pub(super) has_run: bool,
-    /// Has it waited for connectivity?
+    /// It has waited for connectivity.
     pub(super) has_waited: bool,
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
@@ -228,13 +228,13 @@ impl Core {
         self.live().machine.state()
     }
 
-    /// Was it ever running, and is it neither cancelled nor over?
+    /// Whether it was ever running, and is neither cancelled nor over.
     pub(crate) fn is_outstanding(&self) -> bool {
         let live = self.live();
         live.has_run && matches!(live.machine.state(), TaskState::Running | TaskState::Suspended)
     }
 
-    /// Is it neither cancelled nor over?
+    /// Whether it is neither cancelled nor over.
     pub(super) fn is_unfinished(&self) -> bool {
         matches!(self.state(), TaskState::Running | TaskState::Suspended)
     }

@@ -45,7 +45,7 @@ use crate::message::{ResumeFields, UrlRequest};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadDestination {
     path: PathBuf,
-    /// Is the path a folder, in which the response names the file?
+    /// Whether the path is a folder, in which the response names the file.
     is_folder: bool,
     existing: Existing,
     resumes: bool,
@@ -135,12 +135,12 @@ impl DownloadDestination {
         }
     }
 
-    /// Does the application say what is the same, whatever URL it has?
+    /// Whether the application says what is the same, whatever URL it has.
     pub(super) fn is_named(&self) -> bool {
         self.name.is_some()
     }
 
-    /// Is an answer of this status not to be the file?
+    /// Whether an answer of this status is not to be the file.
     pub(super) fn refuses(&self, status: u16) -> bool {
         self.require_success_status && !(200..300).contains(&status)
     }
@@ -153,7 +153,7 @@ impl DownloadDestination {
         self.is_folder
     }
 
-    /// Is a file on its way to the one beside where the other will be?
+    /// Whether a file is on its way to the one beside where the other will be.
     pub(super) fn shares_place(&self, other: &Self) -> bool {
         (&self.path, self.is_folder) == (&other.path, other.is_folder)
     }

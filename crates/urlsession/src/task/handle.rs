@@ -25,7 +25,7 @@ use crate::transport::{Shown, as_sent};
 #[doc(alias = "URLSessionTask")]
 pub struct Task {
     core: Arc<Core>,
-    /// Is this the handle of a call to the task's own delegate, which passes on to the session's?
+    /// Whether this is the handle of a call to the task's own delegate, which passes on to the session's.
     passes_on: bool,
 }
 

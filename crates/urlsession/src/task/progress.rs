@@ -29,23 +29,23 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// A clone is the same progress.
 #[derive(Clone)]
 #[doc(alias = "NSProgress")]
-pub struct Progress(Kind);
+pub struct Progress(ProgressKind);
 
 #[derive(Clone)]
-enum Kind {
+enum ProgressKind {
     Task(Arc<Core>),
     Tree(Arc<Tree<Progress>>),
 }
 
 impl Progress {
     pub(super) fn of(core: Arc<Core>) -> Self {
-        Self(Kind::Task(core))
+        Self(ProgressKind::Task(core))
     }
 
     /// A progress of so many units, none of which is completed.
     #[doc(alias = "init(totalUnitCount:)")]
     pub fn with_total_unit_count(units: u64) -> Self {
-        Self(Kind::Tree(Tree::new(units)))
+        Self(ProgressKind::Tree(Tree::new(units)))
     }
 
     /// Lets `child` count for `pending_unit_count` of this progress's units: as a fraction while it is under way, and
@@ -57,8 +57,8 @@ impl Progress {
     #[doc(alias = "addChild(_:withPendingUnitCount:)")]
     pub fn add_child(&self, child: &Self, pending_unit_count: u64) -> Result<()> {
         match &self.0 {
-            Kind::Tree(tree) => tree.add_child(child, pending_unit_count),
-            Kind::Task(_) => {
+            ProgressKind::Tree(tree) => tree.add_child(child, pending_unit_count),
+            ProgressKind::Task(_) => {
                 let detail = "the progress of a task takes no children";
                 Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail))
             }
@@ -69,8 +69,8 @@ impl Progress {
     #[doc(alias = "totalUnitCount")]
     pub fn total_unit_count(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Tree(tree) => Some(tree.total()),
-            Kind::Task(core) => {
+            ProgressKind::Tree(tree) => Some(tree.total()),
+            ProgressKind::Task(core) => {
                 let (send, receive) = (core.bytes.to_send.load(Relaxed), core.bytes.to_receive.load(Relaxed));
                 (send != UNKNOWN && receive != UNKNOWN).then(|| send.saturating_add(receive))
             }
@@ -79,7 +79,7 @@ impl Progress {
 
     /// Changes the number of all units. No effect on the progress of a task.
     pub fn set_total_unit_count(&self, units: u64) {
-        if let Kind::Tree(tree) = &self.0 {
+        if let ProgressKind::Tree(tree) = &self.0 {
             tree.set_total(units);
         }
     }
@@ -88,8 +88,8 @@ impl Progress {
     #[doc(alias = "completedUnitCount")]
     pub fn completed_unit_count(&self) -> u64 {
         match &self.0 {
-            Kind::Tree(tree) => tree.completed(),
-            Kind::Task(core) => {
+            ProgressKind::Tree(tree) => tree.completed(),
+            ProgressKind::Task(core) => {
                 core.bytes.sent.load(Relaxed).saturating_add(core.bytes.received.load(Relaxed))
             }
         }
@@ -97,7 +97,7 @@ impl Progress {
 
     /// Changes the number of units completed, those of children not counted. No effect on the progress of a task.
     pub fn set_completed_unit_count(&self, units: u64) {
-        if let Kind::Tree(tree) = &self.0 {
+        if let ProgressKind::Tree(tree) = &self.0 {
             tree.set_completed(units);
         }
     }
@@ -110,9 +110,9 @@ impl Progress {
     #[doc(alias = "fractionCompleted")]
     pub fn fraction_completed(&self) -> f64 {
         match &self.0 {
-            Kind::Tree(tree) => tree.fraction(),
-            Kind::Task(_) if self.is_finished() => 1.0,
-            Kind::Task(core) => fraction_of(core).unwrap_or(0.0),
+            ProgressKind::Tree(tree) => tree.fraction(),
+            ProgressKind::Task(_) if self.is_finished() => 1.0,
+            ProgressKind::Task(core) => fraction_of(core).unwrap_or(0.0),
         }
     }
 
@@ -121,8 +121,8 @@ impl Progress {
     #[doc(alias = "isIndeterminate")]
     pub fn is_indeterminate(&self) -> bool {
         match &self.0 {
-            Kind::Tree(tree) => tree.is_indeterminate(),
-            Kind::Task(core) => fraction_of(core).is_none(),
+            ProgressKind::Tree(tree) => tree.is_indeterminate(),
+            ProgressKind::Task(core) => fraction_of(core).is_none(),
         }
     }
 
@@ -130,8 +130,8 @@ impl Progress {
     #[doc(alias = "isFinished")]
     pub fn is_finished(&self) -> bool {
         match &self.0 {
-            Kind::Tree(tree) => tree.is_finished(),
-            Kind::Task(core) => {
+            ProgressKind::Tree(tree) => tree.is_finished(),
+            ProgressKind::Task(core) => {
                 let live = core.live();
                 live.error.is_none() && live.state() == TaskState::Completed
             }
@@ -142,8 +142,8 @@ impl Progress {
     #[doc(alias = "isCancelled")]
     pub fn is_cancelled(&self) -> bool {
         match &self.0 {
-            Kind::Tree(tree) => tree.is_cancelled(),
-            Kind::Task(core) => {
+            ProgressKind::Tree(tree) => tree.is_cancelled(),
+            ProgressKind::Task(core) => {
                 let live = core.live();
                 live.state() == TaskState::Canceling
                     || live.error.as_ref().is_some_and(|error| error.is_of_owner())
@@ -155,8 +155,8 @@ impl Progress {
     #[doc(alias = "isPaused")]
     pub fn is_paused(&self) -> bool {
         match &self.0 {
-            Kind::Tree(tree) => tree.is_paused(),
-            Kind::Task(core) => core.state() == TaskState::Suspended,
+            ProgressKind::Tree(tree) => tree.is_paused(),
+            ProgressKind::Task(core) => core.state() == TaskState::Suspended,
         }
     }
 
@@ -206,7 +206,7 @@ impl Progress {
     #[doc(alias = "cancellationHandler")]
     pub fn set_cancellation_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
         self.set_handler(Act::Cancel, Arc::new(handler));
-        if let Kind::Tree(tree) = &self.0
+        if let ProgressKind::Tree(tree) = &self.0
             && tree.is_cancelled()
         {
             tree.controls.call(Act::Cancel);
@@ -235,8 +235,8 @@ impl Progress {
     /// that often; `None` unless it is running. Without a task: what was set.
     pub fn throughput(&self) -> Option<u64> {
         match &self.0 {
-            Kind::Tree(tree) => tree.controls.throughput(),
-            Kind::Task(core) => {
+            ProgressKind::Tree(tree) => tree.controls.throughput(),
+            ProgressKind::Task(core) => {
                 let is_running = core.state() == TaskState::Running;
                 let now = core.session.config.environment.clock.now();
                 let moved = self.completed_unit_count().saturating_sub(core.bytes.of_earlier.load(Relaxed));
@@ -248,7 +248,7 @@ impl Progress {
 
     /// Sets the bytes a second. No effect on the progress of a task.
     pub fn set_throughput(&self, bytes_per_second: Option<u64>) {
-        if let Kind::Tree(tree) = &self.0 {
+        if let ProgressKind::Tree(tree) = &self.0 {
             tree.controls.set_throughput(bytes_per_second);
         }
     }
@@ -258,8 +258,8 @@ impl Progress {
     #[doc(alias = "estimatedTimeRemaining")]
     pub fn estimated_time_remaining(&self) -> Option<Duration> {
         match &self.0 {
-            Kind::Tree(tree) => tree.controls.time_remaining(),
-            Kind::Task(core) => {
+            ProgressKind::Tree(tree) => tree.controls.time_remaining(),
+            ProgressKind::Task(core) => {
                 let rate = self.throughput().filter(|rate| *rate > 0)?;
                 Duration::try_from_secs_f64(left_of(core)? as f64 / rate as f64).ok()
             }
@@ -268,42 +268,42 @@ impl Progress {
 
     /// Sets how long the rest takes. No effect on the progress of a task.
     pub fn set_estimated_time_remaining(&self, time: Option<Duration>) {
-        if let Kind::Tree(tree) = &self.0 {
+        if let ProgressKind::Tree(tree) = &self.0 {
             tree.controls.set_time_remaining(time);
         }
     }
 
     fn set_handler(&self, act: Act, handler: Handler) {
         // A task that is over needs none: it would only keep alive what the handler holds.
-        if !matches!(&self.0, Kind::Task(core) if core.state() == TaskState::Completed) {
+        if !matches!(&self.0, ProgressKind::Task(core) if core.state() == TaskState::Completed) {
             self.controls_to_set().set_handler(act, Some(handler));
         }
     }
 
     fn controls(&self) -> Option<&Controls> {
         match &self.0 {
-            Kind::Tree(tree) => Some(&tree.controls),
-            Kind::Task(core) => core.controls.get().map(|controls| &**controls),
+            ProgressKind::Tree(tree) => Some(&tree.controls),
+            ProgressKind::Task(core) => core.controls.get().map(|controls| &**controls),
         }
     }
 
     fn controls_to_set(&self) -> &Controls {
         match &self.0 {
-            Kind::Tree(tree) => &tree.controls,
-            Kind::Task(core) => core.controls.get_or_init(Default::default),
+            ProgressKind::Tree(tree) => &tree.controls,
+            ProgressKind::Task(core) => core.controls.get_or_init(Default::default),
         }
     }
 
     fn children_since(&self, number: u64) -> Vec<(u64, Self)> {
         match &self.0 {
-            Kind::Tree(tree) => tree.children_since(number),
-            Kind::Task(_) => Vec::new(),
+            ProgressKind::Tree(tree) => tree.children_since(number),
+            ProgressKind::Task(_) => Vec::new(),
         }
     }
 
     /// Is there nothing more to hear of it? A task's own changes end by themselves.
     fn has_ended(&self) -> bool {
-        matches!(self.0, Kind::Tree(_)) && (self.is_finished() || self.is_cancelled())
+        matches!(self.0, ProgressKind::Tree(_)) && (self.is_finished() || self.is_cancelled())
     }
 }
 
@@ -318,8 +318,8 @@ impl Node for Progress {
 
     fn act(&self, act: Act) {
         let core = match &self.0 {
-            Kind::Tree(tree) => return tree.act(act),
-            Kind::Task(core) => core,
+            ProgressKind::Tree(tree) => return tree.act(act),
+            ProgressKind::Task(core) => core,
         };
         let state = core.state();
         let changes = match act {
@@ -339,7 +339,7 @@ impl Node for Progress {
     }
 
     fn contains(&self, tree: &Arc<Tree<Self>>) -> bool {
-        matches!(&self.0, Kind::Tree(own) if own.contains(tree))
+        matches!(&self.0, ProgressKind::Tree(own) if own.contains(tree))
     }
 }
 

@@ -62,7 +62,7 @@ impl Checkout {
             Self::Exclusive(connection) => connection.prepare(attempt),
             Self::Multiplexed(handle) => {
                 let reused = handle.prepare();
-                let _excuse = attempt.activity.pause_idle();
+                let _pause = attempt.activity.pause_idle();
                 poll_fn(|cx| handle.poll_ready(cx)).await?;
                 reused
             }

@@ -18,7 +18,7 @@ pub(super) fn cipher_suites(are_in_place: bool) -> &'static [SupportedCipherSuit
     if are_in_place { &in_place::CIPHER_SUITES } else { DEFAULT_CIPHER_SUITES }
 }
 
-/// Can the kernel take what comes on the stream to a file by itself?
+/// Whether the kernel can take what comes on the stream to a file by itself.
 pub(super) fn can_splice(stream: &Stream) -> bool {
     stream.as_plain_tcp().is_some()
 }

@@ -84,7 +84,7 @@ impl Connection {
         }
     }
 
-    /// Has it carried an exchange before?
+    /// Whether it has carried an exchange before.
     pub(crate) fn is_reused(&self) -> bool {
         self.uses > 0
     }
@@ -124,7 +124,7 @@ impl Connection {
         self.is_reused()
     }
 
-    /// May the body take a fast path, and nothing is left to send meanwhile?
+    /// Whether the body may take a fast path, with nothing left to send meanwhile.
     fn may_pass(&self) -> bool {
         self.has_fast_paths && self.sender.is_all_sent()
     }

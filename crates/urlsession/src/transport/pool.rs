@@ -24,7 +24,7 @@ use urlsession_proto::scheme::Scheme;
 use self::guard::OnDrop;
 use self::http1_origins::Http1Origins;
 use self::judging::{Caller, Watched, decider, judge};
-use self::state::{Acquire, Acquired, Action, DialId, Limits, State, WaiterId};
+use self::state::{Acquire, Acquired, Action, DialId, Limits, PoolState, WaiterId};
 use super::checkout::{Checkout, Exclusive, Guards, Multiplexed, open};
 use super::connect::{Connected, connect};
 use super::connection::{End, ExclusiveOwner, MultiplexedGuard};
@@ -41,7 +41,7 @@ use crate::error::Result;
 use crate::load::{Attempt, BoxFuture, ConnectionChallengeHandler, Decider, IdlePause, Route, WaitReason};
 use crate::message::{HostId, UrlRequest};
 
-type Pooled = State<Box<Exclusive>, Multiplexed, Caller, DialFailure>;
+type Pooled = PoolState<Box<Exclusive>, Multiplexed, Caller, DialFailure>;
 type Actions = state::Actions<Box<Exclusive>, Multiplexed, Caller>;
 
 /// The connections of one session.
@@ -69,7 +69,7 @@ impl Pool {
             open: config.maximum_open_connections,
             idle: config.maximum_idle_connections,
         };
-        let state = Mutex::new(State::new(limits, may_share));
+        let state = Mutex::new(PoolState::new(limits, may_share));
         let clock = &config.environment.clock;
         let has_system_clock = clock.sleep_until(clock.now()).is_none();
         let routes = Routes::new(&config);

@@ -24,7 +24,7 @@ impl Gssapi for SystemGssapi {
     }
 }
 
-/// Is the library there?
+/// Checks that the library is there.
 fn find() -> Result<()> {
     calls().map(drop)
 }

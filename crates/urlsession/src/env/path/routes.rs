@@ -2,7 +2,7 @@
 
 use crate::env::fs;
 
-/// Does a default route lead over this link?
+/// Whether a default route leads over this link.
 pub(super) fn has_default(link: &str) -> bool {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     default_v4(&read("/proc/net/route"), link) || default_v6(&read("/proc/net/ipv6_route"), link)

@@ -176,10 +176,10 @@ pub(crate) enum Head {
 
 /// Between a protocol and its task.
 #[derive(Default)]
-pub(crate) struct Line(Mutex<State>);
+pub(crate) struct Line(Mutex<LineState>);
 
 #[derive(Default)]
-struct State {
+struct LineState {
     stage: Stage,
     head: Option<Head>,
     chunk: Option<Bytes>,
@@ -270,7 +270,7 @@ impl Line {
     }
 
     /// Changes the state and wakes everybody whom that may concern.
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    fn change(&self, change: impl FnOnce(&mut LineState)) {
         let mut state = self.lock();
         change(&mut state);
         let reader = state.reader.take();
@@ -282,12 +282,12 @@ impl Line {
         reader.into_iter().chain(writers).for_each(Waker::wake);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LineState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LineState {
     fn end(&mut self, result: Result<()>) {
         if self.stage != Stage::Over {
             self.stage = Stage::Over;

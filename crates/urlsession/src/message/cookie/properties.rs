@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 use urlsession_proto::cookie;
 
-use super::{HttpCookie, HttpCookieStringPolicy, Inner, Legacy, after, date_of, ports, ports_text};
+use super::{CookieInner, HttpCookie, HttpCookieStringPolicy, Legacy, after, date_of, ports, ports_text};
 use crate::env::{epoch_seconds, system_wall};
 
 /// What a property of a cookie is called.
@@ -121,7 +121,7 @@ impl HttpCookie {
             comment_url: of(Key::CommentUrl).map(Into::into),
             ports: of(Key::Port).and_then(|text| ports(text, version)),
         };
-        Some(Self(Arc::new(Inner {
+        Some(Self(Arc::new(CookieInner {
             name: name.into(),
             value: value.into(),
             domain: domain.into(),

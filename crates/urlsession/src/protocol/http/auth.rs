@@ -184,7 +184,7 @@ impl Authenticator {
         (kept, if self.logins.is_empty() { None } else { self.preempt(attempt) })
     }
 
-    /// Does the response neither ask nor answer anything that is of interest here?
+    /// Whether the response neither asks nor answers anything that is of interest here.
     fn is_content(&self, preemption: Option<&Preemption>, response: &Response) -> bool {
         preemption.is_none() && response.head.status_code() != Some(self.status())
     }
@@ -461,7 +461,7 @@ struct OfTask<'a> {
 
 impl ChallengeHandler for OfTask<'_> {
     async fn challenge(&self, challenge: UrlAuthenticationChallenge) -> AuthChallengeDisposition {
-        let _excuse = self.activity.pause_idle();
+        let _pause = self.activity.pause_idle();
         self.context.challenge(&challenge).await
     }
 }

@@ -33,7 +33,7 @@ use crate::load::{
 };
 use crate::message::{UrlRequest, UrlResponse};
 use crate::store::UrlCache;
-use crate::store::cache::{Entry, Found, Known, Said, Variant, key};
+use crate::store::cache::{CacheEntry, DiskLookup, Found, Said, Variant, key};
 use crate::transport::DefaultFields;
 
 /// A clone is the same policy.
@@ -219,9 +219,9 @@ impl<N: Layer + 'static> Caching<N> {
             return Some(found);
         }
         match cache.known_on_disk(key, wanted, || seconds(attempt.clock)) {
-            Known::Nothing => Some(found),
-            Known::Entry(entry) => Some(Found::Entry(entry)),
-            Known::Unknown => None,
+            DiskLookup::Nothing => Some(found),
+            DiskLookup::Entry(entry) => Some(Found::Entry(entry)),
+            DiskLookup::Unknown => None,
         }
     }
 
@@ -249,7 +249,7 @@ impl<N: Layer + 'static> Caching<N> {
             Err(landed) => landed,
         };
         {
-            let _excuse = attempt.activity.pause_idle();
+            let _pause = attempt.activity.pause_idle();
             let end = attempt.clock.now() + PATIENCE;
             Timer::at(attempt.clock, attempt.runtime, end).limit(landed).await;
         }
@@ -270,7 +270,7 @@ impl<N: Layer + 'static> Caching<N> {
     async fn serve(
         &self,
         cache: &UrlCache,
-        entry: Arc<Entry>,
+        entry: Arc<CacheEntry>,
         lookup: CacheLookup,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
@@ -283,7 +283,7 @@ impl<N: Layer + 'static> Caching<N> {
     fn answer(
         &self,
         cache: &UrlCache,
-        entry: &Arc<Entry>,
+        entry: &Arc<CacheEntry>,
         lookup: CacheLookup,
         body: Body,
         attempt: &mut Attempt<'_>,
@@ -318,7 +318,7 @@ impl<N: Layer + 'static> Caching<N> {
     async fn load_instead(
         &self,
         cache: &UrlCache,
-        entry: &Arc<Entry>,
+        entry: &Arc<CacheEntry>,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
         tracing::warn!("a damaged body of the cache is removed");
@@ -336,7 +336,7 @@ impl<N: Layer + 'static> Caching<N> {
     async fn ask(
         &self,
         cache: &UrlCache,
-        entry: Arc<Entry>,
+        entry: Arc<CacheEntry>,
         why: RevalidationReason,
         cache_request: &CacheRequest,
         attempt: &mut Attempt<'_>,
@@ -402,7 +402,7 @@ impl<N: Layer + 'static> Caching<N> {
 }
 
 /// What is found, if it is only a part.
-fn part(found: &Found) -> Option<&Arc<Entry>> {
+fn part(found: &Found) -> Option<&Arc<CacheEntry>> {
     match found {
         Found::Entry(entry) if entry.is_part() => Some(entry),
         _ => None,
@@ -421,8 +421,8 @@ fn said<'a>(
         return identity.map_or(Said::Nothing, |identity| Said::Value(identity.as_bytes()));
     }
     let own = request.fields().bytes(name);
-    let of_room = || added.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes());
-    own.or_else(|| defaults.value(name)).or_else(of_room).map_or(Said::Nothing, Said::Value)
+    let of_layer = || added.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes());
+    own.or_else(|| defaults.value(name)).or_else(of_layer).map_or(Said::Nothing, Said::Value)
 }
 
 /// Apple: *NSURLErrorCannotLoadFromNetwork*, a request to load only from the cache could not be satisfied.

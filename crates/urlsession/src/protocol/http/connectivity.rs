@@ -71,7 +71,7 @@ impl<N: Layer> Connectivity<N> {
             };
             let Some(changed) = changed else { return Err(error) };
             attempt.context.waiting_for_connectivity();
-            let _excuse = attempt.activity.pause_idle_for(WaitReason::Connectivity);
+            let _pause = attempt.activity.pause_idle_for(WaitReason::Connectivity);
             match pause {
                 None => {
                     changed.await;
@@ -208,7 +208,7 @@ fn is_unconnected(error: &UrlError) -> bool {
     }
 }
 
-/// Did the system know of no way to the host?
+/// Whether the system knew of no way to the host.
 fn is_unreachable(error: &UrlError) -> bool {
     // Of a proxy that cannot be reached the cause is one deeper.
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());

@@ -22,7 +22,7 @@ use crate::store::{HttpCookieStorage, Visit};
 /// Adds the `Cookie` field to requests.
 pub(super) struct Cookies<N> {
     config: Arc<Configuration>,
-    /// Does every request carry a `Cookie` of the configuration's own?
+    /// Whether every request carries a `Cookie` of the configuration's own.
     is_set_for_all: bool,
     next: N,
 }

@@ -218,7 +218,7 @@ async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
         return Ok(Outgoing::stream(stream.clone(), length(&attempt.request, stream.length())));
     }
     let new = {
-        let _excuse = attempt.activity.pause_idle();
+        let _pause = attempt.activity.pause_idle();
         attempt.context.new_body_from(0).await
     };
     let detail = match new {

@@ -11,7 +11,7 @@ use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
 
 pub(super) struct Expectation<N> {
-    /// Does every request with a body ask the server first?
+    /// Whether every request with a body asks the server first.
     is_for_all: bool,
     next: N,
 }
@@ -59,7 +59,7 @@ fn has_failed(request: &UrlRequest, response: &Response) -> bool {
     status == Some(StatusCode::EXPECTATION_FAILED) && can_repeat
 }
 
-/// Is this a field value that asks the server first?
+/// Whether this is a field value that asks the server first.
 pub(super) fn asks(expect: Option<&[u8]>) -> bool {
     let is_asking = |member: &[u8]| member.trim_ascii().eq_ignore_ascii_case(b"100-continue");
     expect.is_some_and(|value| value.split(|&b| b == b',').any(is_asking))

@@ -60,7 +60,7 @@ fn named(error: UrlError, request: &UrlRequest) -> UrlError {
 /// Makes `next` the request, if the task agrees; otherwise the response is the answer.
 async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt<'_>) -> Option<Response> {
     let next = {
-        let _excuse = attempt.activity.pause_idle();
+        let _pause = attempt.activity.pause_idle();
         attempt.context.redirect(&response.head, *next).await
     };
     let Some(next) = next else { return Some(response) };

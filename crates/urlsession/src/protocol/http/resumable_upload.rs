@@ -106,7 +106,7 @@ impl<N: Layer> ResumableUpload<N> {
                 match plan.begins {
                     Begins::Optimistically => Step::Create { is_careful: false },
                     Begins::Carefully => Step::Create { is_careful: true },
-                    Begins::CoreContext => Step::Discover { after: After::Nothing },
+                    Begins::WithDiscovery => Step::Discover { after: After::Nothing },
                 }
             }
         };
@@ -119,7 +119,7 @@ impl<N: Layer> ResumableUpload<N> {
 struct Plan {
     dialect: Dialect,
     begins: Begins,
-    /// Is a plain request no way out?
+    /// Whether a plain request is no way out.
     must_resume: bool,
 }
 
@@ -129,9 +129,9 @@ enum Begins {
     Optimistically,
     /// With nothing.
     Carefully,
-    /// What is known is of the server, and other targets of it may take an empty request for an empty body: is this one of
-    /// uploads?
-    CoreContext,
+    /// By asking the target whether it takes uploads: what is known is of the server, and other targets of it may take an
+    /// empty request for an empty body.
+    WithDiscovery,
 }
 
 /// `None` begins without any fields.
@@ -148,7 +148,7 @@ fn plan(configured: ResumableUploads, known: Option<ServerSupport>, length: Opti
         ResumableUploads::Auto if known == Some(ServerSupport::Refuses) => None,
         ResumableUploads::Auto => {
             let begins = match !hears_interim || is_too_long {
-                true if dialect.can_discover() => Begins::CoreContext,
+                true if dialect.can_discover() => Begins::WithDiscovery,
                 _ => Begins::Optimistically,
             };
             Some(Plan { dialect, begins, must_resume: false })
@@ -156,7 +156,7 @@ fn plan(configured: ResumableUploads, known: Option<ServerSupport>, length: Opti
         ResumableUploads::Require { strategy } => {
             let begins = match strategy {
                 // §4.2: a client does not create what it knows to be too long.
-                UploadStrategy::Optimistic if is_too_long && dialect.can_discover() => Begins::CoreContext,
+                UploadStrategy::Optimistic if is_too_long && dialect.can_discover() => Begins::WithDiscovery,
                 UploadStrategy::Optimistic => Begins::Optimistically,
                 UploadStrategy::Careful => Begins::Carefully,
             };

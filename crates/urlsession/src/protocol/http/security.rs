@@ -40,7 +40,7 @@ impl<N: Layer> Layer for Security<N> {
     }
 }
 
-/// Is it a cleartext URL of a host that is known?
+/// Whether it is a cleartext URL of a host that is known.
 async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
     let url = attempt.request.url().filter(|url| Scheme::of(url) == Scheme::Http);
     let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
@@ -68,7 +68,7 @@ fn upgraded(url: &Url) -> Option<Url> {
     Some(upgraded)
 }
 
-/// May this URL be loaded?
+/// Refuses a URL that may not be loaded.
 fn verdict(url: &Url, rules: &AppTransportSecurity) -> Result<()> {
     match url.host() {
         Some(host) if !Scheme::of(url).is_secure() => rules.allows_insecure(&host),

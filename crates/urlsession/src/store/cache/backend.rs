@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::entry::{Content, Entry, Seal, Variant};
+use super::entry::{CacheEntry, Content, Seal, Variant};
 use super::file::checksum_of;
 use super::format;
 use super::memory::{Found, VARIANTS};
@@ -116,11 +116,11 @@ impl KeptResponse {
 /// The way to a backend: a thread of its own, started when there is something to find or to keep, and jobs in order.
 pub(super) struct Application {
     capacity: AtomicU64,
-    inner: Arc<Inner>,
+    inner: Arc<BackendInner>,
     thread: OnceLock<Sender<Job>>,
 }
 
-struct Inner {
+struct BackendInner {
     backend: Box<dyn UrlCacheBackend>,
     is_broken: AtomicBool,
 }
@@ -130,11 +130,11 @@ thread_local! {
     static WORKS_FOR: Cell<usize> = const { Cell::new(0) };
 }
 
-type Job = Box<dyn FnOnce(&Inner) + Send>;
+type Job = Box<dyn FnOnce(&BackendInner) + Send>;
 
 impl Application {
     pub(super) fn new(capacity: u64, backend: impl UrlCacheBackend) -> Self {
-        let inner = Inner { backend: Box::new(backend), is_broken: AtomicBool::new(false) };
+        let inner = BackendInner { backend: Box::new(backend), is_broken: AtomicBool::new(false) };
         Self { capacity: capacity.into(), inner: Arc::new(inner), thread: OnceLock::new() }
     }
 
@@ -168,7 +168,7 @@ impl Application {
     }
 
     /// Keeps an entry in place of one with the same key and variant.
-    pub(super) fn put(&self, entry: Arc<Entry>) {
+    pub(super) fn put(&self, entry: Arc<CacheEntry>) {
         if entry.size() > self.capacity() {
             return self.remove(entry.key.clone(), Some(entry.variant.clone()));
         }
@@ -210,7 +210,10 @@ impl Application {
         }
     }
 
-    async fn ask<T: Send + 'static>(&self, job: impl FnOnce(&Inner) -> T + Send + 'static) -> Option<T> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&BackendInner) -> T + Send + 'static,
+    ) -> Option<T> {
         if WORKS_FOR.get() == Arc::as_ptr(&self.inner) as usize {
             // The backend itself asks, and would wait for itself.
             return None;
@@ -220,7 +223,7 @@ impl Application {
         answer.await.ok()
     }
 
-    fn run(&self, job: impl FnOnce(&Inner) + Send + 'static) {
+    fn run(&self, job: impl FnOnce(&BackendInner) + Send + 'static) {
         let thread = self.thread.get_or_init(|| {
             let (sender, jobs) = channel::<Job>();
             let inner = self.inner.clone();
@@ -235,7 +238,7 @@ impl Application {
     }
 }
 
-impl Inner {
+impl BackendInner {
     /// What there is of a key; what is of no use any more is left to the backend.
     fn of(&self, key: &str) -> Vec<(KeptResponse, Variant)> {
         let kept = self.call(|backend| backend.look_up(key)).unwrap_or_default();
@@ -260,7 +263,7 @@ impl Inner {
     }
 }
 
-fn encoded(entry: &Entry, body: &Bytes) -> KeptResponse {
+fn encoded(entry: &CacheEntry, body: &Bytes) -> KeptResponse {
     let mut variant = vec![0; SALT];
     random(&mut variant);
     let sealed = entry.variant.to_bytes(&Seal::new(&variant));
@@ -271,7 +274,7 @@ fn encoded(entry: &Entry, body: &Bytes) -> KeptResponse {
 }
 
 /// `None` if it is not what was stored.
-fn decoded(kept: &KeptResponse, variant: Variant) -> Option<Entry> {
+fn decoded(kept: &KeptResponse, variant: Variant) -> Option<CacheEntry> {
     let (head, found) = kept.head.split_last_chunk::<12>()?;
     let mut entry = format::decode(&kept.key, variant, head)?;
     if *found != check(&kept.key, &kept.variant, &kept.body) {

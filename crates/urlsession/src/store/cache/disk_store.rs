@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, params};
 
 use super::disk_index::{FILE, Index, WalStamp};
-use super::entry::{Content, Entry, Seal, Variant};
+use super::entry::{CacheEntry, Content, Seal, Variant};
 use super::file::{BodyWriter, WHOLE, checksum_of};
 use super::format;
 use super::memory::{Found, Memory, VARIANTS};
@@ -26,7 +26,7 @@ use crate::store::key_file;
 
 pub(super) struct DiskStore {
     folder: PathBuf,
-    state: State,
+    state: StoreState,
     capacity: Arc<AtomicU64>,
     memory: Arc<Mutex<Memory>>,
     index: Arc<Mutex<Index>>,
@@ -38,7 +38,7 @@ pub(super) struct DiskStore {
     has_warned: bool,
 }
 
-enum State {
+enum StoreState {
     Closed,
     Open(Open),
     /// It cannot be opened; the warning said why.
@@ -56,7 +56,7 @@ struct Open {
     /// Which file it is: it may be removed under our feet.
     identity: Option<Identity>,
     /// Of the digests in it.
-    close_transaction: Arc<Seal>,
+    seal: Arc<Seal>,
     /// Of what is gone, in the file.
     remains: Remains,
     /// Jobs since something is gone.
@@ -103,7 +103,7 @@ impl DiskStore {
     ) -> Self {
         Self {
             folder,
-            state: State::Closed,
+            state: StoreState::Closed,
             capacity,
             memory,
             index,
@@ -120,7 +120,7 @@ impl DiskStore {
     }
 
     fn try_find(&mut self, key: &str, wanted: &dyn Fn(&Variant) -> bool) -> rusqlite::Result<Found> {
-        let State::Open(open) = &self.state else { return Ok(Found::Nothing) };
+        let StoreState::Open(open) = &self.state else { return Ok(Found::Nothing) };
         let (mut found, mut bad) = (Found::Nothing, Vec::new());
         {
             let mut query = open.connection.prepare_cached(
@@ -131,7 +131,7 @@ impl DiskStore {
             while let Some(row) = rows.next()? {
                 let id: i64 = row.get(0)?;
                 let bytes = row.get_ref(1)?.as_blob()?;
-                let variant = match Variant::from_bytes(bytes, &open.close_transaction) {
+                let variant = match Variant::from_bytes(bytes, &open.seal) {
                     Some(variant) if !wanted(&variant) => {
                         found = Found::OtherVariant;
                         continue;
@@ -167,7 +167,7 @@ impl DiskStore {
     }
 
     /// The entry of a row with its body as `find` gives it; `None` if that is damaged. The body's file stays open.
-    fn ready(&self, row: i64, name: Option<String>, entry: Entry) -> Option<Arc<Entry>> {
+    fn ready(&self, row: i64, name: Option<String>, entry: CacheEntry) -> Option<Arc<CacheEntry>> {
         let entry = Arc::new(entry);
         let (Content::File(file), Some(name)) = (&entry.content, name) else { return Some(entry) };
         if file.length > WHOLE {
@@ -182,7 +182,7 @@ impl DiskStore {
     }
 
     /// Keeps an entry with a body in memory, in place of one with the same key and variant.
-    pub(super) fn put(&mut self, entry: &Entry, data: &Bytes) {
+    pub(super) fn put(&mut self, entry: &CacheEntry, data: &Bytes) {
         if entry.size() > self.capacity.load(Relaxed) {
             return;
         }
@@ -230,7 +230,7 @@ impl DiskStore {
     }
 
     /// The body is whole: the entry is there from now on.
-    pub(super) fn commit(&mut self, number: u64, entry: &Entry) {
+    pub(super) fn commit(&mut self, number: u64, entry: &CacheEntry) {
         let Some(writer) = self.writers.remove(&number) else { return };
         match writer.finish() {
             Ok((name, length, crc)) => {
@@ -244,11 +244,11 @@ impl DiskStore {
     }
 
     /// Another head for the same body.
-    pub(super) fn update(&mut self, entry: &Entry) {
+    pub(super) fn update(&mut self, entry: &CacheEntry) {
         self.index().opened.remove(&entry.key);
         self.attempt(false, |disk_store| {
             let open = disk_store.open_now()?;
-            let variant = entry.variant.to_bytes(&open.close_transaction);
+            let variant = entry.variant.to_bytes(&open.seal);
             let rows = open
                 .connection
                 .prepare_cached("UPDATE entries SET head = ? WHERE key = ? AND variant = ?")?
@@ -264,7 +264,7 @@ impl DiskStore {
 
     pub(super) fn remove_variant(&mut self, key: &str, variant: &Variant) {
         self.attempt(false, |disk_store| {
-            let variant = variant.to_bytes(&disk_store.open_now()?.close_transaction);
+            let variant = variant.to_bytes(&disk_store.open_now()?.seal);
             disk_store.delete("key = ? AND variant = ?", &[&key, &variant])
         });
     }
@@ -305,7 +305,7 @@ impl DiskStore {
 
     fn mark(&mut self) {
         let mark = WalStamp::lasting(&self.folder);
-        let State::Open(open) = &self.state else { return };
+        let StoreState::Open(open) = &self.state else { return };
         let Ok(version) = data_version(&open.connection) else { return };
         if version != open.data_version {
             let _ = self.reload();
@@ -316,7 +316,7 @@ impl DiskStore {
     /// Does `work` on the open index; `None` if there is none, or if it failed.
     fn attempt<T>(&mut self, makes: bool, work: impl FnOnce(&mut Self) -> rusqlite::Result<T>) -> Option<T> {
         self.open(makes);
-        if !matches!(self.state, State::Open(_)) {
+        if !matches!(self.state, StoreState::Open(_)) {
             return None;
         }
         match work(self) {
@@ -327,7 +327,7 @@ impl DiskStore {
                     Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
                 ) {
                     // Opened anew it is looked through, and moved aside if it is as bad as it seems.
-                    self.state = State::Closed;
+                    self.state = StoreState::Closed;
                 }
                 self.warn(&error);
                 None
@@ -338,38 +338,38 @@ impl DiskStore {
     fn open(&mut self, makes: bool) {
         let path = self.folder.join(FILE);
         let identity = identity(&path);
-        if let State::Open(open) = &self.state
+        if let StoreState::Open(open) = &self.state
             && open.identity != identity
         {
-            self.state = State::Closed;
+            self.state = StoreState::Closed;
             self.index().opened.clear();
         }
-        if !matches!(self.state, State::Closed) || (identity.is_none() && !makes) {
+        if !matches!(self.state, StoreState::Closed) || (identity.is_none() && !makes) {
             return;
         }
         let opened = database::open(&path, &SCHEMA).and_then(|connection| {
             let made = database::make_folder(&bodies(&self.folder));
-            let close_transaction = made.and_then(|()| Ok(Seal::new(&key_file::read_or_make(&path)?)));
-            close_transaction.map(|close_transaction| (connection, close_transaction)).map_err(|error| {
+            let seal = made.and_then(|()| Ok(Seal::new(&key_file::read_or_make(&path)?)));
+            seal.map(|seal| (connection, seal)).map_err(|error| {
                 use crate::error::{Phase, UrlError, UrlErrorCode};
                 let detail = format!("no bodies can be kept at {}", self.folder.display());
                 UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail).with_source(error)
             })
         });
         match opened {
-            Ok((connection, close_transaction)) => {
+            Ok((connection, seal)) => {
                 let identity = self::identity(&path);
                 if let Err(error) = space::prepare(&connection, self.capacity.load(Relaxed)) {
                     // Another process has it open; the next opening tries again.
                     tracing::debug!("the cache's index keeps the pages it has: {error}");
                 }
-                self.state = State::Open(Open {
+                self.state = StoreState::Open(Open {
                     connection,
                     total: 0,
                     files: 0,
                     data_version: 0,
                     identity,
-                    close_transaction,
+                    seal,
                     remains: Remains::default(),
                     jobs_since: 0,
                 });
@@ -379,7 +379,7 @@ impl DiskStore {
                 }
             }
             Err(error) => {
-                self.state = State::Failed;
+                self.state = StoreState::Failed;
                 tracing::warn!("nothing is cached on disk: {error}");
             }
         }
@@ -387,7 +387,7 @@ impl DiskStore {
 
     fn open_now(&mut self) -> rusqlite::Result<&mut Open> {
         match &mut self.state {
-            State::Open(open) => Ok(open),
+            StoreState::Open(open) => Ok(open),
             _ => Err(rusqlite::Error::InvalidQuery),
         }
     }
@@ -416,14 +416,14 @@ impl DiskStore {
         Ok(())
     }
 
-    fn insert(&mut self, entry: &Entry, body: &RowBody) -> rusqlite::Result<()> {
+    fn insert(&mut self, entry: &CacheEntry, body: &RowBody) -> rusqlite::Result<()> {
         let mut gone = Vec::new();
         let size = entry.size().saturating_sub(entry.content.length()) + body.length;
         if data_version(&self.open_now()?.connection)? != self.open_now()?.data_version {
             self.reload()?;
         }
         let open = self.open_now()?;
-        let variant = entry.variant.to_bytes(&open.close_transaction);
+        let variant = entry.variant.to_bytes(&open.seal);
         let transaction = open.connection.unchecked_transaction()?;
         let of_key =
             "SELECT id FROM entries WHERE key = ?1 AND variant != ?2 ORDER BY used DESC LIMIT -1 OFFSET ?3";
@@ -541,7 +541,7 @@ impl DiskStore {
         for entry in in_memory {
             transaction
                 .prepare_cached(&format!("UPDATE entries SET used = {next} WHERE key = ? AND variant = ?"))?
-                .execute(params![&*entry.key, entry.variant.to_bytes(&open.close_transaction)])?;
+                .execute(params![&*entry.key, entry.variant.to_bytes(&open.seal)])?;
         }
         transaction.commit()
     }
@@ -561,7 +561,7 @@ impl DiskStore {
     }
 }
 
-/// Is there an index?
+/// Whether there is an index.
 pub(super) fn is_there(folder: &Path) -> bool {
     identity(&folder.join(FILE)).is_some()
 }

@@ -32,9 +32,9 @@ pub(super) struct DiskWorker {
 type Job = Box<dyn FnOnce(&mut DiskStore) + Send>;
 
 /// What is known of a key without asking.
-pub(crate) enum Known {
+pub(crate) enum DiskLookup {
     Nothing,
-    Entry(Arc<entry::Entry>),
+    Entry(Arc<entry::CacheEntry>),
     /// It is worth asking.
     Unknown,
 }
@@ -63,19 +63,19 @@ impl DiskWorker {
     }
 
     /// Is it worth asking for this key? One look at the file system; `now` is in seconds.
-    pub(super) fn look(&self, key: &str, wanted: impl Fn(&Variant) -> bool, now: i64) -> Known {
+    pub(super) fn look(&self, key: &str, wanted: impl Fn(&Variant) -> bool, now: i64) -> DiskLookup {
         if self.capacity() == 0 {
-            return Known::Nothing;
+            return DiskLookup::Nothing;
         }
         if self.thread.get().is_none() {
             if self.absent.load(Relaxed) == now {
-                return Known::Nothing;
+                return DiskLookup::Nothing;
             }
             if is_there(&self.folder) {
-                return Known::Unknown;
+                return DiskLookup::Unknown;
             }
             self.absent.store(now, Relaxed);
-            return Known::Nothing;
+            return DiskLookup::Nothing;
         }
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         let is_current = index.mark.as_ref() == Some(&WalStamp::of(&self.folder));
@@ -84,13 +84,13 @@ impl DiskWorker {
             if !is_current {
                 index.opened.clear();
             } else if let Some(entry) = index.opened.find(key, wanted) {
-                return Known::Entry(entry);
+                return DiskLookup::Entry(entry);
             }
         }
         let hash = Index::hash(key);
         match is_current && !index.known.contains(&hash) && !index.awaited.contains_key(&hash) {
-            true => Known::Nothing,
-            false => Known::Unknown,
+            true => DiskLookup::Nothing,
+            false => DiskLookup::Unknown,
         }
     }
 

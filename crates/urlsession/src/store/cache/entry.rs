@@ -19,7 +19,7 @@ use crate::env::RuntimeHandle;
 use crate::load::Body;
 use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse, is_secret};
 
-pub(crate) struct Entry {
+pub(crate) struct CacheEntry {
     pub(crate) key: Arc<str>,
     pub(crate) variant: Variant,
     pub(crate) response: UrlResponse,
@@ -31,7 +31,7 @@ pub(crate) struct Entry {
     pub(crate) content: Content,
     pub(crate) user_info: Option<BTreeMap<String, String>>,
     pub(crate) policy: StoragePolicy,
-    /// Is the body as it came, coded as the head says?
+    /// Whether the body is as it came, coded as the head says.
     pub(crate) is_coded: bool,
     /// Used since the disk was last told.
     pub(super) is_touched: AtomicBool,
@@ -70,7 +70,7 @@ impl Content {
     }
 }
 
-impl Entry {
+impl CacheEntry {
     pub(crate) fn new(
         key: Arc<str>,
         variant: Variant,
@@ -177,7 +177,7 @@ pub(crate) fn key_of_url(url: &Url) -> Option<&str> {
 #[derive(Clone, Debug)]
 pub(crate) struct Variant {
     fields: Vec<(HeaderName, Option<Digest>)>,
-    close_transaction: Option<Arc<Seal>>,
+    seal: Option<Arc<Seal>>,
 }
 
 type Digest = [u8; 16];
@@ -234,18 +234,14 @@ impl Variant {
             };
             (name, digest)
         };
-        Self { fields: names.into_iter().map(value).collect(), close_transaction: None }
+        Self { fields: names.into_iter().map(value).collect(), seal: None }
     }
 
     pub(crate) fn matches<'a>(&self, said: impl Fn(&str) -> Said<'a>) -> bool {
         self.fields.iter().all(|(name, stored)| match said(name.as_str()) {
             Said::Value(value) => stored.is_some_and(|stored| {
                 let digest = digest_of(name.as_str(), value);
-                stored
-                    == self
-                        .close_transaction
-                        .as_ref()
-                        .map_or(digest, |close_transaction| close_transaction.digest(name.as_str(), &digest))
+                stored == self.seal.as_ref().map_or(digest, |seal| seal.digest(name.as_str(), &digest))
             }),
             Said::Nothing => stored.is_none(),
             Said::Unknown => true,
@@ -253,23 +249,20 @@ impl Variant {
     }
 
     /// The same with sealed digests. Digests that another seal has are as they are: they are nobody's any more.
-    fn sealed<'a>(&'a self, close_transaction: &Arc<Seal>) -> Cow<'a, Self> {
-        if self.close_transaction.is_some() {
+    fn sealed<'a>(&'a self, seal: &Arc<Seal>) -> Cow<'a, Self> {
+        if self.seal.is_some() {
             return Cow::Borrowed(self);
         }
         let sealed = |(name, digest): &(HeaderName, Option<Digest>)| {
-            (name.clone(), digest.as_ref().map(|digest| close_transaction.digest(name.as_str(), digest)))
+            (name.clone(), digest.as_ref().map(|digest| seal.digest(name.as_str(), digest)))
         };
-        Cow::Owned(Self {
-            fields: self.fields.iter().map(sealed).collect(),
-            close_transaction: Some(close_transaction.clone()),
-        })
+        Cow::Owned(Self { fields: self.fields.iter().map(sealed).collect(), seal: Some(seal.clone()) })
     }
 
     /// For the disk.
-    pub(super) fn to_bytes(&self, close_transaction: &Arc<Seal>) -> Vec<u8> {
+    pub(super) fn to_bytes(&self, seal: &Arc<Seal>) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for (name, digest) in &self.sealed(close_transaction).fields {
+        for (name, digest) in &self.sealed(seal).fields {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.push(if digest.is_some() { b'=' } else { b';' });
             bytes.extend_from_slice(digest.as_ref().map_or(&[][..], |digest| digest));
@@ -278,7 +271,7 @@ impl Variant {
     }
 
     /// `None` if the bytes are none of ours.
-    pub(super) fn from_bytes(mut bytes: &[u8], close_transaction: &Arc<Seal>) -> Option<Self> {
+    pub(super) fn from_bytes(mut bytes: &[u8], seal: &Arc<Seal>) -> Option<Self> {
         let mut all = Vec::new();
         while !bytes.is_empty() {
             let end = bytes.iter().position(|b| matches!(b, b'=' | b';'))?;
@@ -293,15 +286,15 @@ impl Variant {
             all.push((name, digest));
             bytes = rest;
         }
-        Some(Self { fields: all, close_transaction: Some(close_transaction.clone()) })
+        Some(Self { fields: all, seal: Some(seal.clone()) })
     }
 }
 
 impl PartialEq for Variant {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.close_transaction, &other.close_transaction) {
-            (Some(close_transaction), None) => self.fields == other.sealed(close_transaction).fields,
-            (None, Some(close_transaction)) => self.sealed(close_transaction).fields == other.fields,
+        match (&self.seal, &other.seal) {
+            (Some(seal), None) => self.fields == other.sealed(seal).fields,
+            (None, Some(seal)) => self.sealed(seal).fields == other.fields,
             (one, another) => one == another && self.fields == other.fields,
         }
     }
@@ -395,16 +388,16 @@ mod tests {
             german(name)
         }));
         assert!(variant.matches(|_| Said::Unknown));
-        let (close_transaction, another) = (Seal::new(b"key"), Seal::new(b"another"));
-        let bytes = variant.to_bytes(&close_transaction);
-        let sealed = Variant::from_bytes(&bytes, &close_transaction).unwrap();
+        let (seal, another) = (Seal::new(b"key"), Seal::new(b"another"));
+        let bytes = variant.to_bytes(&seal);
+        let sealed = Variant::from_bytes(&bytes, &seal).unwrap();
         assert!(sealed.matches(german) && !sealed.matches(|_| Said::Nothing));
         assert_eq!(sealed, variant);
         assert_eq!(variant, sealed);
-        assert_eq!(sealed.to_bytes(&close_transaction), bytes);
+        assert_eq!(sealed.to_bytes(&seal), bytes);
         let lost = Variant::from_bytes(&bytes, &another).unwrap();
         assert!(!lost.matches(german) && lost != variant && lost != sealed);
-        assert_eq!(Variant::from_bytes(b"accept=short", &close_transaction), None);
+        assert_eq!(Variant::from_bytes(b"accept=short", &seal), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) struct BodyFile {
     crc: u32,
     /// When it was last written.
     written: Option<SystemTime>,
-    /// Has its checksum been found right since then?
+    /// Whether its checksum has been found right since then.
     is_verified: Arc<AtomicBool>,
 }
 
@@ -94,7 +94,7 @@ impl BodyFile {
         Some(data.into())
     }
 
-    /// Was its checksum found right?
+    /// Whether its checksum was found right.
     pub(super) fn is_verified(&self) -> bool {
         self.is_verified.load(Relaxed)
     }

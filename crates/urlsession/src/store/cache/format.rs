@@ -11,12 +11,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use url::Url;
 use urlsession_proto::caching::Times;
 
-use super::entry::{Content, Entry, Variant};
+use super::entry::{CacheEntry, Content, Variant};
 use super::file::checksum_of;
 use crate::message::{HttpHead, StoragePolicy, UrlResponse};
 
 /// Everything of an entry but its key, its variant and its body.
-pub(super) fn encode(entry: &Entry) -> Vec<u8> {
+pub(super) fn encode(entry: &CacheEntry) -> Vec<u8> {
     let mut out = Writer(Vec::with_capacity(512));
     out.number(entry.times.requested as u64);
     out.number(entry.times.received as u64);
@@ -58,7 +58,7 @@ pub(super) fn encode(entry: &Entry) -> Vec<u8> {
 }
 
 /// The entry, with an empty body. `None` if the bytes are not what was written.
-pub(super) fn decode(key: &str, variant: Variant, bytes: &[u8]) -> Option<Entry> {
+pub(super) fn decode(key: &str, variant: Variant, bytes: &[u8]) -> Option<CacheEntry> {
     let (bytes, crc) = bytes.split_last_chunk::<4>()?;
     if checksum_of(bytes) != u32::from_le_bytes(*crc) {
         return None;
@@ -97,7 +97,7 @@ pub(super) fn decode(key: &str, variant: Variant, bytes: &[u8]) -> Option<Entry>
             UrlResponse::kept(url, HttpHead { version, status, fields, raw })
         }
     };
-    let mut entry = Entry {
+    let mut entry = CacheEntry {
         key: Arc::from(key),
         variant,
         response,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use slab::Slab;
 use smallvec::{SmallVec, smallvec};
 
-use super::entry::{Entry, Variant};
+use super::entry::{CacheEntry, Variant};
 
 pub(super) struct Memory {
     capacity: u64,
@@ -22,7 +22,7 @@ pub(super) struct Memory {
 
 /// An entry between its neighbours in the order of use.
 struct Slot {
-    entry: Arc<Entry>,
+    entry: Arc<CacheEntry>,
     size: u64,
     newer: Option<usize>,
     older: Option<usize>,
@@ -30,7 +30,7 @@ struct Slot {
 
 /// What a look at a store gives.
 pub(crate) enum Found {
-    Entry(Arc<Entry>),
+    Entry(Arc<CacheEntry>),
     /// There are answers to this URL, to other requests.
     OtherVariant,
     Nothing,
@@ -69,7 +69,7 @@ impl Memory {
     }
 
     /// Keeps an entry, in place of one with the same key and variant. One that is larger than everything is not kept.
-    pub(super) fn insert(&mut self, entry: Arc<Entry>) {
+    pub(super) fn insert(&mut self, entry: Arc<CacheEntry>) {
         self.remove_variant(&entry.key, &entry.variant);
         let size = entry.size();
         if size > self.capacity {
@@ -122,7 +122,7 @@ impl Memory {
     }
 
     /// Entries used since the last call, the least recently used first.
-    pub(super) fn touched(&mut self) -> Vec<Arc<Entry>> {
+    pub(super) fn touched(&mut self) -> Vec<Arc<CacheEntry>> {
         let mut all = Vec::new();
         let mut at = self.oldest;
         while let Some(slot) = at.and_then(|at| self.slots.get(at)) {

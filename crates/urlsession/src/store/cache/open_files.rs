@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::entry::{Entry, Variant};
+use super::entry::{CacheEntry, Variant};
 
 /// The least recently used first; one entry a key.
 #[derive(Default)]
@@ -14,11 +14,11 @@ struct Slot {
     row: i64,
     /// Of the body's file.
     name: String,
-    entry: Arc<Entry>,
+    entry: Arc<CacheEntry>,
 }
 
 impl OpenFileCache {
-    pub(super) fn find(&mut self, key: &str, wanted: impl Fn(&Variant) -> bool) -> Option<Arc<Entry>> {
+    pub(super) fn find(&mut self, key: &str, wanted: impl Fn(&Variant) -> bool) -> Option<Arc<CacheEntry>> {
         let at = self.0.iter().position(|slot| *slot.entry.key == *key)?;
         if !wanted(&self.0[at].entry.variant) {
             return None;
@@ -29,7 +29,7 @@ impl OpenFileCache {
         Some(entry.clone())
     }
 
-    pub(super) fn insert(&mut self, row: i64, name: String, entry: Arc<Entry>) {
+    pub(super) fn insert(&mut self, row: i64, name: String, entry: Arc<CacheEntry>) {
         self.remove(&entry.key);
         if self.0.len() == MOST {
             self.0.remove(0);

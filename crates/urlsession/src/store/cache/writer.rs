@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 
-use super::entry::{Content, Entry};
+use super::entry::{CacheEntry, Content};
 use super::{UrlCache, share};
 use crate::message::{CachedUrlResponse, StoragePolicy};
 
 pub(crate) struct CacheWriter {
     cache: UrlCache,
     /// With an empty body.
-    draft: Entry,
+    draft: CacheEntry,
     pieces: Vec<Bytes>,
     length: u64,
     most: u64,
@@ -33,7 +33,7 @@ struct Spill {
 
 impl CacheWriter {
     /// For the body of `draft`.
-    pub(crate) fn new(cache: UrlCache, draft: Entry, is_held: bool) -> Self {
+    pub(crate) fn new(cache: UrlCache, draft: CacheEntry, is_held: bool) -> Self {
         let (most, clearings) = (cache.most(), cache.0.clearings.load(Relaxed));
         Self {
             cache,
@@ -102,9 +102,9 @@ impl CacheWriter {
         if decided.storage_policy() == StoragePolicy::NotAllowed || self.is_late() {
             return;
         }
-        let Entry { key, variant, times, .. } = &self.draft;
+        let CacheEntry { key, variant, times, .. } = &self.draft;
         let content = Content::Memory(decided.data().clone());
-        self.cache.store(Entry::new(key.clone(), variant.clone(), decided, *times, content));
+        self.cache.store(CacheEntry::new(key.clone(), variant.clone(), decided, *times, content));
     }
 
     /// The cache was emptied meanwhile.

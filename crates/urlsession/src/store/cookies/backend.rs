@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::jar::{Batch, Entry, Jar};
+use super::jar::{Batch, Jar, JarEntry};
 use crate::env::epoch_micros;
 use crate::message::HttpCookie;
 use crate::store::application::{BackendResult, guarded};
@@ -130,7 +130,7 @@ impl KeptCookie {
         }
     }
 
-    fn of(entry: &Entry) -> Self {
+    fn of(entry: &JarEntry) -> Self {
         Self {
             cookie: entry.cookie.clone(),
             partition: entry.partition.as_deref().map(Into::into),
@@ -164,7 +164,7 @@ impl<B: HttpCookieBackend> PersistentBackend<Jar> for Application<B> {
         true
     }
 
-    fn read(&mut self) -> BackendResult<Option<Vec<Entry>>> {
+    fn read(&mut self) -> BackendResult<Option<Vec<JarEntry>>> {
         if std::mem::replace(&mut self.is_read, true) {
             return Ok(None);
         }
@@ -194,15 +194,15 @@ impl<B: HttpCookieBackend> PersistentBackend<Jar> for Application<B> {
 }
 
 /// What a jar can hold: one cookie of a key, of no two the same time, none of the session.
-fn entries(kept: Vec<KeptCookie>) -> Vec<Entry> {
+fn entries(kept: Vec<KeptCookie>) -> Vec<JarEntry> {
     let lasting = kept.into_iter().filter(|kept| !kept.cookie.is_session_only());
     let one_of_each: HashMap<_, _> = lasting.map(|kept| (kept.key(), kept)).collect();
     let entry = |kept: KeptCookie| {
         let created = epoch_micros(kept.created);
         let partition = kept.partition.filter(|partition| !partition.is_empty()).map(Into::into);
-        Entry { cookie: kept.cookie, partition, created, accessed: created }
+        JarEntry { cookie: kept.cookie, partition, created, accessed: created }
     };
-    let mut all: Vec<Entry> = one_of_each.into_values().map(entry).collect();
+    let mut all: Vec<JarEntry> = one_of_each.into_values().map(entry).collect();
     all.sort_unstable_by(|a, b| a.created.cmp(&b.created).then_with(|| a.key().cmp(&b.key())));
     for at in 1..all.len() {
         all[at].created = all[at].created.max(all[at - 1].created.saturating_add(1));

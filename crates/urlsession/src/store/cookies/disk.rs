@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
-use super::jar::{Batch, Entry, Jar, MOST};
+use super::jar::{Batch, Jar, JarEntry, MOST};
 use crate::message::{HttpCookie, HttpCookieStringPolicy, ports_text};
 use crate::store::database::Schema;
 use crate::store::persistent::{Gone, Table};
@@ -13,7 +13,7 @@ use crate::store::persistent::{Gone, Table};
 impl Table for Jar {
     const SCHEMA: Schema = SCHEMA;
 
-    fn read(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    fn read(connection: &Connection) -> rusqlite::Result<Vec<JarEntry>> {
         read(connection)
     }
 
@@ -22,7 +22,7 @@ impl Table for Jar {
     }
 }
 
-fn read(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
+fn read(connection: &Connection) -> rusqlite::Result<Vec<JarEntry>> {
     let mut statement = connection.prepare(
         "SELECT partition, domain, path, name, value, created, accessed, expires, flags, same_site, version, \
          comment, comment_url, ports FROM cookies ORDER BY created LIMIT ?",
@@ -36,7 +36,7 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+fn entry(row: &Row<'_>) -> rusqlite::Result<JarEntry> {
     let text = |at: usize| row.get_ref(at).and_then(|value| Ok(value.as_str()?));
     let optional = |at: usize| row.get_ref(at).and_then(|value| Ok(value.as_str_or_null()?));
     let (expires, flags): (i64, u8) = (row.get(7)?, row.get(8)?);
@@ -57,7 +57,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
             [optional(11)?, optional(12)?, optional(13)?],
         );
     let partition = Some(text(0)?).filter(|partition| !partition.is_empty()).map(Into::into);
-    Ok(Entry { cookie, partition, created: row.get(5)?, accessed: row.get(6)? })
+    Ok(JarEntry { cookie, partition, created: row.get(5)?, accessed: row.get(6)? })
 }
 
 fn write(connection: &mut Connection, batch: &Batch, now: SystemTime) -> rusqlite::Result<Gone> {

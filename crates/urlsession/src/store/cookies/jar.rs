@@ -15,7 +15,7 @@ use crate::store::persistent::StoreData;
 
 /// A cookie and what is known of it.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(super) struct JarEntry {
     pub(super) cookie: HttpCookie,
     pub(super) partition: Option<Box<str>>,
     /// Microseconds since 1970, of no two cookies the same.
@@ -39,7 +39,7 @@ pub(super) struct Jar {
     /// Which cookies the application lets in; its own to obey, and not written.
     pub(super) policy: HttpCookieAcceptPolicy,
     /// By registrable domain: who owns many hosts does not own more room.
-    sites: HashMap<Box<str>, Vec<Entry>>,
+    sites: HashMap<Box<str>, Vec<JarEntry>>,
     count: usize,
     newest: i64,
     /// What differs from the disk; `None` if there is none.
@@ -57,11 +57,11 @@ pub(super) struct Unwritten {
 /// What to do to the disk.
 pub(super) struct Batch {
     pub(super) clears: bool,
-    pub(super) puts: Vec<Entry>,
+    pub(super) puts: Vec<JarEntry>,
     pub(super) deletes: Vec<Key>,
 }
 
-impl Entry {
+impl JarEntry {
     pub(super) fn key(&self) -> Key {
         let partition = self.partition.as_deref().unwrap_or_default();
         let [name, _] = self.cookie.stored_pair();
@@ -97,7 +97,7 @@ impl Jar {
         let Some(host) = visit.url.host_str() else { return SmallVec::new() };
         let (is_secure, accessed) = (visit.is_secure(), epoch_micros(now));
         let Some(entries) = self.sites.get_mut(site(host)) else { return SmallVec::new() };
-        let mut found: SmallVec<[&Entry; 8]> = SmallVec::new();
+        let mut found: SmallVec<[&JarEntry; 8]> = SmallVec::new();
         for entry in entries.iter_mut() {
             if entry.goes_to(visit, host, is_secure, now) {
                 entry.accessed = accessed;
@@ -115,10 +115,10 @@ impl Jar {
         all.into_iter().map(|entry| entry.cookie.clone()).collect()
     }
 
-    /// Is there a secure cookie that one from a cleartext connection would hide (RFC 6265bis §5.7)?
+    /// Whether there is a secure cookie that one from a cleartext connection would hide (RFC 6265bis §5.7).
     pub(super) fn shields(&self, cookie: &HttpCookie, partition: Option<&str>, now: SystemTime) -> bool {
         let Some(entries) = self.sites.get(site(cookie.host())) else { return false };
-        entries.iter().any(|Entry { cookie: kept, partition: of, .. }| {
+        entries.iter().any(|JarEntry { cookie: kept, partition: of, .. }| {
             kept.is_secure()
                 && !kept.is_expired(now)
                 && of.as_deref() == partition
@@ -166,7 +166,7 @@ impl Jar {
         }
         // What came from a file may be as late as it likes.
         self.newest = accessed.max(self.newest.saturating_add(1));
-        let entry = Entry { cookie, partition: partition.map(Into::into), created: self.newest, accessed };
+        let entry = JarEntry { cookie, partition: partition.map(Into::into), created: self.newest, accessed };
         if self.unwritten.is_some() {
             let key = entry.key();
             self.note(key);
@@ -178,30 +178,30 @@ impl Jar {
         true
     }
 
-    /// Removes the cookie of this name, domain and path, whatever its partition. Has anything changed?
+    /// Removes the cookie of this name, domain and path, whatever its partition. True if anything has changed.
     pub(super) fn delete(&mut self, cookie: &HttpCookie) -> bool {
         self.remove_if(site(cookie.host()), |entry| entry.cookie.is_same(cookie))
     }
 
-    /// Removes what was made after `date`. Has anything changed?
+    /// Removes what was made after `date`. True if anything has changed.
     pub(super) fn remove_since(&mut self, date: SystemTime) -> bool {
         let date = epoch_micros(date);
         let sites: Vec<Box<str>> = self.sites.keys().cloned().collect();
         sites.iter().fold(false, |changed, site| self.remove_if(site, |entry| entry.created > date) | changed)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> {
+    fn entries(&self) -> impl Iterator<Item = &JarEntry> {
         self.sites.values().flatten()
     }
 
-    fn of_site(&mut self, site: &str) -> &mut Vec<Entry> {
+    fn of_site(&mut self, site: &str) -> &mut Vec<JarEntry> {
         if !self.sites.contains_key(site) {
             self.sites.insert(site.into(), Vec::new());
         }
         self.sites.entry(site.into()).or_default()
     }
 
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: JarEntry) {
         let key: Box<str> = site(entry.cookie.host()).into();
         self.sites.entry(key).or_default().push(entry);
         self.count += 1;
@@ -213,15 +213,15 @@ impl Jar {
         }
     }
 
-    fn remove_if(&mut self, site: &str, is_unwanted: impl Fn(&Entry) -> bool) -> bool {
+    fn remove_if(&mut self, site: &str, is_unwanted: impl Fn(&JarEntry) -> bool) -> bool {
         let Some(entries) = self.sites.get_mut(site) else { return false };
-        let removed: Vec<Entry> = entries.extract_if(.., |entry| is_unwanted(entry)).collect();
+        let removed: Vec<JarEntry> = entries.extract_if(.., |entry| is_unwanted(entry)).collect();
         if entries.is_empty() {
             self.sites.remove(site);
         }
         self.count -= removed.len();
         if self.unwritten.is_some() {
-            removed.iter().map(Entry::key).for_each(|key| self.note(key));
+            removed.iter().map(JarEntry::key).for_each(|key| self.note(key));
         }
         !removed.is_empty()
     }
@@ -230,7 +230,7 @@ impl Jar {
     /// that are not secure, then that are; then any. Of each class those go first that were not sent for the longest
     /// time.
     fn remove_excess(&mut self, of: &str, now: SystemTime, evictable: Evictable) {
-        let may_go = |entry: &&Entry| evictable == Evictable::All || !entry.cookie.is_secure();
+        let may_go = |entry: &&JarEntry| evictable == Evictable::All || !entry.cookie.is_secure();
         if self.sites.get(of).is_some_and(|entries| entries.len() > MOST_OF_SITE) {
             self.remove_if(of, |entry| entry.cookie.is_expired(now));
         }
@@ -244,10 +244,11 @@ impl Jar {
             self.expire(now);
         }
         while self.count > MOST {
-            let of_site = |entries: &'_ Vec<Entry>| entries.len() > MANY_OF_SITE;
+            let of_site = |entries: &'_ Vec<JarEntry>| entries.len() > MANY_OF_SITE;
             let ranked = self.sites.values().flat_map(|entries| {
                 let is_many = of_site(entries);
-                let class = move |entry: &Entry| if is_many { u8::from(entry.cookie.is_secure()) } else { 2 };
+                let class =
+                    move |entry: &JarEntry| if is_many { u8::from(entry.cookie.is_secure()) } else { 2 };
                 entries.iter().map(move |entry| ((class(entry), age(entry)), entry))
             });
             let first = ranked.filter(|(_, entry)| may_go(entry)).min_by_key(|(rank, _)| *rank);
@@ -261,7 +262,7 @@ impl Jar {
 }
 
 impl StoreData for Jar {
-    type Rows = Vec<Entry>;
+    type Rows = Vec<JarEntry>;
     type Batch = Batch;
     type Watchers = Watchers;
 
@@ -287,7 +288,7 @@ impl StoreData for Jar {
         had
     }
 
-    fn merge_from_disk(&mut self, rows: Vec<Entry>, now: SystemTime) {
+    fn merge_from_disk(&mut self, rows: Vec<JarEntry>, now: SystemTime) {
         let unwritten = self.unwritten.take().unwrap_or_default();
         let mut before = std::mem::take(&mut self.sites);
         self.count = 0;
@@ -348,7 +349,7 @@ impl StoreData for Jar {
         if let Some(unwritten) = &mut self.unwritten {
             unwritten.is_cleared |= batch.clears;
             unwritten.keys.extend(batch.deletes);
-            unwritten.keys.extend(batch.puts.iter().map(Entry::key));
+            unwritten.keys.extend(batch.puts.iter().map(JarEntry::key));
         }
     }
 
@@ -358,7 +359,7 @@ impl StoreData for Jar {
 }
 
 /// What was sent long ago comes first; two of the same age do not exist.
-fn age(entry: &Entry) -> (i64, i64) {
+fn age(entry: &JarEntry) -> (i64, i64) {
     (entry.accessed, entry.created)
 }
 

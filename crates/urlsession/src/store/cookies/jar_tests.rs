@@ -276,9 +276,9 @@ fn cookies_made_after_a_date_can_be_removed() {
     assert!(!jar.remove_since(at(5)));
 }
 
-fn entry(field: &str, created: u64) -> Entry {
+fn entry(field: &str, created: u64) -> JarEntry {
     let (created, accessed) = (epoch_micros(at(created)), epoch_micros(at(created)));
-    Entry { cookie: cookie_of("https://example.com/", field), partition: None, created, accessed }
+    JarEntry { cookie: cookie_of("https://example.com/", field), partition: None, created, accessed }
 }
 
 #[test]
@@ -362,7 +362,7 @@ fn whatever_servers_set_the_jar_keeps_its_limits_and_its_count() {
         if step % 500 == 0 {
             assert_eq!(jar.len(), jar.entries().count());
             assert!(jar.sites.values().all(|entries| (1..=MOST_OF_SITE).contains(&entries.len())));
-            let mut keys: Vec<_> = jar.entries().map(Entry::key).collect();
+            let mut keys: Vec<_> = jar.entries().map(JarEntry::key).collect();
             keys.sort();
             keys.dedup();
             assert_eq!(keys.len(), jar.len(), "no cookie is there twice");

@@ -29,7 +29,7 @@ impl Visit<'_> {
         self.main_document_url.is_none_or(|main| is_secure(main) == self.is_secure() && self.is_first_party())
     }
 
-    /// Does its host belong to the main document's site, whatever the scheme?
+    /// Whether its host belongs to the main document's site, whatever the scheme.
     fn is_first_party(&self) -> bool {
         let Some(main) = self.main_document_url else { return true };
         match (self.url.host_str(), main.host_str()) {

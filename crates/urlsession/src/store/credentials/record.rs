@@ -9,13 +9,13 @@ use crate::message::{
 
 /// A credential as it is kept for its space.
 #[derive(Clone)]
-pub(super) struct Entry {
+pub(super) struct StoredCredential {
     pub(super) credential: UrlCredential,
     pub(super) is_default: bool,
 }
 
-impl Entry {
-    /// Is it the same user's, or the same certificate's?
+impl StoredCredential {
+    /// Whether it is the same user's, or the same certificate's.
     pub(super) fn is_of(&self, credential: &UrlCredential) -> bool {
         self.credential.user() == credential.user() && self.credential.identity() == credential.identity()
     }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
 use super::keyring::{Item, Keyring};
-use super::record::{Entry, Record, space_bytes};
+use super::record::{Record, StoredCredential, space_bytes};
 use crate::env::fs;
 use crate::env::random;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -26,10 +26,10 @@ pub(super) struct Vault {
     keyring: Option<Box<dyn Keyring>>,
     /// Whose the items in the keyring are.
     service: String,
-    open: Mutex<State>,
+    open: Mutex<VaultState>,
 }
 
-enum State {
+enum VaultState {
     Closed,
     Open(Box<Open>),
     /// It cannot be opened, and that was said.
@@ -38,7 +38,7 @@ enum State {
 
 struct Open {
     connection: Connection,
-    close_transaction: LessSafeKey,
+    seal: LessSafeKey,
     tag: hmac::Key,
     /// Of what is gone, in the file.
     remains: Cell<Remains>,
@@ -53,7 +53,7 @@ impl Vault {
     /// Nothing is opened yet.
     pub(super) fn new(path: PathBuf) -> Self {
         let service = format!("urlsession {}", path.display());
-        Self { path, keyring: None, service, open: Mutex::new(State::Closed) }
+        Self { path, keyring: None, service, open: Mutex::new(VaultState::Closed) }
     }
 
     /// With its passwords in a keyring, as far as that can be reached.
@@ -61,19 +61,19 @@ impl Vault {
         Self { keyring, ..self }
     }
 
-    pub(super) fn of(&self, space: &UrlProtectionSpace) -> Vec<Entry> {
+    pub(super) fn of(&self, space: &UrlProtectionSpace) -> Vec<StoredCredential> {
         let rows = self.with_existing(|open| open.rows(Some(&open.tag_of(&space_bytes(space)))));
         let rows = rows.unwrap_or_default().into_iter();
         rows.filter_map(|row| self.entry(row).map(|(_, entry)| entry)).collect()
     }
 
-    pub(super) fn all(&self) -> Vec<(UrlProtectionSpace, Entry)> {
+    pub(super) fn all(&self) -> Vec<(UrlProtectionSpace, StoredCredential)> {
         let rows = self.with_existing(|open| open.rows(None)).unwrap_or_default();
         rows.into_iter().filter_map(|row| self.entry(row)).collect()
     }
 
     /// False if it could not be written.
-    pub(super) fn put(&self, space: &UrlProtectionSpace, entry: &Entry) -> bool {
+    pub(super) fn put(&self, space: &UrlProtectionSpace, entry: &StoredCredential) -> bool {
         let (Some(user), Some(password)) = (entry.credential.user(), entry.credential.password()) else {
             return false;
         };
@@ -129,13 +129,13 @@ impl Vault {
 
     /// Waits until nothing of what is gone is in the file any more. One that is not open has nothing.
     pub(super) fn settle(&self) {
-        if matches!(*self.lock(), State::Open(_)) {
+        if matches!(*self.lock(), VaultState::Open(_)) {
             self.with(|open| open.remove_remains(Effort::All));
         }
     }
 
     /// With its password from where it is; `None` if that cannot be had.
-    fn entry(&self, Row { record, is_default }: Row) -> Option<(UrlProtectionSpace, Entry)> {
+    fn entry(&self, Row { record, is_default }: Row) -> Option<(UrlProtectionSpace, StoredCredential)> {
         let Record { space, user, password, is_synchronizable } = record;
         let password = match password {
             Some(password) => password,
@@ -146,7 +146,7 @@ impl Vault {
             false => UrlCredentialPersistence::Permanent,
         };
         let credential = UrlCredential::new(&user, password.as_str(), persistence);
-        Some((space, Entry { credential, is_default }))
+        Some((space, StoredCredential { credential, is_default }))
     }
 
     fn password_of(&self, space: &UrlProtectionSpace, user: &str) -> Option<Zeroizing<String>> {
@@ -167,7 +167,7 @@ impl Vault {
         None
     }
 
-    /// Is the password in the keyring now?
+    /// Whether the password is in the keyring now.
     fn hand_over(&self, space: &UrlProtectionSpace, user: &str, password: &str) -> bool {
         let Some(keyring) = &self.keyring else { return false };
         let result = keyring.set_password(self.item(&Record::item_name(space, user)), password);
@@ -214,28 +214,28 @@ impl Vault {
         let unusable = |error: &rusqlite::Error| {
             tracing::warn!(store = SCHEMA.name, "{} cannot be used: {error}", self.path.display());
         };
-        if matches!(*state, State::Closed) {
+        if matches!(*state, VaultState::Closed) {
             *state = match Open::at(&self.path) {
                 Ok(open) => {
                     let _ = self.move_to_keyring(&open).inspect_err(unusable);
-                    State::Open(Box::new(open))
+                    VaultState::Open(Box::new(open))
                 }
                 Err(error) => {
                     tracing::warn!(
                         store = SCHEMA.name,
                         "permanent credentials are kept in memory only: {error}"
                     );
-                    State::Broken
+                    VaultState::Broken
                 }
             };
         }
-        let State::Open(open) = &*state else { return None };
+        let VaultState::Open(open) = &*state else { return None };
         let done = work(open).inspect_err(unusable).ok();
         let _ = open.remove_remains(Effort::Little).inspect_err(unusable);
         done
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, VaultState> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -249,12 +249,12 @@ impl Open {
         };
         let key = key_file::read_or_make(path).map_err(|error| bad(error.into()))?;
         // Half of it seals, half of it hashes.
-        let (close_transaction, tag) = key.split_at(key_file::LENGTH / 2);
-        let close_transaction = UnboundKey::new(&AES_256_GCM, close_transaction)
-            .map_err(|_| bad("the key has a wrong length".into()))?;
+        let (seal, tag) = key.split_at(key_file::LENGTH / 2);
+        let seal =
+            UnboundKey::new(&AES_256_GCM, seal).map_err(|_| bad("the key has a wrong length".into()))?;
         Ok(Self {
             connection,
-            close_transaction: LessSafeKey::new(close_transaction),
+            seal: LessSafeKey::new(seal),
             tag: hmac::Key::new(hmac::HMAC_SHA256, tag),
             remains: Cell::default(),
         })
@@ -291,7 +291,7 @@ impl Open {
     fn put(&self, record: &Record, is_default: bool) -> rusqlite::Result<bool> {
         let tag = self.tag_of(&space_bytes(&record.space));
         let user_tag = self.tag_of(record.user.as_bytes());
-        let Some(sealed) = self.close_transaction(&tag, &record.to_bytes()) else { return Ok(false) };
+        let Some(sealed) = self.seal(&tag, &record.to_bytes()) else { return Ok(false) };
         // In its place, so that the order stays what it was.
         self.connection
             .prepare(
@@ -309,11 +309,11 @@ impl Open {
     }
 
     /// Nonce, then what is sealed. It opens only in the row of its space.
-    fn close_transaction(&self, tag: &[u8], record: &[u8]) -> Option<Vec<u8>> {
+    fn seal(&self, tag: &[u8], record: &[u8]) -> Option<Vec<u8>> {
         let mut nonce = [0; NONCE_LEN];
         random(&mut nonce);
         let mut sealed = record.to_vec();
-        self.close_transaction
+        self.seal
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(tag), &mut sealed)
             .ok()?;
         Some([&nonce[..], &sealed].concat())
@@ -322,8 +322,7 @@ impl Open {
     fn unseal(&self, tag: &[u8], mut sealed: Vec<u8>) -> Option<Record> {
         let (nonce, record) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let record =
-            Record::from_bytes(self.close_transaction.open_in_place(nonce, Aad::from(tag), record).ok()?);
+        let record = Record::from_bytes(self.seal.open_in_place(nonce, Aad::from(tag), record).ok()?);
         zeroize::Zeroize::zeroize(&mut sealed);
         record
     }

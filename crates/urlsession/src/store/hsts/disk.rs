@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use super::list::{Entry, List, MOST};
+use super::list::{HstsEntry, List, MOST};
 use crate::env::epoch_micros;
 use crate::store::bounded_map::Batch;
 use crate::store::database::Schema;
@@ -28,13 +28,18 @@ impl Table for List {
         let mut statement = connection
             .prepare("SELECT host, expires, noted, subdomains FROM hosts ORDER BY noted DESC LIMIT ?")?;
         let rows = statement.query_map([MOST as i64], |row| {
-            let entry = Entry { expires: row.get(1)?, noted: row.get(2)?, includes_subdomains: row.get(3)? };
+            let entry =
+                HstsEntry { expires: row.get(1)?, noted: row.get(2)?, includes_subdomains: row.get(3)? };
             Ok((row.get_ref(0)?.as_str()?.into(), entry))
         })?;
         rows.collect()
     }
 
-    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<Gone> {
+    fn write(
+        connection: &mut Connection,
+        batch: &Batch<HstsEntry>,
+        now: SystemTime,
+    ) -> rusqlite::Result<Gone> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut gone = 0;
         if batch.clears {
@@ -47,7 +52,7 @@ impl Table for List {
             let mut put = transaction.prepare("INSERT OR REPLACE INTO hosts VALUES (?, ?, ?, ?)")?;
             for (host, entry) in &batch.entries {
                 match entry {
-                    Some(Entry { expires, noted, includes_subdomains }) => {
+                    Some(HstsEntry { expires, noted, includes_subdomains }) => {
                         put.execute(params![host, expires, noted, includes_subdomains])?;
                     }
                     None => gone += delete.execute([host])?,

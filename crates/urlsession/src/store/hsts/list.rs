@@ -10,7 +10,7 @@ use crate::store::bounded_map::{BoundedMap, Expiring};
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct HstsEntry {
     /// Microseconds since 1970.
     pub(super) expires: i64,
     /// Microseconds since 1970.
@@ -18,7 +18,7 @@ pub(super) struct Entry {
     pub(super) includes_subdomains: bool,
 }
 
-impl Expiring for Entry {
+impl Expiring for HstsEntry {
     const MOST: usize = MOST;
 
     fn expires(&self) -> i64 {
@@ -31,7 +31,7 @@ impl Expiring for Entry {
 }
 
 /// By host.
-pub(super) type List = BoundedMap<Entry>;
+pub(super) type List = BoundedMap<HstsEntry>;
 
 impl List {
     /// RFC 6797 §8.2: the host itself, or a domain above it that speaks for its subdomains.
@@ -45,13 +45,13 @@ impl List {
         })
     }
 
-    /// Keeps what a host says, in place of what it has said before (§8.1.1). Is there anything to write?
+    /// Stores what a host says, in place of what it has said before (§8.1.1). True if there is anything to write.
     pub(super) fn note(&mut self, host: &str, said: StrictTransportSecurity, now: SystemTime) -> bool {
         if said.max_age == 0 {
             return self.remove(host);
         }
         let max_age = Duration::from_secs(said.max_age.min(MOST_SECONDS));
-        let entry = Entry {
+        let entry = HstsEntry {
             expires: epoch_micros(now).saturating_add(i64::try_from(max_age.as_micros()).unwrap_or(i64::MAX)),
             noted: epoch_micros(now),
             includes_subdomains: said.includes_subdomains,
@@ -161,7 +161,7 @@ mod tests {
     fn what_another_process_wrote_is_taken_in_beside_what_is_not_written_yet() {
         let mut list = List::kept();
         list.note("ours.example", says(60, false), start());
-        let entry = Entry { expires: i64::MAX, noted: 0, includes_subdomains: true };
+        let entry = HstsEntry { expires: i64::MAX, noted: 0, includes_subdomains: true };
         list.merge_from_disk(vec![("ours.example".into(), entry), ("theirs.example".into(), entry)], start());
         assert!(list.knows("www.theirs.example", start()) && !list.knows("www.ours.example", start()));
         let batch = list.take_dirty().unwrap();

@@ -22,12 +22,12 @@ pub(in crate::store) trait StoreData: Default + Send + 'static {
     /// How many things are kept.
     fn len(&self) -> usize;
 
-    /// Is there anything for the disk?
+    /// Whether there is anything for the disk.
     fn has_lasting(&self) -> bool {
         self.len() > 0
     }
 
-    /// Forgets everything, on the disk too. Has anything changed?
+    /// Forgets everything, on the disk too. True if anything has changed.
     fn clear(&mut self) -> bool;
 
     /// Takes what another process has written: `rows` is the disk as it is now. What this process has not written yet
@@ -88,7 +88,7 @@ pub(in crate::store) trait PersistentBackend<T: StoreData>: Send {
     /// Where it is kept, for messages: `at /path`.
     fn location(&self) -> String;
 
-    /// Is there something, or may there be?
+    /// Whether there is something, or may be.
     fn is_there(&self) -> bool;
 
     /// What is there; `None` if that is known since the last time.

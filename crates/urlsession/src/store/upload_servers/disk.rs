@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use urlsession_proto::resumable_upload::Dialect;
 
-use super::{Entry, KEPT, MOST, ServerSupport, Servers};
+use super::{KEPT, MOST, ServerEntry, ServerSupport, Servers};
 use crate::env::epoch_micros;
 use crate::store::bounded_map::Batch;
 use crate::store::database::Schema;
@@ -40,14 +40,18 @@ impl Table for Servers {
             if let Some(support) = support(row)? {
                 entries.push((
                     row.get_ref(0)?.as_str()?.into(),
-                    Entry { support, noted: row.get(1)?, is_local: false },
+                    ServerEntry { support, noted: row.get(1)?, is_local: false },
                 ));
             }
         }
         Ok(entries)
     }
 
-    fn write(connection: &mut Connection, batch: &Batch<Entry>, now: SystemTime) -> rusqlite::Result<Gone> {
+    fn write(
+        connection: &mut Connection,
+        batch: &Batch<ServerEntry>,
+        now: SystemTime,
+    ) -> rusqlite::Result<Gone> {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut gone = 0;
         if batch.clears {
@@ -60,7 +64,7 @@ impl Table for Servers {
             let mut delete = transaction.prepare("DELETE FROM servers WHERE origin = ?")?;
             let mut put = transaction.prepare("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?, ?)")?;
             for (origin, entry) in &batch.entries {
-                let Some(Entry { support, noted, .. }) = entry else {
+                let Some(ServerEntry { support, noted, .. }) = entry else {
                     gone += delete.execute([origin])?;
                     continue;
                 };

@@ -17,7 +17,7 @@ impl ConnectionChallengeHandler for Core {
     ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)> {
         Box::pin(async move {
             // The delegate's time is not the server's.
-            let _excuse = self.activity.pause_idle();
+            let _pause = self.activity.pause_idle();
             match self.decide_challenge(&challenge).await {
                 Ok(decision) => decision.unwrap_or((Default::default(), DecidedBy::Default)),
                 // The connection may outlive the load: it needs an answer.

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// A delegate's decision. One that never comes because its [`Responder`] was dropped is the documented default.
-pub struct Decision<T>(Kind<T>);
+pub struct Decision<T>(DecisionKind<T>);
 
-enum Kind<T> {
+enum DecisionKind<T> {
     Default,
     Now(T),
     Later(Pin<Box<dyn Future<Output = Resolved<T>> + Send>>),
@@ -25,12 +25,12 @@ pub(crate) struct Unwound;
 impl<T: Send + 'static> Decision<T> {
     /// Decided.
     pub fn now(value: T) -> Self {
-        Self(Kind::Now(value))
+        Self(DecisionKind::Now(value))
     }
 
     /// Decided when the future is done. The task waits; the time does not count for its idle timeout.
     pub fn later(future: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Kind::Later(Box::pin(async move { Ok(Some(future.await)) })))
+        Self(DecisionKind::Later(Box::pin(async move { Ok(Some(future.await)) })))
     }
 
     /// Decided when somebody calls the responder, from any thread. A responder that is kept for ever without an
@@ -47,29 +47,29 @@ impl<T: Send + 'static> Decision<T> {
             slot.waker = Some(cx.waker().clone());
             Poll::Pending
         });
-        (Self(Kind::Later(Box::pin(wait))), responder)
+        (Self(DecisionKind::Later(Box::pin(wait))), responder)
     }
 
     /// What the documentation of the method gives as its default.
     pub fn default_handling() -> Self {
-        Self(Kind::Default)
+        Self(DecisionKind::Default)
     }
 
     /// The decision, or `None` for the default, if it needs no waiting.
     pub(crate) fn into_now(self) -> Result<Option<T>, Self> {
         match self.0 {
-            Kind::Default => Ok(None),
-            Kind::Now(value) => Ok(Some(value)),
-            Kind::Later(_) => Err(self),
+            DecisionKind::Default => Ok(None),
+            DecisionKind::Now(value) => Ok(Some(value)),
+            DecisionKind::Later(_) => Err(self),
         }
     }
 
     /// The decision, or `None` for the default.
     pub(crate) async fn resolve(self) -> Result<Option<T>, Unwound> {
         match self.0 {
-            Kind::Default => Ok(None),
-            Kind::Now(value) => Ok(Some(value)),
-            Kind::Later(future) => future.await,
+            DecisionKind::Default => Ok(None),
+            DecisionKind::Now(value) => Ok(Some(value)),
+            DecisionKind::Later(future) => future.await,
         }
     }
 }
@@ -83,9 +83,9 @@ impl<T: Send + 'static> From<T> for Decision<T> {
 impl<T> fmt::Debug for Decision<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Default => "Answer(default)",
-            Kind::Now(_) => "Answer(now)",
-            Kind::Later(_) => "Answer(later)",
+            DecisionKind::Default => "Answer(default)",
+            DecisionKind::Now(_) => "Answer(now)",
+            DecisionKind::Later(_) => "Answer(later)",
         })
     }
 }

@@ -17,9 +17,9 @@ pub type QueueJob = Box<dyn FnOnce() + Send>;
 /// Calls what it is given in order, never two at a time. A clone is the same queue.
 #[derive(Clone)]
 #[doc(alias = "OperationQueue")]
-pub struct DelegateQueue(Arc<Inner>);
+pub struct DelegateQueue(Arc<QueueState>);
 
-struct Inner {
+struct QueueState {
     jobs: Mutex<Jobs>,
     executor: Executor,
 }
@@ -56,7 +56,7 @@ impl DelegateQueue {
     }
 
     fn with(executor: Executor) -> Self {
-        Self(Arc::new(Inner { jobs: Mutex::default(), executor }))
+        Self(Arc::new(QueueState { jobs: Mutex::default(), executor }))
     }
 
     /// Calls `job` after everything given before.
@@ -169,7 +169,7 @@ impl Drop for InCalls {
     }
 }
 
-impl Inner {
+impl QueueState {
     fn id(&self) -> QueueId {
         std::ptr::from_ref(self).addr()
     }
@@ -208,7 +208,7 @@ impl Inner {
     }
 }
 
-impl SerialWork for Inner {
+impl SerialWork for QueueState {
     fn do_some(&self) -> bool {
         self.drain_some()
     }

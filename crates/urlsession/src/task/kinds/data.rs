@@ -152,14 +152,14 @@ impl Reading<'_> {
 
     /// What could be cached is the application's to decide.
     async fn ask_will_cache(&mut self) {
-        let Some(mut tap) = self.body.take_tap() else { return };
-        let (Some(proposed), Some(target)) = (tap.proposal(), self.core.target()) else { return };
-        let _excuse = self.core.activity.pause_idle();
+        let Some(mut observer) = self.body.take_observer() else { return };
+        let (Some(proposed), Some(target)) = (observer.proposal(), self.core.target()) else { return };
+        let _pause = self.core.activity.pause_idle();
         let theirs = proposed.clone();
         let asked = self.core.ask(target, "will_cache_response", move |delegate, task| {
             delegate.will_cache_response(&DataTask::of(task.clone()), theirs)
         });
-        tap.decide(match asked.await {
+        observer.decide(match asked.await {
             Ok(decision) => decision.unwrap_or(Some(proposed)),
             // The delegate panicked: what it might have refused is not kept.
             Err(_) => None,

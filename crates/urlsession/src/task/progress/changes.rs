@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_core::Stream;
 
-use super::{Kind, Progress};
+use super::{Progress, ProgressKind};
 use crate::task::observe::Changes;
 
 /// The fraction completed, each time a progress or one below it has changed; changes that are unread are one.
@@ -24,8 +24,8 @@ impl Progress {
     /// The fraction each time something has changed, here or in a child.
     pub fn changes(&self) -> ProgressChanges {
         let own = match &self.0 {
-            Kind::Tree(tree) => tree.watch(),
-            Kind::Task(core) => core.watch(),
+            ProgressKind::Tree(tree) => tree.watch(),
+            ProgressKind::Task(core) => core.watch(),
         };
         ProgressChanges::new(self.clone(), own)
     }

@@ -19,16 +19,16 @@ pub(super) trait Node: Clone + Sized {
 
     fn act(&self, act: Act);
 
-    /// Is `tree` this node, or below it?
+    /// Whether `tree` is this node, or below it.
     fn contains(&self, tree: &Arc<Tree<Self>>) -> bool;
 }
 
 pub(super) struct Tree<N> {
     pub(super) controls: Controls,
-    state: Mutex<State<N>>,
+    state: Mutex<TreeState<N>>,
 }
 
-struct State<N> {
+struct TreeState<N> {
     total: u64,
     completed: u64,
     /// The units of children that have finished and are no longer held.
@@ -52,7 +52,7 @@ static ADDING: Mutex<()> = Mutex::new(());
 
 impl<N: Node> Tree<N> {
     pub(super) fn new(total: u64) -> Arc<Self> {
-        let state = State {
+        let state = TreeState {
             total,
             completed: 0,
             of_finished: 0,
@@ -94,7 +94,7 @@ impl<N: Node> Tree<N> {
         Ok(())
     }
 
-    /// Is `other` this tree, or anywhere in it?
+    /// Whether `other` is this tree, or anywhere in it.
     pub(super) fn contains(&self, other: &Arc<Self>) -> bool {
         std::ptr::eq(self, Arc::as_ptr(other))
             || self.state().children.iter().any(|child| child.progress.contains(other))
@@ -108,7 +108,7 @@ impl<N: Node> Tree<N> {
         self.change(|state| state.total = units);
     }
 
-    fn change(&self, change: impl FnOnce(&mut State<N>)) {
+    fn change(&self, change: impl FnOnce(&mut TreeState<N>)) {
         let mut state = self.state();
         change(&mut state);
         let wakers = state.watchers.notify(TaskChange::Bytes);
@@ -183,7 +183,7 @@ impl<N: Node> Tree<N> {
         self.state().since(number)
     }
 
-    fn state(&self) -> MutexGuard<'_, State<N>> {
+    fn state(&self) -> MutexGuard<'_, TreeState<N>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -199,7 +199,7 @@ fn act_on_each<N: Node>(mut children: impl Iterator<Item = N>, act: Act) {
     }
 }
 
-impl<N: Node> State<N> {
+impl<N: Node> TreeState<N> {
     fn completed(&self) -> u64 {
         let finished = self.children.iter().filter(|child| child.progress.is_finished());
         let of_children = finished.map(|child| child.pending).fold(self.of_finished, u64::saturating_add);

@@ -42,7 +42,7 @@ impl<'a> Reading<'a> {
         counted(self.core, self.body, |body| body.poll_pieces(cx, pieces), |n| *n)
     }
 
-    /// May the kernel take the next bytes to a file?
+    /// Whether the kernel may take the next bytes to a file.
     pub(in crate::task) fn suits_splice(&self) -> bool {
         self.body.suits_splice()
     }

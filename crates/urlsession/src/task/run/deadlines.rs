@@ -33,7 +33,7 @@ impl Deadlines {
         self.idle_since = now;
     }
 
-    /// Has anything moved since it was last asked?
+    /// Whether anything has moved since the last call.
     pub(in crate::task) fn has_moved(&mut self, total: u64) -> bool {
         std::mem::replace(&mut self.seen, total) != total
     }

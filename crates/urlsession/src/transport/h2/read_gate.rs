@@ -12,10 +12,10 @@ use std::time::Duration;
 use crate::env::{Clock, RuntimeHandle, Timer};
 
 #[derive(Default)]
-pub(super) struct ReadGate(Mutex<State>);
+pub(super) struct ReadGate(Mutex<GateState>);
 
 #[derive(Default)]
-struct State {
+struct GateState {
     readers: usize,
     /// The next reader's number.
     next: u64,
@@ -46,7 +46,7 @@ impl ReadGate {
         Reader { rest: self.clone(), number }
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut GateState) -> T) -> T {
         let mut state = self.state();
         let changed = change(&mut state);
         if let Some(waker) = state.waker.take() {
@@ -57,7 +57,7 @@ impl ReadGate {
         changed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GateState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -43,7 +43,7 @@ pub(super) enum Acquired<E, S, X> {
 #[derive(Debug)]
 pub(super) struct Host<S, P: RuntimeKey> {
     pub(super) origin: Arc<Origin>,
-    pub(super) known: Known,
+    pub(super) known: OriginProtocol,
     /// Keys of idle exclusive connections, the oldest first.
     pub(super) idle: Vec<usize>,
     pub(super) multiplexed: Vec<MultiplexedConnection<S, P>>,
@@ -109,7 +109,7 @@ impl<P: RuntimeKey> DialInProgress<P> {
 
 /// What kind of connection an origin offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum OriginProtocol {
     Nothing,
     Exclusive,
     Multiplexed,
@@ -136,7 +136,7 @@ pub(super) enum Dial {
 }
 
 impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
-    pub(super) fn new(origin: Arc<Origin>, known: Known) -> Self {
+    pub(super) fn new(origin: Arc<Origin>, known: OriginProtocol) -> Self {
         Self {
             origin,
             known,
@@ -217,7 +217,7 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
         let shares = |dial: &&DialInProgress<P>| {
             dial.runtime.id() == runtime.id() && dial.runtime.requester().shares_dials(runtime.requester())
         };
-        let is_shared = self.known != Known::Exclusive && !self.is_divided;
+        let is_shared = self.known != OriginProtocol::Exclusive && !self.is_divided;
         own().or_else(|| self.dials.iter().find(shares).filter(|_| is_shared))
     }
 
@@ -230,7 +230,8 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
         limit: usize,
     ) -> Dial {
         let id = waiter.runtime.id();
-        let kind = if self.known == Known::Exclusive { DialKind::Exclusive } else { DialKind::Negotiated };
+        let kind =
+            if self.known == OriginProtocol::Exclusive { DialKind::Exclusive } else { DialKind::Negotiated };
         if kind == DialKind::Negotiated {
             if self.is_dialling_for(waiting, &waiter.runtime) {
                 return Dial::InProgress;

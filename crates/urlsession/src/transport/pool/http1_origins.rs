@@ -11,7 +11,7 @@ use crate::message::HostId;
 pub(super) struct Http1Origins {
     /// False in nearly every session: the list is not looked at then.
     any: AtomicBool,
-    origins: Mutex<VecDeque<Known>>,
+    origins: Mutex<VecDeque<OriginKey>>,
 }
 
 impl Http1Origins {
@@ -37,15 +37,15 @@ impl Http1Origins {
         self.any.store(false, Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Known>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<OriginKey>> {
         self.origins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Host, zone and port.
-type Known = (Box<str>, Option<Box<str>>, u16);
+type OriginKey = (Box<str>, Option<Box<str>>, u16);
 
-fn is((name, zone, of): &Known, host: HostId<'_>, port: u16) -> bool {
+fn is((name, zone, of): &OriginKey, host: HostId<'_>, port: u16) -> bool {
     HostId { name, zone: zone.as_deref() } == host && *of == port
 }
 

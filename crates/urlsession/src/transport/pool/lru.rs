@@ -7,13 +7,13 @@ use slab::Slab;
 
 #[derive(Debug)]
 pub(super) struct Lru<T> {
-    entries: Slab<Entry<T>>,
+    entries: Slab<LruEntry<T>>,
     oldest: usize,
     newest: usize,
 }
 
 #[derive(Debug)]
-struct Entry<T> {
+struct LruEntry<T> {
     value: T,
     older: usize,
     newer: usize,
@@ -34,7 +34,7 @@ impl<T> Lru<T> {
 
     /// Adds the newest entry; its key is valid until it is removed.
     pub(super) fn push(&mut self, value: T) -> usize {
-        let key = self.entries.insert(Entry { value, older: self.newest, newer: NONE });
+        let key = self.entries.insert(LruEntry { value, older: self.newest, newer: NONE });
         match self.entries.get_mut(self.newest) {
             Some(newest) => newest.newer = key,
             None => self.oldest = key,
@@ -44,7 +44,7 @@ impl<T> Lru<T> {
     }
 
     pub(super) fn remove(&mut self, key: usize) -> T {
-        let Entry { value, older, newer } = self.entries.remove(key);
+        let LruEntry { value, older, newer } = self.entries.remove(key);
         match self.entries.get_mut(older) {
             Some(entry) => entry.newer = newer,
             None => self.oldest = newer,

@@ -26,7 +26,7 @@ use super::super::connection::Multiplexed;
 use super::super::origin::{Key, Origin};
 use super::super::reservation::{Reserved, Scope};
 pub(super) use super::host::{Acquired, DialId, RuntimeKey, WaiterId};
-use super::host::{Dial, Host, Known, Waiter, is_being_decided};
+use super::host::{Dial, Host, OriginProtocol, Waiter, is_being_decided};
 use super::lru::Lru;
 
 /// What the shell has to do.
@@ -65,7 +65,7 @@ pub(super) enum Acquire<E, S> {
 }
 
 #[derive(Debug)]
-pub(super) struct State<E, S, P: RuntimeKey, X> {
+pub(super) struct PoolState<E, S, P: RuntimeKey, X> {
     hosts: HashMap<Arc<Origin>, Host<S, P>>,
     waiters: Slab<Waiter<E, S, P, X>>,
     limits: Limits,
@@ -85,7 +85,7 @@ pub(super) struct State<E, S, P: RuntimeKey, X> {
     forgotten: usize,
 }
 
-impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X> {
     pub(super) fn new(limits: Limits, may_share: bool) -> Self {
         let limits = Limits { per_host: limits.per_host.max(1), open: limits.open.max(1), ..limits };
         Self {
@@ -118,7 +118,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
             None => {
                 let origin = Arc::new(key.to_owned());
                 let shares = self.may_share && origin.secure && !origin.partition.is_http1_only;
-                let known = if shares { Known::Nothing } else { Known::Exclusive };
+                let known = if shares { OriginProtocol::Nothing } else { OriginProtocol::Exclusive };
                 self.hosts.entry(origin.clone()).or_insert(Host::new(origin, known))
             }
         };
@@ -167,7 +167,8 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     pub(super) fn is_dialling_for(&self, waiting: WaiterId) -> bool {
         let Some(waiter) = self.waiters.get(waiting) else { return false };
         let Some(host) = self.hosts.get(&waiter.origin) else { return false };
-        waiter.promised || (host.known != Known::Exclusive && host.is_dialling_for(waiting, &waiter.runtime))
+        waiter.promised
+            || (host.known != OriginProtocol::Exclusive && host.is_dialling_for(waiting, &waiter.runtime))
     }
 
     /// For whom the dial is that the waiter waits for, and where.

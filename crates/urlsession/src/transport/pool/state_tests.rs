@@ -97,7 +97,7 @@ impl Wake for Count {
     }
 }
 
-type Numbered = State<u32, Many, Here, &'static str>;
+type Numbered = PoolState<u32, Many, Here, &'static str>;
 
 /// A pool of numbered connections, with the clock standing still.
 struct Pool {
@@ -119,7 +119,7 @@ impl Pool {
     #[allow(clippy::disallowed_methods)]
     fn with_limits(limit: usize, may_share: bool, limits: Limits) -> Self {
         Self {
-            state: State::new(Limits { per_host: limit, ..limits }, may_share),
+            state: PoolState::new(Limits { per_host: limit, ..limits }, may_share),
             now: Instant::now(),
             dials: Mutex::default(),
             closed: Vec::new(),

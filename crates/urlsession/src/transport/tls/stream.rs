@@ -287,7 +287,7 @@ impl TlsStream {
     }
 
     /// Encrypts `data`.
-    fn close_transaction(&mut self, data: &[u8]) -> io::Result<()> {
+    fn encrypt_record(&mut self, data: &[u8]) -> io::Result<()> {
         if self.has_said_goodbye {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -318,7 +318,7 @@ impl TlsStream {
             };
             if length > 0 {
                 let (whole, rest) = data.split_at(length);
-                self.close_transaction(whole)?;
+                self.encrypt_record(whole)?;
                 data = rest;
                 taken += length;
                 continue;
@@ -334,7 +334,7 @@ impl TlsStream {
                 record.extend_from_slice(part);
                 data = rest;
             }
-            self.close_transaction(&record)?;
+            self.encrypt_record(&record)?;
             taken += record.len();
         }
         Ok(taken)

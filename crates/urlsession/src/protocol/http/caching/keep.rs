@@ -16,7 +16,7 @@ use crate::load::{
 use crate::message::{CachedUrlResponse, HttpHead, UrlResponse};
 use crate::store::UrlCache;
 use crate::store::cache::writer::CacheWriter;
-use crate::store::cache::{Content, Entry, Variant, key, key_of_url};
+use crate::store::cache::{CacheEntry, Content, Variant, key, key_of_url};
 
 impl<N: Layer + 'static> Caching<N> {
     /// Keeps a response of the server while it is read, if it may be kept.
@@ -40,7 +40,7 @@ impl<N: Layer + 'static> Caching<N> {
         let decided = storage.as_ref().map_or_else(|why| CacheStorage::Refused(*why), |_| CacheStorage::Kept);
         attempt.transaction().cache = Some(CacheDecision::new(lookup, decided));
         match storage {
-            Ok(names) => self.tapped(cache, response, names, flight, attempt),
+            Ok(names) => self.store_while_read(cache, response, names, flight, attempt),
             Err(why) => {
                 // A later whole answer makes an earlier one void, kept or not; an error of the server does not, nor
                 // does a server that those who stored the earlier one need not trust.
@@ -54,7 +54,7 @@ impl<N: Layer + 'static> Caching<N> {
         }
     }
 
-    fn tapped(
+    fn store_while_read(
         &self,
         cache: &UrlCache,
         response: &mut Response,
@@ -77,10 +77,10 @@ impl<N: Layer + 'static> Caching<N> {
         let asks = head.status.is_success() && attempt.context.wants_will_cache();
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, stored_head(head)), Bytes::new());
         let content = Content::Memory(Bytes::new());
-        let draft = Entry::new(Arc::from(key), variant, &cached, times(attempt), content);
-        let intake = Some(CacheWriter::new(cache.clone(), draft, asks));
-        let keeper = StoringObserver { intake, asks, is_whole: false, flight };
-        response.body.tap(Box::new(keeper));
+        let draft = CacheEntry::new(Arc::from(key), variant, &cached, times(attempt), content);
+        let writer = Some(CacheWriter::new(cache.clone(), draft, asks));
+        let observer = StoringObserver { writer, asks, is_whole: false, flight };
+        response.body.observe(Box::new(observer));
     }
 }
 
@@ -111,7 +111,7 @@ fn may_keep(cache: &UrlCache, head: &HttpHead) -> Result<Vec<HeaderName>, NotSto
 /// Takes a body into the cache as it is read. What the delegate is to decide about is kept only by its decision: a load
 /// that ends before that, or in the middle of it, keeps nothing.
 struct StoringObserver {
-    intake: Option<CacheWriter>,
+    writer: Option<CacheWriter>,
     asks: bool,
     is_whole: bool,
     /// Others wait until this is dropped.
@@ -120,30 +120,30 @@ struct StoringObserver {
 
 impl BodyObserver for StoringObserver {
     fn chunk(&mut self, chunk: &Bytes) {
-        if let Some(intake) = &mut self.intake {
-            intake.chunk(chunk);
+        if let Some(writer) = &mut self.writer {
+            writer.chunk(chunk);
         }
     }
 
     fn end(&mut self) {
         self.is_whole = true;
         if !self.asks
-            && let Some(intake) = self.intake.take()
+            && let Some(writer) = self.writer.take()
         {
-            intake.finish();
+            writer.finish();
             self.flight = None;
         }
     }
 
     fn proposal(&mut self) -> Option<CachedUrlResponse> {
-        self.intake.as_mut().filter(|_| self.is_whole)?.proposal()
+        self.writer.as_mut().filter(|_| self.is_whole)?.proposal()
     }
 
     fn decide(mut self: Box<Self>, decision: Option<CachedUrlResponse>) {
-        if let (Some(mut intake), Some(decision)) = (self.intake.take(), decision)
-            && let Some(proposal) = intake.proposal()
+        if let (Some(mut writer), Some(decision)) = (self.writer.take(), decision)
+            && let Some(proposal) = writer.proposal()
         {
-            intake.keep(&decision.coded_like(&proposal));
+            writer.keep(&decision.coded_like(&proposal));
         }
     }
 }

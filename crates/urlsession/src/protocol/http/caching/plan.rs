@@ -9,7 +9,7 @@ use urlsession_proto::range::ByteRange;
 
 use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, RevalidationReason, StaleUse};
 use crate::message::{CachePolicy, HeaderFields, UrlRequest};
-use crate::store::cache::{Entry, Found};
+use crate::store::cache::{CacheEntry, Found};
 
 /// What a request and its policy want.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub(super) struct CacheRequest {
     pub(super) control: CacheControl,
     /// Why the cache has no say, neither now nor afterwards.
     pub(super) bypass: Option<CacheBypass>,
-    /// May what is kept be used?
+    /// Whether what is stored may be used.
     pub(super) looks: bool,
-    /// Whatever its age?
+    /// Whether it may be used whatever its age.
     pub(super) any_age: bool,
     /// Nothing is to be sent.
     pub(super) only_from_cache: bool,
@@ -122,7 +122,7 @@ impl CacheRequest {
         cache_request
     }
 
-    /// Is anything sent beside the request?
+    /// Whether anything is sent beside the request.
     pub(super) fn is_sent(&self) -> bool {
         self.past_all_caches || self.revalidates
     }
@@ -139,7 +139,7 @@ impl CacheRequest {
         control.into_iter().chain(pragma)
     }
 
-    /// May it wait for another load of the same?
+    /// Whether it may wait for another load of the same.
     pub(super) fn may_share(&self) -> bool {
         self.looks && !self.only_from_cache && !self.revalidates && !self.control.no_cache
     }
@@ -148,9 +148,9 @@ impl CacheRequest {
 /// What to do.
 pub(super) enum Next {
     /// Answer with what is kept.
-    Serve(Arc<Entry>, CacheLookup),
+    Serve(Arc<CacheEntry>, CacheLookup),
     /// Ask the server about what is kept.
-    Revalidate(Arc<Entry>, RevalidationReason),
+    Revalidate(Arc<CacheEntry>, RevalidationReason),
     /// Load, and keep what may be kept.
     Load(Miss),
     Fail(Miss),
@@ -186,7 +186,7 @@ pub(super) fn next(found: &Found, cache_request: &CacheRequest, now: impl FnOnce
     if cache_request.only_from_cache { Next::Fail(missing) } else { Next::Load(missing) }
 }
 
-fn of_entry(entry: &Arc<Entry>, cache_request: &CacheRequest, now: i64) -> Next {
+fn of_entry(entry: &Arc<CacheEntry>, cache_request: &CacheRequest, now: i64) -> Next {
     let serve = |lookup| Next::Serve(entry.clone(), lookup);
     let Some(freshness) = &entry.freshness else { return serve(stale(entry, StaleUse::Policy, now)) };
     match freshness.reuse(&cache_request.control, cache_request.revalidates, now) {
@@ -210,7 +210,7 @@ fn of_entry(entry: &Arc<Entry>, cache_request: &CacheRequest, now: i64) -> Next 
 
 /// The stale answer that may stand in for an error, if there is one.
 pub(super) fn in_place_of_error(
-    entry: &Entry,
+    entry: &CacheEntry,
     cache_request: &CacheRequest,
     now: i64,
 ) -> Option<CacheLookup> {
@@ -234,7 +234,7 @@ pub(super) const UNCACHEABLE: CacheDecision = CacheDecision {
     storage: CacheStorage::NotConsidered,
 };
 
-fn stale(entry: &Entry, by: StaleUse, now: i64) -> CacheLookup {
+fn stale(entry: &CacheEntry, by: StaleUse, now: i64) -> CacheLookup {
     let age = entry.freshness.and_then(|freshness| freshness.age(now)).map(Duration::from_secs);
     let lifetime = entry.freshness.and_then(|freshness| freshness.lifetime).map(Duration::from_secs);
     CacheLookup::Stale { age, lifetime, by }

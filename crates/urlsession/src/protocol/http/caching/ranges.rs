@@ -26,7 +26,7 @@ use crate::load::{
 };
 use crate::message::{CachedUrlResponse, HttpHead, UrlRequest, UrlResponse};
 use crate::store::UrlCache;
-use crate::store::cache::{Content, Entry, Found, Variant};
+use crate::store::cache::{CacheEntry, Content, Found, Variant};
 
 impl<N: Layer + 'static> Caching<N> {
     /// A load of one range.
@@ -91,7 +91,7 @@ impl<N: Layer + 'static> Caching<N> {
     pub(super) async fn complete(
         &self,
         cache: &UrlCache,
-        entry: Arc<Entry>,
+        entry: Arc<CacheEntry>,
         cache_request: &CacheRequest,
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
@@ -155,7 +155,7 @@ impl<N: Layer + 'static> Caching<N> {
         &self,
         cache: &UrlCache,
         key: &str,
-        kept: Option<Arc<Entry>>,
+        kept: Option<Arc<CacheEntry>>,
         response: &mut Response,
         attempt: &mut Attempt<'_>,
     ) -> CacheStorage {
@@ -197,9 +197,11 @@ impl<N: Layer + 'static> Caching<N> {
             said(name, &attempt.request, &self.0.defaults, &attempt.added, identity.as_deref())
         });
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, stored.head.clone()), Bytes::new());
-        let draft = Entry::new(key.into(), variant, &cached, times(attempt), Content::Memory(Bytes::new()));
-        let keeper = PartStoringObserver { cache: cache.clone(), draft, stored, kept, data: BytesMut::new() };
-        response.body.tap(Box::new(keeper));
+        let draft =
+            CacheEntry::new(key.into(), variant, &cached, times(attempt), Content::Memory(Bytes::new()));
+        let observer =
+            PartStoringObserver { cache: cache.clone(), draft, stored, kept, data: BytesMut::new() };
+        response.body.observe(Box::new(observer));
         CacheStorage::Kept
     }
 }
@@ -216,7 +218,7 @@ struct Stored {
 
 impl Stored {
     /// `None` if ranges of it cannot be told: it is coded, empty, of another status, or says what it is not.
-    fn of(entry: &Entry) -> Option<Self> {
+    fn of(entry: &CacheEntry) -> Option<Self> {
         let head = entry.response.http_head()?.clone();
         let length = entry.content.length();
         if entry.is_part() {
@@ -268,7 +270,7 @@ impl Stored {
 }
 
 /// Whether the entry is of the representation that has these strong validators.
-fn is_of(validators: &Validators, entry: &Entry, now: i64) -> bool {
+fn is_of(validators: &Validators, entry: &CacheEntry, now: i64) -> bool {
     let head = entry.response.http_head();
     head.is_some_and(|head| Validators::of(&head.fields, now) == *validators)
 }
@@ -306,10 +308,10 @@ impl HttpHead {
 struct PartStoringObserver {
     cache: UrlCache,
     /// With an empty body.
-    draft: Entry,
+    draft: CacheEntry,
     stored: Stored,
     /// A part of the same.
-    kept: Option<Arc<Entry>>,
+    kept: Option<Arc<CacheEntry>>,
     data: BytesMut,
 }
 
@@ -340,8 +342,14 @@ impl BodyObserver for PartStoringObserver {
         };
         let Some(url) = self.draft.response.url().cloned() else { return };
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, head), data.clone());
-        let Entry { key, variant, times, .. } = &self.draft;
-        self.cache.store(Entry::new(key.clone(), variant.clone(), &cached, *times, Content::Memory(data)));
+        let CacheEntry { key, variant, times, .. } = &self.draft;
+        self.cache.store(CacheEntry::new(
+            key.clone(),
+            variant.clone(),
+            &cached,
+            *times,
+            Content::Memory(data),
+        ));
     }
 
     fn proposal(&mut self) -> Option<CachedUrlResponse> {

@@ -9,11 +9,11 @@ use crate::env::{RuntimeHandle, Timer};
 use crate::load::detached::DetachedContext;
 use crate::load::{Activity, Attempt, CacheLookup, Layer, RevalidationReason, TransactionLog};
 use crate::store::UrlCache;
-use crate::store::cache::Entry;
+use crate::store::cache::CacheEntry;
 
 impl<N: Layer + 'static> Caching<N> {
     /// Begins, unless it is on its way. It outlives the load, and nobody hears of its failure.
-    pub(super) fn refresh(&self, cache: &UrlCache, entry: &Arc<Entry>, attempt: &Attempt<'_>) {
+    pub(super) fn refresh(&self, cache: &UrlCache, entry: &Arc<CacheEntry>, attempt: &Attempt<'_>) {
         let Ok(flight) = self.0.on_expired_url.enter(&entry.key) else { return };
         let (policy, cache, entry) = (self.clone(), cache.clone(), entry.clone());
         let (request, added, route) = (attempt.request.clone(), attempt.added.clone(), attempt.route.clone());

@@ -20,7 +20,7 @@ use crate::load::{Layer, Response};
 use crate::message::{HttpBody, UrlRequest, digest_of};
 
 impl<N: Layer> Upload<'_, '_, N> {
-    /// How much does the server have (§4.3)?
+    /// Asks how much the server has (§4.3).
     pub(super) async fn ask(&mut self) -> Result<(Next, Option<Box<Response>>)> {
         let Some(url) = self.context.state().url.clone() else { return Err(elsewhere()) };
         self.context.begin_empty();
@@ -133,7 +133,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         let Some(algorithm) = self.attempt.context.digest().filter(|_| !body.is_empty()) else {
             return Ok(None);
         };
-        let _excuse = self.attempt.activity.pause_idle();
+        let _pause = self.attempt.activity.pause_idle();
         let digest = digest_of(body, algorithm, self.attempt.runtime).await?;
         let field = digest.and_then(|digest| digest_field(algorithm, &digest));
         Ok(field.and_then(|field| Some(("content-digest", HeaderValue::try_from(field).ok()?))))

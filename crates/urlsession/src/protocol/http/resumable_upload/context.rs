@@ -24,17 +24,17 @@ pub(super) struct UploadContext<'a> {
     target: &'a Url,
     clock: &'a dyn Clock,
     allows_other_origins: bool,
-    state: Mutex<State>,
+    state: Mutex<UploadState>,
 }
 
 /// What is known of an upload.
-pub(super) struct State {
+pub(super) struct UploadState {
     pub(super) dialect: Dialect,
     /// Where the server keeps it.
     pub(super) url: Option<Url>,
     /// An interim response said so.
     pub(super) is_announced: bool,
-    /// Do interim responses get through, as far as is known?
+    /// Whether interim responses get through, as far as is known.
     pub(super) hears_interim: Option<bool>,
     /// It is said to be at another origin, where nothing may be sent.
     pub(super) is_foreign: bool,
@@ -68,7 +68,7 @@ impl<'a> UploadContext<'a> {
         clock: &'a dyn Clock,
         allows_other_origins: bool,
     ) -> Self {
-        let state = State {
+        let state = UploadState {
             dialect: Dialect::NEWEST,
             url: None,
             is_announced: false,
@@ -87,7 +87,7 @@ impl<'a> UploadContext<'a> {
         Self { context, target, clock, allows_other_origins, state: Mutex::new(state) }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, UploadState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -194,7 +194,7 @@ impl<'a> UploadContext<'a> {
         self.allows_other_origins || is_same_place(self.target, url)
     }
 
-    fn tell(&self, state: MutexGuard<'_, State>) {
+    fn tell(&self, state: MutexGuard<'_, UploadState>) {
         let point = state.url.clone().map(|url| UploadPoint {
             url,
             dialect: state.dialect,
@@ -293,7 +293,7 @@ impl TaskEvents for UploadContext<'_> {
     fn sent(&self, bytes: u64) {
         let new = {
             let mut state = self.state();
-            let State { request: Some(sending), told, .. } = &mut *state else { return };
+            let UploadState { request: Some(sending), told, .. } = &mut *state else { return };
             sending.sent += bytes;
             // Sent again, after a challenge, it counts once.
             let end = sending.part.length.map_or(u64::MAX, |length| sending.at + length);

@@ -98,7 +98,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         }
     }
 
-    /// Is it known where the upload is, and may requests go there?
+    /// Whether it is known where the upload is, and requests may go there.
     pub(super) fn can_go_on(&self) -> bool {
         self.context.state().url.is_some()
     }

@@ -44,7 +44,7 @@ fn has_trailers(body: &HttpBody) -> bool {
     matches!(body, HttpBody::Stream(stream) if stream.trailers().is_some())
 }
 
-/// Can any part of the body be sent again?
+/// Whether any part of the body can be sent again.
 pub(super) fn is_rewindable(body: &HttpBody) -> bool {
     match body {
         HttpBody::None | HttpBody::Data(_) => true,
@@ -81,7 +81,7 @@ pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<Ht
     }
 }
 
-/// Is it the same origin, or the same host by TLS, to which it may have asked to be spoken (RFC 6797 §8.3)?
+/// Whether it is the same origin, or the same host over TLS, as HSTS may have upgraded it (RFC 6797 §8.3).
 pub(super) fn is_same_place(target: &Url, url: &Url) -> bool {
     let ports = (target.port_or_known_default(), url.port_or_known_default());
     let (from, to) = (Scheme::of(target), Scheme::of(url));

@@ -113,7 +113,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             return;
         }
         let (clock, runtime) = (self.attempt.clock, self.attempt.runtime);
-        let _excuse = self.attempt.activity.pause_idle();
+        let _pause = self.attempt.activity.pause_idle();
         Timer::at(clock, runtime, clock.now() + time).await;
     }
 

@@ -11,7 +11,7 @@ use super::super::entry::Seal;
 use super::super::file::is_being_written;
 use super::super::rows::bodies;
 use super::super::space;
-use super::{DiskStore, FILE, State};
+use super::{DiskStore, FILE, StoreState};
 use crate::env::fs;
 use crate::store::database::{self, Effort};
 use crate::store::key_file;
@@ -35,8 +35,8 @@ impl DiskStore {
     fn renew_seal(&mut self) {
         match key_file::renew(&self.folder.join(FILE)) {
             Ok(key) => {
-                if let State::Open(open) = &mut self.state {
-                    open.close_transaction = Seal::new(&key);
+                if let StoreState::Open(open) = &mut self.state {
+                    open.seal = Seal::new(&key);
                 }
             }
             Err(error) => self.warn(&error),
@@ -51,7 +51,7 @@ impl DiskStore {
 
     /// How long to wait for another job before [`tidy`](Self::tidy) is to be called; `None` if it need not be.
     pub(in crate::store::cache) fn patience(&self) -> Option<Duration> {
-        let State::Open(open) = &self.state else { return None };
+        let StoreState::Open(open) = &self.state else { return None };
         let patience = if open.jobs_since == 0 { PATIENCE_IF_BUSY } else { PATIENCE };
         open.remains.are_urgent().then_some(patience)
     }
@@ -63,7 +63,7 @@ impl DiskStore {
     }
 
     fn remove_remains(&mut self, effort: Effort) {
-        let State::Open(open) = &mut self.state else { return };
+        let StoreState::Open(open) = &mut self.state else { return };
         open.jobs_since = 0;
         if let Err(error) = open.remains.remove(&open.connection, effort) {
             self.warn(&error);
@@ -72,7 +72,7 @@ impl DiskStore {
 
     /// A job more. Who asks without a pause must not keep the remains there for ever.
     pub(super) fn count_job(&mut self) {
-        if let State::Open(open) = &mut self.state
+        if let StoreState::Open(open) = &mut self.state
             && open.remains.are_urgent()
         {
             open.jobs_since += 1;
@@ -94,12 +94,12 @@ impl DiskStore {
 
     /// Another process that has emptied the cache has another key.
     pub(super) fn read_seal(&mut self) {
-        let State::Open(open) = &mut self.state else { return };
+        let StoreState::Open(open) = &mut self.state else { return };
         // Should it not be readable now, what is kept is found by nobody else.
         let Ok(key) = key_file::read_existing(&self.folder.join(FILE)) else { return };
-        let close_transaction = Seal::new(&key);
-        if close_transaction != open.close_transaction {
-            open.close_transaction = close_transaction;
+        let seal = Seal::new(&key);
+        if seal != open.seal {
+            open.seal = seal;
             self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
@@ -107,7 +107,7 @@ impl DiskStore {
     /// Removes files that no row names: of a process that was killed. Young ones may be another's, at work; with `all` they
     /// go too, if nobody is writing them.
     pub(super) fn sweep(&mut self, all: bool) {
-        let State::Open(open) = &self.state else { return };
+        let StoreState::Open(open) = &self.state else { return };
         let named = |name: &str| {
             let query = "SELECT 1 FROM entries WHERE file = ?";
             open.connection.query_row(query, [name], |_| Ok(())).optional().map_or(true, |row| row.is_some())

@@ -82,7 +82,7 @@ impl Delivery {
     async fn response(&mut self, response: UrlResponse) -> Result<Option<Becomes>> {
         self.deliver_gathered().await;
         let disposition = {
-            let _excuse = self.core.activity.pause_idle();
+            let _pause = self.core.activity.pause_idle();
             let ask = self.core.ask(self.target.clone(), "did_receive_response", move |delegate, task| {
                 delegate.did_receive_response(&DataTask::of(task.clone()), &response)
             });
@@ -136,7 +136,7 @@ impl Core {
         let in_delivery = &self.bytes.in_delivery;
         if in_delivery.load(Acquire) > IN_DELIVERY {
             // The delegate's time is not the server's.
-            let _excuse = self.activity.pause_idle();
+            let _pause = self.activity.pause_idle();
             poll_fn(|_| match in_delivery.load(Acquire) > IN_DELIVERY {
                 // Whoever takes from the count wakes the whole task, which polls this again.
                 true => Poll::Pending,

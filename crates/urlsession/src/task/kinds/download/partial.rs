@@ -190,7 +190,7 @@ fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Is this file the one of that name?
+/// Whether this file is the one of that name.
 fn is_at(file: &File, path: &Path) -> bool {
     let open = file.metadata().and_then(|metadata| FileId::of(file, &metadata));
     matches!((open, FileId::at_itself(path)), (Ok(open), Ok(there)) if open == there)
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn a_note_replaces_a_link_or_a_pipe_and_follows_neither() {
         use crate::message::{ResumeFields, ResumeKind};
-        let data = ResumeData::close_transaction(ResumeKind::Download, 1, &ResumeFields::default());
+        let data = ResumeData::seal(ResumeKind::Download, 1, &ResumeFields::default());
         for is_pipe in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let (names, precious) = (names(folder.path()), folder.path().join("precious"));

@@ -27,7 +27,7 @@ pub(in crate::task) struct PartialFile {
     path: Option<TempPath>,
     position: u64,
     hashes: Hashes,
-    /// Is the file's end where the next bytes belong, and are those before it hashed?
+    /// Whether the file's end is where the next bytes belong, and those before it are hashed.
     is_ready: bool,
     /// What it can be resumed by; `None` if it cannot be.
     resume_info: Option<ResumeInfo>,
@@ -219,7 +219,7 @@ impl PartialFile {
         self.preallocation.give_back(&self.file, self.position).map_err(unwritten)
     }
 
-    /// May bytes come into the file unseen?
+    /// Whether bytes may come into the file unseen.
     pub(super) fn suits_splice(&self) -> bool {
         self.hashes.is_empty()
     }

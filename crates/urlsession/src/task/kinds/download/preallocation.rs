@@ -40,7 +40,7 @@ impl Preallocation {
         Ok(())
     }
 
-    /// Is more to be taken soon?
+    /// Whether more is to be taken soon.
     pub(super) fn is_due(&self, position: u64) -> bool {
         self.end < self.complete && position.saturating_add(self.step / 4) > self.end
     }

@@ -181,7 +181,7 @@ impl ResumeRecord {
         if let Some(untrusted) = untrusted {
             out.push(UNTRUSTED, untrusted);
         }
-        ResumeData::close_transaction(ResumeKind::Download, VERSION, &out)
+        ResumeData::seal(ResumeKind::Download, VERSION, &out)
     }
 
     pub(super) fn open(data: &ResumeData) -> Result<Self> {
@@ -393,11 +393,9 @@ mod tests {
                     altered.push(number, &value);
                 }
                 // Whatever is read can be written, and resumed only as what it may be.
-                if let Ok(read) = ResumeRecord::open(&ResumeData::close_transaction(
-                    ResumeKind::Download,
-                    VERSION,
-                    &altered,
-                )) {
+                if let Ok(read) =
+                    ResumeRecord::open(&ResumeData::seal(ResumeKind::Download, VERSION, &altered))
+                {
                     assert!(
                         is_resumable(&read.resume_info.request) && !read.resume_info.validators.is_empty()
                     );

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use crate::error::{Result, UrlError};
 
 /// The partial file of a download, once there is one. A clone is the same one.
-pub(in crate::task) struct SharedFile<S>(Arc<Inner<S>>);
+pub(in crate::task) struct SharedFile<S>(Arc<SharedFileState<S>>);
 
-struct Inner<S> {
+struct SharedFileState<S> {
     partial_file: Mutex<Option<S>>,
     /// What has come and is to be written. It is taken only by who has the lock of the partial file, so that nothing is overtaken.
     batch: Mutex<Vec<Bytes>>,
@@ -43,7 +43,7 @@ impl<S> SharedFile<S> {
 
 impl<S> Default for SharedFile<S> {
     fn default() -> Self {
-        Self(Arc::new(Inner { partial_file: Mutex::new(None), batch: Mutex::default() }))
+        Self(Arc::new(SharedFileState { partial_file: Mutex::new(None), batch: Mutex::default() }))
     }
 }
 

@@ -52,7 +52,7 @@ impl Stamp {
         })
     }
 
-    /// Is this the file, and are its bytes still the same?
+    /// Whether this is the file, with its bytes unchanged.
     pub(super) fn fits(&self, file: &File) -> io::Result<bool> {
         let metadata = file.metadata()?;
         let was = FileId { device: self.device, inode: self.inode };

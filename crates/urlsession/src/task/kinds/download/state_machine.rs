@@ -227,7 +227,7 @@ impl<'a> DownloadStateMachine<'a> {
         }
     }
 
-    /// After a part has been read to its end: is anything missing?
+    /// After a part has been read to its end: whether anything is missing.
     pub(super) fn after_part(&self) -> Next {
         let partial_file = self.shared_file.lock();
         let Some((partial_file, resume_info)) =
@@ -261,7 +261,7 @@ impl<'a> DownloadStateMachine<'a> {
         let Some(response) = head.http() else { return Ok(None) };
         let refresh = self.core.live().download_options().and_then(|options| options.refresh.clone());
         // The application's time is not the server's.
-        let _excuse = self.core.activity.pause_idle();
+        let _pause = self.core.activity.pause_idle();
         match refresh {
             Some(refresh) => Ok(self.core.decided("on_expired_url", refresh(response)).await?.flatten()),
             None => {

@@ -16,7 +16,7 @@ impl WriteLatency {
         Self { quick: 0, wanted: 0 }
     }
 
-    /// Will the next write be quick?
+    /// Whether the next write is expected to be quick.
     pub(super) fn is_quick(&self) -> bool {
         self.quick >= self.wanted
     }

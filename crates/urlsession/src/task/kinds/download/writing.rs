@@ -240,7 +240,7 @@ pub(super) async fn beside<T: Send + 'static>(
     resting: ReadPause,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let _excuse = core.activity.pause_idle();
+    let _pause = core.activity.pause_idle();
     runtime.blocking_with(resting, work).await.unwrap_or_else(|| {
         let detail = "the runtime that was writing the file has been shut down";
         Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))

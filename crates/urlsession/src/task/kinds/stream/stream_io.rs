@@ -33,7 +33,7 @@ pub(in crate::task) async fn run(
     let mut source = Source::of(response.body);
     let result = {
         // What an application has not asked for is no idle time of the server's.
-        let _excuse = core.activity.pause_idle();
+        let _pause = core.activity.pause_idle();
         let mut ends = Ends {
             core: &core,
             pipe: &pipe,

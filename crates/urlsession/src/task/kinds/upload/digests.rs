@@ -76,7 +76,7 @@ impl Core {
             return Ok(None);
         }
         let digest = {
-            let _excuse = self.activity.pause_idle();
+            let _pause = self.activity.pause_idle();
             digest_of(request.content(), algorithm, runtime).await?
         };
         let Some(digest) = digest else { return Ok(None) };
@@ -101,7 +101,7 @@ impl Core {
         Ok(Some(Digests { request: Arc::new(request), algorithm, digest, is_whole }))
     }
 
-    /// Is the upload to be looked at before it is sent?
+    /// Whether the upload is looked at before it is sent.
     pub(in crate::task) fn prepares_upload(&self) -> bool {
         let live = self.live();
         live.kind_state::<Resuming>()

@@ -172,17 +172,17 @@ impl Core {
         }
     }
 
-    /// Is there a record, of this run or an earlier one?
+    /// Whether there is a record, of this run or an earlier one.
     pub(in crate::task) fn has_record(&self) -> bool {
         self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.is_recorded)
     }
 
-    /// Could the upload go on from somewhere?
+    /// Whether the upload could go on from somewhere.
     pub(in crate::task) fn has_leftovers(&self) -> bool {
         self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.point.is_some())
     }
 
-    /// Are records kept of this task?
+    /// Whether records are kept of this task.
     pub(in crate::task) fn keeps_record(&self) -> bool {
         self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.record.is_some())
     }
@@ -318,7 +318,7 @@ fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
         }
         HttpBody::None => {}
     }
-    ResumeData::close_transaction(ResumeKind::Upload, FORMAT, &fields)
+    ResumeData::seal(ResumeKind::Upload, FORMAT, &fields)
 }
 
 /// The request that goes on, and from where. The file is looked at: it must be the one it was.
@@ -503,9 +503,9 @@ mod tests {
     #[test]
     fn what_lacks_a_field_is_damaged() {
         let fields = ResumeFields::default();
-        let error = open(ResumeData::close_transaction(ResumeKind::Upload, FORMAT, &fields)).err().unwrap();
+        let error = open(ResumeData::seal(ResumeKind::Upload, FORMAT, &fields)).err().unwrap();
         assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
-        let error = open(ResumeData::close_transaction(ResumeKind::Download, FORMAT, &fields)).err().unwrap();
+        let error = open(ResumeData::seal(ResumeKind::Download, FORMAT, &fields)).err().unwrap();
         assert_eq!(error.resume_failure(), Some(ResumeFailure::NotResumable));
     }
 }

@@ -7,11 +7,11 @@ use smallvec::SmallVec;
 
 use super::super::host::{DialInProgress, DialKind, MultiplexedConnection, is_being_decided};
 use super::{
-    Acquired, Action, Actions, Dial, DialId, Known, Multiplexed, Origin, Reserved, RuntimeKey, Scope, State,
-    WaiterId, acquired,
+    Acquired, Action, Actions, Dial, DialId, Multiplexed, Origin, OriginProtocol, PoolState, Reserved,
+    RuntimeKey, Scope, WaiterId, acquired,
 };
 
-impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X> {
     /// A dial gave an exclusive connection.
     pub(in super::super) fn opened(
         &mut self,
@@ -24,8 +24,8 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
     ) {
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let Some(dial) = host.end_dial(dial_id) else { return actions.push(Action::Close(connection)) };
-        let was_known = host.known == Known::Exclusive;
-        host.known = Known::Exclusive;
+        let was_known = host.known == OriginProtocol::Exclusive;
+        host.known = OriginProtocol::Exclusive;
         if dial.kind == DialKind::Negotiated {
             host.open += 1;
         }
@@ -62,7 +62,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
         if dial.kind == DialKind::Exclusive {
             host.open -= 1;
         }
-        host.known = Known::Multiplexed;
+        host.known = OriginProtocol::Multiplexed;
         let (runtime, reservation) = (dial.runtime.id(), handle.reservation());
         host.is_divided |= matches!(reservation.scope, Scope::Task(_));
         if let Some(waiter) = dial.on_behalf_of.and_then(|waiting| self.waiters.get_mut(waiting)) {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::super::host::{DialKind, MAX_PASSED_OVER};
 use super::{
-    Action, Actions, Dial, DialId, Idle, IdleConnection, Multiplexed, Origin, Reserved, RuntimeKey, State,
-    WaiterId,
+    Action, Actions, Dial, DialId, Idle, IdleConnection, Multiplexed, Origin, PoolState, Reserved,
+    RuntimeKey, WaiterId,
 };
 
-impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> State<E, S, P, X> {
+impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X> {
     /// Sees to it that the limits allow one more connection to the host, by closing an idle one if need be.
     pub(super) fn make_way(
         &mut self,

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, CommonState, HandshakeKind};
 
 use super::fault::{failed, handshake_error, name_missing_identity};
 use super::handshake_gate::{HandshakeGate, PresentedChain};
-use super::offers::{Identity, Kind, Tls};
+use super::offers::{Identity, OfferKind, Tls};
 use super::peer::{Peer, TlsProfile};
 use super::tickets::{Ends, TicketsOfConnection};
 use super::trust::Trust;
@@ -72,7 +72,7 @@ impl<'a> Handshake<'a> {
         judge: Option<Judge<'a>>,
         identity: Option<Identity>,
     ) -> Result<(Offer, Self)> {
-        let Kind { config: plain, port, tickets, verifier } = tls.kind(config, peer, protocols)?;
+        let OfferKind { config: plain, port, tickets, verifier } = tls.kind(config, peer, protocols)?;
         let decider = judge.map_or(Decider::Platform, |(_, decider)| decider);
         let challenger = judge.map(|(challenger, _)| challenger);
         let scope = match identity.as_ref().filter(|identity| is_for_once(identity)) {

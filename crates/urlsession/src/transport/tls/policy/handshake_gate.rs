@@ -18,11 +18,11 @@ pub(in crate::transport::tls) struct HandshakeGate {
     asks: bool,
     /// The client's certificate, if it is known already.
     identity: Option<Arc<CertifiedKey>>,
-    state: Mutex<State>,
+    state: Mutex<GateState>,
 }
 
 #[derive(Default)]
-struct State {
+struct GateState {
     shown: Option<PresentedChain>,
     /// The issuers of which the server wants a client certificate, if it wants one.
     issuers: Option<Vec<Vec<u8>>>,
@@ -129,7 +129,7 @@ impl HandshakeGate {
         Poll::Pending
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

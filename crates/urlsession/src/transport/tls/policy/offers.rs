@@ -20,7 +20,7 @@ use crate::transport::fast_path::cipher_suites;
 /// The TLS side of a session: built at its first secure connection, with its own store of session tickets.
 #[derive(Default)]
 pub(in crate::transport) struct Tls {
-    kinds: Mutex<Vec<(TlsVersion, Protocols, Result<Kind>)>>,
+    kinds: Mutex<Vec<(TlsVersion, Protocols, Result<OfferKind>)>>,
     /// The client's certificates by server, as delegates gave them for more than once.
     identities: Mutex<HashMap<Server, Identity>>,
     /// Servers that wanted a certificate of the client's and got none.
@@ -37,7 +37,7 @@ pub(in crate::transport) struct Identity {
 
 /// What is offered and who judges, for one oldest version and what is to be spoken.
 #[derive(Clone)]
-pub(super) struct Kind {
+pub(super) struct OfferKind {
     /// For connections to `port` about which nobody is asked, and on which there is no certificate to show.
     pub(super) config: Arc<ClientConfig>,
     pub(super) port: u16,
@@ -52,7 +52,12 @@ impl Tls {
         self.identities().clear();
     }
 
-    pub(super) fn kind(&self, config: &Configuration, peer: Peer<'_>, protocols: Protocols) -> Result<Kind> {
+    pub(super) fn kind(
+        &self,
+        config: &Configuration,
+        peer: Peer<'_>,
+        protocols: Protocols,
+    ) -> Result<OfferKind> {
         let rule = config.app_transport_security.minimum_tls_version(peer.name());
         let configured = config.tls_minimum_supported_protocol_version;
         let oldest = rule.map_or(configured, |rule| rule.max(configured));
@@ -110,7 +115,7 @@ fn client_config(
     oldest: TlsVersion,
     peer: Peer<'_>,
     protocols: Protocols,
-) -> Result<Kind> {
+) -> Result<OfferKind> {
     let bad = |detail: &'static str| UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail);
     let mut provider = aws_lc_rs::default_provider();
     let all = cipher_suites(config.environment.has_fast_paths);
@@ -143,5 +148,5 @@ fn client_config(
     tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     let tickets = Arc::<Tickets>::default();
     tls.resumption = Resumption::store(tickets.unjudged(Ends::new(peer.port, None)));
-    Ok(Kind { config: Arc::new(tls), port: peer.port, tickets, verifier })
+    Ok(OfferKind { config: Arc::new(tls), port: peer.port, tickets, verifier })
 }

@@ -17,7 +17,7 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime, alg_id};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-use self::timestamps::{Entry, Timestamp, embedded, list, public_key, stapled};
+use self::timestamps::{LogEntry, Timestamp, embedded, list, public_key, stapled};
 use super::certificate::validity;
 use crate::configuration::CertificateTransparencyLog;
 
@@ -65,11 +65,11 @@ impl Logs {
                 && let Some(issuer) =
                     authorities.find_map(|der| issuer_key(end_entity, &der, algorithms, now))
             {
-                let entry = Entry::Precertificate { issuer, fields: &fields };
+                let entry = LogEntry::Precertificate { issuer, fields: &fields };
                 signers.extend(self.signers(&entry, timestamps, now));
             }
             if let Some(timestamps) = stapled(ocsp_response) {
-                signers.extend(self.signers(&Entry::Certificate(end_entity), timestamps, now));
+                signers.extend(self.signers(&LogEntry::Certificate(end_entity), timestamps, now));
             }
             signers.len() >= needed
         });
@@ -90,7 +90,7 @@ impl Logs {
     /// The logs whose timestamps of the entry are good.
     fn signers<'s>(
         &'s self,
-        entry: &'s Entry<'s>,
+        entry: &'s LogEntry<'s>,
         timestamps: &'s [u8],
         now: UnixTime,
     ) -> impl Iterator<Item = [u8; 32]> + 's {
@@ -119,7 +119,7 @@ impl Log {
     }
 
     /// RFC 6962 §3.2; a timestamp of the future is none (§5.2).
-    fn has_signed(&self, timestamp: &Timestamp<'_>, entry: &Entry<'_>, now: UnixTime) -> bool {
+    fn has_signed(&self, timestamp: &Timestamp<'_>, entry: &LogEntry<'_>, now: UnixTime) -> bool {
         let now = u64::try_from(Duration::from_secs(now.as_secs()).as_millis()).unwrap_or(u64::MAX);
         let is_in_time = timestamp.millis <= now.saturating_add(999)
             && self.retired_millis.is_none_or(|retired| timestamp.millis < retired);

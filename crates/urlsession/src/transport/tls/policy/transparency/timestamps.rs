@@ -15,7 +15,7 @@ pub(super) struct Timestamp<'a> {
 }
 
 /// What a log has signed for.
-pub(super) enum Entry<'a> {
+pub(super) enum LogEntry<'a> {
     Certificate(&'a [u8]),
     /// The certificate's fields but for its timestamps, and SHA-256 of its issuer's key.
     Precertificate {
@@ -26,10 +26,10 @@ pub(super) enum Entry<'a> {
 
 impl Timestamp<'_> {
     /// The octets below the signature (§3.2); `None` if the entry is longer than such octets can say.
-    pub(super) fn signed(&self, entry: &Entry<'_>) -> Option<Vec<u8>> {
+    pub(super) fn signed(&self, entry: &LogEntry<'_>) -> Option<Vec<u8>> {
         let (kind, issuer, data): (u16, &[u8], &[u8]) = match entry {
-            Entry::Certificate(certificate) => (0, &[], certificate),
-            Entry::Precertificate { issuer, fields } => (1, issuer, fields),
+            LogEntry::Certificate(certificate) => (0, &[], certificate),
+            LogEntry::Precertificate { issuer, fields } => (1, issuer, fields),
         };
         let length = u32::try_from(data.len()).ok().filter(|length| *length < 1 << 24)?;
         // Version 1 of a certificate's timestamp.
