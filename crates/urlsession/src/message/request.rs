@@ -277,8 +277,13 @@ impl UrlRequest {
 
     pub(super) fn append_value(&mut self, name: &str, value: &[u8]) {
         if let Err(error) = self.fields.append(name.to_owned(), Bytes::copy_from_slice(value)) {
-            self.refused.get_or_insert(Box::new(error));
+            self.refuse(error);
         }
+    }
+
+    /// Keeps the first error of a field, which is that of every load.
+    pub(super) fn refuse(&mut self, error: InvalidHeaderField) {
+        self.refused.get_or_insert_with(|| Box::new(error));
     }
 
     /// Fails if a field of the request could not be set.

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http::Method;
-use urlsession_proto::auth::base64;
+use urlsession_proto::auth::basic;
 
-use super::{HttpBody, IntoUrlRequest, UrlRequest};
+use super::{HttpBody, IntoUrlRequest, InvalidHeaderField, UrlRequest};
 use crate::error::Result;
 
 macro_rules! constructors {
@@ -83,9 +83,18 @@ impl UrlRequest {
     }
 
     /// Sends a user and a password in `Authorization` without being asked (RFC 7617 §2).
-    pub fn basic_auth(self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
-        let pair = format!("{}:{}", user.as_ref(), password.as_ref());
-        self.authorization(format!("Basic {}", base64::encode(pair.as_bytes())))
+    ///
+    /// A user with a colon, and control characters in either, cannot be sent: every load of this request fails with
+    /// [`BadUrl`](crate::UrlErrorCode::BadUrl) then.
+    pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
+        match basic::authorization(user.as_ref(), password.as_ref()) {
+            Some(value) => self.authorization(value),
+            None => {
+                let what = "a user with a colon, or control characters, cannot be sent (RFC 7617 §2)";
+                self.refuse(InvalidHeaderField::new("Authorization", what));
+                self
+            }
+        }
     }
 
     fn authorization(mut self, value: String) -> Self {

@@ -168,3 +168,17 @@ fn a_body_is_read_chunk_by_chunk_to_its_end() {
         assert_eq!(read.unwrap(), b"Lima");
     });
 }
+
+#[test]
+fn a_user_that_basic_authentication_cannot_send_is_the_error_of_the_load() {
+    on_every_wire(|origin| {
+        for (user, password) in [("a:b", "s3cret"), ("a\n", "s3cret"), ("a", "s3cret\0")] {
+            let request = UrlRequest::get(origin.url("/Peru")).unwrap().basic_auth(user, password);
+            let error = session(origin).data(request).wait().unwrap_err();
+            assert_eq!(error.code(), UrlErrorCode::BadUrl);
+            let text = error.to_string();
+            assert!(text.contains("Authorization") && !text.contains("s3cret"), "{text}");
+        }
+        assert!(origin.requests().is_empty());
+    });
+}
