@@ -85,6 +85,8 @@ fn a_delegate_may_be_a_value_or_shared_and_for_tasks_alone() {
         let shared: [Arc<dyn SessionDelegate>; 1] = [count.clone()];
         load(&UrlSession::with_delegate(configuration(origin), count.clone(), queue()));
         load(&UrlSession::with_delegate(configuration(origin), shared[0].clone(), queue()));
+        // The delegate is let go before it is told of the session's end.
+        wait_until(|| count.0.lock().unwrap().len() == 4);
         assert_eq!(*count.0.lock().unwrap(), ["completed", "invalid", "completed", "invalid"]);
         // What is for tasks alone is not told of the session's end.
         load(&UrlSession::with_task_delegate(configuration(origin), count.clone(), queue()));
