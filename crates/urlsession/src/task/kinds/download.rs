@@ -1,4 +1,4 @@
-//! `Download`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
+//! `DownloadFuture`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
 //! Writing happens beside the reactor, a batch at a time, unless the disk takes it at once; while it does, nothing is
 //! read, so that memory is bounded and a slow disk holds the server back. What to ask for is the state machine's business, what
