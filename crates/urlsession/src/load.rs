@@ -13,12 +13,13 @@ mod peer;
 mod route;
 mod upload;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
 use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -248,7 +249,7 @@ impl ConnectionPin {
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Which servers the secrets of the command line are for: `-u`, `-b name=value`, and the `Authorization` and `Cookie`
 //! fields of `-H` belong to the origin of the URL that was given (scheme, host with its zone, and port).
 
+use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
 
 use urlsession::authentication::{UrlProtectionSpace, UrlProtectionSpaceProtocol};
 use urlsession::cookies::{HttpCookie, HttpCookieStorage};
@@ -131,7 +131,7 @@ impl GivenCookies {
     /// Stores the cookies for the host of `target`, and for no other host. One that a server has replaced or deleted
     /// meanwhile is the server's and stays as it is.
     fn accompany(&self, target: Option<Url>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let (pairs, stored_for) = &mut *state;
         if pairs.is_empty() || audience(stored_for.as_ref()) == audience(target.as_ref()) {
             return;

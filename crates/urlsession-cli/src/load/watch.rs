@@ -1,7 +1,8 @@
 //! The delegate of the load: decides redirects, logs in, and shows heads as they come.
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::authentication::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 use urlsession::{Decision, DownloadTask, HttpUrlResponse, Task, TaskDelegate, UrlRequest, UrlResponse};
@@ -33,7 +34,7 @@ struct Noticed {
 
 impl Seen {
     pub(crate) fn heads(&self) -> Vec<UrlResponse> {
-        self.0.heads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.heads.lock().clone()
     }
 
     /// How much of a download was here before, in bytes.
@@ -48,7 +49,7 @@ impl Watch {
         if self.is_verbose {
             tell(&show::response_head(&response, "< "));
         }
-        self.seen.0.heads.lock().unwrap_or_else(PoisonError::into_inner).push(response);
+        self.seen.0.heads.lock().push(response);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Stop: protocols of an application's own, one in place of the network and one in front of it.
 
+use parking_lot::Mutex;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use urlsession::protocols::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
@@ -26,7 +27,7 @@ fn visit(page: &mut Page) -> Outcome {
     let status = response.status_code().unwrap_or_default();
     page.say(format_args!("no server, but an answer: {status} {:?}", String::from_utf8_lossy(&body)));
     ensure(status == 429 && &body[..] == b"come back later", "the protocol answers in place of the network")?;
-    let heard = busy.0.lock().unwrap_or_else(PoisonError::into_inner).join(", ");
+    let heard = busy.0.lock().join(", ");
     page.say(format_args!("the protocol was told: {heard}"));
     ensure(heard == "start, stop", "every load that was started is stopped")?;
 
@@ -54,7 +55,7 @@ impl UrlProtocol for Busy {
     }
 
     fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push("start");
+        self.0.lock().push("start");
         Box::pin(async move {
             let url = client.request().url().cloned();
             let Some(response) =
@@ -70,7 +71,7 @@ impl UrlProtocol for Busy {
     }
 
     fn stop_loading(&self, _: &UrlProtocolTask) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push("stop");
+        self.0.lock().push("stop");
     }
 }
 

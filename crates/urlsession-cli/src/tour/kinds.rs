@@ -1,8 +1,9 @@
 //! Stop: the kinds of tasks. A file goes up, a file comes down, and a data task becomes a download half-way.
 
+use parking_lot::Mutex;
 use std::fs;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use urlsession::{
     DataTask, Decision, DelegateQueue, DownloadTask, ResponseDisposition, Task, TaskDelegate, UrlError,
@@ -47,7 +48,7 @@ fn visit(page: &mut Page) -> Outcome {
         UrlSession::with_task_delegate(trusting(&origin), delegate.clone(), DelegateQueue::serial());
     session.data_task(origin.url("/maybe")).resume();
     over.recv_timeout(PATIENCE)?;
-    let calls = delegate.calls.lock().unwrap_or_else(PoisonError::into_inner).join(", ");
+    let calls = delegate.calls.lock().join(", ");
     page.say(format_args!("a data task whose response is large: {calls}"));
     page.say("");
     ensure(
@@ -64,7 +65,7 @@ struct LargeToFile {
 
 impl LargeToFile {
     fn note(&self, call: impl Into<String>) {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call.into());
+        self.calls.lock().push(call.into());
     }
 }
 

@@ -1,11 +1,12 @@
 //! Stop: a task that waits for a network, and a rule that forbids one.
 
+use parking_lot::Mutex;
 use std::future::{Future, poll_fn, ready};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use urlsession::environment::{Interface, InterfaceKind, NetworkPath, PathStatus, Resolve};
@@ -58,7 +59,7 @@ struct Traveller(Mutex<Sender<String>>);
 impl Traveller {
     fn tell(&self, event: String) {
         // Nobody listens any more once the stop has gone wrong.
-        let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).send(event);
+        let _ = self.0.lock().send(event);
     }
 }
 
@@ -85,7 +86,7 @@ struct State {
 
 impl Path {
     fn become_over(&self, kind: InterfaceKind) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         state.interface = Some(kind);
         state.changes += 1;
         let waiting = std::mem::take(&mut state.waiting);
@@ -96,16 +97,16 @@ impl Path {
 
 impl NetworkPath for Path {
     fn status(&self) -> Option<PathStatus> {
-        let kind = self.0.lock().unwrap_or_else(PoisonError::into_inner).interface;
+        let kind = self.0.lock().interface;
         let interface = |kind| Interface::new("tour0", kind);
         Some(PathStatus::new(kind.map(interface)))
     }
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let state = self.0.clone();
-        let seen = state.lock().unwrap_or_else(PoisonError::into_inner).changes;
+        let seen = state.lock().changes;
         Box::pin(poll_fn(move |cx| {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = state.lock();
             if state.changes != seen {
                 return Poll::Ready(());
             }

@@ -1,6 +1,7 @@
 //! Stop: whom to trust, decided before anything is said.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use urlsession::authentication::{
     AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
@@ -46,9 +47,7 @@ impl TaskDelegate for Judge {
                 (format!("client certificate: authorities the server names: {count}"), self.mine.clone())
             }
         };
-        if let Ok(mut all) = self.asked.lock() {
-            all.push(asked);
-        }
+        self.asked.lock().push(asked);
         Decision::now(Disposition::UseCredential(credential))
     }
 }
@@ -90,7 +89,7 @@ fn visit(page: &mut Page) -> Outcome {
 }
 
 fn told(page: &mut Page, judge: &Judge) {
-    let asked = judge.asked.lock().map(|asked| asked.clone()).unwrap_or_default();
+    let asked = judge.asked.lock().clone();
     for question in asked {
         page.say(format_args!("asked about {question}"));
     }

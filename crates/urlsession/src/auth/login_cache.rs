@@ -2,8 +2,9 @@
 //!
 //! RFC 7617 §2.2, RFC 7616 §3.6. It lasts as long as the session, and until the store loses a credential.
 
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 use url::Url;
@@ -173,11 +174,11 @@ impl LoginCache {
     }
 
     fn connections(&self) -> MutexGuard<'_, Vec<(LoginKey, Arc<ConnectionLogin>)>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections.lock()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<LoginEntry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 }
 

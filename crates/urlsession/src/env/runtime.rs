@@ -3,13 +3,14 @@
 //! The own runtime is one I/O thread, started on first use and never stopped. It does not decide what is
 //! spawned: loads are polled by their callers, only connections' drivers and resumed tasks live here.
 
+use parking_lot::Mutex;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::panic::catch_unwind;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -41,7 +42,7 @@ impl RuntimeHandle {
         if let Some(own) = OWN.get() {
             return Self(own.clone());
         }
-        let _one_at_a_time = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = STARTING.lock();
         if let Some(own) = OWN.get() {
             return Self(own.clone());
         }
@@ -136,7 +137,7 @@ fn has_drivers(handle: &Handle) -> bool {
     if let Some((_, answer)) = LAST.get().filter(|(last, _)| *last == id) {
         return answer;
     }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut known = KNOWN.lock();
     let found = known.iter().find(|(known, _)| *known == id).map(|(_, answer)| *answer);
     let answer = match found {
         Some(answer) => answer,

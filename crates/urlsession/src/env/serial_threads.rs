@@ -4,8 +4,9 @@
 //! for work that has waited because those there are do not come back, as when the application's code blocks them. So a
 //! blocked queue delays no other for long, and a thousand queues with short work do not start a thousand threads.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
@@ -151,7 +152,7 @@ impl SerialThreads {
     }
 
     fn state(&self) -> MutexGuard<'_, ThreadsState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
@@ -223,7 +224,7 @@ mod tests {
         fn do_some(&self) -> bool {
             self.0.send(()).unwrap();
             if let Some(gate) = &self.1 {
-                let _ = gate.lock().unwrap().recv();
+                let _ = gate.lock().recv();
             }
             false
         }

@@ -4,11 +4,12 @@
 
 mod client;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::client::{Head, Line};
 pub use self::client::{UrlProtocolClient, UrlProtocolTask};
@@ -170,7 +171,7 @@ impl fmt::Debug for UrlProtocolClass {
 
 fn registered() -> MutexGuard<'static, Vec<UrlProtocolClass>> {
     static REGISTERED: Mutex<Vec<UrlProtocolClass>> = Mutex::new(Vec::new());
-    REGISTERED.lock().unwrap_or_else(PoisonError::into_inner)
+    REGISTERED.lock()
 }
 
 /// How many are registered.

@@ -1,7 +1,8 @@
 //! `DetachedContext`: the task of a load that has none. It answers every question as an application without a delegate does, and
 //! follows no redirect. Stand-ins of tests build on it: they answer by themselves what `DetachedAnswers` lists.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use super::{
     BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskEvents, TaskProperties, TaskQuestions,
@@ -26,7 +27,7 @@ impl DetachedContext {
 
 impl DetachedAnswers for DetachedContext {
     fn upload(&self) -> Option<Uploading> {
-        self.uploading.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.uploading.lock().take()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who decides about the server at the other end of a connection, and who has decided.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use crate::message::ServerTrust;
 
@@ -51,7 +52,7 @@ impl PeerRecord {
 
     /// True if `decider` has nothing to say about the server any more.
     pub(crate) fn is_judged_by(&self, decider: Decider) -> bool {
-        let judges = self.judges.lock().unwrap_or_else(PoisonError::into_inner);
+        let judges = self.judges.lock();
         match decider {
             Decider::Platform => true,
             Decider::Session(_) => judges.is_session,
@@ -61,7 +62,7 @@ impl PeerRecord {
 
     /// Takes note that `decider` has judged the server.
     pub(crate) fn add_judge(&self, decider: Decider) {
-        let mut judges = self.judges.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut judges = self.judges.lock();
         match decider {
             Decider::Platform => {}
             Decider::Session(_) => judges.is_session = true,

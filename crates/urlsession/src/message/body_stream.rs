@@ -3,6 +3,7 @@
 //! A stream can be read once: who needs it again asks the delegate for a new one. A file is read again. Apple:
 //! `httpBodyStream`.
 
+use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Read};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -66,7 +67,7 @@ impl Source {
     fn is_spent(&self) -> bool {
         match self {
             Self::Delegate => true,
-            Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).is_none(),
+            Self::Stream(chunks) => chunks.lock().is_none(),
             Self::File(_) => false,
             Self::Pieces(pieces) => pieces.iter().any(|piece| match piece {
                 Piece::Data(_) => false,
@@ -114,7 +115,7 @@ impl Source {
     fn take(&self) -> Option<Chunks> {
         match self {
             Self::Delegate => None,
-            Self::Stream(chunks) => chunks.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            Self::Stream(chunks) => chunks.lock().take(),
             Self::File(file) => Some(Box::pin(ReaderStream::new(file.reader()))),
             Self::Pieces(pieces) => {
                 let mut joined = Joined::new();

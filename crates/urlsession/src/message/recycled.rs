@@ -1,7 +1,8 @@
 //! `Recycled`: the buffers of one body, used again when the wire has done with what was in them. A fresh one for each
 //! chunk would have to be zeroed and faulted in each time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -19,7 +20,7 @@ struct Free {
 
 impl Recycled {
     pub(super) fn take(&self) -> Box<[u8]> {
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.0.lock();
         if free.size == MOST
             && let Some(buffer) = free.buffers.pop()
         {
@@ -35,7 +36,7 @@ impl Recycled {
     }
 
     fn put(&self, data: Box<[u8]>) {
-        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self.0.lock();
         if data.len() == MOST && free.buffers.len() < MAX_FREE {
             free.buffers.push(data);
         }

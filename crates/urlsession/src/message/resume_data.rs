@@ -3,9 +3,10 @@
 //! It owns the container: kinds, versions, the checksum, and fields by number. What the fields mean belongs to whoever
 //! writes them: downloads and uploads.
 
+use parking_lot::Mutex;
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 
@@ -244,7 +245,7 @@ impl UrlError {
     pub fn resume_data(&self) -> Option<ResumeData> {
         let leftover = self.attached::<Leftover>()?;
         // Under the lock: others wait for the data that is made here.
-        let mut claim = leftover.claim.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claim = leftover.claim.lock();
         if let Some(made) = claim.take().and_then(|claim| claim()) {
             let _ = leftover.data.set(made);
         }

@@ -3,10 +3,11 @@
 //!
 //! Apple: *URLSession*, *URLSessionDelegate*.
 
+use parking_lot::Mutex;
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 
 use bytes::Bytes;
 
@@ -110,7 +111,7 @@ impl UrlSession {
 
     /// The delegate, until the session has become invalid.
     pub fn delegate(&self) -> Option<Arc<dyn SessionDelegate>> {
-        self.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.delegate.lock().clone()
     }
 
     /// The queue of delegate calls and completion handlers.
@@ -122,12 +123,12 @@ impl UrlSession {
     /// A label of the application's own.
     #[doc(alias = "sessionDescription")]
     pub fn session_description(&self) -> Option<Arc<str>> {
-        self.0.description.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.description.lock().clone()
     }
 
     /// Changes the label.
     pub fn set_session_description(&self, description: Option<&str>) {
-        *self.0.description.lock().unwrap_or_else(PoisonError::into_inner) = description.map(Into::into);
+        *self.0.description.lock() = description.map(Into::into);
     }
 
     /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
@@ -235,7 +236,7 @@ struct LastCall(UrlSession);
 
 impl LastCall {
     fn release(&self) -> Option<Arc<dyn SessionDelegate>> {
-        let delegate = self.0.0.delegate.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let delegate = self.0.0.delegate.lock().take();
         self.0.0.session.protocols.flush();
         delegate
     }

@@ -18,10 +18,11 @@ mod space;
 mod test_support;
 pub(crate) mod writer;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use urlsession_proto::caching::{Times, Vary, vary};
@@ -373,7 +374,7 @@ impl UrlCache {
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.memory.lock()
     }
 }
 

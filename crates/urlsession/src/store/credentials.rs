@@ -8,11 +8,12 @@ mod keyring;
 mod record;
 mod vault;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 
 use self::backend::Application;
 pub use self::backend::{KeptCredential, UrlCredentialBackend};
@@ -258,7 +259,7 @@ impl UrlCredentialStorage {
     }
 
     fn lock(&self) -> MutexGuard<'_, Spaces> {
-        self.0.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.memory.lock()
     }
 }
 

@@ -171,15 +171,15 @@ struct Ring(Arc<Mutex<(HashMap<String, String>, bool)>>);
 
 impl Ring {
     fn lock(&self, is_locked: bool) {
-        self.0.lock().unwrap().1 = is_locked;
+        self.0.lock().1 = is_locked;
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.lock().unwrap().0.keys().cloned().collect()
+        self.0.lock().0.keys().cloned().collect()
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut HashMap<String, String>) -> T) -> io::Result<T> {
-        match &mut *self.0.lock().unwrap() {
+        match &mut *self.0.lock() {
             (_, true) => Err(io::ErrorKind::PermissionDenied.into()),
             (items, false) => Ok(work(items)),
         }
@@ -251,7 +251,7 @@ fn a_keyring_that_is_locked_rests_and_new_passwords_are_sealed_until_it_opens() 
 fn a_password_taken_out_of_the_keyring_is_a_credential_less() {
     let (folder, ring) = (tempfile::tempdir().unwrap(), Ring::default());
     in_keyring(&folder, &ring).set(&permanent("ann", "one"), &space("a"));
-    ring.0.lock().unwrap().0.clear();
+    ring.0.lock().0.clear();
     assert!(in_keyring(&folder, &ring).credentials(&space("a")).is_empty());
     in_keyring(&folder, &ring).set(&permanent("ann", "three"), &space("a"));
     assert_eq!(in_keyring(&folder, &ring).all_credentials()[&space("a")], [permanent("ann", "three")]);

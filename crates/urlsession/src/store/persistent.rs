@@ -7,9 +7,10 @@ mod memory;
 mod persistence;
 mod sqlite_file;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 pub(super) use self::data::{Gone, PersistentBackend, StoreData, Table, Watch};
@@ -164,7 +165,7 @@ impl<T: Table> StoreRegistry<T> {
     /// The store of this path.
     pub(super) fn at(&self, path: PathBuf) -> Store<T> {
         let path = std::path::absolute(&path).unwrap_or(path);
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.lock();
         open.retain(|(_, store)| store.strong_count() > 0);
         let known = open.iter().find(|(known, _)| *known == path).and_then(|(_, store)| store.upgrade());
         known.map(Store).unwrap_or_else(|| {

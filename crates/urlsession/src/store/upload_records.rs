@@ -1,11 +1,12 @@
 //! `UploadRecords`: where uploads are that a later run of the application may go on with. It keeps, finds and forgets
 //! files of a few hundred bytes; what is in them is the task's.
 
+use parking_lot::Mutex;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -84,7 +85,7 @@ impl UploadRecord {
     }
 
     fn change(&self, number: u64, change: impl FnOnce(&Path) -> io::Result<()>) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut done = self.done.lock();
         if number <= *done {
             return;
         }

@@ -3,12 +3,13 @@
 //! Handles, futures and the running load all share one. It runs nothing itself: the session's loader does. What a kind of
 //! task adds is kept here and known elsewhere.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
 use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
     Ordering::Release,
 };
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
 use std::time::SystemTime;
 
@@ -221,7 +222,7 @@ impl Core {
     }
 
     pub(super) fn live(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live.lock()
     }
 
     pub(super) fn state(&self) -> TaskState {

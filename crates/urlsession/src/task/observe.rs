@@ -2,10 +2,11 @@
 //!
 //! A slow watcher costs a bounded amount of memory: changes of the same property are merged.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
@@ -54,7 +55,7 @@ impl Watchers {
         let mut wakers = Vec::new();
         self.0.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };
-            let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut watcher = watcher.lock();
             // A change of a property that is still unread says all there is to say, except for states, which
             // are few.
             if matches!(change, TaskChange::State(_)) || !watcher.changes.contains(&change) {
@@ -78,7 +79,7 @@ impl Stream for Changes {
     type Item = TaskChange;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<TaskChange>> {
-        let mut watcher = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watcher = self.0.lock();
         match watcher.changes.pop_front() {
             Some(change) => Poll::Ready(Some(change)),
             None if watcher.is_over => Poll::Ready(None),

@@ -3,8 +3,9 @@
 //! The session holds it; tasks hold it for as long as they live. It knows neither what a task is nor what delegates are
 //! called with.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use slab::Slab;
 
@@ -144,6 +145,6 @@ impl<T> SessionShared<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Tasks<T>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock()
     }
 }

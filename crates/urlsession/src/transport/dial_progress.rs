@@ -2,8 +2,9 @@
 //!
 //! It says nothing of what the connection can do; that is known when it is made.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::env::DomainResolutionProtocol;
@@ -66,7 +67,7 @@ impl DialProgress {
     }
 
     fn lock(&self) -> MutexGuard<'_, DialRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -12,9 +12,10 @@ mod judging;
 mod lru;
 mod state;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -319,7 +320,7 @@ impl Pool {
     /// reaper each time. A connection due sooner is not used after its time, only closed later.
     fn watch(&self, runtime: &RuntimeHandle, first: Instant) {
         let id = runtime.id();
-        let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reapers = self.reapers.lock();
         if reapers.contains(&id) {
             return;
         }
@@ -348,7 +349,7 @@ impl Pool {
     /// rest meanwhile finds either this reaper or none.
     fn reap(&self, runtime: RuntimeId, now: Instant) -> Option<Instant> {
         let mut actions = Actions::new();
-        let mut reapers = self.reapers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reapers = self.reapers.lock();
         let next = self.lock().expire(runtime, now, &mut actions);
         if next.is_none() {
             reapers.retain(|known| *known != runtime);
@@ -376,14 +377,14 @@ impl Pool {
 
     /// The reaper of a place was dropped with its runtime.
     fn runtime_is_gone(&self, runtime: RuntimeId) {
-        self.reapers.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != runtime);
+        self.reapers.lock().retain(|known| *known != runtime);
         let mut actions = Actions::new();
         self.lock().runtime_gone(runtime, &mut actions);
         self.perform(&mut actions);
     }
 
     fn lock(&self) -> MutexGuard<'_, Pooled> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn weak(&self) -> Weak<Self> {

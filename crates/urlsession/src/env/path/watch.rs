@@ -1,13 +1,14 @@
 //! One watch a process over the kernel's interfaces. It costs a socket from the first question on, and a task on
 //! the library's own runtime from the first wait on.
 
+use parking_lot::Mutex;
 use std::future::Future;
 use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 use socket2::Socket;
 use tokio::sync::watch;
@@ -63,7 +64,7 @@ impl Watch {
 
     /// Reads the news, and if there are any, the state of things. Who reads them tells everybody.
     fn refresh(&self) {
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links.lock();
         let news = netlink::drain(&self.socket);
         if news == News::Nothing {
             return;

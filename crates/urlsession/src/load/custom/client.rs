@@ -4,9 +4,10 @@
 //! The line holds one chunk at most: who has more waits until the task has read it. Misuse fails the load, it does
 //! not panic. Apple: *URLProtocolClient*.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -283,7 +284,7 @@ impl Line {
     }
 
     fn lock(&self) -> MutexGuard<'_, LineState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -58,10 +58,10 @@ fn conditions_are_sent_once_and_what_is_confirmed_is_answered_with_its_own_statu
     assert_eq!((status, &data[..]), (200, &b"x"[..]));
     assert_eq!(decision.lookup, CacheLookup::Revalidated(RevalidationReason::Stale));
     let sent = ["if-none-match: \"1\"", "if-modified-since: yesterday"];
-    assert_eq!(*script.added.lock().unwrap(), sent);
+    assert_eq!(*script.added.lock(), sent);
     let (_, data, _) = get(&layer, CachePolicy::ReloadIgnoringLocalCacheData);
     assert_eq!(&data[..], b"y");
-    assert_eq!(script.added.lock().unwrap().len(), 2, "a reload has no conditions");
+    assert_eq!(script.added.lock().len(), 2, "a reload has no conditions");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_empty_etag_is_never_sent() {
     let layer = layer(&script);
     get(&layer, CachePolicy::UseProtocolCachePolicy);
     get(&layer, CachePolicy::UseProtocolCachePolicy);
-    assert_eq!(*script.added.lock().unwrap(), ["if-modified-since: yesterday"]);
+    assert_eq!(*script.added.lock(), ["if-modified-since: yesterday"]);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_confirmation_of_another_is_followed_by_a_load_without_conditions() {
     let layer = layer(&script);
     get(&layer, CachePolicy::UseProtocolCachePolicy);
     assert_eq!(get(&layer, CachePolicy::UseProtocolCachePolicy).1, b"y");
-    assert_eq!(script.added.lock().unwrap().len(), 1);
+    assert_eq!(script.added.lock().len(), 1);
 }
 
 #[test]

@@ -227,10 +227,10 @@ const LOOKUP_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use std::collections::VecDeque;
     use std::future::ready;
     use std::pin::Pin;
-    use std::sync::Mutex;
 
     use super::super::test_support::{Script, run, run_request};
     use super::*;
@@ -241,7 +241,7 @@ mod tests {
 
     impl NetworkPath for Paths {
         fn status(&self) -> Option<PathStatus> {
-            self.0.lock().unwrap().front().expect("nobody looks at the path").clone()
+            self.0.lock().front().expect("nobody looks at the path").clone()
         }
 
         fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -260,7 +260,7 @@ mod tests {
         fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
             let paths = self.0.clone();
             Box::pin(async move {
-                paths.0.lock().unwrap().pop_front();
+                paths.0.lock().pop_front();
             })
         }
     }

@@ -34,7 +34,7 @@ fn with_cookie(url: &str, field: &str) -> HttpCookieStorage {
 fn added(config: Configuration, request: UrlRequest) -> Vec<String> {
     let script = Script::new([Ok(200)]);
     run_request(&Cookies::new(config.into(), &script), request).0.unwrap();
-    script.added.into_inner().unwrap()
+    script.added.into_inner()
 }
 
 /// How many cookies are kept of a response.
@@ -112,7 +112,7 @@ fn every_hop_sends_its_own_cookies_and_sets_some() {
         Redirect::new(Cookies::new(config.clone(), SetCookies::new(config, &script)))
     };
     run_request(&layer, request("https://one.example/")).0.unwrap();
-    assert_eq!(*script.added.lock().unwrap(), ["cookie: one=1", "cookie: one=1; first=1"]);
+    assert_eq!(*script.added.lock(), ["cookie: one=1", "cookie: one=1; first=1"]);
     assert_eq!(storage.cookies().len(), 3);
 }
 

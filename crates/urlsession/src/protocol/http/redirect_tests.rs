@@ -133,7 +133,7 @@ fn credentials_stay_within_the_origin() {
     for (location, kept) in cases {
         let script = Script::new([Ok(to(302, location)), Ok(ok())]);
         assert!(run_request(&Redirect::new(&script), with_secrets("http://a/x")).0.is_ok());
-        let next = script.requests.lock().unwrap()[1].clone();
+        let next = script.requests.lock()[1].clone();
         for name in ["authorization", "cookie", "proxy-authorization"] {
             assert_eq!(next.value(name).is_some(), kept, "{name} to {location}");
         }
@@ -150,7 +150,7 @@ fn the_body_and_its_fields_go_with_307_and_are_dropped_with_303() {
         request.set_http_body(Bytes::from_static(b"body"));
         request.set_value("Content-Type", "text/plain").unwrap();
         assert!(run_request(&Redirect::new(&script), request).0.is_ok());
-        let next = script.requests.lock().unwrap()[1].clone();
+        let next = script.requests.lock()[1].clone();
         assert_eq!(next.http_body().is_some(), kept, "{status}");
         assert_eq!(next.value("content-type").is_some(), kept, "{status}");
     }

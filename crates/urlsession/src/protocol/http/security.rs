@@ -163,7 +163,7 @@ mod tests {
         let script = Script::new([Ok(Reply::from(200))]);
         let (result, log) = run(&Security::new(Arc::new(config.clone()), &script), "GET", url);
         if result.is_ok() && url.starts_with("http:") && !script.seen()[0].starts_with("GET http:") {
-            assert_eq!(*log[0].request, *script.requests.lock().unwrap()[0], "metrics show what is loaded");
+            assert_eq!(*log[0].request, *script.requests.lock()[0], "metrics show what is loaded");
         }
         script.seen()
     }

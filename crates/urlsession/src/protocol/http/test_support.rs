@@ -1,7 +1,8 @@
 //! For the layers' tests: a scripted layer below, and a task above that says yes to everything.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, Version};
@@ -51,7 +52,7 @@ impl Script {
     }
 
     pub(super) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 }
 
@@ -59,13 +60,13 @@ impl Layer for &Script {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
         let fresh = if attempt.wants_new_connection { " on a new connection" } else { "" };
-        self.seen.lock().unwrap().push(format!("{} {request}{fresh}", request.http_method()));
+        self.seen.lock().push(format!("{} {request}{fresh}", request.http_method()));
         let added = attempt.added.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
-        self.added.lock().unwrap().extend(added);
+        self.added.lock().extend(added);
         let login = attempt.logins.as_ref().map(|logins| logins.server.clone()).unwrap_or_default();
-        self.logins.lock().unwrap().push(login);
-        self.requests.lock().unwrap().push(request.clone());
-        let reply = self.replies.lock().unwrap().pop_front().expect("the script has no more replies")?;
+        self.logins.lock().push(login);
+        self.requests.lock().push(request.clone());
+        let reply = self.replies.lock().pop_front().expect("the script has no more replies")?;
         let fields =
             reply.fields.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let head = HttpHead {
@@ -99,8 +100,8 @@ impl DetachedAnswers for Yes {
     }
 
     fn answer(&self, challenge: &UrlAuthenticationChallenge) -> AuthChallengeDisposition {
-        self.challenges.lock().unwrap().push(challenge.clone());
-        self.answers.lock().unwrap().pop_front().unwrap_or_default()
+        self.challenges.lock().push(challenge.clone());
+        self.answers.lock().pop_front().unwrap_or_default()
     }
 }
 
@@ -134,5 +135,5 @@ pub(super) fn run_answered(
     let (activity, mut log, runtime) = (Activity::default(), TransactionLog::new(), RuntimeHandle::own());
     let mut attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, &SystemClock);
     let result = block_on(layer.load(&mut attempt));
-    (result, log, context.challenges.into_inner().unwrap())
+    (result, log, context.challenges.into_inner())
 }

@@ -5,10 +5,11 @@
 
 mod gone;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, params};
@@ -526,7 +527,7 @@ impl DiskStore {
     fn tell_uses(&mut self) -> rusqlite::Result<()> {
         let mut ids = std::mem::take(&mut self.touched);
         ids.extend(self.index().opened.touched());
-        let in_memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).touched();
+        let in_memory = self.memory.lock().touched();
         if ids.is_empty() && in_memory.is_empty() {
             return Ok(());
         }
@@ -547,7 +548,7 @@ impl DiskStore {
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+        self.index.lock()
     }
 
     /// Once: what is wrong with the disk is wrong for every entry.

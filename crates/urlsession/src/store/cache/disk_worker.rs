@@ -3,10 +3,11 @@
 //! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
 //! not there, and what was found lately, is known without asking.
 
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 
@@ -77,7 +78,7 @@ impl DiskWorker {
             self.absent.store(now, Relaxed);
             return DiskLookup::Nothing;
         }
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.lock();
         let is_current = index.mark.as_ref() == Some(&WalStamp::of(&self.folder));
         // What waits to be done may be a removal.
         if self.waiting.load(Ordering::Acquire) == 0 {
@@ -96,7 +97,7 @@ impl DiskWorker {
 
     /// Something is about to be kept for this key.
     pub(super) fn expect(&self, key: &str) {
-        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut index = self.index.lock();
         *index.awaited.entry(Index::hash(key)).or_default() += 1;
     }
 

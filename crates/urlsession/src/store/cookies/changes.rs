@@ -1,9 +1,10 @@
 //! `HttpCookieChanges`: that a store has changed, as a stream. What has changed is not said: Apple's notification does
 //! not either.
 
+use parking_lot::Mutex;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
@@ -24,18 +25,18 @@ struct Watcher {
 impl Watchers {
     pub(super) fn add(&self) -> HttpCookieChanges {
         let watcher = Arc::new(Mutex::new(Watcher::default()));
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         all.retain(|watcher| watcher.strong_count() > 0);
         all.push(Arc::downgrade(&watcher));
         HttpCookieChanges(watcher)
     }
 
     fn each(&self, change: impl Fn(&mut Watcher)) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.0.lock();
         let watchers: Vec<_> = all.iter().filter_map(Weak::upgrade).collect();
         drop(all);
         for watcher in watchers {
-            let mut watcher = watcher.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut watcher = watcher.lock();
             change(&mut watcher);
             let waker = watcher.waker.take();
             drop(watcher);
@@ -67,7 +68,7 @@ impl Stream for HttpCookieChanges {
     type Item = ();
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        let mut watcher = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut watcher = self.0.lock();
         if std::mem::take(&mut watcher.has_news) {
             return Poll::Ready(Some(()));
         }

@@ -3,9 +3,9 @@
 //!
 //! Neither hosts nor users nor passwords stand there in clear: rows are found by keyed hashes. All of it blocks.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::hmac;
@@ -236,7 +236,7 @@ impl Vault {
     }
 
     fn lock(&self) -> MutexGuard<'_, VaultState> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `Memory`: what a store holds in memory, counted, and who is told of changes.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::data::{StoreData, Watch};
 use crate::env::StoreClock;
@@ -29,7 +29,7 @@ impl<T: StoreData> Memory<T> {
     }
 
     pub(super) fn contents(&self) -> MutexGuard<'_, T> {
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        self.contents.lock()
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut T) -> bool) -> bool {

@@ -3,9 +3,9 @@
 //!
 //! The lock of the backend is taken before that of the contents, never the other way round.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::SystemTime;
 
@@ -64,7 +64,7 @@ impl<T: StoreData> Persistence<T> {
 
     /// True if the backend itself, which this thread has called, calls the store.
     pub(super) fn is_busy_here(&self) -> bool {
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) == Some(thread::current().id())
+        *self.busy.lock() == Some(thread::current().id())
     }
 
     /// Should the caller see to it that `write` is called? Only one of several is told so.
@@ -148,13 +148,13 @@ impl<T: StoreData> Persistence<T> {
     }
 
     fn lock(&self) -> Held<'_, T> {
-        let backend = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let backend = self.backend.lock();
         self.set_busy(Some(thread::current().id()));
         Held { backend, persistence: self }
     }
 
     fn set_busy(&self, thread: Option<ThreadId>) {
-        *self.busy.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+        *self.busy.lock() = thread;
     }
 }
 

@@ -1,9 +1,10 @@
 //! `Decision`: what a delegate says when it is asked, now or later.
 
+use parking_lot::Mutex;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 /// A delegate's decision. One that never comes because its [`Responder`] was dropped is the documented default.
@@ -40,7 +41,7 @@ impl<T: Send + 'static> Decision<T> {
         let slot = Arc::new(Mutex::new(Slot { answer: None, is_open: true, is_unwound: false, waker: None }));
         let responder = Responder { slot: slot.clone() };
         let wait = poll_fn(move |cx| {
-            let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = slot.lock();
             if slot.answer.is_some() || !slot.is_open {
                 return Poll::Ready(if slot.is_unwound { Err(Unwound) } else { Ok(slot.answer.take()) });
             }
@@ -111,14 +112,14 @@ pub struct Responder<T> {
 impl<T> Responder<T> {
     /// Answers.
     pub fn answer(self, value: T) {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner).answer = Some(value);
+        self.slot.lock().answer = Some(value);
     }
 }
 
 impl<T> Drop for Responder<T> {
     fn drop(&mut self) {
         let waker = {
-            let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slot = self.slot.lock();
             slot.is_open = false;
             slot.is_unwound = slot.answer.is_none() && std::thread::panicking();
             slot.waker.take()

@@ -249,8 +249,9 @@ pub(in crate::task) fn dropped_by_queue(what: &str) -> UrlError {
 
 #[cfg(test)]
 mod tests {
+    use parking_lot::Mutex;
     use std::pin::pin;
-    use std::sync::{Mutex, mpsc};
+    use std::sync::mpsc;
     use std::task::{Context, Wake, Waker};
 
     use super::*;
@@ -270,7 +271,7 @@ mod tests {
 
     impl Wake for States {
         fn wake(self: Arc<Self>) {
-            self.1.lock().unwrap().push(self.0.state());
+            self.1.lock().push(self.0.state());
         }
     }
 
@@ -294,7 +295,7 @@ mod tests {
         assert!(asked.as_mut().poll(&mut cx).is_pending());
         meet(jobs.try_recv().unwrap());
         let Poll::Ready(answer) = asked.as_mut().poll(&mut cx) else { panic!("it waits") };
-        let states = std::mem::take(&mut *states.1.lock().unwrap());
+        let states = std::mem::take(&mut *states.1.lock());
         (answer, states)
     }
 

@@ -3,11 +3,12 @@
 //! Apple: *delegateQueue*. It knows nothing of tasks. It also knows which waits on a thread could never end, because
 //! what is waited for needs a call of a queue that this thread keeps busy.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::env::{SerialThreads, SerialWork};
 
@@ -104,7 +105,7 @@ impl DelegateQueue {
         if blocked.is_empty() {
             return Ok(None);
         }
-        let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waits = WAITS.lock();
         let (mut reached, mut at) = (vec![awaited], 0);
         while let Some(queue) = reached.get(at).copied() {
             if blocked.contains(&queue) {
@@ -133,7 +134,7 @@ pub(in crate::task) struct QueueWait {
 
 impl Drop for QueueWait {
     fn drop(&mut self) {
-        let mut waits = WAITS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waits = WAITS.lock();
         for blocked in &self.blocked {
             if let Some(at) = waits.iter().position(|wait| *wait == (*blocked, self.awaited)) {
                 waits.swap_remove(at);
@@ -204,7 +205,7 @@ impl QueueState {
     }
 
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.jobs.lock()
     }
 }
 

@@ -1,8 +1,9 @@
 //! What an application sets on a progress: handlers of its controls, whether they are to be offered to a user, how fast it
 //! is; and what is measured for who asks.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::speed::Speed;
@@ -102,6 +103,6 @@ impl Controls {
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -3,8 +3,9 @@
 //! Everything is computed when it is asked for: a child knows nothing of its parents. Locks are taken from parent to
 //! child, and none is held while handlers and wakers run.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::controls::{Act, Controls};
@@ -66,7 +67,7 @@ impl<N: Node> Tree<N> {
     }
 
     pub(super) fn add_child(self: &Arc<Self>, child: &N, pending: u64) -> Result<()> {
-        let adding = ADDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let adding = ADDING.lock();
         if child.contains(self) {
             let detail = "a progress cannot be a child of its own child";
             return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
@@ -184,7 +185,7 @@ impl<N: Node> Tree<N> {
     }
 
     fn state(&self) -> MutexGuard<'_, TreeState<N>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -1,12 +1,13 @@
 //! Looks at frame heads as they pass, for what the `h2` crate does not tell: header bytes on the wire, response heads that
 //! nobody has taken yet, pseudo-fields in trailers, and why a connection is being closed.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -74,7 +75,7 @@ impl Counts {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Count, BuildHasherDefault<StreamHasher>>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.streams.lock()
     }
 
     fn get(&self, stream: u32) -> Count {

@@ -4,8 +4,9 @@
 //! One stream that can take data is enough for the connection to be read: no stream waits for another. Nor does the server
 //! wait for ever for what else it wants to know.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl ReadGate {
     }
 
     fn state(&self) -> MutexGuard<'_, GateState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

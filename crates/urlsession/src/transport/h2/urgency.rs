@@ -1,8 +1,9 @@
 //! Tells the server that a response has become more or less urgent (RFC 9218 §7.1), which the `h2` crate cannot: the
 //! frames go out between its own. What the urgency of a task is, its priority says.
 
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::AcqRel, Ordering::Acquire, Ordering::Release};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use urlsession_proto::priority::Urgency;
@@ -85,6 +86,6 @@ impl Updates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock()
     }
 }

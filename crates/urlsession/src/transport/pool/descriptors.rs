@@ -1,11 +1,12 @@
 //! What is done when the process has no descriptor left for a connection: idle ones of all sessions are closed, and it is
 //! tried again.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Weak;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ impl Drop for Registration {
 }
 
 fn pools() -> MutexGuard<'static, Slab<Weak<dyn HasIdle>>> {
-    POOLS.lock().unwrap_or_else(PoisonError::into_inner)
+    POOLS.lock()
 }
 
 /// Whether the failure is for lack of descriptors.

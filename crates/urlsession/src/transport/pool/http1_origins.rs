@@ -1,9 +1,9 @@
 //! Which origins have said that they are to be spoken to over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED). They are remembered
 //! as long as the session, the latest ones if there are many.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::message::HostId;
 
@@ -38,7 +38,7 @@ impl Http1Origins {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<OriginKey>> {
-        self.origins.lock().unwrap_or_else(PoisonError::into_inner)
+        self.origins.lock()
     }
 }
 

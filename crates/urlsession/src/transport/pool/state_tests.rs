@@ -1,7 +1,7 @@
 //! The bookkeeping of the pool, with numbers for connections: what its tests, by subject, have in common.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::Wake;
 use std::time::Duration;
@@ -60,7 +60,6 @@ impl Reserved for u32 {
         static OF_TASKS: Mutex<BTreeMap<u32, &Reservation>> = Mutex::new(BTreeMap::new());
         OF_TASKS
             .lock()
-            .unwrap()
             .entry(self / 1000)
             .or_insert_with(|| Box::leak(Box::new(Reservation::new(scope, None))))
     }
@@ -132,7 +131,7 @@ impl Pool {
         for action in actions {
             match action {
                 Action::Dial { origin, runtime, dial_id } => {
-                    self.dials.lock().unwrap().push((origin, runtime, dial_id))
+                    self.dials.lock().push((origin, runtime, dial_id))
                 }
                 Action::Wake(waker) => waker.wake(),
                 Action::Close(connection) => self.closed.push(connection),
@@ -190,11 +189,11 @@ impl Pool {
     }
 
     fn dials(&self) -> usize {
-        self.dials.lock().unwrap().len()
+        self.dials.lock().len()
     }
 
     fn next_dial(&self) -> (Arc<Origin>, Here, DialId) {
-        self.dials.lock().unwrap().remove(0)
+        self.dials.lock().remove(0)
     }
 
     fn open(&mut self, connection: u32) {
@@ -276,7 +275,7 @@ impl Pool {
 
     /// The hosts of the dials that are in progress.
     fn dialled(&self) -> Vec<String> {
-        self.dials.lock().unwrap().iter().map(|(origin, ..)| origin.host.to_string()).collect()
+        self.dials.lock().iter().map(|(origin, ..)| origin.host.to_string()).collect()
     }
 
     fn forget(&mut self, waiting: WaiterId) {

@@ -1,6 +1,6 @@
 //! Negotiate over a scripted layer, with tickets that are scripted too.
 
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 use urlsession_proto::auth::base64;
 
@@ -36,7 +36,7 @@ impl Gssapi for Planned {
     fn begin(&self, host: &str, user: Option<GssapiUser<'_>>) -> Result<Box<dyn GssapiContext>> {
         let whose =
             user.map_or("the machine's user".into(), |user| format!("{}:{}", user.name, user.password));
-        self.log.lock().unwrap().push(format!("{whose} to {host}"));
+        self.log.lock().push(format!("{whose} to {host}"));
         if self.is_ambient_only && user.is_some() {
             return Err(failure("no such user"));
         }
@@ -47,7 +47,7 @@ impl Gssapi for Planned {
 impl GssapiContext for Steps {
     fn step(&mut self, heard: Option<&[u8]>) -> Result<GssapiStep> {
         if let Some(heard) = heard {
-            self.1.lock().unwrap().push(format!("heard {}", String::from_utf8_lossy(heard)));
+            self.1.lock().push(format!("heard {}", String::from_utf8_lossy(heard)));
         }
         let (now, later) = self.0.split_first().expect("no step is planned");
         self.0 = later;
@@ -78,7 +78,7 @@ fn says(status: u16, values: &[&'static str]) -> Result<Reply> {
 
 /// The `Authorization` of every request that had one, the tokens decoded.
 fn shown(script: &Script) -> Vec<String> {
-    let added = script.added.lock().unwrap().clone();
+    let added = script.added.lock().clone();
     let words = added.iter().map(|field| field.strip_prefix("authorization: ").unwrap_or(field));
     words
         .map(|value| match value.strip_prefix("Negotiate ") {
@@ -110,7 +110,7 @@ fn the_ticket_of_the_machines_user_is_shown_to_the_host_that_asks_and_its_proof_
     let (result, log) = run(&layer(&script, &tickets), "GET", "https://a.test:444/");
     assert_eq!(result.unwrap_or_else(|error| panic!("{error}")).head.status_code(), Some(200));
     assert_eq!(shown(&script), ["Negotiate hello"]);
-    assert_eq!(*tickets.log.lock().unwrap(), ["the machine's user to a.test", "heard proof"]);
+    assert_eq!(*tickets.log.lock(), ["the machine's user to a.test", "heard proof"]);
     assert_eq!(log.len(), 2);
 }
 
@@ -125,7 +125,7 @@ fn the_ticket_of_the_machines_user_is_shown_to_listed_domains_only_unless_a_dele
         let (result, _) = run(&layer(&script, &tickets), "GET", url);
         let status = result.unwrap_or_else(|error| panic!("{error}")).head.status_code();
         assert_eq!(status, Some(if is_shown { 200 } else { 401 }), "{url}");
-        assert_eq!(tickets.log.lock().unwrap().len(), usize::from(is_shown), "{url}");
+        assert_eq!(tickets.log.lock().len(), usize::from(is_shown), "{url}");
     }
     let (script, tickets) = (Script::new([asks(), says(200, &[])]), tickets(&[Ok(("hello", false))]));
     let answer = [Disposition::UseCredential(None)];
@@ -135,7 +135,7 @@ fn the_ticket_of_the_machines_user_is_shown_to_listed_domains_only_unless_a_dele
     let nobody = Auth::new(None, tickets.clone(), Arc::default(), &script)
         .with_negotiate_domains(&Arc::new(Configuration::ephemeral()));
     assert!(run(&nobody, "GET", "http://a/").0.is_ok());
-    assert!(tickets.log.lock().unwrap().is_empty(), "no domain is listed by default");
+    assert!(tickets.log.lock().is_empty(), "no domain is listed by default");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_ticket_is_never_shown_unasked() {
 
 /// Of each request, what it does about the login of its connection.
 fn logins(script: &Script) -> Vec<&'static str> {
-    let logins = script.logins.lock().unwrap();
+    let logins = script.logins.lock();
     let word = |login: &LoginUse| match login {
         LoginUse::None => "none",
         LoginUse::Reuse(login) if login.credential().is_none() => "as the machine's user",
@@ -232,7 +232,7 @@ fn a_server_may_want_to_hear_more_before_it_answers() {
     let (result, log) = run(&layer(&script, &tickets), "GET", "http://a/");
     assert_eq!(result.unwrap_or_else(|error| panic!("{error}")).head.status_code(), Some(200));
     assert_eq!(shown(&script), ["Negotiate one", "Negotiate two", "Negotiate three"]);
-    assert_eq!(tickets.log.lock().unwrap()[1..], ["heard first", "heard second", "heard third"]);
+    assert_eq!(tickets.log.lock()[1..], ["heard first", "heard second", "heard third"]);
     assert_eq!(log.len(), 4, "a transaction a leg");
 }
 
@@ -295,7 +295,7 @@ fn a_user_of_the_url_for_whom_there_is_no_ticket_is_good_for_a_weaker_scheme() {
     let tickets = Arc::new(Planned { is_ambient_only: true, ..Planned::default() });
     assert!(run(&layer(&script, &tickets), "GET", "http://ann%40R:pw@a/").0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uQFI6cHc="]);
-    assert_eq!(*tickets.log.lock().unwrap(), ["ann@R:pw to a"], "nobody else's ticket is shown for ann");
+    assert_eq!(*tickets.log.lock(), ["ann@R:pw to a"], "nobody else's ticket is shown for ann");
 }
 
 #[test]
@@ -304,7 +304,7 @@ fn a_user_without_a_realm_is_not_asked_for_at_the_one_of_the_machine() {
     let tickets = tickets(&[]);
     assert!(run(&layer(&script, &tickets), "GET", "http://ann:pw@a/").0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uOnB3"]);
-    assert!(tickets.log.lock().unwrap().is_empty());
+    assert!(tickets.log.lock().is_empty());
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn a_delegate_may_give_a_user_with_a_password_who_is_kept_if_it_worked() {
         (tickets(&[Ok(("hello", false))]), Disposition::UseCredential(Some(ann_of_realm())));
     let layer = layer(&script, &tickets);
     assert!(run_answered(&layer, request("http://a/"), [answer]).0.is_ok());
-    assert_eq!(*tickets.log.lock().unwrap(), ["ann@REALM:pw to a"]);
+    assert_eq!(*tickets.log.lock(), ["ann@REALM:pw to a"]);
     let kept = layer.server.storage.unwrap().all_credentials();
     let (space, credentials) = kept.iter().next().unwrap();
     assert_eq!(space.authentication_method(), AuthenticationMethod::Negotiate);
@@ -379,7 +379,7 @@ fn a_rejected_space_is_passed_over_for_the_next() {
     let answers = [Disposition::RejectProtectionSpace, Disposition::UseCredential(Some(ann()))];
     assert!(run_answered(&layer(&script, &tickets), request("http://a/"), answers).0.is_ok());
     assert_eq!(shown(&script), ["Basic YW5uOnB3"]);
-    assert!(tickets.log.lock().unwrap().is_empty(), "no ticket was looked for");
+    assert!(tickets.log.lock().is_empty(), "no ticket was looked for");
 }
 
 #[test]

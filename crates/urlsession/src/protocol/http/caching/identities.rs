@@ -1,10 +1,10 @@
 //! Whom a server takes the client for by the connection alone: by a login that belongs to it, or by the client's
 //! certificate. What is kept of its answers is for the same user; no field of the request says who that is.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderName;
@@ -72,7 +72,7 @@ impl ShownCertificates {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(Box<str>, u16), ClientCertificate>> {
-        self.by_server.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_server.lock()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Single flight: one load on its way for a key, and others that wait for its end.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
@@ -19,7 +20,7 @@ pub(super) struct Flight {
 impl SingleFlight {
     /// Goes, or says for what to wait.
     pub(super) fn enter(&self, key: &str) -> Result<Flight, OwnedNotified> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if let Some(ahead) = all.get(key) {
             return Err(ahead.clone().notified_owned());
         }
@@ -30,7 +31,7 @@ impl SingleFlight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        let landed = self.of.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let landed = self.of.0.lock().remove(&self.key);
         if let Some(landed) = landed {
             landed.notify_waiters();
         }

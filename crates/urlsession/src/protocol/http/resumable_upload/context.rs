@@ -1,7 +1,8 @@
 //! `UploadContext`: the task as the layers below see it during an upload. It hears interim responses (104) before the task does,
 //! and counts bytes that are sent again once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use url::Url;
@@ -88,7 +89,7 @@ impl<'a> UploadContext<'a> {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, UploadState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// An earlier upload goes on.

@@ -1,7 +1,6 @@
 //! What is gone from the disk store, or is to go: nothing of it stays on the disk. Keys, remains of rows, and files that nobody
 //! names; what is removed, and why, is the disk store's business.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -100,7 +99,7 @@ impl DiskStore {
         let seal = Seal::new(&key);
         if seal != open.seal {
             open.seal = seal;
-            self.memory.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.memory.lock().clear();
         }
     }
 

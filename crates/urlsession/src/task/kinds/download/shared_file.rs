@@ -1,7 +1,8 @@
 //! `SharedFile`: where the partial file of a download is, with what is to be written to it. Several may come to it: who writes, who flushes,
 //! who ends the download. What is done to the file is the partial file's business.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -19,12 +20,12 @@ struct SharedFileState<S> {
 impl<S> SharedFile<S> {
     /// Waits for whoever is writing.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<S>> {
-        self.0.partial_file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.partial_file.lock()
     }
 
     /// What waits to be written.
     pub(super) fn batch(&self) -> MutexGuard<'_, Vec<Bytes>> {
-        self.0.batch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.batch.lock()
     }
 
     /// The same, to be written now to this partial file, which is the shared file's.

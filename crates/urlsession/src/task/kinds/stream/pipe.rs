@@ -1,9 +1,9 @@
 //! `Pipe`: what a stream task has been asked for and has not done yet. Who does it is [`stream_io`](super::stream_io).
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ impl Pipe {
     }
 
     pub(in crate::task) fn lock(&self) -> MutexGuard<'_, Asked> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -94,7 +94,7 @@ fn no_sequence_of_events_over_many_hosts_breaks_the_limits_or_loses_a_waiter() {
         let (mut held, mut numbers): (Vec<Held>, _) = (Vec::new(), 0..);
         let open_next = |pool: &mut Pool, number: u32| {
             let (is_secure, decider) = {
-                let dials = pool.dials.lock().unwrap();
+                let dials = pool.dials.lock();
                 (dials[0].0.secure, dials[0].1.1.decider)
             };
             // Of three connections about which delegates decide two are for one task.

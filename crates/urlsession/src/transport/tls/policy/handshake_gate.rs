@@ -4,8 +4,9 @@
 //! write down what they were shown, and the wire takes nothing more until the judgement is there: the server has seen
 //! a ClientHello and nothing else.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::cell::RefCell;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use rustls::sign::CertifiedKey;
@@ -130,6 +131,6 @@ impl HandshakeGate {
     }
 
     fn lock(&self) -> MutexGuard<'_, GateState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

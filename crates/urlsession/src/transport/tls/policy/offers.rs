@@ -1,8 +1,9 @@
 //! What a session offers in its handshakes and what it has learnt of servers: versions, cipher suites, tickets, the client's
 //! certificates. Nothing here knows what carries a handshake.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs;
@@ -48,7 +49,7 @@ pub(super) struct OfferKind {
 impl Tls {
     /// The next handshake with any server is a full one, and no certificate of the client's is remembered.
     pub(in crate::transport) fn forget_sessions(&self) {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.kinds.lock().clear();
         self.identities().clear();
     }
 
@@ -61,7 +62,7 @@ impl Tls {
         let rule = config.app_transport_security.minimum_tls_version(peer.name());
         let configured = config.tls_minimum_supported_protocol_version;
         let oldest = rule.map_or(configured, |rule| rule.max(configured));
-        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.kinds.lock();
         let wanted = (oldest, protocols);
         if let Some((_, _, kind)) =
             kinds.iter().find(|(oldest, protocols, _)| (*oldest, *protocols) == wanted)
@@ -95,7 +96,7 @@ impl Tls {
         if !was_asked && !is_resumed {
             return false;
         }
-        let mut servers = self.unsatisfied.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut servers = self.unsatisfied.lock();
         if was_asked && servers.len() < MOST_UNSATISFIED {
             servers.insert(peer.server());
         }
@@ -103,7 +104,7 @@ impl Tls {
     }
 
     fn identities(&self) -> MutexGuard<'_, HashMap<Server, Identity>> {
-        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
+        self.identities.lock()
     }
 }
 

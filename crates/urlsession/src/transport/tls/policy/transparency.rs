@@ -6,10 +6,10 @@
 
 mod timestamps;
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -84,7 +84,7 @@ impl Logs {
     }
 
     fn known(&self) -> MutexGuard<'_, HashSet<[u8; 32]>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// The logs whose timestamps of the entry are good.
