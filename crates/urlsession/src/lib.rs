@@ -30,7 +30,7 @@
 //! The way of a request has one direction: session, task, protocol, layers, pool, wire, socket. A module
 //! names only those to its right:
 //!
-//! `session ▸ task ▸ protocol ▸ transport ▸ auth ▸ configuration ▸ store ▸ load ▸ message ▸ env ▸ error ▸ proto`
+//! `session ▸ task ▸ protocol ▸ transport ▸ auth ▸ configuration ▸ store ▸ load ▸ body ▸ message ▸ env ▸ error ▸ proto`
 
 // Unit tests may open files and sockets and read the clock (`clippy.toml`).
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
@@ -39,6 +39,7 @@
 mod setters;
 
 mod auth;
+mod body;
 mod configuration;
 mod env;
 mod error;
@@ -54,11 +55,12 @@ pub use bytes::Bytes;
 pub use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 pub use url::Url;
 
+pub use crate::body::MultipartForm;
 pub use crate::configuration::Configuration;
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UnknownErrorCode, UrlError, UrlErrorCode};
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, DataResponse, HttpBody, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, MultipartForm, ResumeData, ResumeFailure, UrlRequest, UrlResponse,
+    InvalidHeaderField, ResumeData, ResumeFailure, UrlRequest, UrlResponse,
 };
 pub use crate::session::{SessionDelegate, UrlSession};
 pub use crate::task::{
@@ -79,7 +81,8 @@ pub mod authentication {
 
 /// Parts of bodies: what forms are made of, trailers, and the readers of text and single bytes.
 pub mod bodies {
-    pub use crate::message::{BodyTrailers, FormPart, InvalidBoundary};
+    pub use crate::body::{FormPart, InvalidBoundary};
+    pub use crate::message::BodyTrailers;
     pub use crate::task::{Characters, Lines, SingleBytes, UnicodeScalars};
 }
 

@@ -1,10 +1,9 @@
-//! The words of a load: what goes down the layers (`Attempt`), what comes back (`Response`, `Body`), and the
+//! The words of a load: what goes down the layers (`Attempt`), what comes back (`Response`), and the
 //! interfaces of those who stand on it (`Protocol`, `Layer`, `TaskContext`).
 //!
 //! No decisions and no IO here.
 
 mod activity;
-mod body;
 mod custom;
 mod decision;
 pub(crate) mod detached;
@@ -28,7 +27,6 @@ use smallvec::SmallVec;
 
 pub use self::activity::WaitReason;
 pub(crate) use self::activity::{Activity, IdlePause};
-pub(crate) use self::body::{Body, BodyObserver, BodySource, Decode, Draining, Duplex, ReadPause};
 pub(crate) use self::custom::{Head, Line};
 pub use self::custom::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
@@ -40,6 +38,7 @@ pub(crate) use self::login::{ConnectionLogin, LoginUse, LoginUses};
 pub(crate) use self::peer::{DecidedBy, Decider, PeerRecord};
 pub(crate) use self::route::{Hop, ProxyKind, Route, RouteEnd};
 pub(crate) use self::upload::{UploadPoint, Uploading};
+use crate::body::Body;
 use crate::env::{Clock, DomainResolutionProtocol, ForbiddenNetworks, Interface, RuntimeHandle};
 use crate::error::{Result, UrlError};
 use crate::message::{

@@ -1,24 +1,19 @@
-//! Public values: requests, responses, header fields, bodies and forms, cookies, challenges, credentials, resume data.
-//! They carry no policy. The only IO is that of request bodies, which read their files and readers while they are sent.
+//! Public values: requests, responses, header fields, cookies, challenges, credentials, resume data. They carry no policy and
+//! do no IO: where the bytes of bodies come from is in `body`.
 
-mod body_digest;
 mod body_stream;
 mod body_text;
 mod cache_policy;
 mod cached_response;
 mod challenge;
-mod chunks;
 mod cookie;
 mod credential;
 mod fields;
-mod file_body;
 mod host;
 mod http_types;
 mod into_request;
-mod multipart_form;
 mod property;
 mod protection_space;
-mod recycled;
 mod request;
 mod request_chain;
 mod response;
@@ -29,23 +24,20 @@ mod server_trust;
 mod stored_head;
 mod trailers;
 
-pub(crate) use body_digest::{digest_of, hasher};
 pub use body_stream::BodyStream;
+pub(crate) use body_stream::{Chunks, FileIdentity, StreamSource};
 pub use body_text::DataResponse;
 pub use cache_policy::CachePolicy;
 pub use cached_response::{CachedUrlResponse, StoragePolicy};
 pub use challenge::{AuthChallengeDisposition, UrlAuthenticationChallenge};
-pub(crate) use chunks::Chunks;
 pub use cookie::properties::HttpCookiePropertyKey;
 pub use cookie::{HttpCookie, HttpCookieAcceptPolicy, HttpCookieStringPolicy};
 pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::InvalidHeaderField;
 pub(crate) use fields::{HeaderFields, is_of_origin, is_secret};
-pub(crate) use file_body::FileIdentity;
 pub(crate) use host::HostId;
 pub use into_request::IntoUrlRequest;
-pub use multipart_form::{FormPart, InvalidBoundary, MultipartForm};
 pub use protection_space::{
     AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };

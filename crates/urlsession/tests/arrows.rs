@@ -11,7 +11,7 @@ use std::fs;
 use sources::{Library, code_lines, is_test_file, of_crate};
 
 /// A file names only what stands to its right. The library's `lib.rs` and tests stand outside.
-const ARROWS: [&str; 11] = [
+const ARROWS: [&str; 12] = [
     "session",
     "task",
     "protocol",
@@ -20,6 +20,7 @@ const ARROWS: [&str; 11] = [
     "configuration",
     "store",
     "load",
+    "body",
     "message",
     "env",
     "error",
@@ -64,6 +65,58 @@ fn leftward(library: &Library) -> Vec<String> {
         }
     }
     wrong
+}
+
+#[test]
+fn messages_are_values_that_do_no_io() {
+    let wrong = io_of_messages(&Library::read());
+    assert!(
+        wrong.is_empty(),
+        "what reads, writes or waits belongs to `body` or to its left:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// Of the outside world messages may name the time, and that is all.
+fn io_of_messages(library: &Library) -> Vec<String> {
+    const TIME: [&str; 2] = ["epoch_seconds", "system_wall"];
+    const OUTSIDE: [&str; 7] =
+        ["std::fs", "std::net", "std::os", "std::process", "std::thread", "tokio", "rusqlite"];
+    let is_message = |file: &str| file == "message.rs" || file.starts_with("message/");
+    let within = library.imports().into_iter().filter_map(|import| {
+        let is_io = import.to.starts_with("env") && !TIME.iter().any(|item| import.path.ends_with(item));
+        is_io.then_some((import.from, import.line, import.path))
+    });
+    let beyond = library.paths().into_iter().filter(|(_, _, path)| {
+        let begins = |outside: &str| path == outside || path.starts_with(&format!("{outside}::"));
+        OUTSIDE.iter().any(|outside| begins(outside))
+    });
+    let all = within.chain(beyond).filter(|(from, ..)| is_message(from));
+    all.map(|(from, line, path)| format!("{from}:{line} names {path}")).collect()
+}
+
+#[test]
+fn io_of_a_message_is_seen() {
+    let files = [
+        ("lib.rs", "mod message;\nmod env;"),
+        ("env.rs", "pub(crate) fn system_wall() {}\npub(crate) fn open() {}"),
+        (
+            "message.rs",
+            "use crate::env::{open, system_wall};\nuse std::{fs, fmt};\nfn a() { std::fs::read(\"x\") }\n#[cfg(test)]\nmod \
+             tests { use std::fs; }\nuse tokio::io::AsyncRead;",
+        ),
+    ];
+    let lines: BTreeSet<_> = io_of_messages(&Library::of(&files)).into_iter().collect();
+    let seen: Vec<_> = lines.iter().map(String::as_str).collect();
+    assert_eq!(
+        seen,
+        [
+            "message.rs:1 names env::open",
+            "message.rs:2 names std::fs",
+            "message.rs:3 names std::fs::read",
+            "message.rs:6 names tokio::io::AsyncRead",
+        ]
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use super::cache_policy::CachePolicy;
 use super::property::Properties;
-use super::{BodyStream, HeaderFields, InvalidHeaderField, MultipartForm};
+use super::{BodyStream, HeaderFields, InvalidHeaderField};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 
 /// A URL load request: URL, method, header fields, body, and the policies of this one load.
@@ -206,14 +206,6 @@ impl UrlRequest {
     /// Sends a stream as the body; replaces a body in memory.
     pub fn set_http_body_stream(&mut self, stream: BodyStream) {
         self.body = HttpBody::Stream(stream);
-    }
-
-    /// Sends a form as the body, and sets `Content-Type` to say so; replaces any other body.
-    pub fn set_multipart_form(&mut self, form: MultipartForm) {
-        let content_type = form.content_type();
-        // A boundary is checked when the form is made.
-        let _ = self.fields.set("Content-Type", content_type);
-        self.body = HttpBody::Stream(form.into());
     }
 
     /// Sends no body.

@@ -11,11 +11,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::body::{Body, BodySource};
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, BodySource, Head, Line, Response, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading,
-    UrlProtocolTask,
+    Attempt, Head, Line, Response, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
 };
 use crate::message::UrlRequest;
 

@@ -5,8 +5,9 @@
 use bytes::Bytes;
 use urlsession_proto::data_url;
 
+use crate::body::Body;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, BoxFuture, Protocol, Response};
+use crate::load::{Attempt, BoxFuture, Protocol, Response};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// The loader of `data`.

@@ -10,10 +10,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use urlsession_proto::mime;
 
+use crate::body::{Body, BodySource};
 use crate::configuration::Configuration;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, BodySource, BoxFuture, Protocol, Response};
+use crate::load::{Attempt, BoxFuture, Protocol, Response};
 use crate::message::{BodyStream, CachePolicy, Chunks, UrlRequest, UrlResponse};
 
 /// The loader of `file`.

@@ -7,8 +7,9 @@ use bytes::Bytes;
 
 use super::publisher::DataTaskPublisher;
 use super::url_session::UrlSession;
+use crate::body::MultipartForm;
 use crate::error::{Result, UrlError};
-use crate::message::{IntoUrlRequest, MultipartForm, ResumeData, UrlRequest, UrlResponse};
+use crate::message::{IntoUrlRequest, ResumeData, UrlRequest, UrlResponse};
 use crate::task::{
     BytesFuture, Core, DataFuture, DataTask, DownloadFuture, DownloadOptions, DownloadTask, DownloadedFile,
     Handler, Payload, Style, Task, TaskKind, UploadFuture, UploadTask, open_resume_data, to_upload,

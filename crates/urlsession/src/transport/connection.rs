@@ -12,9 +12,10 @@ use super::head::RequestHead;
 use super::origin::Origin;
 use super::outgoing::Outgoing;
 use super::reservation::Reserved;
+use crate::body::{Body, BodySource};
 use crate::env::RuntimeHandle;
 use crate::error::{Result, UrlError};
-use crate::load::{Attempt, Body, BodySource, LoginUses, TaskContext};
+use crate::load::{Attempt, LoginUses, TaskContext};
 use crate::message::HttpHead;
 
 /// One exchange on a connection, as its driver sees it. Once the head of the response has come it is the response's body.

@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use super::connection::{Connection, ExchangeFailure, Received};
 use super::head::{MAX_INFORMATIONAL, too_many_informational};
 use super::{h1, h2};
+use crate::body::Body;
 use crate::error::Result;
-use crate::load::{Attempt, Body};
+use crate::load::Attempt;
 use crate::message::{HttpHead, UrlResponse};
 
 /// An exchange whose request a connection has taken.

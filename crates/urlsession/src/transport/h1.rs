@@ -26,11 +26,10 @@ use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
+use crate::body::{Body, BodySource, Draining, Duplex};
 use crate::env::SplicePipe;
 use crate::error::{Replay, Result, UrlError, UrlErrorCode};
-use crate::load::{
-    Attempt, Body, BodySource, ConnectionInfo, ConnectionPin, Draining, Duplex, Kept, LoginUses, TaskContext,
-};
+use crate::load::{Attempt, ConnectionInfo, ConnectionPin, Kept, LoginUses, TaskContext};
 
 /// A connection to an origin that speaks HTTP/1.1.
 pub(crate) struct Connection {

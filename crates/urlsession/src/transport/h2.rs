@@ -40,9 +40,10 @@ use super::origin::Origin;
 use super::outgoing::Outgoing;
 use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
+use crate::body::Body;
 use crate::env::{Clock, RuntimeHandle};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, ConnectionInfo, LoginUses, TaskContext};
+use crate::load::{Attempt, ConnectionInfo, LoginUses, TaskContext};
 use crate::message::HttpHead;
 
 /// A connection that carries many exchanges at once.

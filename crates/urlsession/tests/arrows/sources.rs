@@ -137,6 +137,15 @@ impl Library {
         imports
     }
 
+    /// Every path as it is written: its file, its line and itself.
+    pub(crate) fn paths(&self) -> Vec<(String, usize, String)> {
+        let of = |module: &Module| {
+            let path = |(names, line): &(Names, usize)| (module.file.clone(), *line, names.join("::"));
+            module.paths.iter().map(path).collect::<Vec<_>>()
+        };
+        self.modules.values().flat_map(of).collect()
+    }
+
     /// The first part of a path as seen from a module, and what is left of it; `None` if it leads out of the crate.
     fn absolute<'p>(
         &self,

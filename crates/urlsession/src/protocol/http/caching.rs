@@ -24,12 +24,13 @@ use self::plan::{CacheRequest, Miss, Next, RequestDirectives};
 use self::single_flight::{Flight, SingleFlight};
 use super::defaults::defaults;
 use super::discard::drain;
+use crate::body::Body;
 use crate::configuration::Configuration;
 use crate::env::{Clock, Timer, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{
-    Attempt, Body, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response,
-    RevalidationReason, StaleUse,
+    Attempt, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response, RevalidationReason,
+    StaleUse,
 };
 use crate::message::{UrlRequest, UrlResponse};
 use crate::store::UrlCache;

@@ -10,9 +10,10 @@ use urlsession_proto::coding::{
 };
 use urlsession_proto::range::UnrequestedPart;
 
+use crate::body::{Body, Decode};
 use crate::configuration::Configuration;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Decode, Layer, Response};
+use crate::load::{Attempt, Layer, Response};
 use crate::message::HttpHead;
 
 pub(super) struct Coding<N> {

@@ -9,8 +9,8 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
+use crate::body::BodySource;
 use crate::env::block_on;
-use crate::load::BodySource;
 use crate::message::UrlRequest;
 
 /// A coded body that comes in pieces of `size` bytes.

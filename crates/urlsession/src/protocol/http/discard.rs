@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::body::{Body, Draining};
 use crate::env::{Clock, RuntimeHandle, Timer};
-use crate::load::{Activity, Attempt, Body, Draining};
+use crate::load::{Activity, Attempt};
 
 /// Reads a body to its end if the connection can be used again then; else the connection is closed (over HTTP/2 the stream
 /// is reset). A body that is long, or does not come at once, is not waited for.

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, Version};
 
+use crate::body::Body;
 use crate::env::{RuntimeHandle, SystemClock, block_on};
 use crate::error::{Result, UrlError};
 use crate::load::detached::DetachedAnswers;
-use crate::load::{Activity, Attempt, Body, Layer, LoginUse, Response, TransactionLog};
+use crate::load::{Activity, Attempt, Layer, LoginUse, Response, TransactionLog};
 use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlRequest, UrlResponse,
 };

@@ -15,8 +15,8 @@ use urlsession_proto::caching::{CacheControl, Freshness, Times};
 use urlsession_proto::field::list;
 
 use super::file::BodyFile;
+use crate::body::Body;
 use crate::env::RuntimeHandle;
-use crate::load::Body;
 use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse, is_secret};
 
 pub(crate) struct CacheEntry {

@@ -15,10 +15,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use crc32fast::Hasher as Crc;
 
+use crate::body::{Body, BodySource};
 use crate::env::fs::{self, File};
 use crate::env::{RuntimeHandle, read_at, read_held};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, BodySource, BoxFuture};
+use crate::load::BoxFuture;
 
 /// A body on disk, open: it stays readable when it is removed.
 pub(crate) struct BodyFile {

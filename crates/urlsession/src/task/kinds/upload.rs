@@ -16,8 +16,9 @@ use bytes::Bytes;
 
 use super::data::DataFuture;
 use super::handles::UploadTask;
+use crate::body::MultipartForm;
 use crate::error::Result;
-use crate::message::{BodyStream, DigestAlgorithm, MultipartForm, UrlRequest, UrlResponse};
+use crate::message::{BodyStream, DigestAlgorithm, UrlRequest, UrlResponse};
 use crate::store::UploadRecords;
 use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;

@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::finish::close_transaction;
+use crate::body::{Body, ReadPause};
 use crate::env::SplicePipe;
 use crate::error::Result;
-use crate::load::{Body, ReadPause, TransactionLog};
+use crate::load::TransactionLog;
 use crate::task::core::Core;
 use crate::task::observe::TaskChange;
 

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use super::drive::drive;
+use crate::body::Body;
 use crate::env::RuntimeHandle;
 use crate::error::{Result, UrlError};
-use crate::load::{Body, TransactionLog};
+use crate::load::TransactionLog;
 use crate::task::core::{Core, Style};
 use crate::task::delegate::dispatch::{DelegateTarget, dropped_by_queue};
 use crate::task::loader::HandlerOf;

@@ -17,8 +17,8 @@ use super::link::Lease;
 use super::read_gate::Reader;
 use super::sending::Sending;
 use super::urgency::Urgent;
+use crate::body::{BodySource, ReadPause};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{BodySource, ReadPause};
 
 /// A head that has come.
 pub(super) enum Event {

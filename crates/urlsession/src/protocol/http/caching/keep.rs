@@ -10,9 +10,8 @@ use super::identities::IDENTITY;
 use super::revalidation::{is_failure, stored_head, times};
 use super::single_flight::Flight;
 use super::{Caching, said};
-use crate::load::{
-    Attempt, BodyObserver, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response,
-};
+use crate::body::BodyObserver;
+use crate::load::{Attempt, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response};
 use crate::message::{CachedUrlResponse, HttpHead, UrlResponse};
 use crate::store::UrlCache;
 use crate::store::cache::writer::CacheWriter;

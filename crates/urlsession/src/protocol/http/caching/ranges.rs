@@ -19,11 +19,9 @@ use super::identities::IDENTITY;
 use super::plan::{self, CacheRequest, Miss, Next};
 use super::revalidation::{merged_raw, stored_head, times};
 use super::{Caching, not_cached, said, seconds};
+use crate::body::{Body, BodyObserver, BodySource};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{
-    Attempt, Body, BodyObserver, BodySource, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored,
-    Response, StaleUse,
-};
+use crate::load::{Attempt, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response, StaleUse};
 use crate::message::{CachedUrlResponse, HttpHead, UrlRequest, UrlResponse};
 use crate::store::UrlCache;
 use crate::store::cache::{CacheEntry, Content, Found, Variant};

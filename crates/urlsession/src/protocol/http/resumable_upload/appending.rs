@@ -14,10 +14,11 @@ use super::super::discard::discard;
 use super::failures::{elsewhere, exhausted};
 use super::requests::{about, location, part};
 use super::{Outcome, Upload};
+use crate::body::digest_of;
 use crate::env::Timer;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Layer, Response};
-use crate::message::{HttpBody, UrlRequest, digest_of};
+use crate::message::{HttpBody, UrlRequest};
 
 impl<N: Layer> Upload<'_, '_, N> {
     /// Asks how much the server has (§4.3).

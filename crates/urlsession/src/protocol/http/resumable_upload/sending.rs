@@ -15,9 +15,10 @@ use super::super::discard::discard;
 use super::context::Abort;
 use super::failures::stopped;
 use super::{Outcome, Upload};
+use crate::body::Body;
 use crate::env::{Timer, epoch_seconds};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Body, Layer, Response};
+use crate::load::{Attempt, Layer, Response};
 use crate::message::UrlRequest;
 
 impl<N: Layer> Upload<'_, '_, N> {

@@ -12,9 +12,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
+use crate::body::Body;
 use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, Response, TransactionLog};
+use crate::load::{Response, TransactionLog};
 use crate::message::UrlResponse;
 use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;

@@ -12,9 +12,10 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::pipe::{Pipe, closed};
+use crate::body::{Body, Duplex};
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, Duplex, Response, TransactionLog};
+use crate::load::{Response, TransactionLog};
 use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;
 use crate::task::kinds::stream::StreamTask;

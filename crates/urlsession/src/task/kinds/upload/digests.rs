@@ -10,10 +10,12 @@ use http::HeaderMap;
 use urlsession_proto::digest_fields::{digest_field, repr_digest, want_field};
 
 use super::resuming::Resuming;
+use crate::body::{Body, BodySource};
+use crate::body::{digest_of, hasher};
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Body, BodySource, Response};
-use crate::message::{DigestAlgorithm, UrlRequest, digest_of, hasher};
+use crate::load::Response;
+use crate::message::{DigestAlgorithm, UrlRequest};
 use crate::task::core::Core;
 use crate::task::kinds::handles::UploadTask;
 

@@ -4,11 +4,11 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use crate::env::fs::{self, File, Metadata};
 use crate::env::{FileId, read_held_into, read_some};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::FileIdentity;
 
 #[derive(Clone)]
 pub(super) struct FileBody {
@@ -18,23 +18,6 @@ pub(super) struct FileBody {
     /// The part of it that is the body.
     start: u64,
     length: u64,
-}
-
-/// Which file it is, and in which state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileIdentity {
-    /// Device and inode; on Windows the serial number of the volume and the index of the file.
-    pub(crate) place: (u64, u64),
-    /// In bytes.
-    pub(crate) length: u64,
-    /// When it was changed last, to the nanosecond.
-    pub(crate) modified: Option<SystemTime>,
-}
-
-impl FileIdentity {
-    fn of(id: FileId, metadata: &Metadata) -> Self {
-        Self { place: (id.device, id.inode), length: metadata.len(), modified: metadata.modified().ok() }
-    }
 }
 
 impl FileBody {
@@ -52,7 +35,7 @@ impl FileBody {
             return Err(UrlError::new(UrlErrorCode::FileIsDirectory, Phase::Request, detail));
         }
         let (id, metadata) = opened.map_err(|error| unreadable(path, error))?;
-        let file = FileIdentity::of(id, &metadata);
+        let file = identity(id, &metadata);
         Ok(Self { path: path.into(), file, start: 0, length: file.length })
     }
 
@@ -83,7 +66,7 @@ impl FileBody {
     }
 
     fn is_unchanged(&self, (id, metadata): (FileId, Metadata)) -> io::Result<()> {
-        match FileIdentity::of(id, &metadata) == self.file {
+        match identity(id, &metadata) == self.file {
             true => Ok(()),
             false => {
                 let detail = format!("the file {} changed since the task was made", self.path.display());
@@ -91,6 +74,11 @@ impl FileBody {
             }
         }
     }
+}
+
+fn identity(id: FileId, metadata: &Metadata) -> FileIdentity {
+    let modified = metadata.modified().ok();
+    FileIdentity { place: (id.device, id.inode), length: metadata.len(), modified }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> UrlError {
@@ -150,6 +138,7 @@ impl Read for Reader {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::SystemTime;
 
     use super::*;
 

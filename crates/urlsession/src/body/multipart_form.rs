@@ -8,10 +8,10 @@ use std::path::Path;
 use bytes::Bytes;
 use urlsession_proto::{form_data, mime};
 
-use super::body_stream::Piece;
-use super::{BodyStream, HeaderFields, InvalidHeaderField};
+use super::stream::{self, Piece};
 use crate::env::random;
 use crate::error::Result;
+use crate::message::{BodyStream, HeaderFields, InvalidHeaderField, UrlRequest};
 
 /// A form, to be sent as `multipart/form-data`.
 ///
@@ -118,7 +118,16 @@ impl From<MultipartForm> for BodyStream {
             });
         }
         pieces.push(Piece::Data(form_data::end(&form.boundary, has_parts).into()));
-        Self::of_pieces(pieces)
+        stream::of_pieces(pieces)
+    }
+}
+
+impl UrlRequest {
+    /// Sends a form as the body, and sets `Content-Type` to say so; replaces any other body.
+    pub fn set_multipart_form(&mut self, form: MultipartForm) {
+        // A boundary is checked when the form is made.
+        let _ = self.set_value("Content-Type", form.content_type());
+        self.set_http_body_stream(form.into());
     }
 }
 

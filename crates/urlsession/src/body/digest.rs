@@ -6,9 +6,9 @@ use std::sync::{Arc, Weak};
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
 use urlsession_proto::digest_fields::DigestAlgorithm;
 
-use super::HttpBody;
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::message::HttpBody;
 
 /// Works it out beside the reactor, for as long as it is waited for; a file is read for it. `None` of a body that can be
 /// read only once, or not from here.
@@ -69,9 +69,10 @@ const PIECE: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BodyStream, MultipartForm, UrlRequest};
+    use super::super::MultipartForm;
     use super::*;
     use crate::env::block_on;
+    use crate::message::{BodyStream, UrlRequest};
 
     fn digest(body: HttpBody) -> Result<Option<Vec<u8>>> {
         block_on(digest_of(&body, DigestAlgorithm::Sha256, &RuntimeHandle::own()))

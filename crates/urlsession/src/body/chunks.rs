@@ -8,8 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
-/// The chunks of a body, pulled one at a time.
-pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+use crate::message::Chunks;
 
 /// What is left of a stream without its beginning, or some of that.
 pub(super) struct Part {
