@@ -126,16 +126,16 @@ impl UrlError {
     }
 
     /// Names the URL, unless an inner layer has already done so.
-    pub(crate) fn with_url(self, url: Option<&Url>) -> Self {
+    pub(crate) fn with_url(self, url: &Url) -> Self {
         self.with_url_in(url, None)
     }
 
     /// As `with_url`, of a URL whose host is in a zone.
-    pub(crate) fn with_url_in(self, url: Option<&Url>, zone: Option<&str>) -> Self {
-        if self.0.url.is_some() || url.is_none() {
+    pub(crate) fn with_url_in(self, url: &Url, zone: Option<&str>) -> Self {
+        if self.0.url.is_some() {
             return self;
         }
-        self.edit(|inner| (inner.url, inner.zone) = (url.map(without_password), zone.map(Into::into)))
+        self.edit(|inner| (inner.url, inner.zone) = (Some(without_password(url)), zone.map(Into::into)))
     }
 
     pub(crate) fn with_replay(self, replay: Replay) -> Self {
@@ -537,11 +537,10 @@ mod tests {
     #[test]
     fn a_message_names_host_port_and_path_the_code_and_the_cause_but_no_secret() {
         let url: Url = "https://me:secret@example.com/x".parse().unwrap();
-        let error =
-            UrlError::new(UrlErrorCode::TimedOut, Phase::Head, "no byte for 60 s").with_url(Some(&url));
+        let error = UrlError::new(UrlErrorCode::TimedOut, Phase::Head, "no byte for 60 s").with_url(&url);
         assert_eq!(error.to_string(), "the load timed out at example.com/x (-1001): no byte for 60 s");
         let at = |url: &str, code, phase| {
-            UrlError::new(code, phase, "why").with_url(Some(&url.parse().unwrap())).to_string()
+            UrlError::new(code, phase, "why").with_url(&url.parse().unwrap()).to_string()
         };
         use UrlErrorCode as C;
         for (url, code, phase, expected) in [
@@ -591,7 +590,7 @@ mod tests {
     #[test]
     fn the_first_url_named_is_kept() {
         let (first, second) = ("http://a/".parse().unwrap(), "http://b/".parse().unwrap());
-        let error = UrlError::cancelled().with_url(Some(&first)).with_url(Some(&second));
+        let error = UrlError::cancelled().with_url(&first).with_url(&second);
         assert_eq!(error.failing_url(), Some(&first));
     }
 }

@@ -78,10 +78,10 @@ impl Protocols {
     }
 
     fn load_built_in<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
-        match attempt.request.url().map(Scheme::of) {
-            Some(Scheme::Http | Scheme::Https) => self.http.load(attempt),
-            Some(Scheme::Data) => DataUrls.load(attempt),
-            Some(Scheme::File) => self.files.load(attempt),
+        match Scheme::of(attempt.request.url()) {
+            Scheme::Http | Scheme::Https => self.http.load(attempt),
+            Scheme::Data => DataUrls.load(attempt),
+            Scheme::File => self.files.load(attempt),
             _ => Box::pin(ready(Err(unsupported(&attempt.request)))),
         }
     }
@@ -102,9 +102,6 @@ impl Protocols {
 
 #[allow(clippy::disallowed_methods)] // it is shown
 fn unsupported(request: &UrlRequest) -> UrlError {
-    let detail = match request.url() {
-        Some(url) => format!("nothing loads the scheme {:?}", url.scheme()),
-        None => "the request has no URL".into(),
-    };
+    let detail = format!("nothing loads the scheme {:?}", request.url().scheme());
     UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Request, detail).with_url(request.url())
 }

@@ -28,7 +28,7 @@ fn filled() -> UrlRequest {
 /// Changes everything [`filled`] sets.
 fn change(request: &mut UrlRequest) {
     request.set_main_document_url(Some(url("http://apple.com")));
-    request.set_url(Some(url("http://ibm.com")));
+    request.set_url(url("http://ibm.com"));
     request.set_http_method("HEAD").unwrap();
     request.add_value("Accept", "text/html").unwrap();
     request.set_http_body("another body");
@@ -36,14 +36,14 @@ fn change(request: &mut UrlRequest) {
 
 fn assert_filled(request: &UrlRequest) {
     assert_eq!(request.main_document_url(), Some(&url("http://swift.org")));
-    assert_eq!(request.url(), Some(&url("http://github.com")));
+    assert_eq!(request.url(), &url("http://github.com"));
     assert_eq!(request.http_method(), "POST");
     assert_eq!(request.value("Accept"), Some("application/json"));
     assert_eq!(request.http_body().map(|body| &body[..]), Some(&b"here is body"[..]));
 }
 
 fn assert_fresh(request: &UrlRequest) {
-    assert_eq!(request.url(), Some(&url("http://swift.org")));
+    assert_eq!(request.url(), &url("http://swift.org"));
     assert_eq!(request.http_method(), "GET");
     assert!(request.headers().is_empty());
     assert_eq!(request.main_document_url(), None);
@@ -125,9 +125,9 @@ fn assert_hashed() {
     let request = || UrlRequest::new(url("https://swift.org"));
     assert_eq!((request(), hash(&request())), (request(), hash(&request())));
 
-    let page = |i| Some(url(&format!("https://example.org/{i}")));
+    let page = |i| url(&format!("https://example.org/{i}"));
     assert_distinguished((0..20).map(|i| move |it: &mut UrlRequest| it.set_url(page(i))));
-    assert_distinguished((0..20).map(|i| move |it: &mut UrlRequest| it.set_main_document_url(page(i))));
+    assert_distinguished((0..20).map(|i| move |it: &mut UrlRequest| it.set_main_document_url(Some(page(i)))));
     let methods = ["HEAD", "POST", "PUT", "DELETE", "CONNECT", "PATCH", "TWIZZLE", "BUY", "UNDO"];
     assert_distinguished(
         methods.map(|method| move |it: &mut UrlRequest| it.set_http_method(method).unwrap()),
@@ -139,15 +139,32 @@ fn assert_hashed() {
     }));
 }
 
-/// `UrlRequest` as an owned value: Apple's *URLRequest*.
 #[test]
 fn a_request_is_parsed_from_text_zone_included() {
-    let request: UrlRequest = "http://[fe80::1%25eth0]/x".parse().unwrap();
-    assert_eq!((request.url().unwrap().path(), request.zone_id()), ("/x", Some("eth0")));
-    let error = "example.com".parse::<UrlRequest>().unwrap_err();
-    assert_eq!(error.code(), UrlErrorCode::BadUrl);
+    let text = "http://[fe80::1%25eth0]/x";
+    for request in [text.parse::<UrlRequest>(), UrlRequest::try_from(text), text.to_owned().try_into()] {
+        let request = request.unwrap();
+        assert_eq!((request.url().path(), request.zone_id()), ("/x", Some("eth0")));
+    }
+    assert_eq!(UrlRequest::from(url("http://a/b")).url(), &url("http://a/b"));
 }
 
+#[test]
+fn text_that_is_no_url_is_named_in_the_error_of_a_constructor_or_the_first_load() {
+    let text = "example.com";
+    let session = urlsession::UrlSession::new(urlsession::Configuration::ephemeral());
+    for error in [
+        text.parse::<UrlRequest>().unwrap_err(),
+        UrlRequest::try_from(text).unwrap_err(),
+        UrlRequest::post(text).unwrap_err(),
+        session.data(text).wait().unwrap_err(),
+    ] {
+        assert_eq!(error.code(), UrlErrorCode::BadUrl);
+        assert!(error.to_string().contains("\"example.com\" is not a URL: it has no scheme"), "{error}");
+    }
+}
+
+/// `UrlRequest` as an owned value: Apple's *URLRequest*.
 mod url_request {
     use super::*;
 
@@ -162,10 +179,10 @@ mod url_request {
         assert_fresh(&request);
         request.set_main_document_url(Some(url("http://swift.org")));
         request.set_http_method("POST").unwrap();
-        request.set_url(Some(url("http://github.com")));
+        request.set_url(url("http://github.com"));
         assert_eq!(request.main_document_url(), Some(&url("http://swift.org")));
         assert_eq!(request.http_method(), "POST");
-        assert_eq!(request.url(), Some(&url("http://github.com")));
+        assert_eq!(request.url(), &url("http://github.com"));
     }
 
     #[test]
@@ -231,8 +248,8 @@ mod url_request {
     fn test_description() {
         let mut request = UrlRequest::new(url("http://swift.org"));
         assert_eq!(request.to_string(), "http://swift.org/");
-        request.set_url(None);
-        assert_eq!(request.to_string(), "url: nil");
+        request.set_url(url("http://u:secret@swift.org/a"));
+        assert_eq!(request.to_string(), "http://u@swift.org/a");
     }
 
     /// A `Url` is absolute; there is no other kind that a request could keep.
@@ -241,9 +258,9 @@ mod url_request {
         assert!("/get".parse::<Url>().is_err());
         let joined = url("http://httpbin.org").join("/get").unwrap();
         let mut request = UrlRequest::new(joined.clone());
-        assert_eq!(request.url().map(Url::as_str), Some("http://httpbin.org/get"));
-        request.set_url(Some(joined));
-        assert_eq!(request.url().map(Url::as_str), Some("http://httpbin.org/get"));
+        assert_eq!(request.url().as_str(), "http://httpbin.org/get");
+        request.set_url(joined);
+        assert_eq!(request.url().as_str(), "http://httpbin.org/get");
     }
 
     #[test]
@@ -280,10 +297,10 @@ mod ns_url_request {
         let mutable = Arc::make_mut(&mut request);
         mutable.set_main_document_url(Some(url("http://swift.org")));
         mutable.set_http_method("POST").unwrap();
-        mutable.set_url(Some(url("http://github.com")));
+        mutable.set_url(url("http://github.com"));
         assert_eq!(request.main_document_url(), Some(&url("http://swift.org")));
         assert_eq!(request.http_method(), "POST");
-        assert_eq!(request.url(), Some(&url("http://github.com")));
+        assert_eq!(request.url(), &url("http://github.com"));
     }
 
     #[test]
@@ -343,13 +360,9 @@ mod ns_url_request {
         assert_methods_normalized(Arc::make_mut(&mut fresh()));
     }
 
-    /// A request without a URL reads `url: nil`, as the peer's *URLRequest* does, not `(null)`.
     #[test]
     fn test_description() {
-        let mut request = fresh();
-        assert!(request.to_string().contains("http://swift.org"));
-        Arc::make_mut(&mut request).set_url(None);
-        assert_eq!(request.to_string(), "url: nil");
+        assert!(fresh().to_string().contains("http://swift.org"));
     }
 
     #[test]
@@ -387,7 +400,7 @@ mod url_response {
     #[test]
     fn test_url() {
         let response = UrlResponse::new(url("http://a/test/path"), Some("txt"), Some(0), None);
-        assert_eq!(response.url(), Some(&url("http://a/test/path")));
+        assert_eq!(response.url(), &url("http://a/test/path"));
     }
 
     #[test]
@@ -516,7 +529,7 @@ mod http_url_response {
     #[test]
     fn test_url_and_status_1() {
         let response = response(&[("Content-Length", "5299")]);
-        assert_eq!(response.url(), Some(&url("https://www.swift.org")));
+        assert_eq!(response.url(), &url("https://www.swift.org"));
         assert_eq!(response.status_code(), 200);
     }
 
@@ -525,7 +538,7 @@ mod http_url_response {
         let address = url("http://www.apple.com");
         let fields = [("Content-Length", "5299")];
         let response = HttpUrlResponse::new(address.clone(), 302, Version::HTTP_11, fields).unwrap();
-        assert_eq!(response.url(), Some(&address));
+        assert_eq!(response.url(), &address);
         assert_eq!(response.status_code(), 302);
     }
 
@@ -739,7 +752,7 @@ fn the_value_of_a_field_is_all_of_it_in_utf_8_or_latin_1() {
 fn no_value_shows_the_password_of_its_url() {
     let request = UrlRequest::new("https://me:s3cret@example.com/a?b".parse().unwrap());
     assert_eq!(request.to_string(), "https://me@example.com/a?b");
-    let response = UrlResponse::new(request.url().unwrap().clone(), None, None, None);
+    let response = UrlResponse::new(request.url().clone(), None, None, None);
     let cached = CachedUrlResponse::new(response.clone(), "x");
     let task = urlsession::UrlSession::shared().data_task(request.clone());
     for shown in [

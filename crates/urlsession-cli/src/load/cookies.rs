@@ -20,7 +20,7 @@ pub(super) fn take(
     let mut pairs = Vec::new();
     for text in &args.cookie {
         if text.as_encoded_bytes().contains(&b'=') {
-            let Some(url) = request.url() else { continue };
+            let url = request.url();
             // It may be a secret: it is not repeated.
             let Some(text) = text.to_str() else {
                 let detail =

@@ -14,8 +14,8 @@ use crate::show;
 /// The object.
 pub(super) fn report(story: &Story, failure: Option<&Failure>) -> Value {
     let url = match (&story.response, &story.request) {
-        (Some(response), _) => response.url(),
-        (None, request) => request.as_ref().and_then(UrlRequest::url),
+        (Some(response), _) => Some(response.url()),
+        (None, request) => request.as_ref().map(UrlRequest::url),
     };
     let mut report = story.response.as_ref().map_or_else(no_response, response);
     report["url"] = json!(url.map(show::url));
@@ -30,7 +30,7 @@ fn no_response() -> Value {
 
 fn response(response: &UrlResponse) -> Value {
     json!({
-        "url": response.url().map(show::url),
+        "url": show::url(response.url()),
         "status": response.status_code(),
         "version": response.http().map(|http| show::version(http.version())),
         "headers": show::response_fields(response),
@@ -39,7 +39,7 @@ fn response(response: &UrlResponse) -> Value {
 
 fn request(request: &UrlRequest) -> Value {
     json!({
-        "url": request.url().map(show::url),
+        "url": show::url(request.url()),
         "method": request.http_method().as_str(),
         "headers": show::request_fields(request),
     })

@@ -68,7 +68,7 @@ fn upgraded_port(port: u16) -> u16 {
 
 /// Whether it is an `https` URL, the host as protection spaces name it, and the port; `None` for URLs of other schemes.
 fn origin(request: &UrlRequest) -> Option<(bool, Cow<'_, str>, u16)> {
-    let url = request.url()?;
+    let url = request.url();
     let is_https = match url.scheme() {
         "http" => false,
         "https" => true,
@@ -100,13 +100,13 @@ impl GivenSecrets {
     ) -> Self {
         let field = |name: &str| Some((name.to_owned(), request.value(name)?.to_owned()));
         let fields = ["Authorization", "Cookie"].into_iter().filter_map(field).collect();
-        let url = request.url().cloned();
+        let url = Some(request.url().clone());
         Self { scope, fields, cookies: GivenCookies { storage, state: Mutex::new((cookies, url)) } }
     }
 
     /// Prepares the request that follows a redirect.
     pub(super) fn accompany(&self, request: &mut UrlRequest) {
-        let target = request.url().filter(|_| self.scope.includes_request(request)).cloned();
+        let target = self.scope.includes_request(request).then(|| request.url().clone());
         if target.is_some() {
             for (name, value) in &self.fields {
                 if request.value(name).is_none() {

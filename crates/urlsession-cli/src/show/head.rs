@@ -8,9 +8,9 @@ use super::{secret, version};
 /// session carries are not the request's own and not listed.
 pub(crate) fn request_head(request: &UrlRequest, margin: &str) -> String {
     let url = request.url();
-    let mut lines = vec![format!("{} {}", request.http_method(), url.map(target).unwrap_or_default())];
+    let mut lines = vec![format!("{} {}", request.http_method(), target(url))];
     if request.value("host").is_none() {
-        lines.extend(url.map(|url| format!("Host: {}", authority(url))));
+        lines.push(format!("Host: {}", authority(url)));
     }
     lines.extend(request_fields(request).into_iter().map(|[name, value]| format!("{name}: {value}")));
     block(lines, margin)

@@ -50,7 +50,7 @@ fn phases(m: &TransactionMetrics) -> Vec<Phase> {
 }
 
 fn title(m: &TransactionMetrics) -> String {
-    let url = m.request.url().map(secret::url).unwrap_or_default();
+    let url = secret::url(m.request.url());
     let outcome = m.response.as_ref().and_then(|response| response.status_code());
     let outcome = outcome.map_or_else(|| "no response".to_owned(), |status| status.to_string());
     format!("{} {url}: {outcome}", m.request.http_method())

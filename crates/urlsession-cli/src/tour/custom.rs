@@ -57,10 +57,8 @@ impl UrlProtocol for Busy {
     fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {
         self.0.lock().push("start");
         Box::pin(async move {
-            let url = client.request().url().cloned();
-            let Some(response) =
-                url.and_then(|url| HttpUrlResponse::new(url, 429, Version::HTTP_11, &HeaderMap::new()))
-            else {
+            let url = client.request().url().clone();
+            let Some(response) = HttpUrlResponse::new(url, 429, Version::HTTP_11, &HeaderMap::new()) else {
                 return Ok(());
             };
             client.did_receive_response(response);

@@ -53,7 +53,7 @@ fn visit(page: &mut Page) -> Outcome {
 
     for host in ["shop.example", "www.shop.example", "blog.dev"] {
         let task = session.data(url("http", host)).wait()?;
-        let loaded = task.1.url().map_or("", |url| url.scheme()).to_owned();
+        let loaded = task.1.url().scheme().to_owned();
         let why = if host == "blog.dev" { "every .dev wants TLS" } else { "it said so" };
         page.say(format_args!("http://{host} is loaded as {loaded}: {why}"));
         ensure(loaded == "https", format!("{host} is upgraded"))?;

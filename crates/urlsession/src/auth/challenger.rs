@@ -32,7 +32,7 @@ impl<'a> Challenger<'a> {
     /// `None` for a request whose URL has no origin.
     pub(super) fn key(self) -> Option<LoginKey> {
         match self {
-            Self::Server(request) => Some(LoginKey::Server(request.url()?.origin())),
+            Self::Server(request) => Some(LoginKey::Server(request.url().origin())),
             Self::Proxy { host, port, kind } => Some(LoginKey::Proxy(host.into(), port, kind)),
         }
     }
@@ -40,7 +40,7 @@ impl<'a> Challenger<'a> {
     /// The URL that the server is asked for; `None` for a proxy, where a login is good for everything.
     pub(super) fn url(self) -> Option<&'a Url> {
         match self {
-            Self::Server(request) => request.url(),
+            Self::Server(request) => Some(request.url()),
             Self::Proxy { .. } => None,
         }
     }
@@ -78,7 +78,7 @@ impl<'a> Challenger<'a> {
     ) -> Option<UrlProtectionSpace> {
         Some(match self {
             Self::Server(request) => {
-                let url = request.url()?;
+                let url = request.url();
                 let protocol = match Scheme::of(url).is_secure() {
                     true => UrlProtectionSpaceProtocol::Https,
                     false => UrlProtectionSpaceProtocol::Http,

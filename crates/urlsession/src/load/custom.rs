@@ -36,12 +36,12 @@ use crate::message::UrlRequest;
 ///
 /// impl UrlProtocol for Greeting {
 ///     fn can_init(&self, request: &UrlRequest) -> bool {
-///         request.url().is_some_and(|url| url.scheme() == "greeting")
+///         request.url().scheme() == "greeting"
 ///     }
 ///
 ///     fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {
 ///         Box::pin(async move {
-///             let Some(url) = client.request().url().cloned() else { return Ok(()) };
+///             let url = client.request().url().clone();
 ///             client.did_receive_response(UrlResponse::new(url, Some("text/plain"), None, None));
 ///             client.did_load("hello, ").await?;
 ///             client.did_load("world").await?;

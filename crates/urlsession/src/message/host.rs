@@ -16,7 +16,7 @@ pub(crate) struct HostId<'a> {
 impl<'a> HostId<'a> {
     /// `None` if the request's URL has no host.
     pub(crate) fn of(request: &'a UrlRequest) -> Option<Self> {
-        let name = request.url()?.host_str().filter(|host| !host.is_empty())?;
+        let name = request.url().host_str().filter(|host| !host.is_empty())?;
         Some(Self { name, zone: request.effective_zone_id() })
     }
 

@@ -64,16 +64,14 @@ impl TryFrom<UrlRequest> for http::Request<HttpBody> {
 
     fn try_from(request: UrlRequest) -> Result<Self> {
         let request = request.into_url_request()?;
-        let mut url = request.url().cloned();
-        if let Some(url) = &mut url {
-            url.set_fragment(None);
-        }
+        let mut url = request.url().clone();
+        url.set_fragment(None);
         let refused = || {
             let detail = "the URL is not a URI with a scheme and a host";
             UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_url(request.url())
         };
         // Without a host, `Uri` takes a URL for something else.
-        let uri = url.filter(Url::has_host).ok_or_else(refused)?;
+        let uri = Some(url).filter(Url::has_host).ok_or_else(refused)?;
         let uri: Uri = uri.as_str().parse().map_err(|error: InvalidUri| refused().with_source(error))?;
         let mut made = Self::new(request.content().clone());
         *made.method_mut() = request.http_method().clone();

@@ -8,8 +8,16 @@ use super::UrlRequest;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// What a task can be created from: a URL as text, a [`Url`], a [`UrlRequest`] or a request of the crate `http`.
+///
+/// Every [`UrlRequest`] has a URL. Text that is none becomes an error instead: of the constructors
+/// ([`UrlRequest::get`], [`FromStr`], `TryFrom<&str>`) at once, and of a task or future that is created from it when it is
+/// loaded, so that [`data("…")`](crate::UrlSession::data) needs one `?` only.
 pub trait IntoUrlRequest {
-    /// The request; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL.
+    /// The request.
+    ///
+    /// # Errors
+    /// [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL, or a header field of the request is not valid. The error
+    /// repeats the text, unless it holds an `@`, before which a password may stand.
     fn into_url_request(self) -> Result<UrlRequest>;
 }
 
@@ -65,6 +73,28 @@ impl FromStr for UrlRequest {
 
     fn from_str(text: &str) -> Result<Self> {
         text.into_url_request()
+    }
+}
+
+macro_rules! from_text {
+    ($($kind:ty),*) => {$(
+        /// A GET request for this URL; [`BadUrl`](UrlErrorCode::BadUrl) if the text is not one.
+        impl TryFrom<$kind> for UrlRequest {
+            type Error = UrlError;
+
+            fn try_from(text: $kind) -> Result<Self> {
+                text.into_url_request()
+            }
+        }
+    )*};
+}
+
+from_text!(&str, String, &String);
+
+/// A GET request for this URL.
+impl From<Url> for UrlRequest {
+    fn from(url: Url) -> Self {
+        Self::new(url)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 #[doc(alias = "NSMutableURLRequest")]
 #[doc(alias = "NSURLRequest")]
 pub struct UrlRequest {
-    url: Option<Url>,
+    url: Url,
     method: Method,
     fields: HeaderFields,
     body: HttpBody,
@@ -82,12 +82,8 @@ impl UrlRequest {
     #[doc(alias = "init(url:cachePolicy:timeoutInterval:)")]
     #[doc(alias = "init(url:)")]
     pub fn new(url: Url) -> Self {
-        Self { url: Some(url), ..Self::without_url() }
-    }
-
-    pub(super) fn without_url() -> Self {
         Self {
-            url: None,
+            url,
             method: Method::GET,
             fields: HeaderFields::new(),
             body: HttpBody::None,
@@ -104,16 +100,15 @@ impl UrlRequest {
         }
     }
 
-    /// The URL; a request without one fails with [`UnsupportedUrl`](UrlErrorCode::UnsupportedUrl).
-    pub fn url(&self) -> Option<&Url> {
-        self.url.as_ref()
+    /// The URL. Text that is no URL becomes no request: see [`IntoUrlRequest`](crate::IntoUrlRequest).
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Changes the URL. The [zone](Self::zone_id) is kept with the same host only.
     #[doc(alias = "url")]
-    pub fn set_url(&mut self, url: Option<Url>) {
-        let host = |url: &Option<Url>| url.as_ref().and_then(Url::host).map(|host| host.to_owned());
-        if self.zone_id.is_some() && host(&url) != host(&self.url) {
+    pub fn set_url(&mut self, url: Url) {
+        if self.zone_id.is_some() && url.host() != self.url.host() {
             self.zone_id = None;
         }
         self.url = url;
@@ -146,13 +141,13 @@ impl UrlRequest {
     /// The zone that counts.
     pub(crate) fn effective_zone_id(&self) -> Option<&str> {
         let zone = self.zone_id.as_deref()?;
-        matches!(self.url.as_ref()?.host(), Some(Host::Ipv6(_))).then_some(zone)
+        matches!(self.url.host(), Some(Host::Ipv6(_))).then_some(zone)
     }
 
     /// The URL, if it says which host is meant, tomorrow too: stores are asked about no other. A host in a zone is
     /// whoever has its address on the network of the day.
     pub(crate) fn url_for_stores(&self) -> Option<&Url> {
-        self.url.as_ref().filter(|_| self.effective_zone_id().is_none())
+        Some(&self.url).filter(|_| self.effective_zone_id().is_none())
     }
 
     /// The method, `GET` by default.
@@ -286,8 +281,8 @@ impl UrlRequest {
         }
     }
 
-    pub(super) fn url_mut(&mut self) -> Option<&mut Url> {
-        self.url.as_mut()
+    pub(super) fn url_mut(&mut self) -> &mut Url {
+        &mut self.url
     }
 
     pub(super) fn set_content(&mut self, body: HttpBody) {
@@ -471,17 +466,14 @@ impl Hash for UrlRequest {
 /// The URL, without a password and with its zone.
 impl fmt::Display for UrlRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.url {
-            Some(url) => match self.effective_zone_id() {
-                None => without_password(url).fmt(f),
-                // RFC 6874 §2
-                Some(zone) => {
-                    let text = without_password(url).to_string();
-                    let (before, after) = text.split_once(']').unwrap_or((&text, ""));
-                    write!(f, "{before}%25{}]{after}", urlsession_proto::zone::encode(zone))
-                }
-            },
-            None => f.write_str("url: nil"),
+        let url = without_password(&self.url);
+        match self.effective_zone_id() {
+            None => url.fmt(f),
+            // RFC 6874 §2
+            Some(zone) => {
+                let (before, after) = url.as_str().split_once(']').unwrap_or((url.as_str(), ""));
+                write!(f, "{before}%25{}]{after}", urlsession_proto::zone::encode(zone))
+            }
         }
     }
 }
@@ -490,9 +482,9 @@ impl fmt::Debug for UrlRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UrlRequest")
             .field("method", &self.method)
-            .field("host", &self.url.as_ref().and_then(Url::host_str))
+            .field("host", &self.url.host_str())
             .field("zone_id", &self.zone_id)
-            .field("path", &self.url.as_ref().map(Url::path))
+            .field("path", &self.url.path())
             .field("fields", &self.fields)
             .field("body_length", &self.body.length())
             .finish_non_exhaustive()

@@ -71,8 +71,8 @@ impl UrlRequest {
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         let mut pairs = pairs.into_iter().peekable();
-        if let (Some(url), Some(_)) = (self.url_mut(), pairs.peek()) {
-            url.query_pairs_mut().extend_pairs(pairs);
+        if pairs.peek().is_some() {
+            self.url_mut().query_pairs_mut().extend_pairs(pairs);
         }
         self
     }

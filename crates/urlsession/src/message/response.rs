@@ -147,11 +147,11 @@ impl UrlResponse {
         Self(Arc::new(ResponseInner { url, kind: ResponseKind::Http(head), joined: OnceLock::new() }))
     }
 
-    /// The URL that was answered; after redirects the last one.
-    pub fn url(&self) -> Option<&Url> {
+    /// The URL that was answered; after redirects the last one. Every response has one.
+    pub fn url(&self) -> &Url {
         match &self.0.url {
             Source::Request(request) => request.url(),
-            Source::Url(url) => Some(url),
+            Source::Url(url) => url,
         }
     }
 
@@ -204,7 +204,7 @@ impl UrlResponse {
             return name;
         }
         let Some(extension) = self.extension() else { return UNKNOWN.into() };
-        let host = self.url().and_then(Url::host_str).and_then(disposition::file_name_of_segment);
+        let host = self.url().host_str().and_then(disposition::file_name_of_segment);
         format!("{}.{extension}", host.as_deref().unwrap_or(UNKNOWN))
     }
 
@@ -245,7 +245,7 @@ impl UrlResponse {
     }
 
     fn name_from_path(&self) -> Option<String> {
-        let segment = self.url()?.path_segments()?.next_back().filter(|name| !name.is_empty())?;
+        let segment = self.url().path_segments()?.next_back().filter(|name| !name.is_empty())?;
         let name = disposition::file_name_of_segment(segment)?;
         if name.contains('.') {
             return Some(name);
@@ -314,7 +314,7 @@ impl std::hash::Hash for UrlResponse {
 impl fmt::Debug for UrlResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("UrlResponse");
-        debug.field("host", &self.url().and_then(Url::host_str)).field("path", &self.url().map(Url::path));
+        debug.field("host", &self.url().host_str()).field("path", &self.url().path());
         if let Some(head) = self.http_head() {
             debug.field("status", &head.status).field("fields", &head.fields.keys().collect::<Vec<_>>());
         }

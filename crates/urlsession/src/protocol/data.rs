@@ -32,7 +32,7 @@ impl Protocol for DataUrls {
 
 fn read(request: &UrlRequest) -> Result<Response> {
     let bad = |detail| UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail);
-    let Some(url) = request.url() else { return Err(bad("the request has no URL")) };
+    let url = request.url();
     let data = data_url::parse(url.as_str())
         .map_err(|error| bad("the data: URL cannot be read").with_source(error))?;
     let length = data.body.len() as u64;

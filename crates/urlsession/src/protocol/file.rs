@@ -72,9 +72,7 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
     let (file, length) = opened.unwrap_or_else(|| {
         Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, "the runtime is shutting down"))
     })?;
-    let url = attempt.request.url().cloned();
-    let Some(url) = url else { return Err(no_path("the request has no URL")) };
-    let head = UrlResponse::new(url, Some(kind), Some(length), None);
+    let head = UrlResponse::new(attempt.request.url().clone(), Some(kind), Some(length), None);
     let Some(chunks) = BodyStream::from_reader(file).take() else {
         return Ok(Response { head, body: Body::empty() });
     };
@@ -83,7 +81,7 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
 
 /// The path of the URL, which may name this machine only (RFC 8089 §2).
 fn path(request: &UrlRequest) -> Result<std::path::PathBuf> {
-    let Some(url) = request.url() else { return Err(no_path("the request has no URL")) };
+    let url = request.url();
     // On Windows such a path leads to the host, with a login of the user's.
     if url.host_str().is_some_and(|host| host != "localhost") {
         return Err(no_path("the URL names a file of another machine"));

@@ -126,11 +126,11 @@ impl DownloadDestination {
         self
     }
 
-    /// What the download of this request is told from others by; `None` without a URL.
-    pub(super) fn identity(&self, request: &UrlRequest) -> Option<String> {
+    /// What the download of this request is told from others by.
+    pub(super) fn identity(&self, request: &UrlRequest) -> String {
         match &self.name {
             // No download that is resumed has a URL like that.
-            Some(name) => request.url().map(|_| format!("name:{name}")),
+            Some(name) => format!("name:{name}"),
             None => identity(request),
         }
     }
@@ -322,13 +322,13 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
 }
 
 /// What a download is told from others by: its URL without what is a secret or not sent, and the zone of its host.
-pub(super) fn identity(request: &UrlRequest) -> Option<String> {
-    let url = url_text(request.url()?);
-    Some(match request.effective_zone_id() {
+pub(super) fn identity(request: &UrlRequest) -> String {
+    let url = url_text(request.url());
+    match request.effective_zone_id() {
         None => url,
         // No URL is like that.
         Some(zone) => format!("{url} in zone {zone}"),
-    })
+    }
 }
 
 /// A URL without what is a secret or not sent.

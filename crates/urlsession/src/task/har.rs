@@ -172,10 +172,10 @@ fn request(m: &TransactionMetrics) -> Json {
     let request = &*m.request;
     let is_sent = m.request_start_date.is_some();
     let sent = |count| if is_sent { Json::count(count) } else { UNKNOWN };
-    let query = request.url().into_iter().flat_map(Url::query_pairs);
+    let query = request.url().query_pairs();
     let mut members = vec![
         ("method", Json::text(request.http_method().as_str())),
-        ("url", Json::Text(request.url().map(secret::url).unwrap_or_default())),
+        ("url", Json::Text(secret::url(request.url()))),
         ("httpVersion", Json::text(m.network_protocol_name.map_or("unknown", protocol_version))),
         ("cookies", Json::NONE),
         ("headers", Json::List(request_fields(m))),
@@ -283,13 +283,13 @@ fn content(m: &TransactionMetrics) -> Json {
 }
 
 /// Absolute if it can be, without anybody's userinfo.
-fn redirect_url(base: Option<&Url>, location: &str) -> String {
+fn redirect_url(base: &Url, location: &str) -> String {
     if location.is_empty() {
         return String::new();
     }
-    match base.and_then(|base| base.join(location).ok()) {
-        Some(url) => secret::url(&url),
-        None => without_userinfo(location),
+    match base.join(location) {
+        Ok(url) => secret::url(&url),
+        Err(_) => without_userinfo(location),
     }
 }
 

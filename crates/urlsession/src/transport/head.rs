@@ -251,8 +251,8 @@ fn sent_fields(request: &UrlRequest, sent: &SentFields, protocol: &str, which: S
         let _ = fields.append(name, Bytes::copy_from_slice(value));
     };
     let is_shown = |name: &str| which == Shown::All || !is_for_once(name);
-    if let Some(url) = request.url().filter(|_| is_http1 && is_shown("host") && !own.contains("host")) {
-        add("Host", url[Position::BeforeHost..Position::AfterPort].as_bytes());
+    if is_http1 && is_shown("host") && !own.contains("host") {
+        add("Host", request.url()[Position::BeforeHost..Position::AfterPort].as_bytes());
     }
     let is_upgrade = |name: &str| is_http1 && asks_upgrade(request) && name.eq_ignore_ascii_case("upgrade");
     let is_dropped = |name: &str| {

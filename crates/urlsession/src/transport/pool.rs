@@ -113,7 +113,7 @@ impl Pool {
 
     /// From now on the origin of this request is spoken to over HTTP/1.1 only.
     pub(crate) fn require_http1(&self, request: &UrlRequest) {
-        let port = request.url().and_then(Url::port_or_known_default);
+        let port = request.url().port_or_known_default();
         if let (Some(host), Some(port)) = (HostId::of(request), port) {
             self.http1_origins.insert(host, port);
         }

@@ -209,7 +209,7 @@ fn the_response_of_a_hit_is_that_of_its_request() {
         origin.enqueue("/x", reply("x", &fields));
         let first = house.session.data(origin.url("/x")).wait().unwrap().1;
         let second = house.session.data(origin.url("/x#there")).wait().unwrap().1;
-        assert_eq!(second.url().unwrap().fragment(), Some("there"));
+        assert_eq!(second.url().fragment(), Some("there"));
         let (first, second) = (first.http().unwrap(), second.http().unwrap());
         let mut headers = second.headers().clone();
         assert_eq!(headers.remove("age").unwrap(), "0");
@@ -729,7 +729,7 @@ fn a_delegate_may_change_what_is_kept_or_keep_nothing() {
     use urlsession::cache::{CachedUrlResponse, StoragePolicy};
     on_every_wire(|origin| {
         let recorder = Recorder::new().caching(|proposed| {
-            let path = proposed.response().url().unwrap().path().to_owned();
+            let path = proposed.response().url().path().to_owned();
             let notes = std::collections::BTreeMap::from([("seen".to_owned(), "yes".to_owned())]);
             match &*path {
                 "/drop" => Decision::now(None),

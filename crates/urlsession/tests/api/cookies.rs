@@ -33,7 +33,7 @@ fn visit(origin: &Origin, session: &UrlSession, path: &str, fields: &[&str]) {
 
 fn visit_with(origin: &Origin, session: &UrlSession, request: UrlRequest, fields: &[&str]) {
     let reply = fields.iter().fold(Reply::new(200), |reply, field| reply.header("Set-Cookie", *field));
-    origin.enqueue(request.url().unwrap().path(), reply);
+    origin.enqueue(request.url().path(), reply);
     load(session, request).unwrap();
 }
 

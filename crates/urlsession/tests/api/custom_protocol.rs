@@ -74,7 +74,7 @@ impl UrlProtocol for Scripted {
 }
 
 fn has_scheme(request: &UrlRequest, scheme: &str) -> bool {
-    request.url().is_some_and(|url| url.scheme() == scheme)
+    request.url().scheme() == scheme
 }
 
 fn http(url: &Url, status: u16) -> HttpUrlResponse {
@@ -82,14 +82,14 @@ fn http(url: &Url, status: u16) -> HttpUrlResponse {
 }
 
 fn plain(client: &UrlProtocolClient) -> UrlResponse {
-    UrlResponse::new(client.request().url().unwrap().clone(), Some("text/plain"), None, None)
+    UrlResponse::new(client.request().url().clone(), Some("text/plain"), None, None)
 }
 
 /// Answers 429 and `Kathmandu`.
 fn kathmandu() -> Scripted {
     Scripted::all(|client| {
         Box::pin(async move {
-            client.did_receive_response(http(client.request().url().unwrap(), 429));
+            client.did_receive_response(http(client.request().url(), 429));
             client.did_load("Kathmandu").await?;
             client.did_finish_loading();
             Ok(())
@@ -124,7 +124,7 @@ fn test_intercept_response() {
 #[test]
 fn test_intercept_request() {
     let (data, response) = load(&interceptable().session(), "ssh://user@example.com/").unwrap();
-    assert_eq!(response.url().unwrap().as_str(), "http://google.com/");
+    assert_eq!(response.url().as_str(), "http://google.com/");
     assert_eq!((data.len(), response.status_code()), (0, Some(200)));
 }
 
@@ -388,7 +388,7 @@ fn redirecting(to: String) -> Scripted {
         |request| has_scheme(request, "made"),
         move |client| {
             let to = UrlRequest::new(to.parse().unwrap());
-            client.was_redirected(to, http(client.request().url().unwrap(), 302));
+            client.was_redirected(to, http(client.request().url(), 302));
             Box::pin(async { Ok(()) })
         },
     )
@@ -524,7 +524,7 @@ fn a_protocol_is_asked_with_the_task_and_loads_the_canonical_request() {
             task.task_identifier() == 1
         }
         fn canonical_request(&self, mut request: UrlRequest) -> UrlRequest {
-            request.set_url(Some("made:canonical".parse().unwrap()));
+            request.set_url("made:canonical".parse().unwrap());
             request
         }
         fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {

@@ -69,7 +69,7 @@ fn test_valid_uris() {
         let log = recorder.completed(1);
         assert_eq!(log.calls, ["didReceiveResponse", "didReceiveData", "didComplete"], "{url}");
         let response = log.response.unwrap();
-        assert_eq!(response.url().unwrap().as_str(), url);
+        assert_eq!(response.url().as_str(), url);
         assert_eq!(response.expected_content_length(), Some(length), "{url}");
         assert_eq!(response.mime_type().as_deref(), Some(mime), "{url}");
         assert_eq!(response.text_encoding_name().as_deref(), charset, "{url}");

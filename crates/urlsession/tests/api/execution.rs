@@ -362,7 +362,7 @@ struct Doing(Box<dyn Fn() -> Result<Bytes, UrlError> + Send + Sync>);
 
 impl UrlProtocol for Doing {
     fn can_init(&self, request: &UrlRequest) -> bool {
-        request.url().is_some_and(|url| url.scheme() == "doing")
+        request.url().scheme() == "doing"
     }
 
     fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading {

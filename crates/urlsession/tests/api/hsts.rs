@@ -46,7 +46,7 @@ impl Web {
     fn is_upgraded(&self, session: &UrlSession, host: &str) -> bool {
         match session.data(self.url("http", host)).wait() {
             Ok((_, response)) => {
-                assert_eq!(response.url().unwrap().as_str(), self.url("https", host));
+                assert_eq!(response.url().as_str(), self.url("https", host));
                 true
             }
             Err(error) => {
@@ -109,11 +109,11 @@ fn an_upgrade_is_no_redirect_and_the_current_request_shows_it() {
         let (task, result) = load_with_task(&session, web.url("http", "site.test"));
         assert_eq!(result.unwrap().0, "Lima");
         let upgraded = web.url("https", "site.test");
-        assert_eq!(task.current_request().unwrap().url().unwrap().as_str(), upgraded);
-        assert_eq!(task.original_request().unwrap().url().unwrap().scheme(), "http");
+        assert_eq!(task.current_request().unwrap().url().as_str(), upgraded);
+        assert_eq!(task.original_request().unwrap().url().scheme(), "http");
         let metrics = task.metrics().unwrap();
         assert_eq!((metrics.redirect_count, metrics.transaction_metrics.len()), (0, 1));
-        assert_eq!(metrics.transaction_metrics[0].request.url().unwrap().as_str(), upgraded);
+        assert_eq!(metrics.transaction_metrics[0].request.url().as_str(), upgraded);
         drop(recorder);
     }
 }
@@ -127,7 +127,7 @@ fn each_hop_of_a_redirect_is_upgraded() {
     web.origin.enqueue("/from", Reply::new(302).header("Location", &*down));
     let from = web.url("https", "other.test").replace("Peru", "from");
     let (data, response) = session.data(from).wait().unwrap();
-    assert_eq!((&data[..], response.url().unwrap().scheme()), (&b"Lima"[..], "https"));
+    assert_eq!((&data[..], response.url().scheme()), (&b"Lima"[..], "https"));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn cleartext_and_addresses_teach_nothing_and_the_first_field_alone_counts() {
     let url = format!("http://site.test:{}/Peru", plain.port());
     for _ in 0..2 {
         plain.enqueue("/Peru", Reply::new(200).header(FIELD, "max-age=1000").body("x"));
-        assert_eq!(session.data(&*url).wait().unwrap().1.url().unwrap().scheme(), "http");
+        assert_eq!(session.data(&*url).wait().unwrap().1.url().scheme(), "http");
     }
 
     let web = Web::on(Wire::TlsH1);

@@ -113,7 +113,7 @@ fn a_redirect_that_is_followed_changed_or_refused() {
 
         let elsewhere = origin.url("/Peru");
         let changing = Recorder::new().redirecting(move |_, mut next| {
-            next.set_url(Some(elsewhere.parse().unwrap()));
+            next.set_url(elsewhere.parse().unwrap());
             Decision::now(Some(next))
         });
         let (session, recorder) = with_recorder(configuration(origin), changing);

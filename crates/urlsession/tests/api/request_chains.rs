@@ -25,7 +25,7 @@ fn a_request_is_made_in_one_expression_and_sent_as_it_says() {
             .body("text");
         assert_eq!(request.timeout_interval(), Some(Duration::from_secs(9)));
         assert_eq!(request.value("X-Many"), Some("1, 2"));
-        assert_eq!(request.url().unwrap().fragment(), Some("there"));
+        assert_eq!(request.url().fragment(), Some("there"));
         load(&session(origin), request).unwrap();
         let sent = origin.requests().pop().unwrap();
         assert_eq!((&*sent.method, sent.body_len), ("PUT", 4));

@@ -58,7 +58,7 @@ pub(super) fn a_cancelled_download_goes_on_where_it_was() {
         let bytes: Vec<u8> = data.into();
         let task = session.download_task_with_resume_data(bytes);
         assert_eq!(task.state(), TaskState::Suspended);
-        assert_eq!(task.original_request().unwrap().url().unwrap().as_str(), ranges.url());
+        assert_eq!(task.original_request().unwrap().url().as_str(), ranges.url());
         task.resume();
         let log = recorder.completed(1);
         log.succeeded();

@@ -63,11 +63,11 @@ fn test_unhandled_url_protocol() {
 
 #[test]
 fn test_request_to_nil_url() {
-    let mut request = UrlRequest::new("http://localhost/".parse().unwrap());
-    request.set_url(None);
-    let (task, result) = load_with_task(&UrlSession::shared(), request);
-    assert_eq!(result.unwrap_err().code(), UrlErrorCode::UnsupportedUrl);
-    assert_eq!(task.error().unwrap().code(), UrlErrorCode::UnsupportedUrl);
+    // A request has a URL; text that is none fails the load.
+    let (task, result) = load_with_task(&UrlSession::shared(), "");
+    assert_eq!(result.unwrap_err().code(), UrlErrorCode::BadUrl);
+    assert_eq!(task.error().unwrap().code(), UrlErrorCode::BadUrl);
+    assert!(task.original_request().is_none());
 }
 
 #[test]

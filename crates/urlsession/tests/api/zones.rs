@@ -118,7 +118,7 @@ fn the_zone_of_an_address_reaches_the_socket_and_nothing_else() {
         }
         load(&session, &by_field).unwrap();
         let (_, response) = load(&session, zoned(&origin, 5, "/there").replace("%25", "%")).unwrap();
-        assert_eq!(response.url().unwrap().as_str(), global(&origin, "/Peru"));
+        assert_eq!(response.url().as_str(), global(&origin, "/Peru"));
         let address = |scope| ("fe80::1".to_owned(), scope);
         assert_eq!(led.dialled(), [3, 4, 5].map(address), "a zone, a host");
         for request in origin.requests() {

@@ -148,7 +148,7 @@ fn a_redirected_put_keeps_its_body_and_a_streamed_one_is_stored_whole() {
         put.set_http_body(pattern.clone());
         let (_, response) = session.data(&put).wait().unwrap();
         assert!(matches!(response.status_code(), Some(201 | 204)), "{response:?}");
-        put.set_url(Some(format!("{base}/dav/streamed").parse().unwrap()));
+        put.set_url(format!("{base}/dav/streamed").parse().unwrap());
         put.set_http_body_stream(BodyStream::from_reader(std::io::Cursor::new(pattern.clone())));
         let (_, response) = session.data(&put).wait().unwrap();
         assert!(matches!(response.status_code(), Some(201 | 204)), "{response:?}");

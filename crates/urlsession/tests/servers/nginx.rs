@@ -230,7 +230,7 @@ fn a_body_that_is_too_large_is_not_sent_to_a_server_that_is_asked_first() {
     put.set_value("Expect", "100-continue").unwrap();
     assert!(matches!(session.data(&put).wait().unwrap().1.status_code(), Some(201 | 204)));
     assert_eq!(fs::read(server.directory.join("www/dav/asked")).unwrap(), [7; 500_000]);
-    put.set_url(Some(format!("{base}/small/asked").parse().unwrap()));
+    put.set_url(format!("{base}/small/asked").parse().unwrap());
     let load = session.data(&put);
     let task = load.task();
     assert_eq!(load.wait().unwrap().1.status_code(), Some(413));

@@ -146,7 +146,7 @@ impl AuthRequest<'_> {
 
     fn url_credential(&self) -> Option<UrlCredential> {
         match self.challenger {
-            Challenger::Server(request) => request.url().and_then(url_credential),
+            Challenger::Server(request) => url_credential(request.url()),
             Challenger::Proxy { .. } => None,
         }
     }
@@ -244,7 +244,7 @@ impl Authenticator {
         route: &'a Route,
         kept: usize,
     ) -> Option<AuthRequest<'a>> {
-        let url = request.url()?;
+        let url = request.url();
         if !self.is_for_proxy {
             let target = url[Position::BeforePath..Position::AfterQuery].into();
             return Some(AuthRequest { challenger: Challenger::Server(request), request, target, kept });

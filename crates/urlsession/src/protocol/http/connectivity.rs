@@ -173,7 +173,7 @@ fn verdict(path: Option<&PathStatus>, rules: Rules) -> Verdict {
 }
 
 fn is_local(request: &UrlRequest) -> bool {
-    request.url().and_then(|url| url.host()).is_some_and(|host| is_loopback(&host))
+    request.url().host().is_some_and(|host| is_loopback(&host))
 }
 
 fn no_network() -> UrlError {

@@ -184,9 +184,7 @@ async fn refused(error: UrlError, attempt: &Attempt<'_>) -> UrlError {
 fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     let refuse = |code, detail| Err(UrlError::new(code, Phase::Request, detail));
     request.check_fields()?;
-    let Some(url) = request.url() else {
-        return refuse(UrlErrorCode::UnsupportedUrl, "the request has no URL");
-    };
+    let url = request.url();
     if versions == HttpVersions::Http2 && !Scheme::of(url).is_secure() {
         let detail = "the configuration allows only HTTP/2, which is spoken over https only";
         return refuse(UrlErrorCode::UnsupportedUrl, detail);

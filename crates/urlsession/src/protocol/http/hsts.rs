@@ -3,7 +3,6 @@
 //! decided above (`security`).
 
 use http::header::STRICT_TRANSPORT_SECURITY;
-use url::Url;
 use urlsession_proto::field::has;
 use urlsession_proto::hsts::{self, StrictTransportSecurity};
 use urlsession_proto::scheme::Scheme;
@@ -28,7 +27,7 @@ impl<N: Layer> Layer for Hsts<N> {
         let response = self.next.load(attempt).await?;
         if let Some(hosts) = &self.storage
             && let Some(said) = said(attempt, &response)
-            && let Some(host) = attempt.request.url().and_then(Url::host)
+            && let Some(host) = attempt.request.url().host()
         {
             hosts.note(&host, said, attempt.clock.wall());
         }
@@ -44,7 +43,7 @@ fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTranspor
         return None;
     }
     // A proxy may be spoken to over TLS about what is not.
-    let is_https = attempt.request.url().is_some_and(|url| Scheme::of(url).is_secure());
+    let is_https = Scheme::of(attempt.request.url()).is_secure();
     let transaction = attempt.transaction();
     let info = transaction.connection.as_ref()?;
     let is_safe = is_https && info.made.secure.is_some() && !info.is_overridden;

@@ -85,10 +85,10 @@ fn verdict(request: &UrlRequest, status: StatusCode, fields: &HeaderMap, hops: u
     }
     let location = fields.get(header::LOCATION).map(|value| value.as_bytes().trim_ascii());
     // An empty reference is the URL itself (RFC 3986 §4.4), to which no server redirects on purpose.
-    let (Some(location), Some(url)) = (location.filter(|location| !location.is_empty()), request.url())
-    else {
+    let Some(location) = location.filter(|location| !location.is_empty()) else {
         return Verdict::Final;
     };
+    let url = request.url();
     let target = match resolve(url, location) {
         Ok(target) => target,
         Err(error) => return Verdict::Fail(error),
@@ -160,7 +160,7 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
     if from.origin() != to.origin() {
         next.fields_mut().retain(|name| !is_of_origin(name));
     }
-    next.set_url(Some(to));
+    next.set_url(to);
     next
 }
 

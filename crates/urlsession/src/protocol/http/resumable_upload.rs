@@ -66,18 +66,19 @@ impl<N: Layer> ResumableUpload<N> {
         let (config, clock) = (&self.config, attempt.clock);
         let context =
             |url| UploadContext::new(attempt.context, url, clock, config.allows_uploads_at_other_origins);
-        let uploading = match (uploading, target.url()) {
-            (Uploading::GivenUp(point), Some(url)) => {
+        let url = target.url();
+        let uploading = match uploading {
+            Uploading::GivenUp(point) => {
                 let context = context(url);
                 context.take_up(*point);
                 Upload::new(self, url, &target, &context, attempt, true).delete().await;
                 return Err(UrlError::cancelled());
             }
-            (uploading, _) => uploading,
+            uploading => uploading,
         };
-        let Some(url) = target.url().filter(|_| may_create(&target, &config.http_additional_headers)) else {
+        if !may_create(&target, &config.http_additional_headers) {
             return self.next.load(attempt).await;
-        };
+        }
         let context = context(url);
         // Whatever others of its targets refuse: this upload is there.
         let is_there = |known: &ServerSupport| {

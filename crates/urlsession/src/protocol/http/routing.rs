@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::load::{Attempt, Layer, Response, Route};
+use crate::load::{Attempt, Layer, Response};
 use crate::transport::Pool;
 
 pub(super) struct Routing<N> {
@@ -24,7 +24,7 @@ impl<N: Layer> Layer for Routing<N> {
     // Inlined, so that the next layer's future is made where it stays.
     #[inline(always)]
     fn load(&self, attempt: &mut Attempt<'_>) -> impl Future<Output = Result<Response>> + Send {
-        attempt.route = attempt.request.url().map_or(Route::Direct, |url| self.pool.route(url));
+        attempt.route = self.pool.route(attempt.request.url());
         self.next.load(attempt)
     }
 }

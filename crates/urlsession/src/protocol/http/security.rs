@@ -33,16 +33,14 @@ impl<N: Layer> Layer for Security<N> {
         {
             upgrade(attempt);
         }
-        if let Some(url) = attempt.request.url() {
-            verdict(url, &self.config.app_transport_security)?;
-        }
+        verdict(attempt.request.url(), &self.config.app_transport_security)?;
         self.next.load(attempt).await
     }
 }
 
 /// Whether it is a cleartext URL of a host that is known.
 async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
-    let url = attempt.request.url().filter(|url| Scheme::of(url) == Scheme::Http);
+    let url = Some(attempt.request.url()).filter(|url| Scheme::of(url) == Scheme::Http);
     let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
     if hosts.is_stale(attempt.clock) {
         // In a box of its own: most loads do not carry it.
@@ -53,9 +51,9 @@ async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
 
 /// Goes on with the URL of the same host over TLS, as if it had been asked for: nobody is redirected.
 fn upgrade(attempt: &mut Attempt<'_>) {
-    let Some(url) = attempt.request.url().and_then(upgraded) else { return };
+    let Some(url) = upgraded(attempt.request.url()) else { return };
     let mut request = (*attempt.request).clone();
-    request.set_url(Some(url));
+    request.set_url(url);
     attempt.request = Arc::new(request);
     attempt.transaction().request = attempt.request.clone();
     attempt.context.requesting(&attempt.request);

@@ -33,7 +33,7 @@ pub(super) fn encode(entry: &CacheEntry) -> Vec<u8> {
         }
     }
     let response = &entry.response;
-    out.bytes(response.url().map_or("", Url::as_str).as_bytes());
+    out.bytes(response.url().as_str().as_bytes());
     match response.http_head() {
         Some(head) => {
             out.byte(version_number(head.version));

@@ -35,18 +35,17 @@ impl ShownCertificates {
         attempt: &Attempt<'_>,
         storage: Option<&UrlCredentialStorage>,
     ) -> Option<String> {
-        let url = attempt.request.url()?;
-        let certificate = self.of(url, || storage.map(UrlCredentialStorage::revision));
+        let certificate = self.of(attempt.request.url(), || storage.map(UrlCredentialStorage::revision));
         identity(attempt.logins.as_deref(), certificate.as_ref())
     }
 
     /// Who the client was to the server that has just answered.
     pub(super) fn shown(&self, attempt: &Attempt<'_>) -> Option<String> {
         let certificate = attempt.client_certificate();
-        if let (Some(certificate), Some(url)) = (certificate, attempt.request.url())
+        if let Some(certificate) = certificate
             && !certificate.is_for_once
         {
-            self.note(url, certificate);
+            self.note(attempt.request.url(), certificate);
         }
         identity(attempt.logins.as_deref(), certificate)
     }

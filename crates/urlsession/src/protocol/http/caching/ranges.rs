@@ -187,7 +187,7 @@ impl<N: Layer + 'static> Caching<N> {
             // The whole is stored already.
             return refused;
         }
-        let Some(mut url) = attempt.request.url().cloned() else { return refused };
+        let mut url = attempt.request.url().clone();
         url.set_fragment(None);
         let identity = self.0.certificates.shown(attempt);
         names.extend(identity.is_some().then_some(IDENTITY));
@@ -338,7 +338,7 @@ impl BodyObserver for PartStoringObserver {
             Some(complete) if complete == length => head.whole(Some(complete)),
             complete => head.part(first, first + length - 1, complete),
         };
-        let Some(url) = self.draft.response.url().cloned() else { return };
+        let url = self.draft.response.url().clone();
         let cached = CachedUrlResponse::coded(UrlResponse::kept(url, head), data.clone());
         let CacheEntry { key, variant, times, .. } = &self.draft;
         self.cache.store(CacheEntry::new(

@@ -53,7 +53,7 @@ pub(super) fn confirmed(kept: &UrlResponse, answer: &UrlResponse) -> Option<UrlR
     }
     let raw = merged_raw(kept_head, fresh);
     let head = HttpHead { version: kept_head.version, status: kept_head.status, fields, raw };
-    Some(UrlResponse::kept(kept.url()?.clone(), head))
+    Some(UrlResponse::kept(kept.url().clone(), head))
 }
 
 /// The same for the head as it was spelled; empty if neither was.

@@ -222,8 +222,7 @@ impl<'a> UploadContext<'a> {
             }
             // §4.4: on appends there is no `Location`.
             // What was sent may have gone by TLS to a host that wants it.
-            let base = response.url().unwrap_or(self.target);
-            let named = if sending.is_creation { location(base, &head.fields) } else { None };
+            let named = if sending.is_creation { location(response.url(), &head.fields) } else { None };
             if sending.is_creation && named.is_some() {
                 state.is_announced = true;
             }

@@ -67,8 +67,7 @@ impl<N: Layer> Upload<'_, '_, N> {
                     || is_careful && reply.fields.is_complete.is_none() && reply.fields.says_anything();
                 let head = response.head.http_head();
                 let head = head.filter(|_| reply.status.is_success() && is_of_protocol);
-                let base = response.head.url().unwrap_or(self.url);
-                let named = head.and_then(|head| location(base, &head.fields));
+                let named = head.and_then(|head| location(response.head.url(), &head.fields));
                 self.context.note(&reply.fields, named);
                 if self.context.state().is_at_odds {
                     discard(response.body, self.attempt).await;

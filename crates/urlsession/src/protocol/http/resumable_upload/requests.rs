@@ -11,10 +11,10 @@ use crate::message::{BodyStream, HttpBody, UrlRequest, is_of_origin};
 /// not sent, nor those that make a request conditional; credentials go to its origin only.
 pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlRequest {
     let mut request = target.clone();
-    request.set_url(Some(url.clone()));
+    request.set_url(url.clone());
     request.set_method(method);
     request.remove_http_body();
-    let is_foreign = target.url().is_none_or(|target| !is_same_place(target, url));
+    let is_foreign = !is_same_place(target.url(), url);
     request.fields_mut().retain(|name| {
         let is_content = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
         let is_condition = name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("if-"));

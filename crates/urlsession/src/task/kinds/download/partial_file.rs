@@ -485,7 +485,7 @@ impl Drop for PartialFile {
 
 /// What an earlier download left at a destination, if it belongs to this request.
 pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<ResumeRecord> {
-    let identity = destination.identity(request)?;
+    let identity = destination.identity(request);
     let mut noted = Names::of(destination, &identity)?.noted()?;
     if !is_resumable(request) || noted.resume_info.identity != identity {
         return None;

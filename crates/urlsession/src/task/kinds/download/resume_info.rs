@@ -115,7 +115,7 @@ impl ResumeInfo {
         (!validators.is_empty()).then(|| Self {
             identity: identity.to_owned(),
             request: request.clone(),
-            final_url: response.url().cloned(),
+            final_url: Some(response.url().clone()),
             validators,
             complete: None,
             untrusted: None,
@@ -132,7 +132,7 @@ pub(super) fn is_resumable(request: &UrlRequest) -> bool {
     let fields = request.fields();
     *request.http_method() == Method::GET
         && request.content().is_empty()
-        && request.url().is_some_and(|url| Scheme::of(url).is_http())
+        && Scheme::of(request.url()).is_http()
         && !["range", "if-range"].iter().any(|name| fields.contains(name))
 }
 
@@ -150,9 +150,9 @@ impl ResumeRecord {
         let ResumeInfo { identity: known_by, request, final_url, validators, complete, untrusted } =
             &self.resume_info;
         let mut out = ResumeFields::default();
-        let url = request.url().map(url_text);
-        out.push_text(URL, url.as_deref());
-        out.push_text(IDENTITY, Some(&**known_by).filter(|known_by| Some(*known_by) != url.as_deref()));
+        let url = url_text(request.url());
+        out.push_text(URL, Some(&url));
+        out.push_text(IDENTITY, Some(&**known_by).filter(|known_by| *known_by != url));
         out.push_text(FINAL_URL, final_url.as_ref().map(url_text).as_deref());
         out.push_text(ETAG, validators.etag.as_deref());
         out.push_text(DATE, validators.date.as_deref());
@@ -194,7 +194,7 @@ impl ResumeRecord {
         let url: Url = fields.text(URL)?.parse().ok()?;
         let mut request = UrlRequest::new(url);
         request.set_zone_id(fields.text(ZONE));
-        let known_by = fields.text(IDENTITY).map(str::to_owned).or_else(|| identity(&request))?;
+        let known_by = fields.text(IDENTITY).map(str::to_owned).unwrap_or_else(|| identity(&request));
         let mut name = None;
         for (number, value) in fields.iter() {
             match number {
@@ -344,7 +344,7 @@ mod tests {
         assert!(!String::from_utf8_lossy(noted().seal_note().as_bytes()).contains("kept"));
         let read = ResumeRecord::open(&data).unwrap();
         let request = &read.resume_info.request;
-        assert_eq!(request.url().unwrap().as_str(), "https://me@example.com/a?sig=x");
+        assert_eq!(request.url().as_str(), "https://me@example.com/a?sig=x");
         assert_eq!(request.value("x-mine"), Some("kept"));
         assert_eq!(request.fields().len(), 1);
         assert_eq!(request.timeout_interval(), Some(Duration::from_millis(1500)));
@@ -366,7 +366,7 @@ mod tests {
         for change in [
             (|noted: &mut ResumeRecord| noted.stamp.bytes = 1001) as fn(&mut ResumeRecord),
             |noted| noted.resume_info.validators = Validators::default(),
-            |noted| noted.resume_info.request.set_url(Some("file:///etc/passwd".parse().unwrap())),
+            |noted| noted.resume_info.request.set_url("file:///etc/passwd".parse().unwrap()),
         ] {
             let mut noted = noted();
             change(&mut noted);

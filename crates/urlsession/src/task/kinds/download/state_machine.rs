@@ -76,8 +76,8 @@ impl<'a> DownloadStateMachine<'a> {
         let (request, destination, checks, given) = ordered(core);
         let known_by = match (&given, &destination, request.as_deref()) {
             (Some(given), ..) => given.resume_info.identity.clone(),
-            (None, Some(destination), Some(request)) => destination.identity(request).unwrap_or_default(),
-            (None, None, Some(request)) => identity(request).unwrap_or_default(),
+            (None, Some(destination), Some(request)) => destination.identity(request),
+            (None, None, Some(request)) => identity(request),
             (None, _, None) => String::new(),
         };
         let mut course = Self {
@@ -299,7 +299,7 @@ impl<'a> DownloadStateMachine<'a> {
         let expected = self.expected(head, true)?;
         let (shared_file, suggested) = (self.shared_file.clone(), head.suggested_filename());
         let destination = self.destination.clone();
-        let led_to = self.request.clone().filter(|_| self.is_vouched).zip(head.url().cloned());
+        let led_to = self.request.clone().filter(|_| self.is_vouched).zip(Some(head.url().clone()));
         let untrusted = self.untrusted;
         let work = move || {
             destination.map_or(Ok(()), |destination| destination.check(&suggested))?;
@@ -475,8 +475,8 @@ fn ordered(core: &Core) -> Ordered {
 }
 
 /// The validators of another URL say less: a date nothing, a tag only with the length.
-fn same_resource(verdict: Verdict, resume_info: &ResumeInfo, url: Option<&Url>) -> Verdict {
-    let is_other = resume_info.final_url.as_ref() != url;
+fn same_resource(verdict: Verdict, resume_info: &ResumeInfo, url: &Url) -> Verdict {
+    let is_other = resume_info.final_url.as_ref() != Some(url);
     let is_weak = resume_info.validators.etag.is_none() || resume_info.complete.is_none();
     match verdict {
         Verdict::Append { .. } | Verdict::Finished if is_other && is_weak => {

@@ -287,8 +287,7 @@ fn file_of(request: &UrlRequest) -> Option<(&std::path::Path, FileIdentity)> {
 
 fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
     let mut fields = ResumeFields::default();
-    let url = request.url().map(without_password);
-    fields.push_text(TARGET, url.as_ref().map(Url::as_str));
+    fields.push_text(TARGET, Some(without_password(request.url()).as_str()));
     fields.push_text(ZONE, request.effective_zone_id());
     fields.push_text(METHOD, Some(request.http_method().as_str()));
     for (name, value) in request.fields().iter().filter(|(name, _)| !is_secret(name)) {
@@ -454,7 +453,7 @@ mod tests {
             (is.http_method(), is.value("content-type"), is.value("x")),
             (&Method::PUT, Some("text/x"), Some("a: b"))
         );
-        assert_eq!(is.url().unwrap().as_str(), "https://user@a.example/target?q");
+        assert_eq!(is.url().as_str(), "https://user@a.example/target?q");
         // And once more, from what is left.
         let (again, at) = open(close_transaction(&is, &point(7, 4))).unwrap();
         assert_eq!(again.http_body().unwrap(), "789");
