@@ -4,6 +4,7 @@
 
 mod domains;
 mod multipath;
+mod protocol_class;
 mod proxy;
 mod proxy_environment;
 mod resumable_uploads;
@@ -17,13 +18,14 @@ use http::HeaderMap;
 
 pub(crate) use self::domains::covers;
 pub use self::multipath::MultipathServiceType;
+pub(crate) use self::protocol_class::CustomProtocol;
+pub use self::protocol_class::UrlProtocolClass;
 pub use self::proxy::{ProxyConfiguration, ProxyDictionary};
 pub use self::resumable_uploads::{ResumableUploads, UploadStrategy};
 pub use self::transparency::CertificateTransparencyLog;
 pub use self::transport_security::{AppTransportSecurity, ExceptionDomain, PinnedDomain, TlsVersion};
 use crate::env::Environment;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::UrlProtocolClass;
 use crate::message::{CachePolicy, HttpCookieAcceptPolicy, NetworkServiceType};
 use crate::store::{HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache, UrlCredentialStorage};
 

@@ -120,9 +120,8 @@ pub mod network {
 
 /// Protocols of the application's own, which load what they claim.
 pub mod protocols {
-    pub use crate::load::{
-        UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
-    };
+    pub use crate::configuration::UrlProtocolClass;
+    pub use crate::protocol::{UrlProtocol, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask};
 }
 
 /// App Transport Security, pinned keys, certificate transparency, versions of TLS, and hosts that are spoken to over TLS

@@ -4,7 +4,6 @@
 //! No decisions and no IO here.
 
 mod activity;
-mod custom;
 mod decision;
 pub(crate) mod detached;
 mod login;
@@ -27,10 +26,6 @@ use smallvec::SmallVec;
 
 pub use self::activity::WaitReason;
 pub(crate) use self::activity::{Activity, IdlePause};
-pub(crate) use self::custom::{Head, Line};
-pub use self::custom::{
-    UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
-};
 pub use self::decision::{
     CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
 };
@@ -114,8 +109,8 @@ pub(crate) trait TaskEvents: Send + Sync {
 
 /// What a layer may know of the task. Nothing of it is changed from below.
 pub(crate) trait TaskProperties: Send + Sync {
-    /// The task as custom protocols see it, about to load `current`.
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask;
+    /// What it is, about to load `current`.
+    fn described(&self, current: &Arc<UrlRequest>) -> TaskDescription;
 
     /// True if the load was suspended or is over: no more bytes are to be moved in this poll. Whoever halts it has it
     /// polled again.
@@ -129,6 +124,17 @@ pub(crate) trait TaskProperties: Send + Sync {
 
     /// The same for as long as the response is read.
     fn lasting_priority(&self) -> Arc<dyn Priority>;
+}
+
+/// What a task is to who is outside the library.
+#[derive(Clone, Debug)]
+pub(crate) struct TaskDescription {
+    pub(crate) identifier: u64,
+    /// The application's own.
+    pub(crate) label: Option<Arc<str>>,
+    pub(crate) priority: f32,
+    pub(crate) original: Arc<UrlRequest>,
+    pub(crate) current: Arc<UrlRequest>,
 }
 
 /// What a resumable upload is to its task.

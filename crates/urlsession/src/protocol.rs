@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use urlsession_proto::scheme::Scheme;
 
-use self::custom::{Custom, Loaded};
+use self::custom::Custom;
+pub use self::custom::{UrlProtocol, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask};
 use self::data::DataUrls;
 use self::file::Files;
 use self::http::Http;
 use crate::auth::LoginCache;
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, UrlProtocolClass};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, BoxFuture, Protocol, Response, UrlProtocolClass};
+use crate::load::{Attempt, BoxFuture, Protocol, Response};
 use crate::message::UrlRequest;
 use crate::transport::Pool;
 
@@ -62,10 +63,10 @@ impl Protocols {
         attempt: &mut Attempt<'_>,
     ) -> Result<Response> {
         let mut hops = 0;
-        while let Some(class) = custom::claim(&classes, attempt)? {
-            match custom::load(class, attempt, hops).await {
-                Ok(Loaded::Response(response)) => return Ok(response),
-                Ok(Loaded::Redirected) => hops += 1,
+        while let Some(protocol) = custom::claim(&classes, attempt)? {
+            match protocol.load(attempt, hops).await {
+                Ok(Some(response)) => return Ok(response),
+                Ok(None) => hops += 1,
                 Err(error) => return Err(error.with_url(attempt.request.url())),
             }
         }

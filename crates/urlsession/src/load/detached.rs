@@ -5,8 +5,8 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 
 use super::{
-    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskEvents, TaskProperties, TaskQuestions,
-    UploadLink, UploadPoint, Uploading, UrlProtocolTask,
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskDescription, TaskEvents, TaskProperties,
+    TaskQuestions, UploadLink, UploadPoint, Uploading,
 };
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -90,10 +90,10 @@ impl<T: DetachedAnswers> TaskEvents for T {
 }
 
 impl<T: DetachedAnswers> TaskProperties for T {
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
-        UrlProtocolTask {
+    fn described(&self, current: &Arc<UrlRequest>) -> TaskDescription {
+        TaskDescription {
             identifier: 0,
-            description: None,
+            label: None,
             priority: MEDIUM,
             original: current.clone(),
             current: current.clone(),

@@ -1,6 +1,10 @@
 //! Custom protocols: which of the application's loads a request, and how its load is run, ended and redirected.
 //!
-//! What applications implement is in `load::custom`; built-in schemes are asked for after these. Apple: *URLProtocol*.
+//! What applications implement is in `url_protocol`, what they speak to in `client`; built-in schemes are asked for after
+//! these. Apple: *URLProtocol*.
+
+mod client;
+mod url_protocol;
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -11,12 +15,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use self::client::{Head, Line};
+pub use self::client::{UrlProtocolClient, UrlProtocolTask};
+pub use self::url_protocol::{UrlProtocol, UrlProtocolLoading};
 use crate::body::{Body, BodySource};
-use crate::configuration::Configuration;
+use crate::configuration::{Configuration, CustomProtocol, UrlProtocolClass};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{
-    Attempt, Head, Line, Response, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
-};
+use crate::load::{Attempt, BoxFuture, Response};
 use crate::message::UrlRequest;
 
 /// The custom protocols of a session.
@@ -24,13 +29,6 @@ pub(super) struct Custom {
     config: Arc<Configuration>,
     /// Whether those registered for the shared session are asked.
     asks_registered: AtomicBool,
-}
-
-/// How a load of a custom protocol ended.
-pub(super) enum Loaded {
-    Response(Response),
-    /// The attempt's request is now that of the next hop.
-    Redirected,
 }
 
 impl Custom {
@@ -46,30 +44,54 @@ impl Custom {
     pub(super) fn classes(&self) -> Vec<UrlProtocolClass> {
         let mut classes = self.config.protocol_classes.clone();
         if self.asks_registered.load(Relaxed) {
-            classes.append(&mut UrlProtocolClass::all_registered());
+            classes.append(&mut url_protocol::all_registered());
         }
         classes
     }
 }
 
 /// The first that claims the attempt's request.
-pub(super) fn claim(classes: &[UrlProtocolClass], attempt: &Attempt<'_>) -> Result<Option<UrlProtocolClass>> {
-    let task = attempt.context.described(&attempt.request);
+pub(super) fn claim(
+    classes: &[UrlProtocolClass],
+    attempt: &Attempt<'_>,
+) -> Result<Option<Arc<dyn CustomProtocol>>> {
     for class in classes {
-        if guarded("can_init", || class.protocol().can_init_with_task(&task))? {
-            return Ok(Some(class.clone()));
+        if class.protocol().claims(attempt)? {
+            return Ok(Some(class.protocol().clone()));
         }
     }
     Ok(None)
 }
 
-/// Loads the attempt's request with a protocol, as hop number `hops` of its kind.
-pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hops: usize) -> Result<Loaded> {
+impl<P: UrlProtocol + 'static> CustomProtocol for P {
+    fn claims(&self, attempt: &Attempt<'_>) -> Result<bool> {
+        let task = describe(attempt);
+        guarded("can_init", || self.can_init_with_task(&task))
+    }
+
+    fn load<'a>(
+        self: Arc<Self>,
+        attempt: &'a mut Attempt<'_>,
+        hops: usize,
+    ) -> BoxFuture<'a, Result<Option<Response>>> {
+        Box::pin(load(self, attempt, hops))
+    }
+}
+
+fn describe(attempt: &Attempt<'_>) -> UrlProtocolTask {
+    UrlProtocolTask::new(attempt.context.described(&attempt.request))
+}
+
+async fn load(
+    protocol: Arc<dyn UrlProtocol>,
+    attempt: &mut Attempt<'_>,
+    hops: usize,
+) -> Result<Option<Response>> {
     let asked = UrlRequest::clone(&attempt.request);
-    attempt.request = Arc::new(guarded("canonical_request", || class.protocol().canonical_request(asked))?);
+    attempt.request = Arc::new(guarded("canonical_request", || protocol.canonical_request(asked))?);
     attempt.begin_transaction();
     attempt.context.requesting(&attempt.request);
-    let mut run = Run::start(class, attempt.context.described(&attempt.request));
+    let mut run = Run::start(protocol, describe(attempt));
     attempt.transaction().request_start = Some(attempt.clock.now());
     let head = poll_fn(|cx| run.poll_head(cx)).await?;
     attempt.activity.moved(1);
@@ -79,7 +101,7 @@ pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hop
     let (next, response) = match head {
         Head::Response(response) => {
             transaction.response = Some(response.clone());
-            return Ok(Loaded::Response(Response { head: response, body: Body::flow(Box::new(run)) }));
+            return Ok(Some(Response { head: response, body: Body::flow(Box::new(run)) }));
         }
         Head::Redirect(next, response) => (next, response),
     };
@@ -99,15 +121,15 @@ pub(super) async fn load(class: UrlProtocolClass, attempt: &mut Attempt<'_>, hop
             let transaction = attempt.transaction();
             (transaction.response_end, transaction.is_followed) = (Some(now), true);
             attempt.request = next.into();
-            Ok(Loaded::Redirected)
+            Ok(None)
         }
-        None => Ok(Loaded::Response(Response { head: response, body: Body::empty() })),
+        None => Ok(Some(Response { head: response, body: Body::empty() })),
     }
 }
 
 /// A load under way; dropping it stops it.
 struct Run {
-    class: UrlProtocolClass,
+    protocol: Arc<dyn UrlProtocol>,
     task: Arc<UrlProtocolTask>,
     line: Arc<Line>,
     loading: Option<UrlProtocolLoading>,
@@ -115,11 +137,11 @@ struct Run {
 }
 
 impl Run {
-    fn start(class: UrlProtocolClass, task: UrlProtocolTask) -> Self {
+    fn start(protocol: Arc<dyn UrlProtocol>, task: UrlProtocolTask) -> Self {
         let (line, task) = (Arc::new(Line::default()), Arc::new(task));
-        let mut run = Self { class, task, line, loading: None, delivered: 0 };
+        let mut run = Self { protocol, task, line, loading: None, delivered: 0 };
         let client = UrlProtocolClient::new(run.line.clone(), run.task.clone());
-        match guarded("start_loading", || run.class.protocol().start_loading(client)) {
+        match guarded("start_loading", || run.protocol.start_loading(client)) {
             Ok(loading) => run.loading = Some(loading),
             Err(error) => run.line.fail(error),
         }
@@ -179,7 +201,7 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.line.stop();
         self.release();
-        if let Err(error) = guarded("stop_loading", || self.class.protocol().stop_loading(&self.task)) {
+        if let Err(error) = guarded("stop_loading", || self.protocol.stop_loading(&self.task)) {
             // The load is over: there is nobody to fail.
             tracing::warn!(%error, "a custom protocol panicked");
         }

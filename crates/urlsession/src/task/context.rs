@@ -9,8 +9,8 @@ use super::kind::TaskKind;
 use super::observe::TaskChange;
 use crate::error::Result;
 use crate::load::{
-    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskEvents, TaskProperties, TaskQuestions,
-    UploadLink, UploadPoint, Uploading, UrlProtocolTask,
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskDescription, TaskEvents, TaskProperties,
+    TaskQuestions, UploadLink, UploadPoint, Uploading,
 };
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -157,11 +157,11 @@ impl TaskEvents for CoreContext<'_> {
 }
 
 impl TaskProperties for CoreContext<'_> {
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+    fn described(&self, current: &Arc<UrlRequest>) -> TaskDescription {
         let live = self.0.live();
-        UrlProtocolTask {
+        TaskDescription {
             identifier: self.0.identifier(),
-            description: live.description.clone(),
+            label: live.description.clone(),
             priority: self.0.priority(),
             original: live.original.clone().unwrap_or_else(|| current.clone()),
             current: current.clone(),

@@ -11,8 +11,8 @@ use urlsession_proto::resumable_upload::{Dialect, Limits, Part, Stop, UploadFiel
 use super::requests::{is_same_place, location};
 use crate::env::Clock;
 use crate::load::{
-    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, TaskEvents, TaskProperties,
-    TaskQuestions, UploadLink, UploadPoint, Uploading, UrlProtocolTask,
+    BoxFuture, ConnectionChallengeHandler, Priority, SentFields, TaskContext, TaskDescription, TaskEvents,
+    TaskProperties, TaskQuestions, UploadLink, UploadPoint, Uploading,
 };
 use crate::message::{
     AuthChallengeDisposition, BodyStream, DigestAlgorithm, UrlAuthenticationChallenge, UrlRequest,
@@ -328,7 +328,7 @@ impl TaskEvents for UploadContext<'_> {
 
 /// All of them are the task's own.
 impl TaskProperties for UploadContext<'_> {
-    fn described(&self, current: &Arc<UrlRequest>) -> UrlProtocolTask {
+    fn described(&self, current: &Arc<UrlRequest>) -> TaskDescription {
         self.context.described(current)
     }
 

@@ -1,18 +1,15 @@
-//! Custom protocols: what an application implements to load URLs itself, and the list of those of the whole process.
+//! `UrlProtocol`: what an application implements to load URLs itself, and the list of those of the whole process.
 //!
 //! Who is chosen, started and stopped is decided in `protocol::custom`. Apple: *URLProtocol*.
 
-mod client;
-
 use parking_lot::{Mutex, MutexGuard};
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-pub(crate) use self::client::{Head, Line};
-pub use self::client::{UrlProtocolClient, UrlProtocolTask};
+use super::client::{UrlProtocolClient, UrlProtocolTask};
+use crate::configuration::UrlProtocolClass;
 use crate::error::Result;
 use crate::message::UrlRequest;
 
@@ -108,14 +105,10 @@ pub trait UrlProtocol: Send + Sync {
 /// A load of a custom protocol, under way.
 pub type UrlProtocolLoading = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// A [`UrlProtocol`] to hand around; what the class is at Apple's. A clone is the same, and only a clone is equal.
-#[derive(Clone)]
-pub struct UrlProtocolClass(Arc<dyn UrlProtocol>);
-
 impl UrlProtocolClass {
     /// A protocol to set in a configuration or to register.
     pub fn new(protocol: impl UrlProtocol + 'static) -> Self {
-        Self(Arc::new(protocol))
+        Self::of(Arc::new(protocol))
     }
 
     /// Lets it load requests of the shared session; the last one registered is asked first. Returns false, changing
@@ -141,31 +134,13 @@ impl UrlProtocolClass {
         COUNT.store(registered.len(), Relaxed);
         registered.len() < before
     }
-
-    /// Those registered, the last one first. Without any it costs no lock.
-    pub(crate) fn all_registered() -> Vec<Self> {
-        match COUNT.load(Relaxed) {
-            0 => Vec::new(),
-            _ => registered().iter().rev().cloned().collect(),
-        }
-    }
-
-    pub(crate) fn protocol(&self) -> &dyn UrlProtocol {
-        &*self.0
-    }
 }
 
-impl PartialEq for UrlProtocolClass {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Eq for UrlProtocolClass {}
-
-impl fmt::Debug for UrlProtocolClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UrlProtocolClass")
+/// Those registered, the last one first. Without any it costs no lock.
+pub(super) fn all_registered() -> Vec<UrlProtocolClass> {
+    match COUNT.load(Relaxed) {
+        0 => Vec::new(),
+        _ => registered().iter().rev().cloned().collect(),
     }
 }
 

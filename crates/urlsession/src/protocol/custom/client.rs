@@ -13,46 +13,45 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::load::TaskDescription;
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
 
 /// The task a custom protocol is asked to load for: its properties at that time.
 #[derive(Clone, Debug)]
-pub struct UrlProtocolTask {
-    pub(crate) identifier: u64,
-    pub(crate) description: Option<Arc<str>>,
-    pub(crate) priority: f32,
-    pub(crate) original: Arc<UrlRequest>,
-    pub(crate) current: Arc<UrlRequest>,
-}
+pub struct UrlProtocolTask(TaskDescription);
 
 impl UrlProtocolTask {
+    pub(super) fn new(description: TaskDescription) -> Self {
+        Self(description)
+    }
+
     /// The task's number in its session.
     #[doc(alias = "taskIdentifier")]
     pub fn task_identifier(&self) -> u64 {
-        self.identifier
+        self.0.identifier
     }
 
     /// The application's own label.
     #[doc(alias = "taskDescription")]
     pub fn task_description(&self) -> Option<&str> {
-        self.description.as_deref()
+        self.0.label.as_deref()
     }
 
     /// How urgent the task is, 0 to 1.
     pub fn priority(&self) -> f32 {
-        self.priority
+        self.0.priority
     }
 
     /// The request the task was created with.
     #[doc(alias = "originalRequest")]
     pub fn original_request(&self) -> &UrlRequest {
-        &self.original
+        &self.0.original
     }
 
     /// The request to load now.
     #[doc(alias = "currentRequest")]
     pub fn current_request(&self) -> &UrlRequest {
-        &self.current
+        &self.0.current
     }
 }
 
@@ -66,7 +65,7 @@ pub struct UrlProtocolClient {
 }
 
 impl UrlProtocolClient {
-    pub(crate) fn new(line: Arc<Line>, task: Arc<UrlProtocolTask>) -> Self {
+    pub(super) fn new(line: Arc<Line>, task: Arc<UrlProtocolTask>) -> Self {
         line.lock().clients += 1;
         Self { line, task }
     }
@@ -170,14 +169,14 @@ impl fmt::Debug for UrlProtocolClient {
 }
 
 /// What comes before a body.
-pub(crate) enum Head {
+pub(super) enum Head {
     Response(UrlResponse),
     Redirect(Box<UrlRequest>, UrlResponse),
 }
 
 /// Between a protocol and its task.
 #[derive(Default)]
-pub(crate) struct Line(Mutex<LineState>);
+pub(super) struct Line(Mutex<LineState>);
 
 #[derive(Default)]
 struct LineState {
@@ -203,7 +202,7 @@ enum Stage {
 
 impl Line {
     /// The response or redirect, once it is there.
-    pub(crate) fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<Head>> {
+    pub(super) fn poll_head(&self, cx: &Context<'_>) -> Poll<Result<Head>> {
         let mut state = self.lock();
         state.end_if_abandoned();
         match (state.head.take(), state.stage) {
@@ -217,7 +216,7 @@ impl Line {
     }
 
     /// The next chunk; `None` at the end.
-    pub(crate) fn poll_chunk(&self, cx: &Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    pub(super) fn poll_chunk(&self, cx: &Context<'_>) -> Poll<Option<Result<Bytes>>> {
         let mut state = self.lock();
         if let Some(chunk) = state.chunk.take() {
             let writers = std::mem::take(&mut state.writers);
@@ -234,12 +233,12 @@ impl Line {
     }
 
     /// Fails the load, unless it is over.
-    pub(crate) fn fail(&self, error: UrlError) {
+    pub(super) fn fail(&self, error: UrlError) {
         self.change(|state| state.fail(error));
     }
 
     /// Nobody listens any more.
-    pub(crate) fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.change(|state| {
             state.is_stopped = true;
             state.stage = Stage::Over;
@@ -327,13 +326,13 @@ mod tests {
 
     fn start() -> (Arc<Line>, UrlProtocolClient) {
         let request = Arc::new(UrlRequest::new("made:up".parse().unwrap()));
-        let task = UrlProtocolTask {
+        let task = UrlProtocolTask::new(TaskDescription {
             identifier: 1,
-            description: None,
+            label: None,
             priority: 0.5,
             original: request.clone(),
             current: request,
-        };
+        });
         let line = Arc::new(Line::default());
         (line.clone(), UrlProtocolClient::new(line, Arc::new(task)))
     }
