@@ -1,5 +1,5 @@
-//! `Body`: a response body, pulled chunk by chunk by its reader, and what stands on its way: where it comes from, an observer
-//! beside it, what decodes it.
+//! `Body`: a response body, pulled by its reader, and what stands on its way: where it comes from, an observer beside it, what
+//! decodes it. There is one way to read it, whatever the source and whatever the target.
 
 use std::task::{Context, Poll, ready};
 
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::env::SplicePipe;
+use super::target::ReadTarget;
 use crate::error::Result;
 use crate::message::CachedUrlResponse;
 
-/// A response body, pulled chunk by chunk by its reader: what is not pulled stays with the sender.
+/// A response body, pulled by its reader: what is not pulled stays with the sender.
 pub(crate) struct Body {
     source: Source,
     observer: Option<Box<dyn BodyObserver>>,
@@ -25,7 +25,7 @@ pub(crate) struct Body {
     wire_bytes: u64,
     sent_late: u64,
     delivered: u64,
-    /// Chunks given without a pause.
+    /// Reads without a pause.
     turns: u32,
     trailers: Option<Box<HeaderMap>>,
 }
@@ -44,32 +44,14 @@ enum Source {
 
 /// A body arriving over a connection.
 pub(crate) trait BodySource: Send {
-    /// The next bytes, as they came, never empty.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>>;
+    /// The next bytes, as they came: how many have gone to the target, never none.
+    fn poll_read(&mut self, cx: &mut Context<'_>, target: &mut ReadTarget<'_>)
+    -> Poll<Option<Result<usize>>>;
 
-    /// Whether the kernel can take the next bytes to a file by itself, and there are enough of them.
+    /// Whether the kernel can take the next bytes to a file by itself, and there are enough of them for a
+    /// [`Splice`](ReadTarget::Splice).
     fn suits_splice(&self) -> bool {
         false
-    }
-
-    /// The next bytes, at most `most`, taken by the splice pipe; `None` if [`poll_chunk`](Self::poll_chunk) is to be asked.
-    fn poll_splice(
-        &mut self,
-        _cx: &mut Context<'_>,
-        _pipe: &mut SplicePipe,
-        _most: u64,
-    ) -> Poll<Option<Result<usize>>> {
-        Poll::Ready(None)
-    }
-
-    /// The next bytes, put behind `pieces` where they are, in however small pieces: for who writes them elsewhere at once.
-    /// `None` if [`poll_chunk`](Self::poll_chunk) is to be asked.
-    fn poll_pieces(
-        &mut self,
-        _cx: &mut Context<'_>,
-        _pieces: &mut Vec<Bytes>,
-    ) -> Poll<Option<Result<usize>>> {
-        Poll::Ready(None)
     }
 
     /// The reader waits for something else, and has no use for more until the [`ReadPause`] is dropped.
@@ -279,22 +261,26 @@ impl Body {
         self.trailers.as_deref()
     }
 
-    /// The next decoded bytes, never empty; `None` once at the end.
+    /// The next decoded bytes: how many have gone to the target, never none; `None` once at the end.
     ///
     /// A body that always has more, such as a decompression bomb, pauses now and then: its task can be cancelled and
     /// others on the same thread have their turn.
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         if self.turns >= TURNS {
             self.turns = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let poll = match self.decoding {
-            None => self.poll_coded(cx),
-            Some(_) => self.poll_decoded(cx),
+            None => self.poll_coded(cx, target),
+            Some(_) => self.poll_decoded(cx, target),
         };
-        if let Poll::Ready(Some(Ok(chunk))) = &poll {
-            self.delivered += chunk.len() as u64;
+        if let Poll::Ready(Some(Ok(length))) = &poll {
+            self.delivered += *length as u64;
             self.turns += 1;
         } else {
             self.turns = 0;
@@ -303,45 +289,15 @@ impl Body {
         poll
     }
 
+    /// As [`poll_read`](Self::poll_read), in a chunk.
+    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        ReadTarget::chunk(|target| self.poll_read(cx, target))
+    }
+
     /// Whether nobody looks at the bytes, so that the kernel may take the next ones to a file.
     pub(crate) fn suits_splice(&self) -> bool {
         let is_unseen = self.observer.is_none() && self.decoding.is_none();
         is_unseen && matches!(&self.source, Source::Stream(flow) if flow.suits_splice())
-    }
-
-    /// As [`poll_chunk`](Self::poll_chunk), with at most `most` bytes taken by the splice pipe; `None` if `poll_chunk` is to
-    /// be asked.
-    pub(crate) fn poll_splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        splice_pipe: &mut SplicePipe,
-        most: u64,
-    ) -> Poll<Option<Result<usize>>> {
-        self.poll_unseen(|flow| flow.poll_splice(cx, splice_pipe, most))
-    }
-
-    /// As [`poll_chunk`](Self::poll_chunk), put behind `pieces` as they came.
-    pub(crate) fn poll_pieces(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &mut Vec<Bytes>,
-    ) -> Poll<Option<Result<usize>>> {
-        if self.turns < TURNS {
-            match self.poll_unseen(|flow| flow.poll_pieces(cx, pieces)) {
-                Poll::Ready(None) => {}
-                poll => {
-                    self.turns = if poll.is_ready() { self.turns + 1 } else { 0 };
-                    return poll;
-                }
-            }
-        }
-        let chunk = ready!(self.poll_chunk(cx));
-        Poll::Ready(chunk.map(|chunk| {
-            let chunk = chunk?;
-            let length = chunk.len();
-            pieces.push(chunk);
-            Ok(length)
-        }))
     }
 
     /// The reader waits for something else, and has no use for more until the [`ReadPause`] is dropped.
@@ -352,75 +308,65 @@ impl Body {
         }
     }
 
-    /// What nobody looks at or decodes, by a way of the source's own; `None` if there is none now.
-    fn poll_unseen(
+    /// What the observer is to see comes in a chunk, whatever the target.
+    fn poll_coded(
         &mut self,
-        poll: impl FnOnce(&mut dyn BodySource) -> Poll<Option<Result<usize>>>,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
     ) -> Poll<Option<Result<usize>>> {
-        let Source::Stream(flow) = &mut self.source else { return Poll::Ready(None) };
-        if self.observer.is_some() || self.decoding.is_some() {
-            return Poll::Ready(None);
+        if self.observer.is_none() {
+            return self.poll_source(cx, target);
         }
-        let poll = poll(&mut **flow);
-        match &poll {
-            Poll::Ready(Some(Ok(n))) => self.delivered += *n as u64,
-            Poll::Ready(Some(Err(_))) => {
-                (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
-                (self.source, self.has_failed) = (Source::Empty, true);
-            }
-            _ => {}
-        }
-        poll
-    }
-
-    fn poll_coded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        let poll = self.poll_source(cx);
-        if let (Some(observer), Poll::Ready(chunk)) = (&mut self.observer, &poll) {
-            match chunk {
+        let chunk = ready!(ReadTarget::chunk(|target| self.poll_source(cx, target)));
+        if let Some(observer) = &mut self.observer {
+            match &chunk {
                 Some(Ok(chunk)) => observer.chunk(chunk),
                 Some(Err(_)) => self.observer = None,
                 None => observer.end(),
             }
         }
-        poll
+        Poll::Ready(target.take(chunk))
     }
 
-    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        match std::mem::replace(&mut self.source, Source::Empty) {
-            Source::Empty => Poll::Ready(None),
-            Source::Data(data) => Poll::Ready(Some(Ok(data))),
-            Source::Stream(mut flow) => match flow.poll_chunk(cx) {
-                Poll::Ready(Some(Ok(chunk))) => {
-                    self.source = Source::Stream(flow);
-                    Poll::Ready(Some(Ok(chunk)))
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
-                    Poll::Ready(Some(Err(error)))
-                }
-                Poll::Ready(None) => {
-                    (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
-                    self.trailers = flow.take_trailers().map(Box::new);
-                    flow.finish();
-                    Poll::Ready(None)
-                }
-                Poll::Pending => {
-                    self.source = Source::Stream(flow);
-                    Poll::Pending
-                }
-            },
+    fn poll_source(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
+        let Source::Stream(flow) = &mut self.source else {
+            return Poll::Ready(match std::mem::replace(&mut self.source, Source::Empty) {
+                Source::Data(data) => Some(Ok(target.put(data))),
+                Source::Empty | Source::Stream(_) => None,
+            });
+        };
+        let read = ready!(flow.poll_read(cx, target));
+        if !matches!(read, Some(Ok(_))) {
+            (self.wire_bytes, self.sent_late) = (flow.wire_bytes(), flow.sent_late());
+            if read.is_none() {
+                self.trailers = flow.take_trailers().map(Box::new);
+            }
+            if let Source::Stream(flow) = std::mem::replace(&mut self.source, Source::Empty)
+                && read.is_none()
+            {
+                flow.finish();
+            }
         }
+        Poll::Ready(read)
     }
 
-    fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_decoded(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         loop {
             let coded = match &mut self.decoding {
                 Some(decoding) if !decoding.rest.is_empty() || decoding.decoder.has_more() => {
                     Some(Ok(std::mem::take(&mut decoding.rest)))
                 }
-                _ => ready!(self.poll_coded(cx)),
+                _ => ready!(ReadTarget::chunk(|target| self.poll_coded(cx, target))),
             };
-            let Some(decoding) = &mut self.decoding else { return Poll::Ready(coded) };
+            let Some(decoding) = &mut self.decoding else { return Poll::Ready(target.take(coded)) };
             let decoded = match coded {
                 Some(Ok(input)) => {
                     decoding.rest = input;
@@ -435,7 +381,7 @@ impl Body {
             };
             match decoded {
                 Ok(chunk) if chunk.is_empty() => {}
-                Ok(chunk) => return Poll::Ready(Some(Ok(chunk))),
+                Ok(chunk) => return Poll::Ready(Some(Ok(target.put(chunk)))),
                 Err(error) => {
                     self.decoding = None;
                     self.source = Source::Empty;
@@ -447,8 +393,12 @@ impl Body {
 }
 
 impl BodySource for Body {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-        Self::poll_chunk(self, cx)
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
+        Self::poll_read(self, cx, target)
     }
 
     fn rest(&mut self) -> ReadPause {
@@ -474,7 +424,7 @@ impl BodySource for Body {
     fn finish(self: Box<Self>) {}
 }
 
-/// Chunks of a body given in one go.
+/// Reads of a body in one go.
 const TURNS: u32 = 32;
 
 #[cfg(test)]
@@ -492,8 +442,12 @@ mod tests {
     struct Endless;
 
     impl BodySource for Endless {
-        fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
-            Poll::Ready(Some(Ok(Bytes::from_static(b"more"))))
+        fn poll_read(
+            &mut self,
+            _: &mut Context<'_>,
+            target: &mut ReadTarget<'_>,
+        ) -> Poll<Option<Result<usize>>> {
+            Poll::Ready(Some(Ok(target.put(Bytes::from_static(b"more")))))
         }
 
         fn wire_bytes(&self) -> u64 {

@@ -11,14 +11,12 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::{Context, Poll};
-
-use bytes::Bytes;
+use std::task::{Context, Poll, ready};
 
 use self::client::{Head, Line};
 pub use self::client::{UrlProtocolClient, UrlProtocolTask};
 pub use self::url_protocol::{UrlProtocol, UrlProtocolLoading};
-use crate::body::{Body, BodySource};
+use crate::body::{Body, BodySource, ReadTarget};
 use crate::configuration::{Configuration, CustomProtocol, UrlProtocolClass};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, BoxFuture, Response};
@@ -177,13 +175,17 @@ impl Run {
 }
 
 impl BodySource for Run {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         self.advance(cx);
-        let poll = self.line.poll_chunk(cx);
-        if let Poll::Ready(Some(Ok(chunk))) = &poll {
+        let chunk = ready!(self.line.poll_chunk(cx));
+        if let Some(Ok(chunk)) = &chunk {
             self.delivered += chunk.len() as u64;
         }
-        poll
+        Poll::Ready(target.take(chunk))
     }
 
     fn wire_bytes(&self) -> u64 {

@@ -7,10 +7,9 @@ use std::io;
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use urlsession_proto::mime;
 
-use crate::body::{Body, BodySource};
+use crate::body::{Body, BodySource, ReadTarget};
 use crate::configuration::Configuration;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -128,11 +127,15 @@ struct Reading {
 }
 
 impl BodySource for Reading {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         self.chunks.as_mut().poll_next(cx).map(|chunk| match chunk {
             Some(Ok(chunk)) => {
                 self.read += chunk.len() as u64;
-                Some(Ok(chunk))
+                Some(Ok(target.put(chunk)))
             }
             Some(Err(error)) => {
                 let failure =

@@ -6,12 +6,11 @@ pub(super) mod in_place;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use rustls::SupportedCipherSuite;
 use rustls::crypto::aws_lc_rs::DEFAULT_CIPHER_SUITES;
 
 use super::stream::Stream;
-use crate::env::SplicePipe;
+use crate::body::ReadTarget;
 
 /// The cipher suites of connections that leave data where it was decrypted, or of ordinary ones.
 pub(super) fn cipher_suites(are_in_place: bool) -> &'static [SupportedCipherSuite] {
@@ -23,31 +22,34 @@ pub(super) fn can_splice(stream: &Stream) -> bool {
     stream.as_plain_tcp().is_some()
 }
 
-/// The next bytes of the stream, at most `most`, taken by the kernel; `None` if it cannot.
-pub(super) fn poll_splice(
-    stream: &Stream,
-    cx: &mut Context<'_>,
-    splice_pipe: &mut SplicePipe,
-    most: u64,
-) -> Poll<Option<io::Result<usize>>> {
-    let Some(stream) = stream.as_plain_tcp() else { return Poll::Ready(None) };
-    match ready!(splice_pipe.poll_fill(stream, cx, most)) {
-        // Not every kind of socket can.
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Poll::Ready(None),
-        read => Poll::Ready(Some(read)),
-    }
-}
-
-/// The next bytes of the stream, at most `most`, put behind `pieces` where TLS has decrypted them; `None` if it does not leave
-/// them there.
-pub(super) fn poll_pieces(
+/// The next bytes of the stream, at most `most`, on a way of their own to the target: taken by the kernel, or left where TLS
+/// has decrypted them. `None` if there is no such way.
+pub(super) fn poll_read(
     stream: &mut Stream,
     cx: &mut Context<'_>,
-    most: usize,
-    pieces: &mut Vec<Bytes>,
+    most: u64,
+    target: &mut ReadTarget<'_>,
 ) -> Poll<Option<io::Result<usize>>> {
-    match stream {
-        Stream::Tls(stream) if stream.is_in_place() => stream.poll_pieces(cx, most, pieces).map(Some),
+    if let ReadTarget::Splice { pipe, most: room, .. } = target
+        && *room > 0
+        && let Some(stream) = stream.as_plain_tcp()
+    {
+        return match ready!(pipe.poll_fill(stream, cx, most.min(*room))) {
+            // Not every kind of socket can.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Poll::Ready(None),
+            read => Poll::Ready(Some(read)),
+        };
+    }
+    match (stream, target) {
+        (Stream::Tls(stream), ReadTarget::Pieces(pieces) | ReadTarget::Splice { pieces, .. })
+            if stream.is_in_place() =>
+        {
+            let most = usize::try_from(most).unwrap_or(usize::MAX).min(MOST_IN_PLACE);
+            stream.poll_pieces(cx, most, pieces).map(Some)
+        }
         _ => Poll::Ready(None),
     }
 }
+
+/// Bytes decrypted at a time, as many as an ordinary read takes.
+const MOST_IN_PLACE: usize = 1024 * 1024;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use self::fault::nothing_reached_the_server;
-use self::receive::{MAX_READ, NoHead, Receiver};
+use self::receive::{NoHead, Receiver};
 use self::send::Sender;
 use self::upgraded::Upgraded;
 use super::connection::{self, ExchangeFailure, ExclusiveGuard, Received};
@@ -26,8 +26,7 @@ use super::head::RequestHead;
 use super::outgoing::Outgoing;
 use super::reservation::{Reservation, Reserved};
 use super::stream::Stream;
-use crate::body::{Body, BodySource, Draining, Duplex};
-use crate::env::SplicePipe;
+use crate::body::{Body, BodySource, Draining, Duplex, ReadTarget};
 use crate::error::{Replay, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, ConnectionInfo, ConnectionPin, Kept, LoginUses, TaskContext};
 
@@ -262,7 +261,19 @@ impl Kept for Connection {
 }
 
 impl BodySource for Connection {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
+        let left = self.receiver.left_on_stream();
+        if !matches!(target, ReadTarget::Chunk(_))
+            && left > 0
+            && self.may_pass()
+            && let Some(read) = ready!(fast_path::poll_read(&mut self.stream, cx, left, target))
+        {
+            return Poll::Ready(self.receiver.passed(read));
+        }
         // Pending or broken, the request's rest must not keep the response from being read.
         let sending = self.sender.poll_send_rest(&mut self.stream, cx);
         if let Poll::Ready(Err(error)) = sending {
@@ -270,35 +281,12 @@ impl BodySource for Connection {
         }
         match self.receiver.poll_body(&mut self.stream, cx) {
             Poll::Ready(None) if self.must_send && sending.is_pending() => Poll::Pending,
-            polled => polled,
+            polled => polled.map(|chunk| target.take(chunk)),
         }
     }
 
     fn suits_splice(&self) -> bool {
         self.may_pass() && self.receiver.left_on_stream() >= LONG && fast_path::can_splice(&self.stream)
-    }
-
-    fn poll_splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        splice_pipe: &mut SplicePipe,
-        most: u64,
-    ) -> Poll<Option<Result<usize>>> {
-        let left = self.receiver.left_on_stream().min(most);
-        if left == 0 || !self.may_pass() {
-            return Poll::Ready(None);
-        }
-        let read = ready!(fast_path::poll_splice(&self.stream, cx, splice_pipe, left));
-        Poll::Ready(read.and_then(|read| self.receiver.passed(read)))
-    }
-
-    fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &mut Vec<Bytes>) -> Poll<Option<Result<usize>>> {
-        let left = usize::try_from(self.receiver.left_on_stream()).unwrap_or(usize::MAX);
-        if left == 0 || !self.may_pass() {
-            return Poll::Ready(None);
-        }
-        let read = ready!(fast_path::poll_pieces(&mut self.stream, cx, left.min(MAX_READ), pieces));
-        Poll::Ready(read.and_then(|read| self.receiver.passed(read)))
     }
 
     fn draining(&self, most: u64) -> Draining {

@@ -9,7 +9,7 @@ use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
-use crate::body::BodySource;
+use crate::body::{BodySource, ReadTarget};
 use crate::env::block_on;
 use crate::message::UrlRequest;
 
@@ -20,12 +20,12 @@ struct Pieces {
 }
 
 impl BodySource for Pieces {
-    fn poll_chunk(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(&mut self, _: &mut Context<'_>, target: &mut ReadTarget<'_>) -> Poll<Option<Result<usize>>> {
         if self.data.is_empty() {
             return Poll::Ready(None);
         }
         let size = self.size.min(self.data.len());
-        Poll::Ready(Some(Ok(self.data.split_to(size))))
+        Poll::Ready(Some(Ok(target.put(self.data.split_to(size)))))
     }
 
     fn wire_bytes(&self) -> u64 {

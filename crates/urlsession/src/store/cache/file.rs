@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use crc32fast::Hasher as Crc;
 
-use crate::body::{Body, BodySource};
+use crate::body::{Body, BodySource, ReadTarget};
 use crate::env::fs::{self, File};
 use crate::env::{RuntimeHandle, read_at, read_held};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -164,7 +164,11 @@ struct FileFlow {
 }
 
 impl BodySource for FileFlow {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         if self.at >= self.file.length {
             return Poll::Ready(None);
         }
@@ -191,7 +195,7 @@ impl BodySource for FileFlow {
                         Poll::Pending => ahead,
                     });
                 }
-                Ok(piece.into())
+                Ok(target.put(piece.into()))
             }
             Err(error) => {
                 self.at = self.file.length;

@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use super::finish::close_transaction;
-use crate::body::{Body, ReadPause};
-use crate::env::SplicePipe;
+use crate::body::{Body, ReadPause, ReadTarget};
 use crate::error::Result;
 use crate::load::TransactionLog;
 use crate::task::core::Core;
@@ -34,28 +33,18 @@ impl<'a> Reading<'a> {
         poll_chunk(self.core, self.body, cx)
     }
 
-    /// The next bytes, put behind `pieces` and counted.
-    pub(in crate::task) fn poll_pieces(
+    /// The next bytes to the target, counted.
+    pub(in crate::task) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        pieces: &mut Vec<Bytes>,
+        target: &mut ReadTarget<'_>,
     ) -> Poll<Option<Result<usize>>> {
-        counted(self.core, self.body, |body| body.poll_pieces(cx, pieces), |n| *n)
+        poll_read(self.core, self.body, cx, target)
     }
 
     /// Whether the kernel may take the next bytes to a file.
     pub(in crate::task) fn suits_splice(&self) -> bool {
         self.body.suits_splice()
-    }
-
-    /// At most `most` bytes taken by the splice pipe, counted; `None` if [`poll_next`](Self::poll_next) is to be asked.
-    pub(in crate::task) fn poll_splice(
-        &mut self,
-        cx: &mut Context<'_>,
-        splice_pipe: &mut SplicePipe,
-        most: u64,
-    ) -> Poll<Option<Result<usize>>> {
-        counted(self.core, self.body, |body| body.poll_splice(cx, splice_pipe, most), |n| *n)
     }
 
     /// Nothing of the body needs to come until this is dropped.
@@ -83,22 +72,22 @@ pub(in crate::task) fn poll_chunk(
     body: &mut Body,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Bytes>>> {
-    counted(core, body, |body| body.poll_chunk(cx), Bytes::len)
+    ReadTarget::chunk(|target| poll_read(core, body, cx, target))
 }
 
-/// Counts what moves while `body` is polled, and the `length` of what it gives.
-fn counted<T>(
+/// Counts what moves while `body` is polled, and what it gives.
+fn poll_read(
     core: &Arc<Core>,
     body: &mut Body,
-    poll: impl FnOnce(&mut Body) -> Poll<Option<Result<T>>>,
-    length: impl FnOnce(&T) -> usize,
-) -> Poll<Option<Result<T>>> {
+    cx: &mut Context<'_>,
+    target: &mut ReadTarget<'_>,
+) -> Poll<Option<Result<usize>>> {
     // A body that always has more would not let this poll end, and the poll gate not have a say.
     if core.is_halted() {
         return Poll::Pending;
     }
     let (before, sent_before) = (body.wire_bytes(), body.sent_late());
-    let given = poll(body);
+    let given = body.poll_read(cx, target);
     let moved = body.wire_bytes().saturating_sub(before);
     if moved > 0 {
         core.activity.moved(moved as usize);
@@ -110,8 +99,8 @@ fn counted<T>(
         core.report_sent();
         core.tell_watchers(TaskChange::Bytes);
     }
-    if let Poll::Ready(Some(Ok(given))) = &given {
-        core.bytes.received.fetch_add(length(given) as u64, Relaxed);
+    if let Poll::Ready(Some(Ok(length))) = &given {
+        core.bytes.received.fetch_add(*length as u64, Relaxed);
         core.tell_watchers(TaskChange::Bytes);
     }
     given

@@ -325,6 +325,6 @@ const SCRATCH_SIZE: usize = 32 * 1024;
 const FIRST_READ: usize = 16 * 1024;
 
 /// The largest read of a body.
-pub(super) const MAX_READ: usize = 1024 * 1024;
+const MAX_READ: usize = 1024 * 1024;
 
 const LIMITS: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: MAX_FIELDS };

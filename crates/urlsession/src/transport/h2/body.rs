@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::HeaderMap;
@@ -17,7 +16,7 @@ use super::link::Lease;
 use super::read_gate::Reader;
 use super::sending::Sending;
 use super::urgency::Urgent;
-use crate::body::{BodySource, ReadPause};
+use crate::body::{BodySource, ReadPause, ReadTarget};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// A head that has come.
@@ -124,7 +123,11 @@ impl Exchange {
 }
 
 impl BodySource for Exchange {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         self.urgent.tell_changes();
         let mut sent = 0;
         let sending = self.sending.poll_send(cx, |n| {
@@ -157,7 +160,7 @@ impl BodySource for Exchange {
                         return Poll::Ready(Some(Err(error)));
                     }
                     self.taken += chunk.len();
-                    return Poll::Ready(Some(Ok(chunk)));
+                    return Poll::Ready(Some(Ok(target.put(chunk))));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(stream_error(error, Phase::Body, false)))),
                 None => {

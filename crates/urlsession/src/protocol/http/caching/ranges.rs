@@ -19,7 +19,7 @@ use super::identities::IDENTITY;
 use super::plan::{self, CacheRequest, Miss, Next};
 use super::revalidation::{merged_raw, stored_head, times};
 use super::{Caching, not_cached, said, seconds};
-use crate::body::{Body, BodyObserver, BodySource};
+use crate::body::{Body, BodyObserver, BodySource, ReadTarget};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response, StaleUse};
 use crate::message::{CachedUrlResponse, HttpHead, UrlRequest, UrlResponse};
@@ -386,12 +386,16 @@ struct Slice {
 }
 
 impl BodySource for Slice {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         while self.left > 0 {
             let Some(chunk) = ready!(self.body.poll_chunk(cx)) else { break };
             let mut chunk = match chunk {
                 Ok(chunk) => chunk,
-                failed => return Poll::Ready(Some(failed)),
+                Err(error) => return Poll::Ready(Some(Err(error))),
             };
             let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(chunk.len());
             chunk.advance(skipped);
@@ -399,7 +403,7 @@ impl BodySource for Slice {
             chunk.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
             self.left -= chunk.len() as u64;
             if !chunk.is_empty() {
-                return Poll::Ready(Some(Ok(chunk)));
+                return Poll::Ready(Some(Ok(target.put(chunk))));
             }
         }
         Poll::Ready(None)
@@ -424,9 +428,13 @@ struct Joined {
 }
 
 impl BodySource for Joined {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         if let Some(beginning) = self.beginning.take() {
-            return Poll::Ready(Some(Ok(beginning)));
+            return Poll::Ready(Some(Ok(target.put(beginning))));
         }
         let chunk = ready!(self.rest.poll_chunk(cx));
         let is_right = match &chunk {
@@ -438,7 +446,7 @@ impl BodySource for Joined {
             Some(Err(_)) => true,
             None => self.left == 0,
         };
-        Poll::Ready(if is_right { chunk } else { Some(Err(wrong_length())) })
+        Poll::Ready(if is_right { target.take(chunk) } else { Some(Err(wrong_length())) })
     }
 
     fn wire_bytes(&self) -> u64 {

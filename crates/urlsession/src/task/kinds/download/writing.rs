@@ -15,7 +15,7 @@ use super::digest::Checks;
 use super::partial_file::PartialFile;
 use super::shared_file::SharedFile;
 use super::write_latency::WriteLatency;
-use crate::body::ReadPause;
+use crate::body::{ReadPause, ReadTarget};
 use crate::env::{RuntimeHandle, SplicePipe, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::task::core::{Core, UNKNOWN};
@@ -51,22 +51,30 @@ impl<'a> Writing<'a> {
         let mut patience = pin!(None::<Timer>);
         let mut may_splice = self.shared_file.with(|partial_file| Ok(partial_file.suits_splice()))?;
         loop {
+            let mut come = None;
             if may_splice && length == 0 && reading.suits_splice() {
-                may_splice = self.splice(reading, end, &mut position).await?;
+                may_splice = false;
+                come = self.splice(reading, end, &mut position).await?;
             }
-            let room = end.map_or(u64::MAX, |end| end - position - length as u64);
-            let next = poll_fn(|cx| match self.poll_batch(cx, reading, room) {
-                // What has come waits for what is on its way, but not long.
-                Poll::Pending if length > 0 => {
-                    if patience.is_none() {
-                        patience.set(Some(self.patience()));
-                    }
-                    let timer = patience.as_mut().as_pin_mut();
-                    timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| Read::Pause)
+            let next = match come {
+                Some(come) => Read::More(Some(Ok(come))),
+                None => {
+                    let room = end.map_or(u64::MAX, |end| end - position - length as u64);
+                    let read = poll_fn(|cx| match self.poll_batch(cx, reading, room, None) {
+                        // What has come waits for what is on its way, but not long.
+                        Poll::Pending if length > 0 => {
+                            if patience.is_none() {
+                                patience.set(Some(self.patience()));
+                            }
+                            let timer = patience.as_mut().as_pin_mut();
+                            timer.map_or(Poll::Pending, |timer| timer.poll(cx)).map(|()| Read::Pause)
+                        }
+                        poll => poll.map(Read::More),
+                    });
+                    read.await
                 }
-                poll => poll.map(Read::More),
-            });
-            let over = match next.await {
+            };
+            let over = match next {
                 Read::More(Some(Ok(Come { bytes, pieces, is_more }))) => {
                     length += bytes;
                     let is_for_kernel = may_splice && reading.suits_splice();
@@ -102,15 +110,20 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Takes what comes into the batch, but for what is more than `room`.
+    /// Takes what comes into the pipe, or into the batch, but for what is more than `room`.
     fn poll_batch(
         &self,
         cx: &mut Context<'_>,
         reading: &mut Reading<'_>,
         room: u64,
+        pipe: Option<&mut SplicePipe>,
     ) -> Poll<Option<Result<Come>>> {
         let mut batch = self.shared_file.batch();
-        reading.poll_pieces(cx, &mut batch).map_ok(|come| {
+        let mut target = match pipe {
+            Some(pipe) => ReadTarget::Splice { pipe, most: room, pieces: &mut batch },
+            None => ReadTarget::Pieces(&mut batch),
+        };
+        reading.poll_read(cx, &mut target).map_ok(|come| {
             let excess = (come as u64).saturating_sub(room) as usize;
             if excess > 0 {
                 cut(&mut batch, excess);
@@ -125,26 +138,30 @@ impl<'a> Writing<'a> {
         Timer::at(clock, self.runtime, clock.now() + PATIENCE)
     }
 
-    /// Lets the kernel write what comes, up to where it can or to `end`. False if it is not to be tried again.
+    /// Lets the kernel write what comes, up to where it can or to `end`. What came another way, if anything did, is in the
+    /// batch.
     async fn splice(
         &mut self,
         reading: &mut Reading<'_>,
         end: Option<u64>,
         position: &mut u64,
-    ) -> Result<bool> {
-        let Some(mut splice_pipe) = SplicePipe::new() else { return Ok(false) };
+    ) -> Result<Option<Come>> {
+        let Some(mut splice_pipe) = SplicePipe::new() else { return Ok(None) };
         while splice_pipe.is_good() {
             let room = end.map_or(u64::MAX, |end| end - *position);
-            let taken = poll_fn(|cx| reading.poll_splice(cx, &mut splice_pipe, room)).await;
-            let Some(taken) = taken.transpose().map_err(of_download)? else { break };
-            if taken > 0 {
-                let work = move |partial_file: &mut PartialFile| {
-                    partial_file.write_from(&mut splice_pipe).map(|()| splice_pipe)
-                };
-                (*position, splice_pipe) = self.write(reading, work).await?;
+            let come = poll_fn(|cx| self.poll_batch(cx, reading, room, Some(&mut splice_pipe))).await;
+            match come.transpose().map_err(of_download)? {
+                None => break,
+                Some(come) if come.pieces > 0 || come.is_more => return Ok(Some(come)),
+                Some(_) => {
+                    let work = move |partial_file: &mut PartialFile| {
+                        partial_file.write_from(&mut splice_pipe).map(|()| splice_pipe)
+                    };
+                    (*position, splice_pipe) = self.write(reading, work).await?;
+                }
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Where the file ends then. What the disk takes at once is written here: another thread would cost more than that.
@@ -223,10 +240,10 @@ enum Read {
     Pause,
 }
 
-/// What was put into the batch.
+/// What has come.
 struct Come {
     bytes: usize,
-    /// That are in the batch now.
+    /// That are in the batch now: none, if the kernel has taken the bytes.
     pieces: usize,
     /// Than is wanted.
     is_more: bool,

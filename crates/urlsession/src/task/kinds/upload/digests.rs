@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use aws_lc_rs::digest::Context as Hasher;
-use bytes::Bytes;
 use http::HeaderMap;
 use urlsession_proto::digest_fields::{digest_field, repr_digest, want_field};
 
 use super::resuming::Resuming;
-use crate::body::{Body, BodySource};
+use crate::body::{Body, BodySource, ReadTarget};
 use crate::body::{digest_of, hasher};
 use crate::env::RuntimeHandle;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -182,7 +181,11 @@ struct Enclosed {
 }
 
 impl BodySource for Enclosed {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        target: &mut ReadTarget<'_>,
+    ) -> Poll<Option<Result<usize>>> {
         let chunk = ready!(self.body.poll_chunk(cx));
         match &chunk {
             Some(Ok(chunk)) => {
@@ -198,7 +201,7 @@ impl BodySource for Enclosed {
                 }
             }
         }
-        Poll::Ready(chunk)
+        Poll::Ready(target.take(chunk))
     }
 
     fn wire_bytes(&self) -> u64 {
