@@ -109,7 +109,9 @@ pub mod cookies {
 /// What a task did and when, also as a log in the HAR 1.2 format.
 pub mod metrics {
     pub use crate::env::DomainResolutionProtocol;
-    pub use crate::task::{HarEntry, HarLog, ResourceFetchType, TaskMetrics, TransactionMetrics};
+    #[cfg(feature = "har")]
+    pub use crate::task::{HarEntry, HarLog};
+    pub use crate::task::{ResourceFetchType, TaskMetrics, TransactionMetrics};
 }
 
 /// Proxies, versions of HTTP, and what connections are used for.

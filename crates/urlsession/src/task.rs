@@ -8,6 +8,7 @@ mod delegate;
 mod destination;
 mod downloaded_file;
 mod handle;
+#[cfg(feature = "har")]
 mod har;
 mod kind;
 mod kinds;
@@ -28,6 +29,7 @@ pub use self::delegate::{ResponseDisposition, TaskDelegate};
 pub use self::destination::DownloadDestination;
 pub use self::downloaded_file::{DownloadedFile, PersistError};
 pub use self::handle::Task;
+#[cfg(feature = "har")]
 pub use self::har::{HarEntry, HarLog};
 pub use self::kind::TaskKind;
 pub use self::kinds::data::DataFuture;
