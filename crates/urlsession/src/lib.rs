@@ -34,6 +34,20 @@
 
 // Unit tests may open files and sockets and read the clock (`clippy.toml`).
 #![cfg_attr(test, allow(clippy::disallowed_methods, clippy::disallowed_types))]
+// What modules share may have no user in a build without some of the features.
+#![cfg_attr(
+    not(all(
+        feature = "brotli",
+        feature = "cache",
+        feature = "har",
+        feature = "negotiate",
+        feature = "ntlm",
+        feature = "persistent-stores",
+        feature = "resumable-uploads",
+        feature = "zstd"
+    )),
+    allow(dead_code, unused_imports)
+)]
 
 #[macro_use]
 mod setters;

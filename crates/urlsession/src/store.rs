@@ -7,8 +7,10 @@ mod bounded_map;
 pub(crate) mod cache;
 mod cookies;
 mod credentials;
+#[cfg(feature = "persistent-stores")]
 mod database;
 mod hsts;
+#[cfg(feature = "persistent-stores")]
 mod key_file;
 mod persistent;
 mod upload_records;

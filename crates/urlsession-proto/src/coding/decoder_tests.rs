@@ -6,6 +6,7 @@ use compression_codecs::brotli::params::EncoderParams;
 use compression_codecs::zstd::params::CParameter;
 use compression_codecs::{BrotliEncoder, EncodeV2, ZstdEncoder};
 use compression_core::Level;
+use compression_core::util::{PartialBuffer, WriteBuffer};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 

@@ -4,16 +4,15 @@
 //! Apple: *URLCache*.
 
 mod backend;
-mod disk_index;
-mod disk_store;
-mod disk_worker;
+#[cfg(feature = "persistent-stores")]
+mod disk;
+#[cfg(not(feature = "persistent-stores"))]
+#[path = "cache/no_disk.rs"]
+mod disk;
 mod entry;
 mod file;
 mod format;
 mod memory;
-mod open_files;
-mod rows;
-mod space;
 #[cfg(test)]
 mod test_support;
 pub(crate) mod writer;
@@ -29,11 +28,10 @@ use urlsession_proto::caching::{Times, Vary, vary};
 
 use self::backend::Application;
 pub use self::backend::{KeptResponse, UrlCacheBackend};
-pub(crate) use self::disk_worker::DiskLookup;
-use self::disk_worker::DiskWorker;
+use self::disk::{DiskStore, DiskWorker};
 pub(crate) use self::entry::{CacheEntry, Content, Said, Variant, key, key_of_url};
-pub(crate) use self::memory::Found;
 use self::memory::Memory;
+pub(crate) use self::memory::{DiskLookup, Found};
 use crate::env::{Clock, StoreClock, block_on, cache_folder, epoch_millis};
 use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest};
 
@@ -92,7 +90,7 @@ impl UrlCache {
 
     fn make(memory: u64, disk: u64, folder: Option<PathBuf>) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory)));
-        let disk = folder.map(|folder| DiskWorker::new(folder, disk, memory.clone()));
+        let disk = folder.and_then(|folder| DiskWorker::new(folder, disk, memory.clone()));
         Self::of(memory, disk, None)
     }
 
@@ -150,7 +148,7 @@ impl UrlCache {
     /// Bytes used on disk, by all processes together. Looks at the disk.
     #[doc(alias = "currentDiskUsage")]
     pub fn current_disk_usage(&self) -> u64 {
-        let usage = async { self.0.disk.as_ref()?.ask(disk_store::DiskStore::usage).await };
+        let usage = async { self.0.disk.as_ref()?.ask(DiskStore::usage).await };
         block_on(usage).unwrap_or(0)
     }
 
@@ -217,7 +215,7 @@ impl UrlCache {
         self.change();
         self.0.clearings.fetch_add(1, Relaxed);
         self.memory().clear();
-        self.on_disk_if_there(disk_store::DiskStore::clear);
+        self.on_disk_if_there(DiskStore::clear);
         if let Some(backend) = &self.0.backend {
             backend.remove_since(None);
         }
@@ -238,7 +236,7 @@ impl UrlCache {
     /// Waits until everything kept so far is on disk, and nothing of what was removed.
     pub(crate) async fn flush(&self) {
         if let Some(disk) = &self.0.disk {
-            disk.ask(disk_store::DiskStore::flush).await;
+            disk.ask(DiskStore::flush).await;
         }
         if let Some(backend) = &self.0.backend {
             backend.flush().await;
@@ -363,7 +361,7 @@ impl UrlCache {
         self.on_disk_if_there(move |disk_store| disk_store.remove_variant(&entry.key, &entry.variant));
     }
 
-    fn on_disk_if_there(&self, job: impl FnOnce(&mut disk_store::DiskStore) + Send + 'static) {
+    fn on_disk_if_there(&self, job: impl FnOnce(&mut DiskStore) + Send + 'static) {
         if let Some(disk) = &self.0.disk {
             disk.run_if_there(job);
         }

@@ -4,6 +4,7 @@
 
 mod backend;
 mod changes;
+#[cfg(feature = "persistent-stores")]
 mod disk;
 mod jar;
 mod rules;
@@ -11,7 +12,6 @@ mod text;
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
@@ -60,21 +60,9 @@ impl HttpCookieStorage {
         Self(Store::in_memory())
     }
 
-    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(OPENED.at(path.into()))
-    }
-
     /// A store of its own that an application keeps: see [`HttpCookieBackend`].
     pub fn with_backend(backend: impl HttpCookieBackend) -> Self {
         Self(Store::kept_by(Application::new(backend)))
-    }
-
-    /// The store of a group of this user's applications, whatever their names, below the user's data folder.
-    #[doc(alias = "sharedCookieStorage(forGroupContainerIdentifier:)")]
-    #[doc(alias = "sharedCookieStorageForGroupContainerIdentifier:")]
-    pub fn shared_cookie_storage_for_group_container(identifier: &str) -> Self {
-        Self(OPENED.below(|folder| folder.with_file_name(group_folder(identifier)).join(FILE)))
     }
 
     /// Every cookie that is not expired, the oldest first.
@@ -283,20 +271,10 @@ impl fmt::Debug for HttpCookieStorage {
     }
 }
 
-/// A folder's name for any identifier, of no two the same.
-fn group_folder(identifier: &str) -> String {
-    let escaped = identifier.bytes().map(|b| match b {
-        b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' => char::from(b).to_string(),
-        // File systems may not tell upper case from lower.
-        _ => format!("_{b:02x}"),
-    });
-    format!("group.{}", escaped.collect::<String>())
-}
-
 static OPENED: StoreRegistry<Jar> = StoreRegistry::none();
 
 const FILE: &str = "cookies.db";
 
-#[cfg(test)]
+#[cfg(all(test, feature = "persistent-stores"))]
 #[path = "cookies_tests.rs"]
 mod tests;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::disk::group_folder;
 use super::*;
 use crate::env::{block_on, system_wall};
 use crate::message::HttpCookiePropertyKey as Key;
@@ -266,7 +267,7 @@ fn that_a_file_cannot_be_used_is_told_once() {
         for name in ["a", "b", "c"] {
             // As a writer does it, but on this thread: a change would send for one.
             storage.0.contents().set(lasting(name, "1"), None, system_wall());
-            storage.0.write(crate::store::database::Effort::Little);
+            storage.0.write(crate::store::persistent::data::Effort::Little);
             storage.read_disk();
         }
     });

@@ -1,25 +1,31 @@
 //! `UrlCredentialStorage`: credentials by protection space, in memory and, if they are permanent, on disk.
 //!
-//! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in [`vault`], sealed; passwords may
-//! be in the platform's [`keyring`].
+//! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in `vault`, sealed; passwords may
+//! be in the platform's `keyring`.
 
 mod backend;
+#[cfg(feature = "persistent-stores")]
+mod disk;
+#[cfg(not(feature = "persistent-stores"))]
+#[path = "credentials/no_disk.rs"]
+mod disk;
+mod keeper;
+#[cfg(feature = "persistent-stores")]
 mod keyring;
+#[cfg(feature = "persistent-stores")]
 mod record;
+#[cfg(feature = "persistent-stores")]
 mod vault;
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, LazyLock};
 
 use self::backend::Application;
 pub use self::backend::{KeptCredential, UrlCredentialBackend};
-use self::record::StoredCredential;
-use self::vault::Vault;
-use crate::env::data_folder;
+use self::keeper::{Keeper, StoredCredential};
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
 
 /// Where credentials are kept between challenges. A clone is the same storage; usable from any thread.
@@ -43,49 +49,26 @@ pub struct UrlCredentialStorage(Arc<CredentialStorageInner>);
 
 struct CredentialStorageInner {
     memory: Mutex<Spaces>,
-    kept: Option<Kept>,
+    kept: Option<Box<dyn Keeper>>,
     /// Raised when a credential that sessions may remember is gone or another.
     revision: AtomicU64,
-}
-
-/// Who keeps permanent credentials. All of it may block.
-enum Kept {
-    Sealed(Vault),
-    Backend(Application),
 }
 
 type Spaces = HashMap<UrlProtectionSpace, Vec<StoredCredential>>;
 
 impl UrlCredentialStorage {
-    /// The storage of the process, with its file in the folder of this application's data (`credentials.db` below
-    /// `$XDG_DATA_HOME` or `~/.local/share`, `%LOCALAPPDATA%`, `~/Library/Application Support`), which is opened on first use.
-    pub fn shared() -> Self {
-        static SHARED: LazyLock<UrlCredentialStorage> = LazyLock::new(|| {
-            let vault = data_folder().map(|folder| Vault::new(folder.join("credentials.db")));
-            let vault = vault.map(|vault| vault.with_keyring(keyring::platform()));
-            UrlCredentialStorage::with(vault.map(Kept::Sealed))
-        });
-        SHARED.clone()
-    }
-
     /// A storage that writes nothing to disk: permanent credentials last as long as itself.
     pub fn ephemeral() -> Self {
         Self::with(None)
     }
 
-    /// A storage with its file at `path`, which is opened on first use and made if it is missing. The key is beside it,
-    /// with `.key` after its name.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self::with(Some(Kept::Sealed(Vault::new(path.into()))))
-    }
-
     /// A storage that has an application's own place for permanent credentials: see [`UrlCredentialBackend`]. Those of the
     /// session, and certificates, stay in memory.
     pub fn with_backend(backend: impl UrlCredentialBackend) -> Self {
-        Self::with(Some(Kept::Backend(Application::new(backend))))
+        Self::with(Some(Box::new(Application::new(backend))))
     }
 
-    fn with(kept: Option<Kept>) -> Self {
+    fn with(kept: Option<Box<dyn Keeper>>) -> Self {
         Self(Arc::new(CredentialStorageInner { memory: Mutex::default(), kept, revision: AtomicU64::new(0) }))
     }
 
@@ -99,7 +82,7 @@ impl UrlCredentialStorage {
     #[doc(alias = "allCredentials")]
     pub fn all_credentials(&self) -> HashMap<UrlProtectionSpace, Vec<UrlCredential>> {
         let mut all: HashMap<_, Vec<_>> = HashMap::new();
-        let kept = self.0.kept.as_ref().map(Kept::all).unwrap_or_default();
+        let kept = self.0.kept.as_ref().map(|kept| kept.all()).unwrap_or_default();
         let in_memory = self.lock();
         let in_memory =
             in_memory.iter().flat_map(|(space, entries)| entries.iter().map(move |entry| (space, entry)));
@@ -263,60 +246,33 @@ impl UrlCredentialStorage {
     }
 }
 
-impl Kept {
+impl Keeper for Application {
     fn of(&self, space: &UrlProtectionSpace) -> Vec<StoredCredential> {
-        match self {
-            Self::Sealed(vault) => vault.of(space),
-            Self::Backend(backend) => {
-                backend.load(Some(space)).into_iter().map(|kept| entry(kept).1).collect()
-            }
-        }
+        self.load(Some(space)).into_iter().map(|kept| entry(kept).1).collect()
     }
 
     fn all(&self) -> Vec<(UrlProtectionSpace, StoredCredential)> {
-        match self {
-            Self::Sealed(vault) => vault.all(),
-            Self::Backend(backend) => backend.load(None).into_iter().map(entry).collect(),
-        }
+        self.load(None).into_iter().map(entry).collect()
     }
 
-    /// False if it could not be kept.
     fn put(&self, space: &UrlProtectionSpace, entry: &StoredCredential) -> bool {
-        match self {
-            Self::Sealed(vault) => vault.put(space, entry),
-            Self::Backend(backend) => {
-                let StoredCredential { credential, is_default } = entry.clone();
-                backend.set(&KeptCredential { space: space.clone(), credential, is_default })
-            }
-        }
+        let StoredCredential { credential, is_default } = entry.clone();
+        self.set(&KeptCredential { space: space.clone(), credential, is_default })
     }
 
     fn remove(&self, space: &UrlProtectionSpace, user: &str) {
-        match self {
-            Self::Sealed(vault) => vault.remove(space, user),
-            Self::Backend(backend) => backend.remove(space, user),
-        }
+        Self::remove(self, space, user);
     }
 
     fn demote(&self, space: &UrlProtectionSpace) {
-        match self {
-            Self::Sealed(vault) => vault.demote(space),
-            Self::Backend(backend) => backend.demote(space),
-        }
+        Self::demote(self, space);
     }
 
     fn empty(&self) {
-        match self {
-            Self::Sealed(vault) => vault.empty(),
-            Self::Backend(backend) => backend.empty(),
-        }
+        Self::empty(self);
     }
 
-    fn settle(&self) {
-        if let Self::Sealed(vault) = self {
-            vault.settle();
-        }
-    }
+    fn settle(&self) {}
 }
 
 fn entry(kept: KeptCredential) -> (UrlProtectionSpace, StoredCredential) {
@@ -331,6 +287,6 @@ impl fmt::Debug for UrlCredentialStorage {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "persistent-stores"))]
 #[path = "credentials_tests.rs"]
 mod tests;

@@ -1,11 +1,13 @@
 //! The storage of credentials, in memory and on disk.
 
 use std::io;
+use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
 use super::UrlCredentialPersistence as Persistence;
 use super::keyring::{Item, Keyring};
+use super::vault::Vault;
 use super::*;
 use crate::message::{
     AuthenticationMethod, ServerTrust, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
@@ -202,7 +204,7 @@ impl Keyring for Ring {
 
 fn in_keyring(folder: &tempfile::TempDir, ring: &Ring) -> UrlCredentialStorage {
     let vault = Vault::new(folder.path().join("credentials.db"));
-    UrlCredentialStorage::with(Some(Kept::Sealed(vault.with_keyring(Some(Box::new(ring.clone()))))))
+    UrlCredentialStorage::with(Some(Box::new(vault.with_keyring(Some(Box::new(ring.clone()))))))
 }
 
 #[test]
@@ -267,7 +269,7 @@ fn again(name: &str, through: &[&str], bus: Option<&str>) -> Option<UrlCredentia
     const FOLDER: &str = "URLSESSION_TEST_FOLDER";
     if let Some(folder) = std::env::var_os(FOLDER) {
         let path = std::path::Path::new(&folder).join("credentials.db");
-        return Some(UrlCredentialStorage::with(Some(Kept::Sealed(
+        return Some(UrlCredentialStorage::with(Some(Box::new(
             Vault::new(path).with_keyring(keyring::platform()),
         ))));
     }

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::store::persistent::data::Effort;
 
 /// The tables of a store.
 pub(crate) struct Schema {
@@ -138,15 +139,6 @@ fn prepare(path: &Path, schema: &Schema) -> Result<Connection, Unusable> {
 pub(crate) struct Remains {
     are_in_pages: bool,
     are_in_log: bool,
-}
-
-/// How much it may cost to remove them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// Nobody is waited for, and only a small file is written anew.
-    Little,
-    /// Somebody waits until nothing is left.
-    All,
 }
 
 impl Remains {

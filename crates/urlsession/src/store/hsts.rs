@@ -3,12 +3,12 @@
 //! The memory is in `list`, the disk in `disk`, the hosts that are known without having been visited in `preload`.
 //! Which responses are heeded and what is upgraded is decided by the security layer.
 
+#[cfg(feature = "persistent-stores")]
 mod disk;
 mod list;
 mod preload;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
@@ -47,11 +47,6 @@ impl HstsStorage {
     /// A store in memory, of its own.
     pub fn ephemeral() -> Self {
         Self(Store::in_memory())
-    }
-
-    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(OPENED.at(path.into()))
     }
 
     /// Whether the host (in lower case, as in URLs) is spoken to by TLS only, because it or a domain above it has asked for that,
@@ -125,6 +120,6 @@ static OPENED: StoreRegistry<List> = StoreRegistry::none();
 
 const FILE: &str = "hsts.db";
 
-#[cfg(test)]
+#[cfg(all(test, feature = "persistent-stores"))]
 #[path = "hsts_tests.rs"]
 mod tests;

@@ -1,10 +1,10 @@
 //! `UploadServerStorage`: how servers treat resumable uploads. It keeps, finds and forgets them; the memory is in
 //! `bounded_map`, the disk in `disk`. What is learned of a server, and what follows, is decided by the resumable-upload layer.
 
+#[cfg(feature = "persistent-stores")]
 mod disk;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
@@ -88,11 +88,6 @@ impl UploadServerStorage {
         Self(Store::in_memory())
     }
 
-    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
-    pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self(OPENED.at(path.into()))
-    }
-
     /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
     /// here. `UrlSession::flush` does this too.
     pub async fn flush(&self) {
@@ -169,6 +164,6 @@ const MOST: usize = 1000;
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const REFUSALS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[cfg(test)]
+#[cfg(all(test, feature = "persistent-stores"))]
 #[path = "upload_servers_tests.rs"]
 mod tests;

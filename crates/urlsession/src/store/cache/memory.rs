@@ -36,6 +36,14 @@ pub(crate) enum Found {
     Nothing,
 }
 
+/// What is known of a key without asking.
+pub(crate) enum DiskLookup {
+    Nothing,
+    Entry(Arc<CacheEntry>),
+    /// It is worth asking.
+    Unknown,
+}
+
 impl Memory {
     pub(super) fn new(capacity: u64) -> Self {
         Self { capacity, usage: 0, by_key: HashMap::new(), slots: Slab::new(), newest: None, oldest: None }

@@ -8,8 +8,8 @@ use super::jar::{Batch, Jar, JarEntry};
 use crate::env::epoch_micros;
 use crate::message::HttpCookie;
 use crate::store::application::{BackendResult, guarded};
-use crate::store::database::Effort;
 use crate::store::persistent::PersistentBackend;
+use crate::store::persistent::data::Effort;
 
 /// An application's own place for cookies, for [`HttpCookieStorage::with_backend`](crate::cookies::HttpCookieStorage::with_backend), in
 /// the place of a file: a database of its own, a keyring, a profile. Not of Apple's, where one subclasses

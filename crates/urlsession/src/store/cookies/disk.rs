@@ -1,14 +1,40 @@
 //! The file of a cookie store: its tables, read and written. When that is done is `persistent`'s to say, and what there is
 //! to write the jar's.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 
 use super::jar::{Batch, Jar, JarEntry, MOST};
+use super::{FILE, HttpCookieStorage, OPENED};
 use crate::message::{HttpCookie, HttpCookieStringPolicy, ports_text};
 use crate::store::database::Schema;
 use crate::store::persistent::{Gone, Table};
+
+impl HttpCookieStorage {
+    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(OPENED.at(path.into()))
+    }
+
+    /// The store of a group of this user's applications, whatever their names, below the user's data folder.
+    #[doc(alias = "sharedCookieStorage(forGroupContainerIdentifier:)")]
+    #[doc(alias = "sharedCookieStorageForGroupContainerIdentifier:")]
+    pub fn shared_cookie_storage_for_group_container(identifier: &str) -> Self {
+        Self(OPENED.below(|folder| folder.with_file_name(group_folder(identifier)).join(FILE)))
+    }
+}
+
+/// A folder's name for any identifier, of no two the same.
+pub(super) fn group_folder(identifier: &str) -> String {
+    let escaped = identifier.bytes().map(|b| match b {
+        b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' => char::from(b).to_string(),
+        // File systems may not tell upper case from lower.
+        _ => format!("_{b:02x}"),
+    });
+    format!("group.{}", escaped.collect::<String>())
+}
 
 impl Table for Jar {
     const SCHEMA: Schema = SCHEMA;

@@ -3,23 +3,8 @@
 use zeroize::Zeroizing;
 
 use crate::message::{
-    AuthenticationMethod, UrlCredential, UrlProtectionSpace, UrlProtectionSpaceProtocol,
-    UrlProtectionSpaceProxyType,
+    AuthenticationMethod, UrlProtectionSpace, UrlProtectionSpaceProtocol, UrlProtectionSpaceProxyType,
 };
-
-/// A credential as it is kept for its space.
-#[derive(Clone)]
-pub(super) struct StoredCredential {
-    pub(super) credential: UrlCredential,
-    pub(super) is_default: bool,
-}
-
-impl StoredCredential {
-    /// Whether it is the same user's, or the same certificate's.
-    pub(super) fn is_of(&self, credential: &UrlCredential) -> bool {
-        self.credential.user() == credential.user() && self.credential.identity() == credential.identity()
-    }
-}
 
 pub(super) struct Record {
     pub(super) space: UrlProtectionSpace,

@@ -12,14 +12,15 @@ use aws_lc_rs::hmac;
 use rusqlite::{Connection, params};
 use zeroize::Zeroizing;
 
+use super::keeper::{Keeper, StoredCredential};
 use super::keyring::{Item, Keyring};
-use super::record::{Record, StoredCredential, space_bytes};
-use crate::env::fs;
-use crate::env::random;
+use super::record::{Record, space_bytes};
+use crate::env::{fs, random};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
-use crate::store::database::{self, Effort, Remains, Schema};
+use crate::store::database::{self, Remains, Schema};
 use crate::store::key_file;
+use crate::store::persistent::data::Effort;
 
 pub(super) struct Vault {
     path: PathBuf,
@@ -60,20 +61,22 @@ impl Vault {
     pub(super) fn with_keyring(self, keyring: Option<Box<dyn Keyring>>) -> Self {
         Self { keyring, ..self }
     }
+}
 
-    pub(super) fn of(&self, space: &UrlProtectionSpace) -> Vec<StoredCredential> {
+impl Keeper for Vault {
+    fn of(&self, space: &UrlProtectionSpace) -> Vec<StoredCredential> {
         let rows = self.with_existing(|open| open.rows(Some(&open.tag_of(&space_bytes(space)))));
         let rows = rows.unwrap_or_default().into_iter();
         rows.filter_map(|row| self.entry(row).map(|(_, entry)| entry)).collect()
     }
 
-    pub(super) fn all(&self) -> Vec<(UrlProtectionSpace, StoredCredential)> {
+    fn all(&self) -> Vec<(UrlProtectionSpace, StoredCredential)> {
         let rows = self.with_existing(|open| open.rows(None)).unwrap_or_default();
         rows.into_iter().filter_map(|row| self.entry(row)).collect()
     }
 
     /// False if it could not be written.
-    pub(super) fn put(&self, space: &UrlProtectionSpace, entry: &StoredCredential) -> bool {
+    fn put(&self, space: &UrlProtectionSpace, entry: &StoredCredential) -> bool {
         let (Some(user), Some(password)) = (entry.credential.user(), entry.credential.password()) else {
             return false;
         };
@@ -91,7 +94,7 @@ impl Vault {
         is_written
     }
 
-    pub(super) fn remove(&self, space: &UrlProtectionSpace, user: &str) {
+    fn remove(&self, space: &UrlProtectionSpace, user: &str) {
         let removed = self.with_existing(|open| {
             let (tag, user) = (open.tag_of(&space_bytes(space)), open.tag_of(user.as_bytes()));
             open.connection
@@ -104,7 +107,7 @@ impl Vault {
         }
     }
 
-    pub(super) fn demote(&self, space: &UrlProtectionSpace) {
+    fn demote(&self, space: &UrlProtectionSpace) {
         self.with_existing(|open| {
             let tag = open.tag_of(&space_bytes(space));
             open.connection
@@ -113,7 +116,7 @@ impl Vault {
         });
     }
 
-    pub(super) fn empty(&self) {
+    fn empty(&self) {
         let rows = self.with_existing(|open| {
             let rows = open.rows(None)?;
             open.connection.execute("DELETE FROM credentials", [])?;
@@ -128,12 +131,14 @@ impl Vault {
     }
 
     /// Waits until nothing of what is gone is in the file any more. One that is not open has nothing.
-    pub(super) fn settle(&self) {
+    fn settle(&self) {
         if matches!(*self.lock(), VaultState::Open(_)) {
             self.with(|open| open.remove_remains(Effort::All));
         }
     }
+}
 
+impl Vault {
     /// With its password from where it is; `None` if that cannot be had.
     fn entry(&self, Row { record, is_default }: Row) -> Option<(UrlProtectionSpace, StoredCredential)> {
         let Record { space, user, password, is_synchronizable } = record;

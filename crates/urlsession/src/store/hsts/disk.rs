@@ -1,14 +1,23 @@
 //! The file of an HSTS store: its table, read and written. When that is done is `persistent`'s to say.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::list::{HstsEntry, List, MOST};
+use super::{HstsStorage, OPENED};
 use crate::env::epoch_micros;
 use crate::store::bounded_map::Batch;
 use crate::store::database::Schema;
 use crate::store::persistent::{Gone, Table};
+
+impl HstsStorage {
+    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(OPENED.at(path.into()))
+    }
+}
 
 impl Table for List {
     const SCHEMA: Schema = Schema {

@@ -3,10 +3,6 @@
 
 use std::time::SystemTime;
 
-use rusqlite::Connection;
-
-use crate::store::database::{Effort, Schema};
-
 /// What is in memory. Sans-IO: the time is passed in, and what must be written is noted, not written.
 pub(in crate::store) trait StoreData: Default + Send + 'static {
     /// Everything in the file.
@@ -47,32 +43,6 @@ pub(in crate::store) trait StoreData: Default + Send + 'static {
     fn forget_disk(&mut self);
 }
 
-/// How the contents look in SQLite.
-pub(in crate::store) trait Table: StoreData {
-    const SCHEMA: Schema;
-
-    fn read(connection: &Connection) -> rusqlite::Result<Self::Rows>;
-
-    fn write(connection: &mut Connection, batch: &Self::Batch, now: SystemTime) -> rusqlite::Result<Gone>;
-}
-
-/// What a file lost when it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Gone {
-    /// Nothing that anybody might want to be gone.
-    Nothing,
-    /// Values were deleted or replaced: nothing of them may stay.
-    Some,
-    Everything,
-}
-
-impl Gone {
-    /// So many rows.
-    pub(in crate::store) fn rows(count: usize) -> Self {
-        if count > 0 { Self::Some } else { Self::Nothing }
-    }
-}
-
 pub(in crate::store) trait Watch: Default + Send + Sync + 'static {
     /// The contents have changed; called outside their lock.
     fn tell(&self) {}
@@ -102,6 +72,15 @@ pub(in crate::store) trait PersistentBackend<T: StoreData>: Send {
 
     /// It is not used any more.
     fn close(&mut self);
+}
+
+/// How much it may cost to remove what remains of what is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Effort {
+    /// Nobody is waited for, and only a small file is written anew.
+    Little,
+    /// Somebody waits until nothing is left.
+    All,
 }
 
 pub(in crate::store) type Error = Box<dyn std::error::Error + Send + Sync>;

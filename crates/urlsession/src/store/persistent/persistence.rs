@@ -9,10 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 use std::thread::{self, ThreadId};
 use std::time::SystemTime;
 
-use super::data::{Error, PersistentBackend, StoreData};
+use super::data::{Effort, Error, PersistentBackend, StoreData};
 use super::memory::Memory;
 use crate::env::epoch_micros;
-use crate::store::database::Effort;
 
 pub(in crate::store) struct Persistence<T> {
     /// Of a file, which other processes may write, too.

@@ -1,17 +1,91 @@
-//! `SqliteFile`: a store's contents in a SQLite file. What is in it is its store's to say ([`Table`]), when it is read and written
+//! Stores with a file: `SqliteFile`, a store's contents in a SQLite file, and `StoreRegistry`, those that are in use. What is in it is its store's to say ([`Table`]), when it is read and written
 //! is decided by `persistence`.
 
 use std::marker::PhantomData;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::data::{Error, Gone, PersistentBackend, Table};
-use crate::env::fs;
-use crate::store::database::{self, Effort, Remains};
+use super::data::{Effort, Error, PersistentBackend, StoreData};
+use super::persistence::Persistence;
+use super::store::{Shared, Store};
+use crate::env::{data_folder, fs};
+use crate::store::database::{self, Remains, Schema};
 
-pub(super) struct SqliteFile<T> {
+/// How the contents look in SQLite.
+pub(in crate::store) trait Table: StoreData {
+    const SCHEMA: Schema;
+
+    fn read(connection: &Connection) -> rusqlite::Result<Self::Rows>;
+
+    fn write(connection: &mut Connection, batch: &Self::Batch, now: SystemTime) -> rusqlite::Result<Gone>;
+}
+
+/// What a file lost when it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Gone {
+    /// Nothing that anybody might want to be gone.
+    Nothing,
+    /// Values were deleted or replaced: nothing of them may stay.
+    Some,
+    Everything,
+}
+
+impl Gone {
+    /// So many rows.
+    pub(in crate::store) fn rows(count: usize) -> Self {
+        if count > 0 { Self::Some } else { Self::Nothing }
+    }
+}
+
+impl<T: Table> Store<T> {
+    /// A store of its own, with this file.
+    pub(in crate::store) fn with_file(path: PathBuf) -> Self {
+        let file = SqliteFile::<T>::new(path.clone());
+        Self::make(T::kept(), Some(Persistence::new(Box::new(file), Some(path))))
+    }
+}
+
+/// The stores with a file that are in use, so that the same path is the same store.
+pub(in crate::store) struct StoreRegistry<T: StoreData>(Mutex<Vec<(PathBuf, Weak<Shared<T>>)>>);
+
+impl<T: Table> StoreRegistry<T> {
+    pub(in crate::store) const fn none() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// The store of this path.
+    pub(in crate::store) fn at(&self, path: PathBuf) -> Store<T> {
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let mut open = self.0.lock();
+        open.retain(|(_, store)| store.strong_count() > 0);
+        let known = open.iter().find(|(known, _)| *known == path).and_then(|(_, store)| store.upgrade());
+        known.map(Store).unwrap_or_else(|| {
+            let new = Store::with_file(path.clone());
+            open.push((path, Arc::downgrade(&new.0)));
+            new
+        })
+    }
+
+    /// The store of the file that is named below the folder of this application's data.
+    pub(in crate::store) fn below(&self, file: impl FnOnce(&Path) -> PathBuf) -> Store<T> {
+        match data_folder() {
+            Some(folder) => self.at(file(&folder)),
+            None => {
+                tracing::warn!(
+                    "this user has no data folder: the {} store is in memory only",
+                    T::SCHEMA.name
+                );
+                Store::in_memory()
+            }
+        }
+    }
+}
+
+struct SqliteFile<T> {
     path: PathBuf,
     connection: Option<Connection>,
     /// SQLite's count of other connections' changes, at the last reading.
@@ -23,7 +97,7 @@ pub(super) struct SqliteFile<T> {
 
 impl<T> SqliteFile<T> {
     /// Nothing is opened yet.
-    pub(super) fn new(path: PathBuf) -> Self {
+    fn new(path: PathBuf) -> Self {
         Self { path, connection: None, seen: 0, remains: Remains::default(), of: PhantomData }
     }
 

@@ -1,15 +1,23 @@
 //! The file of a store of upload servers: its table, read and written. When that is done is `persistent`'s to say.
 
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use urlsession_proto::resumable_upload::Dialect;
 
-use super::{KEPT, MOST, ServerEntry, ServerSupport, Servers};
+use super::{KEPT, MOST, OPENED, ServerEntry, ServerSupport, Servers, UploadServerStorage};
 use crate::env::epoch_micros;
 use crate::store::bounded_map::Batch;
 use crate::store::database::Schema;
 use crate::store::persistent::{Gone, Table};
+
+impl UploadServerStorage {
+    /// The store with this file. Its folder is made when it is needed. The same path gives the same store.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self(OPENED.at(path.into()))
+    }
+}
 
 impl Table for Servers {
     const SCHEMA: Schema = Schema {

@@ -3,6 +3,12 @@
 //! Jobs are done in the order in which they were given, so what was kept before is found after. What is certainly
 //! not there, and what was found lately, is known without asking.
 
+mod index;
+mod open_files;
+mod rows;
+mod space;
+mod store;
+
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
@@ -11,10 +17,11 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 
-use super::disk_index::{Index, WalStamp};
-use super::disk_store::{DiskStore, is_there};
-use super::entry::{self, Variant};
-use super::memory::Memory;
+use self::index::{Index, WalStamp};
+pub(super) use self::store::DiskStore;
+use self::store::is_there;
+use super::entry::Variant;
+use super::memory::{DiskLookup, Memory};
 use crate::env::RuntimeHandle;
 
 pub(super) struct DiskWorker {
@@ -32,17 +39,10 @@ pub(super) struct DiskWorker {
 
 type Job = Box<dyn FnOnce(&mut DiskStore) + Send>;
 
-/// What is known of a key without asking.
-pub(crate) enum DiskLookup {
-    Nothing,
-    Entry(Arc<entry::CacheEntry>),
-    /// It is worth asking.
-    Unknown,
-}
-
 impl DiskWorker {
-    pub(super) fn new(folder: PathBuf, capacity: u64, memory: Arc<Mutex<Memory>>) -> Self {
-        Self {
+    /// `None` in a build without stores on disk.
+    pub(super) fn new(folder: PathBuf, capacity: u64, memory: Arc<Mutex<Memory>>) -> Option<Self> {
+        Some(Self {
             folder,
             capacity: Arc::new(capacity.into()),
             memory,
@@ -51,7 +51,7 @@ impl DiskWorker {
             waiting: Arc::default(),
             absent: AtomicI64::new(i64::MIN),
             next_body: AtomicU64::new(0),
-        }
+        })
     }
 
     pub(super) fn capacity(&self) -> u64 {

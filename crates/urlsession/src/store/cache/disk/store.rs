@@ -14,18 +14,18 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, params};
 
-use super::disk_index::{FILE, Index, WalStamp};
-use super::entry::{CacheEntry, Content, Seal, Variant};
-use super::file::{BodyWriter, WHOLE, checksum_of};
-use super::format;
-use super::memory::{Found, Memory, VARIANTS};
+use super::index::{FILE, Index, WalStamp};
 use super::rows::{Freed, SCHEMA, Verified, bodies, content, data_version, delete_rows};
 use super::space;
 use crate::env::fs;
+use crate::store::cache::entry::{CacheEntry, Content, Seal, Variant};
+use crate::store::cache::file::{BodyWriter, WHOLE, checksum_of};
+use crate::store::cache::format;
+use crate::store::cache::memory::{Found, Memory, VARIANTS};
 use crate::store::database::{self, Remains};
 use crate::store::key_file;
 
-pub(super) struct DiskStore {
+pub(in crate::store::cache) struct DiskStore {
     folder: PathBuf,
     state: StoreState,
     capacity: Arc<AtomicU64>,
@@ -116,7 +116,7 @@ impl DiskStore {
     }
 
     /// The newest entry of `key` that is wanted. A body of more than `WHOLE` is open, another read.
-    pub(super) fn find(&mut self, key: &str, wanted: &dyn Fn(&Variant) -> bool) -> Found {
+    pub(in crate::store::cache) fn find(&mut self, key: &str, wanted: &dyn Fn(&Variant) -> bool) -> Found {
         self.attempt(false, |disk_store| disk_store.try_find(key, wanted)).unwrap_or(Found::Nothing)
     }
 
@@ -183,7 +183,7 @@ impl DiskStore {
     }
 
     /// Keeps an entry with a body in memory, in place of one with the same key and variant.
-    pub(super) fn put(&mut self, entry: &CacheEntry, data: &Bytes) {
+    pub(in crate::store::cache) fn put(&mut self, entry: &CacheEntry, data: &Bytes) {
         if entry.size() > self.capacity.load(Relaxed) {
             return;
         }
@@ -201,12 +201,12 @@ impl DiskStore {
     }
 
     /// What was announced for this key has been dealt with.
-    pub(super) fn has_come(&self, key: &str) {
+    pub(in crate::store::cache) fn has_come(&self, key: &str) {
         self.index().has_come(key);
     }
 
     /// Begins a body that comes piece by piece.
-    pub(super) fn begin(&mut self, number: u64) {
+    pub(in crate::store::cache) fn begin(&mut self, number: u64) {
         if self.attempt(true, |_| Ok(())).is_none() {
             return;
         }
@@ -217,7 +217,7 @@ impl DiskStore {
     }
 
     /// One that cannot be written is given up.
-    pub(super) fn append(&mut self, number: u64, piece: &[u8]) {
+    pub(in crate::store::cache) fn append(&mut self, number: u64, piece: &[u8]) {
         if let Some(writer) = self.writers.get_mut(&number)
             && let Err(error) = writer.write(piece)
         {
@@ -226,12 +226,12 @@ impl DiskStore {
         }
     }
 
-    pub(super) fn abandon(&mut self, number: u64) {
+    pub(in crate::store::cache) fn abandon(&mut self, number: u64) {
         self.writers.remove(&number);
     }
 
     /// The body is whole: the entry is there from now on.
-    pub(super) fn commit(&mut self, number: u64, entry: &CacheEntry) {
+    pub(in crate::store::cache) fn commit(&mut self, number: u64, entry: &CacheEntry) {
         let Some(writer) = self.writers.remove(&number) else { return };
         match writer.finish() {
             Ok((name, length, crc)) => {
@@ -245,7 +245,7 @@ impl DiskStore {
     }
 
     /// Another head for the same body.
-    pub(super) fn update(&mut self, entry: &CacheEntry) {
+    pub(in crate::store::cache) fn update(&mut self, entry: &CacheEntry) {
         self.index().opened.remove(&entry.key);
         self.attempt(false, |disk_store| {
             let open = disk_store.open_now()?;
@@ -259,29 +259,29 @@ impl DiskStore {
         });
     }
 
-    pub(super) fn remove(&mut self, key: &str) {
+    pub(in crate::store::cache) fn remove(&mut self, key: &str) {
         self.attempt(false, |disk_store| disk_store.delete("key = ?", &[&key]));
     }
 
-    pub(super) fn remove_variant(&mut self, key: &str, variant: &Variant) {
+    pub(in crate::store::cache) fn remove_variant(&mut self, key: &str, variant: &Variant) {
         self.attempt(false, |disk_store| {
             let variant = variant.to_bytes(&disk_store.open_now()?.seal);
             disk_store.delete("key = ? AND variant = ?", &[&key, &variant])
         });
     }
 
-    pub(super) fn remove_since(&mut self, since: i64) {
+    pub(in crate::store::cache) fn remove_since(&mut self, since: i64) {
         self.attempt(false, |disk_store| disk_store.delete("stored > ?", &[&since]));
     }
 
     /// Bytes used, of every process.
-    pub(super) fn usage(&mut self) -> u64 {
+    pub(in crate::store::cache) fn usage(&mut self) -> u64 {
         let capacity = self.capacity.load(Relaxed);
         self.attempt(false, |disk_store| disk_store.open_now()?.usage(capacity)).unwrap_or(0)
     }
 
     /// Makes room, down to the capacity.
-    pub(super) fn shrink(&mut self) {
+    pub(in crate::store::cache) fn shrink(&mut self) {
         self.attempt(false, |disk_store| {
             let mut gone = Vec::new();
             let result = disk_store.evict(&mut gone, true);
@@ -296,7 +296,7 @@ impl DiskStore {
     }
 
     /// After each job: what is there now, for those who only want to know whether to ask.
-    pub(super) fn settle(&mut self) {
+    pub(in crate::store::cache) fn settle(&mut self) {
         if self.touched.len() >= TOUCHES {
             self.note_uses();
         }

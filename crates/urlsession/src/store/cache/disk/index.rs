@@ -7,9 +7,9 @@ use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::file::is_past;
 use super::open_files::OpenFileCache;
 use crate::env::fs;
+use crate::store::cache::file::is_past;
 
 /// What is on disk, as far as is known.
 #[derive(Default)]

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use rusqlite::OptionalExtension;
 
-use super::super::entry::Seal;
-use super::super::file::is_being_written;
-use super::super::rows::bodies;
-use super::super::space;
 use super::{DiskStore, FILE, StoreState};
 use crate::env::fs;
-use crate::store::database::{self, Effort};
+use crate::store::cache::disk::rows::bodies;
+use crate::store::cache::disk::space;
+use crate::store::cache::entry::Seal;
+use crate::store::cache::file::is_being_written;
+use crate::store::database;
 use crate::store::key_file;
+use crate::store::persistent::data::Effort;
 
 impl DiskStore {
     /// Removes everything, also bodies that are coming and what nobody names.

@@ -9,10 +9,10 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use rusqlite::{Connection, Row};
 
-use super::entry::Content;
-use super::file::{BodyFile, checksum_of};
 use super::space::on_disk;
 use crate::env::fs;
+use crate::store::cache::entry::Content;
+use crate::store::cache::file::{BodyFile, checksum_of};
 use crate::store::database::Schema;
 
 /// Files whose checksum was right, and when they were last written.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::entry::{CacheEntry, Variant};
+use crate::store::cache::entry::{CacheEntry, Variant};
 
 /// The least recently used first; one entry a key.
 #[derive(Default)]
@@ -59,8 +59,8 @@ const MOST: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::super::test_support::entry;
     use super::*;
+    use crate::store::cache::test_support::entry;
 
     fn with(keys: impl IntoIterator<Item = usize>) -> OpenFileCache {
         let mut opened = OpenFileCache::default();
