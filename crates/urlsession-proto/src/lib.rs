@@ -64,6 +64,7 @@ pub mod multipart;
 pub mod priority;
 pub mod range;
 pub mod resumable_upload;
+pub mod retry_after;
 pub mod scheme;
 #[cfg(test)]
 mod test_support;

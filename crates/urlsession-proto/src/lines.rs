@@ -1,5 +1,6 @@
 //! A byte stream cut into lines as Apple's `AsyncBytes.lines` cuts it: at LF, CR, CRLF, VT, FF, NEL, LS and PS
-//! (Unicode §5.8), empty lines omitted, invalid UTF-8 replaced. Holds one line, never the stream.
+//! (Unicode §5.8), empty lines omitted, invalid UTF-8 replaced; or as server-sent events are: at LF, CR and CRLF, empty lines
+//! kept. Holds one line, never the stream.
 
 use std::fmt;
 
@@ -7,6 +8,10 @@ use std::fmt;
 #[derive(Debug)]
 pub struct LineSplitter {
     limit: usize,
+    /// Empty lines are lines, and only LF, CR and CRLF are ends.
+    keeps_empty: bool,
+    /// The last line ended with a CR, whose LF may still come.
+    is_after_cr: bool,
     held: Vec<u8>,
     /// Where the current line starts in `held`.
     start: usize,
@@ -31,7 +36,21 @@ impl std::error::Error for LineTooLong {}
 impl LineSplitter {
     /// A splitter that gives up on a line of more than `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, held: Vec::new(), start: 0, scanned: 0, has_ended: false, overflowed: false }
+        Self {
+            limit,
+            keeps_empty: false,
+            is_after_cr: false,
+            held: Vec::new(),
+            start: 0,
+            scanned: 0,
+            has_ended: false,
+            overflowed: false,
+        }
+    }
+
+    /// The same, which keeps empty lines and cuts at LF, CR and CRLF only.
+    pub fn with_empty(limit: usize) -> Self {
+        Self { keeps_empty: true, ..Self::new(limit) }
     }
 
     /// Takes the next bytes of the stream. All lines should be drawn before more is pushed; what is pushed is held.
@@ -66,7 +85,7 @@ impl LineSplitter {
                 return Err(self.overflow());
             }
             // A CRLF ends a line and an empty one, which is omitted: a CR need not wait for its LF.
-            if !line.is_empty() {
+            if !line.is_empty() || self.keeps_empty {
                 return Ok(Some(text(&self.held[line])));
             }
         }
@@ -84,6 +103,9 @@ impl LineSplitter {
 
     /// The next line end not looked at yet: where it begins, and what comes after it.
     fn find_end(&mut self) -> Option<(usize, usize)> {
+        if self.keeps_empty {
+            return self.find_cr_or_lf();
+        }
         while let Some(offset) = self.held[self.scanned..].iter().position(|&b| may_end_line(b)) {
             let at = self.scanned + offset;
             // No byte of an end is a UTF-8 continuation of the one before it, so no decoding is needed here.
@@ -105,6 +127,23 @@ impl LineSplitter {
         }
         self.scanned = self.held.len();
         None
+    }
+
+    fn find_cr_or_lf(&mut self) -> Option<(usize, usize)> {
+        if self.is_after_cr && self.start < self.held.len() {
+            self.is_after_cr = false;
+            if self.held[self.start] == b'\n' {
+                self.start += 1;
+                self.scanned = self.start;
+            }
+        }
+        let end = self.held[self.scanned..].iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+        let Some(end) = end.map(|offset| self.scanned + offset) else {
+            self.scanned = self.held.len();
+            return None;
+        };
+        self.is_after_cr = self.held[end] == b'\r';
+        Some((end, end + 1))
     }
 
     fn overflow(&mut self) -> LineTooLong {
@@ -131,7 +170,10 @@ mod tests {
     use crate::test_support::sequences;
 
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
-        let mut splitter = LineSplitter::new(1 << 20);
+        cut(LineSplitter::new(1 << 20), pieces)
+    }
+
+    fn cut(mut splitter: LineSplitter, pieces: &[&[u8]]) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in pieces {
             splitter.push(piece);
@@ -164,6 +206,38 @@ mod tests {
             assert_eq!(any_cut(format!("a{end}b{end}").as_bytes()), ["a", "b"], "{end:?}");
             assert_eq!(any_cut(format!("{end}{end}a{end}{end}b").as_bytes()), ["a", "b"], "{end:?}");
         }
+    }
+
+    #[test]
+    fn empty_lines_are_kept_where_they_mean_something_however_the_bytes_are_cut() {
+        let kept = |pieces: &[&[u8]]| cut(LineSplitter::with_empty(1 << 20), pieces);
+        for (input, expected) in [
+            ("data: a\n\ndata: b\n\n", &["data: a", "", "data: b", ""][..]),
+            ("a\r\n\r\nb\r\n", &["a", "", "b"]),
+            ("a\r\rb\r", &["a", "", "b"]),
+            ("\r\n\n\r", &["", "", ""]),
+            ("a\n\rb", &["a", "", "b"]),
+            ("x\u{2028}y\u{85}\u{b}z", &["x\u{2028}y\u{85}\u{b}z"]),
+            ("", &[]),
+            ("a\r\n", &["a"]),
+        ] {
+            let input = input.as_bytes();
+            for at in 0..=input.len() {
+                assert_eq!(
+                    kept(&[&input[..at], &input[at..]]),
+                    expected,
+                    "{:?}",
+                    input.escape_ascii().to_string()
+                );
+            }
+            let single: Vec<_> = input.chunks(1).collect();
+            assert_eq!(kept(&single), expected);
+        }
+        let mut splitter = LineSplitter::with_empty(4);
+        splitter.push(b"a\r");
+        assert_eq!(splitter.next_line(), Ok(Some("a".to_owned())), "a CR does not wait for its LF");
+        splitter.push(b"\nabcde");
+        assert_eq!(splitter.next_line(), Err(LineTooLong));
     }
 
     #[test]

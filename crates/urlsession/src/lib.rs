@@ -71,6 +71,7 @@ pub use url::Url;
 
 pub use crate::body::MultipartForm;
 pub use crate::configuration::Configuration;
+pub use crate::env::block_on;
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UnknownErrorCode, UrlError, UrlErrorCode};
 pub use crate::message::{
     Attribution, BodyStream, CachePolicy, DataResponse, HttpBody, HttpUrlResponse, IntoUrlRequest,
@@ -93,11 +94,11 @@ pub mod authentication {
     pub use crate::store::{BackendResult, KeptCredential, UrlCredentialBackend, UrlCredentialStorage};
 }
 
-/// Parts of bodies: what forms are made of, trailers, and the readers of text and single bytes.
+/// Parts of bodies: what forms are made of, trailers, and the readers of bodies: text, single bytes, other traits.
 pub mod bodies {
     pub use crate::body::{FormPart, InvalidBoundary};
     pub use crate::message::BodyTrailers;
-    pub use crate::task::{Characters, Lines, SingleBytes, UnicodeScalars};
+    pub use crate::task::{BlockingReader, Characters, FuturesReader, Lines, SingleBytes, UnicodeScalars};
 }
 
 /// The cache, an application's own store in its place, and what the cache did for a transaction.
@@ -153,7 +154,9 @@ pub mod security {
 pub mod tasks {
     pub use crate::load::WaitReason;
     pub use crate::session::{DataTaskPublisher, DataTaskValues, Tasks};
-    pub use crate::task::{Changes, ProgressChanges, QueueJob, StateChanges, TaskChange, TaskKind};
+    pub use crate::task::{
+        Changes, ProgressChanges, QueueJob, RetryPolicy, StateChanges, TaskChange, TaskKind,
+    };
 }
 
 /// Resumable uploads and digests of content.
@@ -170,6 +173,6 @@ pub mod environment {
     pub use crate::env::SystemClock;
     pub use crate::env::{
         Clock, Dial, Environment, Interface, InterfaceKind, NetworkPath, PathStatus, Resolve, Socket,
-        SystemNet, SystemPath, block_on,
+        SystemNet, SystemPath,
     };
 }

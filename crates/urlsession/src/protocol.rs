@@ -17,6 +17,7 @@ pub use self::custom::{UrlProtocol, UrlProtocolClient, UrlProtocolLoading, UrlPr
 use self::data::DataUrls;
 use self::file::Files;
 use self::http::Http;
+pub(crate) use self::http::discard::drain;
 use crate::auth::LoginCache;
 use crate::configuration::{Configuration, UrlProtocolClass};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};

@@ -1,8 +1,8 @@
 //! Stop: cookies, from a login to the next visit.
 
 use urlsession::UrlSession;
+use urlsession::block_on;
 use urlsession::cookies::HttpCookieStorage;
-use urlsession::environment::block_on;
 use urlsession_testkit::{Origin, Reply, Wire};
 
 use super::page::Page;

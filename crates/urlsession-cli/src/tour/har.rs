@@ -1,7 +1,7 @@
 //! Stop: the log of a load, in the format of browsers' developer tools.
 
 use serde_json::Value;
-use urlsession::environment::block_on;
+use urlsession::block_on;
 use urlsession::metrics::HarLog;
 use urlsession::{IntoUrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Wire};

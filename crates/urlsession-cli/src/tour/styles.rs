@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use urlsession::environment::block_on;
+use urlsession::block_on;
 use urlsession::{Bytes, DelegateQueue, UrlResponse, UrlSession};
 use urlsession_testkit::{Origin, Wire};
 

@@ -231,7 +231,15 @@ impl Drop for Waiting {
     }
 }
 
-/// Polls `future` on this thread until it is done, parking in between. Works inside any runtime too.
+/// Waits on this thread for any future of the library, and for others that need no runtime: it is polled here, and the thread
+/// parks in between. Works inside any runtime too. Futures of loads have a `wait` of their own.
+///
+/// ```
+/// use urlsession::{Configuration, UrlSession, block_on};
+///
+/// let session = UrlSession::new(Configuration::ephemeral());
+/// block_on(session.reset());
+/// ```
 ///
 /// A load that is waited for in a delegate call of its own session, or on the library's I/O thread, fails at once: it
 /// could not end while that call runs.

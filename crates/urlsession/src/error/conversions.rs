@@ -36,8 +36,8 @@ impl UrlError {
     }
 }
 
-/// The kind is that of the first `io::Error` among the causes, else the nearest to the code, else `Other`. The error itself is
-/// inside ([`get_ref`](io::Error::get_ref)).
+/// The kind is that of the first `io::Error` among the causes, else the nearest to the code, else `Other`. It is never
+/// `Interrupted`, at which readers read on. The error itself is inside ([`get_ref`](io::Error::get_ref)).
 impl From<UrlError> for io::Error {
     fn from(error: UrlError) -> Self {
         Self::new(kind(&error), error)
@@ -48,11 +48,10 @@ fn kind(error: &UrlError) -> io::ErrorKind {
     use io::ErrorKind as Kind;
     let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
     if let Some(cause) = causes.find_map(|cause| cause.downcast_ref::<io::Error>()) {
-        return cause.kind();
+        return if cause.kind() == Kind::Interrupted { Kind::Other } else { cause.kind() };
     }
     match error.code() {
         UrlErrorCode::TimedOut => Kind::TimedOut,
-        UrlErrorCode::Cancelled => Kind::Interrupted,
         UrlErrorCode::CannotFindHost | UrlErrorCode::FileDoesNotExist => Kind::NotFound,
         UrlErrorCode::CannotConnectToHost => Kind::ConnectionRefused,
         UrlErrorCode::NetworkConnectionLost => Kind::ConnectionAborted,
@@ -115,6 +114,11 @@ mod tests {
                 io::ErrorKind::HostUnreachable,
             ),
             (UrlError::new(UrlErrorCode::TimedOut, Phase::Task, "why"), io::ErrorKind::TimedOut),
+            (UrlError::cancelled(), io::ErrorKind::Other),
+            (
+                UrlError::cancelled().with_source(io::Error::from(io::ErrorKind::Interrupted)),
+                io::ErrorKind::Other,
+            ),
             (UrlError::new(UrlErrorCode::HttpTooManyRedirects, Phase::Redirect, "why"), io::ErrorKind::Other),
         ] {
             let text = error.to_string();

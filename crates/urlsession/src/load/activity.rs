@@ -33,7 +33,7 @@ impl Activity {
     }
 
     pub(crate) fn why_waiting(&self) -> Option<WaitReason> {
-        [WaitReason::Connection, WaitReason::Connectivity]
+        [WaitReason::Connection, WaitReason::Connectivity, WaitReason::Retry]
             .into_iter()
             .find(|reason| *reason as u8 == self.waits_for.load(Relaxed))
     }
@@ -63,4 +63,6 @@ pub enum WaitReason {
     Connection = 1,
     /// A network that may be used, as `waits_for_connectivity` says.
     Connectivity = 2,
+    /// The time of the next try, as its [`RetryPolicy`](crate::tasks::RetryPolicy) says.
+    Retry = 3,
 }

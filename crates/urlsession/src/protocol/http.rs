@@ -8,7 +8,7 @@ mod coding;
 mod connectivity;
 mod cookies;
 mod defaults;
-mod discard;
+pub(super) mod discard;
 mod exchange;
 mod expectation;
 mod hsts;

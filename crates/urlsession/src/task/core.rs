@@ -20,6 +20,7 @@ use super::loader::Handler;
 use super::metrics::{Epoch, Measured};
 use super::observe::{TaskChange, Watchers};
 use super::progress::Controls;
+use super::retry::RetryState;
 use super::session_shared::{DelegateSlot, SessionShared, TaskSlot};
 use super::state::{Machine, TaskState};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -48,6 +49,8 @@ pub(crate) struct Core {
     /// What was set on its progress, which few do.
     pub(super) controls: OnceLock<Box<Controls>>,
     priority: AtomicU32,
+    /// The longest body that is taken, in bytes.
+    limit: AtomicU64,
     /// Suspended, cancelled or failed: written under the lock of `live`, and read without it before each piece of a body.
     is_halted: AtomicBool,
     /// Somebody has watched it: set under the lock of `live`, and read without it before each change is told.
@@ -120,6 +123,8 @@ pub(super) struct Live {
     pub(super) hints: Hints,
     /// What the kind of the task keeps, which most tasks have none of.
     pub(super) kind_state: Option<Box<dyn KindState<Core>>>,
+    /// How it is tried again, which most tasks are not.
+    pub(super) retry: Option<Box<RetryState>>,
     pub(super) delegate: Option<DelegateSlot>,
     pub(super) session_delegate: Option<DelegateSlot>,
     handler: Option<Handler>,
@@ -177,6 +182,7 @@ impl Core {
                 bytes: Bytes::new(to_send),
                 controls: OnceLock::new(),
                 priority: AtomicU32::new(DEFAULT_PRIORITY.to_bits()),
+                limit: AtomicU64::new(u64::MAX),
                 is_halted: AtomicBool::new(false),
                 is_watched: AtomicBool::new(false),
                 live: Mutex::new(Live {
@@ -196,6 +202,7 @@ impl Core {
                     prefers_incremental_delivery,
                     hints: Hints::default(),
                     kind_state: None,
+                    retry: None,
                     delegate: None,
                     session_delegate,
                     handler,
@@ -238,6 +245,16 @@ impl Core {
     /// Whether it is neither cancelled nor over.
     pub(super) fn is_unfinished(&self) -> bool {
         matches!(self.state(), TaskState::Running | TaskState::Suspended)
+    }
+
+    /// The longest body that is taken, in bytes.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit.load(Relaxed)
+    }
+
+    /// A longer body fails the load.
+    pub(super) fn set_limit(&self, bytes: u64) {
+        self.limit.store(bytes, Relaxed);
     }
 
     /// True if the poll under way is to move no more bytes. Whoever halts the load has it polled again.
@@ -321,6 +338,7 @@ impl Core {
             bytes: Bytes::new(self.bytes.to_send.load(Relaxed)),
             controls: OnceLock::new(),
             priority: AtomicU32::new(self.priority.load(Relaxed)),
+            limit: AtomicU64::new(u64::MAX),
             is_halted: AtomicBool::new(self.is_halted()),
             is_watched: AtomicBool::new(false),
             live: Mutex::new(Live {
@@ -340,6 +358,7 @@ impl Core {
                 prefers_incremental_delivery: false,
                 hints: live.hints,
                 kind_state,
+                retry: None,
                 delegate: live.delegate.clone(),
                 session_delegate: live.session_delegate.clone(),
                 handler: None,

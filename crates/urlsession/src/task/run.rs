@@ -5,4 +5,5 @@ mod deadlines;
 pub(super) mod drive;
 pub(super) mod finish;
 pub(super) mod poll_gate;
+pub(super) mod retrying;
 pub(super) mod task_future;

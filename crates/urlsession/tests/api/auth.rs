@@ -378,7 +378,7 @@ fn reset_logs_out_and_empties_the_storage() {
         let (session, recorder) = with_recorder(config, with(ann()));
         load(&session, origin.url("/basic/ann/pw/")).unwrap();
         assert_eq!(storage.all_credentials().len(), 1);
-        urlsession::environment::block_on(session.reset());
+        urlsession::block_on(session.reset());
         assert!(storage.all_credentials().is_empty());
         load(&session, origin.url("/basic/ann/pw/")).unwrap();
         assert_eq!(recorder.log().challenges.len(), 2);

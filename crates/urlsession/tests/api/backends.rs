@@ -10,11 +10,11 @@ use urlsession::authentication::{
     UrlCredentialPersistence as Persistence, UrlCredentialStorage, UrlProtectionSpace,
     UrlProtectionSpaceProtocol,
 };
+use urlsession::block_on;
 use urlsession::cache::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
 use urlsession::cookies::{
     HttpCookieBackend, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey,
 };
-use urlsession::environment::block_on;
 use urlsession::{UrlRequest, UrlSession};
 use urlsession_testkit::{Origin, Reply, Wire};
 

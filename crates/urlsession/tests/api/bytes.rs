@@ -160,6 +160,83 @@ fn it_is_an_async_read() {
 }
 
 #[test]
+fn others_read_it_by_the_traits_of_futures_and_of_the_standard_library() {
+    use std::future::poll_fn;
+    use std::io::{BufRead, Read};
+    use std::pin::Pin;
+
+    use futures_io::AsyncRead;
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let open = |path: &str| session.bytes(origin.url(path)).wait().unwrap().0;
+        let mut reader = open("/bytes/100000").futures_reader();
+        let mut all = 0;
+        let mut buffer = [0; 777];
+        loop {
+            let read = poll_fn(|cx| Pin::new(&mut reader).poll_read(cx, &mut buffer));
+            match urlsession::block_on(read).unwrap() {
+                0 => break,
+                n => all += n,
+            }
+        }
+        assert_eq!((all, reader.bytes().task().count_of_bytes_received()), (100_000, 100_000));
+
+        let mut blocking = open("/bytes/100000").blocking();
+        let mut some = [0; 7];
+        blocking.read_exact(&mut some).unwrap();
+        let mut rest = Vec::new();
+        blocking.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest.len(), 100_000 - 7);
+
+        origin.enqueue("/lines", Reply::new(200).body("one\n\ntwo"));
+        let lines: Vec<_> = open("/lines").blocking().lines().map(Result::unwrap).collect();
+        assert_eq!(lines, ["one", "", "two"]);
+    });
+}
+
+#[test]
+fn a_reader_that_reads_on_when_interrupted_hears_of_a_cancelled_task() {
+    use std::io::Read;
+    on_every_wire(|origin| {
+        let gate = origin.hold();
+        origin.enqueue("/slow", Reply::new(200).pattern(0, 10).body_gate(4, gate.clone()));
+        let (bytes, _) = session(origin).bytes(origin.url("/slow")).wait().unwrap();
+        bytes.task().cancel();
+        let error = bytes.blocking().read_to_end(&mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::Other);
+        gate.release();
+    });
+}
+
+#[test]
+fn lines_are_awaited_one_by_one_and_the_empty_ones_of_server_sent_events_kept() {
+    on_every_wire(|origin| {
+        let session = session(origin);
+        let events = "data: a\u{2028}b\r\n\r\ndata: c\n\n";
+        for path in ["/events", "/lines"] {
+            origin.enqueue(path, Reply::new(200).body(events));
+        }
+        in_tokio(async {
+            let (bytes, _) = session.bytes(origin.url("/events")).await.unwrap();
+            let mut lines = bytes.lines_with_empty();
+            let mut all = Vec::new();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                all.push(line);
+            }
+            assert_eq!(all, ["data: a\u{2028}b", "", "data: c", ""]);
+            let (bytes, _) = session.bytes(origin.url("/lines")).await.unwrap();
+            assert_eq!(bytes.lines().next_line().await.unwrap().unwrap(), "data: a");
+            origin.enqueue("/lines", Reply::new(200).body("é"));
+            let (bytes, _) = session.bytes(origin.url("/lines")).await.unwrap();
+            assert_eq!(bytes.characters().next_character().await.unwrap().unwrap(), "é");
+            origin.enqueue("/lines", Reply::new(200).body("é"));
+            let (bytes, _) = session.bytes(origin.url("/lines")).await.unwrap();
+            assert_eq!(bytes.unicode_scalars().next_scalar().await.unwrap(), Some('é'));
+        });
+    });
+}
+
+#[test]
 fn a_body_that_is_dropped_cancels_its_task() {
     on_every_wire(|origin| {
         let gate = origin.hold();

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use urlsession::Url;
+use urlsession::block_on;
 use urlsession::cookies::{
     HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey as Key, HttpCookieStorage,
 };
-use urlsession::environment::block_on;
 
 fn url(text: &str) -> Url {
     text.parse().unwrap()

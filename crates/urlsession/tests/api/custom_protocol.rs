@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::time::Duration;
 
 use crate::support::*;
-use urlsession::environment::block_on;
+use urlsession::block_on;
 use urlsession::metrics::ResourceFetchType;
 use urlsession::protocols::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,

@@ -377,7 +377,7 @@ fn what_has_come_of_a_download_is_on_the_disk_after_a_flush_or_reset_and_it_goes
             if is_suspended {
                 task.suspend();
             }
-            urlsession::environment::block_on(async {
+            urlsession::block_on(async {
                 match resets {
                     true => session.reset().await,
                     false => session.flush().await,

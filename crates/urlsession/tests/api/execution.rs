@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use urlsession::authentication::{AuthChallengeDisposition, UrlAuthenticationChallenge};
-use urlsession::environment::block_on;
+use urlsession::block_on;
 use urlsession::metrics::TaskMetrics;
 use urlsession::protocols::{UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading};
 use urlsession::tasks::QueueJob;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use urlsession::environment::block_on;
+use urlsession::block_on;
 use urlsession::security::{AppTransportSecurity, HstsStorage};
 use urlsession::{Configuration, UrlErrorCode as Code, UrlSession};
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};

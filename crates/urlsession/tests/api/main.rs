@@ -45,6 +45,7 @@ mod hsts;
 mod http2;
 #[cfg(target_os = "linux")]
 mod killed_downloads;
+mod limits;
 mod metrics;
 mod network;
 mod order;
@@ -66,6 +67,7 @@ mod requests;
 mod resumable_uploads;
 mod resume_downloads;
 mod resume_files;
+mod retries;
 mod reuse;
 mod scoped_trust;
 mod sent_requests;

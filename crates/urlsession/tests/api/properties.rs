@@ -9,11 +9,11 @@ use urlsession::authentication::{
     AuthenticationMethod, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence as Persistence,
     UrlCredentialStorage, UrlProtectionSpace, UrlProtectionSpaceProtocol,
 };
+use urlsession::block_on;
 use urlsession::cache::{CachedUrlResponse, UrlCache};
 use urlsession::cookies::{
     HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, HttpCookieStringPolicy,
 };
-use urlsession::environment::block_on;
 use urlsession::network::NetworkServiceType;
 use urlsession::{
     Attribution, CachePolicy, Configuration, HeaderMap, HttpUrlResponse, Phase, UrlError, UrlErrorCode,

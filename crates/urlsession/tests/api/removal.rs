@@ -10,9 +10,9 @@ use urlsession::authentication::{
     AuthenticationMethod, UrlCredential, UrlCredentialPersistence, UrlCredentialStorage, UrlProtectionSpace,
     UrlProtectionSpaceProtocol,
 };
+use urlsession::block_on;
 use urlsession::cache::UrlCache;
 use urlsession::cookies::HttpCookieStorage;
-use urlsession::environment::block_on;
 use urlsession::security::HstsStorage;
 use urlsession::uploads::UploadServerStorage;
 use urlsession_testkit::{Gate, Origin, Reply, Wire};

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
-use urlsession::environment::block_on;
+use urlsession::block_on;
 use urlsession::protocols::{
     UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask,
 };

@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
+use urlsession::block_on;
 use urlsession::cache::{CachedUrlResponse, StoragePolicy, UrlCache};
-use urlsession::environment::block_on;
 use urlsession::{Bytes, Configuration, HttpUrlResponse, UrlRequest, UrlResponse, UrlSession, Version};
 
 use crate::support::wait_until;

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use urlsession::environment::{Interface, InterfaceKind, NetworkPath, SystemPath, block_on};
+use urlsession::block_on;
+use urlsession::environment::{Interface, InterfaceKind, NetworkPath, SystemPath};
 use urlsession::metrics::{TaskMetrics, TransactionMetrics};
 use urlsession::{
     Bytes, Configuration, DataTask, DelegateQueue, NetworkUnavailableReason, SessionDelegate, Task,

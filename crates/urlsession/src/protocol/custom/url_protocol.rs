@@ -84,7 +84,7 @@ pub trait UrlProtocol: Send + Sync {
     /// not block. While the task is suspended it is not polled. It is dropped when the load is over, has failed or
     /// is cancelled. An error it ends with fails the load as [`did_fail`](UrlProtocolClient::did_fail) does. It may
     /// end before the load does, if it has given a clone of the client to somebody else: to a thread, for example,
-    /// which waits with [`block_on`](crate::environment::block_on) where it has to.
+    /// which waits with [`block_on`](crate::block_on) where it has to.
     ///
     /// A load whose last client is dropped before [`did_finish_loading`](UrlProtocolClient::did_finish_loading) has
     /// failed.

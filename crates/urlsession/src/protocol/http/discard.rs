@@ -22,7 +22,7 @@ pub(super) async fn discard(mut body: Body, attempt: &mut Attempt<'_>) {
 }
 
 /// As [`discard`], for a body that belongs to no transaction of its own.
-pub(super) async fn drain(body: &mut Body, activity: &Activity, clock: &dyn Clock, runtime: &RuntimeHandle) {
+pub(crate) async fn drain(body: &mut Body, activity: &Activity, clock: &dyn Clock, runtime: &RuntimeHandle) {
     let mut patience = pin!(None::<Timer>);
     while body.wire_bytes() < MOST_DRAINED {
         let (before, draining) = (body.wire_bytes(), body.draining(MOST_DRAINED));

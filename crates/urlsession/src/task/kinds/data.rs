@@ -3,6 +3,7 @@
 pub(in crate::task) mod async_bytes;
 pub(in crate::task) mod delivery;
 mod mixed_replace;
+pub(in crate::task) mod readers;
 pub(in crate::task) mod text;
 
 use std::fmt;
@@ -18,12 +19,14 @@ use super::handles::DataTask;
 use super::upload::prepare::load;
 use crate::env::RuntimeHandle;
 use crate::error::Result;
-use crate::load::{Response, TransactionLog};
+use crate::load::{BoxFuture, Response, TransactionLog};
 use crate::message::UrlResponse;
 use crate::task::core::{Core, Style};
 use crate::task::delegate::TaskDelegate;
-use crate::task::run::collect::Reading;
+use crate::task::retry::RetryPolicy;
+use crate::task::run::collect::{Reading, check_length};
 use crate::task::run::finish::in_place;
+use crate::task::run::retrying::{Retries, Tried};
 use crate::task::run::task_future::Loading;
 
 /// Body and response of a data task. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
@@ -46,6 +49,32 @@ impl DataFuture {
     /// A delegate of this task's own: it is asked about redirects and sees data as it comes, beside the result.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         self.0.set_delegate(delegate);
+        self
+    }
+
+    /// The longest body that is taken, in bytes, after decoding. Default: no limit. A longer one fails the load with
+    /// [`DataLengthExceedsMaximum`](crate::UrlErrorCode::DataLengthExceedsMaximum): before a byte of it is read if the
+    /// server announces its length and the body is not coded, else as soon as more has come. What has come is dropped, and the
+    /// connection is closed (over HTTP/2 the stream is reset). Extension: no counterpart in Apple's API.
+    ///
+    /// ```no_run
+    /// # use urlsession::{DataResponse, UrlSession};
+    /// # async fn load() -> urlsession::Result<()> {
+    /// let answer = UrlSession::shared().data("https://example.com/").limit(1024 * 1024).await?;
+    /// println!("{}", answer.text());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn limit(self, bytes: u64) -> Self {
+        self.0.core().set_limit(bytes);
+        self
+    }
+
+    /// Tries again, up to this number of times, when the load fails for a reason that may pass: `.retry(3)`, or a
+    /// [`RetryPolicy`], which says exactly what is tried again and when. Extension: no counterpart in Apple's API.
+    pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
+        self.0.core().set_retry(policy.into());
+        self.0.start_by(|core, runtime| Box::pin(in_place(core, runtime, collect_with_retries)));
         self
     }
 
@@ -82,8 +111,35 @@ pub(in crate::task) async fn collect(
     log: &mut TransactionLog,
 ) -> Result<(Bytes, UrlResponse)> {
     let Response { head, mut body } = load(core, runtime, log).await?;
+    check_length(core, &body).map_err(|error| error.with_url(head.url()))?;
     let data = Reading::new(core, log, &mut body).collect(&head).await;
     Ok((data.map_err(|error| error.with_url(head.url()))?, head))
+}
+
+/// As [`collect`], with tries.
+async fn collect_with_retries(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
+) -> Result<(Bytes, UrlResponse)> {
+    Retries::new(core, runtime).run(log, try_to_collect).await
+}
+
+fn try_to_collect<'t>(
+    retries: &'t Retries<'_>,
+    log: &'t mut TransactionLog,
+) -> BoxFuture<'t, Result<Tried<(Bytes, UrlResponse)>>> {
+    Box::pin(async move {
+        let core = retries.core;
+        let Response { head, body } = load(core, retries.runtime, log).await?;
+        let mut body = match retries.after_response(&head, body, log).await {
+            Ok(pause) => return Ok(Tried::Refused(pause)),
+            Err(body) => body,
+        };
+        check_length(core, &body).map_err(|error| error.with_url(head.url()))?;
+        let data = Reading::new(core, log, &mut body).collect(&head).await;
+        Ok(Tried::Done((data.map_err(|error| error.with_url(head.url()))?, head)))
+    })
 }
 
 /// Loads, and delivers to the delegate what comes; up to the end, or to where the delegate wants another kind of task

@@ -33,15 +33,17 @@ use self::writing::Writing;
 use super::handles::DownloadTask;
 use crate::env::RuntimeHandle;
 use crate::error::{Result, UrlError};
-use crate::load::{Response, TransactionLog};
+use crate::load::{BoxFuture, Response, TransactionLog};
 use crate::message::{HttpUrlResponse, ResumeData, UrlRequest, UrlResponse};
 use crate::task::core::{Core, Style};
 use crate::task::delegate::TaskDelegate;
 use crate::task::destination::DownloadDestination;
 use crate::task::downloaded_file::DownloadedFile;
+use crate::task::retry::RetryPolicy;
 use crate::task::run::collect::Reading;
 use crate::task::run::drive::{drive, load};
 use crate::task::run::finish::{LogGuard, end_in_place, finish};
+use crate::task::run::retrying::{Retries, Tried};
 use crate::task::run::task_future::Loading;
 
 /// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
@@ -134,6 +136,21 @@ impl DownloadFuture {
         self
     }
 
+    /// Tries again, up to this number of times, when the download fails for a reason that may pass: `.retry(3)`, or a
+    /// [`RetryPolicy`], which says exactly what is tried again and when. A try goes on with what is in the file already, if the
+    /// server can give the rest (RFC 9110 §14). Extension: no counterpart in Apple's API.
+    pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
+        self.0.core().set_retry(policy.into());
+        self.0.start_by(|core, runtime| {
+            Box::pin(async move {
+                let mut guard = LogGuard::new(&core);
+                let result = saved_with_retries(&core, &runtime, &mut guard.log).await;
+                end_in_place(&core, &mut guard, result).await
+            })
+        });
+        self
+    }
+
     /// A delegate of this task's own: it is asked about redirects and hears of what is written, beside the result.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         self.0.set_delegate(delegate);
@@ -190,13 +207,49 @@ pub(in crate::task) async fn saved(
     log: &mut TransactionLog,
     response: Option<Response>,
 ) -> Result<(DownloadedFile, UrlResponse)> {
-    let shared_file = SharedFile::default();
-    core.live().kind_state_or_default::<DownloadState>().shared_file = Some(shared_file.clone());
-    let result = drive(core, runtime, pin!(save(core, runtime, log, response, &shared_file))).await;
+    let shared_file = begin(core);
+    let result = drive(core, runtime, pin!(save(core, runtime, log, response, &shared_file, None))).await;
+    match result {
+        Ok(Tried::Done(saved)) => Ok(saved),
+        Ok(Tried::Refused(_)) => unreachable!("there is one try only"),
+        Err(error) => Err(left(core, runtime, shared_file, error).await),
+    }
+}
+
+/// As [`saved`], with tries; each goes on with the file of the one before.
+async fn saved_with_retries(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
+) -> Result<(DownloadedFile, UrlResponse)> {
+    let shared_file = begin(core);
+    let result = drive(core, runtime, pin!(Retries::new(core, runtime).run(log, try_to_save))).await;
     match result {
         Ok(saved) => Ok(saved),
         Err(error) => Err(left(core, runtime, shared_file, error).await),
     }
+}
+
+fn try_to_save<'t>(
+    retries: &'t Retries<'_>,
+    log: &'t mut TransactionLog,
+) -> BoxFuture<'t, Result<Tried<(DownloadedFile, UrlResponse)>>> {
+    Box::pin(async move {
+        let shared_file = retries
+            .core
+            .live()
+            .kind_state_or_default::<DownloadState>()
+            .shared_file
+            .clone()
+            .unwrap_or_default();
+        save(retries.core, retries.runtime, log, None, &shared_file, Some(retries)).await
+    })
+}
+
+fn begin(core: &Core) -> SharedFile<PartialFile> {
+    let shared_file = SharedFile::default();
+    core.live().kind_state_or_default::<DownloadState>().shared_file = Some(shared_file.clone());
+    shared_file
 }
 
 /// Loads, unless there is a response already, and saves the body.
@@ -206,7 +259,8 @@ async fn save(
     log: &mut TransactionLog,
     mut response: Option<Response>,
     shared_file: &SharedFile<PartialFile>,
-) -> Result<(DownloadedFile, UrlResponse)> {
+    retries: Option<&Retries<'_>>,
+) -> Result<Tried<(DownloadedFile, UrlResponse)>> {
     let target = match core.style {
         Style::Delegate => core.target(),
         Style::Future => core.own_target(),
@@ -222,6 +276,12 @@ async fn save(
             None => (log.len(), load(core, runtime, log, course.request()?).await?),
         };
         let Response { head, mut body } = taken;
+        if let Some(retries) = retries {
+            body = match retries.after_response(&head, body, log).await {
+                Ok(pause) => return Ok(Tried::Refused(pause)),
+                Err(body) => body,
+            };
+        }
         let untrusted = untrusted_servers(log.get(first..).unwrap_or_default());
         let named = |error: UrlError| error.with_url(head.url());
         let next = {
@@ -237,7 +297,7 @@ async fn save(
             }
         };
         if next == Next::Done {
-            return Ok((course.finish(&head).await.map_err(named)?, head));
+            return Ok(Tried::Done((course.finish(&head).await.map_err(named)?, head)));
         }
     }
 }

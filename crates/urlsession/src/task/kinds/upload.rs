@@ -23,6 +23,7 @@ use crate::store::UploadRecords;
 use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;
 use crate::task::handle::Task;
+use crate::task::retry::RetryPolicy;
 
 /// What is to be uploaded. A body of the request itself is replaced by it (Apple: *uploadTask(with:from:)*).
 pub(crate) enum Payload<'a> {
@@ -79,6 +80,21 @@ impl UploadFuture {
     /// completion handler.
     pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
         self.0.wait()
+    }
+
+    /// The longest body of a response that is taken; see [`DataFuture::limit`].
+    pub fn limit(self, bytes: u64) -> Self {
+        Self(self.0.limit(bytes))
+    }
+
+    /// Tries again, up to this number of times, when the upload fails for a reason that may pass: `.retry(3)`, or a
+    /// [`RetryPolicy`], which says exactly what is tried again and when. An upload that its server could resume is gone
+    /// on with where the server has it; any other is sent anew. Extension: no counterpart in Apple's API.
+    ///
+    /// An upload by POST is not tried again unless
+    /// [`assumes_idempotent`](field@RetryPolicy::assumes_idempotent) is set.
+    pub fn retry(self, policy: impl Into<RetryPolicy>) -> Self {
+        Self(self.0.retry(policy))
     }
 
     /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].

@@ -9,9 +9,9 @@ use bytes::Bytes;
 
 use super::finish::close_transaction;
 use crate::body::{Body, ReadPause, ReadTarget};
-use crate::error::Result;
+use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::TransactionLog;
-use crate::task::core::Core;
+use crate::task::core::{Core, UNKNOWN};
 use crate::task::observe::TaskChange;
 
 /// A response body being read.
@@ -66,6 +66,21 @@ impl Drop for Reading<'_> {
     }
 }
 
+/// Fails for a body that says that it is longer than the task takes. What a coded one says is not the length of its content.
+pub(in crate::task) fn check_length(core: &Core, body: &Body) -> Result<()> {
+    let length = core.bytes.to_receive.load(Relaxed);
+    if length <= core.limit() || length == UNKNOWN || body.is_empty() || body.is_decoded() {
+        return Ok(());
+    }
+    Err(too_long(core, &format!("the server announces {length} bytes,")))
+}
+
+#[cold]
+fn too_long(core: &Core, what: &str) -> UrlError {
+    let detail = format!("{what} longer than {} bytes, the limit of the load", core.limit());
+    UrlError::new(UrlErrorCode::DataLengthExceedsMaximum, Phase::Body, detail)
+}
+
 /// The next chunk, counted.
 pub(in crate::task) fn poll_chunk(
     core: &Arc<Core>,
@@ -100,6 +115,9 @@ fn poll_read(
         core.tell_watchers(TaskChange::Bytes);
     }
     if let Poll::Ready(Some(Ok(length))) = &given {
+        if body.delivered() > core.limit() {
+            return Poll::Ready(Some(Err(too_long(core, "the body is"))));
+        }
         core.bytes.received.fetch_add(*length as u64, Relaxed);
         core.tell_watchers(TaskChange::Bytes);
     }

@@ -19,7 +19,10 @@ pub(in crate::task) struct Deadlines {
 /// What to do now.
 #[derive(Debug)]
 pub(in crate::task) enum Verdict {
+    /// The time for the whole resource is over.
     TimedOut(UrlError),
+    /// Nothing has moved for too long.
+    Idle(UrlError),
     WaitUntil(Instant),
 }
 
@@ -48,7 +51,7 @@ impl Deadlines {
         }
         if idle_end.is_some_and(|end| end <= now) {
             let detail = format!("no byte moved for {}, the timeout of the request", Seconds(self.idle));
-            return Some(Verdict::TimedOut(UrlError::new(UrlErrorCode::TimedOut, Phase::Task, detail)));
+            return Some(Verdict::Idle(UrlError::new(UrlErrorCode::TimedOut, Phase::Task, detail)));
         }
         [idle_end, self.end].into_iter().flatten().min().map(Verdict::WaitUntil)
     }
@@ -69,7 +72,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn times_out(deadlines: &Deadlines, now: Instant, idle_pauses: bool) -> bool {
-        matches!(deadlines.verdict(now, idle_pauses), Some(Verdict::TimedOut(error)) if error.code().number() == -1001)
+        matches!(deadlines.verdict(now, idle_pauses), Some(Verdict::TimedOut(error) | Verdict::Idle(error)) if error.code().number() == -1001)
     }
 
     #[test]

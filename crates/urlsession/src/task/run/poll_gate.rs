@@ -74,13 +74,19 @@ impl PollGate {
         loop {
             // A suspended task is not idle, but its total time goes on.
             match deadlines.verdict(now, is_suspended || this.core.activity.is_idle_paused()) {
-                Some(Verdict::TimedOut(_))
+                Some(Verdict::TimedOut(_) | Verdict::Idle(_))
                     if !is_suspended && matches!(this.core.run_state(cx), RunState::Wait) =>
                 {
                     // Suspended meanwhile.
                     is_suspended = true;
                 }
-                Some(Verdict::TimedOut(error)) => return Poll::Ready(Err(error)),
+                Some(Verdict::Idle(error)) if this.core.ends_try(&error) => {
+                    // The load is to try again: it is polled once more, and told.
+                    deadlines.restart(now);
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(Verdict::TimedOut(error) | Verdict::Idle(error)) => return Poll::Ready(Err(error)),
                 None => return Poll::Pending,
                 Some(Verdict::WaitUntil(deadline)) => {
                     // A timer that fires too early is set again; one that would fire too late is replaced.

@@ -33,6 +33,18 @@ impl<T> Loading<T> {
         Self { core, start, load: None, is_done: false, wait: None }
     }
 
+    pub(in crate::task) fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Begins in another way. Without effect once it has been polled.
+    pub(in crate::task) fn start_by(
+        &mut self,
+        start: fn(Arc<Core>, RuntimeHandle) -> BoxFuture<'static, Result<T>>,
+    ) {
+        self.start = start;
+    }
+
     pub(in crate::task) fn task(&self) -> Task {
         Task::of(self.core.clone())
     }

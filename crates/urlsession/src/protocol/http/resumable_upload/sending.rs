@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, header};
-use urlsession_proto::date;
 use urlsession_proto::resumable_upload::{Next, Problem, Reply, Stop, UploadFields, next};
+use urlsession_proto::retry_after;
 
 use super::super::discard::discard;
 use super::context::Abort;
@@ -104,8 +104,10 @@ impl<N: Layer> Upload<'_, '_, N> {
         let detail = format!("the server fails to go on with the upload: {}", head.status);
         self.why = Some(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
         let now = epoch_seconds(self.attempt.clock.wall());
-        let told =
-            head.fields.get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?, now));
+        let told = head
+            .fields
+            .get(header::RETRY_AFTER)
+            .and_then(|value| retry_after::parse(value.to_str().ok()?, now));
         told.map_or(Duration::ZERO, |told| told.min(LONGEST_REST))
     }
 
@@ -130,15 +132,6 @@ impl<N: Layer> Upload<'_, '_, N> {
             discard(response.body, self.attempt).await;
         }
     }
-}
-
-/// In seconds, or as a date.
-fn retry_after(text: &str, now: i64) -> Option<Duration> {
-    let seconds = match text.trim().parse() {
-        Ok(seconds) => seconds,
-        Err(_) => u64::try_from(date::parse(text, now)?.saturating_sub(now)).unwrap_or_default(),
-    };
-    Some(Duration::from_secs(seconds))
 }
 
 /// Reads what a refusal says, and puts it back.
@@ -167,22 +160,3 @@ const MOST_REQUESTS: usize = 20_000;
 
 /// The longest that a server's `Retry-After` is heeded.
 const LONGEST_REST: Duration = Duration::from_secs(30);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_says_when_to_come_back_in_seconds_or_by_a_date() {
-        let now = 784_111_777;
-        for (text, seconds) in [
-            ("7", Some(7)),
-            ("Sun, 06 Nov 1994 08:49:47 GMT", Some(10)),
-            ("Sun, 06 Nov 1994 08:49:27 GMT", Some(0)),
-            ("soon", None),
-            ("-1", None),
-        ] {
-            assert_eq!(retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
-        }
-    }
-}

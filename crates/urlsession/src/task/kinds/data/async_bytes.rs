@@ -15,16 +15,18 @@ use futures_core::Stream;
 use crate::body::Body;
 use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Response, TransactionLog};
+use crate::load::{BoxFuture, Response, TransactionLog};
 use crate::message::UrlResponse;
 use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;
 use crate::task::handle::Task;
 use crate::task::kinds::handles::DataTask;
-use crate::task::run::collect::poll_chunk;
+use crate::task::retry::RetryPolicy;
+use crate::task::run::collect::{check_length, poll_chunk};
 use crate::task::run::drive;
 use crate::task::run::finish::{LogGuard, close_transaction, finish};
 use crate::task::run::poll_gate::PollGate;
+use crate::task::run::retrying::{Retries, Tried};
 use crate::task::run::task_future::Loading;
 
 /// The head of a response and its body to come: await it, or [`wait`](Self::wait) for it.
@@ -35,7 +37,7 @@ pub struct BytesFuture(Loading<(AsyncBytes, UrlResponse)>);
 
 impl BytesFuture {
     pub(crate) fn new(core: Arc<Core>) -> Self {
-        Self(Loading::new(core, |core, runtime| Box::pin(open(core, runtime))))
+        Self(Loading::new(core, |core, runtime| Box::pin(open(core, runtime, head))))
     }
 
     /// The task behind it.
@@ -49,7 +51,24 @@ impl BytesFuture {
         self
     }
 
-    /// Waits for the head on this thread; the body can then be read by [`AsyncBytes::wait_chunk`].
+    /// The longest body that is taken, in bytes, after decoding; see [`DataFuture::limit`](crate::DataFuture::limit). A longer
+    /// one fails this future if the server announces its length, else the read that would go beyond it.
+    pub fn limit(self, bytes: u64) -> Self {
+        self.0.core().set_limit(bytes);
+        self
+    }
+
+    /// Tries again, up to this number of times, when the load fails for a reason that may pass before its head is here:
+    /// `.retry(3)`, or a [`RetryPolicy`], which says exactly what is tried again and when. A failure while the body is
+    /// read is for the reader: a part of it has been given already. Extension: no counterpart in Apple's API.
+    pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
+        self.0.core().set_retry(policy.into());
+        self.0.start_by(|core, runtime| Box::pin(open(core, runtime, head_with_retries)));
+        self
+    }
+
+    /// Waits for the head on this thread; the body can then be read by [`AsyncBytes::wait_chunk`] or
+    /// [`AsyncBytes::blocking`].
     ///
     /// # Errors
     /// As awaiting it.
@@ -66,11 +85,15 @@ impl Future for BytesFuture {
     }
 }
 
-async fn open(core: Arc<Core>, runtime: RuntimeHandle) -> Result<(AsyncBytes, UrlResponse)> {
+async fn open(
+    core: Arc<Core>,
+    runtime: RuntimeHandle,
+    load: impl AsyncFnOnce(&Arc<Core>, &RuntimeHandle, &mut TransactionLog) -> Result<Response>,
+) -> Result<(AsyncBytes, UrlResponse)> {
     let mut gate = Box::pin(PollGate::new(core.clone(), runtime.clone()));
     let mut guard = LogGuard::new(&core);
     let result = {
-        let mut load = std::pin::pin!(drive::load(&core, &runtime, &mut guard.log, None));
+        let mut load = std::pin::pin!(load(&core, &runtime, &mut guard.log));
         poll_fn(|cx| gate.as_mut().poll(cx, |cx| load.as_mut().poll(cx))).await
     };
     match result {
@@ -87,9 +110,41 @@ async fn open(core: Arc<Core>, runtime: RuntimeHandle) -> Result<(AsyncBytes, Ur
     }
 }
 
-/// The body of a response, decoded, as it comes: a [`Stream`] of chunks, an `AsyncRead` (of `futures-io` and of
-/// tokio), single [bytes](Self::bytes), or text: [`lines`](Self::lines), [`characters`](Self::characters) or
-/// [`unicode_scalars`](Self::unicode_scalars).
+async fn head(core: &Arc<Core>, runtime: &RuntimeHandle, log: &mut TransactionLog) -> Result<Response> {
+    let response = drive::load(core, runtime, log, None).await?;
+    check_length(core, &response.body).map_err(|error| error.with_url(response.head.url()))?;
+    Ok(response)
+}
+
+async fn head_with_retries(
+    core: &Arc<Core>,
+    runtime: &RuntimeHandle,
+    log: &mut TransactionLog,
+) -> Result<Response> {
+    Retries::new(core, runtime).run(log, try_head).await
+}
+
+fn try_head<'t>(
+    retries: &'t Retries<'_>,
+    log: &'t mut TransactionLog,
+) -> BoxFuture<'t, Result<Tried<Response>>> {
+    Box::pin(async move {
+        let core = retries.core;
+        let Response { head, body } = drive::load(core, retries.runtime, log, None).await?;
+        let body = match retries.after_response(&head, body, log).await {
+            Ok(pause) => return Ok(Tried::Refused(pause)),
+            Err(body) => body,
+        };
+        check_length(core, &body).map_err(|error| error.with_url(head.url()))?;
+        Ok(Tried::Done(Response { head, body }))
+    })
+}
+
+/// The body of a response, decoded, as it comes: [chunks](Self::chunk), also as a [`Stream`], single [bytes](Self::bytes), or
+/// text: [`lines`](Self::lines), [`characters`](Self::characters) or [`unicode_scalars`](Self::unicode_scalars).
+///
+/// It is an `AsyncRead` of tokio, which serves on any executor. For that of `futures-io` there is
+/// [`futures_reader`](Self::futures_reader), for [`std::io::Read`] on a plain thread [`blocking`](Self::blocking).
 ///
 /// Reading slowly holds the server back. Dropping it before its end cancels the task.
 #[doc(alias = "URLSession.AsyncBytes")]
@@ -173,10 +228,10 @@ impl AsyncBytes {
     }
 
     /// Bytes for a reader, at most `most`; empty at the end.
-    fn poll_some(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
+    pub(super) fn poll_some(&mut self, cx: &mut Context<'_>, most: usize) -> Poll<io::Result<Bytes>> {
         match ready!(self.poll_chunk(cx)) {
             None => Poll::Ready(Ok(Bytes::new())),
-            Some(Err(error)) => Poll::Ready(Err(io::Error::other(error))),
+            Some(Err(error)) => Poll::Ready(Err(error.into())),
             Some(Ok(mut chunk)) => {
                 let some = chunk.split_to(most.min(chunk.len()));
                 self.rest = chunk;
@@ -255,18 +310,7 @@ impl Stream for AsyncBytes {
     }
 }
 
-impl futures_io::AsyncRead for AsyncBytes {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if buf.is_empty() {
-            return Poll::Ready(Ok(0));
-        }
-        let mut some = ready!(self.poll_some(cx, buf.len()))?;
-        let n = some.len();
-        some.copy_to_slice(&mut buf[..n]);
-        Poll::Ready(Ok(n))
-    }
-}
-
+/// Errors of a load become [`io::Error`]s, in which they are found by [`get_ref`](io::Error::get_ref).
 impl tokio::io::AsyncRead for AsyncBytes {
     fn poll_read(
         mut self: Pin<&mut Self>,

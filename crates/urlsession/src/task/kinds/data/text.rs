@@ -17,10 +17,29 @@ use crate::env::block_on;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 impl AsyncBytes {
-    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS; empty ones are left out,
-    /// and what is not UTF-8 is replaced. A line longer than 1 MiB is an error.
+    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS (Unicode §5.8); empty ones are left out,
+    /// and what is not UTF-8 is replaced. At most one line and one chunk are held: a line longer than 1 MiB is an error,
+    /// [`DataLengthExceedsMaximum`](UrlErrorCode::DataLengthExceedsMaximum).
+    ///
+    /// ```no_run
+    /// # use urlsession::UrlSession;
+    /// # async fn load() -> urlsession::Result<()> {
+    /// let (bytes, _) = UrlSession::shared().bytes("https://example.com/log").await?;
+    /// let mut lines = bytes.lines();
+    /// while let Some(line) = lines.next_line().await? {
+    ///     println!("{line}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lines(self) -> Lines {
         Lines(Pieces::new(self, LineSplitter::new(LONGEST_LINE)))
+    }
+
+    /// As [`lines`](Self::lines), with the empty lines, which mean something in server-sent events and heads; lines end
+    /// with LF, CR or CRLF only. Extension: no counterpart in Apple's API.
+    pub fn lines_with_empty(self) -> Lines {
+        Lines(Pieces::new(self, LineSplitter::with_empty(LONGEST_LINE)))
     }
 
     /// The body as Unicode scalar values. What is not UTF-8 is replaced by U+FFFD.
@@ -47,6 +66,14 @@ impl Lines {
         &self.0.bytes
     }
 
+    /// The next line, without its end; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    ///
+    /// # Errors
+    /// As reading chunks, and for a line that is too long; nothing comes after one.
+    pub async fn next_line(&mut self) -> Result<Option<String>> {
+        poll_fn(|cx| self.0.poll(cx)).await.transpose()
+    }
+
     /// The next line, waited for on this thread.
     pub fn wait_line(&mut self) -> Option<Result<String>> {
         self.0.wait()
@@ -64,6 +91,14 @@ impl Characters {
         &self.0.bytes
     }
 
+    /// The next character; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    ///
+    /// # Errors
+    /// As reading chunks, and for a character that is too long; nothing comes after one.
+    pub async fn next_character(&mut self) -> Result<Option<String>> {
+        poll_fn(|cx| self.0.poll(cx)).await.transpose()
+    }
+
     /// The next character, waited for on this thread.
     pub fn wait_character(&mut self) -> Option<Result<String>> {
         self.0.wait()
@@ -79,6 +114,14 @@ impl UnicodeScalars {
     /// The bytes it reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
+    }
+
+    /// The next scalar; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    ///
+    /// # Errors
+    /// As reading chunks; nothing comes after one.
+    pub async fn next_scalar(&mut self) -> Result<Option<char>> {
+        poll_fn(|cx| self.0.poll(cx)).await.transpose()
     }
 
     /// The next scalar, waited for on this thread.

@@ -99,6 +99,12 @@ impl<'a> DownloadStateMachine<'a> {
             owes_word: false,
             answers: 0,
         };
+        if shared_file.lock().is_some() {
+            // An earlier try has left it.
+            course.write_rest().await?;
+            course.owes_word = true;
+            return Ok(course);
+        }
         if is_answered || (given.is_none() && course.destination.is_none()) {
             return Ok(course);
         }
@@ -130,6 +136,18 @@ impl<'a> DownloadStateMachine<'a> {
         }
         course.owes_word = true;
         Ok(course)
+    }
+
+    /// What came last of an earlier try.
+    async fn write_rest(&self) -> Result<()> {
+        let shared_file = self.shared_file.clone();
+        let work = move || {
+            shared_file.with(|partial_file| {
+                let batch = shared_file.take_batch(partial_file);
+                partial_file.write(&batch)
+            })
+        };
+        beside(self.core, self.runtime, None, work).await
     }
 
     /// What to ask now, if it is not simply the request.

@@ -121,6 +121,13 @@ impl Core {
         Some(start.map_or(Uploading::Anew, Uploading::From))
     }
 
+    /// What of it is at its server is not sent again by the next try.
+    pub(in crate::task) fn goes_on_with_upload(&self) {
+        if let Some(resuming) = self.live().kind_state_mut::<Resuming>() {
+            resuming.start = resuming.point.clone().map(Box::new);
+        }
+    }
+
     pub(in crate::task) fn upload_digest(&self) -> Option<DigestAlgorithm> {
         self.live().kind_state::<Resuming>()?.digest
     }
