@@ -45,10 +45,19 @@ impl Field {
         begins.zip(ends).map(|(begin, end)| &self.value[begin..end])
     }
 
-    fn push(&mut self, value: &[u8]) {
+    fn extend<'a>(&mut self, values: impl IntoIterator<Item = &'a [u8]>) {
         let separator = self.separator();
-        self.starts.push(self.value.len() + separator.len());
-        self.value = [&self.value[..], separator, value].concat().into();
+        let mut values = values.into_iter().peekable();
+        if values.peek().is_none() {
+            return;
+        }
+        let mut all = self.value.to_vec();
+        for value in values {
+            all.extend_from_slice(separator);
+            self.starts.push(all.len());
+            all.extend_from_slice(value);
+        }
+        self.value = all.into();
     }
 }
 
@@ -60,12 +69,16 @@ impl HeaderFields {
 
     /// The fields of a map, each word of a name capitalised as HTTP/1.1 usually is.
     pub(crate) fn of_map(map: &HeaderMap) -> Self {
-        let mut fields = Self::new();
-        for (name, value) in map {
-            // What `HeaderMap` holds is a field.
-            let _ = fields.append(title_case(name.as_str()), Bytes::copy_from_slice(value.as_bytes()));
-        }
-        fields
+        // No name is there twice: none is looked for.
+        let field = |name: &HeaderName| {
+            let mut values = map.get_all(name).iter().map(|value| value.as_bytes());
+            let first = Bytes::copy_from_slice(values.next()?);
+            let mut field =
+                Field { name: title_case(name.as_str()).into(), value: first, starts: Vec::new() };
+            field.extend(values);
+            Some(field)
+        };
+        Self { fields: map.keys().filter_map(field).collect(), map: OnceLock::new() }
     }
 
     /// The fields as a map. Folds are spaces (RFC 9112 §5.2); a value that the map cannot hold, one with a control character,
@@ -111,13 +124,23 @@ impl HeaderFields {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Bytes>,
     ) -> Result<(), InvalidHeaderField> {
-        let (name, value) = checked(name.into(), value.into())?;
+        self.put(name.into(), value.into(), |field, value| (field.value, field.starts) = (value, Vec::new()))
+    }
+
+    /// A new field, or what `change` makes of the one of this name.
+    fn put(
+        &mut self,
+        name: Cow<'static, str>,
+        value: Bytes,
+        change: impl FnOnce(&mut Field, Bytes),
+    ) -> Result<(), InvalidHeaderField> {
+        let (name, value) = checked(name, value)?;
         // The search is linear, and all fields together quadratic: they are the application's and few. 256 of them, as many
         // as are taken from a peer, are 32,640 comparisons.
         let at = self.position(&name);
         let fields = self.changed();
         match at {
-            Some(at) => (fields[at].value, fields[at].starts) = (value, Vec::new()),
+            Some(at) => change(&mut fields[at], value),
             None => fields.push(Field { name, value, starts: Vec::new() }),
         }
         Ok(())
@@ -129,14 +152,10 @@ impl HeaderFields {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Bytes>,
     ) -> Result<(), InvalidHeaderField> {
-        let (name, value) = checked(name.into(), value.into())?;
-        let at = self.position(&name);
-        let fields = self.changed();
-        match at {
-            Some(at) => fields[at].value = [&fields[at].value[..], b",", &value[..]].concat().into(),
-            None => fields.push(Field { name, value, starts: Vec::new() }),
-        }
-        Ok(())
+        let add = |field: &mut Field, value: Bytes| {
+            field.value = [&field.value[..], b",", &value[..]].concat().into()
+        };
+        self.put(name.into(), value.into(), add)
     }
 
     /// Gives the field `name` one more value, which is sent as a field line of its own. The fields are unchanged on error.
@@ -145,14 +164,7 @@ impl HeaderFields {
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Bytes>,
     ) -> Result<(), InvalidHeaderField> {
-        let (name, value) = checked(name.into(), value.into())?;
-        let at = self.position(&name);
-        let fields = self.changed();
-        match at {
-            Some(at) => fields[at].push(&value),
-            None => fields.push(Field { name, value, starts: Vec::new() }),
-        }
-        Ok(())
+        self.put(name.into(), value.into(), |field, value| field.extend([&value[..]]))
     }
 
     /// Removes the field `name`; true if it was there.
@@ -299,6 +311,18 @@ mod tests {
             "the map is not an old one"
         );
         assert_eq!((fields.len(), fields.map().len()), (2, 3));
+    }
+
+    #[test]
+    fn the_fields_of_a_map_have_all_values_in_their_order() {
+        let mut map = HeaderMap::new();
+        for (name, value) in [("x-a", "1"), ("cookie", "a=1"), ("x-a", "2"), ("cookie", "b=2"), ("x-a", "")] {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let fields = HeaderFields::of_map(&map);
+        assert_eq!((fields.value("x-a"), fields.value("Cookie")), (Some("1, 2, "), Some("a=1; b=2")));
+        assert_eq!(fields.map(), &map);
+        assert!(fields.iter().any(|(name, _)| name == "X-A"));
     }
 
     #[test]
