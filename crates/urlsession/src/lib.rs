@@ -74,8 +74,8 @@ pub use crate::configuration::Configuration;
 pub use crate::env::block_on;
 pub use crate::error::{NetworkUnavailableReason, Phase, Result, UnknownErrorCode, UrlError, UrlErrorCode};
 pub use crate::message::{
-    Attribution, BodyStream, CachePolicy, DataResponse, HttpBody, HttpUrlResponse, IntoUrlRequest,
-    InvalidHeaderField, ResumeData, ResumeFailure, UrlRequest, UrlResponse,
+    BodyStream, CachePolicy, DataResponse, HttpBody, HttpUrlResponse, IntoUrlRequest, InvalidHeaderField,
+    ResumeData, ResumeFailure, UrlRequest, UrlResponse,
 };
 pub use crate::session::{SessionDelegate, UrlSession};
 pub use crate::task::{
@@ -129,10 +129,10 @@ pub mod metrics {
     pub use crate::task::{ResourceFetchType, TaskMetrics, TransactionMetrics};
 }
 
-/// Proxies, versions of HTTP, and what connections are used for.
+/// Proxies, versions of HTTP, what connections are used for, and who causes loads.
 pub mod network {
     pub use crate::configuration::{HttpVersions, MultipathServiceType, ProxyConfiguration, ProxyDictionary};
-    pub use crate::message::NetworkServiceType;
+    pub use crate::message::{Attribution, NetworkServiceType};
 }
 
 /// Protocols of the application's own, which load what they claim.

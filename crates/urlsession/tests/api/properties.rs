@@ -14,10 +14,10 @@ use urlsession::cache::{CachedUrlResponse, UrlCache};
 use urlsession::cookies::{
     HttpCookie, HttpCookiePropertyKey as Key, HttpCookieStorage, HttpCookieStringPolicy,
 };
-use urlsession::network::NetworkServiceType;
+use urlsession::network::{Attribution, NetworkServiceType};
 use urlsession::{
-    Attribution, CachePolicy, Configuration, HeaderMap, HttpUrlResponse, Phase, UrlError, UrlErrorCode,
-    UrlRequest, UrlResponse, UrlSession, Version,
+    CachePolicy, Configuration, HeaderMap, HttpUrlResponse, Phase, UrlError, UrlErrorCode, UrlRequest,
+    UrlResponse, UrlSession, Version,
 };
 
 use crate::support::*;

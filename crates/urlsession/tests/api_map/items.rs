@@ -13,15 +13,17 @@ use urlsession::cookies::{
     HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStorage, HttpCookieStringPolicy,
 };
 use urlsession::metrics::{DomainResolutionProtocol, ResourceFetchType, TaskMetrics, TransactionMetrics};
-use urlsession::network::{MultipathServiceType, NetworkServiceType, ProxyConfiguration, ProxyDictionary};
+use urlsession::network::{
+    Attribution, MultipathServiceType, NetworkServiceType, ProxyConfiguration, ProxyDictionary,
+};
 use urlsession::protocols::{UrlProtocol, UrlProtocolClass, UrlProtocolClient, UrlProtocolLoading};
 use urlsession::security::{AppTransportSecurity, ExceptionDomain, PinnedDomain, TlsVersion};
 use urlsession::tasks::DataTaskPublisher;
 use urlsession::{
-    AsyncBytes, Attribution, CachePolicy, Configuration, DataTask, DelegateQueue, DownloadTask,
-    HttpUrlResponse, NetworkUnavailableReason, Phase, Progress, ResponseDisposition, SessionDelegate,
-    StreamTask, Task, TaskDelegate, TaskState, UploadTask, Url, UrlError, UrlErrorCode, UrlRequest,
-    UrlResponse, UrlSession, Version,
+    AsyncBytes, CachePolicy, Configuration, DataTask, DelegateQueue, DownloadTask, HttpUrlResponse,
+    NetworkUnavailableReason, Phase, Progress, ResponseDisposition, SessionDelegate, StreamTask, Task,
+    TaskDelegate, TaskState, UploadTask, Url, UrlError, UrlErrorCode, UrlRequest, UrlResponse, UrlSession,
+    Version,
 };
 
 /// A type.
