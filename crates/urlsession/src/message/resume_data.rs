@@ -166,6 +166,7 @@ impl fmt::Debug for ResumeData {
 }
 
 /// Lets what is resume data already be given where bytes may be too.
+#[doc(hidden)]
 impl From<Infallible> for UrlError {
     fn from(never: Infallible) -> Self {
         match never {}
