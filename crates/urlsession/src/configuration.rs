@@ -300,7 +300,7 @@ impl Default for Configuration {
             certificate_revocation_lists: Vec::new(),
             app_transport_security: AppTransportSecurity::default(),
             hsts_storage: Some(HstsStorage::shared()),
-            url_cache: Some(UrlCache::shared()),
+            url_cache: UrlCache::of_default_sessions(),
             request_cache_policy: CachePolicy::UseProtocolCachePolicy,
             shares_cacheable_loads: false,
             protocol_classes: Vec::new(),
@@ -322,7 +322,7 @@ impl Configuration {
     pub fn ephemeral() -> Self {
         Self {
             http_cookie_storage: Some(HttpCookieStorage::ephemeral()),
-            url_cache: Some(UrlCache::private()),
+            url_cache: UrlCache::of_ephemeral_sessions(),
             url_credential_storage: Some(UrlCredentialStorage::ephemeral()),
             hsts_storage: Some(HstsStorage::ephemeral()),
             upload_server_storage: Some(UploadServerStorage::ephemeral()),

@@ -40,10 +40,7 @@
         feature = "brotli",
         feature = "cache",
         feature = "har",
-        feature = "negotiate",
-        feature = "ntlm",
         feature = "persistent-stores",
-        feature = "resumable-uploads",
         feature = "zstd"
     )),
     allow(dead_code, unused_imports)
@@ -107,7 +104,9 @@ pub mod cache {
         CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
     };
     pub use crate::message::{CachedUrlResponse, StoragePolicy};
-    pub use crate::store::{BackendResult, KeptResponse, UrlCache, UrlCacheBackend};
+    pub use crate::store::UrlCache;
+    #[cfg(feature = "cache")]
+    pub use crate::store::{BackendResult, KeptResponse, UrlCacheBackend};
 }
 
 /// Cookies, their storage, and an application's own store in its place.

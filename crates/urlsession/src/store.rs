@@ -4,7 +4,11 @@
 
 mod application;
 mod bounded_map;
+#[cfg(feature = "cache")]
 pub(crate) mod cache;
+#[cfg(not(feature = "cache"))]
+#[path = "store/no_cache.rs"]
+mod cache;
 mod cookies;
 mod credentials;
 #[cfg(feature = "persistent-stores")]
@@ -16,7 +20,9 @@ mod persistent;
 mod upload_records;
 mod upload_servers;
 pub use application::BackendResult;
-pub use cache::{KeptResponse, UrlCache, UrlCacheBackend};
+pub use cache::UrlCache;
+#[cfg(feature = "cache")]
+pub use cache::{KeptResponse, UrlCacheBackend};
 pub(crate) use cookies::Visit;
 pub use cookies::{
     HttpCookieBackend, HttpCookieChanges, HttpCookieStorage, KeptCookie, KeptCookieChanges, KeptCookieKey,

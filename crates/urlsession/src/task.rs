@@ -2,7 +2,10 @@
 //!
 //! A task knows its session only as a [`SessionShared`]. Which bytes go where is for `protocol` and below.
 
+#[cfg(feature = "cache")]
+mod cached_response_of_task;
 mod context;
+mod cookies_of_task;
 mod core;
 mod delegate;
 mod destination;
@@ -20,7 +23,6 @@ mod retry;
 mod run;
 mod session_shared;
 mod state;
-mod stores;
 
 pub(crate) use self::core::{Core, Style};
 pub use self::delegate::decision::{Decision, Responder};

@@ -3,6 +3,11 @@
 //! The first listed sees the request first and the response last. A policy knows nothing of the others.
 
 mod auth;
+mod cache_request;
+#[cfg(feature = "cache")]
+mod caching;
+#[cfg(not(feature = "cache"))]
+#[path = "http/no_caching.rs"]
 mod caching;
 mod coding;
 mod connectivity;

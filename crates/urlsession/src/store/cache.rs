@@ -83,9 +83,14 @@ impl UrlCache {
         Self::of(memory, None, Some(Application::new(backend_capacity, backend)))
     }
 
-    /// The cache of an ephemeral session.
-    pub(crate) fn private() -> Self {
-        Self::make(MEMORY, 0, None)
+    /// That of [`Configuration::default`](crate::Configuration::default).
+    pub(crate) fn of_default_sessions() -> Option<Self> {
+        Some(Self::shared())
+    }
+
+    /// That of [`Configuration::ephemeral`](crate::Configuration::ephemeral): one of its own, in memory.
+    pub(crate) fn of_ephemeral_sessions() -> Option<Self> {
+        Some(Self::make(MEMORY, 0, None))
     }
 
     fn make(memory: u64, disk: u64, folder: Option<PathBuf>) -> Self {

@@ -20,14 +20,15 @@ use http::{HeaderValue, StatusCode};
 use urlsession_proto::method::is_safe;
 
 pub(super) use self::identities::ShownCertificates;
-use self::plan::{CacheRequest, Miss, Next, RequestDirectives};
+use self::plan::{Miss, Next};
 use self::single_flight::{Flight, SingleFlight};
+use super::cache_request::{CacheRequest, NO_CACHE, RequestDirectives, not_cached};
 use super::defaults::defaults;
 use super::discard::drain;
 use crate::body::Body;
 use crate::configuration::Configuration;
 use crate::env::{Clock, Timer, epoch_seconds};
-use crate::error::{Phase, Result, UrlError, UrlErrorCode};
+use crate::error::{Phase, Result, UrlError};
 use crate::load::{
     Attempt, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response, RevalidationReason,
     StaleUse,
@@ -121,8 +122,13 @@ impl<N: Layer + 'static> Caching<N> {
     fn begin(&self, attempt: &mut Attempt<'_>) -> Begin {
         let config = &self.0.config;
         let Some(cache) = &config.url_cache else {
-            attempt.transaction().cache = Some(plan::NO_CACHE);
-            return Begin::Load(StoreAction::Pass);
+            attempt.transaction().cache = Some(NO_CACHE);
+            return match CacheRequest::without_cache(&attempt.request, config.request_cache_policy) {
+                Ok(None) => Begin::Load(StoreAction::Pass),
+                Ok(Some(cache_request)) if cache_request.is_sent() => Begin::Wait,
+                Ok(Some(_)) => Begin::Load(StoreAction::Pass),
+                Err(error) => Begin::Decision(Err(error)),
+            };
         };
         if !is_safe(attempt.request.http_method()) {
             attempt.transaction().cache = Some(plan::UNCACHEABLE);
@@ -166,10 +172,10 @@ impl<N: Layer + 'static> Caching<N> {
     /// what is kept.
     async fn consider(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
-        let (Some(cache), Some(key)) = (&self.0.config.url_cache, key(&request)) else {
-            return self.0.next.load(attempt).await;
-        };
         let cache_request = self.cache_request(&request);
+        let (Some(cache), Some(key)) = (&self.0.config.url_cache, key(&request)) else {
+            return cache_request.load(&self.0.next, attempt).await;
+        };
         if let Some(range) = cache_request.range {
             return Box::pin(self.load_range(cache, key, range, &cache_request, attempt)).await;
         }
@@ -194,11 +200,7 @@ impl<N: Layer + 'static> Caching<N> {
             }
             Next::Fail(missing) => Err(self.fail(missing, attempt)),
             Next::Load(missing) => {
-                let added = attempt.added.len();
-                attempt.added.extend(cache_request.fields());
-                let response = self.0.next.load(attempt).await;
-                attempt.added.truncate(added);
-                let mut response = response?;
+                let mut response = cache_request.load(&self.0.next, attempt).await?;
                 self.keep(cache, &mut response, missing.lookup(), flight, attempt);
                 Ok(response)
             }
@@ -424,12 +426,6 @@ fn said<'a>(
     let own = request.fields().bytes(name);
     let of_layer = || added.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_bytes());
     own.or_else(|| defaults.value(name)).or_else(of_layer).map_or(Said::Nothing, Said::Value)
-}
-
-/// Apple: *NSURLErrorCannotLoadFromNetwork*, a request to load only from the cache could not be satisfied.
-fn not_cached() -> UrlError {
-    let detail = "nothing is cached for it, and the cache policy forbids to load it";
-    UrlError::new(UrlErrorCode::CannotLoadFromNetwork, Phase::Policy, detail)
 }
 
 /// What the clock says, in seconds since 1970.

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use super::super::test_support::{Reply, Script, run, run_request};
 use super::*;
 use crate::env::{RuntimeHandle, SystemClock};
+use crate::error::UrlErrorCode;
 use crate::load::detached::DetachedContext;
 use crate::load::{Activity, NotStored, TransactionLog};
 use crate::message::CachePolicy;

@@ -14,11 +14,12 @@ use http::{HeaderValue, StatusCode};
 use urlsession_proto::caching::{CacheControl, Vary, merged, vary};
 use urlsession_proto::range::{ByteRange, ContentRange, Validators, from};
 
+use super::super::cache_request::{CacheRequest, not_cached};
 use super::super::discard::drain;
 use super::identities::IDENTITY;
-use super::plan::{self, CacheRequest, Miss, Next};
+use super::plan::{self, Miss, Next};
 use super::revalidation::{merged_raw, stored_head, times};
-use super::{Caching, not_cached, said, seconds};
+use super::{Caching, said, seconds};
 use crate::body::{Body, BodyObserver, BodySource, ReadTarget};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, CacheDecision, CacheLookup, CacheStorage, Layer, NotStored, Response, StaleUse};

@@ -3,7 +3,8 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use super::plan::{self, CacheRequest, Next};
+use super::super::cache_request::CacheRequest;
+use super::plan::{self, Next};
 use super::{Caching, seconds};
 use crate::env::{RuntimeHandle, Timer};
 use crate::load::detached::DetachedContext;
