@@ -24,6 +24,7 @@ mod splice_pipe;
 #[cfg(not(target_os = "linux"))]
 #[path = "env/no_splice_pipe.rs"]
 mod splice_pipe;
+mod thread;
 mod unix_time;
 
 use std::ffi::OsString;
@@ -53,9 +54,12 @@ pub(crate) use net::{
 pub use path::{Interface, InterfaceKind, NetworkPath, PathStatus, SystemPath};
 pub(crate) use random::random;
 pub use runtime::block_on;
-pub(crate) use runtime::{RuntimeHandle, RuntimeId, Wait, wait_on_this_thread};
+pub(crate) use runtime::{RuntimeHandle, RuntimeId, Wait, not_started, wait_on_this_thread};
 pub(crate) use serial_threads::{SerialThreads, SerialWork};
 pub(crate) use splice_pipe::SplicePipe;
+pub(crate) use thread::JobThread;
+#[cfg(test)]
+pub(crate) use thread::tests::fail_next as fail_next_thread;
 pub(crate) use unix_time::{epoch_micros, epoch_millis, epoch_seconds};
 
 /// A variable of the process's environment.

@@ -57,7 +57,7 @@ impl CredentialCache<'_> {
             return storage.default_credential(space);
         }
         let (storage, space) = (storage.clone(), space.clone());
-        self.runtime.blocking(move || storage.default_credential(&space)).await.flatten()
+        self.runtime.blocking(move || storage.default_credential(&space)).await.ok().flatten()
     }
 
     /// A credential that worked. The revision of the store that vouches for it from now on; `None` if it is not kept.
@@ -67,6 +67,6 @@ impl CredentialCache<'_> {
             return Some(storage.keep(credential, space));
         }
         let (storage, space, credential) = (storage.clone(), space.clone(), credential.clone());
-        self.runtime.blocking(move || storage.keep(&credential, &space)).await
+        self.runtime.blocking(move || storage.keep(&credential, &space)).await.ok()
     }
 }

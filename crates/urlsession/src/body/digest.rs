@@ -31,14 +31,10 @@ pub(crate) async fn digest_of(
     let waiting = Arc::new(());
     let is_waited_for = Arc::downgrade(&waiting);
     let work = move || hash(&mut *reader, algorithm, &is_waited_for);
-    // If the runtime shuts down, so does the load that asks.
-    match runtime.blocking(work).await {
-        Some(digest) => digest.map(Some).map_err(|error| {
-            let detail = "the body could not be read for its digest";
-            UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail).with_source(error)
-        }),
-        None => Err(UrlError::cancelled()),
-    }
+    runtime.blocking(work).await.flatten().map(Some).map_err(|error| {
+        let detail = format!("the body could not be read for its digest: {error}");
+        UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Send, detail).with_source(error)
+    })
 }
 
 /// A hash to be fed piece by piece.
@@ -75,7 +71,7 @@ mod tests {
     use crate::message::{BodyStream, UrlRequest};
 
     fn digest(body: HttpBody) -> Result<Option<Vec<u8>>> {
-        block_on(digest_of(&body, DigestAlgorithm::Sha256, &RuntimeHandle::own()))
+        block_on(digest_of(&body, DigestAlgorithm::Sha256, &RuntimeHandle::own().unwrap()))
     }
 
     /// FIPS 180-4's example, of `abc`; the rest is its own proof: the same bytes have the same digest.

@@ -49,7 +49,7 @@ impl<R: Read + Send> Pull for Waiting<R> {
 }
 
 type Puller = Box<dyn Pull>;
-type Reading = Pin<Box<dyn Future<Output = Option<(Puller, io::Result<Bytes>)>> + Send>>;
+type Reading = Pin<Box<dyn Future<Output = io::Result<(Puller, io::Result<Bytes>)>> + Send>>;
 
 enum ReaderState {
     Idle(Puller),
@@ -90,7 +90,10 @@ impl Stream for ReaderStream {
                         let result = read_some(&mut *reader, &mut buffer);
                         (reader, result.map(|n| buffers.chunk(buffer, n)))
                     };
-                    let runtime = RuntimeHandle::own();
+                    let runtime = match RuntimeHandle::own() {
+                        Ok(runtime) => runtime,
+                        Err(error) => return Poll::Ready(Some(Err(error))),
+                    };
                     self.state = ReaderState::Reading(Box::pin(async move { runtime.blocking(read).await }));
                 }
                 ReaderState::Reading(mut reading) => {
@@ -98,8 +101,9 @@ impl Stream for ReaderStream {
                         self.state = ReaderState::Reading(reading);
                         return Poll::Pending;
                     };
-                    let Some((reader, result)) = done else {
-                        return Poll::Ready(Some(Err(io::Error::other("the body's reader panicked"))));
+                    let (reader, result) = match done {
+                        Ok(done) => done,
+                        Err(error) => return Poll::Ready(Some(Err(error))),
                     };
                     if matches!(&result, Ok(chunk) if chunk.is_empty()) {
                         return Poll::Ready(None);

@@ -174,7 +174,7 @@ pub(crate) async fn system_resolve(
         // A resolver without a descriptor most often says that the name cannot be found.
         found.map(Iterator::collect).map_err(|error| lack_of_descriptors().unwrap_or(error))
     });
-    lookup.await.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")))
+    lookup.await?
 }
 
 /// Whether the error says that the process, or the system, has too many open files for another.

@@ -8,15 +8,18 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use tokio::runtime::{self, Handle};
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
+
+use super::thread::{no_thread, start_thread};
+use crate::error::{Phase, UrlError, UrlErrorCode};
 
 /// A reactor with an identity: connections belong to the place that made them and die with it.
 #[derive(Clone, Debug)]
@@ -27,28 +30,44 @@ pub(crate) type RuntimeId = runtime::Id;
 
 impl RuntimeHandle {
     /// The tokio runtime this is called in, if it has drivers for I/O and time, else the library's own.
-    pub(crate) fn current() -> Self {
+    ///
+    /// # Errors
+    /// As [`own`](Self::own).
+    pub(crate) fn current() -> io::Result<Self> {
         match Handle::try_current() {
-            Ok(handle) if has_drivers(&handle) => Self(handle),
+            Ok(handle) if has_drivers(&handle) => Ok(Self(handle)),
             _ => Self::own(),
         }
     }
 
     /// The library's own runtime. If it cannot be started for lack of descriptors, one without sockets until there are
     /// some: [`why_without_sockets`](Self::why_without_sockets).
-    pub(crate) fn own() -> Self {
+    ///
+    /// # Errors
+    /// Its thread cannot be started. It is tried again the next time.
+    pub(crate) fn own() -> io::Result<Self> {
         static OWN: OnceLock<Handle> = OnceLock::new();
         static STARTING: Mutex<()> = Mutex::new(());
         if let Some(own) = OWN.get() {
-            return Self(own.clone());
+            return Ok(Self(own.clone()));
         }
         let _one_at_a_time = STARTING.lock();
         if let Some(own) = OWN.get() {
-            return Self(own.clone());
+            return Ok(Self(own.clone()));
         }
-        match start(true) {
-            Ok(own) => Self(OWN.get_or_init(|| own).clone()),
-            Err(why) => Self(WITHOUT_SOCKETS.get_or_init(|| WithoutSockets::start(why)).handle.clone()),
+        let why = match start(true)? {
+            Started::Whole(own) => return Ok(Self(OWN.get_or_init(|| own).clone())),
+            Started::WithoutSockets(why) => why,
+        };
+        if let Some(without) = WITHOUT_SOCKETS.get() {
+            return Ok(Self(without.handle.clone()));
+        }
+        match start(false)? {
+            Started::Whole(handle) => {
+                let without = WITHOUT_SOCKETS.get_or_init(|| WithoutSockets { handle, why });
+                Ok(Self(without.handle.clone()))
+            }
+            Started::WithoutSockets(error) => Err(error),
         }
     }
 
@@ -77,11 +96,15 @@ impl RuntimeHandle {
         self.0.spawn(future);
     }
 
-    /// Runs blocking work beside the reactor; `None` if the runtime is shutting down or the work panicked.
+    /// Runs blocking work beside the reactor.
+    ///
+    /// # Errors
+    /// The runtime is shutting down, the work panicked, or there is no thread for it and none can be started: it is done
+    /// then when there is one again, as that of a load which is not waited for any more.
     pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> io::Result<T> {
         self.blocking_with((), work).await
     }
 
@@ -90,23 +113,26 @@ impl RuntimeHandle {
         &self,
         held: impl Send + 'static,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Option<T> {
+    ) -> io::Result<T> {
         let (sender, done) = oneshot::channel();
-        self.0.spawn_blocking(move || {
+        let work = move || {
             // It fails if nobody waits any more.
             let _ = sender.send(work());
             drop(held);
-        });
-        done.await.ok()
+        };
+        // There is no other way to ask tokio: it panics if it has no thread and cannot start one.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(self.0.spawn_blocking(work)))) {
+            let why = panic.downcast_ref::<String>().map_or("tokio does not say why", |why| why);
+            return Err(no_thread("for blocking work", io::ErrorKind::WouldBlock, why));
+        }
+        done.await.map_err(|_| io::Error::other("the runtime is shutting down"))
     }
+}
 
-    /// Runs work on a thread of its own.
-    pub(crate) fn thread(name: &str, work: impl FnOnce() + Send + 'static) {
-        thread::Builder::new()
-            .name(name.into())
-            .spawn(work)
-            .unwrap_or_else(|error| panic!("urlsession cannot start a thread: {error}"));
-    }
+/// The error of a load that has nothing to run on.
+pub(crate) fn not_started(error: io::Error) -> UrlError {
+    let detail = format!("the library's own runtime cannot be started: {error}");
+    UrlError::new(UrlErrorCode::ResourceUnavailable, Phase::Task, detail).with_source(error)
 }
 
 /// What tasks run on, to fail, while the library's own runtime cannot be started: it needs no descriptor.
@@ -116,14 +142,6 @@ struct WithoutSockets {
 }
 
 static WITHOUT_SOCKETS: OnceLock<WithoutSockets> = OnceLock::new();
-
-impl WithoutSockets {
-    fn start(why: io::Error) -> Self {
-        let handle =
-            start(false).unwrap_or_else(|error| panic!("urlsession cannot start a runtime: {error}"));
-        Self { handle, why }
-    }
-}
 
 /// Whether this runtime can be waited on for sockets and timers. `handle` is that of this thread.
 fn has_drivers(handle: &Handle) -> bool {
@@ -171,22 +189,38 @@ fn try_drivers() -> Option<bool> {
 /// Runtimes of which the answer is kept: an application has few.
 const MOST_KNOWN: usize = 64;
 
+enum Started {
+    Whole(Handle),
+    /// There are not the descriptors that sockets need.
+    WithoutSockets(io::Error),
+}
+
 /// One thread for sockets and timers: a wake-up across threads costs more than the load itself.
-fn start(has_sockets: bool) -> io::Result<Handle> {
+///
+/// # Errors
+/// The thread cannot be started.
+fn start(has_sockets: bool) -> io::Result<Started> {
+    // First the thread: a runtime cannot be dropped where its caller may be in another.
+    let (sender, given) = oneshot::channel::<Runtime>();
+    start_thread("urlsession-io", move || {
+        if let Ok(runtime) = given.blocking_recv() {
+            IS_IO_THREAD.set(true);
+            runtime.block_on(std::future::pending::<()>());
+        }
+    })?;
     let mut builder = runtime::Builder::new_current_thread();
     if has_sockets {
         builder.enable_io();
     }
-    let runtime = builder.enable_time().thread_name("urlsession-blocking").build()?;
-    let handle = runtime.handle().clone();
-    thread::Builder::new()
-        .name("urlsession-io".into())
-        .spawn(move || {
-            IS_IO_THREAD.set(true);
-            runtime.block_on(std::future::pending::<()>());
-        })
-        .unwrap_or_else(|error| panic!("urlsession cannot start its I/O thread: {error}"));
-    Ok(handle)
+    Ok(match builder.enable_time().thread_name("urlsession-blocking").build() {
+        Ok(runtime) => {
+            let handle = runtime.handle().clone();
+            // The thread waits for it.
+            let _ = sender.send(runtime);
+            Started::Whole(handle)
+        }
+        Err(why) => Started::WithoutSockets(why),
+    })
 }
 
 thread_local! {
@@ -297,12 +331,13 @@ mod tests {
         let (said, says) = channel();
         let (begin, begun) = channel();
         let waker = Waker::from(Arc::new(Says("told", said.clone())));
-        let runtime = RuntimeHandle::own();
+        let runtime = RuntimeHandle::own().unwrap();
         let work = runtime.blocking_with(Held(Says("let go", said)), move || begun.recv().unwrap());
         let mut work = pin!(work);
         assert!(work.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         begin.send(7).unwrap();
         assert_eq!([says.recv(), says.recv()], [Ok("told"), Ok("let go")]);
-        assert_eq!(work.poll(&mut Context::from_waker(&waker)), Poll::Ready(Some(7)));
+        let Poll::Ready(done) = work.poll(&mut Context::from_waker(&waker)) else { panic!("it is done") };
+        assert_eq!(done.unwrap(), 7);
     }
 }

@@ -6,9 +6,12 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::Duration;
+
+use super::thread::start_thread;
 
 /// A queue of work, of which one thread at a time does some.
 pub(crate) trait SerialWork: Send + Sync {
@@ -16,7 +19,7 @@ pub(crate) trait SerialWork: Send + Sync {
     fn do_some(&self) -> bool;
 
     /// No thread could be started.
-    fn give_up(&self);
+    fn give_up(&self, why: &io::Error);
 }
 
 /// The threads.
@@ -75,16 +78,15 @@ impl SerialThreads {
         state.threads += 1;
         drop(state);
         let is_watch = watch.is_some();
-        let name = "urlsession-delegate".into();
-        let Err(error) = thread::Builder::new().name(name).spawn(move || self.live(watch)) else { return };
-        tracing::warn!(%error, "a thread for delegate calls could not be started");
+        let Err(error) = start_thread("urlsession-delegate", move || self.live(watch)) else { return };
+        tracing::warn!("delegate calls are delayed: {error}");
         let mut state = self.state();
         state.threads -= 1;
         state.is_watched &= !is_watch;
         if state.threads == 0 {
             let ready = std::mem::take(&mut state.ready);
             drop(state);
-            ready.iter().for_each(|(_, work)| work.give_up());
+            ready.iter().for_each(|(_, work)| work.give_up(&error));
         }
     }
 
@@ -229,7 +231,9 @@ mod tests {
             false
         }
 
-        fn give_up(&self) {}
+        fn give_up(&self, why: &io::Error) {
+            assert_eq!(why.kind(), io::ErrorKind::WouldBlock);
+        }
     }
 
     fn threads(eager: usize, patience: Duration) -> &'static SerialThreads {

@@ -68,8 +68,9 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
     let kind = path.extension().and_then(|extension| mime::for_extension(extension.to_str()?));
     let kind = kind.unwrap_or("application/octet-stream");
     let opened = attempt.runtime.blocking(move || open(&path)).await;
-    let (file, length) = opened.unwrap_or_else(|| {
-        Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, "the runtime is shutting down"))
+    let (file, length) = opened.unwrap_or_else(|error| {
+        let detail = format!("the file could not be looked for: {error}");
+        Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, detail).with_source(error))
     })?;
     let head = UrlResponse::new(attempt.request.url().clone(), Some(kind), Some(length), None);
     let Some(chunks) = BodyStream::from_reader(file).take() else {

@@ -121,8 +121,12 @@ mod tests {
         let logins = Arc::<LoginCache>::default();
         let http = Http::new(config.clone(), Pool::new(config, logins.clone()), logins);
         let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
-        let (context, activity, mut log, runtime) =
-            (DetachedContext::default(), Activity::default(), TransactionLog::new(), RuntimeHandle::own());
+        let (context, activity, mut log, runtime) = (
+            DetachedContext::default(),
+            Activity::default(),
+            TransactionLog::new(),
+            RuntimeHandle::own().unwrap(),
+        );
         let mut attempt = Attempt::new(request, &context, &activity, &mut log, &runtime, &SystemClock);
         let load = http.load(&mut attempt);
         assert!(size_of_val(&*load) <= 1032, "{} bytes", size_of_val(&*load));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::url_session::SessionInner;
-use crate::env::RuntimeHandle;
+use crate::env::{RuntimeHandle, block_on};
 use crate::task::flushing;
 
 impl SessionInner {
@@ -27,7 +27,7 @@ impl SessionInner {
     }
 
     /// Empties the stores and forgets the servers.
-    pub(super) async fn reset(&self, runtime: &RuntimeHandle) {
+    pub(super) async fn reset(&self) {
         self.session.protocols.reset();
         let config = &self.session.config;
         if let Some(cookies) = &config.http_cookie_storage {
@@ -43,7 +43,7 @@ impl SessionInner {
             servers.remove_all();
         }
         if let Some(credentials) = config.url_credential_storage.clone() {
-            runtime.blocking(move || credentials.empty()).await;
+            beside(move || credentials.empty()).await;
         }
     }
 
@@ -51,8 +51,7 @@ impl SessionInner {
     pub(super) async fn flush(&self) {
         for task in self.session.all() {
             if let Some(work) = flushing(&task) {
-                // The library's own runtime does not shut down.
-                RuntimeHandle::own().blocking(work).await;
+                beside(work).await;
             }
         }
         self.flush_stores().await;
@@ -76,14 +75,13 @@ impl SessionInner {
         }
         if let Some(credentials) = config.url_credential_storage.clone().filter(|storage| storage.has_file())
         {
-            // The library's own runtime does not shut down.
-            RuntimeHandle::own().blocking(move || credentials.settle()).await;
+            beside(move || credentials.settle()).await;
         }
     }
 
     /// Calls `handler` on the delegate queue when all is flushed.
     pub(super) fn then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
-        RuntimeHandle::own().spawn(async move {
+        spawn(async move {
             self.flush().await;
             self.session.queue.add(handler);
         });
@@ -91,11 +89,32 @@ impl SessionInner {
 
     /// The same once they are empty.
     pub(super) fn reset_then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
-        let runtime = RuntimeHandle::own();
-        runtime.clone().spawn(async move {
-            self.reset(&runtime).await;
+        spawn(async move {
+            self.reset().await;
             self.flush().await;
             self.session.queue.add(handler);
         });
+    }
+}
+
+/// Work on the disk, beside the reactor; without a runtime here, as it was asked for.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) {
+    let done = match RuntimeHandle::own() {
+        Ok(runtime) => runtime.blocking(work).await.map(drop),
+        Err(_) => {
+            work();
+            Ok(())
+        }
+    };
+    if let Err(error) = done {
+        tracing::warn!("the disk is written to later: {error}");
+    }
+}
+
+/// The same of work that waits.
+fn spawn(work: impl Future<Output = ()> + Send + 'static) {
+    match RuntimeHandle::own() {
+        Ok(runtime) => runtime.spawn(work),
+        Err(_) => block_on(work),
     }
 }

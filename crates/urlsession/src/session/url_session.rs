@@ -12,7 +12,6 @@ use std::sync::{Arc, LazyLock, Weak};
 use bytes::Bytes;
 
 use crate::configuration::Configuration;
-use crate::env::RuntimeHandle;
 use crate::error::UrlError;
 use crate::message::{
     AuthChallengeDisposition, BodyStream, CachedUrlResponse, HttpUrlResponse, UrlAuthenticationChallenge,
@@ -177,7 +176,7 @@ impl UrlSession {
     /// of them for ten seconds: then it goes at the next chance.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
-        self.0.reset(&RuntimeHandle::current()).await;
+        self.0.reset().await;
         self.0.flush().await;
     }
 

@@ -107,7 +107,7 @@ fn a_load_sees_what_another_process_wrote_within_a_second() {
     flush(&one);
     assert!(two.is_empty());
     assert!(disk.is_due(start + Duration::from_secs(1)));
-    block_on(two.refresh(&RuntimeHandle::own()));
+    block_on(two.refresh(&RuntimeHandle::own().unwrap()));
     assert!(!two.is_empty());
     assert!(disk.is_due(start - Duration::from_secs(60)), "a clock set back does not stop it");
 }

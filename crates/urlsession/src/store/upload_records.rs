@@ -67,11 +67,11 @@ impl UploadRecord {
     /// Writes it at once, beside the reactor; what was asked for later wins.
     pub(crate) fn write_soon(self: &Arc<Self>, bytes: Vec<u8>) {
         let (record, number) = (self.clone(), self.asked.fetch_add(1, Relaxed) + 1);
-        let runtime = RuntimeHandle::own();
-        runtime.clone().spawn(async move {
-            let work = move || record.change(number, |path| write(path, &bytes));
-            runtime.blocking(work).await;
-        });
+        let work = move || record.change(number, |path| write(path, &bytes));
+        match RuntimeHandle::own() {
+            Ok(runtime) => runtime.clone().spawn(async move { drop(runtime.blocking(work).await) }),
+            Err(_) => work(),
+        }
     }
 
     /// Removes it; completes when it is gone.
@@ -81,7 +81,8 @@ impl UploadRecord {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-        runtime.blocking(move || record.change(number, gone)).await;
+        // What a runtime that shuts down leaves is removed when it is old.
+        let _ = runtime.blocking(move || record.change(number, gone)).await;
     }
 
     fn change(&self, number: u64, change: impl FnOnce(&Path) -> io::Result<()>) {
@@ -157,7 +158,7 @@ mod tests {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(fs::metadata(&record.path).unwrap().permissions().mode() & 0o077, 0);
         }
-        block_on(again.remove(&RuntimeHandle::own()));
+        block_on(again.remove(&RuntimeHandle::own().unwrap()));
         assert_eq!(record.read(SystemTime::now()), None);
     }
 

@@ -174,7 +174,7 @@ mod tests {
                 config,
                 &Tls::default(),
                 (&Routes::new(config), &LoginCache::default()),
-                &RuntimeHandle::current(),
+                &RuntimeHandle::current().unwrap(),
                 &origin,
                 None,
                 &DialProgress::default(),

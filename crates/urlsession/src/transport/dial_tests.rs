@@ -56,7 +56,7 @@ fn is_repeated(authority: &TestAuthority, port: u16, route: &Route, layers: usiz
         let (logins, progress) = (LoginCache::default(), DialProgress::default());
         let dialer = Dialer {
             config: &config,
-            runtime: &RuntimeHandle::current(),
+            runtime: &RuntimeHandle::current().unwrap(),
             logins: &logins,
             challenger: None,
             options: DialOptions::default(),

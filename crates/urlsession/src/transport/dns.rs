@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn an_address_of_any_scope_may_be_in_a_zone_that_is_named() {
         for host in ["[fe80::2]", "[fd00::2]", "[::1]", "[2001:db8::2]", "[ff02::1]", "[ff05::1]"] {
-            let runtime = RuntimeHandle::own();
+            let runtime = RuntimeHandle::own().unwrap();
             let found =
                 crate::env::block_on(in_zone(&runtime, host, "lo", 7)).unwrap_or_else(|e| panic!("{e}"));
             let [SocketAddr::V6(found)] = found[..] else { panic!("{host}: {found:?}") };

@@ -48,6 +48,8 @@ mod killed_downloads;
 mod limits;
 mod metrics;
 mod network;
+#[cfg(target_os = "linux")]
+mod no_threads;
 mod order;
 mod order_by_kind;
 mod parts;

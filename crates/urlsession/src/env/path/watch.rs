@@ -79,7 +79,8 @@ impl Watch {
 
     /// Someone waits: from now on the news are read as they come.
     fn drive(&'static self) {
-        let runtime = RuntimeHandle::own();
+        // Without one the news are read whenever somebody asks.
+        let Ok(runtime) = RuntimeHandle::own() else { return };
         if runtime.why_without_sockets().is_some() || self.is_driven.swap(true, AcqRel) {
             return;
         }

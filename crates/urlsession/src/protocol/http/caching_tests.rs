@@ -132,8 +132,12 @@ fn what_came_in_the_place_of_a_stale_answer_is_not_asked_for_anew() {
     let Found::Entry(old) = cache.find_in_memory("http://a/", |_| true) else { panic!("it was not kept") };
     // Between the look at the old one and the decision to ask for it anew.
     get(&layer, CachePolicy::ReloadIgnoringLocalCacheData);
-    let (context, activity, mut log, runtime) =
-        (DetachedContext::default(), Activity::default(), TransactionLog::new(), RuntimeHandle::own());
+    let (context, activity, mut log, runtime) = (
+        DetachedContext::default(),
+        Activity::default(),
+        TransactionLog::new(),
+        RuntimeHandle::own().unwrap(),
+    );
     let request = Arc::new(UrlRequest::new("http://a/".parse().unwrap()));
     let attempt = Attempt::new(request, &context, &activity, &mut log, &runtime, &SystemClock);
     layer.refresh(&cache, &old, &attempt);

@@ -133,7 +133,8 @@ pub(super) fn run_answered(
     answers: impl IntoIterator<Item = AuthChallengeDisposition>,
 ) -> (Result<Response, UrlError>, TransactionLog, Vec<UrlAuthenticationChallenge>) {
     let context = Yes { answers: Mutex::new(answers.into_iter().collect()), ..Yes::default() };
-    let (activity, mut log, runtime) = (Activity::default(), TransactionLog::new(), RuntimeHandle::own());
+    let (activity, mut log, runtime) =
+        (Activity::default(), TransactionLog::new(), RuntimeHandle::own().unwrap());
     let mut attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, &SystemClock);
     let result = block_on(layer.load(&mut attempt));
     (result, log, context.challenges.into_inner())

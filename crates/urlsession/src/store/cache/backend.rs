@@ -2,9 +2,9 @@
 //! decided elsewhere; what comes back damaged or of another key is a miss.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use super::entry::{CacheEntry, Content, Seal, Variant};
 use super::file::checksum_of;
 use super::format;
 use super::memory::{Found, VARIANTS};
-use crate::env::{RuntimeHandle, random};
+use crate::env::{JobThread, random};
 use crate::store::application::{BackendResult, guarded};
 
 /// An application's own place for cached responses, for [`UrlCache::with_backend`](crate::cache::UrlCache::with_backend), in the place
@@ -117,7 +117,7 @@ impl KeptResponse {
 pub(super) struct Application {
     capacity: AtomicU64,
     inner: Arc<BackendInner>,
-    thread: OnceLock<Sender<Job>>,
+    thread: JobThread<Job>,
 }
 
 struct BackendInner {
@@ -135,7 +135,7 @@ type Job = Box<dyn FnOnce(&BackendInner) + Send>;
 impl Application {
     pub(super) fn new(capacity: u64, backend: impl UrlCacheBackend) -> Self {
         let inner = BackendInner { backend: Box::new(backend), is_broken: AtomicBool::new(false) };
-        Self { capacity: capacity.into(), inner: Arc::new(inner), thread: OnceLock::new() }
+        Self { capacity: capacity.into(), inner: Arc::new(inner), thread: JobThread::new() }
     }
 
     /// 0 keeps nothing more.
@@ -205,7 +205,7 @@ impl Application {
 
     /// Completes when what was asked for before is done.
     pub(super) async fn flush(&self) {
-        if self.thread.get().is_some() {
+        if self.thread.is_started() {
             self.ask(|_| ()).await;
         }
     }
@@ -224,17 +224,17 @@ impl Application {
     }
 
     fn run(&self, job: impl FnOnce(&BackendInner) + Send + 'static) {
-        let thread = self.thread.get_or_init(|| {
-            let (sender, jobs) = channel::<Job>();
+        let given = self.thread.give("urlsession-cache", Box::new(job), || {
             let inner = self.inner.clone();
-            RuntimeHandle::thread("urlsession-cache", move || {
+            move |jobs: Receiver<Job>| {
                 WORKS_FOR.set(Arc::as_ptr(&inner) as usize);
                 jobs.iter().for_each(|job| job(&inner));
-            });
-            sender
+            }
         });
-        // Its thread is gone only if it panicked, which the application's code cannot make it do.
-        let _ = thread.send(Box::new(job));
+        if let Err(error) = given {
+            // The load goes on.
+            tracing::warn!("the cache does without its backend for now: {error}");
+        }
     }
 }
 

@@ -11,9 +11,9 @@ mod store;
 
 use parking_lot::Mutex;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use tokio::sync::oneshot;
 
@@ -22,14 +22,14 @@ pub(super) use self::store::DiskStore;
 use self::store::is_there;
 use super::entry::Variant;
 use super::memory::{DiskLookup, Memory};
-use crate::env::RuntimeHandle;
+use crate::env::JobThread;
 
 pub(super) struct DiskWorker {
     folder: PathBuf,
     capacity: Arc<AtomicU64>,
     memory: Arc<Mutex<Memory>>,
     index: Arc<Mutex<Index>>,
-    thread: OnceLock<Sender<Job>>,
+    thread: JobThread<Job>,
     /// Jobs that are not done.
     waiting: Arc<AtomicUsize>,
     /// The second in which there was no store.
@@ -47,7 +47,7 @@ impl DiskWorker {
             capacity: Arc::new(capacity.into()),
             memory,
             index: Arc::default(),
-            thread: OnceLock::new(),
+            thread: JobThread::new(),
             waiting: Arc::default(),
             absent: AtomicI64::new(i64::MIN),
             next_body: AtomicU64::new(0),
@@ -68,7 +68,7 @@ impl DiskWorker {
         if self.capacity() == 0 {
             return DiskLookup::Nothing;
         }
-        if self.thread.get().is_none() {
+        if !self.thread.is_started() {
             if self.absent.load(Relaxed) == now {
                 return DiskLookup::Nothing;
             }
@@ -107,8 +107,8 @@ impl DiskWorker {
     }
 
     pub(super) fn run(&self, job: impl FnOnce(&mut DiskStore) + Send + 'static) {
-        let thread = self.thread.get_or_init(|| {
-            let (sender, jobs) = channel::<Job>();
+        self.waiting.fetch_add(1, Ordering::AcqRel);
+        let given = self.thread.give("urlsession-cache", Box::new(job), || {
             let mut disk_store = DiskStore::new(
                 self.folder.clone(),
                 self.capacity.clone(),
@@ -116,33 +116,32 @@ impl DiskWorker {
                 self.index.clone(),
             );
             let waiting = self.waiting.clone();
-            RuntimeHandle::thread("urlsession-cache", move || {
-                loop {
-                    let job = match disk_store.patience() {
-                        Some(patience) => jobs.recv_timeout(patience),
-                        None => jobs.recv().map_err(RecvTimeoutError::from),
-                    };
-                    match job {
-                        Ok(job) => {
-                            job(&mut disk_store);
-                            disk_store.settle();
-                            waiting.fetch_sub(1, Ordering::Release);
-                        }
-                        Err(RecvTimeoutError::Timeout) => disk_store.tidy(),
-                        Err(RecvTimeoutError::Disconnected) => break,
+            move |jobs: Receiver<Job>| loop {
+                let job = match disk_store.patience() {
+                    Some(patience) => jobs.recv_timeout(patience),
+                    None => jobs.recv().map_err(RecvTimeoutError::from),
+                };
+                match job {
+                    Ok(job) => {
+                        job(&mut disk_store);
+                        disk_store.settle();
+                        waiting.fetch_sub(1, Ordering::Release);
                     }
+                    Err(RecvTimeoutError::Timeout) => disk_store.tidy(),
+                    Err(RecvTimeoutError::Disconnected) => break,
                 }
-            });
-            sender
+            }
         });
-        self.waiting.fetch_add(1, Ordering::AcqRel);
-        // Its thread is gone only if it panicked: then nothing is cached on disk.
-        let _ = thread.send(Box::new(job));
+        if let Err(error) = given {
+            self.waiting.fetch_sub(1, Ordering::Release);
+            // The load goes on.
+            tracing::warn!("the cache does without its disk for now: {error}");
+        }
     }
 
     /// Only if something may have been kept: a store is not made for this.
     pub(super) fn run_if_there(&self, job: impl FnOnce(&mut DiskStore) + Send + 'static) {
-        if self.thread.get().is_some() || is_there(&self.folder) {
+        if self.thread.is_started() || is_there(&self.folder) {
             self.run(job);
         }
     }
@@ -151,11 +150,31 @@ impl DiskWorker {
         &self,
         job: impl FnOnce(&mut DiskStore) -> T + Send + 'static,
     ) -> Option<T> {
-        if self.thread.get().is_none() && !is_there(&self.folder) {
+        if !self.thread.is_started() && !is_there(&self.folder) {
             return None;
         }
         let (sender, answer) = oneshot::channel();
         self.run(move |disk_store| drop(sender.send(job(disk_store))));
         answer.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::fail_next_thread;
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn a_cache_whose_thread_cannot_be_started_does_without_its_disk_until_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let worker =
+            DiskWorker::new(folder.path().join("cache"), 1 << 20, Arc::new(Mutex::new(Memory::new(0))));
+        fail_next_thread(1);
+        worker.run(|_| panic!("there is no thread"));
+        assert_eq!(worker.waiting.load(Relaxed), 0);
+        let (done, is_done) = channel();
+        worker.run(move |_| done.send(()).unwrap());
+        is_done.recv().unwrap();
     }
 }

@@ -57,7 +57,7 @@ impl BodyFile {
     pub(crate) async fn body(self: &Arc<Self>, runtime: &RuntimeHandle) -> Option<Body> {
         let file = self.clone();
         if self.length <= WHOLE {
-            return runtime.blocking(move || file.read()).await?.map(|data| Body::whole(data, 0));
+            return runtime.blocking(move || file.read()).await.ok()?.map(|data| Body::whole(data, 0));
         }
         if !self.is_verified.load(Relaxed) || !self.is_unchanged() {
             let is_right = runtime.blocking(move || {
@@ -65,7 +65,7 @@ impl BodyFile {
                 file.settle(is_right);
                 is_right
             });
-            is_right.await.filter(|is_right| *is_right)?;
+            is_right.await.ok().filter(|is_right| *is_right)?;
         }
         Some(Body::flow(Box::new(FileFlow {
             runtime: runtime.clone(),
@@ -160,7 +160,7 @@ struct FileFlow {
     runtime: RuntimeHandle,
     file: Arc<BodyFile>,
     at: u64,
-    reading: Option<BoxFuture<'static, Option<io::Result<Vec<u8>>>>>,
+    reading: Option<BoxFuture<'static, io::Result<Vec<u8>>>>,
 }
 
 impl BodySource for FileFlow {
@@ -175,7 +175,7 @@ impl BodySource for FileFlow {
         let piece = match &mut self.reading {
             Some(reading) => ready!(reading.as_mut().poll(cx)),
             None => match read_held(&self.file.file, self.at, self.file.piece_length(self.at)) {
-                Some(piece) => Some(Ok(piece)),
+                Some(piece) => Ok(piece),
                 None => {
                     let reading = self.reading.insert(begin(&self.runtime, &self.file, self.at));
                     ready!(reading.as_mut().poll(cx))
@@ -183,7 +183,6 @@ impl BodySource for FileFlow {
             },
         };
         let was_waited_for = self.reading.take().is_some();
-        let piece = piece.unwrap_or_else(|| Err(io::Error::other("the runtime is shutting down")));
         Poll::Ready(Some(match piece {
             Ok(piece) => {
                 self.at += piece.len() as u64;
@@ -217,13 +216,9 @@ impl BodySource for FileFlow {
 }
 
 /// Reads the piece at `at` beside the reactor.
-fn begin(
-    runtime: &RuntimeHandle,
-    file: &Arc<BodyFile>,
-    at: u64,
-) -> BoxFuture<'static, Option<io::Result<Vec<u8>>>> {
+fn begin(runtime: &RuntimeHandle, file: &Arc<BodyFile>, at: u64) -> BoxFuture<'static, io::Result<Vec<u8>>> {
     let (runtime, file) = (runtime.clone(), file.clone());
-    Box::pin(async move { runtime.blocking(move || file.piece(at)).await })
+    Box::pin(async move { runtime.blocking(move || file.piece(at)).await.flatten() })
 }
 
 /// A body file being written. Dropped before it is finished, it is removed.

@@ -48,8 +48,11 @@ impl<T: StoreData> Store<T> {
     pub(in crate::store) fn change(&self, change: impl FnOnce(&mut T) -> bool) {
         if self.0.memory.change(change) && self.0.disk.as_ref().is_some_and(Persistence::wants_writer) {
             let store = self.clone();
-            // The library's own runtime does not shut down.
-            RuntimeHandle::own().spawn(async move { store.write_with(Effort::Little).await });
+            match RuntimeHandle::own() {
+                Ok(runtime) => runtime.spawn(async move { store.write_with(Effort::Little).await }),
+                // `write` looks whether the backend itself makes this change.
+                Err(_) => store.write(Effort::Little),
+            }
         }
     }
 
@@ -85,7 +88,7 @@ impl<T: StoreData> Store<T> {
         }
         let store = self.clone();
         // If the runtime shuts down, so does the load that asks.
-        runtime.blocking(move || store.read()).await;
+        let _ = runtime.blocking(move || store.read()).await;
     }
 
     /// Completes when every change so far is on the disk, if there is one, nothing of what is gone is there any more, and
@@ -97,8 +100,14 @@ impl<T: StoreData> Store<T> {
     async fn write_with(&self, effort: Effort) {
         if self.0.disk.as_ref().is_some_and(|disk| !disk.is_busy_here()) {
             let store = self.clone();
-            // The library's own runtime does not shut down.
-            RuntimeHandle::own().blocking(move || store.write(effort)).await;
+            let written = match RuntimeHandle::own() {
+                Ok(runtime) => runtime.blocking(move || store.write(effort)).await,
+                Err(error) => Err(error),
+            };
+            if written.is_err() {
+                // There is no other thread for it.
+                self.write(effort);
+            }
         }
     }
 

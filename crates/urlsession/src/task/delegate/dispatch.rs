@@ -195,7 +195,7 @@ impl Queued {
 impl Drop for Queued {
     fn drop(&mut self) {
         if let Some(core) = self.core.take() {
-            core.fail(dropped_by_queue(self.what));
+            core.fail(dropped_by_queue(&core, self.what));
         }
     }
 }
@@ -240,10 +240,13 @@ fn unwound(what: &str) -> UrlError {
     UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
 }
 
-pub(in crate::task) fn dropped_by_queue(what: &str) -> UrlError {
-    let detail = format!(
-        "the executor of the delegate queue dropped the call of {what}; it must run each job that it is given"
-    );
+pub(in crate::task) fn dropped_by_queue(core: &Core, what: &str) -> UrlError {
+    let detail = match core.session.queue.why_no_thread() {
+        Some(why) => format!("there was no thread for the call of {what}: {why}"),
+        None => format!(
+            "the executor of the delegate queue dropped the call of {what}; it must run each job that it is given"
+        ),
+    };
     UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
 }
 

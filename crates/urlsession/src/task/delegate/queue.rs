@@ -7,6 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub struct DelegateQueue(Arc<QueueState>);
 struct QueueState {
     jobs: Mutex<Jobs>,
     executor: Executor,
+    /// Why calls were dropped for want of a thread the last time.
+    no_thread: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -57,7 +60,7 @@ impl DelegateQueue {
     }
 
     fn with(executor: Executor) -> Self {
-        Self(Arc::new(QueueState { jobs: Mutex::default(), executor }))
+        Self(Arc::new(QueueState { jobs: Mutex::default(), executor, no_thread: Mutex::default() }))
     }
 
     /// Calls `job` after everything given before.
@@ -81,6 +84,11 @@ impl DelegateQueue {
                 }
             }
         }
+    }
+
+    /// Why a call was dropped, if there was no thread of the library's own for it.
+    pub(in crate::task) fn why_no_thread(&self) -> Option<String> {
+        self.0.no_thread.lock().clone()
     }
 
     /// Whether this thread is in a call of this queue.
@@ -214,7 +222,8 @@ impl SerialWork for QueueState {
         self.drain_some()
     }
 
-    fn give_up(&self) {
+    fn give_up(&self, why: &io::Error) {
+        *self.no_thread.lock() = Some(why.to_string());
         self.drop_jobs();
     }
 }

@@ -247,7 +247,7 @@ mod tests {
         ));
         let request = UrlRequest::new("http://a/".parse().unwrap());
         let core = Core::new(&session, Ok(request), TaskKind::Data, Style::Future, None);
-        let run = in_place(core, RuntimeHandle::own(), collect);
+        let run = in_place(core, RuntimeHandle::own().unwrap(), collect);
         assert!(size_of_val(&run) <= 1032, "{} bytes", size_of_val(&run));
     }
 }

@@ -322,10 +322,10 @@ async fn left(
         (partial_file.is_some(), partial_file.and_then(|partial_file| partial_file.leave(&checks, is_wanted)))
     };
     let (data, path) = match runtime.blocking(work).await {
-        Some((_, Some(PartialDownload { data, path }))) => (Some(data), path),
+        Ok((_, Some(PartialDownload { data, path }))) => (Some(data), path),
         // It has not been touched.
-        Some((false, None)) => (given, None),
-        Some((true, None)) | None => (None, None),
+        Ok((false, None)) => (given, None),
+        Ok((true, None)) | Err(_) => (None, None),
     };
     let Some(data) = data.filter(|_| is_wanted) else {
         give(takers, None);

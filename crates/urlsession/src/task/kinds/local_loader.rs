@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::data::{collect, deliver};
 use super::{become_task, download};
 use crate::configuration::Configuration;
-use crate::env::RuntimeHandle;
+use crate::env::{RuntimeHandle, not_started};
+use crate::error::UrlError;
 use crate::load::TransactionLog;
 use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;
@@ -21,7 +22,10 @@ struct LocalLoader;
 
 impl Loader<Core> for LocalLoader {
     fn start(&self, core: Arc<Core>, handler: Option<Handler>) {
-        let runtime = RuntimeHandle::own();
+        let runtime = match RuntimeHandle::own() {
+            Ok(runtime) => runtime,
+            Err(error) => return fail(&core, handler, not_started(error)),
+        };
         runtime.clone().spawn(async move {
             match handler {
                 Some(Handler::Data(handler)) => {
@@ -38,6 +42,16 @@ impl Loader<Core> for LocalLoader {
                 None => Box::pin(run(core, runtime)).await,
             }
         });
+    }
+}
+
+/// Ends a task that has nothing to run on.
+fn fail(core: &Arc<Core>, handler: Option<Handler>, error: UrlError) {
+    let mut log = TransactionLog::new();
+    match handler {
+        Some(Handler::Data(handler)) => finish_with(core, Err(error), &mut log, handler),
+        Some(Handler::File(handler)) => finish_with(core, Err(error), &mut log, handler),
+        None => finish(core, Some(error), &mut log),
     }
 }
 

@@ -139,7 +139,7 @@ impl Last {
 impl Drop for Last {
     fn drop(&mut self) {
         if let Some(core) = self.0.take() {
-            let error = core.take_failure().unwrap_or_else(|| dropped_by_queue("its completion"));
+            let error = core.take_failure().unwrap_or_else(|| dropped_by_queue(&core, "its completion"));
             core.complete(Some(core.name_url(error)));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::finish::finish;
-use crate::env::{RuntimeHandle, Wait, block_on, wait_on_this_thread};
+use crate::env::{RuntimeHandle, Wait, block_on, not_started, wait_on_this_thread};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, TransactionLog};
 use crate::task::core::Core;
@@ -56,7 +56,10 @@ impl<T> Loading<T> {
 
     /// Waits on this thread, with the library's own runtime: that of this thread cannot serve a load that blocks it.
     pub(in crate::task) fn wait(mut self) -> Result<T> {
-        self.begin(RuntimeHandle::own());
+        match RuntimeHandle::own() {
+            Ok(own) => self.begin(own),
+            Err(error) => return Err(self.fails(not_started(error))),
+        }
         block_on(self)
     }
 
@@ -64,7 +67,7 @@ impl<T> Loading<T> {
     fn check_wait(&mut self) -> Result<()> {
         let wait = wait_on_this_thread();
         if wait == Wait::BlockingIo {
-            return Err(self.fails("on the thread of the library that serves its sockets"));
+            return Err(self.fails(misused("on the thread of the library that serves its sockets")));
         }
         let queue = &self.core.session.queue;
         let blocks = wait == Wait::Blocking || queue.is_in_blocking_call();
@@ -73,21 +76,17 @@ impl<T> Loading<T> {
             match queue.begin_wait() {
                 Ok(wait) => self.wait = wait,
                 Err(WaitsForItself) => {
-                    return Err(
-                        self.fails("in a call of the delegate queue that its own delegate is called on")
-                    );
+                    let place = "in a call of the delegate queue that its own delegate is called on";
+                    return Err(self.fails(misused(place)));
                 }
             }
         }
         Ok(())
     }
 
-    fn fails(&mut self, place: &str) -> UrlError {
-        let detail = format!(
-            "the load was waited for {place}, which must return before the load can end; spawn it, or use a task with \
-             a completion handler"
-        );
-        let error = self.core.name_url(UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail));
+    /// Ends the task before its load has begun, or in the middle of it.
+    fn fails(&mut self, error: UrlError) -> UrlError {
+        let error = self.core.name_url(error);
         self.load = None;
         self.is_done = true;
         self.core.fail(error.clone());
@@ -101,6 +100,14 @@ impl<T> Loading<T> {
     }
 }
 
+fn misused(place: &str) -> UrlError {
+    let detail = format!(
+        "the load was waited for {place}, which must return before the load can end; spawn it, or use a task with \
+         a completion handler"
+    );
+    UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail)
+}
+
 impl<T> Future for Loading<T> {
     type Output = Result<T>;
 
@@ -109,7 +116,10 @@ impl<T> Future for Loading<T> {
             self.check_wait()?;
         }
         if self.load.is_none() && !self.is_done {
-            self.begin(RuntimeHandle::current());
+            match RuntimeHandle::current() {
+                Ok(runtime) => self.begin(runtime),
+                Err(error) => return Poll::Ready(Err(self.fails(not_started(error)))),
+            }
         }
         let Some(load) = &mut self.load else { return Poll::Ready(Err(UrlError::cancelled())) };
         let poll = load.as_mut().poll(cx);

@@ -1,6 +1,7 @@
 //! A ticket of Kerberos for one server: got, shown, and gone on with as the server says. All of it blocks, and is done beside
 //! the reactor.
 
+use std::io;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -15,7 +16,7 @@ use crate::message::{UrlCredential, UrlProtectionSpace};
 /// Can there be tickets at all? An error says why not.
 pub(super) async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
     let gssapi = gssapi.clone();
-    attempt.runtime.blocking(move || gssapi.find()).await.unwrap_or_else(|| Err(interrupted()))
+    attempt.runtime.blocking(move || gssapi.find()).await.unwrap_or_else(|error| Err(interrupted(error)))
 }
 
 /// A ticket and what is said of it next.
@@ -48,7 +49,7 @@ impl Ticket {
             let step = context.step(None)?;
             Ok(Self { context, token: step.token, is_done: step.is_done })
         };
-        attempt.runtime.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
+        attempt.runtime.blocking(work).await.unwrap_or_else(|error| Err(interrupted(error)))
     }
 
     /// Goes on with what the server says. After its end there is nothing to be said.
@@ -60,7 +61,7 @@ impl Ticket {
             let step = self.context.step(Some(&heard))?;
             Ok(Self { token: step.token, is_done: step.is_done, ..self })
         };
-        attempt.runtime.blocking(work).await.unwrap_or_else(|| Err(interrupted()))
+        attempt.runtime.blocking(work).await.unwrap_or_else(|error| Err(interrupted(error)))
     }
 
     pub(super) fn value(&self) -> Option<HeaderValue> {
@@ -68,7 +69,7 @@ impl Ticket {
     }
 }
 
-fn interrupted() -> UrlError {
-    let detail = "tickets could not be looked for: the runtime is shutting down";
-    UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail)
+fn interrupted(error: io::Error) -> UrlError {
+    let detail = format!("tickets could not be looked for: {error}");
+    UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail).with_source(error)
 }

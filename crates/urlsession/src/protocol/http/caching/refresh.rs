@@ -19,7 +19,7 @@ impl<N: Layer + 'static> Caching<N> {
         let (policy, cache, entry) = (self.clone(), cache.clone(), entry.clone());
         let (request, added, route) = (attempt.request.clone(), attempt.added.clone(), attempt.route.clone());
         // The library's own place: the caller's may end with the load.
-        let runtime = RuntimeHandle::own();
+        let Ok(runtime) = RuntimeHandle::own() else { return };
         runtime.clone().spawn(async move {
             let _flight = flight;
             let clock = policy.0.config.environment.clock.clone();

@@ -258,9 +258,9 @@ pub(super) async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let _pause = core.activity.pause_idle();
-    runtime.blocking_with(resting, work).await.unwrap_or_else(|| {
-        let detail = "the runtime that was writing the file has been shut down";
-        Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail))
+    runtime.blocking_with(resting, work).await.unwrap_or_else(|error| {
+        let detail = format!("what has come could not be given to the disk: {error}");
+        Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error))
     })
 }
 

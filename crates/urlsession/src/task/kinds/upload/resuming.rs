@@ -151,7 +151,7 @@ impl Core {
     pub(in crate::task) async fn look_up(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let Some((record, request)) = self.recorded() else { return };
         let now = self.session.config.environment.clock.wall();
-        let read = runtime.blocking(move || record.read(now)).await.flatten();
+        let read = runtime.blocking(move || record.read(now)).await.ok().flatten();
         let found = read.and_then(|bytes| open(ResumeData::try_from(bytes).ok()?).ok());
         let same_file = |was: &UrlRequest| {
             let files = (was.http_body_stream().and_then(BodyStream::file), file_of(&request));
@@ -225,7 +225,8 @@ impl Core {
         };
         let (Some(point), Some(request)) = (point, self.live().current.clone()) else { return };
         let core = self.clone();
-        let runtime = RuntimeHandle::own();
+        // The server forgets it in its own time.
+        let Ok(runtime) = RuntimeHandle::own() else { return };
         runtime.clone().spawn(async move {
             core.forget_record(&runtime).await;
             let session = core.session.clone();
