@@ -5,6 +5,7 @@
 
 mod clock;
 mod closing;
+mod dialler;
 mod file;
 mod file_id;
 mod folders;
@@ -38,6 +39,7 @@ pub(crate) use clock::{StoreClock, Timer, system_wall};
 pub(crate) use closing::close;
 #[cfg(test)]
 pub(crate) use closing::tests::fail_next as fail_next_close;
+pub use dialler::{Dial, Socket, UnixSocket};
 pub(crate) use file::{free_room, read_at, read_held, read_held_into, read_some, reserve};
 pub(crate) use file_id::FileId;
 pub(crate) use folders::{cache_folder, data_folder};
@@ -47,7 +49,7 @@ pub(crate) use gssapi::GssapiStep;
 pub(crate) use gssapi::{Gssapi, GssapiContext, GssapiUser, SystemGssapi};
 pub(crate) use language::preferred_languages;
 pub(crate) use loopback::{is_localhost, is_loopback};
-pub use net::{Dial, DomainResolutionProtocol, Resolve, Socket, SystemNet};
+pub use net::{DomainResolutionProtocol, Resolve, SystemNet};
 pub(crate) use net::{
     SocketOptions, Wire, is_out_of_descriptors, system_dial, system_resolve, system_source,
 };
@@ -75,7 +77,7 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Host names to addresses.
     pub resolver: Arc<dyn Resolve>,
-    /// Addresses to connections.
+    /// Addresses, or names, to connections.
     pub dialler: Arc<dyn Dial>,
     /// The networks this machine is connected to. Looked at only where something depends on it: connections to
     /// this machine itself never do.

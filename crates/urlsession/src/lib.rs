@@ -172,6 +172,6 @@ pub mod environment {
     pub use crate::env::SystemClock;
     pub use crate::env::{
         Clock, Dial, Environment, Interface, InterfaceKind, NetworkPath, PathStatus, Resolve, Socket,
-        SystemNet, SystemPath,
+        SystemNet, SystemPath, UnixSocket,
     };
 }

@@ -14,15 +14,11 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::dialler::{Dial, Socket};
 use super::path::Interface;
 use super::{RuntimeHandle, interface_binding};
 
 type NetFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
-
-/// A byte stream an application's [`Dial`] may hand in.
-pub trait Socket: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin {}
-
-impl<T: futures_io::AsyncRead + futures_io::AsyncWrite + Send + Sync + Unpin> Socket for T {}
 
 /// Turns host names into addresses.
 ///
@@ -110,40 +106,6 @@ pub enum DomainResolutionProtocol {
     Https = 4,
 }
 
-/// Opens connections.
-pub trait Dial: Send + Sync {
-    /// A connection to `address`; `None` says that the system's TCP serves. Service type and multipath TCP are not
-    /// asked of an application's own.
-    ///
-    /// # Errors
-    /// Any: the next address is tried. After the last one the load fails with
-    /// [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), of which an error is the source.
-    fn dial(&self, address: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>>;
-
-    /// A connection to `address` that leads over `interface`, for a load that may not use another interface which is
-    /// there too. `None` says that the system's TCP serves, bound to the interface.
-    ///
-    /// Asked only in that case, for one interface after the other; by default it is [`dial`](Self::dial), which knows of no
-    /// interface: a dialler that makes connections of its own and leaves this as it is may use networks that are forbidden.
-    ///
-    /// # Errors
-    /// As [`dial`](Self::dial).
-    fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<NetFuture<Box<dyn Socket>>> {
-        let _ = interface;
-        self.dial(address)
-    }
-}
-
-impl<D: Dial + ?Sized> Dial for Arc<D> {
-    fn dial(&self, address: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
-        D::dial(self, address)
-    }
-
-    fn dial_over(&self, address: SocketAddr, interface: &Interface) -> Option<NetFuture<Box<dyn Socket>>> {
-        D::dial_over(self, address, interface)
-    }
-}
-
 /// The system's resolver and TCP.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemNet;
@@ -155,8 +117,12 @@ impl Resolve for SystemNet {
 }
 
 impl Dial for SystemNet {
-    fn dial(&self, _: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
+    fn dial(&self, _: SocketAddr, _: Option<&Interface>) -> Option<NetFuture<Socket>> {
         None
+    }
+
+    fn open_udp(&self, peer: SocketAddr, over: Option<&Interface>) -> io::Result<UdpSocket> {
+        system_udp(peer, over)
     }
 }
 
@@ -241,6 +207,21 @@ pub(crate) fn system_source(address: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
+/// A UDP socket for datagrams to `peer`: bound, not connected, and not blocking.
+#[allow(clippy::disallowed_methods)] // this is the one place
+pub(super) fn system_udp(peer: SocketAddr, over: Option<&Interface>) -> io::Result<UdpSocket> {
+    let any: IpAddr = match peer {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    if let Some(interface) = over {
+        interface_binding::bind(&SockRef::from(&socket), interface, peer.is_ipv6())?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 fn socket(address: SocketAddr, options: SocketOptions) -> io::Result<TcpSocket> {
     let multipath = if options.is_multipath { multipath_socket(address) } else { None };
     let socket = match (multipath, address) {
@@ -288,7 +269,7 @@ pub(crate) struct Wire {
 
 enum SocketKind {
     Tcp(TcpStream),
-    Custom(Box<dyn Socket>),
+    Custom(Socket),
 }
 
 impl Wire {
@@ -296,7 +277,7 @@ impl Wire {
         Self { kind: SocketKind::Tcp(stream), written: 0 }
     }
 
-    pub(crate) fn custom(socket: Box<dyn Socket>) -> Self {
+    pub(crate) fn custom(socket: Socket) -> Self {
         Self { kind: SocketKind::Custom(socket), written: 0 }
     }
 
@@ -328,10 +309,7 @@ impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
             SocketKind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            SocketKind::Custom(socket) => {
-                let poll = futures_io::AsyncRead::poll_read(Pin::new(socket), cx, buf.initialize_unfilled());
-                poll.map_ok(|n| buf.advance(n))
-            }
+            SocketKind::Custom(socket) => Pin::new(socket).poll_read(cx, buf),
         }
     }
 }
@@ -341,7 +319,7 @@ impl AsyncWrite for Wire {
         let this = self.get_mut();
         let poll = match &mut this.kind {
             SocketKind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            SocketKind::Custom(socket) => futures_io::AsyncWrite::poll_write(Pin::new(socket), cx, buf),
+            SocketKind::Custom(socket) => Pin::new(socket).poll_write(cx, buf),
         };
         poll.map_ok(|n| this.count(n))
     }
@@ -354,28 +332,29 @@ impl AsyncWrite for Wire {
         let this = self.get_mut();
         let poll = match &mut this.kind {
             SocketKind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            SocketKind::Custom(socket) => {
-                futures_io::AsyncWrite::poll_write_vectored(Pin::new(socket), cx, bufs)
-            }
+            SocketKind::Custom(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
         };
         poll.map_ok(|n| this.count(n))
     }
 
     fn is_write_vectored(&self) -> bool {
-        matches!(self.kind, SocketKind::Tcp(_))
+        match &self.kind {
+            SocketKind::Tcp(_) => true,
+            SocketKind::Custom(socket) => socket.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
             SocketKind::Tcp(_) => Poll::Ready(Ok(())),
-            SocketKind::Custom(socket) => futures_io::AsyncWrite::poll_flush(Pin::new(socket), cx),
+            SocketKind::Custom(socket) => Pin::new(socket).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().kind {
             SocketKind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            SocketKind::Custom(socket) => futures_io::AsyncWrite::poll_close(Pin::new(socket), cx),
+            SocketKind::Custom(socket) => Pin::new(socket).poll_shutdown(cx),
         }
     }
 }
@@ -384,5 +363,26 @@ impl Wire {
     fn count(&mut self, n: usize) -> usize {
         self.written += n as u64;
         n
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_opens_udp_sockets_and_other_diallers_only_if_they_say_so() {
+        for peer in ["127.0.0.1:1", "[::1]:1"] {
+            let peer: SocketAddr = peer.parse().unwrap();
+            let Ok(receiver) = UdpSocket::bind((peer.ip(), 0)) else { continue };
+            let socket = SystemNet.open_udp(receiver.local_addr().unwrap(), None).unwrap();
+            let mut datagram = [0; 4];
+            assert_eq!(socket.recv(&mut datagram).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+            socket.send_to(b"abcd", receiver.local_addr().unwrap()).unwrap();
+            receiver.recv(&mut datagram).unwrap();
+            assert_eq!(&datagram, b"abcd");
+            let own = crate::env::UnixSocket::new("/").open_udp(peer, None);
+            assert_eq!(own.unwrap_err().kind(), io::ErrorKind::Unsupported);
+        }
     }
 }

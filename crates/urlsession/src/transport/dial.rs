@@ -10,14 +10,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::dial_progress::DialProgress;
-use super::dial_targets::{DialTarget, dial_targets};
+use super::dial_targets::{DialTarget, allowed_interfaces, dial_targets};
 use super::stream::Stream;
 use super::tunnel::{Step, Tunnel, TunnelLogin};
 use super::{dns, service};
 use crate::auth::LoginCache;
 use crate::configuration::{Configuration, MultipathServiceType};
 use crate::env::{
-    Clock, Dial, ForbiddenNetworks, RuntimeHandle, SocketOptions, Timer, Wire, is_out_of_descriptors,
+    Clock, Dial, ForbiddenNetworks, RuntimeHandle, Socket, SocketOptions, Timer, Wire, is_out_of_descriptors,
     system_dial, system_source,
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
@@ -57,8 +57,8 @@ pub(super) struct Dialer<'a> {
 /// A stream that leads where it was to.
 pub(super) struct Dialed {
     pub(super) stream: Stream,
-    /// The first machine on the way.
-    pub(super) remote: SocketAddr,
+    /// The first machine on the way, if its address is known.
+    pub(super) remote: Option<SocketAddr>,
     pub(super) local: Option<SocketAddr>,
     /// For whom the proxies on the way have made their tunnels.
     pub(super) login: TunnelLogin,
@@ -73,13 +73,17 @@ pub(super) async fn dial(dialer: Dialer<'_>, to: Endpoint<'_>, route: &Route) ->
     progress.begin(!route.is_direct());
     let first = first(to, route);
     let (env, Endpoint { host: HostId { name: host, zone }, port }) = (&config.environment, first);
+    if let Some(dialling) = dial_host(dialer, first) {
+        progress.connects(env.clock.now());
+        return dial_by(dialer, to, route, FirstHop::Dialling(dialling)).await;
+    }
     let resolved = match zone {
         Some(zone) => dns::in_zone(runtime, host, zone, port).await,
         None => dns::resolve(env, runtime, host, port, options.is_validated, progress).await,
     };
     let addresses = resolved.map_err(|error| blame(route, error))?;
     progress.connects(env.clock.now());
-    dial_addresses(dialer, to, route, &addresses).await
+    dial_by(dialer, to, route, FirstHop::At(&addresses)).await
 }
 
 /// The same once more, when `remote` is known to be there.
@@ -87,21 +91,54 @@ pub(super) async fn dial_again(
     dialer: Dialer<'_>,
     to: Endpoint<'_>,
     route: &Route,
-    remote: SocketAddr,
+    remote: Option<SocketAddr>,
 ) -> Result<Dialed> {
-    dial_addresses(dialer, to, route, &[remote]).await
+    dial_by(dialer, to, route, again(dialer, first(to, route), &remote)?).await
 }
 
-async fn dial_addresses(
+/// How the first machine on the way is reached.
+enum FirstHop<'a> {
+    /// At one of these addresses.
+    At(&'a [SocketAddr]),
+    /// As the application's own dialler does it.
+    Dialling(BoxFuture<'static, io::Result<Socket>>),
+}
+
+/// What the application's own dialler does to reach a host whose name is not looked up.
+fn dial_host(dialer: Dialer<'_>, host: Endpoint<'_>) -> Option<BoxFuture<'static, io::Result<Socket>>> {
+    let (env, options) = (&dialer.config.environment, dialer.options);
+    if options.is_validated {
+        return None;
+    }
+    let allowed = allowed_interfaces(&*env.path, options.forbidden);
+    env.dialler.dial_host(&host.host.text(), host.port, allowed.as_deref())
+}
+
+/// The way to the first machine once more: its address if that is known.
+fn again<'a>(
+    dialer: Dialer<'_>,
+    first: Endpoint<'_>,
+    remote: &'a Option<SocketAddr>,
+) -> Result<FirstHop<'a>> {
+    if let Some(remote) = remote {
+        return Ok(FirstHop::At(std::slice::from_ref(remote)));
+    }
+    dial_host(dialer, first).map(FirstHop::Dialling).ok_or_else(|| {
+        let detail = format!("the application's dialler has reached {}, and does not again", first.host);
+        UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail)
+    })
+}
+
+async fn dial_by(
     dialer: Dialer<'_>,
     to: Endpoint<'_>,
     route: &Route,
-    addresses: &[SocketAddr],
+    first_hop: FirstHop<'_>,
 ) -> Result<Dialed> {
     let tunnels = if route.is_tunnel() { route.hops() } else { &[] };
     let Reached { wire, remote, login } = match tunnels.is_empty() {
-        true => connect_socket(dialer, to, route, addresses).await?,
-        false => reach(dialer, to, route, addresses, tunnels).await?,
+        true => connect_socket(dialer, to, route, first_hop).await?,
+        false => reach(dialer, to, route, first_hop, tunnels).await?,
     };
     let local = wire.as_tcp().and_then(|stream| stream.local_addr().ok());
     Ok(Dialed { stream: Stream::Plain(wire), remote, local, login })
@@ -117,22 +154,22 @@ fn first<'a>(to: Endpoint<'a>, route: &'a Route) -> Endpoint<'a> {
 
 struct Reached {
     wire: Wire,
-    remote: SocketAddr,
+    remote: Option<SocketAddr>,
     login: TunnelLogin,
 }
 
-/// A wire to one of the addresses, and through the tunnels that these proxies make, the last of them to `to`. In a box: the
+/// A wire to the first machine, and through the tunnels that these proxies make, the last of them to `to`. In a box: the
 /// way to a proxy may itself lead through one.
 fn reach<'a>(
     dialer: Dialer<'a>,
     to: Endpoint<'a>,
     route: &'a Route,
-    addresses: &'a [SocketAddr],
+    first_hop: FirstHop<'a>,
     tunnels: &'a [Hop],
 ) -> BoxFuture<'a, Result<Reached>> {
     Box::pin(async move {
         let Some((proxy, before)) = tunnels.split_last() else {
-            return connect_socket(dialer, to, route, addresses).await;
+            return connect_socket(dialer, to, route, first_hop).await;
         };
         let target = format!("{}:{}", to.host.name, to.port);
         let Dialer { config, runtime, logins, challenger, .. } = dialer;
@@ -140,7 +177,7 @@ fn reach<'a>(
             ProxyKind::Http => Tunnel::new(config, runtime, proxy, &target, logins, challenger),
         };
         let proxy = Endpoint { host: HostId::global(&proxy.host), port: proxy.port };
-        let mut reached = reach(dialer, proxy, route, addresses, before).await?;
+        let mut reached = reach(dialer, proxy, route, first_hop, before).await?;
         let mut is_reused = false;
         loop {
             match tunnel.step(reached.wire, is_reused).await? {
@@ -149,8 +186,9 @@ fn reach<'a>(
                 }
                 Step::Again(Some(same)) => (reached.wire, is_reused) = (same, true),
                 Step::Again(None) => {
-                    let remote = [reached.remote];
-                    reached = reach(dialer, proxy, route, &remote, before).await?;
+                    let remote = reached.remote;
+                    let first_hop = again(dialer, first(proxy, route), &remote)?;
+                    reached = reach(dialer, proxy, route, first_hop, before).await?;
                     is_reused = false;
                 }
             }
@@ -162,8 +200,16 @@ async fn connect_socket(
     dialer: Dialer<'_>,
     to: Endpoint<'_>,
     route: &Route,
-    addresses: &[SocketAddr],
+    first_hop: FirstHop<'_>,
 ) -> Result<Reached> {
+    let addresses = match first_hop {
+        FirstHop::At(addresses) => addresses,
+        FirstHop::Dialling(dialling) => {
+            let dialled = dialling.await;
+            let socket = dialled.map_err(|error| blame(route, not_dialled(first(to, route), error)))?;
+            return Ok(Reached { wire: Wire::custom(socket), remote: None, login: TunnelLogin::None });
+        }
+    };
     let Dialer { config, runtime, options: DialOptions { service, forbidden, .. }, progress, .. } = dialer;
     let options = SocketOptions {
         traffic_class: service::traffic_class(service),
@@ -186,7 +232,7 @@ async fn connect_socket(
         },
     };
     let (wire, remote) = raced.map_err(|error| blame(route, refused(first(to, route), error)))?;
-    Ok(Reached { wire, remote, login: TunnelLogin::None })
+    Ok(Reached { wire, remote: Some(remote), login: TunnelLogin::None })
 }
 
 /// An error on the way to a proxy says so.
@@ -196,6 +242,14 @@ fn blame(route: &Route, error: UrlError) -> UrlError {
     }
     let detail = format!("the proxy cannot be reached: {}", error.detail());
     UrlError::new(error.code(), error.phase(), detail).with_source(error)
+}
+
+fn not_dialled(Endpoint { host, port }: Endpoint<'_>, error: io::Error) -> UrlError {
+    if is_out_of_descriptors(&error) {
+        return dns::too_many_open_files(Phase::Connect, error);
+    }
+    let detail = format!("the application's dialler does not reach {host} on port {port}: {error}");
+    UrlError::new(UrlErrorCode::CannotConnectToHost, Phase::Connect, detail).with_source(error)
 }
 
 fn refused(Endpoint { host, port }: Endpoint<'_>, error: io::Error) -> UrlError {
@@ -312,11 +366,7 @@ fn open_socket(
     options: SocketOptions,
 ) -> BoxFuture<'static, io::Result<Wire>> {
     let DialTarget { address, over } = target;
-    let own = match &over {
-        None => dialler.dial(address),
-        Some(interface) => dialler.dial_over(address, interface),
-    };
-    match own {
+    match dialler.dial(address, over.as_deref()) {
         Some(dialling) => Box::pin(async move { Ok(Wire::custom(dialling.await?)) }),
         None => Box::pin(async move { Ok(Wire::tcp(system_dial(address, options, over.as_deref()).await?)) }),
     }

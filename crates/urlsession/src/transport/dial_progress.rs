@@ -43,9 +43,9 @@ impl DialProgress {
         self.lock().remote = Some(remote);
     }
 
-    pub(super) fn reached(&self, local: Option<SocketAddr>, remote: SocketAddr) {
+    pub(super) fn reached(&self, local: Option<SocketAddr>, remote: Option<SocketAddr>) {
         let mut dial_record = self.lock();
-        (dial_record.local, dial_record.remote) = (local, Some(remote));
+        (dial_record.local, dial_record.remote) = (local, remote);
     }
 
     pub(super) fn secures(&self, now: Instant) {

@@ -58,6 +58,20 @@ pub(super) fn dial_targets(
     targets
 }
 
+/// The interfaces that may be used, if one that is up may not.
+pub(super) fn allowed_interfaces(
+    path: &dyn NetworkPath,
+    forbidden: ForbiddenNetworks,
+) -> Option<Vec<Interface>> {
+    if forbidden.is_empty() {
+        return None;
+    }
+    let mut interfaces = path.status()?.interfaces;
+    let up = interfaces.len();
+    interfaces.retain(|interface| forbidden.against(interface).is_none());
+    (interfaces.len() < up).then_some(interfaces)
+}
+
 /// What more often leads to the world comes first; bridges and tunnels, whose ends may be anywhere, come last.
 fn rank(kind: InterfaceKind) -> u8 {
     match kind {

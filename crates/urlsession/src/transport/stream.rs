@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::tls::TlsStream;
-use crate::env::Wire;
+use crate::env::{Socket, Wire};
 
 pub(super) enum Stream {
     Plain(Wire),
@@ -28,7 +28,7 @@ impl Stream {
     pub(super) fn into_wire(self) -> Wire {
         match self {
             Self::Plain(wire) => wire,
-            Self::Tls(_) => Wire::custom(Box::new(Carrier(self))),
+            Self::Tls(_) => Wire::custom(Socket::new(self)),
         }
     }
 
@@ -125,29 +125,5 @@ impl AsyncWrite for Stream {
             Self::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
-    }
-}
-
-/// A stream that carries another.
-struct Carrier(Stream);
-
-impl futures_io::AsyncRead for Carrier {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        Pin::new(&mut self.0).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
-    }
-}
-
-impl futures_io::AsyncWrite for Carrier {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

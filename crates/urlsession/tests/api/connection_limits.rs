@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use urlsession::authentication::{
     AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential, UrlCredentialPersistence,
 };
-use urlsession::environment::{Dial, Resolve, Socket};
+use urlsession::environment::{Dial, Interface, Resolve, Socket};
 use urlsession::{Configuration, Decision, Task, TaskDelegate, UrlErrorCode, UrlSession};
 use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
@@ -209,7 +209,8 @@ impl Dial for Few {
     fn dial(
         &self,
         address: SocketAddr,
-    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        _: Option<&Interface>,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>> {
         if self.open.load(Relaxed) >= self.most {
             self.failures.fetch_add(1, Relaxed);
             return Some(Box::pin(ready(Err(io::Error::from_raw_os_error(self.error)))));
@@ -220,7 +221,7 @@ impl Dial for Few {
             let stream = tokio::net::TcpStream::connect(address).await.inspect_err(|_| {
                 open.fetch_sub(1, Relaxed);
             })?;
-            Ok(Box::new(OwnSocket(stream, Counts(open))) as Box<dyn Socket>)
+            Ok(Socket::new(OwnSocket(stream, Counts(open))))
         }))
     }
 }

@@ -264,7 +264,8 @@ impl Dial for NoRoute {
     fn dial(
         &self,
         _: SocketAddr,
-    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        _: Option<&Interface>,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>> {
         let mut left = self.0.lock().unwrap();
         *left = left.checked_sub(1)?;
         Some(Box::pin(ready(Err(io::ErrorKind::NetworkUnreachable.into()))))
@@ -324,7 +325,8 @@ impl Dial for Refusing {
     fn dial(
         &self,
         address: SocketAddr,
-    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        _: Option<&Interface>,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>> {
         let kind = match address {
             SocketAddr::V4(_) => io::ErrorKind::ConnectionRefused,
             SocketAddr::V6(_) => io::ErrorKind::NetworkUnreachable,

@@ -15,7 +15,7 @@ use urlsession_testkit::{Origin, Reply, TestAuthority, Wire};
 
 use crate::support::*;
 
-type Dialling = Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>;
+type Dialling = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
 
 const HOST: &str = "far.test";
 
@@ -55,18 +55,14 @@ impl Dialled {
                 return Err(io::ErrorKind::NetworkUnreachable.into());
             }
             let stream = tokio::net::TcpStream::connect(origin).await?;
-            Ok(Box::new(OwnSocket(stream, ())) as Box<dyn Socket>)
+            Ok(Socket::new(stream))
         })
     }
 }
 
 impl Dial for Dialled {
-    fn dial(&self, _: SocketAddr) -> Option<Dialling> {
-        Some(self.dialling(None))
-    }
-
-    fn dial_over(&self, _: SocketAddr, interface: &Interface) -> Option<Dialling> {
-        Some(self.dialling(Some(interface)))
+    fn dial(&self, _: SocketAddr, over: Option<&Interface>) -> Option<Dialling> {
+        Some(self.dialling(over))
     }
 }
 

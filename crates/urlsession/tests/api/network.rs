@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use urlsession::environment::{Dial, Resolve, Socket};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use urlsession::environment::{Dial, Interface, Resolve, Socket};
 use urlsession::metrics::DomainResolutionProtocol;
 use urlsession::{Configuration, UrlErrorCode, UrlSession};
-use urlsession_testkit::{Origin, Wire};
+use urlsession_testkit::{Origin, Proxy, TestAuthority, Wire};
 
 use crate::support::*;
 
@@ -43,7 +44,7 @@ enum Fate {
 struct Fates(Vec<(SocketAddr, Fate)>, Mutex<Vec<Fate>>);
 
 impl Dial for Fates {
-    fn dial(&self, address: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
+    fn dial(&self, address: SocketAddr, _: Option<&Interface>) -> Option<NetFuture<Socket>> {
         let fate = self.0.iter().find(|(known, _)| *known == address).unwrap().1;
         self.1.lock().unwrap().push(fate);
         match fate {
@@ -184,7 +185,7 @@ struct Canned {
     answer: &'static [u8],
 }
 
-impl futures_io::AsyncWrite for Canned {
+impl AsyncWrite for Canned {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         self.asked.lock().unwrap().extend_from_slice(data);
         Poll::Ready(Ok(data.len()))
@@ -194,18 +195,22 @@ impl futures_io::AsyncWrite for Canned {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 }
 
-impl futures_io::AsyncRead for Canned {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+impl AsyncRead for Canned {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         // One byte at a time, as the slowest of servers.
-        let n = self.answer.len().min(buf.len()).min(1);
-        buf[..n].copy_from_slice(&self.answer[..n]);
+        let n = self.answer.len().min(buf.remaining()).min(1);
+        buf.put_slice(&self.answer[..n]);
         self.answer = &self.answer[n..];
-        Poll::Ready(Ok(n))
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -213,9 +218,9 @@ impl futures_io::AsyncRead for Canned {
 fn a_socket_of_the_applications_own_carries_a_load() {
     struct Cans(Arc<Mutex<Vec<u8>>>);
     impl Dial for Cans {
-        fn dial(&self, _: SocketAddr) -> Option<NetFuture<Box<dyn Socket>>> {
+        fn dial(&self, _: SocketAddr, _: Option<&Interface>) -> Option<NetFuture<Socket>> {
             let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\ncanned";
-            Some(Box::pin(ready(Ok(Box::new(Canned { asked: self.0.clone(), answer }) as Box<dyn Socket>))))
+            Some(Box::pin(ready(Ok(Socket::new(Canned { asked: self.0.clone(), answer })))))
         }
     }
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -241,4 +246,120 @@ fn labels_with_a_hyphen_at_an_edge_are_names_of_hosts() {
             assert_eq!(sent.header("host"), Some(&*format!("{host}:{}", origin.port())));
         }
     });
+}
+
+/// Reaches one origin by any name, over a pipe in memory; no address is dialled.
+struct ByName(SocketAddr, Mutex<Vec<(String, u16)>>);
+
+impl Dial for ByName {
+    fn dial(&self, address: SocketAddr, _: Option<&Interface>) -> Option<NetFuture<Socket>> {
+        panic!("{address} is dialled")
+    }
+
+    fn dial_host(&self, host: &str, port: u16, allowed: Option<&[Interface]>) -> Option<NetFuture<Socket>> {
+        assert!(allowed.is_none());
+        self.1.lock().unwrap().push((host.to_owned(), port));
+        let (origin, is_down) = (self.0, host == "down.example");
+        Some(Box::pin(async move {
+            if is_down {
+                return Err(io::Error::other("it is down"));
+            }
+            let mut stream = tokio::net::TcpStream::connect(origin).await?;
+            let (ours, mut theirs) = tokio::io::duplex(1024);
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut theirs, &mut stream).await });
+            Ok(Socket::new(ours))
+        }))
+    }
+}
+
+/// Nobody asks it.
+struct NoNames;
+
+impl Resolve for NoNames {
+    fn resolve(&self, host: &str, _: u16) -> Option<NetFuture<Vec<SocketAddr>>> {
+        panic!("{host} is looked up")
+    }
+}
+
+fn by_name(origin: &Origin, to: SocketAddr) -> (Configuration, Arc<ByName>) {
+    let dialler = Arc::new(ByName(to, Mutex::default()));
+    let mut configuration = configuration(origin);
+    configuration.app_transport_security.allows_arbitrary_loads = true;
+    configuration.environment.resolver = Arc::new(NoNames);
+    configuration.environment.dialler = dialler.clone();
+    (configuration, dialler)
+}
+
+#[test]
+fn a_dialler_that_reaches_names_is_given_them_and_nothing_is_looked_up() {
+    for wire in WIRES {
+        let certificate = TestAuthority::new().leaf(&["two.example"]);
+        let origin = Origin::builder().wire(wire).certificate(certificate).start();
+        let (configuration, dialler) = by_name(&origin, origin.addr());
+        let (session, recorder) = with_recorder(configuration, Recorder::new());
+        let scheme = if wire == Wire::H1 { "http" } else { "https" };
+        session.data_task(format!("{scheme}://two.example:7/Peru")).resume();
+        let log = recorder.completed(1);
+        assert!(log.completions[0].is_none(), "{wire:?}: {:?}", log.completions);
+        assert_eq!(text(&log.data), "Lima");
+        let transaction = &log.metrics[0].transaction_metrics[0];
+        assert!(transaction.domain_lookup_start_date.is_none() && transaction.connect_start_date.is_some());
+        assert_eq!(transaction.remote_address, None);
+        assert_eq!(*dialler.1.lock().unwrap(), [("two.example".to_owned(), 7)], "{wire:?}");
+        let error = load(&session, format!("{scheme}://down.example/")).unwrap_err();
+        assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+        assert!(error.to_string().contains("does not reach down.example on port"), "{error}");
+        assert!(error.to_string().contains("it is down"), "{error}");
+    }
+}
+
+#[test]
+fn a_dialler_that_reaches_names_is_given_that_of_a_proxy() {
+    let certificate = TestAuthority::new().leaf(&["localhost"]);
+    let origin = Origin::builder().wire(Wire::TlsH1).certificate(certificate).start();
+    let proxy = Proxy::start();
+    let (mut configuration, dialler) = by_name(&origin, proxy.addr());
+    configuration.connection_proxy_dictionary =
+        Some(urlsession::network::ProxyDictionary::with_proxy("proxy.example", 3128));
+    let url = format!("https://localhost:{}/Peru", origin.port());
+    assert_eq!(text(&load(&UrlSession::new(configuration), url).unwrap().0), "Lima");
+    assert_eq!(*dialler.1.lock().unwrap(), [("proxy.example".to_owned(), 3128)]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_serves_every_host_without_a_network() {
+    use std::io::{Read, Write};
+    use urlsession::environment::UnixSocket;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("daemon.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let serving = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let n = stream.read(&mut request).unwrap();
+            asked.push(String::from_utf8_lossy(&request[..n]).into_owned());
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nConnection: close\r\n\r\nLima")
+                .unwrap();
+        }
+        asked
+    });
+    let mut configuration = Configuration::ephemeral();
+    configuration.app_transport_security.allows_arbitrary_loads = true;
+    configuration.environment.resolver = Arc::new(NoNames);
+    configuration.environment.dialler = Arc::new(UnixSocket::new(&path));
+    let session = UrlSession::new(configuration.clone());
+    for url in ["http://localhost/version", "http://daemon/version"] {
+        assert_eq!(text(&load(&session, url).unwrap().0), "Lima");
+    }
+    let asked = serving.join().unwrap();
+    assert!(asked[1].starts_with("GET /version HTTP/1.1\r\nHost: daemon\r\n"), "{asked:?}");
+    configuration.environment.dialler = Arc::new(UnixSocket::new(folder.path().join("none")));
+    let error = load(&UrlSession::new(configuration), "http://localhost/").unwrap_err();
+    assert_eq!(error.code(), UrlErrorCode::CannotConnectToHost);
+    assert!(error.to_string().contains("none"), "{error}");
 }

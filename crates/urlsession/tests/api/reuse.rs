@@ -281,14 +281,13 @@ pub(super) fn a_response_that_nobody_asked_for_answers_no_later_request() {
         fn dial(
             &self,
             address: std::net::SocketAddr,
+            _: Option<&urlsession::environment::Interface>,
         ) -> Option<
-            std::pin::Pin<
-                Box<dyn Future<Output = std::io::Result<Box<dyn urlsession::environment::Socket>>> + Send>,
-            >,
+            std::pin::Pin<Box<dyn Future<Output = std::io::Result<urlsession::environment::Socket>> + Send>>,
         > {
             Some(Box::pin(async move {
                 let stream = tokio::net::TcpStream::connect(address).await?;
-                Ok(Box::new(OwnSocket(stream, ())) as Box<dyn urlsession::environment::Socket>)
+                Ok(urlsession::environment::Socket::new(stream))
             }))
         }
     }

@@ -11,7 +11,7 @@ use urlsession::authentication::{
     AuthChallengeDisposition as Disposition, AuthenticationMethod as Method, UrlAuthenticationChallenge,
     UrlCredential, UrlCredentialPersistence as Persistence, UrlProtectionSpace, UrlProtectionSpaceProtocol,
 };
-use urlsession::environment::{Dial, Socket};
+use urlsession::environment::{Dial, Interface, Socket};
 use urlsession::security::{AppTransportSecurity, ExceptionDomain, PinnedDomain, TlsVersion};
 use urlsession::{
     Configuration, Decision, DelegateQueue, Responder, SessionDelegate, TaskDelegate, UrlErrorCode,
@@ -278,11 +278,12 @@ impl Dial for Leading {
     fn dial(
         &self,
         _: SocketAddr,
-    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Box<dyn Socket>>> + Send>>> {
+        _: Option<&Interface>,
+    ) -> Option<Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>> {
         let origin = self.0;
         Some(Box::pin(async move {
             let stream = tokio::net::TcpStream::connect(origin).await?;
-            Ok(Box::new(OwnSocket(stream, ())) as Box<dyn Socket>)
+            Ok(Socket::new(stream))
         }))
     }
 }

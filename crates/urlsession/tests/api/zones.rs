@@ -12,7 +12,7 @@ use urlsession::authentication::{
     UrlProtectionSpaceProtocol as Protocol,
 };
 use urlsession::cookies::{HttpCookie, HttpCookiePropertyKey};
-use urlsession::environment::{Dial, Resolve, Socket};
+use urlsession::environment::{Dial, Interface, Resolve, Socket};
 use urlsession::uploads::UploadServerStorage;
 use urlsession::{
     Configuration, Decision, DownloadDestination, IntoUrlRequest, UrlErrorCode, UrlRequest, UrlSession,
@@ -29,12 +29,12 @@ type Reached<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 struct Led(SocketAddr, Mutex<Vec<SocketAddr>>);
 
 impl Dial for Led {
-    fn dial(&self, address: SocketAddr) -> Option<Reached<Box<dyn Socket>>> {
+    fn dial(&self, address: SocketAddr, _: Option<&Interface>) -> Option<Reached<Socket>> {
         self.1.lock().unwrap().push(address);
         let origin = self.0;
         Some(Box::pin(async move {
             let stream = tokio::net::TcpStream::connect(origin).await?;
-            Ok(Box::new(OwnSocket(stream, ())) as Box<dyn Socket>)
+            Ok(Socket::new(stream))
         }))
     }
 }
@@ -143,7 +143,7 @@ fn errors_name_the_zone() {
 
         struct Fails(io::ErrorKind);
         impl Dial for Fails {
-            fn dial(&self, _: SocketAddr) -> Option<Reached<Box<dyn Socket>>> {
+            fn dial(&self, _: SocketAddr, _: Option<&Interface>) -> Option<Reached<Socket>> {
                 Some(Box::pin(ready(Err(self.0.into()))))
             }
         }

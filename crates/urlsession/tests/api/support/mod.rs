@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use urlsession::authentication::{AuthChallengeDisposition, UrlAuthenticationChallenge, UrlCredential};
 use urlsession::environment::Resolve;
 use urlsession::{
@@ -201,25 +202,23 @@ impl Resolve for Everywhere {
 /// A socket that an application's own dialler hands in, with what lives as long as it.
 pub struct OwnSocket<T>(pub tokio::net::TcpStream, pub T);
 
-impl<T: Unpin> futures_io::AsyncRead for OwnSocket<T> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = tokio::io::ReadBuf::new(buf);
-        let poll = tokio::io::AsyncRead::poll_read(Pin::new(&mut self.get_mut().0), cx, &mut buf);
-        poll.map_ok(|()| buf.filled().len())
+impl<T: Unpin> AsyncRead for OwnSocket<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(cx, buf)
     }
 }
 
-impl<T: Unpin> futures_io::AsyncWrite for OwnSocket<T> {
+impl<T: Unpin> AsyncWrite for OwnSocket<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        tokio::io::AsyncWrite::poll_write(Pin::new(&mut self.get_mut().0), cx, data)
+        Pin::new(&mut self.get_mut().0).poll_write(cx, data)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        tokio::io::AsyncWrite::poll_flush(Pin::new(&mut self.get_mut().0), cx)
+        Pin::new(&mut self.get_mut().0).poll_flush(cx)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        tokio::io::AsyncWrite::poll_shutdown(Pin::new(&mut self.get_mut().0), cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(cx)
     }
 }
 
