@@ -2,6 +2,7 @@
 //!
 //! A task knows its session only as a [`SessionShared`]. Which bytes go where is for `protocol` and below.
 
+mod byte_counts;
 #[cfg(feature = "cache")]
 mod cached_response_of_task;
 mod context;

@@ -1,6 +1,7 @@
 //! The storage of credentials, in memory and on disk.
 
 use std::io;
+#[cfg(feature = "keyring")]
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;

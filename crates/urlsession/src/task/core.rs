@@ -6,8 +6,7 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
 use std::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
-    Ordering::Release,
+    AtomicBool, AtomicU32, AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release,
 };
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Waker};
@@ -15,6 +14,7 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
+use super::byte_counts::{ByteCounts, UNKNOWN};
 use super::kind::{KindState, TaskKind};
 use super::loader::Handler;
 use super::metrics::{Epoch, Measured};
@@ -24,7 +24,7 @@ use super::retry::RetryState;
 use super::session_shared::{DelegateSlot, SessionShared, TaskSlot};
 use super::state::{Machine, TaskState};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Activity, Priority, SentFields};
+use crate::load::{Activity, Priority, SentFields, events};
 use crate::message::{UrlRequest, UrlResponse};
 
 /// How the application hears of a task.
@@ -45,7 +45,9 @@ pub(crate) struct Core {
     pub(super) session: Arc<SessionShared<Self>>,
     pub(super) activity: Activity,
     pub(super) created: Epoch,
-    pub(super) bytes: Bytes,
+    /// Whatever is said of it is within this.
+    pub(super) span: tracing::Span,
+    pub(super) bytes: ByteCounts,
     /// What was set on its progress, which few do.
     pub(super) controls: OnceLock<Box<Controls>>,
     priority: AtomicU32,
@@ -57,50 +59,6 @@ pub(crate) struct Core {
     is_watched: AtomicBool,
     live: Mutex<Live>,
 }
-
-/// The four counters, in bytes; `UNKNOWN` where a length is not known.
-pub(super) struct Bytes {
-    pub(super) sent: AtomicU64,
-    pub(super) received: AtomicU64,
-    pub(super) to_send: AtomicU64,
-    pub(super) to_receive: AtomicU64,
-    /// Among those sent and received: what an earlier load has moved.
-    pub(super) of_earlier: AtomicU64,
-    /// Delivered to a delegate that has not returned yet.
-    pub(super) in_delivery: AtomicU64,
-    /// Written to a download's file.
-    pub(super) written: AtomicU64,
-    pub(super) sent_report: Report,
-    pub(super) written_report: Report,
-}
-
-/// A count of which the delegate hears: counts that nobody has heard yet are merged.
-#[derive(Default)]
-pub(super) struct Report {
-    reported: AtomicU64,
-    is_on_its_way: AtomicBool,
-}
-
-impl Report {
-    /// Is one on its way already? If not, the caller sends it.
-    pub(super) fn begin(&self) -> bool {
-        self.is_on_its_way.swap(true, AcqRel)
-    }
-
-    /// Counts from here on: what is before it is nothing new.
-    pub(super) fn begin_from(&self, count: u64) {
-        self.reported.store(count, Relaxed);
-    }
-
-    /// What is new, and the total.
-    pub(super) fn end(&self, count: &AtomicU64) -> (u64, u64) {
-        self.is_on_its_way.store(false, Relaxed);
-        let total = count.load(Acquire);
-        (total.saturating_sub(self.reported.swap(total, AcqRel)), total)
-    }
-}
-
-pub(super) const UNKNOWN: u64 = u64::MAX;
 
 pub(super) struct Live {
     machine: Machine,
@@ -179,7 +137,8 @@ impl Core {
                 session: session.clone(),
                 activity: Activity::default(),
                 created,
-                bytes: Bytes::new(to_send),
+                span: events::task(session.number, identifier, kind, request.as_deref()),
+                bytes: ByteCounts::new(to_send),
                 controls: OnceLock::new(),
                 priority: AtomicU32::new(DEFAULT_PRIORITY.to_bits()),
                 limit: AtomicU64::new(u64::MAX),
@@ -279,6 +238,7 @@ impl Core {
             self.is_halted.store(true, Relaxed);
             let wakers = live.change(TaskChange::State(TaskState::Suspended));
             drop(live);
+            events::task_state(&self.span, TaskState::Suspended);
             wakers.wake();
         }
     }
@@ -313,6 +273,7 @@ impl Core {
         let handler = if starts { live.handler.take() } else { None };
         let wakers = live.change(TaskChange::State(state));
         drop(live);
+        events::task_state(&self.span, state);
         wakers.wake();
         if starts {
             self.session.loader.start(self.clone(), handler);
@@ -335,7 +296,8 @@ impl Core {
             session: self.session.clone(),
             activity: Activity::default(),
             created: self.created,
-            bytes: Bytes::new(self.bytes.to_send.load(Relaxed)),
+            span: self.span.clone(),
+            bytes: ByteCounts::new(self.bytes.to_send.load(Relaxed)),
             controls: OnceLock::new(),
             priority: AtomicU32::new(self.priority.load(Relaxed)),
             limit: AtomicU64::new(u64::MAX),
@@ -444,12 +406,17 @@ impl Core {
         if !live.machine.complete() {
             return Completed(None);
         }
+        let told = events::tells_ends().then(|| error.clone());
         live.error = error;
         let last_call = live.kind_state.as_mut().and_then(|state| state.end());
         // Whoever polls the load is the one that completes it: it is let go, not woken.
         let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
         drop(load);
+        if let Some(error) = told {
+            let (sent, received) = (self.bytes.sent.load(Relaxed), self.bytes.received.load(Relaxed));
+            events::task_finished(&self.span, error.as_ref(), sent, received);
+        }
         if let Some(call) = last_call {
             call();
         }
@@ -557,22 +524,6 @@ struct Wakers {
 impl Wakers {
     fn wake(self) {
         self.load.into_iter().chain(self.watchers).for_each(Waker::wake);
-    }
-}
-
-impl Bytes {
-    fn new(to_send: u64) -> Self {
-        Self {
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            to_send: AtomicU64::new(to_send),
-            to_receive: AtomicU64::new(UNKNOWN),
-            of_earlier: AtomicU64::new(0),
-            in_delivery: AtomicU64::new(0),
-            written: AtomicU64::new(0),
-            sent_report: Report::default(),
-            written_report: Report::default(),
-        }
     }
 }
 

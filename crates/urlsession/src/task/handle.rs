@@ -9,7 +9,8 @@ use std::time::SystemTime;
 
 use http::HeaderMap;
 
-use super::core::{Core, DEFAULT_PRIORITY, UNKNOWN};
+use super::byte_counts::UNKNOWN;
+use super::core::{Core, DEFAULT_PRIORITY};
 use super::kind::TaskKind;
 use super::metrics::TaskMetrics;
 use super::observe::{Changes, StateChanges};

@@ -17,7 +17,8 @@ pub(super) use self::controls::Controls;
 use self::controls::{Act, Handler};
 use self::fraction::Way;
 use self::tree::{Node, Tree};
-use super::core::{Core, UNKNOWN};
+use super::byte_counts::UNKNOWN;
+use super::core::Core;
 use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 

@@ -11,6 +11,7 @@ use slab::Slab;
 
 use super::loader::Loader;
 use crate::configuration::Configuration;
+use crate::load::events;
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 use crate::protocol::Protocols;
 use crate::task::delegate::decision::Decision;
@@ -21,6 +22,8 @@ pub(crate) struct SessionShared<T> {
     pub(crate) config: Arc<Configuration>,
     pub(crate) protocols: Protocols,
     pub(crate) queue: DelegateQueue,
+    /// Among the sessions of this process, for who reads what is said of them.
+    pub(super) number: u64,
     pub(super) loader: Box<dyn Loader<T>>,
     tasks: Mutex<Tasks<T>>,
 }
@@ -78,7 +81,8 @@ impl<T> SessionShared<T> {
             is_closed: false,
             at_end: None,
         };
-        Self { config, protocols, queue, loader, tasks: Mutex::new(tasks) }
+        let number = events::session_created();
+        Self { config, protocols, queue, number, loader, tasks: Mutex::new(tasks) }
     }
 
     /// Enters a task: its identifier, its slot unless the session takes no more tasks, and the session's delegate.
@@ -121,6 +125,7 @@ impl<T> SessionShared<T> {
             (tasks.at_end.take(), tasks.delegate.take(), tasks.challenge_handler.take());
         drop(tasks);
         if let Some(at_end) = at_end {
+            events::session_invalidated(self.number);
             at_end();
         }
         // The application's code may run when its delegate is dropped: not under the lock.

@@ -13,7 +13,7 @@ use super::outgoing::Outgoing;
 use super::{h1, h2};
 use crate::env::{Environment, RuntimeHandle};
 use crate::error::Result;
-use crate::load::{Attempt, ConnectionInfo, TaskContext};
+use crate::load::{Attempt, ConnectionInfo, TaskContext, events};
 
 /// A connection that carries one exchange at a time.
 pub(super) type Exclusive = h1::Connection;
@@ -68,6 +68,9 @@ impl Checkout {
             }
         };
         let (start, connection) = (attempt.clock.now(), self.info().clone());
+        if reused {
+            events::connection_reused(&connection);
+        }
         let transaction = attempt.transaction();
         transaction.connection = Some(connection);
         transaction.reused = reused;
@@ -113,6 +116,7 @@ pub(super) async fn open(
     let Connected { stream, info, is_multiplexed, reservation } = connected;
     let Guards { owner, generation, multiplexed, origin, runtime } = guards;
     let info = Arc::new(info);
+    events::connection_opened(&origin.host, origin.port, &info);
     if is_multiplexed {
         let guard = Box::new(multiplexed);
         let handshake = h2::handshake(stream, info, reservation, origin, guard, env.clock.clone(), runtime);

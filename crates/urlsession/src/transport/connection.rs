@@ -15,7 +15,7 @@ use super::reservation::Reserved;
 use crate::body::{Body, BodySource};
 use crate::env::RuntimeHandle;
 use crate::error::{Result, UrlError};
-use crate::load::{Attempt, LoginUses, TaskContext};
+use crate::load::{Attempt, LoginUses, TaskContext, events};
 use crate::message::HttpHead;
 
 /// One exchange on a connection, as its driver sees it. Once the head of the response has come it is the response's body.
@@ -170,6 +170,7 @@ impl<E> ExclusiveGuard<E> {
 
 impl<E> Drop for ExclusiveGuard<E> {
     fn drop(&mut self) {
+        events::connection_closed(&self.origin.host, self.origin.port);
         if self.is_in_use
             && let Some(owner) = self.owner.upgrade()
         {

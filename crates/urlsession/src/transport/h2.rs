@@ -43,7 +43,7 @@ use super::stream::Stream;
 use crate::body::Body;
 use crate::env::{Clock, RuntimeHandle};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, ConnectionInfo, LoginUses, TaskContext};
+use crate::load::{Attempt, ConnectionInfo, LoginUses, TaskContext, events};
 use crate::message::HttpHead;
 
 /// A connection that carries many exchanges at once.
@@ -151,6 +151,9 @@ struct Driven {
 impl Drop for Driven {
     fn drop(&mut self) {
         self.link.is_open.store(false, Relaxed);
+        if let Some(authority) = &self.link.authority {
+            events::connection_closed(authority.host(), authority.port_u16().unwrap_or(443));
+        }
         self.link.guard.closed();
     }
 }

@@ -19,6 +19,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use tracing::Instrument;
 use url::Url;
 use urlsession_proto::scheme::Scheme;
 
@@ -216,7 +217,9 @@ impl Pool {
         let unreported = OnDrop::new(move || {
             weak.upgrade().inspect(|pool| pool.dial_is_lost(&lost, dial_id, so_far));
         });
-        runtime.clone().spawn(async move {
+        let runtime_of_dial = runtime.clone();
+        let dial = async move {
+            let runtime = runtime_of_dial;
             let Self { config, tls, logins, routes, .. } = &*pool;
             let origin = &origin;
             let watched = challenger.map(Watched::new);
@@ -239,7 +242,9 @@ impl Pool {
             let was_decided = watched.is_some_and(|watched| watched.was_asked());
             let result = result.map_err(|error| DialFailure { error, progress });
             pool.dial_done(result, origin, &runtime, dial_id, was_decided);
-        });
+        };
+        // It is said within the task that it is begun for.
+        runtime.spawn(dial.instrument(tracing::Span::current()));
     }
 
     async fn finish_dial(

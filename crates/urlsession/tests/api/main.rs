@@ -79,6 +79,7 @@ mod streams;
 mod timeouts;
 mod tls;
 mod together;
+mod tracing;
 mod trailers;
 mod transparency;
 mod trust;

@@ -12,7 +12,7 @@ use urlsession_proto::userinfo::without_secrets;
 
 use super::discard::discard;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::load::{Attempt, Layer, Response};
+use crate::load::{Attempt, Layer, Response, events};
 use crate::message::{UrlRequest, is_of_origin};
 
 pub(super) struct Redirect<N> {
@@ -64,6 +64,7 @@ async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt
         attempt.context.redirect(&response.head, *next).await
     };
     let Some(next) = next else { return Some(response) };
+    events::redirected(response.head.status_code(), next.url());
     discard(response.body, attempt).await;
     attempt.transaction().is_followed = true;
     attempt.request = next.into();

@@ -6,7 +6,7 @@ use http::Method;
 use urlsession_proto::method::is_idempotent;
 
 use crate::error::{Replay, Result, UrlError};
-use crate::load::{Attempt, Layer, Response};
+use crate::load::{Attempt, Layer, Response, events};
 
 pub(super) struct Retry<N> {
     next: N,
@@ -27,6 +27,7 @@ impl<N: Layer> Layer for Retry<N> {
                     tries += 1;
                     // Another kept connection may be as dead as this one.
                     attempt.wants_new_connection = true;
+                    events::retried(&error, tries);
                     if let Some(failed) = attempt.log.last_mut() {
                         failed.error = Some(error);
                     }

@@ -169,7 +169,8 @@ mod tests {
     fn a_cache_whose_thread_cannot_be_started_does_without_its_disk_until_it_can() {
         let folder = tempfile::tempdir().unwrap();
         let worker =
-            DiskWorker::new(folder.path().join("cache"), 1 << 20, Arc::new(Mutex::new(Memory::new(0))));
+            DiskWorker::new(folder.path().join("cache"), 1 << 20, Arc::new(Mutex::new(Memory::new(0))))
+                .unwrap();
         fail_next_thread(1);
         worker.run(|_| panic!("there is no thread"));
         assert_eq!(worker.waiting.load(Relaxed), 0);

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy};
+use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy, events};
 use crate::message::{AuthChallengeDisposition, UrlAuthenticationChallenge};
 use crate::task::core::Core;
 
@@ -45,9 +45,19 @@ impl Core {
         Ok(decision.map(|(disposition, _)| disposition))
     }
 
-    /// The decision of whoever takes one, and who did. The task's own delegate is asked first, then, of what concerns a
-    /// connection, the session's delegate as such, then the session's delegate about the task.
+    /// The decision of whoever takes one, and who did.
     async fn decide_challenge(
+        self: &Arc<Self>,
+        challenge: &UrlAuthenticationChallenge,
+    ) -> Result<Option<(AuthChallengeDisposition, DecidedBy)>> {
+        let decision = self.put_challenge(challenge).await?;
+        events::challenged(&self.span, challenge, decision.as_ref().map(|(disposition, _)| disposition));
+        Ok(decision)
+    }
+
+    /// Asks those who may take one. The task's own delegate is asked first, then, of what concerns a
+    /// connection, the session's delegate as such, then the session's delegate about the task.
+    async fn put_challenge(
         self: &Arc<Self>,
         challenge: &UrlAuthenticationChallenge,
     ) -> Result<Option<(AuthChallengeDisposition, DecidedBy)>> {

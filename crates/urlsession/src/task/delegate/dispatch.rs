@@ -13,7 +13,8 @@ use std::task::Poll;
 
 use super::decision::{Decision, Responder, Unwound};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
-use crate::task::core::{Core, UNKNOWN};
+use crate::task::byte_counts::UNKNOWN;
+use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;
 use crate::task::handle::Task;
 

@@ -11,7 +11,8 @@ use super::finish::close_transaction;
 use crate::body::{Body, ReadPause, ReadTarget};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::TransactionLog;
-use crate::task::core::{Core, UNKNOWN};
+use crate::task::byte_counts::UNKNOWN;
+use crate::task::core::Core;
 use crate::task::observe::TaskChange;
 
 /// A response body being read.

@@ -8,7 +8,7 @@ use super::drive::drive;
 use crate::body::Body;
 use crate::env::RuntimeHandle;
 use crate::error::{Result, UrlError};
-use crate::load::TransactionLog;
+use crate::load::{TransactionLog, events};
 use crate::task::core::{Core, Style};
 use crate::task::delegate::dispatch::{DelegateTarget, dropped_by_queue};
 use crate::task::loader::HandlerOf;
@@ -96,6 +96,10 @@ fn measure(core: &Core, log: &mut TransactionLog, error: Option<&UrlError>) {
         }
         (_, None) => None,
     };
+    if let Some(last) = log.last() {
+        let _within = core.span.enter();
+        events::transaction_ended(log.len(), last);
+    }
     // What was read to its end ended then: a clock is not looked at for nobody.
     let end = read.unwrap_or_else(|| core.session.config.environment.clock.now());
     core.live().measured.keep(log, end);

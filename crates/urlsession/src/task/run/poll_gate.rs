@@ -46,6 +46,7 @@ impl PollGate {
             RunState::Stop(error) => return Poll::Ready(Err(error)),
         };
         if !is_suspended {
+            let _within = this.core.span.enter();
             // Bodies, resolvers and more of the application's are polled with it; what panics there fails this task.
             let polled = catch_unwind(AssertUnwindSafe(|| load(cx))).unwrap_or_else(|panic| {
                 this.core.fail(panicked("the load", &*panic));
