@@ -8,11 +8,13 @@ mod digest;
 mod file;
 mod multipart_form;
 mod reader;
+mod record;
 mod response_body;
 mod stream;
 mod target;
 
 pub(crate) use self::digest::{digest_of, hasher};
 pub use self::multipart_form::{FormPart, InvalidBoundary, MultipartForm};
+pub(crate) use self::record::BodyRecord;
 pub(crate) use self::response_body::{Body, BodyObserver, BodySource, Decode, Draining, Duplex, ReadPause};
 pub(crate) use self::target::ReadTarget;

@@ -18,7 +18,7 @@
 //!
 //! All are off by default. `keyring`: the passwords of the shared [`UrlCredentialStorage`](authentication::UrlCredentialStorage) are in the platform's keyring.
 //! `serde`: [`UrlRequest`] and [`HttpCookie`](cookies::HttpCookie) can be serialized and deserialized; all their secrets are in what is
-//! written.
+//! written. The crate `serde` itself is always depended on, since resume data and stores are written with it.
 //!
 //! # Where things are
 //!

@@ -6,9 +6,11 @@ mod body_text;
 mod cache_policy;
 mod cached_response;
 mod challenge;
+pub(crate) mod codec;
 mod cookie;
 mod credential;
 mod fields;
+mod forms;
 mod host;
 mod http_types;
 mod into_request;
@@ -17,6 +19,7 @@ mod protection_space;
 mod request;
 mod request_chain;
 mod response;
+mod response_form;
 mod resume_data;
 #[cfg(feature = "serde")]
 mod serialized;
@@ -36,6 +39,7 @@ pub(crate) use cookie::{LONGEST, ports_text};
 pub use credential::{UrlCredential, UrlCredentialPersistence};
 pub use fields::InvalidHeaderField;
 pub(crate) use fields::{HeaderFields, is_of_origin, is_secret};
+pub(crate) use forms::{Data, Date, PathForm, RequestForm, UNWRITABLE};
 pub(crate) use host::HostId;
 pub use into_request::IntoUrlRequest;
 pub use protection_space::{
@@ -44,8 +48,9 @@ pub use protection_space::{
 pub use request::{Attribution, HttpBody, NetworkServiceType, UrlRequest};
 pub(crate) use response::HttpHead;
 pub use response::{HttpUrlResponse, UrlResponse};
+pub(crate) use response_form::ResponseForm;
+pub(crate) use resume_data::incomplete;
 pub use resume_data::{ResumeData, ResumeFailure};
-pub(crate) use resume_data::{ResumeFields, ResumeKind, unusable};
 pub use server_trust::ServerTrust;
 pub use trailers::BodyTrailers;
 pub(crate) use trailers::Trailers;

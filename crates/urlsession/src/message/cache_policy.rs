@@ -2,7 +2,6 @@
 
 /// How a load uses the cache. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.CachePolicy")]
 #[doc(alias = "NSURLRequest.CachePolicy")]

@@ -493,7 +493,6 @@ impl fmt::Debug for UrlRequest {
 
 /// What traffic is for. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.NetworkServiceType")]
 #[doc(alias = "NSURLRequest.NetworkServiceType")]
@@ -527,7 +526,6 @@ pub enum NetworkServiceType {
 
 /// Who caused a load. Both are stored only: nothing is sent, and no load differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.Attribution")]
 #[doc(alias = "NSURLRequest.Attribution")]

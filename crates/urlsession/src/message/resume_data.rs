@@ -1,7 +1,7 @@
 //! `ResumeData`: what a transfer that stopped needs to go on, as bytes that an application may keep.
 //!
-//! It owns the container: kinds, versions, the checksum, and fields by number. What the fields mean belongs to whoever
-//! writes them: downloads and uploads.
+//! It says what of the codec's answers means what to who resumes. The records themselves belong to whoever writes them:
+//! downloads and uploads.
 
 use parking_lot::Mutex;
 use std::convert::Infallible;
@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 
+use super::codec::{self, Record, RecordKind, Unreadable};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// What is needed to resume a transfer, opaque to the application, which may keep it anywhere and as long as it likes.
@@ -19,18 +20,11 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 /// and the password of a URL are left out and come from where they came from the first time (stores, the delegate, the
 /// configuration); other header fields and URLs, with their queries, are in it as they are.
 ///
-/// The bytes are checked when they are read back: whether they are resume data at all, whole, unaltered and not of a
-/// later version of this library. Apple: *resume data*.
+/// The bytes are checked when they are read back: whether they are resume data at all, whole and unaltered; and when they
+/// are used, whether they are of that kind of transfer, and not of a later version of this library. Apple: *resume data*.
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "resumeData")]
 pub struct ResumeData(Bytes);
-
-/// What a piece of resume data resumes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResumeKind {
-    Download = 1,
-    Upload = 2,
-}
 
 /// Why a transfer was not resumed but begun anew, or refused. Not of Apple's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,53 +66,45 @@ impl ResumeData {
         &self.0
     }
 
-    pub(crate) fn seal(kind: ResumeKind, version: u8, fields: &ResumeFields) -> Self {
-        let mut bytes = Vec::with_capacity(HEAD + fields.0.len() + SUM);
-        bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&[CONTAINER, kind as u8, version, 0]);
-        bytes.extend_from_slice(&(fields.0.len() as u32).to_be_bytes());
-        bytes.extend_from_slice(&fields.0);
-        let sum = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&sum.to_be_bytes());
-        Self(bytes.into())
+    pub(crate) fn seal<'de>(record: &impl Record<'de>) -> Self {
+        Self(codec::encode(record).into())
     }
 
-    /// The fields, if it is of this kind and of a version up to `newest`.
-    pub(crate) fn open(&self, kind: ResumeKind, newest: u8) -> Result<ResumeFields> {
-        if self.0.get(KIND_AT) != Some(&(kind as u8)) {
-            let detail = "the resume data is of another kind of transfer";
-            return Err(unusable(ResumeFailure::NotResumable, detail));
-        }
-        if self.0.get(VERSION_AT).is_none_or(|version| *version > newest) {
-            return Err(unusable(ResumeFailure::FormatTooNew, TOO_NEW));
-        }
-        let payload = self.0.get(HEAD..self.0.len().saturating_sub(SUM)).unwrap_or_default();
-        Ok(ResumeFields(payload.to_vec()))
+    /// The record, if it is of this kind and of no later version.
+    pub(crate) fn open<'de, R: Record<'de>>(&'de self) -> Result<R> {
+        codec::decode(&self.0).map_err(|why| match why {
+            Unreadable::OtherKind => {
+                unusable(ResumeFailure::NotResumable, "the resume data is of another kind of transfer")
+            }
+            Unreadable::TooNew => {
+                let detail = "the resume data was written by a later version of this library";
+                unusable(ResumeFailure::FormatTooNew, detail)
+            }
+            damage => damaged(damage),
+        })
     }
+}
+
+fn damaged(why: Unreadable) -> UrlError {
+    let detail = match why {
+        Unreadable::Foreign => "the bytes are not resume data",
+        Unreadable::CutShort => "the resume data is cut short",
+        Unreadable::Altered => "the resume data has been altered",
+        _ => INCOMPLETE,
+    };
+    unusable(ResumeFailure::DataDamaged, detail)
+}
+
+/// Resume data that was written whole and is not what a transfer writes.
+pub(crate) fn incomplete() -> UrlError {
+    unusable(ResumeFailure::DataDamaged, INCOMPLETE)
 }
 
 impl TryFrom<Bytes> for ResumeData {
     type Error = UrlError;
 
     fn try_from(bytes: Bytes) -> Result<Self> {
-        let damaged = |detail| Err(unusable(ResumeFailure::DataDamaged, detail));
-        if !bytes.starts_with(MAGIC) {
-            return damaged("the bytes are not resume data");
-        }
-        // A later version may say everything after the magic otherwise.
-        if bytes.get(CONTAINER_AT).is_some_and(|version| *version > CONTAINER) {
-            return Err(unusable(ResumeFailure::FormatTooNew, TOO_NEW));
-        }
-        let length = bytes.get(HEAD - 4..HEAD).and_then(|length| <[u8; 4]>::try_from(length).ok());
-        let Some(length) = length else { return damaged("the resume data is cut short") };
-        let whole = HEAD as u64 + u64::from(u32::from_be_bytes(length)) + SUM as u64;
-        if (bytes.len() as u64) < whole {
-            return damaged("the resume data is cut short");
-        }
-        let (sealed, sum) = bytes.split_at(bytes.len() - SUM);
-        if bytes.len() as u64 > whole || crc32fast::hash(sealed).to_be_bytes() != sum {
-            return damaged("the resume data has been altered");
-        }
+        codec::check(&bytes).map_err(damaged)?;
         Ok(Self(bytes))
     }
 }
@@ -156,9 +142,11 @@ impl AsRef<[u8]> for ResumeData {
 /// URLs may be secrets.
 impl fmt::Debug for ResumeData {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.0.get(KIND_AT) {
-            Some(1) => "download",
-            Some(2) => "upload",
+        const DOWNLOAD: u8 = RecordKind::Download as u8;
+        const UPLOAD: u8 = RecordKind::Upload as u8;
+        let kind = match codec::kind_number(&self.0) {
+            Some(DOWNLOAD) => "download",
+            Some(UPLOAD) => "upload",
             _ => "unknown",
         };
         f.debug_struct("ResumeData").field("kind", &kind).field("len", &self.0.len()).finish()
@@ -173,55 +161,8 @@ impl From<Infallible> for UrlError {
     }
 }
 
-/// The payload: fields by number, each at most once as far as readers care (the first wins).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ResumeFields(Vec<u8>);
-
-impl ResumeFields {
-    pub(crate) fn push(&mut self, number: u8, value: &[u8]) {
-        self.0.push(number);
-        self.0.extend_from_slice(&(value.len() as u32).to_be_bytes());
-        self.0.extend_from_slice(value);
-    }
-
-    pub(crate) fn push_text(&mut self, number: u8, value: Option<&str>) {
-        if let Some(value) = value {
-            self.push(number, value.as_bytes());
-        }
-    }
-
-    pub(crate) fn push_number(&mut self, number: u8, value: Option<u64>) {
-        if let Some(value) = value {
-            self.push(number, &value.to_be_bytes());
-        }
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        let mut rest = &self.0[..];
-        std::iter::from_fn(move || {
-            let (number, after) = rest.split_first()?;
-            let (length, after) = after.split_first_chunk::<4>()?;
-            let (value, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-            rest = after;
-            Some((*number, value))
-        })
-    }
-
-    pub(crate) fn bytes(&self, number: u8) -> Option<&[u8]> {
-        self.iter().find(|(found, _)| *found == number).map(|(_, value)| value)
-    }
-
-    pub(crate) fn text(&self, number: u8) -> Option<&str> {
-        std::str::from_utf8(self.bytes(number)?).ok()
-    }
-
-    pub(crate) fn number(&self, number: u8) -> Option<u64> {
-        Some(u64::from_be_bytes(self.bytes(number)?.try_into().ok()?))
-    }
-}
-
 /// Resume data that cannot be used. Apple's code for it is the one its suite expects.
-pub(crate) fn unusable(failure: ResumeFailure, detail: &'static str) -> UrlError {
+fn unusable(failure: ResumeFailure, detail: &'static str) -> UrlError {
     UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Request, detail).with_resume_failure(failure)
 }
 
@@ -268,8 +209,11 @@ impl UrlError {
     }
 
     /// The data is made once, if it is ever taken.
-    pub(crate) fn with_resume_data_later(self, make: impl FnOnce() -> ResumeData + Send + 'static) -> Self {
-        let claim: Claim = Box::new(move || Some(make()));
+    pub(crate) fn with_resume_data_later(
+        self,
+        make: impl FnOnce() -> Option<ResumeData> + Send + 'static,
+    ) -> Self {
+        let claim: Claim = Box::new(make);
         self.attach(Leftover { data: OnceLock::new(), claim: Mutex::new(Some(claim)) })
     }
 
@@ -282,48 +226,40 @@ impl UrlError {
     }
 }
 
-/// The first byte is no text, the last ones suffer from whoever treats it as text.
-const MAGIC: &[u8; 8] = b"\x89USRD\r\n\x1a";
-/// The version of the container; each kind has a version of its own for its fields.
-const CONTAINER: u8 = 1;
-const CONTAINER_AT: usize = MAGIC.len();
-const KIND_AT: usize = CONTAINER_AT + 1;
-const VERSION_AT: usize = KIND_AT + 1;
-/// Magic, container, kind, version, a byte to spare, and the length of the fields.
-const HEAD: usize = MAGIC.len() + 4 + 4;
-/// CRC-32 of all before it.
-const SUM: usize = 4;
-
-const TOO_NEW: &str = "the resume data was written by a later version of this library";
+const INCOMPLETE: &str = "the resume data does not say what it must";
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+    use serde::{Deserialize, Serialize};
+
+    use super::super::codec::tests::{sealed, survives_damage};
     use super::*;
 
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Part(String, u64);
+
+    impl Record<'_> for Part {
+        const KIND: RecordKind = RecordKind::Download;
+        const VERSION: u8 = 3;
+    }
+
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Upload;
+
+    impl Record<'_> for Upload {
+        const KIND: RecordKind = RecordKind::Upload;
+        const VERSION: u8 = 3;
+    }
+
+    fn part() -> Part {
+        Part("https://example.com/?signature=secret".into(), 500)
+    }
+
     fn data() -> ResumeData {
-        let mut fields = ResumeFields::default();
-        fields.push_text(1, Some("https://example.com/?signature=secret"));
-        fields.push_number(2, Some(500));
-        fields.push_text(3, None);
-        fields.push(2, b"the first wins");
-        ResumeData::seal(ResumeKind::Download, 3, &fields)
-    }
-
-    fn failure(bytes: Vec<u8>) -> ResumeFailure {
-        ResumeData::try_from(bytes).unwrap_err().resume_failure().unwrap()
-    }
-
-    /// With a checksum that is right.
-    fn resealed(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-        let mut bytes: Vec<u8> = data().into();
-        bytes.truncate(bytes.len() - SUM);
-        change(&mut bytes);
-        let sum = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&sum.to_be_bytes());
-        bytes
+        ResumeData::seal(&part())
     }
 
     #[test]
@@ -331,51 +267,54 @@ mod tests {
         let bytes: Vec<u8> = data().into();
         let read = ResumeData::try_from(&bytes[..]).unwrap();
         assert_eq!(read, data());
-        let fields = read.open(ResumeKind::Download, 3).unwrap();
-        assert_eq!(fields.text(1), Some("https://example.com/?signature=secret"));
-        assert_eq!((fields.number(2), fields.text(3), fields.number(1)), (Some(500), None, None));
+        assert_eq!(read.open::<Part>().unwrap(), part());
     }
 
     #[test]
-    fn damage_of_every_kind_has_its_own_message() {
+    fn damage_is_refused_wherever_it_is() {
+        survives_damage(data().as_bytes(), |bytes| match ResumeData::try_from(bytes) {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
+                false
+            }
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_used_has_its_own_message() {
         let whole: Vec<u8> = data().into();
-        for length in 0..whole.len() {
-            assert_eq!(failure(whole[..length].to_vec()), ResumeFailure::DataDamaged, "{length}");
-        }
-        for at in 0..whole.len() {
-            let mut altered = whole.clone();
-            altered[at] ^= 1;
-            assert!(ResumeData::try_from(altered).is_err(), "{at}");
-        }
-        assert_eq!(failure([&whole[..], b"x"].concat()), ResumeFailure::DataDamaged);
-        assert_eq!(failure(resealed(|bytes| bytes[CONTAINER_AT] = 2)), ResumeFailure::FormatTooNew);
-        let error = data().open(ResumeKind::Download, 2).unwrap_err();
-        assert_eq!(error.resume_failure(), Some(ResumeFailure::FormatTooNew));
-        let error = data().open(ResumeKind::Upload, 3).unwrap_err();
-        assert_eq!(error.resume_failure(), Some(ResumeFailure::NotResumable));
-        assert_eq!(error.code(), UrlErrorCode::UnsupportedUrl);
-        let messages = [
-            ResumeData::try_from(&b""[..]).unwrap_err(),
-            ResumeData::try_from(&whole[..20]).unwrap_err(),
-            ResumeData::try_from([&whole[..], b"x"].concat()).unwrap_err(),
-            error,
-            data().open(ResumeKind::Download, 2).unwrap_err(),
+        let sealed = |version, payload: &[u8]| {
+            ResumeData::try_from(sealed(RecordKind::Download, version, payload)).unwrap()
+        };
+        let (later, odd) = (sealed(4, b"whatever"), sealed(3, b"whatever"));
+        let mut altered = whole.clone();
+        altered[whole.len() / 2] ^= 1;
+        let failures = [
+            (ResumeData::try_from(&b""[..]).unwrap_err(), ResumeFailure::DataDamaged),
+            (ResumeData::try_from(&whole[..20]).unwrap_err(), ResumeFailure::DataDamaged),
+            (ResumeData::try_from(altered).unwrap_err(), ResumeFailure::DataDamaged),
+            (data().open::<Upload>().unwrap_err(), ResumeFailure::NotResumable),
+            (later.open::<Part>().unwrap_err(), ResumeFailure::FormatTooNew),
+            (odd.open::<Part>().unwrap_err(), ResumeFailure::DataDamaged),
         ];
-        let mut details = messages.iter().map(UrlError::detail).collect::<Vec<_>>();
+        for (error, failure) in &failures {
+            assert_eq!(
+                (error.code(), error.resume_failure()),
+                (UrlErrorCode::UnsupportedUrl, Some(*failure))
+            );
+        }
+        let mut details = failures.iter().map(|(error, _)| error.detail()).collect::<Vec<_>>();
         details.sort_unstable();
         details.dedup();
-        assert_eq!(details.len(), messages.len());
+        assert_eq!(details.len(), failures.len());
     }
 
     #[test]
-    fn fields_that_end_early_end_the_list() {
-        let bytes = resealed(|bytes| {
-            let last = bytes.len() - 1;
-            bytes[HEAD + 1] = 0xff;
-            bytes[last] = 0xff;
-        });
-        let read = ResumeData::try_from(bytes).unwrap().open(ResumeKind::Download, 3).unwrap();
-        assert_eq!(read.iter().count(), 0);
+    fn what_development_versions_wrote_is_not_resume_data() {
+        let older = [b"\x89USRD\r\n\x1a\x01\x01\x01\0".as_slice(), &[0; 8]].concat();
+        let error = ResumeData::try_from(older).unwrap_err();
+        assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
     }
 
     #[test]

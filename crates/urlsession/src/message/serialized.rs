@@ -1,133 +1,31 @@
-//! Requests and cookies as serde writes and reads them (feature `serde`). It owns the written form; what a field means is
-//! the business of the types.
+//! Requests and cookies as serde writes and reads them for an application (feature `serde`). It owns the impls, and the form
+//! of cookies; that of requests, which the codec writes too, is in `forms`.
 //!
-//! All members are written, so that formats without names can be used; of formats with names, members may be missing
-//! and have their defaults then, and unknown ones are ignored. What is read passes the checks of the setters.
+//! Of formats with names, members may be missing and have their defaults then, and unknown ones are ignored.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use url::Url;
-use urlsession_proto::auth::base64;
 
 use super::cache_policy::CachePolicy;
+use super::forms::{
+    AttributionForm, CachePolicyForm, Data, Date, NetworkServiceTypeForm, Octets, PathForm, RequestForm,
+    UNWRITABLE,
+};
 use super::request::{Attribution, HttpBody, NetworkServiceType, UrlRequest};
 use super::{BodyStream, HttpCookie, HttpCookieStringPolicy};
 
-#[derive(Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", expecting = "a request")]
-struct RequestForm {
-    url: Option<String>,
-    zone_id: Option<String>,
-    http_method: String,
-    all_http_header_fields: Vec<(String, Octets)>,
-    body: BodyForm,
-    timeout_interval: Option<Duration>,
-    cache_policy: CachePolicy,
-    main_document_url: Option<String>,
-    network_service_type: NetworkServiceType,
-    attribution: Attribution,
-    cookie_partition_identifier: Option<String>,
-    http_should_handle_cookies: bool,
-    http_should_use_pipelining: bool,
-    allows_cellular_access: bool,
-    allows_expensive_network_access: bool,
-    allows_constrained_network_access: bool,
-    allows_ultra_constrained_network_access: bool,
-    assumes_http3_capable: bool,
-    requires_dnssec_validation: bool,
-    allows_persistent_dns: bool,
-}
-
+/// A file is its path alone: which file it is when it is read, is the reader's business.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum BodyForm {
     #[default]
     None,
     Data(Data),
-    File(PathBuf),
-}
-
-impl Default for RequestForm {
-    fn default() -> Self {
-        let any = Url::parse("data:,").expect("a URL");
-        Self { url: None, ..Self::of(&UrlRequest::new(any), BodyForm::None) }
-    }
-}
-
-impl RequestForm {
-    fn of(request: &UrlRequest, body: BodyForm) -> Self {
-        Self {
-            url: Some(request.url().to_string()),
-            zone_id: request.zone_id().map(Into::into),
-            http_method: request.http_method().as_str().into(),
-            all_http_header_fields: request
-                .fields()
-                .iter()
-                .map(|(name, value)| (name.into(), Octets(Bytes::copy_from_slice(value))))
-                .collect(),
-            body,
-            timeout_interval: request.timeout_interval(),
-            cache_policy: request.cache_policy(),
-            main_document_url: request.main_document_url().map(Url::to_string),
-            network_service_type: request.network_service_type(),
-            attribution: request.attribution(),
-            cookie_partition_identifier: request.cookie_partition_identifier().map(Into::into),
-            http_should_handle_cookies: request.http_should_handle_cookies(),
-            http_should_use_pipelining: request.http_should_use_pipelining(),
-            allows_cellular_access: request.allows_cellular_access(),
-            allows_expensive_network_access: request.allows_expensive_network_access(),
-            allows_constrained_network_access: request.allows_constrained_network_access(),
-            allows_ultra_constrained_network_access: request.allows_ultra_constrained_network_access(),
-            assumes_http3_capable: request.assumes_http3_capable(),
-            requires_dnssec_validation: request.requires_dnssec_validation(),
-            allows_persistent_dns: request.allows_persistent_dns(),
-        }
-    }
-
-    fn request(self) -> Result<UrlRequest, String> {
-        let text = self.url.ok_or("the url of the request is missing")?;
-        let mut request = UrlRequest::new(url(&text, "url")?);
-        request.set_zone_id(self.zone_id.as_deref());
-        request.set_http_method(self.http_method.as_str()).map_err(|error| error.to_string())?;
-        for (name, Octets(value)) in self.all_http_header_fields {
-            request.fields_mut().append(name, value).map_err(|error| error.to_string())?;
-        }
-        match self.body {
-            BodyForm::None => {}
-            BodyForm::Data(Data(data)) => request.set_http_body(data),
-            BodyForm::File(path) => {
-                let file = BodyStream::from_file(path).map_err(|error| error.to_string())?;
-                request.set_http_body_stream(file);
-            }
-        }
-        request.set_timeout_interval(self.timeout_interval);
-        request.set_cache_policy(self.cache_policy);
-        let main_document = self.main_document_url.map(|text| url(&text, "mainDocumentUrl"));
-        request.set_main_document_url(main_document.transpose()?);
-        request.set_network_service_type(self.network_service_type);
-        request.set_attribution(self.attribution);
-        request.set_cookie_partition_identifier(self.cookie_partition_identifier.as_deref());
-        request.set_http_should_handle_cookies(self.http_should_handle_cookies);
-        request.set_http_should_use_pipelining(self.http_should_use_pipelining);
-        request.set_allows_cellular_access(self.allows_cellular_access);
-        request.set_allows_expensive_network_access(self.allows_expensive_network_access);
-        request.set_allows_constrained_network_access(self.allows_constrained_network_access);
-        request.set_allows_ultra_constrained_network_access(self.allows_ultra_constrained_network_access);
-        request.set_assumes_http3_capable(self.assumes_http3_capable);
-        request.set_requires_dnssec_validation(self.requires_dnssec_validation);
-        request.set_allows_persistent_dns(self.allows_persistent_dns);
-        Ok(request)
-    }
-}
-
-/// The text may hold a password, and is not repeated in the error.
-fn url(text: &str, member: &str) -> Result<Url, String> {
-    Url::parse(text).map_err(|error| format!("{member} is not a URL: {error}"))
+    File(PathForm),
 }
 
 /// A body in memory is written, and of a body that is one whole file its path, which must name a readable file when it
@@ -139,16 +37,13 @@ fn url(text: &str, member: &str) -> Result<Url, String> {
 /// body.
 impl Serialize for UrlRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.check_fields().map_err(S::Error::custom)?;
         let body = match self.content() {
             HttpBody::None => BodyForm::None,
             HttpBody::Data(data) => BodyForm::Data(Data(data.clone())),
             HttpBody::Stream(stream) => match stream.file() {
-                Some((path, _)) if stream.trailers().is_none() => BodyForm::File(path.into()),
-                _ => {
-                    let what =
-                        "a body stream cannot be serialized, unless it is one whole file without trailers";
-                    return Err(S::Error::custom(what));
-                }
+                Some((path, _)) if stream.trailers().is_none() => BodyForm::File(PathForm::of(path)),
+                _ => return Err(S::Error::custom(UNWRITABLE)),
             },
         };
         RequestForm::of(self, body).serialize(serializer)
@@ -159,7 +54,17 @@ impl Serialize for UrlRequest {
 /// as they are not the format's own.
 impl<'de> Deserialize<'de> for UrlRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read::<RequestForm, D>(deserializer)?.request().map_err(D::Error::custom)
+        let form = read::<RequestForm<BodyForm>, D>(deserializer)?;
+        let (mut request, body) = form.into_parts().map_err(D::Error::custom)?;
+        match body {
+            BodyForm::None => {}
+            BodyForm::Data(Data(data)) => request.set_http_body(data),
+            BodyForm::File(path) => {
+                let file = BodyStream::from_file(PathBuf::from(path)).map_err(D::Error::custom)?;
+                request.set_http_body_stream(file);
+            }
+        }
+        Ok(request)
     }
 }
 
@@ -172,6 +77,32 @@ fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Resu
         let what = found.split([':', '`', '"']).next().unwrap_or_default().trim_end();
         D::Error::custom(format_args!("{what}, expected {wanted}"))
     })
+}
+
+macro_rules! serialized_as {
+    ($($name:ident: $form:ident;)*) => {
+        $(
+            /// By its name in camel case.
+            impl Serialize for $name {
+                fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                    $form::serialize(self, serializer)
+                }
+            }
+
+            /// By its name in camel case.
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    $form::deserialize(deserializer)
+                }
+            }
+        )*
+    };
+}
+
+serialized_as! {
+    CachePolicy: CachePolicyForm;
+    NetworkServiceType: NetworkServiceTypeForm;
+    Attribution: AttributionForm;
 }
 
 #[derive(Serialize, Deserialize)]
@@ -250,122 +181,11 @@ impl<'de> Deserialize<'de> for HttpCookie {
     }
 }
 
-/// Bytes that nearly always are text. Others are U+0001 and then one character (ISO-8859-1) for each byte.
-struct Octets(Bytes);
-
-const NOT_UTF8: char = '\u{1}';
-
-impl Serialize for Octets {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(&self.0) {
-            Ok(text) if !text.starts_with(NOT_UTF8) => serializer.serialize_str(text),
-            _ => {
-                let latin1 = self.0.iter().copied().map(char::from);
-                serializer.collect_str(&std::iter::once(NOT_UTF8).chain(latin1).collect::<String>())
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Octets {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let Some(latin1) = text.strip_prefix(NOT_UTF8) else { return Ok(Self(text.into())) };
-        let bytes: Result<Vec<u8>, _> = latin1.chars().map(u8::try_from).collect();
-        bytes
-            .map(|bytes| Self(bytes.into()))
-            .map_err(|_| D::Error::custom("a character above U+00FF in bytes"))
-    }
-}
-
-/// Bytes of any kind: base64 in formats that people read.
-struct Data(Bytes);
-
-impl Serialize for Data {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match serializer.is_human_readable() {
-            true => serializer.serialize_str(&base64::encode(&self.0)),
-            false => serializer.serialize_bytes(&self.0),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if !deserializer.is_human_readable() {
-            return deserializer.deserialize_byte_buf(Buffer).map(|bytes| Self(bytes.into()));
-        }
-        let text = String::deserialize(deserializer)?;
-        let bytes = base64::decode(&text).ok_or_else(|| D::Error::custom("the body is not base64"))?;
-        Ok(Self(bytes.into()))
-    }
-}
-
-struct Buffer;
-
-impl<'de> Visitor<'de> for Buffer {
-    type Value = Vec<u8>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("bytes")
-    }
-
-    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-        Ok(bytes.into())
-    }
-
-    fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-        Ok(bytes)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Vec<u8>, A::Error> {
-        let mut bytes = Vec::new();
-        while let Some(byte) = sequence.next_element()? {
-            bytes.push(byte);
-        }
-        Ok(bytes)
-    }
-}
-
-/// Since 1970. serde's own form of a date has none before.
-#[derive(Serialize, Deserialize)]
-struct Date {
-    seconds: i64,
-    nanoseconds: u32,
-}
-
-impl Date {
-    fn of(date: SystemTime) -> Self {
-        let whole = |since: Duration| i64::try_from(since.as_secs()).unwrap_or(i64::MAX - 1);
-        match date.duration_since(UNIX_EPOCH) {
-            Ok(since) => Self { seconds: whole(since), nanoseconds: since.subsec_nanos() },
-            Err(before) => match before.duration().subsec_nanos() {
-                0 => Self { seconds: -whole(before.duration()), nanoseconds: 0 },
-                // The fraction counts on from the second before.
-                rest => {
-                    Self { seconds: -whole(before.duration()) - 1, nanoseconds: NANOS_IN_A_SECOND - rest }
-                }
-            },
-        }
-    }
-
-    fn date(self) -> Result<SystemTime, &'static str> {
-        let since = Duration::from_secs(self.seconds.unsigned_abs());
-        let second = match self.seconds < 0 {
-            true => UNIX_EPOCH.checked_sub(since),
-            false => UNIX_EPOCH.checked_add(since),
-        };
-        let rest = Duration::from_nanos(self.nanoseconds.into());
-        second.and_then(|date| date.checked_add(rest)).ok_or("a date that this platform does not know")
-    }
-}
-
-const NANOS_IN_A_SECOND: u32 = 1_000_000_000;
-
 #[cfg(test)]
 mod tests {
     use std::error::Error;
     use std::io::Write;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use serde::de::DeserializeOwned;
     use serde_json::json;

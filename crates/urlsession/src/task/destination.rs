@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use url::Url;
 
@@ -14,7 +15,7 @@ use super::downloaded_file::DownloadedFile;
 use crate::env::close;
 use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
-use crate::message::{ResumeFields, UrlRequest};
+use crate::message::{PathForm, UrlRequest};
 
 /// Where a download is to be. A path is the file itself; by default it must not be there yet.
 ///
@@ -54,11 +55,27 @@ pub struct DownloadDestination {
     name: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What becomes of a file that is there. It is written in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Existing {
-    Fail = 0,
-    Overwrite = 1,
-    UniqueName = 2,
+    Fail,
+    Overwrite,
+    UniqueName,
+}
+
+/// A destination as resume data has it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DestinationForm {
+    path: PathForm,
+    is_folder: bool,
+    existing: Existing,
+}
+
+impl From<DestinationForm> for DownloadDestination {
+    fn from(form: DestinationForm) -> Self {
+        let path = PathBuf::from(form.path);
+        Self { is_folder: form.is_folder, existing: form.existing, ..Self::file(path) }
+    }
 }
 
 impl DownloadDestination {
@@ -251,36 +268,11 @@ impl DownloadDestination {
         }
     }
 
-    /// As fields of resume data. A path that is no UTF-8 is written with replacements where it cannot be written as it is.
-    pub(super) fn write(&self, out: &mut ResumeFields, first: u8) {
+    /// For resume data: where it is, and nothing of how it is asked for.
+    pub(super) fn form(&self) -> DestinationForm {
         // A process may change its folder meanwhile.
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-        #[cfg(unix)]
-        out.push(first, std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
-        #[cfg(not(unix))]
-        out.push(first, path.to_string_lossy().as_bytes());
-        out.push(first + 1, &[u8::from(self.is_folder), self.existing as u8]);
-    }
-
-    pub(super) fn read(fields: &ResumeFields, first: u8) -> Option<Self> {
-        #[cfg(unix)]
-        let path = <OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(fields.bytes(first)?);
-        #[cfg(not(unix))]
-        let path = fields.text(first)?;
-        let (is_folder, existing) = match fields.bytes(first + 1)? {
-            [is_folder, 0] => (is_folder, Existing::Fail),
-            [is_folder, 1] => (is_folder, Existing::Overwrite),
-            [is_folder, 2] => (is_folder, Existing::UniqueName),
-            _ => return None,
-        };
-        Some(Self {
-            path: path.into(),
-            is_folder: *is_folder == 1,
-            existing,
-            resumes: true,
-            require_success_status: false,
-            name: None,
-        })
+        DestinationForm { path: PathForm::of(&path), is_folder: self.is_folder, existing: self.existing }
     }
 
     fn target(&self, suggested: &str) -> PathBuf {
@@ -392,6 +384,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::message::codec;
 
     fn download(destination: &DownloadDestination, content: &str) -> Result<DownloadedFile> {
         destination.check("suggested.txt")?;
@@ -472,9 +465,9 @@ mod tests {
             DownloadDestination::in_folder(absolute("/a/b")).overwriting(),
             DownloadDestination::file(absolute("/a/ü")).with_unique_name(),
         ] {
-            let mut fields = ResumeFields::default();
-            destination.write(&mut fields, 64);
-            assert_eq!(DownloadDestination::read(&fields, 64), Some(destination));
+            let written = codec::write(&destination.form());
+            let read: DestinationForm = codec::read(&written).unwrap();
+            assert_eq!(DownloadDestination::from(read), destination);
         }
     }
 

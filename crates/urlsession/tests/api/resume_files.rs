@@ -286,10 +286,13 @@ fn bytes_that_a_power_cut_takes_are_loaded_again() {
     recorder.completed(1);
     gate.release();
     fs::rename(&note_then, folder.path().join(LEFT[0])).unwrap();
-    // The field of the note that says how many bytes are on disk: number 32, 8 bytes long.
+    // The note says how many bytes are on disk after how many there will be; numbers are seven bits a byte, the lowest first.
     let note = fs::read(folder.path().join(LEFT[0])).unwrap();
-    let at = note.windows(5).position(|field| field == [32, 0, 0, 0, 8]).unwrap();
-    let lost = u64::from_be_bytes(note[at + 5..at + 13].try_into().unwrap());
+    let complete = [1, 0x80, 0x80, 0x80, 2];
+    let at = note.windows(5).position(|member| member == complete).unwrap() + complete.len();
+    let digits = 1 + note[at..].iter().take_while(|byte| **byte >= 0x80).count();
+    let lost =
+        note[at..at + digits].iter().rev().fold(0, |number, byte| number << 7 | u64::from(byte & 0x7f));
     assert!(((1 << 20)..total - 1).contains(&lost), "{lost}");
     let mut file = File::options().write(true).open(&part_then).unwrap();
     file.seek(SeekFrom::Start(lost)).unwrap();

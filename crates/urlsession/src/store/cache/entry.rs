@@ -17,6 +17,7 @@ use urlsession_proto::field::list;
 use super::file::BodyFile;
 use crate::body::Body;
 use crate::env::RuntimeHandle;
+use crate::message::codec;
 use crate::message::{CachedUrlResponse, StoragePolicy, UrlRequest, UrlResponse, is_secret};
 
 pub(crate) struct CacheEntry {
@@ -259,34 +260,18 @@ impl Variant {
         Cow::Owned(Self { fields: self.fields.iter().map(sealed).collect(), seal: Some(seal.clone()) })
     }
 
-    /// For the disk.
+    /// For the disk: the same bytes for the same variant, by which it is found there.
     pub(super) fn to_bytes(&self, seal: &Arc<Seal>) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (name, digest) in &self.sealed(seal).fields {
-            bytes.extend_from_slice(name.as_str().as_bytes());
-            bytes.push(if digest.is_some() { b'=' } else { b';' });
-            bytes.extend_from_slice(digest.as_ref().map_or(&[][..], |digest| digest));
-        }
-        bytes
+        let sealed = self.sealed(seal);
+        codec::write(&sealed.fields.iter().map(|(name, digest)| (name.as_str(), digest)).collect::<Vec<_>>())
     }
 
     /// `None` if the bytes are none of ours.
-    pub(super) fn from_bytes(mut bytes: &[u8], seal: &Arc<Seal>) -> Option<Self> {
-        let mut all = Vec::new();
-        while !bytes.is_empty() {
-            let end = bytes.iter().position(|b| matches!(b, b'=' | b';'))?;
-            let name = HeaderName::from_bytes(&bytes[..end]).ok()?;
-            let (digest, rest) = match bytes[end] {
-                b'=' => {
-                    let (digest, rest) = bytes[end + 1..].split_first_chunk::<16>()?;
-                    (Some(*digest), rest)
-                }
-                _ => (None, &bytes[end + 1..]),
-            };
-            all.push((name, digest));
-            bytes = rest;
-        }
-        Some(Self { fields: all, seal: Some(seal.clone()) })
+    pub(super) fn from_bytes(bytes: &[u8], seal: &Arc<Seal>) -> Option<Self> {
+        let read: Vec<(&str, Option<Digest>)> = codec::read(bytes)?;
+        let field = |(name, digest): (&str, _)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, digest));
+        let fields = read.into_iter().map(field).collect::<Option<_>>()?;
+        Some(Self { fields, seal: Some(seal.clone()) })
     }
 }
 

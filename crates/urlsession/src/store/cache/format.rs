@@ -1,192 +1,77 @@
-//! How an entry's head is written to disk: lengths before everything, a checksum behind. It reads no body.
+//! How an entry's head is written to disk. What its key, its variant and its body are is kept beside it.
 //!
-//! The version is that of the database; what cannot be read is a miss.
+//! What cannot be read, or is of a later version, is a miss.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
-use url::Url;
+use serde::{Deserialize, Serialize};
 use urlsession_proto::caching::Times;
 
 use super::entry::{CacheEntry, Content, Variant};
-use super::file::checksum_of;
-use crate::message::{HttpHead, StoragePolicy, UrlResponse};
+use crate::message::codec::{self, Record, RecordKind};
+use crate::message::{ResponseForm, StoragePolicy};
+
+#[derive(Serialize, Deserialize)]
+struct EntryForm<'a> {
+    requested: i64,
+    received: i64,
+    stored: i64,
+    is_coded: bool,
+    user_info: Cow<'a, Option<BTreeMap<String, String>>>,
+    #[serde(borrow)]
+    response: ResponseForm<'a>,
+}
+
+impl<'de> Record<'de> for EntryForm<'de> {
+    const KIND: RecordKind = RecordKind::CacheEntry;
+    const VERSION: u8 = 1;
+}
 
 /// Everything of an entry but its key, its variant and its body.
 pub(super) fn encode(entry: &CacheEntry) -> Vec<u8> {
-    let mut out = Writer(Vec::with_capacity(512));
-    out.number(entry.times.requested as u64);
-    out.number(entry.times.received as u64);
-    out.number(entry.stored as u64);
-    out.byte(u8::from(entry.is_coded));
-    match &entry.user_info {
-        None => out.number(u64::MAX),
-        Some(notes) => {
-            out.number(notes.len() as u64);
-            for (name, value) in notes {
-                out.bytes(name.as_bytes());
-                out.bytes(value.as_bytes());
-            }
-        }
-    }
-    let response = &entry.response;
-    out.bytes(response.url().as_str().as_bytes());
-    match response.http_head() {
-        Some(head) => {
-            out.byte(version_number(head.version));
-            out.number(u64::from(head.status.as_u16()));
-            out.bytes(&head.raw);
-            out.number(head.fields.len() as u64);
-            for (name, value) in &head.fields {
-                out.bytes(name.as_str().as_bytes());
-                out.bytes(value.as_bytes());
-            }
-        }
-        None => {
-            out.byte(PLAIN);
-            out.number(response.expected_content_length().unwrap_or(u64::MAX));
-            out.bytes(response.mime_type().unwrap_or_default().as_bytes());
-            out.bytes(response.text_encoding_name().unwrap_or_default().as_bytes());
-        }
-    }
-    let crc = checksum_of(&out.0);
-    out.0.extend_from_slice(&crc.to_le_bytes());
-    out.0
+    codec::encode(&EntryForm {
+        requested: entry.times.requested,
+        received: entry.times.received,
+        stored: entry.stored,
+        is_coded: entry.is_coded,
+        user_info: Cow::Borrowed(&entry.user_info),
+        response: ResponseForm::of(&entry.response),
+    })
 }
 
 /// The entry, with an empty body. `None` if the bytes are not what was written.
 pub(super) fn decode(key: &str, variant: Variant, bytes: &[u8]) -> Option<CacheEntry> {
-    let (bytes, crc) = bytes.split_last_chunk::<4>()?;
-    if checksum_of(bytes) != u32::from_le_bytes(*crc) {
-        return None;
-    }
-    let mut from = Reader(bytes);
-    let times = Times { requested: from.number()? as i64, received: from.number()? as i64 };
-    let stored = from.number()? as i64;
-    let is_coded = from.byte()? != 0;
-    let user_info = match from.number()? {
-        u64::MAX => None,
-        count => {
-            let mut notes = BTreeMap::new();
-            for _ in 0..count {
-                notes.insert(from.text()?.to_owned(), from.text()?.to_owned());
-            }
-            Some(notes)
-        }
-    };
-    let url: Url = from.text()?.parse().ok()?;
-    let response = match from.byte()? {
-        PLAIN => {
-            let length = Some(from.number()?).filter(|length| *length != u64::MAX);
-            let (kind, encoding) = (from.text()?, from.text()?);
-            let given = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
-            UrlResponse::new(url, given(kind).as_deref(), length, given(encoding).as_deref())
-        }
-        version => {
-            let version = version_of(version)?;
-            let status = StatusCode::from_u16(u16::try_from(from.number()?).ok()?).ok()?;
-            let raw = Bytes::copy_from_slice(from.bytes()?);
-            let mut fields = HeaderMap::new();
-            for _ in 0..from.number()? {
-                let name = HeaderName::from_bytes(from.bytes()?).ok()?;
-                fields.try_append(name, HeaderValue::from_bytes(from.bytes()?).ok()?).ok()?;
-            }
-            UrlResponse::kept(url, HttpHead { version, status, fields, raw })
-        }
-    };
+    let form: EntryForm<'_> = codec::decode(bytes).ok()?;
     let mut entry = CacheEntry {
         key: Arc::from(key),
         variant,
-        response,
-        times,
+        response: form.response.response()?,
+        times: Times { requested: form.requested, received: form.received },
         freshness: None,
-        stored,
+        stored: form.stored,
         content: Content::Memory(Bytes::new()),
-        user_info,
+        user_info: form.user_info.into_owned(),
         // What may not be on disk is not.
         policy: StoragePolicy::Allowed,
-        is_coded,
+        is_coded: form.is_coded,
         is_touched: AtomicBool::new(false),
     };
     entry.judge();
-    from.0.is_empty().then_some(entry)
+    Some(entry)
 }
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
-    }
-
-    fn number(&mut self, number: u64) {
-        self.0.extend_from_slice(&number.to_le_bytes());
-    }
-
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.number(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
-    }
-
-    fn number(&mut self) -> Option<u64> {
-        let (number, rest) = self.0.split_first_chunk::<8>()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*number))
-    }
-
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let length = usize::try_from(self.number()?).ok()?;
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.bytes()?).ok()
-    }
-}
-
-fn version_number(version: Version) -> u8 {
-    match version {
-        Version::HTTP_09 => 9,
-        Version::HTTP_10 => 10,
-        Version::HTTP_2 => 20,
-        Version::HTTP_3 => 30,
-        _ => 11,
-    }
-}
-
-fn version_of(number: u8) -> Option<Version> {
-    match number {
-        9 => Some(Version::HTTP_09),
-        10 => Some(Version::HTTP_10),
-        11 => Some(Version::HTTP_11),
-        20 => Some(Version::HTTP_2),
-        30 => Some(Version::HTTP_3),
-        _ => None,
-    }
-}
-
-/// In the place of a version: a response that is not of HTTP.
-const PLAIN: u8 = 0;
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::super::test_support::entry;
     use super::*;
+    use crate::message::UrlResponse;
+    use crate::message::codec::tests::{hex, neighbours, payload, sealed, survives_damage};
 
     #[test]
     fn an_entry_is_read_as_it_was_written() {
@@ -219,12 +104,42 @@ mod tests {
     #[test]
     fn no_damage_is_read_and_none_panics() {
         let whole = entry("http://a/", 3);
-        let (variant, bytes) = (&whole.variant, encode(&whole));
-        for at in 0..bytes.len() {
-            assert!(decode("http://a/", variant.clone(), &bytes[..at]).is_none());
-            let mut damaged = bytes.clone();
-            damaged[at] ^= 0x40;
-            assert!(decode("http://a/", variant.clone(), &damaged).is_none(), "byte {at}");
+        survives_damage(&encode(&whole), |bytes| decode("http://a/", whole.variant.clone(), bytes).is_some());
+    }
+
+    #[test]
+    fn whatever_is_read_is_an_entry_that_can_be_written() {
+        let entry = entry("http://a/", 3);
+        let read = |bytes: &[u8]| decode("http://a/", entry.variant.clone(), bytes);
+        for payload in neighbours(&payload(&encode(&entry))) {
+            let Some(near) = read(&sealed(RecordKind::CacheEntry, 1, &payload)) else { continue };
+            assert_eq!(read(&encode(&near)).unwrap().response, near.response);
         }
     }
+
+    #[test]
+    fn an_entry_of_another_version_or_kind_is_a_miss() {
+        let entry = entry("http://a/", 3);
+        let read = |bytes: &[u8]| decode("http://a/", entry.variant.clone(), bytes).is_some();
+        let payload = payload(&encode(&entry));
+        assert!(read(&sealed(RecordKind::CacheEntry, 1, &payload)));
+        assert!(!read(&sealed(RecordKind::CacheEntry, 2, &payload)));
+        assert!(!read(&sealed(RecordKind::Download, 1, &payload)));
+        // As development versions wrote it: numbers of eight bytes, and a checksum.
+        let older = [&[0; 64][..], &crc32fast::hash(&[0; 64]).to_le_bytes()].concat();
+        assert!(!read(&older));
+    }
+
+    #[test]
+    fn version_1_is_written_as_it_was() {
+        let entry = entry("http://a/", 3);
+        let written = encode(&entry);
+        assert_eq!(hex(&payload(&written)), VERSION_1);
+    }
+
+    const VERSION_1: &str = concat!(
+        "80897a80897a80a8d6b907010009687474703a2f2f612f010bc801390d0a43616368652d436f6e74726f6c3a206d6178",
+        "2d6167653d36300d0a436f6e74656e742d547970653a20746578742f706c61696e0d0a0d0a020d63616368652d636f6e",
+        "74726f6c0a6d61782d6167653d36300c636f6e74656e742d747970650a746578742f706c61696e",
+    );
 }

@@ -92,8 +92,8 @@ pub(super) fn bodies(folder: &Path) -> PathBuf {
 /// `used` counts uses: the smallest was used longest ago.
 pub(super) const SCHEMA: Schema = Schema {
     name: "cache",
-    // 1 had digests without a key.
-    version: 2,
+    // 1 had digests without a key, 2 had heads and variants in forms of their own.
+    version: 3,
     discard_older: Some("DROP TABLE entries"),
     create: "CREATE TABLE entries (
                  id INTEGER PRIMARY KEY,
@@ -124,7 +124,7 @@ mod tests {
     fn what_older_versions_kept_is_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache.db");
-        let older = database::open(&path, &Schema { version: 1, ..SCHEMA }).unwrap();
+        let older = database::open(&path, &Schema { version: 2, ..SCHEMA }).unwrap();
         let insert = "INSERT INTO entries VALUES
             (1, 'http://a/', CAST('authorization=digest' AS BLOB), x'', x'', NULL, 0, 0, 9, 0, 1)";
         older.execute_batch(insert).unwrap();

@@ -319,8 +319,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_note_replaces_a_link_or_a_pipe_and_follows_neither() {
-        use crate::message::{ResumeFields, ResumeKind};
-        let data = ResumeData::seal(ResumeKind::Download, 1, &ResumeFields::default());
+        use crate::message::codec::{RecordKind, tests::sealed};
+        let data = ResumeData::try_from(sealed(RecordKind::Download, 1, b"")).unwrap();
         for is_pipe in [false, true] {
             let folder = tempfile::tempdir().unwrap();
             let (names, precious) = (names(folder.path()), folder.path().join("precious"));

@@ -2,10 +2,10 @@
 //!
 //! It opens no file: where the bytes are, and whether they are still those, is `partial`'s business.
 
-use std::time::Duration;
-
 use aws_lc_rs::digest::{Context, SHA256, digest};
+use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use serde::{Deserialize, Serialize};
 use url::Url;
 use urlsession_proto::range::{Have, Validators, is_coded};
 use urlsession_proto::scheme::Scheme;
@@ -14,11 +14,9 @@ use super::digest::ContentDigest;
 use super::stamp::Stamp;
 use crate::error::Result;
 use crate::load::TransactionRecord;
-use crate::message::{
-    CachePolicy, HeaderFields, ResumeData, ResumeFailure, ResumeFields, ResumeKind, UrlRequest, UrlResponse,
-    is_secret, unusable,
-};
-use crate::task::destination::{DownloadDestination, identity, url_text};
+use crate::message::codec::{Record, RecordKind};
+use crate::message::{Data, RequestForm, ResumeData, UrlRequest, UrlResponse, incomplete};
+use crate::task::destination::{DestinationForm, DownloadDestination, url_text};
 
 /// What a download is resumed by.
 #[derive(Clone, Debug)]
@@ -138,169 +136,113 @@ pub(super) fn is_resumable(request: &UrlRequest) -> bool {
 
 impl ResumeRecord {
     pub(super) fn close_transaction(&self) -> ResumeData {
-        self.sealed(self.resume_info.request.fields())
+        ResumeData::seal(&self.form(RequestForm::without_secrets(&self.request(), ())))
     }
 
     /// For a note beside the file: who finds it has a request of its own, whose fields are not for the disk.
     pub(super) fn seal_note(&self) -> ResumeData {
-        self.sealed(&HeaderFields::new())
+        ResumeData::seal(&self.form(RequestForm::without_fields(&self.request(), ())))
     }
 
-    fn sealed(&self, header_fields: &HeaderFields) -> ResumeData {
-        let ResumeInfo { identity: known_by, request, final_url, validators, complete, untrusted } =
-            &self.resume_info;
-        let mut out = ResumeFields::default();
-        let url = url_text(request.url());
-        out.push_text(URL, Some(&url));
-        out.push_text(IDENTITY, Some(&**known_by).filter(|known_by| *known_by != url));
-        out.push_text(FINAL_URL, final_url.as_ref().map(url_text).as_deref());
-        out.push_text(ETAG, validators.etag.as_deref());
-        out.push_text(DATE, validators.date.as_deref());
-        out.push_number(COMPLETE, *complete);
-        self.stamp.write(&mut out, STAMP);
-        match &self.place {
-            PartialLocation::Temporary(name) => out.push_text(TEMPORARY, Some(name)),
-            PartialLocation::Destined(destination) => destination.write(&mut out, DESTINATION),
+    /// Without the fragment, which tells no download from another.
+    fn request(&self) -> UrlRequest {
+        let mut request = self.resume_info.request.clone();
+        let mut url = request.url().clone();
+        url.set_fragment(None);
+        request.set_url(url);
+        request
+    }
+
+    fn form(&self, request: RequestForm<()>) -> DownloadForm {
+        let ResumeInfo { identity, final_url, validators, complete, untrusted, .. } = &self.resume_info;
+        DownloadForm {
+            request,
+            identity: identity.clone(),
+            final_url: final_url.as_ref().map(url_text),
+            etag: validators.etag.clone(),
+            date: validators.date.clone(),
+            complete: *complete,
+            stamp: self.stamp.clone(),
+            place: match &self.place {
+                PartialLocation::Temporary(name) => LocationForm::Temporary(name.clone()),
+                PartialLocation::Destined(destination) => LocationForm::Destined(destination.form()),
+            },
+            expected: self.expected.as_ref().map(|digest| Data(Bytes::copy_from_slice(digest.as_bytes()))),
+            checks_repr_digest: self.checks_repr_digest,
+            untrusted: *untrusted,
         }
-        for (name, value) in header_fields.iter().filter(|(name, _)| !is_secret(name)) {
-            out.push(FIELD_NAME, name.as_bytes());
-            out.push(FIELD_VALUE, value);
-        }
-        let timeout = request.timeout_interval().map(|timeout| timeout.as_millis() as u64);
-        out.push_number(TIMEOUT, timeout);
-        out.push_number(CACHE_POLICY, Some(request.cache_policy() as u64));
-        let allows = ALLOWS.iter().enumerate().filter(|(_, (allows, _))| allows(request));
-        out.push_number(FLAGS, Some(allows.fold(0, |flags, (bit, _)| flags | 1 << bit)));
-        out.push_text(MAIN_DOCUMENT, request.main_document_url().map(Url::as_str));
-        out.push_text(PARTITION, request.cookie_partition_identifier());
-        if let Some(expected) = &self.expected {
-            out.push(EXPECTED, expected.as_bytes());
-        }
-        out.push_number(CHECKS, Some(self.checks_repr_digest.into()));
-        out.push_text(ZONE, request.effective_zone_id());
-        if let Some(untrusted) = untrusted {
-            out.push(UNTRUSTED, untrusted);
-        }
-        ResumeData::seal(ResumeKind::Download, VERSION, &out)
     }
 
     pub(super) fn open(data: &ResumeData) -> Result<Self> {
-        let fields = data.open(ResumeKind::Download, VERSION)?;
-        Self::read(&fields)
-            .ok_or_else(|| unusable(ResumeFailure::DataDamaged, "the resume data does not say what it must"))
+        Self::read(data.open()?).ok_or_else(incomplete)
     }
 
-    fn read(fields: &ResumeFields) -> Option<Self> {
-        let url: Url = fields.text(URL)?.parse().ok()?;
-        let mut request = UrlRequest::new(url);
-        request.set_zone_id(fields.text(ZONE));
-        let known_by = fields.text(IDENTITY).map(str::to_owned).unwrap_or_else(|| identity(&request));
-        let mut name = None;
-        for (number, value) in fields.iter() {
-            match number {
-                FIELD_NAME => name = std::str::from_utf8(value).ok().map(str::to_owned),
-                FIELD_VALUE => request.fields_mut().append(name.take()?, value.to_vec()).ok()?,
-                _ => {}
-            }
-        }
-        request.set_timeout_interval(fields.number(TIMEOUT).map(Duration::from_millis));
-        let policy = fields.number(CACHE_POLICY)?;
-        request.set_cache_policy(POLICIES.into_iter().find(|known| *known as u64 == policy)?);
-        let flags = fields.number(FLAGS)?;
-        for (bit, (_, set)) in ALLOWS.iter().enumerate() {
-            set(&mut request, flags & 1 << bit != 0);
-        }
-        request.set_main_document_url(fields.text(MAIN_DOCUMENT).and_then(|url| url.parse().ok()));
-        request.set_cookie_partition_identifier(fields.text(PARTITION));
-        let validators =
-            Validators { etag: fields.text(ETAG).map(Into::into), date: fields.text(DATE).map(Into::into) };
-        let place = match fields.text(TEMPORARY) {
-            Some(name) => PartialLocation::Temporary(name.into()),
-            None => PartialLocation::Destined(DownloadDestination::read(fields, DESTINATION)?),
-        };
+    fn read(form: DownloadForm) -> Option<Self> {
+        let (request, ()) = form.request.into_parts().ok()?;
         let resume_info = ResumeInfo {
-            identity: known_by,
+            identity: form.identity,
             request,
-            final_url: fields.text(FINAL_URL).and_then(|url| url.parse().ok()),
-            validators,
-            complete: fields.number(COMPLETE),
-            untrusted: match fields.bytes(UNTRUSTED) {
-                Some(servers) => Some(servers.try_into().ok()?),
-                None => None,
-            },
+            final_url: form.final_url.and_then(|url| url.parse().ok()),
+            validators: Validators { etag: form.etag, date: form.date },
+            complete: form.complete,
+            untrusted: form.untrusted,
         };
-        let stamp = Stamp::read(fields, STAMP)?;
         // What is not so was never written.
         let is_sound = is_resumable(&resume_info.request)
             && !resume_info.validators.is_empty()
-            && resume_info.complete.is_none_or(|complete| stamp.bytes <= complete);
-        is_sound.then(|| Self {
+            && resume_info.complete.is_none_or(|complete| form.stamp.bytes <= complete);
+        let expected = match form.expected {
+            Some(Data(bytes)) => Some(ContentDigest::of_bytes(bytes.into())?),
+            None => None,
+        };
+        is_sound.then_some(Self {
             resume_info,
-            stamp,
-            place,
-            expected: fields.bytes(EXPECTED).and_then(|bytes| ContentDigest::of_bytes(bytes.to_vec())),
-            checks_repr_digest: fields.number(CHECKS) == Some(1),
+            stamp: form.stamp,
+            place: match form.place {
+                LocationForm::Temporary(name) => PartialLocation::Temporary(name),
+                LocationForm::Destined(destination) => PartialLocation::Destined(destination.into()),
+            },
+            expected,
+            checks_repr_digest: form.checks_repr_digest,
         })
     }
 }
 
-/// Of the fields below. A reader refuses later versions, and knows what earlier ones lack.
-const VERSION: u8 = 1;
+#[derive(Serialize, Deserialize)]
+struct DownloadForm {
+    request: RequestForm<()>,
+    identity: String,
+    final_url: Option<String>,
+    etag: Option<String>,
+    date: Option<String>,
+    complete: Option<u64>,
+    stamp: Stamp,
+    place: LocationForm,
+    expected: Option<Data>,
+    checks_repr_digest: bool,
+    untrusted: Option<UntrustedServers>,
+}
 
-const URL: u8 = 1;
-const FINAL_URL: u8 = 2;
-const ETAG: u8 = 3;
-const DATE: u8 = 4;
-const COMPLETE: u8 = 5;
-const TEMPORARY: u8 = 6;
-const FIELD_NAME: u8 = 7;
-const FIELD_VALUE: u8 = 8;
-const TIMEOUT: u8 = 9;
-const CACHE_POLICY: u8 = 10;
-const FLAGS: u8 = 11;
-const MAIN_DOCUMENT: u8 = 12;
-const PARTITION: u8 = 13;
-const EXPECTED: u8 = 14;
-const CHECKS: u8 = 15;
-/// Where it is not the URL.
-const IDENTITY: u8 = 16;
-const ZONE: u8 = 17;
-const UNTRUSTED: u8 = 18;
-/// The first of several.
-const STAMP: u8 = 32;
-/// The first of several.
-const DESTINATION: u8 = 64;
+#[derive(Serialize, Deserialize)]
+enum LocationForm {
+    Temporary(String),
+    Destined(DestinationForm),
+}
 
-const POLICIES: [CachePolicy; 6] = [
-    CachePolicy::UseProtocolCachePolicy,
-    CachePolicy::ReloadIgnoringLocalCacheData,
-    CachePolicy::ReturnCacheDataElseLoad,
-    CachePolicy::ReturnCacheDataDontLoad,
-    CachePolicy::ReloadIgnoringLocalAndRemoteCacheData,
-    CachePolicy::ReloadRevalidatingCacheData,
-];
-
-type Flag = (fn(&UrlRequest) -> bool, fn(&mut UrlRequest, bool));
-
-/// By their bits.
-const ALLOWS: [Flag; 6] = [
-    (UrlRequest::http_should_handle_cookies, UrlRequest::set_http_should_handle_cookies),
-    (UrlRequest::allows_cellular_access, UrlRequest::set_allows_cellular_access),
-    (UrlRequest::allows_expensive_network_access, UrlRequest::set_allows_expensive_network_access),
-    (UrlRequest::allows_constrained_network_access, UrlRequest::set_allows_constrained_network_access),
-    (
-        UrlRequest::allows_ultra_constrained_network_access,
-        UrlRequest::set_allows_ultra_constrained_network_access,
-    ),
-    (UrlRequest::requires_dnssec_validation, UrlRequest::set_requires_dnssec_validation),
-];
+impl Record<'_> for DownloadForm {
+    const KIND: RecordKind = RecordKind::Download;
+    const VERSION: u8 = 1;
+}
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::Version;
 
     use super::*;
-    use crate::message::HttpUrlResponse;
+    use crate::message::codec::tests::{hex, neighbours, payload, sealed};
+    use crate::message::{CachePolicy, HttpUrlResponse, ResumeFailure};
 
     fn request() -> UrlRequest {
         let mut request = UrlRequest::new("https://me:s3cret@example.com/a?sig=x#part".parse().unwrap());
@@ -376,35 +318,37 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_any_content_are_read_or_refused() {
-        let whole = noted().close_transaction().open(ResumeKind::Download, VERSION).unwrap();
-        let lengths: usize = whole.iter().map(|(_, value)| value.len() + 1).sum();
-        for at in 0..lengths {
-            for with in [0, 1, 0x7f, 0x80, 0xff, b'\n'] {
-                let (mut altered, mut left) = (ResumeFields::default(), at);
-                for (number, value) in whole.iter() {
-                    let (mut number, mut value) = (number, value.to_vec());
-                    if left < value.len() {
-                        value[left] = with;
-                    } else if left == value.len() {
-                        number = with;
-                    }
-                    left = left.checked_sub(value.len() + 1).unwrap_or(usize::MAX);
-                    altered.push(number, &value);
-                }
-                // Whatever is read can be written, and resumed only as what it may be.
-                if let Ok(read) =
-                    ResumeRecord::open(&ResumeData::seal(ResumeKind::Download, VERSION, &altered))
-                {
+    fn records_of_any_content_are_read_or_refused() {
+        for payload in neighbours(&payload(noted().close_transaction().as_bytes())) {
+            let data = ResumeData::try_from(sealed(RecordKind::Download, 1, &payload)).unwrap();
+            // Whatever is read can be written, and resumed only as what it may be.
+            match ResumeRecord::open(&data) {
+                Ok(read) => {
                     assert!(
                         is_resumable(&read.resume_info.request) && !read.resume_info.validators.is_empty()
                     );
-                    read.close_transaction();
+                    ResumeRecord::open(&read.close_transaction()).unwrap();
                     assert!(crate::task::kinds::download::partial::reopen(&read).is_err());
                 }
+                Err(error) => assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged)),
             }
         }
     }
+
+    #[test]
+    fn version_1_is_written_as_it_was() {
+        let mut noted = noted();
+        noted.place = PartialLocation::Temporary("urlsession-a.tmp".into());
+        assert_eq!(hex(&payload(noted.close_transaction().as_bytes())), VERSION_1);
+    }
+
+    const VERSION_1: &str = concat!(
+        "011e68747470733a2f2f6d65406578616d706c652e636f6d2f613f7369673d7800034745540106582d4d696e65046b65",
+        "7074010180cab5ee010100000000010000010101000000066e616d653a61011568747470733a2f2f6578616d706c652e",
+        "636f6d2f6201032261220001e807f4030707070707070707070707070707070707070707070707070707070707070707",
+        "0102010608001075726c73657373696f6e2d612e746d7001200101010101010101010101010101010101010101010101",
+        "01010101010101010101010505050505050505050505050505050505050505050505050505050505050505",
+    );
 
     #[test]
     fn a_length_beside_a_transfer_coding_is_not_believed() {

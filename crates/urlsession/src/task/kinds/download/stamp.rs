@@ -1,15 +1,16 @@
-//! `Stamp`: what tells that a partial file is the one that was left, and as it was left. Its form in resume data is here too.
+//! `Stamp`: what tells that a partial file is the one that was left, and as it was left. It is
+//! written as it is.
 
 use std::io;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 
 use crate::env::fs::{self, File};
 use crate::env::{FileId, read_at};
-use crate::message::ResumeFields;
 
 /// What tells that a file is the one that was left, and as it was left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
     /// How many of its bytes count; they are on disk.
     pub(super) bytes: u64,
@@ -28,28 +29,6 @@ impl Stamp {
         let FileId { device, inode } = FileId::of(file, &metadata)?;
         let changed = if is_last { changed(&metadata) } else { None };
         Ok(Self { bytes, tail: tail(file, bytes)?, device, inode, changed })
-    }
-
-    pub(super) fn write(&self, out: &mut ResumeFields, first: u8) {
-        out.push_number(first, Some(self.bytes));
-        out.push(first + 1, &self.tail);
-        out.push_number(first + 2, Some(self.device));
-        out.push_number(first + 3, Some(self.inode));
-        if let Some((seconds, nanos)) = self.changed {
-            out.push_number(first + 4, Some(seconds as u64));
-            out.push_number(first + 5, Some(nanos as u64));
-        }
-    }
-
-    pub(super) fn read(fields: &ResumeFields, first: u8) -> Option<Self> {
-        let number = |at| fields.number(first + at);
-        Some(Self {
-            bytes: number(0)?,
-            tail: fields.bytes(first + 1)?.try_into().ok()?,
-            device: number(2)?,
-            inode: number(3)?,
-            changed: number(4).zip(number(5)).map(|(seconds, nanos)| (seconds as i64, nanos as i64)),
-        })
     }
 
     /// Whether this is the file, with its bytes unchanged.
@@ -110,9 +89,6 @@ mod tests {
         let last = Stamp::of(&open(), 200_000, true).unwrap();
         let middle = Stamp::of(&open(), 150_000, false).unwrap();
         assert!(last.fits(&open()).unwrap() && middle.fits(&open()).unwrap());
-        let mut fields = ResumeFields::default();
-        last.write(&mut fields, 32);
-        assert_eq!(Stamp::read(&fields, 32), Some(last.clone()));
         // Longer: what was written since is cut off.
         File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
         assert!(last.fits(&open()).unwrap());

@@ -1,22 +1,22 @@
 //! What a task knows of where its upload is, and what becomes of that when it stops: resume data, an error that carries
 //! it, a record for a later run; or, if it is cancelled and nobody goes on with it, a word to its server.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
 
-use http::Method;
+use serde::{Deserialize, Serialize};
 use url::Url;
 use urlsession_proto::resumable_upload::Dialect;
 
+use crate::body::BodyRecord;
 use crate::env::RuntimeHandle;
-use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
+use crate::error::{Result, UrlError};
 use crate::load::detached::DetachedContext;
 use crate::load::{Activity, Attempt, TransactionLog, UploadPoint, Uploading};
+use crate::message::codec::{Record, RecordKind};
 use crate::message::{
-    BodyStream, DigestAlgorithm, FileIdentity, HttpBody, ResumeData, ResumeFailure, ResumeFields, ResumeKind,
-    UrlRequest, is_secret, unusable,
+    BodyStream, Data, Date, DigestAlgorithm, FileIdentity, HttpBody, RequestForm, ResumeData, UrlRequest,
+    incomplete,
 };
 use crate::store::{UploadRecord, UploadRecords};
 use crate::task::core::Core;
@@ -45,7 +45,7 @@ pub(in crate::task) struct Resuming {
 impl UploadTask {
     /// Cancels the task and gives what is needed to go on later with
     /// [`upload_task_with_resume_data`](crate::UrlSession::upload_task_with_resume_data). `None` if the upload cannot be
-    /// resumed: the server has not said that it can, the body is a form, or the task is over.
+    /// resumed: the server has not said that it can, the body is a form or has trailers, or the task is over.
     ///
     /// The task is cancelled at once, whether or not the future is awaited. The server keeps what it has.
     ///
@@ -258,15 +258,11 @@ impl Core {
     fn leftovers(&self) -> Option<(Arc<UrlRequest>, UploadPoint)> {
         let live = self.live();
         let (point, request) = (live.kind_state::<Resuming>()?.point.clone()?, live.current.clone()?);
-        let can_be_had = match request.content() {
-            HttpBody::Stream(stream) => stream.is_of_delegate() || stream.file().is_some(),
-            HttpBody::None | HttpBody::Data(_) => true,
-        };
-        can_be_had.then_some((request, point))
+        BodyRecord::of(request.content()).is_ok().then_some((request, point))
     }
 
     fn resume_data(&self) -> Option<ResumeData> {
-        self.leftovers().map(|(request, point)| close_transaction(&request, &point))
+        self.leftovers().and_then(|(request, point)| close_transaction(&request, &point))
     }
 
     fn stop_for_later(self: &Arc<Self>) -> Option<ResumeData> {
@@ -293,132 +289,71 @@ fn file_of(request: &UrlRequest) -> Option<(&std::path::Path, FileIdentity)> {
     request.http_body_stream()?.file()
 }
 
-fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> ResumeData {
-    let mut fields = ResumeFields::default();
-    fields.push_text(TARGET, Some(without_password(request.url()).as_str()));
-    fields.push_text(ZONE, request.effective_zone_id());
-    fields.push_text(METHOD, Some(request.http_method().as_str()));
-    for (name, value) in request.fields().iter().filter(|(name, _)| !is_secret(name)) {
-        fields.push(FIELD, &[name.as_bytes(), b":", value].concat());
-    }
-    fields.push_text(UPLOAD, Some(point.url.as_str()));
-    fields.push_number(VERSION, Some(point.dialect.version().into()));
-    fields.push_number(OFFSET, Some(point.offset));
-    fields.push_number(LENGTH, point.length);
-    fields.push_number(EXPIRES, point.expires.and_then(seconds));
-    match request.content() {
+/// The body is what the server does not have yet of one in memory, and the name of one that is a file.
+fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> Option<ResumeData> {
+    let (base, body) = match request.content() {
         HttpBody::Data(data) => {
             let have = point.offset.saturating_sub(point.base);
             let from = usize::try_from(have).unwrap_or(usize::MAX).min(data.len());
-            fields.push_number(BASE, Some(point.base + from as u64));
-            fields.push(DATA, &data[from..]);
+            (point.base + from as u64, BodyRecord::Data(Data(data.slice(from..))))
         }
-        HttpBody::Stream(stream) => {
-            if let Some((path, file)) = stream.file() {
-                fields.push(FILE, path.as_os_str().as_encoded_bytes());
-                fields.push_number(DEVICE, Some(file.place.0));
-                fields.push_number(INODE, Some(file.place.1));
-                fields.push_number(SIZE, Some(file.length));
-                let changed = file.modified.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-                fields.push_number(CHANGED, changed.and_then(|time| u64::try_from(time.as_nanos()).ok()));
-            }
-        }
-        HttpBody::None => {}
-    }
-    ResumeData::seal(ResumeKind::Upload, FORMAT, &fields)
+        body => (0, BodyRecord::of(body).ok()?),
+    };
+    Some(ResumeData::seal(&UploadForm {
+        request: RequestForm::without_secrets(request, body),
+        url: point.url.as_str().into(),
+        dialect: point.dialect.version(),
+        offset: point.offset,
+        length: point.length,
+        base,
+        expires: point.expires.map(Date::of),
+    }))
 }
 
-/// The request that goes on, and from where. The file is looked at: it must be the one it was.
+/// The request that goes on, and from where. A file is looked at: it must be the one it was.
 pub(crate) fn open(data: ResumeData) -> Result<(UrlRequest, UploadPoint)> {
-    let fields = data.open(ResumeKind::Upload, FORMAT)?;
-    let damaged = || unusable(ResumeFailure::DataDamaged, "the resume data lacks what it should have");
-    let url = |number| fields.text(number).and_then(|text| Url::parse(text).ok()).ok_or_else(damaged);
-    let mut request = UrlRequest::new(url(TARGET)?);
-    request.set_zone_id(fields.text(ZONE));
-    let method = fields.text(METHOD).and_then(|method| method.parse::<Method>().ok()).ok_or_else(damaged)?;
-    request.set_method(method);
-    for (_, line) in fields.iter().filter(|(number, _)| *number == FIELD) {
-        let at = line.iter().position(|byte| *byte == b':').ok_or_else(damaged)?;
-        let name = std::str::from_utf8(&line[..at]).map_err(|_| damaged())?.to_owned();
-        request.fields_mut().append(name, line[at + 1..].to_vec()).map_err(|_| damaged())?;
-    }
-    let mut base = 0;
-    if let Some(path) = fields.bytes(FILE) {
-        let path = path_of(path).ok_or_else(damaged)?;
-        let body = BodyStream::from_file(&path).map_err(|error| error.with_url(request.url()))?;
-        let modified = fields
-            .number(CHANGED)
-            .and_then(|nanos| SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(nanos)));
-        let was = FileIdentity {
-            place: (fields.number(DEVICE).unwrap_or_default(), fields.number(INODE).unwrap_or_default()),
-            length: fields.number(SIZE).unwrap_or_default(),
-            modified,
-        };
-        if body.file().is_none_or(|(_, is)| is != was) {
-            let detail = format!("{} has changed since its upload began", path.display());
-            let error = UrlError::new(UrlErrorCode::RequestBodyStreamExhausted, Phase::Request, detail);
-            return Err(error.with_resume_failure(ResumeFailure::SourceChanged).with_url(request.url()));
-        }
-        request.set_http_body_stream(body);
-    } else if let Some(rest) = fields.bytes(DATA) {
-        base = fields.number(BASE).unwrap_or_default();
-        request.set_http_body(rest.to_vec());
-    } else {
-        request.set_http_body_stream(BodyStream::of_delegate());
-    }
+    let form: UploadForm = data.open()?;
     let point = UploadPoint {
-        url: url(UPLOAD)?,
-        dialect: fields.number(VERSION).and_then(Dialect::of_version).ok_or_else(damaged)?,
-        offset: fields.number(OFFSET).ok_or_else(damaged)?,
-        length: fields.number(LENGTH),
-        base,
-        expires: fields
-            .number(EXPIRES)
-            .and_then(|at| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(at))),
+        url: Url::parse(&form.url).map_err(|_| incomplete())?,
+        dialect: Dialect::of_version(form.dialect.into()).ok_or_else(incomplete)?,
+        offset: form.offset,
+        length: form.length,
+        base: form.base,
+        expires: form.expires.and_then(|date| date.date().ok()),
     };
+    let (mut request, body) = form.request.into_parts().map_err(|_| incomplete())?;
+    body.put_into(&mut request)?;
     Ok((request, point))
 }
 
-fn seconds(time: SystemTime) -> Option<u64> {
-    Some(time.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs())
+#[derive(Serialize, Deserialize)]
+struct UploadForm {
+    request: RequestForm<BodyRecord>,
+    /// Where the server has it.
+    url: String,
+    dialect: u8,
+    offset: u64,
+    length: Option<u64>,
+    /// Where in the whole the body of the request begins.
+    base: u64,
+    expires: Option<Date>,
 }
 
-#[cfg(unix)]
-fn path_of(bytes: &[u8]) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStringExt;
-    Some(std::ffi::OsString::from_vec(bytes.to_vec()).into())
+impl Record<'_> for UploadForm {
+    const KIND: RecordKind = RecordKind::Upload;
+    const VERSION: u8 = 1;
 }
-
-/// Elsewhere only paths that are text come back.
-#[cfg(not(unix))]
-fn path_of(bytes: &[u8]) -> Option<PathBuf> {
-    Some(std::str::from_utf8(bytes).ok()?.into())
-}
-
-/// The version of the fields below.
-const FORMAT: u8 = 1;
-const TARGET: u8 = 1;
-const METHOD: u8 = 2;
-const FIELD: u8 = 3;
-const UPLOAD: u8 = 4;
-const VERSION: u8 = 5;
-const OFFSET: u8 = 6;
-const LENGTH: u8 = 7;
-const EXPIRES: u8 = 8;
-const FILE: u8 = 9;
-const DEVICE: u8 = 10;
-const INODE: u8 = 11;
-const SIZE: u8 = 12;
-/// Nanoseconds since 1970.
-const CHANGED: u8 = 13;
-/// Where in the whole the data below begins.
-const BASE: u8 = 14;
-const DATA: u8 = 15;
-const ZONE: u8 = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use http::{HeaderMap, Method};
+
     use super::*;
+    use crate::error::UrlErrorCode;
+    use crate::message::ResumeFailure;
+    use crate::message::codec::tests::{hex, neighbours, payload, sealed};
 
     fn point(offset: u64, base: u64) -> UploadPoint {
         UploadPoint {
@@ -449,7 +384,7 @@ mod tests {
     fn data_that_the_server_does_not_have_is_kept_and_secrets_are_not() {
         let mut was = request();
         was.set_http_body("0123456789");
-        let data = close_transaction(&was, &point(4, 0));
+        let data = close_transaction(&was, &point(4, 0)).unwrap();
         let bytes = data.as_bytes();
         for secret in [&b"s3cret"[..], b"pass", b"0123"] {
             assert!(!bytes.windows(secret.len()).any(|part| part == secret));
@@ -463,7 +398,7 @@ mod tests {
         );
         assert_eq!(is.url().as_str(), "https://user@a.example/target?q");
         // And once more, from what is left.
-        let (again, at) = open(close_transaction(&is, &point(7, 4))).unwrap();
+        let (again, at) = open(close_transaction(&is, &point(7, 4)).unwrap()).unwrap();
         assert_eq!(again.http_body().unwrap(), "789");
         assert!(at == point(7, 7));
     }
@@ -475,7 +410,7 @@ mod tests {
         std::fs::write(&path, "0123456789").unwrap();
         let mut was = request();
         was.set_http_body_stream(BodyStream::from_file(&path).unwrap());
-        let data = close_transaction(&was, &point(4, 0));
+        let data = close_transaction(&was, &point(4, 0)).unwrap();
         let (is, _) = open(data.clone()).unwrap();
         assert_eq!(is.http_body_stream().unwrap().file(), was.http_body_stream().unwrap().file());
         assert_eq!(
@@ -503,16 +438,56 @@ mod tests {
         assert!(key(&was).is_some());
         was.set_zone_id(Some("eth0"));
         assert!(key(&was).is_none());
-        let (is, _) = open(close_transaction(&was, &point(4, 0))).unwrap();
+        let (is, _) = open(close_transaction(&was, &point(4, 0)).unwrap()).unwrap();
         assert_eq!(is.zone_id(), Some("eth0"));
     }
 
     #[test]
-    fn what_lacks_a_field_is_damaged() {
-        let fields = ResumeFields::default();
-        let error = open(ResumeData::seal(ResumeKind::Upload, FORMAT, &fields)).err().unwrap();
-        assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged));
-        let error = open(ResumeData::seal(ResumeKind::Download, FORMAT, &fields)).err().unwrap();
-        assert_eq!(error.resume_failure(), Some(ResumeFailure::NotResumable));
+    fn an_upload_goes_on_with_all_that_its_request_says() {
+        let mut was = request();
+        was.set_timeout_interval(Duration::from_secs(7));
+        was.set_allows_cellular_access(false);
+        was.set_http_body("0123");
+        let (is, _) = open(close_transaction(&was, &point(0, 0)).unwrap()).unwrap();
+        assert_eq!((is.timeout_interval(), is.allows_cellular_access()), (was.timeout_interval(), false));
     }
+
+    #[test]
+    fn a_body_with_trailers_is_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("body");
+        std::fs::write(&path, "0123456789").unwrap();
+        let file = BodyStream::from_file(&path).unwrap();
+        let mut was = request();
+        was.set_http_body_stream(file.with_trailers(["X-Sum"], || HeaderMap::new).unwrap());
+        assert!(close_transaction(&was, &point(4, 0)).is_none());
+    }
+
+    #[test]
+    fn records_of_any_content_are_read_or_refused() {
+        let mut was = request();
+        was.set_http_body("0123456789");
+        for payload in neighbours(&payload(close_transaction(&was, &point(4, 0)).unwrap().as_bytes())) {
+            match open(ResumeData::try_from(sealed(RecordKind::Upload, 1, &payload)).unwrap()) {
+                Ok((request, point)) => assert!(close_transaction(&request, &point).is_some()),
+                Err(error) => assert_eq!(error.resume_failure(), Some(ResumeFailure::DataDamaged)),
+            }
+        }
+        let other = ResumeData::try_from(sealed(RecordKind::Download, 1, b"")).unwrap();
+        assert_eq!(open(other).err().unwrap().resume_failure(), Some(ResumeFailure::NotResumable));
+    }
+
+    #[test]
+    fn version_1_is_written_as_it_was() {
+        let mut was = request();
+        was.set_http_body("0123456789");
+        let data = close_transaction(&was, &point(4, 0)).unwrap();
+        assert_eq!(hex(&payload(data.as_bytes())), VERSION_1);
+    }
+
+    const VERSION_1: &str = concat!(
+        "011f68747470733a2f2f7573657240612e6578616d706c652f7461726765743f710003505554020c436f6e74656e742d",
+        "5479706506746578742f78015804613a206201063435363738390000000000000100010101010000002068747470733a",
+        "2f2f612e6578616d706c652f75706c6f6164732f7365637265740604010a0401c60100",
+    );
 }
