@@ -23,6 +23,8 @@ mod progress;
 mod retry;
 mod run;
 mod session_shared;
+#[cfg_attr(not(test), expect(dead_code, reason = "for sessions whose tasks another process runs"))]
+mod snapshot;
 mod state;
 
 pub(crate) use self::core::{Core, Style};

@@ -82,6 +82,8 @@ fn io_of_messages(library: &Library) -> Vec<String> {
     const TIME: [&str; 2] = ["epoch_seconds", "system_wall"];
     const OUTSIDE: [&str; 7] =
         ["std::fs", "std::net", "std::os", "std::process", "std::thread", "tokio", "rusqlite"];
+    // How paths are spelt is no IO.
+    const SPELLING: &str = "std::os::unix::ffi::";
     let is_message = |file: &str| file == "message.rs" || file.starts_with("message/");
     let within = library.imports().into_iter().filter_map(|import| {
         let is_io = import.to.starts_with("env") && !TIME.iter().any(|item| import.path.ends_with(item));
@@ -89,7 +91,7 @@ fn io_of_messages(library: &Library) -> Vec<String> {
     });
     let beyond = library.paths().into_iter().filter(|(_, _, path)| {
         let begins = |outside: &str| path == outside || path.starts_with(&format!("{outside}::"));
-        OUTSIDE.iter().any(|outside| begins(outside))
+        !path.starts_with(SPELLING) && OUTSIDE.iter().any(|outside| begins(outside))
     });
     let all = within.chain(beyond).filter(|(from, ..)| is_message(from));
     all.map(|(from, line, path)| format!("{from}:{line} names {path}")).collect()

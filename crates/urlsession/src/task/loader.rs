@@ -1,5 +1,12 @@
 //! `Loader`: who runs the tasks of a session that nobody polls. A session is given one; the core of a task knows no other
 //! way to begin.
+//!
+//! A future (`DataFuture`, `BytesFuture`, `UploadFuture`, `DownloadFuture`) does not come here. It is polled by its caller,
+//! in place, so that its load costs no spawn and ends with the caller: it is local by what it is. A session whose tasks
+//! another process runs has no use for that, and Apple's background sessions take neither completion handlers nor async
+//! methods either. Such a session refuses a future where it is made: the core of its task is made with an error in the
+//! place of a request (`Core::new`), as for a malformed one, and the first poll gives it. `snapshot` is what such a loader
+//! sends.
 
 use std::sync::Arc;
 
