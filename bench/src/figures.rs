@@ -16,7 +16,7 @@ pub struct Samples {
 }
 
 impl Samples {
-    /// With room for `count` loads, so that recording them allocates nothing.
+    /// With space for `count` loads, so that recording them allocates nothing.
     pub fn with_room(count: usize) -> Self {
         Self { nanoseconds: Vec::with_capacity(count), bytes: 0, least_cpu: None }
     }

@@ -129,7 +129,7 @@ const DAY: i64 = 86_400;
 const FIRST: i64 = -62_167_219_200;
 const LAST: i64 = 253_402_300_799;
 
-/// `Wednesday, 09-Nov-94 08:49:37 GMT` and room for odd white space.
+/// `Wednesday, 09-Nov-94 08:49:37 GMT` and space for odd white space.
 const LONGEST: usize = 40;
 
 /// From the day of the week 1970 began on, three days earlier.

@@ -95,7 +95,7 @@ pub(crate) fn field_lines(lines: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     RawFields { rest: lines }
 }
 
-/// Is there a field of this name? Heads are short: to compare their names is quicker than to look one up.
+/// Whether there is a field of this name. Heads are short: to compare their names is quicker than to look one up.
 pub fn has(fields: &HeaderMap, name: &HeaderName) -> bool {
     match fields.keys_len() {
         ..=FEW => fields.keys().any(|known| known == name),

@@ -335,7 +335,7 @@ pub fn whole_length(fields: &HeaderMap) -> Option<u64> {
     one(fields, &CONTENT_LENGTH).and_then(number).filter(|_| !is_coded(fields))
 }
 
-/// Does the response name a validator other than the one known? One that it does not name says nothing.
+/// Whether the response names a validator other than the one known. One that it does not name says nothing.
 fn contradicts(known: &Validators, fields: &HeaderMap) -> bool {
     let differs = |name, known: &Option<String>| {
         one(fields, name).zip(known.as_deref()).is_some_and(|(now, then)| now != then)

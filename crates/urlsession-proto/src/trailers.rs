@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{self, HeaderName};
 
-/// May a field of this name stand after the content? RFC 9110 §6.5.1: a field that frames, routes, modifies,
+/// Whether a field of this name may stand after the content. RFC 9110 §6.5.1: a field that frames, routes, modifies,
 /// authenticates or describes must have been known before the content, and means nothing after it.
 pub fn may_carry(name: &str) -> bool {
     let is = |forbidden: &str| forbidden.eq_ignore_ascii_case(name);

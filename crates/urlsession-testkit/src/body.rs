@@ -115,21 +115,21 @@ impl Pieces {
                 return Piece::Rest(gap);
             }
         }
-        let mut room = max as u64;
+        let mut space = max as u64;
         if let Some((at, _)) = self.gates.front() {
-            room = room.min(at - self.at);
+            space = space.min(at - self.at);
         }
         if let Some(cut) = self.cut {
-            room = room.min(cut - self.at);
+            space = space.min(cut - self.at);
         }
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let space = usize::try_from(space).unwrap_or(usize::MAX);
         let data = match &self.body {
             Body::Pattern { start, len } => {
                 let left = usize::try_from(len - self.at).unwrap_or(usize::MAX);
-                if left == 0 { None } else { Some(window(start + self.at, left.min(room))) }
+                if left == 0 { None } else { Some(window(start + self.at, left.min(space))) }
             }
             Body::Whole(_) | Body::Chunks(_) => {
-                self.chunks.front_mut().map(|c| c.split_to(room.min(c.len())))
+                self.chunks.front_mut().map(|c| c.split_to(space.min(c.len())))
             }
         };
         match data {

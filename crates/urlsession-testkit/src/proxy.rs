@@ -317,7 +317,7 @@ async fn forward(request: &Recorded, body: &[u8]) -> Option<Vec<u8>> {
     Some([lines.collect::<Vec<_>>().join("\r\n").as_bytes(), tail].concat())
 }
 
-/// Does the client know where the response ends?
+/// Whether the client knows where the response ends.
 fn is_framed(response: &[u8]) -> bool {
     let end = response.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(response.len());
     let head = String::from_utf8_lossy(&response[..end]).to_ascii_lowercase();

@@ -71,8 +71,8 @@ impl Recorded {
     pub(crate) fn take_body(&mut self, bytes: &[u8]) {
         self.body_is_pattern = self.body_is_pattern && pattern_matches(self.body_len, bytes);
         self.body_len += bytes.len() as u64;
-        let room = KEPT_BODY.saturating_sub(self.body.len()).min(bytes.len());
-        self.body.extend_from_slice(&bytes[..room]);
+        let space = KEPT_BODY.saturating_sub(self.body.len()).min(bytes.len());
+        self.body.extend_from_slice(&bytes[..space]);
     }
 }
 

@@ -43,7 +43,7 @@ impl Cues {
     }
 
     /// How many of these bytes may be taken before the next act.
-    pub(crate) fn room(&self, bytes: usize) -> usize {
+    pub(crate) fn space(&self, bytes: usize) -> usize {
         let left = self.cues.front().map_or(u64::MAX, |(at, _)| at - self.taken);
         bytes.min(usize::try_from(left).unwrap_or(usize::MAX))
     }

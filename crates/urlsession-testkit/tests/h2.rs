@@ -39,7 +39,7 @@ impl Client {
     async fn start(&mut self, method: &str, path: &str, end: bool) -> (ResponseFuture, SendStream<Bytes>) {
         let uri = format!("https://localhost:{}{path}", self.addr.port());
         let request = Request::builder().method(method).uri(uri).header("x-test", "yes").body(());
-        let mut send = self.send.clone().ready().await.expect("room for a stream");
+        let mut send = self.send.clone().ready().await.expect("space for a stream");
         send.send_request(request.expect("a request"), end).expect("a sent request")
     }
 
@@ -62,9 +62,9 @@ async fn read(mut body: RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::
 async fn write(stream: &mut SendStream<Bytes>, mut data: Bytes, end: bool) {
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
-        let room = room.expect("an open stream").expect("room");
-        let part = data.split_to(room.min(data.len()));
+        let space = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
+        let space = space.expect("an open stream").expect("space");
+        let part = data.split_to(space.min(data.len()));
         stream.send_data(part, end && data.is_empty()).expect("sent data");
     }
 }

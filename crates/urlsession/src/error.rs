@@ -110,7 +110,7 @@ impl UrlError {
         Self::new(UrlErrorCode::Cancelled, Phase::Task, "cancelled")
     }
 
-    /// Has its owner given up the load, or refused to go on with it? What the library cancels, because it was misused or
+    /// Whether its owner has given up the load, or refused to go on with it. What the library cancels, because it was misused or
     /// because code of the application failed, is not meant.
     pub(crate) fn is_of_owner(&self) -> bool {
         self.0.code == UrlErrorCode::Cancelled && !self.is_of_misuse()

@@ -157,7 +157,7 @@ impl Workload {
         if self.is_far() { 1 } else { plan.loads }
     }
 
-    /// Did ours take no more than their share of theirs? On a long path waiting is most of it, and what waiting costs is
+    /// Whether ours took no more than their share of theirs. On a long path waiting is most of it, and what waiting costs is
     /// not asked; beside a server on the same core the server is most of it.
     fn is_met(&self, ours: &Runs, theirs: &Runs, has_own_core: bool) -> bool {
         let meets = |ours: &Figures, theirs: &Figures| ours.smallest() <= self.bar * theirs.smallest();

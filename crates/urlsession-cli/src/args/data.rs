@@ -11,7 +11,7 @@ pub(crate) struct Data(pub(crate) Vec<Datum>);
 /// One part: text, or `@` and the name of a file, `-` being standard input.
 pub(crate) struct Datum {
     pub(crate) text: String,
-    /// Is a file taken as it is? Otherwise its line breaks are left out.
+    /// Whether a file is taken as it is. Otherwise its line breaks are left out.
     pub(crate) is_binary: bool,
 }
 

@@ -18,7 +18,7 @@ impl<'a> Challenge<'a> {
         self.scheme
     }
 
-    /// Is it this scheme? Compared without case.
+    /// Whether it is this scheme. Compared without case.
     pub fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }

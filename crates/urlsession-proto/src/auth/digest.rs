@@ -310,7 +310,7 @@ impl<'a> AuthenticationInfo<'a> {
         self.next_nonce.as_deref()
     }
 
-    /// Has the server proved that it knows the password? `None` if it does not say, or says it of a body, which is not
+    /// Whether the server has proved that it knows the password. `None` if it does not say, or says it of a body, which is not
     /// known when the head is read.
     pub fn proves(&self, expectation: &DigestExpectation) -> Option<bool> {
         let response = self.response.as_deref().filter(|_| !self.covers_body)?;

@@ -94,7 +94,7 @@ impl Freshness {
         Some(self.initial_age.saturating_add(u64::try_from(resident).unwrap_or(0)))
     }
 
-    /// May it be used at `now` for a request with these directives? `revalidates` is a reload, which only what is
+    /// Whether it may be used at `now` for a request with these directives. `revalidates` is a reload, which only what is
     /// immutable withstands.
     pub fn reuse(&self, request: &CacheControl, revalidates: bool, now: i64) -> Reuse {
         let Some(age) = self.age(now) else { return Reuse::Validate(Why::ClockWentBack) };

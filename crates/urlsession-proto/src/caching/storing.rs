@@ -24,7 +24,7 @@ pub enum NotStorable {
     VariesByEverything,
 }
 
-/// May a response to a GET be kept? RFC 9111 §3.
+/// Whether a response to a GET may be kept. RFC 9111 §3.
 ///
 /// The response must be whole: a 206 is `Partial`.
 ///
@@ -55,7 +55,7 @@ pub fn storable(status: StatusCode, fields: &HeaderMap, control: &CacheControl) 
     }
 }
 
-/// Does the head say anything a cache could use? What does not is not kept. Costs no allocation.
+/// Whether the head says anything a cache could use. What does not is not kept. Costs no allocation.
 pub fn says_something(fields: &HeaderMap) -> bool {
     // Heads are short: to compare names is quicker than to look up five.
     let names = [CACHE_CONTROL, EXPIRES, ETAG, LAST_MODIFIED, PRAGMA];
@@ -144,7 +144,7 @@ pub fn merged(stored: &HeaderMap, fresh: &HeaderMap) -> HeaderMap {
     merged
 }
 
-/// Does a field of a 304 replace the stored one? Not if it is of the connection, or describes the body that is kept.
+/// Whether a field of a 304 replaces the stored one. Not if it is of the connection, or describes the body that is kept.
 pub fn updates(name: &HeaderName) -> bool {
     const KEPT: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE];
     !KEPT.contains(name) && !is_of_connection(name)

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-/// Does a cookie of `domain` go to `host` (§5.1.3)? Both in lower case, without a leading dot, internationalised names
+/// Whether a cookie of `domain` goes to `host` (§5.1.3). Both in lower case, without a leading dot, internationalised names
 /// in their ASCII form.
 pub fn domain_matches(host: &str, domain: &str) -> bool {
     if host == domain {
@@ -29,7 +29,7 @@ pub fn path_matches(path: &str, cookie: &str) -> bool {
     }
 }
 
-/// Does the cookie keep what its name promises (§4.1.3, §5.7)? A cookie without a name promises by its value.
+/// Whether the cookie keeps what its name promises (§4.1.3, §5.7). A cookie without a name promises by its value.
 pub fn prefix_allows(
     name: impl AsRef<[u8]>,
     value: impl AsRef<[u8]>,

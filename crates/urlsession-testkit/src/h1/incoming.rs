@@ -84,7 +84,7 @@ impl Connection {
             }
             let mut take = usize::try_from(left).unwrap_or(usize::MAX).min(self.buffer.len());
             if let (Some(cues), Some(service)) = (&mut self.cues, &self.link.hub.service) {
-                take = cues.room(take);
+                take = cues.space(take);
                 cues.took(take);
                 service.take(id, &self.buffer[..take]);
             }

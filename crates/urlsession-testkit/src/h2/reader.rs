@@ -85,7 +85,7 @@ impl Window {
         Self { left: i64::from(left), pending: 0, threshold: (size / 2).max(1) }
     }
 
-    /// Takes received bytes; `false` when there was no room for them.
+    /// Takes received bytes; `false` when there was no space for them.
     fn take(&mut self, bytes: u32) -> bool {
         self.left -= i64::from(bytes);
         self.pending += bytes;
@@ -441,7 +441,7 @@ impl Reader {
             let mut size = content.len();
             if let (Some(cues), Some(service), false) = (&mut incoming.cues, &hub.service, incoming.answered)
             {
-                size = cues.room(size);
+                size = cues.space(size);
                 cues.took(size);
                 service.take(id, &content[..size]);
             }

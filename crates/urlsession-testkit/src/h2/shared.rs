@@ -261,8 +261,8 @@ impl Shared {
     /// Sends body bytes as the windows allow.
     pub(super) async fn send_data(&self, id: u32, mut data: Bytes, end: bool) -> Result<(), Stopped> {
         loop {
-            let room = self.reserve(id, data.len()).await?;
-            let part = data.split_to(room);
+            let space = self.reserve(id, data.len()).await?;
+            let part = data.split_to(space);
             let last = data.is_empty();
             let flags = if end && last { END_STREAM } else { 0 };
             self.queue(Out::Frame(frame::head(part.len(), DATA, flags, id), part)).await?;
@@ -282,11 +282,11 @@ impl Shared {
                 let (connection, max_frame) = (state.window, state.max_frame.min(FRAME_CAP));
                 let stream = state.streams.get_mut(&id).ok_or(Stopped)?;
                 let allowed = usize::try_from(connection.min(stream.window)).unwrap_or(0);
-                let room = wanted.min(allowed).min(max_frame);
-                if room > 0 || wanted == 0 {
-                    stream.window -= room as i64;
-                    state.window -= room as i64;
-                    return Ok(room);
+                let space = wanted.min(allowed).min(max_frame);
+                if space > 0 || wanted == 0 {
+                    stream.window -= space as i64;
+                    state.window -= space as i64;
+                    return Ok(space);
                 }
             }
             credited.await;

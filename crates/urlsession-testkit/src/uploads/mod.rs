@@ -100,12 +100,12 @@ impl UploadServer {
         self.state().uploads.get(upload).map(|upload| upload.content.clone()).unwrap_or_default()
     }
 
-    /// Has all of an upload come, as far as its client says?
+    /// Whether all of an upload has come, as far as its client says.
     pub fn is_complete(&self, upload: usize) -> bool {
         self.state().uploads.get(upload).is_some_and(|upload| upload.is_complete)
     }
 
-    /// Was an upload given up by its client?
+    /// Whether an upload was given up by its client.
     pub fn is_deleted(&self, upload: usize) -> bool {
         self.state().uploads.get(upload).is_some_and(|upload| upload.is_deleted)
     }
@@ -159,7 +159,7 @@ impl UploadRequest {
         self.fields.iter().find(|(k, _)| k.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// Does it say that its body is complete, in its version's words?
+    /// Whether it says that its body is complete, in its version's words.
     pub fn is_complete(&self) -> Option<bool> {
         dialect::completeness(self)
     }

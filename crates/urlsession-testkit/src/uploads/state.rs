@@ -142,7 +142,7 @@ impl State {
             request.bytes += bytes.len() as u64;
         }
         let Some(current) = self.current.get_mut(&id) else { return };
-        let room = current.keeps.saturating_sub(current.taken);
+        let space = current.keeps.saturating_sub(current.taken);
         current.taken += bytes.len() as u64;
         if current.digest.is_some() {
             current.body.extend_from_slice(bytes);
@@ -150,7 +150,7 @@ impl State {
         if current.refusal.is_none()
             && let Some(upload) = current.upload.and_then(|at| self.uploads.get_mut(at))
         {
-            let kept = usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len());
+            let kept = usize::try_from(space).unwrap_or(usize::MAX).min(bytes.len());
             upload.content.extend_from_slice(&bytes[..kept]);
         }
     }

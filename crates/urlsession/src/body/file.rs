@@ -101,8 +101,8 @@ impl Reader {
     /// What the kernel has in memory, without waiting; `None` if somebody should wait for it.
     pub(super) fn read_held(&mut self, buf: &mut [u8]) -> Option<usize> {
         // The last bytes are not handed over without another look at the file.
-        let room = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
-        let n = read_held_into(self.file.as_ref()?, self.position(), &mut buf[..room])?;
+        let space = usize::try_from(self.left.checked_sub(1)?).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_held_into(self.file.as_ref()?, self.position(), &mut buf[..space])?;
         self.left -= n as u64;
         Some(n)
     }
@@ -124,8 +124,8 @@ impl Read for Reader {
                 self.file.insert(file)
             }
         };
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
-        let n = read_some(file, &mut buf[..room], position)?;
+        let space = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.len());
+        let n = read_some(file, &mut buf[..space], position)?;
         self.left -= n as u64;
         // Before the last bytes are handed over: without them the body is visibly incomplete.
         if n == 0 || self.left == 0 {

@@ -167,7 +167,7 @@ impl Body {
         }
     }
 
-    /// Is it decoded as it is read? Its length is then not what its head says.
+    /// Whether it is decoded as it is read. Its length is then not what its head says.
     pub(crate) fn is_decoded(&self) -> bool {
         self.decoding.is_some()
     }

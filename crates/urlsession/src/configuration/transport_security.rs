@@ -272,7 +272,7 @@ fn covers(domain: &str, subdomains: bool, host: &str) -> bool {
     !domain.is_empty() && tail.eq_ignore_ascii_case(domain.as_bytes()) && (before.is_empty() || is_below)
 }
 
-/// Is `host` an address in the range, or the address, that `rule` names (RFC 4632 §3.1, RFC 4291 §2.3)? IPv4 in IPv6 (RFC
+/// Whether `host` is an address in the range, or the address, that `rule` names (RFC 4632 §3.1, RFC 4291 §2.3). IPv4 in IPv6 (RFC
 /// 4291 §2.5.5.2) is IPv4.
 fn covers_address(rule: &str, host: &str) -> bool {
     let (Some((base, bits)), Some(host)) = (range(rule), address(host)) else { return false };

@@ -18,14 +18,14 @@ pub(crate) fn read_held(file: &File, offset: u64, length: usize) -> Option<Vec<u
     while data.len() < length {
         let (at, left) = (data.len(), length - data.len());
         let offset = libc::off_t::try_from(offset + at as u64).ok()?;
-        let room = &mut data.spare_capacity_mut()[..left];
-        let part = libc::iovec { iov_base: room.as_mut_ptr().cast(), iov_len: room.len() };
-        // SAFETY: the descriptor is open for as long as `file` is borrowed; `part` is one buffer, which is `room`, and
+        let space = &mut data.spare_capacity_mut()[..left];
+        let part = libc::iovec { iov_base: space.as_mut_ptr().cast(), iov_len: space.len() };
+        // SAFETY: the descriptor is open for as long as `file` is borrowed; `part` is one buffer, which is `space`, and
         // the kernel writes at most its length into it and says how much that was.
         let read = unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, offset, libc::RWF_NOWAIT) };
         // An error is that it would wait, or that this file system does not know the question.
         let read = usize::try_from(read).ok().filter(|read| *read > 0)?;
-        // SAFETY: these bytes of `room` have just been written, and they are within the capacity.
+        // SAFETY: these bytes of `space` have just been written, and they are within the capacity.
         unsafe { data.set_len(at + read) };
     }
     Some(data)
@@ -50,11 +50,11 @@ pub(crate) fn read_held_into(_: &File, _: u64, _: &mut [u8]) -> Option<usize> {
     None
 }
 
-/// Takes room on the disk for `length` bytes from `offset` on, without making the file longer. False where the system or
+/// Takes space on the disk for `length` bytes from `offset` on, without making the file longer. False where the system or
 /// the file system cannot.
 ///
 /// # Errors
-/// If there is no room.
+/// If there is no space.
 #[cfg(target_os = "linux")]
 pub(crate) fn reserve(file: &File, offset: u64, length: u64) -> io::Result<bool> {
     use rustix::fs::{FallocateFlags, fallocate};
@@ -74,9 +74,9 @@ pub(crate) fn reserve(_: &File, _: u64, _: u64) -> io::Result<bool> {
 /// How many bytes are free where the file is, also those kept for the administrator; `None` if nobody says.
 #[cfg(target_os = "linux")]
 pub(crate) fn free_room(file: &File) -> Option<u64> {
-    let room = rustix::fs::fstatvfs(file).ok()?;
+    let space = rustix::fs::fstatvfs(file).ok()?;
     // A file system without a size says nothing.
-    (room.f_blocks > 0).then(|| room.f_bfree.saturating_mul(room.f_frsize))
+    (space.f_blocks > 0).then(|| space.f_bfree.saturating_mul(space.f_frsize))
 }
 
 #[cfg(not(target_os = "linux"))]

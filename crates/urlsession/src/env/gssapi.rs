@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// Who has tickets.
 pub(crate) trait Gssapi: Send + Sync {
-    /// Are there tickets at all? An error says why there are none.
+    /// Whether there are tickets at all. An error says why there are none.
     fn find(&self) -> Result<()>;
 
     /// Begins to prove to the HTTP service of `host` who one is: whose ticket this process finds, or a user for whom one

@@ -26,7 +26,7 @@ impl SplicePipe {
     /// `None` where the system gives none, or only one so small that reading and writing is faster.
     pub(crate) fn new() -> Option<Self> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).ok()?;
-        fcntl_setpipe_size(&write, ROOM).ok()?;
+        fcntl_setpipe_size(&write, CAPACITY).ok()?;
         Some(Self { read, write, held: 0, copies: false })
     }
 
@@ -37,7 +37,7 @@ impl SplicePipe {
         cx: &mut Context<'_>,
         most: u64,
     ) -> Poll<io::Result<usize>> {
-        let most = usize::try_from(most).unwrap_or(ROOM).min(ROOM);
+        let most = usize::try_from(most).unwrap_or(CAPACITY).min(CAPACITY);
         let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
         loop {
             ready!(stream.poll_read_ready(cx))?;
@@ -85,8 +85,8 @@ impl SplicePipe {
 
     fn copy(&mut self, file: &mut File, wrote: &mut impl FnMut(usize)) -> io::Result<()> {
         let mut buffer = [0; 16 * 1024];
-        let room = self.held.min(buffer.len());
-        let n = rustix::io::read(&self.read, &mut buffer[..room])?;
+        let space = self.held.min(buffer.len());
+        let n = rustix::io::read(&self.read, &mut buffer[..space])?;
         self.held -= n;
         let mut left = &buffer[..n];
         while !left.is_empty() {
@@ -105,7 +105,7 @@ impl SplicePipe {
 }
 
 /// Of a smaller pipe the calls cost more than the copying.
-const ROOM: usize = 1024 * 1024;
+const CAPACITY: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

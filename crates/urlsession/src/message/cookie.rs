@@ -315,7 +315,7 @@ impl HttpCookie {
         !self.0.domain.starts_with('.')
     }
 
-    /// Is it the same cookie, perhaps with another value? (RFC 6265bis §5.7; Apple: name, domain and path.)
+    /// Whether it is the same cookie, perhaps with another value (RFC 6265bis §5.7; Apple: name, domain and path).
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.0.name == other.0.name && self.0.path == other.0.path && self.0.domain == other.0.domain
     }

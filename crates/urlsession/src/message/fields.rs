@@ -225,13 +225,13 @@ impl fmt::Debug for HeaderFields {
     }
 }
 
-/// Is what a request says in the field `name` a secret by its standard (RFC 9110 §11.6, §11.7, RFC 6265 §5.4)? It is not
+/// Whether what a request says in the field `name` is a secret by its standard (RFC 9110 §11.6, §11.7, RFC 6265 §5.4). It is not
 /// kept, and comes again from where it came from.
 pub(crate) fn is_secret(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization"].iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
 
-/// Is the field `name` for one origin only? Credentials never go to another; neither does the name of the host.
+/// Whether the field `name` is for one origin only. Credentials never go to another; neither does the name of the host.
 pub(crate) fn is_of_origin(name: &str) -> bool {
     is_secret(name) || name.eq_ignore_ascii_case("host")
 }

@@ -151,7 +151,7 @@ fn version_of(number: u8) -> Option<Version> {
     }
 }
 
-/// Fields for which there is room at once.
+/// Fields for which there is space at once.
 const USUAL: usize = 24;
 
 #[cfg(test)]

@@ -160,7 +160,7 @@ impl HttpCookieStorage {
         self.0.change(StoreData::clear);
     }
 
-    /// Is there no cookie, here and, as far as is known, on the disk? Costs one load of an atomic.
+    /// Whether there is no cookie, here and, as far as is known, on the disk. Costs one load of an atomic.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.count() == 0
     }

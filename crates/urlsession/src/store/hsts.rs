@@ -50,7 +50,7 @@ impl HstsStorage {
     }
 
     /// Whether the host (in lower case, as in URLs) is spoken to by TLS only, because it or a domain above it has asked for that,
-    /// or beforehand? Never an IP address or `localhost`. May wait for the disk.
+    /// or beforehand. Never an IP address or `localhost`. May wait for the disk.
     pub fn is_known_host(&self, host: &str) -> bool {
         self.0.read();
         Host::parse(host).is_ok_and(|host| self.knows(&host, self.0.now()))

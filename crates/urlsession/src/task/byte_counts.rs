@@ -27,7 +27,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Is one on its way already? If not, the caller sends it.
+    /// True if a report is on its way already. If not, the caller sends one.
     pub(super) fn begin(&self) -> bool {
         self.is_on_its_way.swap(true, AcqRel)
     }

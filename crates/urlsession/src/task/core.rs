@@ -342,7 +342,7 @@ impl Core {
         (successor, Completed(Some(self.clone())))
     }
 
-    /// May the load go on? If not, `cx` is woken when that changes.
+    /// Whether the load may go on. If not, `cx` is woken when that changes.
     pub(super) fn run_state(&self, cx: &Context<'_>) -> RunState {
         let mut live = self.live();
         match &mut live.waker {

@@ -40,7 +40,7 @@ use crate::message::{PathForm, UrlRequest};
 ///
 /// A disk that is full, after whatever byte, fails the task with
 /// [`CannotWriteToFile`](UrlErrorCode::CannotWriteToFile), and what was written is kept; its last block is given up where
-/// there would be no room for the note. A file system that takes what is written and says only later, when it is to be on
+/// there would be no space for the note. A file system that takes what is written and says only later, when it is to be on
 /// the disk or the file is closed, that it could not keep it, does not say what is lost: only what the note is sure of is
 /// kept then. At the closing that is [`CannotCloseFile`](UrlErrorCode::CannotCloseFile).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -301,7 +301,7 @@ fn another_closed(file: &File) -> io::Result<()> {
 /// A file that could not be closed.
 pub(super) fn unclosed(path: &Path, error: io::Error) -> UrlError {
     let detail = format!(
-        "{}: the file system could not keep what was written; see whether there is room, or download to a local disk",
+        "{}: the file system could not keep what was written; see whether there is space, or download to a local disk",
         path.display()
     );
     UrlError::new(UrlErrorCode::CannotCloseFile, Phase::Disk, detail).with_source(error)

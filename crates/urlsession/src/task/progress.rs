@@ -302,7 +302,7 @@ impl Progress {
         }
     }
 
-    /// Is there nothing more to hear of it? A task's own changes end by themselves.
+    /// Whether there is nothing more to hear of it. A task's own changes end by themselves.
     fn has_ended(&self) -> bool {
         matches!(self.0, ProgressKind::Tree(_)) && (self.is_finished() || self.is_cancelled())
     }

@@ -45,7 +45,7 @@ thread_local! {
     static KEPT: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Room for sixteen TLS records: one system call for all of them.
+/// Space for sixteen TLS records: one system call for all of them.
 pub(super) const BUFFER_SIZE: usize = 272 * 1024;
 
 /// Buffers a thread keeps to write from.
@@ -59,7 +59,7 @@ pub(super) mod shared {
 
     use super::BUFFER_SIZE;
 
-    /// An empty one with room for [`BUFFER_SIZE`] bytes.
+    /// An empty one with space for [`BUFFER_SIZE`] bytes.
     pub(in crate::transport) fn take() -> BytesMut {
         let kept = KEPT.try_with(|kept| {
             let mut kept = kept.borrow_mut();

@@ -30,11 +30,11 @@ pub(super) fn poll_read(
     most: u64,
     target: &mut ReadTarget<'_>,
 ) -> Poll<Option<io::Result<usize>>> {
-    if let ReadTarget::Splice { pipe, most: room, .. } = target
-        && *room > 0
+    if let ReadTarget::Splice { pipe, most: space, .. } = target
+        && *space > 0
         && let Some(stream) = stream.as_plain_tcp()
     {
-        return match ready!(pipe.poll_fill(stream, cx, most.min(*room))) {
+        return match ready!(pipe.poll_fill(stream, cx, most.min(*space))) {
             // Not every kind of socket can.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Poll::Ready(None),
             read => Poll::Ready(Some(read)),

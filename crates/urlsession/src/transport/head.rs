@@ -34,7 +34,7 @@ pub(crate) struct DefaultFields {
     fields: SharedFields,
     /// How many of them, the first, are the configuration's own.
     configured: usize,
-    /// Is one of them `TE`? It is for this connection only.
+    /// Whether one of them is `TE`. It is for this connection only.
     has_te: bool,
     /// Written out for HTTP/1.1, with the options of the connection.
     block: Vec<u8>,

@@ -116,7 +116,7 @@ fn room_that_was_reserved_for_a_download_that_breaks_is_given_back() {
         let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
         let left: Vec<_> = left.map(|file| (file.len(), file.blocks() * 512)).collect();
         assert!(left.iter().any(|(length, _)| *length == 2 * MIB), "{left:?}");
-        assert!(left.iter().map(|(_, room)| room).sum::<u64>() < 4 * MIB, "{left:?}");
+        assert!(left.iter().map(|(_, space)| space).sum::<u64>() < 4 * MIB, "{left:?}");
     });
 }
 

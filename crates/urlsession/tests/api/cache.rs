@@ -18,13 +18,13 @@ use urlsession_testkit::{Origin, Reply, Wire};
 use crate::support::*;
 
 /// A session with a cache of its own and a clock moved by hand.
-struct House {
+struct CachingSession {
     session: UrlSession,
     cache: UrlCache,
     clock: HandClock,
 }
 
-impl House {
+impl CachingSession {
     fn new(origin: &Origin) -> Self {
         Self::with(origin, |_| {})
     }
@@ -120,12 +120,12 @@ fn every_policy_serves_what_darwin_serves() {
     on_every_wire(|origin| {
         for (control, served) in matrix {
             for (policy, served) in policies.into_iter().zip(served) {
-                let house = House::new(origin);
+                let caching = CachingSession::new(origin);
                 let path = format!("/{control}/{policy:?}");
                 origin.enqueue(&path, reply("first", &[("Cache-Control", control)]));
                 origin.enqueue(&path, reply("second", &[("Cache-Control", control)]));
-                assert_eq!(house.get(origin.url(&path)).0, "first");
-                let (result, _) = house.try_get(with_policy(&origin.url(&path), policy));
+                assert_eq!(caching.get(origin.url(&path)).0, "first");
+                let (result, _) = caching.try_get(with_policy(&origin.url(&path), policy));
                 let got = match &result {
                     Ok((data, _)) => Some(text(data) == "first"),
                     Err(error) => {
@@ -143,12 +143,13 @@ fn every_policy_serves_what_darwin_serves() {
 fn the_session_s_policy_is_that_of_requests_without_one() {
     on(Wire::H1, |origin| {
         let policy = CachePolicy::ReturnCacheDataDontLoad;
-        let house = House::with(origin, |configuration| configuration.request_cache_policy = policy);
-        let error = house.try_get(origin.url("/x")).0.unwrap_err();
+        let caching =
+            CachingSession::with(origin, |configuration| configuration.request_cache_policy = policy);
+        let error = caching.try_get(origin.url("/x")).0.unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::CannotLoadFromNetwork);
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=0")]));
-        house.get(with_policy(&origin.url("/x"), CachePolicy::ReturnCacheDataElseLoad));
-        assert_eq!(house.get(origin.url("/x")).0, "x");
+        caching.get(with_policy(&origin.url("/x"), CachePolicy::ReturnCacheDataElseLoad));
+        assert_eq!(caching.get(origin.url("/x")).0, "x");
         assert_eq!(origin.requests().len(), 1);
     });
 }
@@ -157,7 +158,7 @@ fn the_session_s_policy_is_that_of_requests_without_one() {
 fn the_policies_that_reload_tell_the_caches_on_the_way() {
     use CachePolicy::*;
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         for (policy, control, pragma) in [
             (UseProtocolCachePolicy, None, None),
             (ReloadIgnoringLocalCacheData, None, None),
@@ -165,7 +166,7 @@ fn the_policies_that_reload_tell_the_caches_on_the_way() {
             (ReloadRevalidatingCacheData, Some("max-age=0"), None),
         ] {
             origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]));
-            house.session.data(with_policy(&origin.url("/x"), policy)).wait().unwrap();
+            caching.session.data(with_policy(&origin.url("/x"), policy)).wait().unwrap();
             let sent = origin.requests().pop().unwrap();
             assert_eq!(
                 (sent.header("cache-control"), sent.header("pragma")),
@@ -181,21 +182,21 @@ fn the_policies_that_reload_tell_the_caches_on_the_way() {
 #[test]
 fn a_fresh_answer_is_served_until_it_is_stale_and_says_its_age() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         for body in ["one", "two"] {
             origin.enqueue("/x", reply(body, &[("Cache-Control", "max-age=60"), ("Age", "10")]));
         }
-        let (body, decision) = house.get(origin.url("/x"));
+        let (body, decision) = caching.get(origin.url("/x"));
         assert_eq!(
             (&*body, decision.lookup, decision.storage),
             ("one", CacheLookup::Miss, CacheStorage::Kept)
         );
-        house.clock.advance(seconds(49));
-        let (body, decision) = house.get(origin.url("/x#fragment"));
+        caching.clock.advance(seconds(49));
+        let (body, decision) = caching.get(origin.url("/x#fragment"));
         let fresh = CacheLookup::Fresh { age: seconds(59), lifetime: seconds(60), is_heuristic: false };
         assert_eq!((&*body, decision.lookup), ("one", fresh));
-        house.clock.advance(seconds(1));
-        let (body, decision) = house.get(origin.url("/x"));
+        caching.clock.advance(seconds(1));
+        let (body, decision) = caching.get(origin.url("/x"));
         assert_eq!((&*body, decision.lookup), ("two", CacheLookup::Replaced(RevalidationReason::Stale)));
         assert_eq!(origin.requests().len(), 2);
     });
@@ -204,11 +205,11 @@ fn a_fresh_answer_is_served_until_it_is_stale_and_says_its_age() {
 #[test]
 fn the_response_of_a_hit_is_that_of_its_request() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let fields = [("Cache-Control", "max-age=60"), ("x-oDD", "kept"), ("Content-Type", "text/plain")];
         origin.enqueue("/x", reply("x", &fields));
-        let first = house.session.data(origin.url("/x")).wait().unwrap().1;
-        let second = house.session.data(origin.url("/x#there")).wait().unwrap().1;
+        let first = caching.session.data(origin.url("/x")).wait().unwrap().1;
+        let second = caching.session.data(origin.url("/x#there")).wait().unwrap().1;
         assert_eq!(second.url().fragment(), Some("there"));
         let (first, second) = (first.http().unwrap(), second.http().unwrap());
         let mut headers = second.headers().clone();
@@ -225,26 +226,29 @@ fn the_response_of_a_hit_is_that_of_its_request() {
 #[test]
 fn a_lifetime_is_guessed_only_from_a_date_of_change() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
         let changed = date::format(now - 1000);
         origin.enqueue("/changed", reply("x", &[("Last-Modified", &changed)]));
         origin.enqueue("/tagged", reply("x", &[("ETag", "\"a\"")]));
         for path in ["/changed", "/tagged"] {
-            house.get(origin.url(path));
+            caching.get(origin.url(path));
         }
-        house.clock.advance(seconds(90));
-        let CacheLookup::Fresh { is_heuristic: true, lifetime, .. } = house.lookup(origin.url("/changed"))
+        caching.clock.advance(seconds(90));
+        let CacheLookup::Fresh { is_heuristic: true, lifetime, .. } = caching.lookup(origin.url("/changed"))
         else {
             panic!("not guessed")
         };
         assert!((99..=101).contains(&lifetime.as_secs()), "{lifetime:?}");
         origin.enqueue("/tagged", reply("y", &[]));
-        assert_eq!(house.lookup(origin.url("/tagged")), CacheLookup::Replaced(RevalidationReason::Stale));
+        assert_eq!(caching.lookup(origin.url("/tagged")), CacheLookup::Replaced(RevalidationReason::Stale));
         origin.enqueue("/changed", Reply::new(304));
-        house.clock.advance(seconds(20));
-        assert_eq!(house.lookup(origin.url("/changed")), CacheLookup::Revalidated(RevalidationReason::Stale));
+        caching.clock.advance(seconds(20));
+        assert_eq!(
+            caching.lookup(origin.url("/changed")),
+            CacheLookup::Revalidated(RevalidationReason::Stale)
+        );
         assert_eq!(origin.requests().last().unwrap().header("if-modified-since"), Some(&*changed));
     });
 }
@@ -252,7 +256,7 @@ fn a_lifetime_is_guessed_only_from_a_date_of_change() {
 #[test]
 fn what_the_server_confirms_is_served_with_its_new_head_and_is_fresh_again() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let head = [("Cache-Control", "max-age=10"), ("ETag", "\"a\""), ("X-Old", "1"), ("X-Both", "old")];
         origin.enqueue("/x", reply("body", &head));
         let confirmed = Reply::new(304)
@@ -260,9 +264,9 @@ fn what_the_server_confirms_is_served_with_its_new_head_and_is_fresh_again() {
             .header("Cache-Control", "max-age=100")
             .header("X-Both", "new");
         origin.enqueue("/x", confirmed);
-        house.get(origin.url("/x"));
-        house.clock.advance(seconds(50));
-        let (data, response) = house.session.data(origin.url("/x")).wait().unwrap();
+        caching.get(origin.url("/x"));
+        caching.clock.advance(seconds(50));
+        let (data, response) = caching.session.data(origin.url("/x")).wait().unwrap();
         assert_eq!((text(&data), response.status_code()), ("body", Some(200)));
         let response = response.http().unwrap();
         assert_eq!((response.value("x-old"), response.value("x-both")), (Some("1"), Some("new")));
@@ -270,8 +274,8 @@ fn what_the_server_confirms_is_served_with_its_new_head_and_is_fresh_again() {
         assert_eq!(all.iter().filter(|(name, _)| name.eq_ignore_ascii_case("x-both")).count(), 1, "{all:?}");
         let sent = origin.requests().pop().unwrap();
         assert_eq!(sent.header("if-none-match"), Some("\"a\""));
-        house.clock.advance(seconds(99));
-        let (body, decision) = house.get(origin.url("/x"));
+        caching.clock.advance(seconds(99));
+        let (body, decision) = caching.get(origin.url("/x"));
         assert!(body == "body" && decision.is_hit(), "{decision}");
     });
 }
@@ -279,12 +283,12 @@ fn what_the_server_confirms_is_served_with_its_new_head_and_is_fresh_again() {
 #[test]
 fn a_confirmation_of_another_response_is_not_believed() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         origin.enqueue("/x", reply("old", &[("Cache-Control", "max-age=0"), ("ETag", "\"a\"")]));
         origin.enqueue("/x", Reply::new(304).header("ETag", "\"b\""));
         origin.enqueue("/x", reply("new", &[("ETag", "\"b\"")]));
-        house.get(origin.url("/x"));
-        assert_eq!(house.get(origin.url("/x")).0, "new");
+        caching.get(origin.url("/x"));
+        assert_eq!(caching.get(origin.url("/x")).0, "new");
         assert_eq!(origin.requests().last().unwrap().header("if-none-match"), None);
     });
 }
@@ -292,12 +296,12 @@ fn a_confirmation_of_another_response_is_not_believed() {
 #[test]
 fn requests_with_conditions_or_ranges_of_their_own_pass_untouched() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         origin.enqueue("/x", reply("whole", &[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]));
-        house.get(origin.url("/x"));
+        caching.get(origin.url("/x"));
         origin.enqueue("/x", Reply::new(304).header("ETag", "\"a\""));
         let own = with_field(&origin.url("/x"), "If-None-Match", "\"a\"");
-        let (result, decision) = house.try_get(own);
+        let (result, decision) = caching.try_get(own);
         assert_eq!(result.unwrap().1.status_code(), Some(304));
         assert_eq!(decision.unwrap().lookup, CacheLookup::NotAsked(CacheBypass::Conditional));
         let part = Reply::new(206)
@@ -306,12 +310,12 @@ fn requests_with_conditions_or_ranges_of_their_own_pass_untouched() {
             .body("wh");
         origin.enqueue("/x", part.clone());
         let ranged = || with_field(&origin.url("/x"), "Range", "bytes=0-1");
-        assert_eq!(house.get(ranged()).0, "wh");
-        let (body, decision) = house.get(origin.url("/x"));
+        assert_eq!(caching.get(ranged()).0, "wh");
+        let (body, decision) = caching.get(origin.url("/x"));
         assert!(body == "whole" && decision.is_hit());
         // Nor is a part kept that nobody asked for, which fails its load.
         origin.enqueue("/y", part);
-        let (result, decision) = house.try_get(origin.url("/y"));
+        let (result, decision) = caching.try_get(origin.url("/y"));
         assert_eq!(result.unwrap_err().code(), UrlErrorCode::BadServerResponse);
         assert_eq!(decision.unwrap().storage, CacheStorage::Refused(NotStored::Partial));
     });
@@ -320,8 +324,8 @@ fn requests_with_conditions_or_ranges_of_their_own_pass_untouched() {
 #[test]
 fn an_answer_is_for_requests_that_say_the_same() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
-        let get = |language: &str| house.get(with_field(&origin.url("/x"), "Accept-Language", language));
+        let caching = CachingSession::new(origin);
+        let get = |language: &str| caching.get(with_field(&origin.url("/x"), "Accept-Language", language));
         let fields = [("Cache-Control", "max-age=60"), ("Vary", "accept-language")];
         origin.enqueue("/x", reply("de", &fields));
         origin.enqueue("/x", reply("en", &fields));
@@ -332,7 +336,7 @@ fn an_answer_is_for_requests_that_say_the_same() {
             assert!(body == language.trim() && decision.is_hit(), "{language}: {decision}");
         }
         origin.enqueue("/any", reply("x", &[("Cache-Control", "max-age=60"), ("Vary", "*")]));
-        let any = house.get(origin.url("/any")).1;
+        let any = caching.get(origin.url("/any")).1;
         assert_eq!(any.storage, CacheStorage::Refused(NotStored::VariesByEverything));
     });
 }
@@ -340,13 +344,13 @@ fn an_answer_is_for_requests_that_say_the_same() {
 #[test]
 fn one_user_s_answer_is_not_another_s() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         for body in ["of a", "of b", "of nobody"] {
             origin.enqueue("/x", reply(body, &[("Cache-Control", "private, max-age=60")]));
         }
-        let of = |user| house.get(with_field(&origin.url("/x"), "Authorization", user)).0;
+        let of = |user| caching.get(with_field(&origin.url("/x"), "Authorization", user)).0;
         assert_eq!((&*of("Bearer a"), &*of("Bearer b")), ("of a", "of b"));
-        assert_eq!(house.get(origin.url("/x")).0, "of nobody");
+        assert_eq!(caching.get(origin.url("/x")).0, "of nobody");
         assert_eq!((&*of("Bearer a"), &*of("Bearer b")), ("of a", "of b"));
         assert_eq!(origin.requests().len(), 3);
     });
@@ -355,15 +359,15 @@ fn one_user_s_answer_is_not_another_s() {
 #[test]
 fn a_stale_answer_is_served_while_it_is_asked_for_anew() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let fields = [("Cache-Control", "max-age=10, stale-while-revalidate=30"), ("ETag", "\"a\"")];
         origin.enqueue("/x", reply("old", &fields));
-        house.get(origin.url("/x"));
-        house.clock.advance(seconds(20));
+        caching.get(origin.url("/x"));
+        caching.clock.advance(seconds(20));
         let gate = origin.hold();
         origin.enqueue("/x", reply("new", &fields).after(gate.clone()));
         for _ in 0..2 {
-            let (body, decision) = house.get(origin.url("/x"));
+            let (body, decision) = caching.get(origin.url("/x"));
             let CacheLookup::Stale { by: StaleUse::WhileRevalidate, age, lifetime } = decision.lookup else {
                 panic!("{decision}")
             };
@@ -373,7 +377,7 @@ fn a_stale_answer_is_served_while_it_is_asked_for_anew() {
         // One request, however many were served.
         assert!(origin.wait_for(|journal| journal.requests.len() == 2, PATIENCE));
         let start = std::time::Instant::now();
-        while house.get(origin.url("/x")).0 != "new" {
+        while caching.get(origin.url("/x")).0 != "new" {
             assert!(start.elapsed() < PATIENCE);
             std::thread::yield_now();
         }
@@ -400,22 +404,22 @@ fn a_stale_answer_is_asked_for_anew_also_where_no_request_ever_times_out() {
 #[test]
 fn a_stale_answer_stands_in_for_a_server_that_fails_for_as_long_as_it_says() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         origin.enqueue("/x", reply("old", &[("Cache-Control", "max-age=10, stale-if-error=60")]));
-        house.get(origin.url("/x"));
-        house.clock.advance(seconds(70));
+        caching.get(origin.url("/x"));
+        caching.clock.advance(seconds(70));
         origin.enqueue("/x", Reply::new(503));
-        let (body, decision) = house.get(origin.url("/x"));
+        let (body, decision) = caching.get(origin.url("/x"));
         assert!(matches!(decision.lookup, CacheLookup::Stale { by: StaleUse::IfError, .. }), "{decision}");
         assert_eq!(body, "old");
         for _ in 0..4 {
             origin.enqueue("/x", Reply::drop_connection());
         }
-        assert_eq!(house.get(origin.url("/x")).0, "old");
-        house.clock.advance(seconds(1));
+        assert_eq!(caching.get(origin.url("/x")).0, "old");
+        caching.clock.advance(seconds(1));
         // What is left of the script fails too, one way or the other.
         (0..4).for_each(|_| origin.enqueue("/x", Reply::new(503)));
-        let (result, _) = house.try_get(origin.url("/x"));
+        let (result, _) = caching.try_get(origin.url("/x"));
         assert!(!matches!(result, Ok((data, _)) if text(&data) == "old"));
     });
 }
@@ -423,34 +427,34 @@ fn a_stale_answer_stands_in_for_a_server_that_fails_for_as_long_as_it_says() {
 #[test]
 fn what_is_immutable_is_not_asked_for_by_a_reload() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60, immutable"), ("ETag", "\"a\"")]));
-        house.get(origin.url("/x"));
+        caching.get(origin.url("/x"));
         let reload = || with_policy(&origin.url("/x"), CachePolicy::ReloadRevalidatingCacheData);
-        assert!(house.get(reload()).1.is_hit());
-        house.clock.advance(seconds(60));
+        assert!(caching.get(reload()).1.is_hit());
+        caching.clock.advance(seconds(60));
         origin.enqueue("/x", Reply::new(304));
-        assert_eq!(house.lookup(reload()), CacheLookup::Revalidated(RevalidationReason::Requested));
+        assert_eq!(caching.lookup(reload()), CacheLookup::Revalidated(RevalidationReason::Requested));
     });
 }
 
 #[test]
 fn a_request_s_own_cache_control_is_obeyed() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
-        let get = |value| house.try_get(with_field(&origin.url("/x"), "Cache-Control", value));
+        let caching = CachingSession::new(origin);
+        let get = |value| caching.try_get(with_field(&origin.url("/x"), "Cache-Control", value));
         let error = get("only-if-cached").0.unwrap_err();
         assert_eq!(error.code(), UrlErrorCode::CannotLoadFromNetwork);
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]));
         assert_eq!(get("no-store").1.unwrap().lookup, CacheLookup::NotAsked(CacheBypass::NoStore));
         assert!(get("only-if-cached").0.is_err(), "no-store keeps nothing");
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60"), ("ETag", "\"a\"")]));
-        house.get(origin.url("/x"));
+        caching.get(origin.url("/x"));
         assert!(is_hit(get("only-if-cached").1.unwrap().lookup));
-        house.clock.advance(seconds(30));
+        caching.clock.advance(seconds(30));
         origin.enqueue("/x", Reply::new(304));
         assert_eq!(get("max-age=20").1.unwrap().lookup, CacheLookup::Revalidated(RevalidationReason::TooOld));
-        house.clock.advance(seconds(65));
+        caching.clock.advance(seconds(65));
         let stale = get("max-stale=10").1.unwrap().lookup;
         assert!(matches!(stale, CacheLookup::Stale { by: StaleUse::MaxStale, .. }), "{stale:?}");
         origin.enqueue("/x", Reply::new(304));
@@ -464,17 +468,17 @@ fn a_request_s_own_cache_control_is_obeyed() {
 #[test]
 fn a_change_makes_void_what_was_kept_of_its_target_and_of_what_it_names() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let paths = ["/a", "/b", "/c", "/d"];
         let fill = || {
             for path in paths {
                 origin.enqueue(path, reply(path, &[("Cache-Control", "max-age=60")]));
-                house.get(with_policy(&origin.url(path), CachePolicy::ReloadIgnoringLocalCacheData));
+                caching.get(with_policy(&origin.url(path), CachePolicy::ReloadIgnoringLocalCacheData));
             }
         };
         let kept = || {
             paths.map(|path| {
-                house.cache.cached_response(&UrlRequest::new(origin.url(path).parse().unwrap())).is_some()
+                caching.cache.cached_response(&UrlRequest::new(origin.url(path).parse().unwrap())).is_some()
             })
         };
         for method in ["POST", "PUT", "DELETE", "PATCH", "PURGE"] {
@@ -485,14 +489,14 @@ fn a_change_makes_void_what_was_kept_of_its_target_and_of_what_it_names() {
                 .header("Content-Location", origin.url("/c"))
                 .header("Link", "</d>");
             origin.enqueue("/a", changed);
-            load(&house.session, request(&origin.url("/a"), method, None)).unwrap();
+            load(&caching.session, request(&origin.url("/a"), method, None)).unwrap();
             assert_eq!(kept(), [false, false, false, true], "{method}");
         }
         fill();
         origin.enqueue("/a", Reply::new(500));
-        load(&house.session, request(&origin.url("/a"), "POST", None)).unwrap();
+        load(&caching.session, request(&origin.url("/a"), "POST", None)).unwrap();
         origin.enqueue("/a", Reply::new(201).header("Location", "http://elsewhere.example/b"));
-        load(&house.session, request(&origin.url("/c"), "HEAD", None)).unwrap();
+        load(&caching.session, request(&origin.url("/c"), "HEAD", None)).unwrap();
         assert_eq!(kept(), [true; 4]);
     });
 }
@@ -500,7 +504,7 @@ fn a_change_makes_void_what_was_kept_of_its_target_and_of_what_it_names() {
 #[test]
 fn a_coded_body_is_kept_coded_and_decoded_at_every_use() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let coded = Reply::new(200)
             .header("Content-Encoding", "gzip")
             .header("Cache-Control", "max-age=60")
@@ -508,40 +512,40 @@ fn a_coded_body_is_kept_coded_and_decoded_at_every_use() {
             .body(gzip(b"hello"));
         origin.enqueue("/x", coded);
         for _ in 0..3 {
-            assert_eq!(house.get(origin.url("/x")).0, "hello");
+            assert_eq!(caching.get(origin.url("/x")).0, "hello");
         }
         assert_eq!(origin.requests().len(), 1);
         let request = UrlRequest::new(origin.url("/x").parse().unwrap());
-        let kept = house.cache.cached_response(&request).unwrap();
+        let kept = caching.cache.cached_response(&request).unwrap();
         assert_eq!(&kept.data()[..], gzip(b"hello"));
         // What an application keeps is content, whatever the head says.
-        house.cache.store_cached_response(
+        caching.cache.store_cached_response(
             &urlsession::cache::CachedUrlResponse::new(kept.response().clone(), "plain"),
             &request,
         );
-        house.cache.remove_cached_response(&UrlRequest::new(origin.url("/other").parse().unwrap()));
+        caching.cache.remove_cached_response(&UrlRequest::new(origin.url("/other").parse().unwrap()));
         let only = with_policy(&origin.url("/x"), CachePolicy::ReturnCacheDataDontLoad);
-        assert!(["plain", "hello"].contains(&&*house.get(only).0));
+        assert!(["plain", "hello"].contains(&&*caching.get(only).0));
     });
 }
 
 #[test]
 fn a_body_that_is_not_read_to_its_end_is_not_kept() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let path = |name: &str| origin.url(name);
         origin.enqueue(
             "/cut",
             Reply::new(200).header("Cache-Control", "max-age=60").endless(50_000).truncate_at(10_000),
         );
-        assert!(house.session.data(path("/cut")).wait().is_err());
-        let (body, _) = house.session.bytes(path("/left")).wait().map_err(|_| ()).unwrap_or_else(|()| {
+        assert!(caching.session.data(path("/cut")).wait().is_err());
+        let (body, _) = caching.session.bytes(path("/left")).wait().map_err(|_| ()).unwrap_or_else(|()| {
             origin.enqueue("/left", Reply::new(200).header("Cache-Control", "max-age=60").endless(5_000_000));
-            house.session.bytes(path("/left")).wait().unwrap()
+            caching.session.bytes(path("/left")).wait().unwrap()
         });
         drop(body);
         for name in ["/cut", "/left"] {
-            let kept = house.cache.cached_response(&UrlRequest::new(path(name).parse().unwrap()));
+            let kept = caching.cache.cached_response(&UrlRequest::new(path(name).parse().unwrap()));
             assert!(kept.is_none(), "{name}");
         }
     });
@@ -550,17 +554,20 @@ fn a_body_that_is_not_read_to_its_end_is_not_kept() {
 #[test]
 fn what_says_nothing_of_caching_is_not_kept() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         origin.enqueue("/silent", reply("x", &[]));
-        assert_eq!(house.get(origin.url("/silent")).1.storage, CacheStorage::Refused(NotStored::SaysNothing));
+        assert_eq!(
+            caching.get(origin.url("/silent")).1.storage,
+            CacheStorage::Refused(NotStored::SaysNothing)
+        );
         origin.enqueue("/error", reply("x", &[("ETag", "\"a\"")]).status(500));
-        assert_eq!(house.get(origin.url("/error")).1.storage, CacheStorage::Refused(NotStored::Status));
-        let (_, decision) = house.try_get(request(&origin.url("/post"), "POST", None));
+        assert_eq!(caching.get(origin.url("/error")).1.storage, CacheStorage::Refused(NotStored::Status));
+        let (_, decision) = caching.try_get(request(&origin.url("/post"), "POST", None));
         assert_eq!(decision.unwrap().lookup, CacheLookup::NotAsked(CacheBypass::Uncacheable));
-        let without = House::with(origin, |_| {});
+        let without = CachingSession::with(origin, |_| {});
         let mut configuration = without.session.configuration();
         configuration.url_cache = None;
-        let none = House { session: UrlSession::new(configuration), ..without };
+        let none = CachingSession { session: UrlSession::new(configuration), ..without };
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60")]));
         assert_eq!(none.lookup(origin.url("/x")), CacheLookup::NotAsked(CacheBypass::NoCache));
         assert_eq!(none.cache.current_memory_usage(), 0);
@@ -570,7 +577,7 @@ fn what_says_nothing_of_caching_is_not_kept() {
 #[test]
 fn hostile_cache_control_costs_a_miss_at_most() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let long = "max-age=".to_owned() + &"9".repeat(4000);
         let many = "x,".repeat(2000);
         for (at, control) in [
@@ -591,8 +598,8 @@ fn hostile_cache_control_costs_a_miss_at_most() {
                 let dates = [("Expires", "Never"), ("Date", "x"), ("Age", "-5"), ("Vary", ",,")];
                 origin.enqueue(&path, reply(body, &dates).header("Cache-Control", control));
             }
-            assert_eq!(house.get(origin.url(&path)).0, "one");
-            let (body, _) = house.get(origin.url(&path));
+            assert_eq!(caching.get(origin.url(&path)).0, "one");
+            let (body, _) = caching.get(origin.url(&path));
             assert_eq!(body == "one", control == long, "{control:.40}");
         }
     });
@@ -601,12 +608,12 @@ fn hostile_cache_control_costs_a_miss_at_most() {
 #[test]
 fn a_redirect_is_followed_from_the_cache() {
     on_every_wire(|origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         let moved = Reply::new(301).header("Location", "/there").header("Cache-Control", "max-age=60");
         origin.enqueue("/here", moved);
         origin.enqueue("/there", reply("there", &[("Cache-Control", "max-age=60")]));
         for _ in 0..2 {
-            assert_eq!(house.get(origin.url("/here")).0, "there");
+            assert_eq!(caching.get(origin.url("/here")).0, "there");
         }
         assert_eq!(origin.requests().len(), 2);
     });
@@ -616,7 +623,8 @@ fn a_redirect_is_followed_from_the_cache() {
 fn one_load_serves_those_that_ask_for_the_same_meanwhile() {
     on_every_wire(|origin| {
         for shares in [true, false] {
-            let house = House::with(origin, |configuration| configuration.shares_cacheable_loads = shares);
+            let caching =
+                CachingSession::with(origin, |configuration| configuration.shares_cacheable_loads = shares);
             let gate = origin.hold();
             let path = format!("/{shares}");
             for _ in 0..5 {
@@ -627,7 +635,7 @@ fn one_load_serves_those_that_ask_for_the_same_meanwhile() {
             let done = Arc::new(AtomicUsize::new(0));
             let tasks = (0..5).map(|_| {
                 let done = done.clone();
-                let task = house.session.data_task_with_handler(origin.url(&path), move |result| {
+                let task = caching.session.data_task_with_handler(origin.url(&path), move |result| {
                     assert_eq!(text(&result.unwrap().0), "shared");
                     done.fetch_add(1, SeqCst);
                 });
@@ -654,18 +662,19 @@ const LONGEST_WAIT_FOR_ANOTHER: Duration = Duration::from_secs(10);
 #[test]
 fn answers_that_are_not_kept_are_not_waited_for_one_by_one() {
     on(Wire::H1, |origin| {
-        let house = House::with(origin, |configuration| configuration.shares_cacheable_loads = true);
+        let caching =
+            CachingSession::with(origin, |configuration| configuration.shares_cacheable_loads = true);
         let first = origin.hold();
         let others = origin.hold();
         origin.enqueue("/x", reply("x", &[]).after(first.clone()));
         for _ in 0..3 {
             origin.enqueue("/x", reply("x", &[]).after(others.clone()));
         }
-        let tasks = (0..4).map(|_| house.session.data_task(origin.url("/x"))).collect::<Vec<_>>();
+        let tasks = (0..4).map(|_| caching.session.data_task(origin.url("/x"))).collect::<Vec<_>>();
         tasks.iter().for_each(|task| task.resume());
         assert!(first.wait_reached(PATIENCE));
         // One that came later would be waited for as the first was.
-        house.clock.wait_for_sleepers(3, LONGEST_WAIT_FOR_ANOTHER);
+        caching.clock.wait_for_sleepers(3, LONGEST_WAIT_FOR_ANOTHER);
         first.release();
         // All three are with the server at the same time.
         assert!(origin.wait_for(|journal| journal.requests.len() == 4, PATIENCE));
@@ -676,12 +685,12 @@ fn answers_that_are_not_kept_are_not_waited_for_one_by_one() {
 #[test]
 fn a_reset_empties_the_cache() {
     on(Wire::H1, |origin| {
-        let house = House::new(origin);
+        let caching = CachingSession::new(origin);
         origin.enqueue("/x", reply("x", &[("Cache-Control", "max-age=60")]));
-        house.get(origin.url("/x"));
-        assert!(house.cache.current_memory_usage() > 0);
-        in_tokio(house.session.reset());
-        assert_eq!(house.cache.current_memory_usage(), 0);
+        caching.get(origin.url("/x"));
+        assert!(caching.cache.current_memory_usage() > 0);
+        in_tokio(caching.session.reset());
+        assert_eq!(caching.cache.current_memory_usage(), 0);
     });
 }
 
@@ -860,12 +869,12 @@ fn a_large_body_goes_to_disk_as_it_comes_and_is_read_from_there_in_pieces() {
     on_every_wire(|origin| {
         let folder = tempfile::tempdir().unwrap();
         let cache = UrlCache::new(1 << 20, 1 << 30, Some(folder.path().to_owned()));
-        let house = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+        let caching = CachingSession::with(origin, |configuration| configuration.url_cache = Some(cache));
         // As much may wait for a disk that is slower than the network: it is kept, however slow that is.
         const LENGTH: usize = 16 << 20;
         origin.enqueue("/x", Reply::new(200).header("Cache-Control", "max-age=60").endless(LENGTH as u64));
         for from_disk in [false, true, true] {
-            let (mut bytes, _) = house.session.bytes(origin.url("/x")).wait().unwrap();
+            let (mut bytes, _) = caching.session.bytes(origin.url("/x")).wait().unwrap();
             let (mut read, mut largest) = (0, 0);
             while let Some(chunk) = bytes.wait_chunk() {
                 let chunk = chunk.unwrap();
@@ -879,14 +888,14 @@ fn a_large_body_goes_to_disk_as_it_comes_and_is_read_from_there_in_pieces() {
             assert_eq!(decision.is_hit(), from_disk, "{decision}");
             assert!(!from_disk || largest <= 256 * 1024, "{largest}");
         }
-        assert_eq!(house.cache.current_memory_usage(), 0);
+        assert_eq!(caching.cache.current_memory_usage(), 0);
         // Damaged, it is loaded again.
         let body = std::fs::read_dir(folder.path().join("bodies")).unwrap().next().unwrap().unwrap().path();
         let mut data = std::fs::read(&body).unwrap();
         data[LENGTH / 2] ^= 1;
         std::fs::write(&body, data).unwrap();
         origin.enqueue("/x", reply("again", &[("Cache-Control", "max-age=60")]));
-        assert_eq!(house.get(origin.url("/x")).0, "again");
+        assert_eq!(caching.get(origin.url("/x")).0, "again");
     });
 }
 
@@ -916,21 +925,22 @@ fn a_body_that_was_found_before_is_checked_again_once_it_changes_and_missed_once
             for change in [flip, truncate, remove, remove_everything, remove_from_outside] {
                 let folder = tempfile::tempdir().unwrap();
                 let cache = UrlCache::new(0, 200 << 20, Some(folder.path().to_owned()));
-                let house = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+                let caching =
+                    CachingSession::with(origin, |configuration| configuration.url_cache = Some(cache));
                 origin.enqueue(path, Reply::new(200).header("Cache-Control", "max-age=60").endless(length));
-                house.get_length(origin.url(path), length, false);
-                in_tokio(house.session.flush());
+                caching.get_length(origin.url(path), length, false);
+                in_tokio(caching.session.flush());
                 let body = std::fs::read_dir(folder.path().join("bodies")).unwrap().next().unwrap().unwrap();
                 // As if it had not been written just now.
                 let long_ago = std::time::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
                 let file = std::fs::File::options().write(true).open(body.path()).unwrap();
                 file.set_modified(long_ago).unwrap();
                 for _ in 0..3 {
-                    house.get_length(origin.url(path), length, true);
+                    caching.get_length(origin.url(path), length, true);
                 }
-                change(&body.path(), &house.cache, &UrlRequest::new(origin.url(path).parse().unwrap()));
+                change(&body.path(), &caching.cache, &UrlRequest::new(origin.url(path).parse().unwrap()));
                 origin.enqueue(path, reply("again", &[("Cache-Control", "max-age=60")]));
-                let (body, decision) = house.get(origin.url(path));
+                let (body, decision) = caching.get(origin.url(path));
                 assert_eq!((&*body, decision.is_hit()), ("again", false), "{decision}");
             }
         }
@@ -943,14 +953,14 @@ fn what_a_session_kept_another_finds_on_disk() {
         let folder = tempfile::tempdir().unwrap();
         for round in 0..2 {
             let cache = UrlCache::new(0, 20 << 20, Some(folder.path().to_owned()));
-            let house = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+            let caching = CachingSession::with(origin, |configuration| configuration.url_cache = Some(cache));
             if round == 0 {
                 let fields = [("Cache-Control", "max-age=60"), ("Vary", "Accept-Language"), ("X-oDD", "1")];
                 origin.enqueue("/x", reply("kept", &fields));
             }
-            let (data, response) = house.session.data(origin.url("/x")).wait().unwrap();
+            let (data, response) = caching.session.data(origin.url("/x")).wait().unwrap();
             assert_eq!((text(&data), response.http().unwrap().value("x-odd")), ("kept", Some("1")));
-            in_tokio(house.session.flush());
+            in_tokio(caching.session.flush());
         }
         assert_eq!(origin.requests().len(), 1);
     });
@@ -960,13 +970,14 @@ fn what_a_session_kept_another_finds_on_disk() {
 fn a_clock_that_went_back_asks_the_server() {
     on(Wire::H1, |origin| {
         let cache = UrlCache::new(1 << 20, 0, None);
-        let late = House::with(origin, |configuration| configuration.url_cache = Some(cache.clone()));
+        let late =
+            CachingSession::with(origin, |configuration| configuration.url_cache = Some(cache.clone()));
         late.clock.advance(seconds(3600));
         for body in ["old", "new"] {
             origin.enqueue("/x", reply(body, &[("Cache-Control", "max-age=60")]));
         }
         late.get(origin.url("/x"));
-        let early = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+        let early = CachingSession::with(origin, |configuration| configuration.url_cache = Some(cache));
         let (body, decision) = early.get(origin.url("/x"));
         assert_eq!(
             (&*body, decision.lookup),
@@ -980,12 +991,12 @@ fn bodies_of_every_size_come_from_disk_as_they_were() {
     on_every_wire(|origin| {
         let folder = tempfile::tempdir().unwrap();
         let cache = UrlCache::new(0, 200 << 20, Some(folder.path().to_owned()));
-        let house = House::with(origin, |configuration| configuration.url_cache = Some(cache));
+        let caching = CachingSession::with(origin, |configuration| configuration.url_cache = Some(cache));
         for length in [1, 16 * 1024, 100_000, 256 * 1024 + 1, 1 << 20, 2 << 20, 3 << 20] {
             let path = format!("/{length}");
             origin.enqueue(&path, Reply::new(200).header("Cache-Control", "max-age=60").endless(length));
             for is_hit in [false, true, true] {
-                let (result, decision) = house.try_get(origin.url(&path));
+                let (result, decision) = caching.try_get(origin.url(&path));
                 let (data, decision) = (result.unwrap().0, decision.unwrap());
                 assert_eq!(decision.is_hit(), is_hit, "{length}: {decision}");
                 assert_eq!(data.len() as u64, length);

@@ -1,4 +1,4 @@
-//! Properties of a configuration that are not the business of one room alone.
+//! Properties of a configuration that are not the business of one space alone.
 
 use std::future::{Future, ready};
 use std::io;

@@ -356,7 +356,7 @@ mod few_descriptors {
         }
         // What is idle is given up when something else has all other descriptors.
         let idle = everywhere(&origin).maximum_idle_connections;
-        // Both sessions have only what is idle, and the origin has let go of the rest: nothing else makes room.
+        // Both sessions have only what is idle, and the origin has let go of the rest: nothing else makes space.
         assert!(origin.wait_for(|it| it.accepted - it.closed <= 2 * idle, PATIENCE));
         let closed = origin.journal(|it| it.closed);
         let mut files = Vec::new();
@@ -374,7 +374,7 @@ mod few_descriptors {
             let other = UrlSession::new(everywhere(&origin));
             other.data(url(1, &origin, "/Peru")).wait().unwrap();
             drop(other);
-            // Its own connection is gone before the next turn: what it leaves is not taken for room that was made.
+            // Its own connection is gone before the next turn: what it leaves is not taken for space that was made.
             assert!(origin.wait_for(|it| it.accepted - it.closed <= open, PATIENCE));
         }
         // No number below is free.

@@ -26,7 +26,7 @@ fn timed(origin: &Origin) -> (Configuration, HandClock) {
     (configuration(origin).environment(environment), clock)
 }
 
-/// Is the stream of the last request reset, or its connection closed?
+/// Whether the stream of the last request is reset, or its connection closed.
 fn given_up(origin: &Origin, times: usize) -> bool {
     origin.wait_for(
         |journal| match origin.wire() {

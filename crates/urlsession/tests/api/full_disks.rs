@@ -1,5 +1,5 @@
 //! Disks that are full at any byte: nothing is published, what was written is kept as it is, and is gone on with as soon
-//! as there is room.
+//! as there is space.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -80,11 +80,11 @@ impl Server {
     }
 }
 
-/// The error of a disk on which there is no room.
+/// The error of a disk on which there is no space.
 #[track_caller]
 fn is_no_room(error: &UrlError) {
     assert_eq!(error.code(), UrlErrorCode::CannotWriteToFile, "{error}");
-    assert!(error.to_string().contains("no room"), "{error}");
+    assert!(error.to_string().contains("no space"), "{error}");
 }
 
 /// The length of what is kept, which is the beginning of the file and nothing else; `None` if nothing is.
@@ -127,10 +127,10 @@ impl Small {
         self.0.path().join("folder")
     }
 
-    /// Leaves room for so many bytes, of those that there are.
-    fn fill(&self, all: u64, room: u64) {
-        let ballast = vec![7; (all - room) as usize];
-        // A file that was removed has its room until whoever still had it open has closed it.
+    /// Leaves space for so many bytes, of those that there are.
+    fn fill(&self, all: u64, space: u64) {
+        let ballast = vec![7; (all - space) as usize];
+        // A file that was removed has its space until whoever still had it open has closed it.
         wait_until(|| fs::write(self.ballast(), &ballast).is_ok());
     }
 
@@ -182,7 +182,7 @@ fn a_disk_that_is_full_after_any_page_keeps_what_it_took_and_goes_on_when_there_
                 assert_eq!(kept(&folder, &whole), expected, "{case}");
                 let data = error.resume_data();
                 assert_eq!(data.is_some(), pages > 0, "{case}");
-                // Without room another try loses nothing but a page.
+                // Without space another try loses nothing but a page.
                 let again = (pages > 3 && !by_data).then(|| {
                     is_no_room(&server.download(Some(&path)).unwrap_err());
                     kept(&folder, &whole).unwrap()
@@ -349,8 +349,8 @@ fn a_download_led_to_a_full_disk_is_kept_where_it_was() {
 
 /// What is free where a file is, in bytes.
 fn free(folder: &Path) -> u64 {
-    let room = rustix::fs::statvfs(folder).unwrap();
-    room.f_bfree * room.f_frsize
+    let space = rustix::fs::statvfs(folder).unwrap();
+    space.f_bfree * space.f_frsize
 }
 
 #[test]
@@ -432,7 +432,7 @@ fn what_does_not_fit_fails_before_its_body_and_what_just_fits_is_downloaded() {
         assert!(names(&folder).is_empty() && free(&folder) > all - MIB);
         gate.release();
 
-        // Of what is here, as much as there is room for is missing, and a byte.
+        // Of what is here, as much as there is space for is missing, and a byte.
         let (first, rest) = (4 * MIB, 12 * MIB);
         let length = first + rest;
         origin.enqueue("/file", tagged(200).pattern(0, length).truncate_at(first));

@@ -42,7 +42,7 @@ impl Web {
         session.data(self.url("https", host)).wait().unwrap();
     }
 
-    /// Is a cleartext URL of the host loaded over TLS? If not it is refused.
+    /// Whether a cleartext URL of the host is loaded over TLS. If not it is refused.
     fn is_upgraded(&self, session: &UrlSession, host: &str) -> bool {
         match session.data(self.url("http", host)).wait() {
             Ok((_, response)) => {

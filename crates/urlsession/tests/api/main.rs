@@ -1,4 +1,4 @@
-//! The house: sessions and tasks as applications use them, over every wire, against the embedded origin.
+//! Sessions and tasks as applications use them, over every wire, against the embedded origin.
 
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the outside world is these tests' business
 

@@ -1,4 +1,4 @@
-//! Redirects as applications see them. Room tests of the rules are beside the room.
+//! Redirects as applications see them. The rules are tested beside the layer.
 
 use std::sync::Arc;
 

@@ -40,7 +40,7 @@ fn after_101_it_reads_and_writes_the_connection_until_both_sides_are_closed() {
             stream.write(vec![7; 100_000], FOR_EVER).await.unwrap();
             let (data, is_last) = stream.read_data(100_000, 200_000, FOR_EVER).await.unwrap();
             assert!(data.len() == 100_000 && data.iter().all(|byte| *byte == 7) && !is_last);
-            // A second task has room in the pool: the connection is no longer the session's.
+            // A second task has space in the pool: the connection is no longer the session's.
             session.data(origin.url("/Peru")).await.unwrap();
             stream.close_write();
             assert_eq!(stream.read_data(1, 10, FOR_EVER).await.unwrap(), ("".into(), true));

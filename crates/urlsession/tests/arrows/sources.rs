@@ -388,7 +388,7 @@ fn attributes(item: &Item) -> &[Attribute] {
     }
 }
 
-/// Is this compiled for tests only: `test`, `cfg(test)`, `cfg(all(…, test))`?
+/// Whether this is compiled for tests only: `test`, `cfg(test)`, `cfg(all(…, test))`.
 pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("test")

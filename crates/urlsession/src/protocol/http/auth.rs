@@ -441,7 +441,8 @@ impl Authenticator {
         }
     }
 
-    /// Was the credential accepted? Who fails may not have looked at it, and behind a proxy that refuses nobody has.
+    /// Whether the credential was accepted. A server that fails may not have looked at it, and behind a proxy that refuses no
+    /// server has.
     fn is_success(&self, response: &Response) -> bool {
         let status = response.head.status_code();
         let is_of_server = !self.is_for_proxy;

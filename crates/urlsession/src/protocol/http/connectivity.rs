@@ -159,7 +159,7 @@ enum Verdict {
     Forbidden(NetworkUnavailableReason),
 }
 
-/// May a connection be made? A path that is not known is no obstacle.
+/// Whether a connection may be made. A path that is not known is no obstacle.
 fn verdict(path: Option<&PathStatus>, rules: Rules) -> Verdict {
     let Some(path) = path else { return Verdict::Go };
     let mut first = None;
@@ -198,7 +198,7 @@ fn forbidden(which: &str, reason: NetworkUnavailableReason) -> UrlError {
     UrlError::new(UrlErrorCode::NotConnectedToInternet, Phase::Policy, detail).with_unavailable(reason)
 }
 
-/// Was no connection made, for a reason that may be the lack of a network? A resolver that answers that there is
+/// Whether no connection was made, for a reason that may be the lack of a network. A resolver that answers that there is
 /// no such host has been reached.
 fn is_unconnected(error: &UrlError) -> bool {
     match error.code() {

@@ -63,7 +63,7 @@ impl DiskWorker {
         self.run_if_there(DiskStore::shrink);
     }
 
-    /// Is it worth asking for this key? One look at the file system; `now` is in seconds.
+    /// Whether it is worth asking for this key. One look at the file system; `now` is in seconds.
     pub(super) fn look(&self, key: &str, wanted: impl Fn(&Variant) -> bool, now: i64) -> DiskLookup {
         if self.capacity() == 0 {
             return DiskLookup::Nothing;

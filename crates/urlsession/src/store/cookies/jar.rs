@@ -38,7 +38,7 @@ pub(super) type Key = [Box<str>; 4];
 pub(super) struct Jar {
     /// Which cookies the application lets in; its own to obey, and not written.
     pub(super) policy: HttpCookieAcceptPolicy,
-    /// By registrable domain: who owns many hosts does not own more room.
+    /// By registrable domain: who owns many hosts does not own more space.
     sites: HashMap<Box<str>, Vec<JarEntry>>,
     count: usize,
     newest: i64,

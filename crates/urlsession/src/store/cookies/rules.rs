@@ -24,7 +24,7 @@ impl Visit<'_> {
         is_secure(self.url)
     }
 
-    /// Is it of the main document's site? As in HTML, a site has a scheme.
+    /// Whether it is of the main document's site. As in HTML, a site has a scheme.
     pub(super) fn is_same_site(&self) -> bool {
         self.main_document_url.is_none_or(|main| is_secure(main) == self.is_secure() && self.is_first_party())
     }

@@ -11,7 +11,7 @@
 
 use urlsession_proto::hsts::domains_of;
 
-/// Is the host one of them, or below one? A look for each label; allocates nothing.
+/// Whether the host is one of them, or below one. A look for each label; allocates nothing.
 pub(super) fn knows(host: &str) -> bool {
     domains_of(host).any(|name| DOMAINS.binary_search(&name).is_ok())
 }

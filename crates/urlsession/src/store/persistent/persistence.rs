@@ -46,7 +46,7 @@ impl<T: StoreData> Persistence<T> {
         self.path.as_deref()
     }
 
-    /// Is it time to look for other processes' changes? One of several who ask is told so, but at the first time all
+    /// Whether it is time to look for other processes' changes. One of several who ask is told so, but at the first time all
     /// must wait.
     pub(in crate::store) fn is_due(&self, now: SystemTime) -> bool {
         if !self.is_known.load(Relaxed) {
@@ -66,7 +66,7 @@ impl<T: StoreData> Persistence<T> {
         *self.busy.lock() == Some(thread::current().id())
     }
 
-    /// Should the caller see to it that `write` is called? Only one of several is told so.
+    /// Whether the caller has to see to it that `write` is called. Only one of several is told so.
     pub(in crate::store) fn wants_writer(&self) -> bool {
         !self.is_broken.load(Relaxed) && !self.has_writer.swap(true, Relaxed)
     }

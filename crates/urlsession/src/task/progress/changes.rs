@@ -38,7 +38,7 @@ impl ProgressChanges {
         this
     }
 
-    /// Has anything changed? If not, `cx` is woken when it does.
+    /// Whether anything has changed. If not, `cx` is woken when it does.
     fn hear(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_heard = false;
         while !self.own_is_over {

@@ -294,9 +294,9 @@ impl Receiver {
         if self.input.capacity() - self.input.len() < wanted.min(SMALL_READ) {
             self.input.reserve(wanted);
         }
-        let room = self.input.capacity() - self.input.len();
+        let space = self.input.capacity() - self.input.len();
         let n = ready!(pin!(stream.read_buf(&mut self.input)).poll(cx))?;
-        if n == room && self.read_size < MAX_READ {
+        if n == space && self.read_size < MAX_READ {
             self.read_size *= 2;
         }
         Poll::Ready(Ok(n))
@@ -316,7 +316,7 @@ fn with_scratch<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
     })
 }
 
-/// Less room than this is not worth a read, if there is more to come.
+/// Less space than this is not worth a read, if there is more to come.
 const SMALL_READ: usize = 64 * 1024;
 
 const SCRATCH_SIZE: usize = 32 * 1024;

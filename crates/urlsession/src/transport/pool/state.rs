@@ -290,7 +290,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
             }
             self.became_idle(actions);
         } else {
-            // Another waits for its room under a limit, or it is too old.
+            // Another waits for its space under a limit, or it is too old.
             host.open -= 1;
             self.open -= 1;
             actions.push(Action::Close(connection));

@@ -67,7 +67,7 @@ impl Incoming {
         Ok(())
     }
 
-    /// Copies as much data as there is room for.
+    /// Copies as much data as there is space for.
     pub(super) fn read_plain(&mut self, buf: &mut ReadBuf<'_>) {
         while buf.remaining() > 0
             && let Some(plain) = self.next_plain(buf.remaining())
@@ -85,7 +85,7 @@ impl Incoming {
     }
 
     /// Where more may go, behind the records; `None` if there is as much as can be of what cannot be used.
-    pub(super) fn room(&mut self) -> Option<&mut BytesMut> {
+    pub(super) fn space(&mut self) -> Option<&mut BytesMut> {
         let length = self.records.len();
         if length >= BUFFER_SIZE {
             return None;
@@ -146,7 +146,7 @@ impl Outgoing {
         }
     }
 
-    /// Lets `write` write to the room behind.
+    /// Lets `write` write to the space behind.
     pub(super) fn append<E: Debug>(
         &mut self,
         write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn fill(incoming: &mut Incoming, data: &[u8]) {
-        incoming.room().unwrap().extend_from_slice(data);
+        incoming.space().unwrap().extend_from_slice(data);
     }
 
     /// Data at this place of the records is decrypted, and as many bytes of them are done with.
@@ -217,7 +217,7 @@ mod tests {
         assert_eq!(read(&mut incoming, 9), b"bc");
         assert_eq!(incoming.records_mut(), b"efg");
         incoming.discard(3, Data::None, 0).unwrap();
-        incoming.room();
+        incoming.space();
         incoming.rest();
         assert!(!incoming.is_lent && incoming.records.capacity() == 0);
     }
@@ -236,15 +236,15 @@ mod tests {
     fn a_buffer_full_of_what_cannot_be_used_has_no_room() {
         let mut incoming = Incoming::default();
         fill(&mut incoming, &vec![0; BUFFER_SIZE]);
-        assert!(incoming.room().is_none());
+        assert!(incoming.space().is_none());
     }
 
     #[test]
     fn what_is_written_goes_out_in_order_and_nothing_is_held_when_it_has() {
         let mut outgoing = Outgoing::default();
         let put = |outgoing: &mut Outgoing, data: &[u8]| {
-            outgoing.append(|room| {
-                room[..data.len()].copy_from_slice(data);
+            outgoing.append(|space| {
+                space[..data.len()].copy_from_slice(data);
                 Ok::<_, ()>(data.len())
             })
         };

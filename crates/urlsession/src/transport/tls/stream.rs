@@ -154,7 +154,7 @@ impl TlsStream {
                 Ok(Step::Went)
             }
             Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                outgoing.append(|room| data.encode(room)).map(|()| Step::Went)
+                outgoing.append(|space| data.encode(space)).map(|()| Step::Went)
             }
             // It is in order before all that follows: as good as sent.
             Ok(ConnectionState::TransmitTlsData(data)) => {
@@ -174,8 +174,8 @@ impl TlsStream {
     fn fail(&mut self, error: Error) -> io::Error {
         let last = self.session.process_tls_records(self.incoming.records_mut());
         if let Ok(ConnectionState::EncodeTlsData(mut data)) = last.state {
-            // Without room for it the peer is not told.
-            let _ = self.outgoing.append(|room| data.encode(room));
+            // Without space for it the peer is not told.
+            let _ = self.outgoing.append(|space| data.encode(space));
         }
         self.end = Some(End::Failed(error.clone()));
         io::Error::new(io::ErrorKind::InvalidData, error)
@@ -256,11 +256,11 @@ impl TlsStream {
 
     /// Reads once from the wire.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(room) = self.incoming.room() else {
+        let Some(space) = self.incoming.space() else {
             let detail = "the server sent a TLS message that is too long";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, detail)));
         };
-        let poll = pin!(self.wire.read_buf(room)).poll(cx);
+        let poll = pin!(self.wire.read_buf(space)).poll(cx);
         if !matches!(poll, Poll::Ready(Ok(1..))) {
             self.incoming.rest();
         }
@@ -292,7 +292,8 @@ impl TlsStream {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         loop {
-            let step = self.step(|mut traffic, outgoing| outgoing.append(|room| traffic.encrypt(data, room)));
+            let step =
+                self.step(|mut traffic, outgoing| outgoing.append(|space| traffic.encrypt(data, space)));
             match step? {
                 Step::Open => return Ok(()),
                 Step::Went => {}
@@ -384,7 +385,7 @@ impl AsyncWrite for TlsStream {
         let this = self.get_mut();
         while !this.has_said_goodbye {
             let step =
-                this.step(|mut traffic, outgoing| outgoing.append(|room| traffic.queue_close_notify(room)));
+                this.step(|mut traffic, outgoing| outgoing.append(|space| traffic.queue_close_notify(space)));
             // After an error there is nobody to say it to.
             this.has_said_goodbye = matches!(step, Ok(Step::Open | Step::Blocked) | Err(_));
         }

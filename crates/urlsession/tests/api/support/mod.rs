@@ -1,4 +1,4 @@
-//! What the house's tests share: sessions that trust the origin, a recording delegate, a clock moved by hand.
+//! What the tests share: sessions that trust the origin, a recording delegate, a clock moved by hand.
 
 mod clock;
 pub mod ranges;
@@ -27,7 +27,7 @@ use urlsession_testkit::{Origin, Wire, is_wine};
 pub use clock::HandClock;
 pub use recorder::{Log, Recorder};
 
-/// Every wire the house runs on.
+/// Every wire the tests run on.
 pub const WIRES: [Wire; 3] = [Wire::H1, Wire::TlsH1, Wire::TlsH2];
 
 /// Header fields.

@@ -22,8 +22,8 @@ impl Watch {
 
     /// Forgets what has happened, and how much that was.
     pub fn drain(&self) -> usize {
-        let mut room = [MaybeUninit::uninit(); 4096];
-        let mut reader = Reader::new(self.0.as_fd(), &mut room);
+        let mut space = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(self.0.as_fd(), &mut space);
         let mut count = 0;
         while reader.next().is_ok() {
             count += 1;

@@ -13,7 +13,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::Attempt;
 use crate::message::{UrlCredential, UrlProtectionSpace};
 
-/// Can there be tickets at all? An error says why not.
+/// Whether there can be tickets at all. An error says why not.
 pub(super) async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Result<()> {
     let gssapi = gssapi.clone();
     attempt.runtime.blocking(move || gssapi.find()).await.unwrap_or_else(|error| Err(interrupted(error)))

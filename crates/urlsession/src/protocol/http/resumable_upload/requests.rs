@@ -24,7 +24,7 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
     request
 }
 
-/// Does the request create an upload at all? `GET` and `HEAD` carry no content, and an application that speaks of uploads
+/// Whether the request creates an upload at all. `GET` and `HEAD` carry no content, and an application that speaks of uploads
 /// itself is left to it.
 pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderMap) -> bool {
     let fields = request.fields();

@@ -280,7 +280,7 @@ impl DiskStore {
         self.attempt(false, |disk_store| disk_store.open_now()?.usage(capacity)).unwrap_or(0)
     }
 
-    /// Makes room, down to the capacity.
+    /// Makes space, down to the capacity.
     pub(in crate::store::cache) fn shrink(&mut self) {
         self.attempt(false, |disk_store| {
             let mut gone = Vec::new();

@@ -196,7 +196,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((open, FileId::at_itself(path)), (Ok(open), Ok(there)) if open == there)
 }
 
-/// Does the file belong to this user? In a folder where others may write, a partial file could be planted, with a note
+/// Whether the file belongs to this user. In a folder where others may write, a partial file could be planted, with a note
 /// that fits, and would become the beginning of a file that is trusted.
 #[cfg(unix)]
 fn is_ours(file: &File, path: &Path) -> bool {

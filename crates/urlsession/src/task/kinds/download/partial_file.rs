@@ -179,10 +179,10 @@ impl PartialFile {
             let mut buffer = vec![0; HASHED_AT_ONCE];
             let mut left = at;
             while left > 0 {
-                let room = &mut buffer[..left.min(HASHED_AT_ONCE as u64) as usize];
-                self.file.read_exact(room).map_err(unwritten)?;
-                self.hashes.update(room);
-                left -= room.len() as u64;
+                let space = &mut buffer[..left.min(HASHED_AT_ONCE as u64) as usize];
+                self.file.read_exact(space).map_err(unwritten)?;
+                self.hashes.update(space);
+                left -= space.len() as u64;
             }
         }
         self.file.seek(SeekFrom::Start(at)).map_err(unwritten)?;
@@ -210,7 +210,7 @@ impl PartialFile {
         self.go_on_at(0, complete, expected)
     }
 
-    /// Takes room for a file of `complete` bytes.
+    /// Takes space for a file of `complete` bytes.
     pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
         self.preallocation.take(&self.file, self.position, complete).map_err(unwritten)
     }
@@ -253,7 +253,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// What is to be done between writes, when it is time to: takes room, and notes how far it is.
+    /// What is to be done between writes, when it is time to: takes space, and notes how far it is.
     pub(super) fn tend(&mut self, checks: &Checks, now: Instant) {
         self.preallocation.take_more(&self.file, self.position);
         self.note(checks, now);
@@ -385,7 +385,7 @@ impl PartialFile {
         if (self.position == 0 && !self.is_known) || !(is_wanted || self.names.is_some()) {
             return None;
         }
-        // It costs room and nothing else.
+        // It costs space and nothing else.
         let _ = self.release();
         let noted = match &self.names {
             Some(names) => {
@@ -417,7 +417,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Notes what stays. On a full disk a note is worth more than the last bytes, which make room for it.
+    /// Notes what stays. On a full disk a note is worth more than the last bytes, which make space for it.
     fn noted_last(&mut self, names: &Names, checks: &Checks) -> io::Result<Option<ResumeRecord>> {
         let mut blocks = BLOCKS.into_iter();
         loop {
@@ -534,7 +534,7 @@ fn copy_of(error: &io::Error) -> io::Error {
 
 fn unwritten(error: io::Error) -> UrlError {
     let detail = match is_full(&error) || error.kind() == io::ErrorKind::FileTooLarge {
-        true => "there is no room for the downloaded file",
+        true => "there is no space for the downloaded file",
         false => "the downloaded file could not be written",
     };
     UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
@@ -547,7 +547,7 @@ const MANY: u64 = 64 * 1024 * 1024;
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
-/// What is given up for a note on a full disk ends at a multiple of these, one after the other: file systems give room in
+/// What is given up for a note on a full disk ends at a multiple of these, one after the other: file systems give space in
 /// blocks of that much.
 const BLOCKS: [u64; 3] = [4 * 1024, 64 * 1024, 1024 * 1024];
 

@@ -6,7 +6,7 @@ use std::io;
 use crate::env::fs::File;
 use crate::env::{free_room, reserve};
 
-/// The room of one file.
+/// The space of one file.
 #[derive(Debug, Default)]
 pub(super) struct Preallocation {
     /// Where the file will end, while more is to be taken; 0 if not.
@@ -29,7 +29,7 @@ impl Preallocation {
         let free = free_room(file);
         self.step = free.map_or(STEP, |free| (free / SHARE).clamp(MUCH, STEP));
         self.end = complete.min(position.saturating_add(self.step));
-        // Where no room can be taken, a file may well fit in less, as it may be compressed.
+        // Where no space can be taken, a file may well fit in less, as it may be compressed.
         if !reserve(file, position, self.end - position)? {
             *self = Self::default();
         } else if free.is_some_and(|free| free < missing) {
@@ -67,7 +67,7 @@ impl Preallocation {
     }
 }
 
-/// Room for less is not worth a system call.
+/// Space for less is not worth a system call.
 const MUCH: u64 = 1024 * 1024;
 /// At most so much is taken ahead: some thirty system calls for a GiB,
 const STEP: u64 = 32 * 1024 * 1024;
@@ -92,7 +92,7 @@ mod tests {
         preallocation.take(&file, 0, Some(complete)).unwrap();
         let step = preallocation.step;
         if preallocation.complete == 0 || step < 30 * MUCH {
-            eprintln!("skipped: a file system without room");
+            eprintln!("skipped: a file system without space");
             return;
         }
         // Some file systems take a block more for themselves.

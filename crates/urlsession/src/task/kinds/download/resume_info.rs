@@ -125,7 +125,7 @@ impl ResumeInfo {
     }
 }
 
-/// May a response to this request be resumed (RFC 9110 §14.2)? Who asks for a range of its own has its own mind.
+/// Whether a response to this request may be resumed (RFC 9110 §14.2). A request for a range of its own is not resumed.
 pub(super) fn is_resumable(request: &UrlRequest) -> bool {
     let fields = request.fields();
     *request.http_method() == Method::GET

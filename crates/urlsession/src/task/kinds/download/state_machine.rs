@@ -534,7 +534,7 @@ fn refused(head: &UrlResponse, failure: ResumeFailure) -> UrlError {
     UrlError::new(code_of(status), Phase::Head, detail).with_resume_failure(failure)
 }
 
-/// Does a server say so that a URL, or what is signed into it, is no longer good? Some stores say 400 for a signature whose
+/// Whether a server says so that a URL, or what is signed into it, is no longer good. Some stores say 400 for a signature whose
 /// time has passed.
 fn is_expiry(status: u16) -> bool {
     matches!(status, 400 | 401 | 403 | 404 | 410)

@@ -60,8 +60,8 @@ impl<'a> Writing<'a> {
             let next = match come {
                 Some(come) => Read::More(Some(Ok(come))),
                 None => {
-                    let room = end.map_or(u64::MAX, |end| end - position - length as u64);
-                    let read = poll_fn(|cx| match self.poll_batch(cx, reading, room, None) {
+                    let space = end.map_or(u64::MAX, |end| end - position - length as u64);
+                    let read = poll_fn(|cx| match self.poll_batch(cx, reading, space, None) {
                         // What has come waits for what is on its way, but not long.
                         Poll::Pending if length > 0 => {
                             if patience.is_none() {
@@ -111,21 +111,21 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Takes what comes into the pipe, or into the batch, but for what is more than `room`.
+    /// Takes what comes into the pipe, or into the batch, but for what is more than `space`.
     fn poll_batch(
         &self,
         cx: &mut Context<'_>,
         reading: &mut Reading<'_>,
-        room: u64,
+        space: u64,
         pipe: Option<&mut SplicePipe>,
     ) -> Poll<Option<Result<Come>>> {
         let mut batch = self.shared_file.batch();
         let mut target = match pipe {
-            Some(pipe) => ReadTarget::Splice { pipe, most: room, pieces: &mut batch },
+            Some(pipe) => ReadTarget::Splice { pipe, most: space, pieces: &mut batch },
             None => ReadTarget::Pieces(&mut batch),
         };
         reading.poll_read(cx, &mut target).map_ok(|come| {
-            let excess = (come as u64).saturating_sub(room) as usize;
+            let excess = (come as u64).saturating_sub(space) as usize;
             if excess > 0 {
                 cut(&mut batch, excess);
             }
@@ -149,8 +149,8 @@ impl<'a> Writing<'a> {
     ) -> Result<Option<Come>> {
         let Some(mut splice_pipe) = SplicePipe::new() else { return Ok(None) };
         while splice_pipe.is_good() {
-            let room = end.map_or(u64::MAX, |end| end - *position);
-            let come = poll_fn(|cx| self.poll_batch(cx, reading, room, Some(&mut splice_pipe))).await;
+            let space = end.map_or(u64::MAX, |end| end - *position);
+            let come = poll_fn(|cx| self.poll_batch(cx, reading, space, Some(&mut splice_pipe))).await;
             match come.transpose().map_err(of_download)? {
                 None => break,
                 Some(come) if come.pieces > 0 || come.is_more => return Ok(Some(come)),

@@ -18,7 +18,7 @@ pub(in crate::task) fn load<'a>(
     log: &'a mut TransactionLog,
 ) -> impl Future<Output = Result<Response>> + Send + 'a {
     let prepares = core.kind == TaskKind::Upload && core.prepares_upload();
-    // Not an `async fn`, which would have room for its arguments twice.
+    // Not an `async fn`, which would have space for its arguments twice.
     async move {
         // In a box of its own: other loads do not carry it.
         if prepares {

@@ -1,4 +1,4 @@
-//! Nobody waits for ever at a limit, and nobody gives up a connection for one who has no use for its room.
+//! Nobody waits for ever at a limit, and nobody gives up a connection for one who has no use for its space.
 
 use super::*;
 
