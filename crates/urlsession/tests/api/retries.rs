@@ -89,7 +89,8 @@ fn a_body_that_breaks_off_is_loaded_anew_from_its_beginning() {
         assert_eq!(task.count_of_bytes_received(), 100_000);
         let metrics = task.metrics().unwrap();
         let errors: Vec<_> = metrics.transaction_metrics.iter().map(|one| one.error.is_some()).collect();
-        assert_eq!(errors, [true, false]);
+        // A connection that closes meanwhile may take a further transaction, of which the server sees nothing.
+        assert_eq!((errors[0], errors.last(), origin.requests().len()), (true, Some(&false), 2));
     });
 }
 
@@ -173,18 +174,17 @@ fn a_timeout_of_the_request_ends_a_try_and_that_of_the_last_the_load() {
         let (mut configuration, clock) = with_hand_clock(origin);
         configuration.timeout_interval_for_request = 10 * SECOND;
         let session = UrlSession::new(configuration);
-        // Not before the request is there: until then others may sleep, who dial.
-        let time_out = |requests| {
-            wait_until(|| origin.requests().len() == requests);
-            clock.wait_for_sleeper(10 * SECOND);
-            clock.advance(10 * SECOND);
-        };
+        // The client may count the request's last byte after the clock was moved, and begins its ten seconds anew then.
         let begin = |requests| {
             let future = session.data(origin.url("/x")).retry(1);
+            let task = future.task();
             let loading = std::thread::spawn(move || future.wait());
-            time_out(requests);
-            clock.wait_for_sleeper(SECOND);
-            clock.advance(SECOND);
+            // Not before the request is there: until then others may sleep, who dial.
+            wait_until(|| origin.requests().len() == requests);
+            let is_tried_again = || origin.requests().len() > requests;
+            let has_timed_out = || task.why_waiting() == Some(WaitReason::Retry) || is_tried_again();
+            clock.advance_until(10 * SECOND, has_timed_out);
+            clock.advance_until(SECOND, is_tried_again);
             loading
         };
         origin.enqueue("/x", Reply::stall());
@@ -193,7 +193,7 @@ fn a_timeout_of_the_request_ends_a_try_and_that_of_the_last_the_load() {
         origin.enqueue("/x", Reply::stall());
         origin.enqueue("/x", Reply::stall());
         let loading = begin(3);
-        time_out(4);
+        clock.advance_until(10 * SECOND, || loading.is_finished());
         let error = loading.join().unwrap().unwrap_err();
         assert_eq!((error.code(), error.failing_url().unwrap().path()), (UrlErrorCode::TimedOut, "/x"));
     });
