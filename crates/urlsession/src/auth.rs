@@ -1,7 +1,7 @@
 //! Authentication as servers and proxies have it in common: what is offered, what was tried, what is sent next.
 //!
-//! Decisions do no IO: [`AuthDecision`] says what it needs, and [`decide`] carries that out. Who repeats a request is the
-//! caller: the authentication policy for servers and forward proxies, the dial for proxies of tunnels.
+//! Decisions do no IO: [`AuthDecision`] names the steps, and [`decide`] performs them. The caller repeats the request: the
+//! authentication policy for servers and forward proxies, the dial for proxies of tunnels.
 
 mod attempts;
 mod challenger;

@@ -29,115 +29,113 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::{CachePolicy, HttpCookieAcceptPolicy, NetworkServiceType};
 use crate::store::{HstsStorage, HttpCookieStorage, UploadServerStorage, UrlCache, UrlCredentialStorage};
 
-/// What a session does unless a request says otherwise. A session copies it when it is created; later changes
-/// to the value have no effect on it.
+/// The settings of a session, for everything that a request does not set itself. A session copies the configuration when it is
+/// created; later changes to the value have no effect on the session.
 #[derive(Clone, Debug)]
 #[doc(alias = "URLSessionConfiguration")]
 #[non_exhaustive]
 pub struct Configuration {
-    /// How long no byte may move in either direction (60 s). Not counted while the task is suspended, waits for
-    /// a free connection or for connectivity, or waits for an answer of its delegate.
+    /// The longest time without a byte in either direction. Default: 60 seconds. The time does not run while the task is
+    /// suspended, waits for a free connection or for connectivity, or waits for an answer of its delegate.
     #[doc(alias = "timeoutIntervalForRequest")]
     pub timeout_interval_for_request: Duration,
-    /// How long the whole load may take, from `resume` to the last byte (7 days). Everything counts: waiting, redirects
-    /// and the time the task is suspended.
+    /// The longest time of the whole load, from `resume` to the last byte. Default: 7 days. Waiting, redirects and the time in
+    /// which the task is suspended count too.
     #[doc(alias = "timeoutIntervalForResource")]
     pub timeout_interval_for_resource: Duration,
-    /// Whether loads wait for connectivity instead of failing at once. Default: `false`. A load waits only to make its
-    /// connection: a connection that is lost later fails it with
-    /// [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The delegate is told once, and a host name that
-    /// is not found is looked up again for some seconds afterwards. The request's timeout does not run meanwhile, the
-    /// resource's does. Without effect where the system does not report its networks, which only Linux and Windows do (see
-    /// [`SystemPath`](crate::environment::SystemPath)).
+    /// Whether loads wait for connectivity instead of failing at once. Default: `false`. A load waits only before its
+    /// connection is made: a connection that is lost later fails the load with
+    /// [`NetworkConnectionLost`](UrlErrorCode::NetworkConnectionLost). The delegate is notified once, and a host name that is
+    /// not found is looked up again for some seconds afterwards. The request's timeout does not run while the load waits; the
+    /// resource's timeout does. Without effect where the system does not report its networks; only Linux and Windows report
+    /// them (see [`SystemPath`](crate::environment::SystemPath)).
     #[doc(alias = "waitsForConnectivity")]
     pub waits_for_connectivity: bool,
-    /// Whether cellular interfaces may be used. Default: `true`. The stricter of this and the request's own applies. If
-    /// only forbidden interfaces lead anywhere, the load fails with
-    /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet), or waits. Where there are others too, connections
-    /// are bound to one of these, whatever the system's routes say, and no connection is shared with loads that may use
-    /// more; nor is multipath TCP spoken. What stays in this machine is not bound, and names are looked up by the system's
-    /// resolver as it likes. Without effect where the system does not report its networks.
+    /// Whether cellular interfaces may be used. Default: `true`. Both this setting and the request's own must allow it. If only
+    /// forbidden interfaces have a route, the load fails with [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet),
+    /// or waits. If allowed interfaces have a route too, connections are bound to one of them, regardless of the system's
+    /// routing table. Such a connection is not shared with loads that may use more interfaces, and does not use multipath TCP.
+    /// Connections within this machine are not bound, and the system's resolver may look up names through any interface.
+    /// Without effect where the system does not report its networks.
     #[doc(alias = "allowsCellularAccess")]
     pub allows_cellular_access: bool,
-    /// Whether metered interfaces may be used. Default: `true`. As [`allows_cellular_access`](field@Self::allows_cellular_access) has
-    /// it; a system's own [`SystemPath`](crate::environment::SystemPath) takes cellular interfaces for metered, and no others.
+    /// Whether metered interfaces may be used. Default: `true`. Works as
+    /// [`allows_cellular_access`](field@Self::allows_cellular_access) does. A [`SystemPath`](crate::environment::SystemPath)
+    /// reports cellular interfaces as metered, and no others.
     #[doc(alias = "allowsExpensiveNetworkAccess")]
     pub allows_expensive_network_access: bool,
-    /// Whether interfaces in a mode that saves data may be used. Default: `true`. As
-    /// [`allows_cellular_access`](field@Self::allows_cellular_access) has it; no system's own
-    /// [`SystemPath`](crate::environment::SystemPath) reports such a mode, an application's own path may.
+    /// Whether interfaces in a mode that saves data may be used. Default: `true`. Works as
+    /// [`allows_cellular_access`](field@Self::allows_cellular_access) does. No [`SystemPath`](crate::environment::SystemPath)
+    /// reports such a mode; an application's own path may report it.
     #[doc(alias = "allowsConstrainedNetworkAccess")]
     pub allows_constrained_network_access: bool,
-    /// Whether interfaces as slow as a satellite may be used. Default: `true`. As
-    /// [`allows_cellular_access`](field@Self::allows_cellular_access) has it; none is reported either.
+    /// Whether interfaces as slow as a satellite may be used. Default: `true`. Works as
+    /// [`allows_cellular_access`](field@Self::allows_cellular_access) does. No system path reports such interfaces either.
     #[doc(alias = "allowsUltraConstrainedNetworkAccess")]
     pub allows_ultra_constrained_network_access: bool,
-    /// What the traffic is for (default), unless a request says so itself. Every packet carries the
-    /// code point of differentiated services that RFC 4594 gives such traffic, for networks that heed it; a system
-    /// that refuses to set it costs nothing. Requests of different types do not share connections, and
-    /// [`http_maximum_connections_per_host`](field@Self::http_maximum_connections_per_host) counts those of each type.
+    /// The service type of requests that do not set one themselves. Default: ordinary traffic. Every packet carries the
+    /// differentiated services code point that RFC 4594 assigns to such traffic. If the system refuses to set the code point,
+    /// the load continues without it. Requests of different types do not share connections, and
+    /// [`http_maximum_connections_per_host`](field@Self::http_maximum_connections_per_host) counts the connections of each type
+    /// separately.
     #[doc(alias = "networkServiceType")]
     pub network_service_type: NetworkServiceType,
-    /// Whether a connection may use several networks at the same time. Default: none. On Linux, with servers that speak
-    /// multipath TCP, where all types but none are one; without effect on other systems, and on loads that may not use some
-    /// networks.
+    /// Whether a connection may use several networks at the same time. Default: none. On Linux every type except none uses
+    /// multipath TCP with servers that support it, and all these types work alike. Without effect on other systems, and on
+    /// loads that may not use some networks.
     #[doc(alias = "multipathServiceType")]
     pub multipath_service_type: MultipathServiceType,
-    /// Whether host names must be validated by DNSSEC. Default: `false`. The system's resolver does not tell whether it
-    /// has validated an answer: a name that has to be looked up fails with
-    /// [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless the environment's resolver
-    /// [validates](crate::environment::Resolve::validates_dnssec). Addresses and `localhost` need no names. A proxy
-    /// looks names up by itself: only its own is validated here. Connections are not shared with loads that do not
-    /// require it.
+    /// Whether host names must be validated by DNSSEC. Default: `false`. The system's resolver does not report whether it has
+    /// validated an answer: a load that needs a name lookup fails with [`CannotFindHost`](UrlErrorCode::CannotFindHost), unless
+    /// the environment's resolver [validates](crate::environment::Resolve::validates_dnssec). Addresses and `localhost` need no
+    /// lookup. A proxy looks up the names of servers itself: only the name of the proxy is validated here. Connections are not
+    /// shared with loads that do not require validation.
     #[doc(alias = "requiresDNSSECValidation")]
     pub requires_dnssec_validation: bool,
-    /// Header fields of every request (none). Of a name one field is sent: the request's own, else the one that is here,
-    /// else what the library adds or implies: `Accept-Encoding`, `Cache-Control` of a cache policy, `Content-Type` of a
-    /// POST body, `Cookie`, `Priority` and others. What they say of ranges and caching (`Range`, `Cache-Control`,
-    /// conditions) counts as if each request said it. `Host`, `Connection`, `Content-Length`, `Transfer-Encoding`,
-    /// `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and `WWW-Authenticate`, and of the fields for one
-    /// connection `Keep-Alive`, `Proxy-Connection` and `Upgrade`, are reserved: they are not sent from here, and a
-    /// session that has some warns once (`tracing`).
+    /// Header fields of every request. Default: none. If a name is set in several places, one field is sent: the request's own,
+    /// else the one in this map, else the one that the library adds or implies: `Accept-Encoding`, `Cache-Control` of a cache
+    /// policy, `Content-Type` of a POST body, `Cookie`, `Priority` and others. Fields for ranges and caching (`Range`,
+    /// `Cache-Control`, conditions) have the same effect as on each request. `Host`, `Connection`, `Content-Length`,
+    /// `Transfer-Encoding`, `Authorization`, `Proxy-Authenticate`, `Proxy-Authorization` and `WWW-Authenticate`, and the
+    /// connection fields `Keep-Alive`, `Proxy-Connection` and `Upgrade`, are reserved: they are not sent from this map, and a
+    /// session that has some of them logs one warning (`tracing`).
     #[doc(alias = "httpAdditionalHeaders")]
     pub http_additional_headers: HeaderMap,
     /// Names of header fields that the library does not add by itself: `Accept`, `Accept-Encoding`, `Accept-Language`,
-    /// `User-Agent`, and the `Content-Type` of a POST body without one. Default: empty, all are added. Case does not count;
-    /// fields of the request and of [`http_additional_headers`](field@Self::http_additional_headers) are sent all the same, and
-    /// other names have no effect.
-    /// Extension: no counterpart in Apple's API.
+    /// `User-Agent`, and the `Content-Type` of a POST body without one. Default: empty, all are added. Names are compared
+    /// without case. Fields of the request and of [`http_additional_headers`](field@Self::http_additional_headers) are still
+    /// sent, and other names have no effect. Extension: no counterpart in Apple's API.
     pub omitted_header_fields: Vec<String>,
-    /// Where cookies are kept: [`shared`](HttpCookieStorage::shared), in a configuration made by
-    /// [`ephemeral`](Self::ephemeral) a store of its own. With `None` cookies are neither sent nor kept.
+    /// The storage of cookies. Default: [`shared`](HttpCookieStorage::shared); a configuration made by
+    /// [`ephemeral`](Self::ephemeral) has a store of its own. With `None` cookies are neither sent nor kept.
     #[doc(alias = "httpCookieStorage")]
     pub http_cookie_storage: Option<HttpCookieStorage>,
-    /// Which cookies are kept (only those of the main document's site, see
-    /// [`UrlRequest::main_document_url`](crate::UrlRequest::main_document_url)); the store's own policy does not
-    /// count.
+    /// Which cookies are kept. Default: only those of the main document's site (see
+    /// [`UrlRequest::main_document_url`](crate::UrlRequest::main_document_url)). The store's own policy is ignored.
     #[doc(alias = "httpCookieAcceptPolicy")]
     pub http_cookie_accept_policy: HttpCookieAcceptPolicy,
-    /// Whether cookies of the store are sent. Default: `true`. A `Cookie` field of the request, or among
-    /// `http_additional_headers`, is sent in their place. Either way cookies are kept.
+    /// Whether cookies of the store are sent. Default: `true`. A `Cookie` field of the request, or of
+    /// `http_additional_headers`, replaces them. Received cookies are kept in every case.
     #[doc(alias = "httpShouldSetCookies")]
     pub http_should_set_cookies: bool,
-    /// HTTP/1.1 connections to one host at the same time (6); at least 1. HTTP/2 uses one.
+    /// The most HTTP/1.1 connections to one host at the same time. Default: 6; at least 1. HTTP/2 uses one connection.
     #[doc(alias = "httpMaximumConnectionsPerHost")]
     pub http_maximum_connections_per_host: usize,
-    /// The proxies of the session (none). `None` will mean those of the system's settings once this library reads them,
-    /// and is no proxy until then; an empty dictionary is no proxy for good.
+    /// The proxies of the session. Default: `None`, which is no proxy until this library reads the system's settings, and will
+    /// mean the proxies of those settings then. An empty dictionary always means no proxy.
     #[doc(alias = "connectionProxyDictionary")]
     pub connection_proxy_dictionary: Option<ProxyDictionary>,
-    /// Proxies by domain (none). The first that is for a host is used, and wins over the dictionary; a host that none is
-    /// for goes the dictionary's way. The first 255 count.
+    /// Proxies by domain. Default: none. The first one that matches the host is used and takes precedence over the dictionary.
+    /// A host that none matches uses the dictionary. Only the first 255 count.
     #[doc(alias = "proxyConfigurations")]
     pub proxy_configurations: Vec<ProxyConfiguration>,
-    /// Stored only (false): requests are never pipelined, as in Apple's loader since it left its classic one. One slow
-    /// answer holds up all behind it, many servers and proxies answer pipelined requests wrongly, and HTTP/2 does
-    /// better.
+    /// Stored only. Default: `false`. Requests are never pipelined, as in Apple's loader since it replaced its classic one. One
+    /// slow response delays all behind it, many servers and proxies answer pipelined requests wrongly, and HTTP/2 does better.
     #[doc(alias = "httpShouldUsePipelining")]
     pub http_should_use_pipelining: bool,
-    /// Where credentials are looked up and kept (the [shared](UrlCredentialStorage::shared) storage; that of
-    /// [`ephemeral`](Self::ephemeral) is of its own and writes nothing). Without one they are neither looked up nor kept,
-    /// and nobody is logged in for longer than a task.
+    /// The storage in which credentials are looked up and kept. Default: the [shared](UrlCredentialStorage::shared) storage; a
+    /// configuration made by [`ephemeral`](Self::ephemeral) has a storage of its own that writes nothing to disk. With `None`
+    /// credentials are neither looked up nor kept, and no login lasts longer than one task.
     #[doc(alias = "urlCredentialStorage")]
     pub url_credential_storage: Option<UrlCredentialStorage>,
     /// The domains whose servers receive the Kerberos ticket of the user who is logged in on this machine, when they ask for
@@ -154,114 +152,112 @@ pub struct Configuration {
     /// URL and a stored one are used for every host. Proxies never receive a ticket.
     /// Extension: no counterpart in Apple's API.
     pub negotiate_domains: Vec<String>,
-    /// Whether interrupted uploads are resumed, with servers that can do that. Default: automatic. Apple's sessions
-    /// always try.
+    /// Whether interrupted uploads are resumed with servers that support it. Default: automatic. Apple's sessions always try.
     pub resumable_uploads: ResumableUploads,
     /// Whether a server may keep an upload at another origin than the one it was sent to. Default: `false`: such
     /// uploads are not resumed. With `true` the rest of the body is sent there, without the credentials and cookies of
     /// the request. Extension: no counterpart in Apple's API.
     pub allows_uploads_at_other_origins: bool,
-    /// What was learned of servers by uploading to them ([`UploadServerStorage::shared`]; an ephemeral configuration has a
-    /// store of its own): the next upload speaks the version that a server knows, is without the fields where they are
-    /// refused, and careful where interim responses do not get through. Without one each upload begins as the first. Not
-    /// of Apple's.
+    /// What the session has learned of servers by uploading to them. Default: [`UploadServerStorage::shared`]; an ephemeral
+    /// configuration has a store of its own. The next upload uses the version that a server supports, omits the fields that it
+    /// refuses, and begins carefully where interim responses do not get through. With `None` each upload begins as the first.
+    /// Extension: no counterpart in Apple's API.
     pub upload_server_storage: Option<UploadServerStorage>,
-    /// Which versions of HTTP may be used (automatic). Extension: no counterpart in Apple's API.
+    /// Which versions of HTTP may be used. Default: automatic. Extension: no counterpart in Apple's API.
     pub http_versions: HttpVersions,
-    /// The most connections the session keeps that carry nothing, over all hosts (100). The one that has been idle
-    /// longest is closed for another. With 0 none is kept. Extension: no counterpart in Apple's API.
+    /// The most idle connections that the session keeps, over all hosts. Default: 100. At the limit the connection that has
+    /// been idle longest is closed. With 0 none is kept. Extension: no counterpart in Apple's API.
     pub maximum_idle_connections: usize,
-    /// The most connections of the session at the same time, over all hosts: those that are being made, in use and idle
-    /// (256); at least 1. HTTP/2 connections count as one each. At the limit the connection that has been idle
-    /// longest is closed for a new one; if none is idle, loads wait until one is or closes, and hosts take turns. A load
-    /// whose response is not read to its end keeps its connection. Extension: no counterpart in Apple's API.
+    /// The most connections of the session at the same time, over all hosts. Default: 256; at least 1. Connections that are
+    /// being made, in use and idle count; an HTTP/2 connection counts as one. At the limit the connection that has been idle
+    /// longest is closed for a new one. If none is idle, loads wait until a connection becomes idle or closes, and hosts take
+    /// turns. A load whose response is not read to its end keeps its connection. Extension: no counterpart in Apple's API.
     pub maximum_open_connections: usize,
-    /// How long an unused connection is kept (60 s; a shorter `Keep-Alive: timeout` of the server wins). Extension: no
-    /// counterpart in Apple's API.
+    /// How long an idle connection is kept. Default: 60 seconds; a shorter `Keep-Alive: timeout` of the server takes
+    /// precedence. Extension: no counterpart in Apple's API.
     pub connection_idle_timeout: Duration,
-    /// How long a request with `Expect: 100-continue` waits for the server to want its body (1 s), before it sends it
-    /// all the same (RFC 9110 §10.1.1). Apple does not document how long.
+    /// How long a request with `Expect: 100-continue` waits for the server's permission before it sends its body without that
+    /// permission (RFC 9110 §10.1.1). Default: 1 second. Apple does not document this time.
     pub expect_continue_timeout: Duration,
-    /// The oldest TLS version accepted (1.2).
+    /// The oldest TLS version accepted. Default: TLS 1.2.
     #[doc(alias = "tlsMinimumSupportedProtocolVersion")]
     pub tls_minimum_supported_protocol_version: TlsVersion,
-    /// The newest TLS version offered (1.3).
+    /// The newest TLS version offered. Default: TLS 1.3.
     #[doc(alias = "tlsMaximumSupportedProtocolVersion")]
     pub tls_maximum_supported_protocol_version: TlsVersion,
-    /// The cipher suites offered, by their IANA numbers and in this order, such as `[0x1301, 0xC02F]`; empty, the
-    /// default, is all there are, which are those of TLS 1.3 (0x1301–0x1303) and those of TLS 1.2 with ephemeral keys
-    /// and authenticated encryption (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9). Numbers of others are passed
-    /// over; if none is left, loads fail with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed).
-    /// Extension: no counterpart in Apple's API.
+    /// The cipher suites offered, by their IANA numbers and in this order, such as `[0x1301, 0xC02F]`. Default: empty, which
+    /// offers all that exist: those of TLS 1.3 (0x1301–0x1303) and those of TLS 1.2 with ephemeral keys and authenticated
+    /// encryption (0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9). Other numbers are ignored; if none is left, loads fail with
+    /// [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Extension: no counterpart in Apple's API.
     pub tls_cipher_suites: Vec<u16>,
-    /// Certificates, in DER, trusted beside those of the platform. With one that cannot be read every secure connection fails
-    /// with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Extension: no counterpart in Apple's API.
+    /// Certificates, in DER, trusted in addition to those of the platform. Default: none. If one cannot be read, every secure
+    /// connection fails with [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed). Extension: no counterpart in
+    /// Apple's API.
     pub additional_trust_anchors: Vec<Vec<u8>>,
     /// Revocation lists (CRLs, RFC 5280 §5), in DER, of the authorities in
-    /// [`additional_trust_anchors`](field@Self::additional_trust_anchors) and those below them (none). A server whose
-    /// certificate, or an issuer's, is on one fails with
-    /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted); authorities without a list here are
-    /// not asked about, and a list that is past its `nextUpdate` still counts. Servers that only the platform vouches
-    /// for are judged by the platform's own rules. Extension: no counterpart in Apple's API, whose system judges
-    /// revocation.
+    /// [`additional_trust_anchors`](field@Self::additional_trust_anchors) and of the authorities below them. Default: none. If
+    /// a list names the certificate of a server or of one of its issuers, the load fails with
+    /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted). Revocation by authorities without a list here
+    /// is not checked, and a list that is past its `nextUpdate` still counts. Servers that only the platform trusts are judged
+    /// by the platform's own rules. Extension: no counterpart in Apple's API; Apple's system checks revocation itself.
     pub certificate_revocation_lists: Vec<Vec<u8>>,
-    /// What may be loaded without, or with weaker, protection.
+    /// The App Transport Security rules: which loads may have no, or weaker, protection.
     pub app_transport_security: AppTransportSecurity,
-    /// Hosts that are spoken to by TLS only ([`HstsStorage::shared`]; an ephemeral configuration has a store of its
-    /// own). An `http` URL of such a host is loaded as `https`, port 80 becoming 443 and any other staying, before
-    /// `app_transport_security` is looked at; the delegate is not asked,
-    /// [`Task::current_request`](crate::Task::current_request) and the metrics show the `https` request. A host enters
-    /// by a response over TLS whose certificates were good by themselves; there no delegate can make up for bad ones
-    /// (RFC 6797 §8.4). `None` knows nobody, not even the hosts known beforehand. Extension: no counterpart in Apple's
-    /// API, whose store cannot be seen or turned off.
+    /// The hosts that are loaded over TLS only. Default: [`HstsStorage::shared`]; an ephemeral configuration has a store of its
+    /// own. An `http` URL of such a host is loaded as `https`: port 80 becomes 443, any other port stays. This happens before
+    /// `app_transport_security` is checked, and the delegate is not called;
+    /// [`Task::current_request`](crate::Task::current_request) and the metrics show the `https` request. A host is added by a
+    /// response over TLS whose certificates were trusted without a delegate's decision. For a host in the store a delegate
+    /// cannot accept untrusted certificates (RFC 6797 §8.4). With `None` no host is known, not even the preloaded hosts.
+    /// Extension: no counterpart in Apple's API, whose store cannot be seen or turned off.
     pub hsts_storage: Option<HstsStorage>,
-    /// Where responses are kept for later loads ([`UrlCache::shared`]; an ephemeral configuration has one of its own,
-    /// in memory, each); `None` keeps none.
+    /// The cache, which keeps responses for later loads. Default: [`UrlCache::shared`]; each ephemeral configuration has a
+    /// cache of its own in memory. With `None` no response is kept.
     #[doc(alias = "urlCache")]
     #[doc(alias = "URLCache")]
     pub url_cache: Option<UrlCache>,
-    /// How requests use the cache that do not say so themselves ([`CachePolicy::UseProtocolCachePolicy`]).
+    /// The cache policy of requests that do not set one themselves. Default: [`CachePolicy::UseProtocolCachePolicy`].
     #[doc(alias = "requestCachePolicy")]
     pub request_cache_policy: CachePolicy,
-    /// Whether one load whose response may be cached serves all loads that ask for the same meanwhile. Default:
-    /// `false`. They wait for its end, 10 s at most, and load by themselves if its response is not for them. Extension:
-    /// no counterpart in Apple's API.
+    /// Whether one load of a cacheable response serves all loads that request the same meanwhile. Default: `false`. These loads
+    /// wait for its end, 10 seconds at most, and load by themselves if its response does not fit them. Extension: no
+    /// counterpart in Apple's API.
     pub shares_cacheable_loads: bool,
-    /// Protocols of the application's own (none), which load what they claim. They are asked in their order, before
-    /// the library's own: one that claims `https` URLs wins over the network.
+    /// Custom protocols, which load the requests that they claim. Default: none. The session consults them in this order,
+    /// before the library's own protocols: one that claims `https` URLs takes precedence over the network.
     #[doc(alias = "protocolClasses")]
     pub protocol_classes: Vec<UrlProtocolClass>,
-    /// Stored only (true, as Apple's): there is one loader, and no other to choose.
+    /// Stored only. Default: `true`, as Apple's. This library has only one loader.
     #[doc(alias = "usesClassicLoadingMode")]
     pub uses_classic_loading_mode: bool,
-    /// Whether safe requests may be sent before the TLS handshake is complete. Default: `false`. Stored only until this
-    /// library speaks HTTP/3: it is of that alone, as Apple documents it.
+    /// Whether safe requests may be sent before the TLS handshake is complete. Default: `false`. Stored only until this library
+    /// supports HTTP/3: Apple documents it for HTTP/3 alone.
     #[doc(alias = "enablesEarlyData")]
     pub enables_early_data: bool,
-    /// The name of a background session (none). Stored only until this library has those: no other session has one. It is
-    /// what such a session is found by in a later run.
+    /// The name of a background session, by which a later run finds the session. Default: none. Stored only until this library
+    /// has background sessions: other sessions have no name.
     pub identifier: Option<Arc<str>>,
     /// Whether the system may choose the time of transfers. Default: `false`. Stored only until this library has background
-    /// sessions: it is of those alone, as Apple documents it.
+    /// sessions: Apple documents it for those alone.
     #[doc(alias = "isDiscretionary")]
     pub is_discretionary: bool,
     /// Whether the application is started when its transfers need it. Default: `true`. Stored only until this library has
-    /// background sessions: the transfers of others end with the application.
+    /// background sessions: the transfers of other sessions end with the application.
     #[doc(alias = "sessionSendsLaunchEvents")]
     pub session_sends_launch_events: bool,
-    /// The folder shared with an application's extensions, by its identifier (none). Stored only until this library has
-    /// background sessions: the files of others are where the application says.
+    /// The identifier of the folder that an application shares with its extensions. Default: none. Stored only until this
+    /// library has background sessions: the files of other sessions are where the application puts them.
     #[doc(alias = "sharedContainerIdentifier")]
     pub shared_container_identifier: Option<Arc<str>>,
-    /// Clock, resolver and network of the session; the real ones by default. Extension: no counterpart in Apple's API.
+    /// The clock, resolver and network of the session. Default: the real ones. Extension: no counterpart in Apple's API.
     pub environment: Environment,
 }
 
 impl Default for Configuration {
     /// The configuration of ordinary sessions.
     ///
-    /// Cookies, cache, credentials, the hosts that want TLS and what is known of upload servers are those of the
-    /// application: the shared stores, which outlive the process.
+    /// Cookies, cache, credentials, the hosts that are loaded over TLS only and what is known of upload servers are those of
+    /// the application: the shared stores, which outlive the process.
     fn default() -> Self {
         Self {
             timeout_interval_for_request: Duration::from_secs(60),
@@ -355,7 +351,7 @@ impl Configuration {
             && self.allows_ultra_constrained_network_access
     }
 
-    /// Trusts the certificates of a PEM file beside those of the platform.
+    /// Trusts the certificates of a PEM file in addition to those of the platform.
     ///
     /// # Errors
     /// [`SecureConnectionFailed`](UrlErrorCode::SecureConnectionFailed) if there is no certificate, or one cannot be an anchor.
@@ -388,7 +384,7 @@ pub enum HttpVersions {
     Automatic,
     /// HTTP/1.1 only.
     Http1,
-    /// HTTP/2 only; a server that does not speak it fails the load. `https` only.
+    /// HTTP/2 only. A server that does not support it fails the load. `https` only.
     Http2,
 }
 

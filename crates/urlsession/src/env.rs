@@ -1,7 +1,7 @@
 //! The outside world: clock, name resolution, dialling, the network path, and where the work runs.
 //!
-//! Nothing else in this crate reads a clock, resolves a name or opens a socket; a test hands in its own
-//! [`Environment`]. It owns no policy: what to do with a time or an address is decided elsewhere.
+//! Nothing else in this crate reads a clock, resolves a name or opens a socket; a test passes its own [`Environment`]. This
+//! module contains no policy: other modules decide what to do with a time or an address.
 
 mod clock;
 mod closing;
@@ -69,18 +69,18 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-/// What a session takes from the outside world. The default is the real one.
+/// The services of the system that a session uses. Default: those of the system. Extension: no counterpart in Apple's API.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Environment {
     /// Monotonic and wall-clock time, and timers.
     pub clock: Arc<dyn Clock>,
-    /// Host names to addresses.
+    /// Resolves host names to addresses.
     pub resolver: Arc<dyn Resolve>,
-    /// Addresses, or names, to connections.
+    /// Opens connections to addresses or host names.
     pub dialler: Arc<dyn Dial>,
-    /// The networks this machine is connected to. Looked at only where something depends on it: connections to
-    /// this machine itself never do.
+    /// The networks that this machine is connected to. Read only for loads that depend on it; connections to this machine
+    /// itself do not.
     pub path: Arc<dyn NetworkPath>,
     /// Whether bodies may take ways on which they are not copied. For tests: without them all is the same, but slower.
     #[doc(hidden)]

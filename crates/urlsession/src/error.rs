@@ -1,7 +1,6 @@
 //! `UrlError`: what a load fails with. One pointer wide; code, phase and replay safety are data.
 //!
-//! It does not decide anything: layers read the data and decide. Codes and numbers are those of
-//! Apple's *URLError.Code* page.
+//! The module makes no decisions: layers read the data and decide. Codes and numbers are those of Apple's *URLError.Code* page.
 
 mod conversions;
 
@@ -33,17 +32,17 @@ struct ErrorInner {
     replay: Replay,
     unavailable: Option<NetworkUnavailableReason>,
     url: Option<Url>,
-    /// Of the URL's host.
+    /// The zone of the URL's host.
     zone: Option<Box<str>>,
     detail: Cow<'static, str>,
-    /// What the layers above know more of it: values of types this module does not know.
+    /// Values that the layers above attach, of types that this module does not know.
     attached: Vec<Arc<dyn Any + Send + Sync>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl UrlError {
-    /// An error with this code, that happened in `phase`, described by `detail`: a clause without a final
-    /// stop, such as `the server closed the connection`.
+    /// An error with this code that occurred in `phase`. `detail` describes the error: a clause without a final stop, such as
+    /// `the server closed the connection`.
     #[doc(alias = "init(_:userInfo:)")]
     pub fn new(code: UrlErrorCode, phase: Phase, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
@@ -66,27 +65,26 @@ impl UrlError {
         self.0.code
     }
 
-    /// Where in the load it happened.
+    /// The step of the load in which the error occurred.
     pub fn phase(&self) -> Phase {
         self.0.phase
     }
 
-    /// The URL that failed; after redirects the one that was being loaded.
+    /// The URL of the load that failed; after redirects the URL that was being loaded.
     #[doc(alias = "failureURLString")]
     #[doc(alias = "failingURL")]
     pub fn failing_url(&self) -> Option<&Url> {
         self.0.url.as_ref()
     }
 
-    /// Which rule forbids the only networks there are, if that is why a load failed with
+    /// The rule that forbids the only available networks, if that is why a load failed with
     /// [`NotConnectedToInternet`](UrlErrorCode::NotConnectedToInternet).
     #[doc(alias = "networkUnavailableReason")]
     pub fn network_unavailable_reason(&self) -> Option<NetworkUnavailableReason> {
         self.0.unavailable
     }
 
-    /// True if the same request may succeed when it is tried again later: the network, not the request,
-    /// was at fault.
+    /// True if the same request may succeed when it is tried again later, because the network failed and not the request.
     pub fn is_retriable(&self) -> bool {
         use UrlErrorCode as C;
         matches!(
@@ -110,13 +108,13 @@ impl UrlError {
         Self::new(UrlErrorCode::Cancelled, Phase::Task, "cancelled")
     }
 
-    /// Whether its owner has given up the load, or refused to go on with it. What the library cancels, because it was misused or
-    /// because code of the application failed, is not meant.
+    /// Whether the owner has cancelled the load, or refused to continue it. Cancellations by the library, because the load was
+    /// misused or code of the application failed, do not count.
     pub(crate) fn is_of_owner(&self) -> bool {
         self.0.code == UrlErrorCode::Cancelled && !self.is_of_misuse()
     }
 
-    /// The detail alone says what was done wrong, and by whom.
+    /// The detail alone states the misuse and its cause.
     fn is_of_misuse(&self) -> bool {
         self.0.code == UrlErrorCode::Cancelled && matches!(self.0.phase, Phase::Request | Phase::Delegate)
     }
@@ -130,7 +128,7 @@ impl UrlError {
         self.with_url_in(url, None)
     }
 
-    /// As `with_url`, of a URL whose host is in a zone.
+    /// As `with_url`, for a URL whose host is in a zone.
     pub(crate) fn with_url_in(self, url: &Url, zone: Option<&str>) -> Self {
         if self.0.url.is_some() {
             return self;
@@ -146,7 +144,7 @@ impl UrlError {
         self.edit(|inner| inner.unavailable = Some(reason))
     }
 
-    /// Keeps a value with the error; of several of one type the last counts.
+    /// Keeps a value with the error. Of several values of one type the last one counts.
     pub(crate) fn attach(self, value: impl Any + Send + Sync) -> Self {
         self.edit(|inner| inner.attached.push(Arc::new(value)))
     }
@@ -166,7 +164,7 @@ impl UrlError {
     }
 }
 
-/// Secrets reach neither a message nor a file: the password of a URL's userinfo is dropped. So it is of `user:password@host`,
+/// Secrets reach neither a message nor a file: the password of a URL's userinfo is removed, also from `user:password@host`,
 /// which is a URL whose scheme is the user.
 #[allow(clippy::disallowed_methods)] // what looks like a scheme may be a user
 pub(crate) fn without_password(url: &Url) -> Url {
@@ -186,7 +184,7 @@ pub(crate) fn without_password(url: &Url) -> Url {
     url
 }
 
-/// A `data:` URL is its own content, which may be long and is nobody's business.
+/// A `data:` URL contains its own content, which may be long and private.
 fn shown(url: &Url) -> &str {
     if Scheme::of(url) == Scheme::Data { "a data: URL" } else { url.as_str() }
 }
@@ -222,7 +220,7 @@ impl fmt::Display for UrlError {
         // The detail is the reason.
         let sentence = if *code == UrlErrorCode::Unknown { "the load failed" } else { code.sentence() };
         let number = code.number();
-        // A disk is here, not where the URL leads.
+        // A file is on this machine, not at the URL.
         match url.as_ref().filter(|_| *phase != Phase::Disk) {
             Some(url) if url.has_host() => {
                 write!(f, "{sentence} at {} ({number}): {detail}", Location(url, zone.as_deref()))
@@ -310,22 +308,22 @@ impl fmt::Display for Phase {
     }
 }
 
-/// Which rule forbids the only networks there are. Numbers are Apple's.
+/// The rule that forbids the only available networks. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "URLError.NetworkUnavailableReason")]
 #[doc(alias = "NSURLErrorNetworkUnavailableReason")]
 pub enum NetworkUnavailableReason {
-    /// They are cellular, and `allows_cellular_access` is false.
+    /// The networks are cellular, and `allows_cellular_access` is false.
     #[doc(alias = "cellular")]
     Cellular = 0,
-    /// They are metered, and `allows_expensive_network_access` is false.
+    /// The networks are metered, and `allows_expensive_network_access` is false.
     #[doc(alias = "expensive")]
     Expensive = 1,
-    /// They are in a mode that saves data, and `allows_constrained_network_access` is false.
+    /// The networks are in a mode that saves data, and `allows_constrained_network_access` is false.
     #[doc(alias = "constrained")]
     Constrained = 2,
-    /// They are as slow as a satellite, and `allows_ultra_constrained_network_access` is false.
+    /// The networks are as slow as a satellite, and `allows_ultra_constrained_network_access` is false.
     #[doc(alias = "ultraConstrained")]
     UltraConstrained = 3,
 }
@@ -343,7 +341,7 @@ pub(crate) enum Replay {
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $apple:literal, $sentence:literal;)*) => {
-        /// Apple's URL error codes; [`number`](Self::number) is theirs too.
+        /// Apple's URL error codes, with Apple's [numbers](Self::number).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         #[doc(alias = "URLError.Code")]
@@ -369,16 +367,18 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The cause is not known. The library gives it to nothing: it is for errors of applications and their protocols.
+    /// The cause is not known. The library never produces this code: it is for errors of applications and their custom
+    /// protocols.
     Unknown = -1, "NSURLErrorUnknown", "the load failed for an unknown reason";
-    /// The task was cancelled: by its owner, by a delegate's answer, or by the library, because it was misused or because code
-    /// of the application panicked or gave no answer. [`UrlError::phase`] is [`Phase::Request`] or [`Phase::Delegate`] then.
+    /// The task was cancelled: by its owner, by a delegate's answer, or by the library, because the task was misused or because
+    /// code of the application panicked or gave no answer. If the library cancelled, [`UrlError::phase`] is [`Phase::Request`]
+    /// or [`Phase::Delegate`].
     Cancelled = -999, "NSURLErrorCancelled", "the load was cancelled";
     /// A background session of an extension has no shared container.
     BackgroundSessionRequiresSharedContainer = -995, "NSURLErrorBackgroundSessionRequiresSharedContainer", "the background session needs a shared container";
     /// Another process uses the background session.
     BackgroundSessionInUseByAnotherProcess = -996, "NSURLErrorBackgroundSessionInUseByAnotherProcess", "the background session is in use by another process";
-    /// The background daemon went away.
+    /// The connection to the background daemon was lost.
     BackgroundSessionWasDisconnected = -997, "NSURLErrorBackgroundSessionWasDisconnected", "the background session was disconnected";
     /// The URL, or the request around it, is malformed.
     BadUrl = -1000, "NSURLErrorBadURL", "the request is malformed";
@@ -400,18 +400,18 @@ codes! {
     ResourceUnavailable = -1008, "NSURLErrorResourceUnavailable", "the resource is unavailable";
     /// There is no network.
     NotConnectedToInternet = -1009, "NSURLErrorNotConnectedToInternet", "there is no network connection";
-    /// The `Location` of a redirect is not a URL. A redirect without one is an answer like others, and is delivered, though
-    /// Apple's page names this code for it too: RFC 9110 §15.4 leaves what to do to the application, which has the response.
-    RedirectToNonExistentLocation = -1010, "NSURLErrorRedirectToNonExistentLocation", "the redirect leads nowhere";
+    /// The `Location` of a redirect is not a URL. A redirect without `Location` is delivered as an ordinary response, although
+    /// Apple's page names this code for it too: RFC 9110 §15.4 leaves the decision to the application, which has the response.
+    RedirectToNonExistentLocation = -1010, "NSURLErrorRedirectToNonExistentLocation", "the redirect's Location is not a URL";
     /// The server broke the protocol.
     BadServerResponse = -1011, "NSURLErrorBadServerResponse", "the server's response is malformed";
-    /// The user cancelled the authentication. The library gives it to nothing: as in Apple's sessions a load whose challenge is
-    /// cancelled ends with [`Cancelled`](Self::Cancelled).
+    /// The user cancelled the authentication. The library never produces this code: as in Apple's sessions, a load whose
+    /// challenge is cancelled fails with [`Cancelled`](Self::Cancelled).
     UserCancelledAuthentication = -1012, "NSURLErrorUserCancelledAuthentication", "the authentication was cancelled";
     /// Authentication is needed.
     UserAuthenticationRequired = -1013, "NSURLErrorUserAuthenticationRequired", "authentication is required";
-    /// The server announced a body that is not empty, and ended the connection in order without any byte of it. Over HTTP/2,
-    /// whose streams end by themselves, that is a bad answer ([`BadServerResponse`](Self::BadServerResponse)).
+    /// The server announced a body that is not empty, and closed the connection in order without sending any byte of it. Over
+    /// HTTP/2, whose streams end separately, the code is [`BadServerResponse`](Self::BadServerResponse).
     ZeroByteResource = -1014, "NSURLErrorZeroByteResource", "the resource is empty";
     /// The coded body cannot be decoded.
     CannotDecodeRawData = -1015, "NSURLErrorCannotDecodeRawData", "the body could not be decoded";
@@ -435,7 +435,7 @@ codes! {
     FileIsDirectory = -1101, "NSURLErrorFileIsDirectory", "the file is a directory";
     /// The file may not be read.
     NoPermissionsToReadFile = -1102, "NSURLErrorNoPermissionsToReadFile", "the file may not be read";
-    /// A limit on sizes was passed; also a GET with a body.
+    /// A size limit was exceeded, or a GET request has a body.
     DataLengthExceedsMaximum = -1103, "NSURLErrorDataLengthExceedsMaximum", "resource exceeds maximum size";
     /// Never produced.
     FileOutsideSafeArea = -1104, "NSURLErrorFileOutsideSafeArea", "the file is outside the safe area";
@@ -453,20 +453,20 @@ codes! {
     ClientCertificateRejected = -1205, "NSURLErrorClientCertificateRejected", "the client certificate was rejected";
     /// The server wants a client certificate.
     ClientCertificateRequired = -1206, "NSURLErrorClientCertificateRequired", "a client certificate is required";
-    /// A cache-only request is not in the cache.
+    /// The cache policy forbids a network load, and the cache has no response.
     CannotLoadFromNetwork = -2000, "NSURLErrorCannotLoadFromNetwork", "the network may not be used for this request";
     /// The file cannot be created.
     CannotCreateFile = -3000, "NSURLErrorCannotCreateFile", "the file could not be created";
     /// The file cannot be opened.
     CannotOpenFile = -3001, "NSURLErrorCannotOpenFile", "the file could not be opened";
-    /// A download's file cannot be closed: its file system had taken what was written and could not keep it. NFS, SMB and FUSE
-    /// say so only then. What fails before is [`CannotWriteToFile`](Self::CannotWriteToFile).
+    /// A download's file cannot be closed: its file system accepted the bytes and could not store them. NFS, SMB and FUSE
+    /// report this only on closing. Earlier failures are [`CannotWriteToFile`](Self::CannotWriteToFile).
     CannotCloseFile = -3002, "NSURLErrorCannotCloseFile", "the file could not be closed";
     /// The file cannot be written.
     CannotWriteToFile = -3003, "NSURLErrorCannotWriteToFile", "the file could not be written";
-    /// The file cannot be removed. The library gives it to nothing: a temporary file is removed when its load has already
-    /// ended or its value is dropped, when nobody can be told, and a file that stays fails no load. To move a download over a
-    /// file that cannot be replaced is [`CannotMoveFile`](Self::CannotMoveFile).
+    /// The file cannot be removed. The library never produces this code: a temporary file is removed after its load has ended
+    /// or when its value is dropped, when no error can be reported, and a file that remains fails no load. Moving a download
+    /// over a file that cannot be replaced fails with [`CannotMoveFile`](Self::CannotMoveFile).
     CannotRemoveFile = -3004, "NSURLErrorCannotRemoveFile", "the file could not be removed";
     /// The file cannot be moved.
     CannotMoveFile = -3005, "NSURLErrorCannotMoveFile", "the file could not be moved";

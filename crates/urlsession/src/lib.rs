@@ -10,15 +10,15 @@
 //! # }
 //! ```
 //!
-//! The same from plain blocking code is `.data(…).wait()`, with a completion handler
-//! [`data_task_with_handler`](UrlSession::data_task_with_handler), and call by call
-//! [`data_task`](UrlSession::data_task) with a [`SessionDelegate`].
+//! Blocking code calls `.data(…).wait()`. [`data_task_with_handler`](UrlSession::data_task_with_handler) calls a completion
+//! handler, and [`data_task`](UrlSession::data_task) reports each event to a [`SessionDelegate`].
 //!
 //! # Features
 //!
-//! All are off by default. `keyring`: the passwords of the shared [`UrlCredentialStorage`](authentication::UrlCredentialStorage) are in the platform's keyring.
-//! `serde`: [`UrlRequest`] and [`HttpCookie`](cookies::HttpCookie) can be serialized and deserialized; all their secrets are in what is
-//! written. The crate `serde` itself is always depended on, since resume data and stores are written with it.
+//! All are off by default. `keyring`: the shared [`UrlCredentialStorage`](authentication::UrlCredentialStorage) keeps its
+//! passwords in the platform's keyring. `serde`: [`UrlRequest`] and [`HttpCookie`](cookies::HttpCookie) can be serialized and
+//! deserialized; the written form contains all their secrets. The crate `serde` itself is always a dependency, because resume
+//! data and stores are written with it.
 //!
 //! # Where things are
 //!
@@ -27,8 +27,8 @@
 //!
 //! # The map
 //!
-//! The way of a request has one direction: session, task, protocol, layers, pool, wire, socket. A module
-//! names only those to its right:
+//! A request passes in one direction: session, task, protocol, layers, pool, wire, socket. A module uses only the modules to
+//! its right:
 //!
 //! `session ▸ task ▸ protocol ▸ transport ▸ auth ▸ configuration ▸ store ▸ load ▸ body ▸ message ▸ env ▸ error ▸ proto`
 
@@ -91,14 +91,14 @@ pub mod authentication {
     pub use crate::store::{BackendResult, KeptCredential, UrlCredentialBackend, UrlCredentialStorage};
 }
 
-/// Parts of bodies: what forms are made of, trailers, and the readers of bodies: text, single bytes, other traits.
+/// Parts of bodies: the parts of forms, trailers, and the readers of bodies: text, single bytes, other traits.
 pub mod bodies {
     pub use crate::body::{FormPart, InvalidBoundary};
     pub use crate::message::BodyTrailers;
     pub use crate::task::{BlockingReader, Characters, FuturesReader, Lines, SingleBytes, UnicodeScalars};
 }
 
-/// The cache, an application's own store in its place, and what the cache did for a transaction.
+/// The cache, the interface for an application's own store, and what the cache did for a transaction.
 pub mod cache {
     pub use crate::load::{
         CacheBypass, CacheDecision, CacheLookup, CacheStorage, NotStored, RevalidationReason, StaleUse,
@@ -109,7 +109,7 @@ pub mod cache {
     pub use crate::store::{BackendResult, KeptResponse, UrlCacheBackend};
 }
 
-/// Cookies, their storage, and an application's own store in its place.
+/// Cookies, their storage, and the interface for an application's own store.
 pub mod cookies {
     pub use crate::message::{
         HttpCookie, HttpCookieAcceptPolicy, HttpCookiePropertyKey, HttpCookieStringPolicy,
@@ -128,20 +128,19 @@ pub mod metrics {
     pub use crate::task::{ResourceFetchType, TaskMetrics, TransactionMetrics};
 }
 
-/// Proxies, versions of HTTP, what connections are used for, and who causes loads.
+/// Proxies, HTTP versions, the service types of connections, and the attribution of loads.
 pub mod network {
     pub use crate::configuration::{HttpVersions, MultipathServiceType, ProxyConfiguration, ProxyDictionary};
     pub use crate::message::{Attribution, NetworkServiceType};
 }
 
-/// Protocols of the application's own, which load what they claim.
+/// Custom protocols, which load the requests that they claim.
 pub mod protocols {
     pub use crate::configuration::UrlProtocolClass;
     pub use crate::protocol::{UrlProtocol, UrlProtocolClient, UrlProtocolLoading, UrlProtocolTask};
 }
 
-/// App Transport Security, pinned keys, certificate transparency, versions of TLS, and hosts that are spoken to over TLS
-/// only.
+/// App Transport Security, pinned keys, certificate transparency, TLS versions, and the hosts that are loaded over TLS only.
 pub mod security {
     pub use crate::configuration::{
         AppTransportSecurity, CertificateTransparencyLog, ExceptionDomain, PinnedDomain, TlsVersion,
@@ -149,7 +148,7 @@ pub mod security {
     pub use crate::store::HstsStorage;
 }
 
-/// What tasks show of themselves: changes, kinds, reasons to wait; and loads that can be repeated.
+/// What tasks report: changes, kinds, reasons to wait; and loads that can be repeated.
 pub mod tasks {
     pub use crate::load::WaitReason;
     pub use crate::session::{DataTaskPublisher, DataTaskValues, Tasks};
@@ -166,7 +165,7 @@ pub mod uploads {
     pub use crate::task::ContentDigest;
 }
 
-/// What a session takes from the outside world, for those who replace it: clocks, resolvers, networks.
+/// What a session takes from the outside world, and an application can replace: clocks, resolvers, networks.
 pub mod environment {
     #[allow(clippy::disallowed_types)] // its name for applications
     pub use crate::env::SystemClock;

@@ -1,5 +1,5 @@
-//! The words of a load: what goes down the layers (`Attempt`), what comes back (`Response`), and the
-//! interfaces of those who stand on it (`Protocol`, `Layer`, `TaskContext`).
+//! The types of a load: what goes down the layers (`Attempt`), what comes back (`Response`), and the interfaces of
+//! protocols, layers and tasks (`Protocol`, `Layer`, `TaskContext`).
 //!
 //! No decisions and no IO here.
 
@@ -55,12 +55,12 @@ pub(crate) trait Layer: Send + Sync {
     fn load(&self, attempt: &mut Attempt<'_>) -> impl Future<Output = Result<Response>> + Send;
 }
 
-/// The only way up: what a layer may ask of, or tell, the task it works for.
+/// The interface of a layer to its task: questions, events and properties.
 pub(crate) trait TaskContext: TaskQuestions + TaskEvents + TaskProperties + UploadLink {}
 
 impl<T: TaskQuestions + TaskEvents + TaskProperties + UploadLink> TaskContext for T {}
 
-/// What a layer asks the task, and waits for.
+/// The questions of a layer to the task. The layer waits for the answers.
 pub(crate) trait TaskQuestions: Send + Sync {
     /// The request to follow a redirect with, or `None` to keep the redirect response.
     fn redirect<'a>(
@@ -75,17 +75,17 @@ pub(crate) trait TaskQuestions: Send + Sync {
         challenge: &'a UrlAuthenticationChallenge,
     ) -> BoxFuture<'a, AuthChallengeDisposition>;
 
-    /// Who answers the challenges of a connection; `None` if nobody does.
+    /// The handler of a connection's challenges; `None` if there is none.
     fn challenger(&self) -> Option<Arc<dyn ConnectionChallengeHandler>>;
 
     /// Another copy of the request's body stream without its first `offset` bytes; `None` if the application has none.
     fn new_body_from(&self, offset: u64) -> BoxFuture<'_, Option<BodyStream>>;
 
-    /// True if anyone decides what is cached.
+    /// True if a delegate decides what is cached.
     fn wants_will_cache(&self) -> bool;
 }
 
-/// What a layer tells the task.
+/// The events that a layer reports to the task.
 pub(crate) trait TaskEvents: Send + Sync {
     /// The request now being loaded.
     fn requesting(&self, request: &Arc<UrlRequest>);
@@ -99,7 +99,7 @@ pub(crate) trait TaskEvents: Send + Sync {
     /// As many were written by an earlier load.
     fn was_sent(&self, bytes: u64);
 
-    /// True if anyone wants informational responses.
+    /// True if a delegate receives informational responses.
     fn wants_informational(&self) -> bool;
 
     /// A 1xx response.
@@ -109,16 +109,16 @@ pub(crate) trait TaskEvents: Send + Sync {
     fn waiting_for_connectivity(&self);
 }
 
-/// What a layer may know of the task. Nothing of it is changed from below.
+/// The properties of the task that a layer may read. Layers do not change them.
 pub(crate) trait TaskProperties: Send + Sync {
-    /// What it is, about to load `current`.
+    /// The description of the task, which is about to load `current`.
     fn described(&self, current: &Arc<UrlRequest>) -> TaskDescription;
 
-    /// True if the load was suspended or is over: no more bytes are to be moved in this poll. Whoever halts it has it
-    /// polled again.
+    /// True if the load was suspended or is over: no more bytes are to be moved in this poll. The code that halts the load
+    /// wakes it when it continues.
     fn is_halted(&self) -> bool;
 
-    /// True if the body is saved in a file, and so nothing for a cache.
+    /// True if the body is saved in a file, and therefore not cached.
     fn goes_to_file(&self) -> bool;
 
     /// 0 to 1. The load is polled again when it changes.
@@ -128,7 +128,7 @@ pub(crate) trait TaskProperties: Send + Sync {
     fn lasting_priority(&self) -> Arc<dyn Priority>;
 }
 
-/// What a task is to who is outside the library.
+/// The description of a task for code outside the library.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskDescription {
     pub(crate) identifier: u64,
@@ -151,21 +151,21 @@ pub(crate) trait UploadLink: Send + Sync {
     fn upload_stands(&self, point: Option<UploadPoint>);
 }
 
-/// Who answers challenges of a connection that outlives, or serves others beside, the load it was begun for.
+/// Answers the challenges of a connection that outlives the load it was opened for, or also serves other loads.
 pub(crate) trait ConnectionChallengeHandler: Send + Sync {
     fn challenge(
         self: Arc<Self>,
         challenge: UrlAuthenticationChallenge,
     ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)>;
 
-    /// The identifier of the task whose delegates are asked.
+    /// The identifier of the task whose delegates are called.
     fn task(&self) -> u64;
 
-    /// True if the task has a delegate of its own, which is asked before the session's.
+    /// True if the task has a delegate of its own, which is called before the session's.
     fn is_of_task(&self) -> bool;
 }
 
-/// Who knows how urgent a response is, at any time.
+/// The current priority of a response.
 pub(crate) trait Priority: Send + Sync {
     /// 0 to 1.
     fn priority(&self) -> f32;
@@ -181,7 +181,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) wants_new_connection: bool,
     /// The server does not meet expectations (RFC 9110 §15.5.18): none is sent.
     pub(crate) expectation_failed: bool,
-    /// The server is asked before the body is sent.
+    /// `Expect: 100-continue` is sent before the body.
     pub(crate) expects: bool,
     /// The way to the server of the request.
     pub(crate) route: Route,
@@ -198,7 +198,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) clock: &'a dyn Clock,
 }
 
-/// Keeps the connection of one exchange for the next one of the same attempt. What is in it only the wire knows.
+/// Keeps the connection of one exchange for the next one of the same attempt. Only the wire interprets its contents.
 ///
 /// An empty one takes the connection once the response has been read to its end; a full one gives it back to the next
 /// exchange, and does not get it again unless it is a lasting one.
@@ -224,7 +224,7 @@ impl ConnectionPin {
         Self(Arc::new(Mutex::new(Held { is_lasting: true, ..Held::default() })))
     }
 
-    /// Keeps a connection, or releases it if nobody waits for it any more.
+    /// Keeps a connection, or releases it if no exchange waits for it any more.
     pub(crate) fn put(&self, connection: Box<dyn Kept>) {
         let mut held = self.lock();
         if held.is_let_go {
@@ -326,7 +326,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-/// What a load answers.
+/// The result of a load.
 pub(crate) struct Response {
     pub(crate) head: UrlResponse,
     pub(crate) body: Body,

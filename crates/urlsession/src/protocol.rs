@@ -1,6 +1,6 @@
-//! From a request to who loads it: the application's protocols first, then the library's by the URL's scheme.
+//! Selects what loads a request: first the protocols of the application, then those of the library by the URL's scheme.
 //!
-//! It knows schemes only; the policies of HTTP are in `protocol::http`.
+//! It handles schemes only; the policies of HTTP are in `protocol::http`.
 
 mod custom;
 mod data;
@@ -28,7 +28,7 @@ use crate::transport::Pool;
 /// The protocols of a session.
 pub(crate) struct Protocols {
     pool: Arc<Pool>,
-    /// With servers and proxies.
+    /// Logins at servers and proxies.
     logins: Arc<LoginCache>,
     custom: Custom,
     http: Http,
@@ -44,7 +44,7 @@ impl Protocols {
         Self { pool, logins, custom: Custom::new(config.clone()), http, files }
     }
 
-    /// Loads with whoever loads this request.
+    /// Loads by the first protocol that claims the request.
     pub(crate) fn load<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         let classes = self.custom.classes();
         match classes.is_empty() {
@@ -53,7 +53,7 @@ impl Protocols {
         }
     }
 
-    /// Asks the protocols registered for the shared session, too.
+    /// Uses the protocols registered for the shared session, too.
     pub(crate) fn ask_registered(&self) {
         self.custom.ask_registered();
     }
@@ -74,7 +74,7 @@ impl Protocols {
         self.load_built_in(attempt).await
     }
 
-    /// Loads by HTTP, whoever else would.
+    /// Loads by HTTP, even if a custom protocol would claim the request.
     pub(crate) fn load_http<'a>(&'a self, attempt: &'a mut Attempt<'_>) -> BoxFuture<'a, Result<Response>> {
         self.http.load(attempt)
     }
@@ -93,7 +93,7 @@ impl Protocols {
         self.pool.give_up_connections();
     }
 
-    /// As `flush`, and nothing is remembered of any server.
+    /// As `flush`, and forgets logins, certificates and TLS sessions of all servers.
     pub(crate) fn reset(&self) {
         self.logins.clear();
         self.http.forget_certificates();
@@ -104,6 +104,6 @@ impl Protocols {
 
 #[allow(clippy::disallowed_methods)] // it is shown
 fn unsupported(request: &UrlRequest) -> UrlError {
-    let detail = format!("nothing loads the scheme {:?}", request.url().scheme());
+    let detail = format!("no protocol loads the scheme {:?}; set protocol_classes", request.url().scheme());
     UrlError::new(UrlErrorCode::UnsupportedUrl, Phase::Request, detail).with_url(request.url())
 }

@@ -1,6 +1,6 @@
 //! What outlives a load: the stores of a session. Each is one module with one public type.
 //!
-//! A store keeps and finds; which load may use it, and how, is decided by the policies of `protocol/`.
+//! A store stores and finds data; the policies of `protocol/` decide which load uses it, and how.
 
 mod application;
 mod bounded_map;

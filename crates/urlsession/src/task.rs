@@ -1,6 +1,6 @@
 //! Tasks: their handles, their states, and the one async function that runs each of them.
 //!
-//! A task knows its session only as a [`SessionShared`]. Which bytes go where is for `protocol` and below.
+//! A task knows its session only as a [`SessionShared`]. `protocol` and the layers below decide which bytes go where.
 
 mod byte_counts;
 #[cfg(feature = "cache")]

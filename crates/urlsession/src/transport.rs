@@ -1,6 +1,6 @@
-//! Connections: found or made, kept and reused, and the exchange of one request over each.
+//! Connections: how they are found, opened, kept and reused, and the exchange of one request over a connection.
 //!
-//! It knows no policy: redirects, coding and retries are decided in `protocol`.
+//! It contains no policy: `protocol` decides about redirects, coding and retries.
 
 mod acknowledged;
 mod buffers;

@@ -98,7 +98,7 @@ fn limits_that_only_the_documentation_tells_are_there() {
     assert!(delegate.contains("answered by credentials at most 20"));
     // The time for the whole resource goes on while a task is suspended.
     let state = read("crates/urlsession/src/task/state.rs");
-    assert!(state.contains("the timeout for idle time stands still. That for the whole resource"));
+    assert!(state.contains("the idle timeout stands still. The timeout for the whole resource runs"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a request has tried to be let in, and what is left to try. Pure: no clock, no store, nobody is asked here.
+//! The credentials a request has tried, and those left to try. Pure: no clock, no store, no delegate.
 
 use super::options::{AuthOption, AuthScheme};
 use crate::error::UrlError;
@@ -32,7 +32,7 @@ pub(crate) struct Used {
     pub(crate) nonce: Option<String>,
 }
 
-/// What to do about a response that asks.
+/// What to do about a response with a challenge.
 #[derive(Debug)]
 pub(super) enum Asked {
     /// Nothing: it is the answer.
@@ -55,7 +55,7 @@ impl AuthAttempts {
         self.used = Some(used);
     }
 
-    /// The server asks, or asks again.
+    /// The server sent a challenge, for the first time or again.
     pub(super) fn asked(
         &mut self,
         mut options: Vec<AuthOption>,
@@ -190,5 +190,5 @@ pub(crate) fn is_same(one: &UrlCredential, other: &UrlCredential) -> bool {
     one.user() == other.user() && one.password() == other.password()
 }
 
-/// How often one request is tried again, whoever has credentials left.
+/// How often one request is tried again, even if credentials are left.
 pub(crate) const LIMIT: usize = 20;

@@ -1,4 +1,4 @@
-//! Who issues a challenge: a server or a proxy, its header fields, and the name by which logins with it are kept.
+//! The issuer of a challenge: a server or a proxy, its header fields, and the key under which its logins are stored.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::message::{
     UrlProtectionSpaceProxyType, UrlRequest,
 };
 
-/// Who issues a challenge.
+/// The issuer of a challenge.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Challenger<'a> {
     /// The server of this request. Over HTTP it answers 401.

@@ -13,7 +13,7 @@ use crate::message::{
 };
 use crate::store::UrlCredentialStorage;
 
-/// Who answers challenges.
+/// Answers challenges.
 pub(crate) trait ChallengeHandler: Sync {
     fn challenge(
         &self,

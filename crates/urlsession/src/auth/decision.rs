@@ -1,6 +1,6 @@
 //! `AuthDecision`: from what a challenger offers to the credential of the next try. Pure: no clock, no store, no delegate.
 //!
-//! Whoever carries it out looks credentials up and issues challenges as its steps say. It needs no HTTP response.
+//! The caller looks up credentials and issues challenges as the steps say. A decision needs no HTTP response.
 
 use std::vec;
 
@@ -25,9 +25,9 @@ pub(super) struct AuthDecision<'a> {
 /// What a decision needs next, or what it has come to.
 #[derive(Debug)]
 pub(super) enum AuthStep {
-    /// The stored credential for this space is to be told to [`AuthDecision::found`].
+    /// The caller passes the stored credential for this space to [`AuthDecision::found`].
     LookUp(UrlProtectionSpace),
-    /// The answer to this challenge is to be told to [`AuthDecision::answered`].
+    /// The caller passes the answer to this challenge to [`AuthDecision::answered`].
     Challenge(Box<UrlAuthenticationChallenge>),
     /// Try again with this; Negotiate without a credential is for the ticket of the machine's user.
     Use(Box<AuthOption>, Option<UrlCredential>),

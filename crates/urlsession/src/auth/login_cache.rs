@@ -36,7 +36,7 @@ struct LoginEntry {
     revision: u64,
 }
 
-/// A login that was sent unasked.
+/// A login that was sent without a challenge.
 pub(crate) struct Preemption {
     pub(crate) used: Used,
     /// The revision of the credential store that vouches for it.
@@ -128,7 +128,7 @@ impl LoginCache {
         Some((value, Preemption { used, revision, key, expectation }))
     }
 
-    /// Takes note of what the challenger says of a login in these fields.
+    /// Stores what the challenger's fields contain about a login.
     pub(crate) fn heard(&self, preemption: &Preemption, fields: &HeaderMap, challenger: Challenger<'_>) {
         let mut entries = self.lock();
         let is_it = |entry: &LoginEntry| entry.key == preemption.key && entry.space == preemption.used.space;

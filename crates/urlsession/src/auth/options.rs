@@ -73,7 +73,7 @@ fn option(challenger: Challenger<'_>, scheme: AuthScheme, realm: Option<&str>) -
     Some(AuthOption { space: challenger.space(realm, scheme.method())?, scheme })
 }
 
-/// What a server or a proxy says in the middle of its NTLM handshake.
+/// The message of a server or a proxy in the middle of an NTLM handshake.
 pub(crate) fn ntlm_challenge(challenger: Challenger<'_>, fields: &HeaderMap) -> Option<NtlmChallenge> {
     let mut found = None;
     each(challenger, fields, |challenge, _| {
@@ -87,7 +87,7 @@ pub(crate) fn ntlm_challenge(challenger: Challenger<'_>, fields: &HeaderMap) -> 
     found
 }
 
-/// What a server says in the middle or at the end of Negotiate (RFC 4559 §4.1, §5).
+/// The token of a server in the middle or at the end of Negotiate (RFC 4559 §4.1, §5).
 pub(crate) fn negotiate_token(challenger: Challenger<'_>, fields: &HeaderMap) -> Option<Vec<u8>> {
     let mut found = None;
     each(challenger, fields, |challenge, _| {

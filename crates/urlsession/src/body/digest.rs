@@ -1,4 +1,4 @@
-//! The digest of a body that is here before it is sent. What is said of it, and to whom, is decided elsewhere.
+//! The digest of a body that is complete before it is sent. Other modules decide where the digest is sent.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Weak};

@@ -1,6 +1,6 @@
 //! `FileBody`: a file to send, which must stay the file it was when the task was made.
 //!
-//! It says what to read; when and where it is read is the stream's business.
+//! This module determines what to read; the stream determines when and on which thread.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

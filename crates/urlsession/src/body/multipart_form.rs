@@ -1,5 +1,5 @@
-//! `MultipartForm`: a form with text, data, files and streams as the body of a request (RFC 7578). How it is written is
-//! `urlsession_proto::form_data`'s; Apple leaves it to the application.
+//! `MultipartForm`: a form with text, data, files and streams as the body of a request (RFC 7578).
+//! `urlsession_proto::form_data` writes it. Extension: no counterpart in Apple's API.
 
 use std::error::Error;
 use std::fmt;
@@ -15,8 +15,9 @@ use crate::message::{BodyStream, HeaderFields, InvalidHeaderField, UrlRequest};
 
 /// A form, to be sent as `multipart/form-data`.
 ///
-/// Its length is known, and sent, if that of every part is; it can be sent again, after a redirect or a login, if every
-/// part can. Files are opened when they are sent; one that has changed by then fails the task.
+/// The length of the form is known, and sent, if the length of every part is known. The form can be sent again, after a
+/// redirect or a login, if every part can be sent again. Files are opened when they are sent; if a file has changed by
+/// then, the task fails. Extension: no counterpart in Apple's API.
 ///
 /// ```
 /// use urlsession::bodies::FormPart;
@@ -37,18 +38,19 @@ pub struct MultipartForm {
 }
 
 impl MultipartForm {
-    /// A form without parts. Its boundary is random, 37 characters long: no data has it by accident, and nobody can
-    /// guess it.
+    /// Creates a form without parts. The boundary is random and 37 characters long: it does not occur in data by accident,
+    /// and cannot be guessed.
     pub fn new() -> Self {
         let mut bytes = [0; 16];
         random(&mut bytes);
         Self { boundary: form_data::boundary(bytes), parts: Vec::new() }
     }
 
-    /// A form without parts that has this boundary. That no part has it in its data is the caller's concern.
+    /// Creates a form without parts that has this boundary. The caller must make sure that no part contains the boundary.
     ///
     /// # Errors
-    /// If it is not 1 to 70 characters long, has a character RFC 2046 §5.1.1 does not allow, or ends in a space.
+    /// If the boundary is not 1 to 70 characters long, contains a character that RFC 2046 §5.1.1 does not allow, or ends in
+    /// a space.
     pub fn with_boundary(boundary: impl Into<String>) -> Result<Self, InvalidBoundary> {
         let boundary = boundary.into();
         match form_data::is_boundary(&boundary) {
@@ -63,7 +65,7 @@ impl MultipartForm {
         self.with_part(name, FormPart::text(value))
     }
 
-    /// Adds a file, by its own name and with the content type its extension stands for.
+    /// Adds a file with its own file name, and with the content type of its extension.
     ///
     /// # Errors
     /// As [`BodyStream::from_file`].
@@ -78,7 +80,7 @@ impl MultipartForm {
         self
     }
 
-    /// What separates the parts.
+    /// The boundary that separates the parts.
     pub fn boundary(&self) -> &str {
         &self.boundary
     }
@@ -123,7 +125,7 @@ impl From<MultipartForm> for BodyStream {
 }
 
 impl UrlRequest {
-    /// Sends a form as the body, and sets `Content-Type` to say so; replaces any other body.
+    /// Sets a form as the body, and sets `Content-Type`. Replaces any other body. Extension: no counterpart in Apple's API.
     pub fn set_multipart_form(&mut self, form: MultipartForm) {
         // A boundary is checked when the form is made.
         let _ = self.set_value("Content-Type", form.content_type());
@@ -145,7 +147,7 @@ enum Content {
 }
 
 impl FormPart {
-    /// Text, sent in UTF-8 as it is, without a content type, which says the same (RFC 7578 §4.4, §5.1.2).
+    /// A text part, sent in UTF-8 without a content type; the default content type is text (RFC 7578 §4.4, §5.1.2).
     pub fn text(value: impl Into<String>) -> Self {
         Self::of(Content::Text(value.into().into()))
     }
@@ -155,7 +157,8 @@ impl FormPart {
         Self::of(Content::Data(data.into()))
     }
 
-    /// A file, by its own name. It is as long as the file is now, and is held to that.
+    /// A file part with the file's own name. The length of the part is the current length of the file; the task fails if
+    /// the file has changed when it is sent.
     ///
     /// # Errors
     /// As [`BodyStream::from_file`].
@@ -166,7 +169,7 @@ impl FormPart {
         Ok(part)
     }
 
-    /// A stream. Unless it has a length, the form has none.
+    /// A stream part. If the stream has no length, the form has no length.
     pub fn stream(body: BodyStream) -> Self {
         Self::of(Content::Stream(body))
     }
@@ -175,8 +178,8 @@ impl FormPart {
         Self { content, content_type: None, file_name: None }
     }
 
-    /// Sends this file name, in UTF-8, with `"`, CR and LF as `%22`, `%0D` and `%0A`, as browsers do. Most servers take a
-    /// part with a file name for a file.
+    /// Sends this file name, in UTF-8, with `"`, CR and LF as `%22`, `%0D` and `%0A`, as browsers do. Most servers treat a
+    /// part with a file name as a file.
     #[must_use]
     pub fn with_file_name(mut self, name: impl Into<String>) -> Self {
         self.file_name = Some(name.into());
@@ -190,11 +193,11 @@ impl FormPart {
         self
     }
 
-    /// Sends this content type. By default it is what the extension of the file name stands for, else
-    /// `application/octet-stream`, and of text without a file name none.
+    /// Sends this content type. Default: the content type of the file name's extension, else `application/octet-stream`;
+    /// none for text without a file name.
     ///
     /// # Errors
-    /// If the value has line breaks or NUL in it.
+    /// If the value contains a line break or NUL.
     pub fn with_content_type(mut self, content_type: impl Into<String>) -> Result<Self, InvalidHeaderField> {
         let content_type = content_type.into();
         HeaderFields::new().set("Content-Type", content_type.clone())?;
@@ -229,7 +232,7 @@ impl fmt::Debug for FormPart {
     }
 }
 
-/// Not a boundary by RFC 2046 §5.1.1.
+/// The error of a boundary that RFC 2046 §5.1.1 does not allow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidBoundary(());
 

@@ -128,7 +128,6 @@ impl RequestForm<BodyRecord> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
@@ -204,7 +203,7 @@ mod tests {
     fn a_path_of_any_bytes_is_written() {
         use std::os::unix::ffi::OsStrExt;
         for name in [&b"caf\xe9"[..], b"\x01a", "ü".as_bytes()] {
-            let path = Path::new(std::ffi::OsStr::from_bytes(name));
+            let path = std::path::Path::new(std::ffi::OsStr::from_bytes(name));
             assert_eq!(PathBuf::from(read::<PathForm>(&write(&PathForm::of(path))).unwrap()), path);
         }
     }

@@ -1,7 +1,7 @@
 //! What request bodies are made of that are produced while they are sent: streams, readers, files, several of them one after
 //! the other, and parts of them.
 //!
-//! A stream can be read once: who needs it again asks the delegate for a new one. A file is read again.
+//! A stream can be read once; to send it again, the task requests a new stream from the delegate. A file is read again.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use crate::error::Result;
 use crate::message::{BodyStream, Chunks, FileIdentity, StreamSource};
 
 enum Source {
-    /// Whoever sends it asks the delegate.
+    /// The sender requests the stream from the delegate.
     Delegate,
     Stream(Mutex<Option<Chunks>>),
     File(FileBody),
@@ -139,19 +139,20 @@ impl StreamSource for Source {
 }
 
 impl BodyStream {
-    /// A body from a stream of chunks. An error of the stream fails the task and sends nothing further.
+    /// Creates a body from a stream of chunks. If the stream returns an error, the task fails and nothing more is sent.
     pub fn from_stream(stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
         let chunks: Chunks = Box::pin(stream);
         Self::of(Arc::new(Source::Stream(Mutex::new(Some(chunks)))), None)
     }
 
-    /// A body read from a blocking reader, 64 KiB at first and up to 256 KiB at a time, on threads kept for blocking work.
+    /// Creates a body from a blocking reader. The reader is called on threads for blocking work, with 64 KiB at first and
+    /// up to 256 KiB at a time.
     pub fn from_reader(reader: impl Read + Send + 'static) -> Self {
         Self::from_stream(ReaderStream::of(reader))
     }
 
-    /// A body read from a file. It is as long as the file is now; a file that is another, or changes, before the
-    /// body is sent to its end fails the task. It can be sent as often as needed.
+    /// Creates a body from a file. The length of the body is the current length of the file. If the file is replaced or
+    /// changed before the body is completely sent, the task fails. The body can be sent repeatedly.
     ///
     /// # Errors
     /// [`FileDoesNotExist`](crate::UrlErrorCode::FileDoesNotExist), [`FileIsDirectory`](crate::UrlErrorCode::FileIsDirectory),

@@ -1,5 +1,5 @@
-//! `UrlProtocolClass`: a protocol of the application's own as a configuration holds it. What an application implements, and how
-//! that is run, is in `protocol::custom`.
+//! `UrlProtocolClass`: a custom protocol as a configuration holds it. The interface that an application implements, and the
+//! code that runs it, are in `protocol::custom`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,12 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::load::{Attempt, BoxFuture, Response};
 
-/// A [`UrlProtocol`](crate::protocols::UrlProtocol) to hand around; what the class is at Apple's. A clone is the same, and
-/// only a clone is equal.
+/// A [`UrlProtocol`](crate::protocols::UrlProtocol) as a value to pass on; the counterpart of the class in Apple's API. A clone
+/// is the same protocol, and only clones are equal.
 #[derive(Clone)]
 pub struct UrlProtocolClass(Arc<dyn CustomProtocol>);
 
-/// Who loads requests before the library's own protocols are asked.
+/// A loader of requests that is consulted before the library's own protocols.
 pub(crate) trait CustomProtocol: Send + Sync {
     /// Whether it loads the attempt's request.
     fn claims(&self, attempt: &Attempt<'_>) -> Result<bool>;

@@ -11,17 +11,17 @@ use crate::env::variable;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 impl ProxyDictionary {
-    /// The proxies that the environment of the process names, as command line tools read it; an empty dictionary if it names
-    /// none.
+    /// The proxies that the environment variables of the process name, as command line tools read them; an empty dictionary if
+    /// they name none.
     ///
     /// `http_proxy` is the proxy of `http` URLs and `https_proxy` that of `https` URLs; `all_proxy` is used for a scheme whose
-    /// own variable is not set. `no_proxy` lists the hosts that are loaded directly. Each may be written in capitals; the name
-    /// in small letters wins. An empty variable counts as not set. `HTTP_PROXY` in capitals is ignored where `REQUEST_METHOD`
-    /// is set: in a CGI program it is a header field of whoever sent the request.
+    /// own variable is not set. `no_proxy` lists the hosts that are loaded directly. Each name may be written in capitals; the
+    /// name in small letters takes precedence. An empty variable counts as not set. `HTTP_PROXY` in capitals is ignored where
+    /// `REQUEST_METHOD` is set: in a CGI program the sender of the request sets it by a header field.
     ///
-    /// A proxy is written as `host:port` or `http://host:port`; without a port it is 80. Proxies of other kinds (`https://`,
-    /// `socks5://`) and users and passwords in the URL are not supported and an error. A credential for a proxy comes from
-    /// [`url_credential_storage`](field@crate::Configuration::url_credential_storage) or a delegate.
+    /// A proxy is written as `host:port` or `http://host:port`; the default port is 80. Proxies of other kinds (`https://`,
+    /// `socks5://`) and users and passwords in the URL are not supported and cause an error. A credential for a proxy comes
+    /// from [`url_credential_storage`](field@crate::Configuration::url_credential_storage) or a delegate.
     ///
     /// Entries of `no_proxy` are separated by commas or white space. A name covers itself and all names below it, with or
     /// without a dot or `*.` before it; an address covers itself, a range such as `10.0.0.0/8` the addresses in it, and `*`
@@ -37,7 +37,7 @@ impl ProxyDictionary {
     }
 }
 
-/// The dictionary that the variables say.
+/// The dictionary that the variables describe.
 ///
 /// # Errors
 /// As [`ProxyDictionary::from_environment`].

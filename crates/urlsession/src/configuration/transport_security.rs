@@ -1,5 +1,5 @@
-//! App Transport Security: what may be loaded without, or with weaker, protection. The rules, and what they say of a
-//! host; the security policy and TLS obey them.
+//! App Transport Security: which loads may have no, or weaker, protection. The module holds the rules and applies them to a
+//! host; the security policy and TLS use the result.
 //!
 //! Apple: *NSAppTransportSecurity*, whose keys these are; Apple reads them from the application's `Info.plist`.
 
@@ -36,38 +36,39 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 #[doc(alias = "NSAppTransportSecurity")]
 #[non_exhaustive]
 pub struct AppTransportSecurity {
-    /// Cleartext to every host that has no exception of its own (false). It is ignored if one of the other three general
-    /// rules is set, to whatever value.
+    /// Whether cleartext is allowed to every host that has no exception of its own. Default: `false`. Ignored if one of the
+    /// other three general rules is set, to any value.
     #[doc(alias = "NSAllowsArbitraryLoads")]
     pub allows_arbitrary_loads: bool,
-    /// Cleartext for media (`None`). Loads are not told apart by what they are for: set, it allows nothing more, and
-    /// [`allows_arbitrary_loads`](field@Self::allows_arbitrary_loads) is ignored.
+    /// Whether cleartext is allowed for media. Default: `None`. This library does not know what a load is for: any value allows
+    /// nothing more, and [`allows_arbitrary_loads`](field@Self::allows_arbitrary_loads) is then ignored.
     #[doc(alias = "NSAllowsArbitraryLoadsForMedia")]
     pub allows_arbitrary_loads_for_media: Option<bool>,
-    /// Cleartext for what web views load (`None`). There are none: set, it allows nothing more, and
-    /// [`allows_arbitrary_loads`](field@Self::allows_arbitrary_loads) is ignored.
+    /// Whether cleartext is allowed for the content of web views. Default: `None`. This library has no web views: any value
+    /// allows nothing more, and [`allows_arbitrary_loads`](field@Self::allows_arbitrary_loads) is then ignored.
     #[doc(alias = "NSAllowsArbitraryLoadsInWebContent")]
     pub allows_arbitrary_loads_in_web_content: Option<bool>,
     /// Whether cleartext is allowed to the local network, and whether a delegate may trust a server there that the platform
-    /// does not trust: names without a dot, names below `.local`, private (RFC 1918), link-local (RFC 3927, RFC 4291) and
-    /// unique local (RFC 4193) addresses. Default: `None`, which allows it. Loopback is always allowed.
+    /// does not trust. The local network consists of names without a dot, names below `.local`, and private (RFC 1918),
+    /// link-local (RFC 3927, RFC 4291) and unique local (RFC 4193) addresses. Default: `None`, which allows it. Loopback is
+    /// always allowed.
     #[doc(alias = "NSAllowsLocalNetworking")]
     pub allows_local_networking: Option<bool>,
-    /// Rules for single domains; a domain with a rule is not subject to the general ones. Of several rules for a host the one
-    /// with the longest domain, or the narrowest range, holds.
+    /// Rules for single domains. The general rules do not apply to a domain with a rule. If several rules match a host, the
+    /// rule with the longest domain, or the narrowest range, applies.
     #[doc(alias = "NSExceptionDomains")]
     pub exception_domains: Vec<ExceptionDomain>,
-    /// Domains whose servers must show certain keys, beside being trusted.
+    /// Domains whose servers must present certain keys, in addition to being trusted.
     #[doc(alias = "NSPinnedDomains")]
     pub pinned_domains: Vec<PinnedDomain>,
-    /// Whether certificates of hosts that have no exception must be in logs that everybody can read (false), beside being
-    /// trusted: those that an anchor of the configuration has issued too. Two of
-    /// [`certificate_transparency_logs`](field@Self::certificate_transparency_logs) must have signed for a certificate, three if it
-    /// is valid for longer than 180 days: in the certificate, or in an OCSP response that the server staples. A TLS extension
-    /// of signatures (RFC 6962 §3.3.1) is not asked for. A server whose certificate has too few fails the load with
-    /// [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted).
+    /// Whether the certificates of hosts that have no exception must be in public logs, in addition to being trusted. Default:
+    /// `false`. This includes certificates that an anchor of the configuration has issued. Two of
+    /// [`certificate_transparency_logs`](field@Self::certificate_transparency_logs) must have signed for a certificate, three
+    /// if it is valid for longer than 180 days. The signatures must be in the certificate, or in an OCSP response that the
+    /// server staples; the TLS extension for signatures (RFC 6962 §3.3.1) is not requested. If a certificate has too few
+    /// signatures, the load fails with [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted).
     pub requires_certificate_transparency: bool,
-    /// The logs whose signatures count. Default: none, and what must be in logs is then not trusted.
+    /// The logs whose signatures count. Default: none. Without logs no certificate that must be in logs is trusted.
     pub certificate_transparency_logs: Vec<CertificateTransparencyLog>,
 }
 
@@ -75,8 +76,8 @@ pub struct AppTransportSecurity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExceptionDomain {
-    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of them such as
-    /// `10.1.0.0/16`. Case and dots at either end do not count.
+    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of addresses such as
+    /// `10.1.0.0/16`. Case, and dots at either end, are ignored.
     pub domain: String,
     /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
@@ -85,36 +86,38 @@ pub struct ExceptionDomain {
     /// does not trust. Default: `false`.
     #[doc(alias = "NSExceptionAllowsInsecureHTTPLoads")]
     pub allows_insecure_http_loads: bool,
-    /// The oldest TLS version accepted there (`None`: the configuration's). The newer of the two holds: 1.0 and 1.1,
-    /// which Apple's key can name, do not exist here.
+    /// The oldest TLS version accepted for the domain. Default: `None`, which is the configuration's version. The newer of the
+    /// two applies. TLS 1.0 and 1.1, which Apple's key can name, do not exist here.
     #[doc(alias = "NSExceptionMinimumTLSVersion")]
     pub minimum_tls_version: Option<TlsVersion>,
     /// Whether certificates of the domain must be in logs, as
     /// [`AppTransportSecurity::requires_certificate_transparency`](field@AppTransportSecurity::requires_certificate_transparency)
-    /// says of all others. Default: `false`.
+    /// requires for all other hosts. Default: `false`.
     #[doc(alias = "NSRequiresCertificateTransparency")]
     pub requires_certificate_transparency: bool,
 }
 
-/// Keys that the servers of one domain must show. Apple: *NSPinnedDomains*.
+/// Keys that the servers of one domain must present. Apple: *NSPinnedDomains*.
 ///
-/// If both lists hold keys, both must match; if neither does, the rule says nothing. A server that does not match fails the
-/// load with [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted). Of several rules for a host the one with
-/// the longest domain, or the narrowest range, holds.
+/// If both lists hold keys, both must match; if both are empty, the rule has no effect. If a server does not match, the load
+/// fails with [`ServerCertificateUntrusted`](UrlErrorCode::ServerCertificateUntrusted). If several rules match a host, the rule
+/// with the longest domain, or the narrowest range, applies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PinnedDomain {
-    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of them such as
-    /// `10.1.0.0/16`. Case and dots at either end do not count.
+    /// The domain, in ASCII as in a URL (`xn--…`) and without `*`, or an IP address, or a range of addresses such as
+    /// `10.1.0.0/16`. Case, and dots at either end, are ignored.
     pub domain: String,
     /// Whether the rule covers subdomains too. Default: `false`.
     #[doc(alias = "NSIncludesSubdomains")]
     pub includes_subdomains: bool,
-    /// SHA-256 of the SubjectPublicKeyInfo, in DER, of authorities of which one must have vouched for the server: one
-    /// that the server sends, an anchor of the configuration or, but on Android, a root that the platform trusts.
+    /// SHA-256 digests of the SubjectPublicKeyInfo, in DER, of authorities. One of these authorities must have vouched for the
+    /// server: one that the server sends, an anchor of the configuration or, except on Android, a root that the platform
+    /// trusts. Default: empty.
     #[doc(alias = "NSPinnedCAIdentities")]
     pub ca_identities: Vec<[u8; 32]>,
-    /// SHA-256 of the SubjectPublicKeyInfo, in DER, of the server's own certificate: one of them.
+    /// SHA-256 digests of the SubjectPublicKeyInfo, in DER, of the server's own certificate. One of them must match. Default:
+    /// empty.
     #[doc(alias = "NSPinnedLeafIdentities")]
     pub leaf_identities: Vec<[u8; 32]>,
 }
@@ -204,7 +207,7 @@ impl AppTransportSecurity {
         }
     }
 
-    /// Apple: a more special key, whatever its value, takes the general one's effect.
+    /// Apple: a more specific key, whatever its value, disables the general one.
     fn allows_all(&self) -> bool {
         let others = [
             self.allows_arbitrary_loads_for_media,
@@ -214,7 +217,7 @@ impl AppTransportSecurity {
         self.allows_arbitrary_loads && others == [None; 3]
     }
 
-    /// The oldest TLS version the host's rule wants, if it has one.
+    /// The oldest TLS version that the host's rule requires, if there is a rule.
     pub(crate) fn minimum_tls_version(&self, host: &str) -> Option<TlsVersion> {
         self.exception(host)?.minimum_tls_version
     }
@@ -225,7 +228,7 @@ impl AppTransportSecurity {
             .map_or(self.requires_certificate_transparency, |rule| rule.requires_certificate_transparency)
     }
 
-    /// The keys a host must show, if any; the longest domain, or the narrowest range, has the say.
+    /// The keys that a host must present, if any. The rule with the longest domain, or the narrowest range, applies.
     pub(crate) fn pins(&self, host: &str) -> Option<&PinnedDomain> {
         let covering = self.pinned_domains.iter().filter(|rule| {
             covers(&rule.domain, rule.includes_subdomains, host) || covers_address(&rule.domain, host)
@@ -233,14 +236,14 @@ impl AppTransportSecurity {
         covering.max_by_key(|rule| narrowness(&rule.domain))
     }
 
-    /// The rule of a host; the longest domain, or the narrowest range, has the say.
+    /// The rule of a host. The rule with the longest domain, or the narrowest range, applies.
     fn exception(&self, host: &str) -> Option<&ExceptionDomain> {
         let covering = self.exception_domains.iter().filter(|rule| rule.covers(host));
         covering.max_by_key(|rule| narrowness(&rule.domain))
     }
 }
 
-/// Of rules for one host the highest has the say.
+/// Of several rules for one host the one with the highest number applies.
 fn narrowness(domain: &str) -> usize {
     range(domain).map_or(domain.trim_matches('.').len(), |(_, bits)| bits as usize)
 }

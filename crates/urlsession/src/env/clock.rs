@@ -1,4 +1,4 @@
-//! Time: what it is now, and being woken later.
+//! Time: the current time, and timers.
 //!
 //! Owns the only calls of the system's clocks. A test's clock stands still until it is moved.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types)] // the one place
@@ -18,10 +18,10 @@ pub trait Clock: Send + Sync {
     /// Monotonic time.
     fn now(&self) -> Instant;
 
-    /// Wall-clock time, for dates shown to people and sent to servers.
+    /// Wall-clock time, for dates that are shown to users or sent to servers.
     fn wall(&self) -> SystemTime;
 
-    /// Completes when `now()` has reached `deadline`; `None` says that the system's own timers serve.
+    /// Completes when `now()` has reached `deadline`. With `None` the system's timers are used.
     fn sleep_until(&self, deadline: Instant) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>>;
 }
 

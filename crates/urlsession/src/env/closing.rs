@@ -1,4 +1,4 @@
-//! One platform call: closes a file and hears what the file system has to say to it. `File` closes without a word.
+//! One platform call: closes a file and returns the error of the file system. `File` ignores this error when it is dropped.
 //!
 //! A file system on another machine (NFS, SMB), or of a program (FUSE), may take what is written and say only when the file
 //! is closed that the disk is full, or that what was written is lost.

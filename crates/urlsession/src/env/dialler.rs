@@ -1,4 +1,4 @@
-//! `Dial`: what an application may put in the place of the system's connections, and the streams it hands in.
+//! `Dial`: an application's replacement for the system's connections, and the streams that it supplies.
 //!
 //! It does not choose among addresses (`transport::dial` does).
 
@@ -18,10 +18,10 @@ use super::path::Interface;
 /// A connection that is being opened.
 type Dialling = Pin<Box<dyn Future<Output = io::Result<Socket>> + Send>>;
 
-/// A stream of bytes that an application's [`Dial`] hands in, in the place of a TCP connection: any that tokio can read and
-/// write.
+/// A byte stream that an application's [`Dial`] supplies in place of a TCP connection: any stream that implements tokio's
+/// `AsyncRead` and `AsyncWrite`. Extension: no counterpart in Apple's API.
 ///
-/// Bodies that come over it are copied, and whether the server has closed it is known only when it is used again.
+/// Bodies that are received over it are copied. A close by the server is noticed only when the stream is used again.
 pub struct Socket(Box<dyn Duplex>);
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -29,7 +29,7 @@ trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
 
 impl Socket {
-    /// Of this stream. Nagle's delay and the like are its maker's business.
+    /// Creates a socket from this stream. The caller sets socket options such as `TCP_NODELAY`.
     pub fn new(stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static) -> Self {
         Self(Box::new(stream))
     }
@@ -73,7 +73,8 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Opens connections. An application's own may lead through a transport of its own, a test's to no network at all.
+/// Opens connections. An application's own dialler may use another transport; a test's dialler may use no network.
+/// Extension: no counterpart in Apple's API.
 ///
 /// ```
 /// use std::future::Future;
@@ -108,28 +109,29 @@ impl AsyncWrite for Socket {
 /// # Ok::<(), urlsession::UrlError>(())
 /// ```
 pub trait Dial: Send + Sync {
-    /// A connection to `address`; `None` says that the system's TCP serves. Service type and multipath TCP are not
-    /// asked of an application's own.
+    /// Opens a connection to `address`. With `None` the system's TCP is used. The service type and multipath TCP do not
+    /// apply to an application's own connection.
     ///
-    /// `over` is the interface that it must lead over, for a load that may not use another which is there too; the interfaces
-    /// that may be used are tried one after the other. `None` leaves that to the system's routes. The system's TCP is bound
-    /// to the interface; a connection of the application's own that does not heed it may use a network that is forbidden.
+    /// `over` is the interface that the connection must use, if the load must not use another available interface; the
+    /// allowed interfaces are tried one after the other. With `None` the system's routes choose the interface. The system's
+    /// TCP is bound to the interface; an application's own connection that ignores `over` may use a forbidden network.
     ///
     /// # Errors
     /// Any: the next address is tried. After the last one the load fails with
-    /// [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), of which an error is the source.
+    /// [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), whose source is one of the errors.
     fn dial(&self, address: SocketAddr, over: Option<&Interface>) -> Option<Dialling>;
 
-    /// A connection to `host`, whose addresses are then not looked up: for a dialler that does so itself, or to which names
-    /// mean something else. `None`, which is the default, has the host looked up and [`dial`](Self::dial) asked for its
+    /// Opens a connection to `host`, whose addresses are not looked up: for a dialler that resolves names itself or gives
+    /// them another meaning. Default: `None`; with `None` the host is looked up and [`dial`](Self::dial) is called with its
     /// addresses.
     ///
-    /// `host` is spelled as in URLs: IPv6 addresses are in brackets, with their zone if they have one. It is that of a proxy
-    /// where a proxy is used. `allowed` are the interfaces that may be used, for a load that may not use another which is
-    /// there too. Loads that require DNSSEC validation do not ask.
+    /// `host` is spelled as in URLs: IPv6 addresses are in brackets, with their zone if they have one. With a proxy, `host`
+    /// is the host of the proxy. `allowed` are the interfaces that the load may use, if it must not use another available
+    /// interface. Not called for loads that require DNSSEC validation.
     ///
     /// # Errors
-    /// Any: the load fails with [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), of which it is the source.
+    /// Any: the load fails with [`CannotConnectToHost`](crate::UrlErrorCode::CannotConnectToHost), whose source is the
+    /// error.
     fn dial_host(&self, host: &str, port: u16, allowed: Option<&[Interface]>) -> Option<Dialling> {
         let _ = (host, port, allowed);
         None
@@ -138,11 +140,11 @@ pub trait Dial: Send + Sync {
     /// A UDP socket for datagrams to `peer`: bound, not connected, and not blocking. `over` is as with [`dial`](Self::dial).
     ///
     /// # Errors
-    /// What the system says. [`Unsupported`](io::ErrorKind::Unsupported) is the default: the connections of an application's
-    /// dialler are not gone around by datagrams of the system's.
+    /// The system's error. Default: [`Unsupported`](io::ErrorKind::Unsupported), so that the system's datagrams do not
+    /// bypass an application's dialler.
     fn open_udp(&self, peer: SocketAddr, over: Option<&Interface>) -> io::Result<UdpSocket> {
         let _ = (peer, over);
-        Err(io::Error::new(io::ErrorKind::Unsupported, "this dialler opens no UDP sockets"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the dialler does not open UDP sockets"))
     }
 }
 
@@ -160,11 +162,11 @@ impl<D: Dial + ?Sized> Dial for Arc<D> {
     }
 }
 
-/// A dialler by which every host is reached at one Unix socket, as that of a daemon on this machine. Which host a URL names
-/// is for the daemon to see; `localhost` needs neither a network nor TLS.
+/// A dialler that connects every host to one Unix socket, such as the socket of a daemon on this machine. The daemon
+/// receives the host of the URL; `localhost` needs neither a network nor TLS.
 ///
-/// Elsewhere than on Unix each connection fails with [`Unsupported`](io::ErrorKind::Unsupported). Extension: no counterpart in
-/// Apple's API.
+/// On systems other than Unix each connection fails with [`Unsupported`](io::ErrorKind::Unsupported). Extension: no
+/// counterpart in Apple's API.
 ///
 /// ```
 /// use urlsession::Configuration;
@@ -210,5 +212,5 @@ async fn connect_unix(path: &std::path::Path) -> io::Result<Socket> {
 
 #[cfg(not(unix))]
 async fn connect_unix(_: &std::path::Path) -> io::Result<Socket> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "this system is no Unix"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "Unix sockets are not supported on this system"))
 }

@@ -1,4 +1,4 @@
-//! `folders`: where this application's stores live on disk. It makes nothing; whoever writes makes its folder.
+//! `folders`: where this application's stores live on disk. This module creates no folder; each store creates its own.
 
 use std::env;
 use std::ffi::OsString;

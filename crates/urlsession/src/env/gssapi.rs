@@ -1,7 +1,7 @@
 //! Tickets of the machine's user: the system's GSSAPI (RFC 2743), found when it is first needed.
 //!
-//! It owns the words only; [`library`] owns the calls. When a ticket is used, and for whom, is the authentication layer's
-//! business. All of it blocks: files are read and a key distribution centre may be asked over the network.
+//! This module defines the types; [`library`] makes the calls. The authentication layer decides when a ticket is used, and
+//! for which user. All of it blocks: the library reads files and may contact a key distribution centre over the network.
 
 #[cfg(target_os = "linux")]
 mod library;

@@ -1,6 +1,6 @@
 //! The network: names to addresses, addresses to byte streams.
 //!
-//! Owns the only sockets. It does not choose among addresses (`transport::connect` does) and knows no TLS.
+//! Owns the only sockets. It does not choose among addresses (`transport::connect` does) and does not contain TLS.
 
 use std::future::Future;
 use std::io;
@@ -46,21 +46,22 @@ type NetFuture<T> = Pin<Box<dyn Future<Output = io::Result<T>> + Send>>;
 /// let configuration = Configuration::default().environment(Environment::default().resolver(Staging));
 /// ```
 pub trait Resolve: Send + Sync {
-    /// The addresses of `host` with `port`, best first; `None` says that the system's resolver serves. Not asked for addresses
-    /// and `localhost`.
+    /// The addresses of `host` with `port`, best first. With `None` the system's resolver is used. Not called for IP
+    /// addresses and `localhost`.
     ///
     /// # Errors
-    /// Any: the load fails with [`CannotFindHost`](crate::UrlErrorCode::CannotFindHost), of which it is the source. So does an
-    /// empty list.
+    /// Any: the load fails with [`CannotFindHost`](crate::UrlErrorCode::CannotFindHost), whose source is the error. An
+    /// empty list fails the load with the same code.
     fn resolve(&self, host: &str, port: u16) -> Option<NetFuture<Vec<SocketAddr>>>;
 
-    /// Whether it answers only with what DNSSEC has validated (RFC 4033), else with an error. Default: `false`. Loads that
-    /// require validation look names up only with a resolver that says so.
+    /// Whether the resolver returns only addresses that DNSSEC has validated (RFC 4033), and otherwise an error. Default:
+    /// `false`. Loads that require validation use only a resolver that returns `true`.
     fn validates_dnssec(&self) -> bool {
         false
     }
 
-    /// How it looks names up (not known). Asked each time that [`resolve`](Self::resolve) serves; it is shown in
+    /// How the resolver looks names up. Default: not known. Called each time [`resolve`](Self::resolve) returns a future;
+    /// the value is in
     /// [`TransactionMetrics::domain_resolution_protocol`](crate::metrics::TransactionMetrics::domain_resolution_protocol).
     fn protocol(&self) -> DomainResolutionProtocol {
         DomainResolutionProtocol::Unknown
@@ -81,14 +82,14 @@ impl<R: Resolve + ?Sized> Resolve for Arc<R> {
     }
 }
 
-/// How a name was looked up. Numbers are Apple's.
+/// How a name was looked up. The numeric values are Apple's.
 ///
-/// Only an application's own resolver says it ([`Resolve::protocol`]); the system's does not tell how it looks names up.
+/// Only an application's own resolver reports it ([`Resolve::protocol`]); the system's resolver does not report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[doc(alias = "URLSessionTaskMetrics.DomainResolutionProtocol")]
 #[non_exhaustive]
 pub enum DomainResolutionProtocol {
-    /// Not known, or none of the others.
+    /// Not known, or another protocol.
     #[default]
     #[doc(alias = "unknown")]
     Unknown = 0,

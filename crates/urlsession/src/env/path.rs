@@ -1,6 +1,6 @@
 //! The network path: which interfaces of this machine lead anywhere, and when that changes.
 //!
-//! Owns the only look at interfaces. It forbids nothing and waits for nothing: the connectivity policy does.
+//! Owns the only look at interfaces. This module forbids nothing and waits for nothing; the connectivity policy does.
 
 #[cfg(windows)]
 mod adapters;
@@ -48,7 +48,8 @@ pub use self::interface::{Interface, InterfaceKind, PathStatus};
 /// ```
 #[doc(alias = "NWPathMonitor")]
 pub trait NetworkPath: Send + Sync {
-    /// What it is connected to now; `None` if that is not known, which forbids nothing and lets nobody wait.
+    /// The networks that the machine is connected to now; `None` if they are not known: then no load is forbidden and no
+    /// load waits for a network.
     #[doc(alias = "currentPath")]
     fn status(&self) -> Option<PathStatus>;
 
@@ -69,11 +70,11 @@ impl<P: NetworkPath + ?Sized> NetworkPath for Arc<P> {
 
 /// The system's interfaces.
 ///
-/// On Linux they are the kernel's (rtnetlink): Wi-Fi and cellular are told from cables by what the driver says. On Windows
-/// they are its adapters, of the types that it says. Cellular interfaces count as expensive, and no others, and none as
-/// constrained or ultra-constrained: a kernel does not know, and the services that may know what is metered (NetworkManager,
-/// Windows' cost manager) are not asked. On other systems, and where the list may not be read, the path is not known: nothing
-/// is forbidden and nobody waits.
+/// On Linux the kernel lists the interfaces (rtnetlink), and the driver distinguishes Wi-Fi and cellular from cables. On
+/// Windows they are the adapters, with the types that Windows reports. Only cellular interfaces are expensive. No interface
+/// is constrained or ultra-constrained, because the kernel does not report it; the services that may know metered networks
+/// (NetworkManager, Windows' cost manager) are not used. On other systems, and where the list cannot be read, the path is
+/// not known: no load is forbidden and no load waits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemPath;
 

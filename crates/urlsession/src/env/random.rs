@@ -1,4 +1,4 @@
-//! Randomness that nobody can guess, from the operating system by way of the TLS library.
+//! Cryptographically secure random numbers from the operating system, by way of the TLS library.
 
 use aws_lc_rs::rand;
 

@@ -265,8 +265,9 @@ impl Drop for Waiting {
     }
 }
 
-/// Waits on this thread for any future of the library, and for others that need no runtime: it is polled here, and the thread
-/// parks in between. Works inside any runtime too. Futures of loads have a `wait` of their own.
+/// Blocks this thread until a future of the library, or another future that needs no runtime, completes. The future is
+/// polled on this thread, and the thread is parked in between. Also works inside any runtime. The futures of loads have
+/// their own `wait` method.
 ///
 /// ```
 /// use urlsession::{Configuration, UrlSession, block_on};
@@ -275,8 +276,8 @@ impl Drop for Waiting {
 /// block_on(session.reset());
 /// ```
 ///
-/// A load that is waited for in a delegate call of its own session, or on the library's I/O thread, fails at once: it
-/// could not end while that call runs.
+/// A load fails at once if it is waited for in a delegate call of its own session, or on the library's I/O thread, because
+/// it cannot complete while that call runs.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     let _waiting = Waiting::begin();
     let mut future = pin!(future);

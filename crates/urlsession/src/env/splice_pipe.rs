@@ -1,6 +1,6 @@
 //! `SplicePipe`: the kernel's way from a socket to a file, on which bytes do not come into this process (Linux: `splice`).
 //!
-//! It knows no protocol: who owns the socket says how many bytes of it are for the file.
+//! This module contains no protocol: the owner of the socket determines how many bytes go to the file.
 
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;

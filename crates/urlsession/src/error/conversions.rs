@@ -1,5 +1,4 @@
-//! What a `UrlError` can be made from and turned into, and the questions that most applications ask of one. It adds nothing to
-//! an error.
+//! Conversions from and to `UrlError`, and the checks that most applications need. The module adds nothing to an error.
 
 use std::error::Error as StdError;
 use std::io;
@@ -7,19 +6,19 @@ use std::io;
 use super::{Phase, UrlError, UrlErrorCode};
 
 impl UrlError {
-    /// True if time ran out: that of the request, of the resource, or of the system's own attempt to connect. Extension: no
-    /// counterpart in Apple's API.
+    /// True if time ran out: the timeout of the request, of the resource, or of the system's own attempt to connect. Extension:
+    /// no counterpart in Apple's API.
     pub fn is_timeout(&self) -> bool {
         self.code() == UrlErrorCode::TimedOut
     }
 
-    /// True if no name could be looked up, or none was found. Extension: no counterpart in Apple's API.
+    /// True if a host name could not be looked up, or was not found. Extension: no counterpart in Apple's API.
     pub fn is_dns(&self) -> bool {
         self.phase() == Phase::Dns
     }
 
-    /// True if the connection could not be opened: to the server, or to a proxy. The lookup of the name and the TLS handshake
-    /// are not meant. Extension: no counterpart in Apple's API.
+    /// True if the connection to the server or to a proxy could not be opened. Failures of the name lookup and of the TLS
+    /// handshake do not count. Extension: no counterpart in Apple's API.
     pub fn is_connect(&self) -> bool {
         self.phase() == Phase::Connect
     }
@@ -29,15 +28,15 @@ impl UrlError {
         self.phase() == Phase::Tls
     }
 
-    /// True if the task was cancelled, whoever did it: see [`Cancelled`](UrlErrorCode::Cancelled). Extension: no counterpart
-    /// in Apple's API.
+    /// True if the task was cancelled, for any reason: see [`Cancelled`](UrlErrorCode::Cancelled). Extension: no counterpart in
+    /// Apple's API.
     pub fn is_cancelled(&self) -> bool {
         self.code() == UrlErrorCode::Cancelled
     }
 }
 
-/// The kind is that of the first `io::Error` among the causes, else the nearest to the code, else `Other`. It is never
-/// `Interrupted`, at which readers read on. The error itself is inside ([`get_ref`](io::Error::get_ref)).
+/// The kind is that of the first `io::Error` among the causes, else the kind nearest to the code, else `Other`. It is never
+/// `Interrupted`, because readers continue after that kind. The `UrlError` itself is inside ([`get_ref`](io::Error::get_ref)).
 impl From<UrlError> for io::Error {
     fn from(error: UrlError) -> Self {
         Self::new(kind(&error), error)
@@ -67,7 +66,7 @@ fn kind(error: &UrlError) -> io::ErrorKind {
     }
 }
 
-/// [`BadUrl`](UrlErrorCode::BadUrl); the text that is no URL is not known here.
+/// The code is [`BadUrl`](UrlErrorCode::BadUrl). The error does not contain the text that is not a URL.
 impl From<url::ParseError> for UrlError {
     fn from(error: url::ParseError) -> Self {
         let detail = match error {

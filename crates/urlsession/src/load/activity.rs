@@ -55,14 +55,14 @@ impl Drop for IdlePause<'_> {
     }
 }
 
-/// What a task waits for before it can send. Not of Apple's.
+/// What a task waits for before it can send. Extension: no counterpart in Apple's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum WaitReason {
-    /// A free connection: as many as `http_maximum_connections_per_host` allows are busy.
+    /// A free connection: all connections that `http_maximum_connections_per_host` allows are busy.
     Connection = 1,
-    /// A network that may be used, as `waits_for_connectivity` says.
+    /// An allowed network, because `waits_for_connectivity` is set.
     Connectivity = 2,
-    /// The time of the next try, as its [`RetryPolicy`](crate::tasks::RetryPolicy) says.
+    /// The time of the next attempt, which the [`RetryPolicy`](crate::tasks::RetryPolicy) determines.
     Retry = 3,
 }

@@ -1,16 +1,16 @@
-//! What the cache had to do with a transaction, and why: data for metrics, decided elsewhere.
+//! What the cache did for a transaction, and why: data for metrics. The caching layer makes the decisions.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a response came from the cache or not, and whether it is kept. Not of Apple's. [`Display`](fmt::Display) is
-/// one line.
+/// Why a response came from the cache or not, and whether it is stored. [`Display`](fmt::Display) writes one line.
+/// Extension: no counterpart in Apple's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheDecision {
     /// Where the response came from.
     pub lookup: CacheLookup,
-    /// What became of it.
+    /// Whether the response is stored.
     pub storage: CacheStorage,
 }
 
@@ -18,55 +18,56 @@ pub struct CacheDecision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheLookup {
-    /// The cache was not asked.
+    /// The cache was not searched.
     NotAsked(CacheBypass),
-    /// Nothing was kept for the URL: from the server, or a failure if the policy forbids that.
+    /// No response was stored for the URL. The response came from the server, or the load failed if the policy forbids a
+    /// network load.
     Miss,
-    /// Only answers to other requests were kept, by the fields their `Vary` names.
+    /// Only responses to other requests were stored, which differ in a field that `Vary` names.
     OtherVariant,
-    /// From the cache: younger than its lifetime.
+    /// From the cache: the age of the response was below its lifetime.
     Fresh {
-        /// How old it is.
+        /// The age of the response.
         age: Duration,
-        /// For how long it is fresh.
+        /// The lifetime: how long the response is fresh.
         lifetime: Duration,
-        /// Whether the lifetime is a guess from `Last-Modified`.
+        /// Whether the lifetime is a heuristic from `Last-Modified` (RFC 9111 §4.2.2).
         is_heuristic: bool,
     },
-    /// From the cache, though it is not fresh.
+    /// From the cache, although the response was not fresh.
     Stale {
-        /// How old it is; `None` if the clock went back.
+        /// The age of the response; `None` if the clock was set back.
         age: Option<Duration>,
-        /// For how long it was fresh; `None` if nothing told.
+        /// The lifetime: how long the response was fresh; `None` if it is not known.
         lifetime: Option<Duration>,
-        /// What allows that.
+        /// What allows the use of a stale response.
         by: StaleUse,
     },
-    /// From the cache: the server was asked and says that it has not changed.
+    /// From the cache: a conditional request was sent, and the server answered that the response has not changed.
     Revalidated(RevalidationReason),
-    /// The server was asked and sent another.
+    /// A conditional request was sent, and the server sent another response.
     Replaced(RevalidationReason),
-    /// The beginning was stored: the rest came from the server.
+    /// The beginning came from the cache, the rest from the server.
     Completed,
 }
 
-/// Why the cache was not asked.
+/// Why the cache was not searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CacheBypass {
-    /// The session has none.
+    /// The session has no cache.
     NoCache,
-    /// The method is not `GET`, or the URL holds a user's name.
+    /// The method is not `GET`, or the URL contains a user name.
     Uncacheable,
     /// The request is conditional, or asks for a range.
     Conditional,
-    /// The request's cache policy says so.
+    /// The request's cache policy ignores the cache.
     Policy,
     /// The request says `no-store`.
     NoStore,
 }
 
-/// What allows a stale answer.
+/// What allows the use of a stale response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StaleUse {
@@ -74,61 +75,61 @@ pub enum StaleUse {
     Policy,
     /// The request's `max-stale`.
     MaxStale,
-    /// The response's `stale-while-revalidate`: it is asked for anew behind.
+    /// The response's `stale-while-revalidate`: it is revalidated in the background.
     WhileRevalidate,
     /// `stale-if-error`: the server failed.
     IfError,
 }
 
-/// Why the server was asked about what is kept.
+/// Why a stored response was revalidated with the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RevalidationReason {
-    /// It is older than its lifetime, or has none.
+    /// The response is older than its lifetime, or has no lifetime.
     Stale,
-    /// Its head says `no-cache`.
+    /// The response contains `no-cache`.
     NoCache,
     /// The request or its policy demands it.
     Requested,
-    /// The request wants a younger one.
+    /// The response is older than the request allows.
     TooOld,
-    /// The clock stands before the moment it was kept.
+    /// The clock is before the time at which the response was stored.
     ClockWentBack,
 }
 
-/// What became of a response.
+/// Whether a response is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheStorage {
-    /// It is not the cache's business: it came from there, or the cache was not asked.
+    /// Storing was not considered: the response came from the cache, or the cache was not searched.
     NotConsidered,
-    /// It is kept once it is read to its end (and the delegate agrees, if it is asked).
+    /// The response is stored once it is read to its end, if the delegate, if any, agrees.
     Kept,
-    /// It is not kept.
+    /// The response is not stored.
     Refused(NotStored),
 }
 
-/// Why a response is not kept.
+/// Why a response is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotStored {
-    /// Its head says nothing of caching and has no validator.
+    /// The header fields say nothing about caching and contain no validator.
     SaysNothing,
-    /// Its status is not kept, or only with a lifetime.
+    /// Responses with this status are not stored, or only with an explicit lifetime.
     Status,
-    /// It is a part of a whole.
+    /// The response is partial.
     Partial,
     /// `no-store`.
     NoStore,
     /// `Vary: *`.
     VariesByEverything,
-    /// It is announced as larger than a twentieth of the cache.
+    /// The announced length is larger than a twentieth of the cache.
     TooLarge,
-    /// It is saved in a file: the application keeps it.
+    /// The response is a download: it is saved in a file for the application.
     Downloaded,
-    /// Only a delegate trusts the server: whoever loads the URL later may not.
+    /// Only a delegate trusts the server; a later load of the URL may not trust it.
     UntrustedServer,
-    /// The client's certificate was shown for this load only.
+    /// The client certificate was used for this load only.
     CertificateForOnce,
 }
 

@@ -1,8 +1,8 @@
-//! What the library says of its work to `tracing`: every span and event of sessions, tasks, transactions and connections, as
-//! `docs/tracing.md` lists them. Warnings of stores are said where they happen.
+//! The `tracing` output of the library: every span and event of sessions, tasks, transactions and connections, as
+//! `docs/tracing.md` lists them. The stores emit their own warnings.
 //!
-//! Without a subscriber each costs one look at an atomic. Nothing here is a secret: of URLs neither user, password, query nor
-//! fragment is shown, of messages no header field and no body.
+//! Without a subscriber each costs one load of an atomic. The output contains no secrets: no user, password, query or
+//! fragment of a URL, and no header field or body of a message.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,11 +1,11 @@
-//! Who decides about the server at the other end of a connection, and who has decided.
+//! Which challenge handler decides about the server of a connection, and which one has decided.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
 
 use crate::message::ServerTrust;
 
-/// Who decides about the connections of a task.
+/// Decides about the connections of a task: the platform or a delegate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Decider {
     /// There is no delegate.
@@ -17,7 +17,7 @@ pub(crate) enum Decider {
     Task(u64),
 }
 
-/// Who decided a challenge of a connection.
+/// Which handler decided a challenge of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DecidedBy {
     /// No delegate: it is the default handling.
@@ -28,7 +28,7 @@ pub(crate) enum DecidedBy {
     Task,
 }
 
-/// The certificates of a server, and who has judged them beside the platform.
+/// The certificates of a server, and the delegates that have evaluated them beside the platform.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerRecord {
     pub(crate) trust: ServerTrust,
@@ -38,7 +38,7 @@ pub(crate) struct PeerRecord {
 #[derive(Debug, Default)]
 struct Judges {
     is_session: bool,
-    /// Tasks whose own delegates have judged, the latest last.
+    /// The tasks whose own delegates have evaluated the certificates, the latest last.
     tasks: Vec<u64>,
 }
 

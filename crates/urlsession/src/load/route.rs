@@ -1,4 +1,4 @@
-//! `Route`: the way to a server, hop by hop. Which it is, `transport::route` works out.
+//! `Route`: the way to a server, hop by hop. `transport::route` chooses the route.
 
 use std::sync::Arc;
 

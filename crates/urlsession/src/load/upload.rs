@@ -1,4 +1,4 @@
-//! The words of an upload that can go on after it broke off.
+//! The types of an upload that can be resumed after it broke off.
 
 use std::time::SystemTime;
 

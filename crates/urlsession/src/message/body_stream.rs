@@ -1,7 +1,7 @@
 //! `BodyStream`: a request body that is produced while it is sent, as a value.
 //!
-//! Where its bytes come from, and how they are read, is in `body::stream`; here is what the two agree on. Apple:
-//! `httpBodyStream`.
+//! The sources of its bytes, and the code that reads them, are in `body::stream`; this module holds the interface of the two.
+//! Apple: `httpBodyStream`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,25 +34,25 @@ pub(crate) type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// Where the bytes of a [`BodyStream`] come from.
 pub(crate) trait StreamSource: Send + Sync {
-    /// The chunks; `None` if a stream was taken before, or whoever sends it asks the delegate.
+    /// The chunks; `None` if a stream was taken before, or if the sender has to get it from the delegate.
     fn take(&self) -> Option<Chunks>;
 
-    /// Whether [`take`](Self::take) would give nothing.
+    /// Whether [`take`](Self::take) would return `None`.
     fn is_spent(&self) -> bool;
 
-    /// Whether it is of files and data, so that it can be sent from anywhere as often as needed.
+    /// Whether the body consists of files and data, so that it can be sent from anywhere as often as needed.
     fn is_repeatable(&self) -> bool;
 
-    /// Whether the delegate is asked for it when it is needed.
+    /// Whether the delegate supplies the body when it is needed.
     fn is_of_delegate(&self) -> bool;
 
-    /// All of it, to be read where one may wait; `None` if it can be read only once, or not from here.
+    /// All of it, to be read where blocking is allowed; `None` if it can be read only once, or not from here.
     fn reader(&self) -> Option<Box<dyn Read + Send>>;
 
-    /// If it is a whole file: where that is, and which it was when the body was made.
+    /// Of a whole file: its path, and the identity of the file when the body was made.
     fn file(&self) -> Option<(&Path, FileIdentity)>;
 
-    /// So many bytes from `start` on; `None` if a file has fewer.
+    /// `length` bytes from `start` on; `None` if a file has fewer.
     fn part(self: Arc<Self>, start: u64, length: u64) -> Option<Arc<dyn StreamSource>>;
 
     /// The same without its first `bytes` bytes.
@@ -75,8 +75,8 @@ impl BodyStream {
         Self { source, length, trailers: None }
     }
 
-    /// Says how many bytes the stream has: they are sent with `Content-Length`, and a stream that turns out
-    /// shorter or longer fails the task.
+    /// Sets how many bytes the stream has. They are sent with `Content-Length`; if the stream turns out shorter or longer, the
+    /// task fails.
     #[must_use]
     pub fn with_length(mut self, length: u64) -> Self {
         self.length = Some(length);
@@ -89,10 +89,10 @@ impl BodyStream {
     }
 
     /// The same body without its first `bytes` bytes, for an answer to
-    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). A file is read from there on;
-    /// what a stream gives is thrown away up to there. If there is less than that, sending it fails the task.
+    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). A file is read from that offset on; the
+    /// first bytes of a stream are read and discarded. If the body has fewer bytes, the task that sends it fails.
     ///
-    /// It is the same stream still: taken once, from either.
+    /// It is still the same stream: it can be taken once, from either value.
     #[must_use]
     pub fn skipping(self, bytes: u64) -> Self {
         if bytes == 0 {
@@ -107,13 +107,13 @@ impl BodyStream {
         Some(Self::of(self.source.clone().part(start, length)?, Some(length)))
     }
 
-    /// Sends fields of these names after the body, made from what is sent each time that it is: after the last chunk on
-    /// HTTP/1.1, which then sends in chunks whatever is known of the length, in a HEADERS frame on HTTP/2. The names are
-    /// announced in `Trailer`, unless the request has such a field of its own. Other protocols, and forms, do not send
-    /// them.
+    /// Sends fields of these names after the body. They are made from the sent bytes each time the body is sent. On HTTP/1.1
+    /// they follow the last chunk, and the body is sent in chunks even if its length is known; on HTTP/2 they are in a HEADERS
+    /// frame. The names are announced in `Trailer`, unless the request has a `Trailer` field of its own. Other protocols, and
+    /// forms, do not send them.
     ///
     /// # Errors
-    /// If a field of one of these names may not stand after a body (RFC 9110 §6.5.1), or a name is none.
+    /// If a field of one of these names may not follow a body (RFC 9110 §6.5.1), or a name is not valid.
     pub fn with_trailers<N: Into<Cow<'static, str>>, T: BodyTrailers>(
         mut self,
         names: impl IntoIterator<Item = N>,

@@ -1,4 +1,4 @@
-//! What a loaded body says: text by its charset, values of JSON.
+//! Decoding of a loaded body: text by its charset, values of JSON.
 
 use std::borrow::Cow;
 
@@ -9,15 +9,15 @@ use super::UrlResponse;
 use crate::error::Result;
 
 impl UrlResponse {
-    /// The text of a body of this response: in the encoding of its byte order mark, else in that of the `charset` that the
-    /// response names, else in UTF-8. What the encoding does not know becomes U+FFFD.
+    /// The text of a body of this response, in the encoding of its byte order mark, else in that of the `charset` that the
+    /// response names, else in UTF-8. Bytes that are not valid in the encoding become U+FFFD.
     pub fn text<'a>(&self, data: &'a [u8]) -> Cow<'a, str> {
         let name = self.text_encoding_name();
         let encoding = name.and_then(|name| Encoding::for_label(name.as_bytes())).unwrap_or(UTF_8);
         encoding.decode(data).0
     }
 
-    /// The value that a body of this response says in JSON. Feature `serde`.
+    /// The value of a body of this response that is JSON. Feature `serde`.
     ///
     /// # Errors
     /// [`CannotParseResponse`](crate::UrlErrorCode::CannotParseResponse) if the body is not JSON of this type.
@@ -25,7 +25,7 @@ impl UrlResponse {
     pub fn json<T: serde::de::DeserializeOwned>(&self, data: &[u8]) -> Result<T> {
         use crate::error::{Phase, UrlError, UrlErrorCode};
         serde_json::from_slice(data).map_err(|error| {
-            let detail = format!("the body is not the JSON that is expected: {error}");
+            let detail = format!("the body is not JSON of the expected type: {error}");
             UrlError::new(UrlErrorCode::CannotParseResponse, Phase::Decode, detail)
                 .with_source(error)
                 .with_url(self.url())

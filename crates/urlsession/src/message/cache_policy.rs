@@ -1,4 +1,4 @@
-//! `CachePolicy`: what a request wants of the cache. What comes of it is `protocol::http::caching`'s business.
+//! `CachePolicy`: how a request uses the cache. `protocol::http::caching` carries the policy out.
 
 /// How a load uses the cache. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -10,22 +10,23 @@ pub enum CachePolicy {
     #[default]
     #[doc(alias = "useProtocolCachePolicy")]
     UseProtocolCachePolicy = 0,
-    /// Always from the server. The answer is kept if it may be.
+    /// Always from the server. The response is kept if it may be.
     #[doc(alias = "reloadIgnoringLocalCacheData")]
     #[doc(alias = "reloadIgnoringCacheData")]
     ReloadIgnoringLocalCacheData = 1,
-    /// Any cached answer, however old; else from the server.
+    /// Any cached response, however old; else from the server.
     #[doc(alias = "returnCacheDataElseLoad")]
     ReturnCacheDataElseLoad = 2,
-    /// Any cached answer, however old; else fail with [`CannotLoadFromNetwork`](crate::UrlErrorCode::CannotLoadFromNetwork), as
-    /// Apple documents it (its systems have been seen to give `ResourceUnavailable`). `file:` URLs, which are not cached, fail
-    /// always; the other policies mean nothing to them.
+    /// Any cached response, however old; else the load fails with
+    /// [`CannotLoadFromNetwork`](crate::UrlErrorCode::CannotLoadFromNetwork), as Apple documents it (Apple's systems have been
+    /// seen to give `ResourceUnavailable`). `file:` URLs are not cached and always fail with this policy; the other policies
+    /// have no effect on them.
     #[doc(alias = "returnCacheDataDontLoad")]
     ReturnCacheDataDontLoad = 3,
     /// Always from the origin server, past every cache.
     #[doc(alias = "reloadIgnoringLocalAndRemoteCacheData")]
     ReloadIgnoringLocalAndRemoteCacheData = 4,
-    /// A cached answer only after the server confirmed it.
+    /// A cached response only after the server has confirmed it.
     #[doc(alias = "reloadRevalidatingCacheData")]
     ReloadRevalidatingCacheData = 5,
 }

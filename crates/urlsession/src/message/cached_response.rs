@@ -1,4 +1,4 @@
-//! `CachedUrlResponse`: a response with its body, as a cache keeps it. A value; it knows no cache.
+//! `CachedUrlResponse`: a response with its body, as a cache keeps it. A value without a reference to a cache.
 //!
 //! Apple: *CachedURLResponse*.
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::UrlResponse;
 
-/// A response, its body, and how it may be kept. Two are equal if response, data and policy are.
+/// A response, its body, and how it may be kept. Two values are equal if response, data and policy are.
 #[derive(Clone)]
 #[doc(alias = "CachedURLResponse")]
 pub struct CachedUrlResponse {
@@ -22,7 +22,7 @@ pub struct CachedUrlResponse {
 }
 
 impl CachedUrlResponse {
-    /// A response that may be kept anywhere. `data` is content, whatever the response's `Content-Encoding` says.
+    /// A response that may be kept anywhere. `data` is decoded content, whatever the response's `Content-Encoding` says.
     #[doc(alias = "init(response:data:)")]
     pub fn new(response: impl Into<UrlResponse>, data: impl Into<Bytes>) -> Self {
         Self {
@@ -34,12 +34,12 @@ impl CachedUrlResponse {
         }
     }
 
-    /// One that came from a server: its data is coded as its head says.
+    /// A response that came from a server: its data is coded as its head says.
     pub(crate) fn coded(response: UrlResponse, data: Bytes) -> Self {
         Self { is_coded: true, ..Self::new(response, data) }
     }
 
-    /// The same with notes of the application's own.
+    /// The same with notes of the application.
     #[doc(alias = "init(response:data:userInfo:storagePolicy:)")]
     pub fn with_user_info(mut self, user_info: impl Into<Option<BTreeMap<String, String>>>) -> Self {
         self.user_info = user_info.into();
@@ -57,19 +57,19 @@ impl CachedUrlResponse {
         &self.response
     }
 
-    /// The body. Of a response that a session has kept these are the bytes as they came: coded, if the head has a
+    /// The body. For a response that a session has kept, these are the bytes as received: coded, if the head has a
     /// `Content-Encoding`.
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// The application's notes; `None` unless it made some.
+    /// The notes of the application. Default: `None`.
     #[doc(alias = "userInfo")]
     pub fn user_info(&self) -> Option<&BTreeMap<String, String>> {
         self.user_info.as_ref()
     }
 
-    /// Where it may be kept; anywhere by default.
+    /// Where the response may be kept. Default: anywhere.
     #[doc(alias = "storagePolicy")]
     pub fn storage_policy(&self) -> StoragePolicy {
         self.policy
@@ -79,7 +79,7 @@ impl CachedUrlResponse {
         self.is_coded
     }
 
-    /// Says that the data is coded, if it is the very data of one that is: an application that only adds its notes
+    /// Marks the data as coded, if it is the same data as that of a coded response: an application that only adds its notes
     /// makes a new value of the same data.
     pub(crate) fn coded_like(mut self, other: &Self) -> Self {
         self.is_coded |= other.is_coded && other.data == self.data;
@@ -103,7 +103,7 @@ impl Hash for CachedUrlResponse {
     }
 }
 
-/// The body and the application's notes are nobody's business.
+/// The body and the application's notes are private.
 impl fmt::Debug for CachedUrlResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CachedUrlResponse")

@@ -1,12 +1,12 @@
-//! The written form of everything the library keeps or hands to another process: a record of serde's, written by postcard,
-//! in an envelope that says what it is and shows damage.
+//! The written form of everything the library keeps or hands to another process: a serde record, written by postcard, in an
+//! envelope that names its kind and reveals damage.
 //!
-//! It owns the envelope and the rules by which records change. Public values have their forms in `forms` and
+//! The module owns the envelope and the rules by which records change. Public values have their forms in `forms` and
 //! `response_form`; every other record belongs to the module that writes it.
 //!
-//! An envelope is the magic number, the kind of the record (one byte), the version of that kind (one byte), the length of
-//! the payload (eight bytes, little-endian), the payload, and the CRC-32 of everything before it. This layout is the same
-//! in all versions, so that what is damaged is told from what is new.
+//! An envelope is the magic number, the kind of the record (one byte), the version of that kind (one byte), the length of the
+//! payload (eight bytes, little-endian), the payload, and the CRC-32 of everything before it. This layout is the same in all
+//! versions, so that a reader can distinguish damaged records from newer ones.
 //!
 //! # Changing a record
 //!
@@ -18,12 +18,12 @@
 //! 3. read the copy in [`Record::earlier`], with a default for what it lacks;
 //! 4. keep the bytes in the tests that pin the earlier version, and add those of the new one.
 //!
-//! A reader takes all versions up to its own. A later one is [`Unreadable::TooNew`].
+//! A reader accepts all versions up to its own. A later one is [`Unreadable::TooNew`].
 
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
-/// What is written as a whole, and read as a whole or not at all.
+/// A value that is written as a whole, and read as a whole or not at all.
 pub(crate) trait Record<'de>: Serialize + Deserialize<'de> {
     const KIND: RecordKind;
     /// The version that is written. The first is 1.
@@ -45,24 +45,24 @@ pub(crate) enum RecordKind {
     Task = 4,
 }
 
-/// Why bytes are not the record that is wanted.
+/// Why bytes are not the requested record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// They do not begin as an envelope.
+    /// The bytes do not begin as an envelope.
     Foreign,
     CutShort,
-    /// The checksum is wrong, or something follows.
+    /// The checksum is wrong, or more bytes follow.
     Altered,
     OtherKind,
     TooNew,
-    /// They are as they were written, but not as this version writes them.
+    /// The bytes are as they were written, but not in the form of this version.
     Malformed,
 }
 
 /// Writes a record in its envelope.
 pub(crate) fn encode<'de, R: Record<'de>>(record: &R) -> Vec<u8> {
     let envelope = Envelope::new(R::KIND as u8, R::VERSION);
-    // Memory takes everything, and no form of ours refuses to be written.
+    // Writing to memory cannot fail, and every form here can be written.
     postcard::serialize_with_flavor(record, envelope)
         .unwrap_or_else(|error| unreachable!("a record is always written: {error}"))
 }
@@ -155,7 +155,7 @@ impl Flavor for Envelope {
     }
 }
 
-/// The first byte is no text, the last ones suffer from whoever treats it as text.
+/// The first byte is not text, and the last bytes change if a transfer treats them as text.
 const MAGIC: &[u8; 8] = b"\x89URLS\r\n\x1a";
 const KIND_AT: usize = MAGIC.len();
 const VERSION_AT: usize = KIND_AT + 1;

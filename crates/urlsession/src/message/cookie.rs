@@ -1,6 +1,6 @@
 //! `HttpCookie`: one cookie, as a server or the application made it. A value: it cannot be changed.
 //!
-//! Whether it is kept, and where it is sent, is decided by stores and policies. Apple: *HTTPCookie*.
+//! Stores and policies decide whether it is kept, and where it is sent. Apple: *HTTPCookie*.
 
 pub(super) mod properties;
 mod text;
@@ -26,7 +26,7 @@ pub struct HttpCookie(Arc<CookieInner>);
 struct CookieInner {
     name: CookieText,
     value: CookieText,
-    /// In lower case; with a leading dot if it includes the hosts below.
+    /// The domain in lower case; with a leading dot if it includes the hosts below.
     domain: Box<str>,
     path: Box<str>,
     expires: Option<SystemTime>,
@@ -36,7 +36,7 @@ struct CookieInner {
     set_by_javascript: bool,
     version: u8,
     same_site: Option<HttpCookieStringPolicy>,
-    /// What hardly any cookie has.
+    /// Attributes that few cookies have.
     legacy: Option<Box<Legacy>>,
 }
 
@@ -49,11 +49,12 @@ struct Legacy {
 }
 
 impl HttpCookie {
-    /// The cookies that a response to a request for `url` sets: those of its `Set-Cookie` fields, several of which may
-    /// be joined by commas in one. Names of fields are compared without case, other fields ignored.
+    /// The cookies that a response to a request for `url` sets: those of its `Set-Cookie` fields, several of which may be
+    /// joined by commas in one. Names of fields are compared without case, other fields are ignored.
     ///
-    /// Nothing is refused for coming from the wrong host: a store does that. A cookie without a name is not returned,
-    /// as Apple does not, though loads keep it. `Max-Age` counts from the system's clock. [`HttpUrlResponse::all_header_fields`] gives such fields.
+    /// Cookies from a wrong host are not refused here: a store refuses them. A cookie without a name is not returned, as in
+    /// Apple's API, although loads keep it. `Max-Age` counts from the system's clock. [`HttpUrlResponse::all_header_fields`]
+    /// gives such fields.
     ///
     /// [`HttpUrlResponse::all_header_fields`]: crate::HttpUrlResponse::all_header_fields
     #[doc(alias = "cookies(withResponseHeaderFields:for:)")]
@@ -89,14 +90,14 @@ impl HttpCookie {
         fields
     }
 
-    /// The name; empty for the few cookies that servers set without one. A name that is not UTF-8 is read as
-    /// ISO-8859-1; [`name_bytes`](Self::name_bytes) are what is sent.
+    /// The name; empty for the few cookies that servers set without one. A name that is not UTF-8 is read as ISO-8859-1;
+    /// [`name_bytes`](Self::name_bytes) returns the bytes that are sent.
     pub fn name(&self) -> &str {
         self.0.name.as_str()
     }
 
-    /// The value; quotes are part of it. A value that is not UTF-8 is read as ISO-8859-1;
-    /// [`value_bytes`](Self::value_bytes) are what is sent.
+    /// The value; quotes are part of it. A value that is not UTF-8 is read as ISO-8859-1; [`value_bytes`](Self::value_bytes)
+    /// returns the bytes that are sent.
     pub fn value(&self) -> &str {
         self.0.value.as_str()
     }
@@ -118,17 +119,17 @@ impl HttpCookie {
         [self.0.name.stored(), self.0.value.stored()]
     }
 
-    /// The host it goes to, in lower case; with a leading dot, to the hosts below too.
+    /// The host that the cookie is sent to, in lower case. With a leading dot it is sent to the hosts below too.
     pub fn domain(&self) -> &str {
         &self.0.domain
     }
 
-    /// It goes to this path and what is below (`/`).
+    /// The path that the cookie is sent to, with all paths below. Default: `/`.
     pub fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// When it is forgotten; `None` for a cookie of the session. A store keeps it for 400 days at most.
+    /// When the cookie expires; `None` for a cookie of the session. A store keeps a cookie for 400 days at most.
     #[doc(alias = "expiresDate")]
     pub fn expires_date(&self) -> Option<SystemTime> {
         self.0.expires
@@ -152,47 +153,47 @@ impl HttpCookie {
         self.0.is_http_only
     }
 
-    /// Whether the cookie is kept separately for each site that embeds its server. Default: `false`. Partitions are
-    /// those of [`UrlRequest::cookie_partition_identifier`](crate::UrlRequest::cookie_partition_identifier); without
-    /// one this has no effect. Not of Apple's.
+    /// Whether the cookie is kept separately for each site that embeds its server. Default: `false`. Partitions are those of
+    /// [`UrlRequest::cookie_partition_identifier`](crate::UrlRequest::cookie_partition_identifier); without a partition this
+    /// has no effect. Extension: no counterpart in Apple's API.
     pub fn is_partitioned(&self) -> bool {
         self.0.is_partitioned
     }
 
-    /// Whether it was made by a script. Default: `false`. For the application's own records.
+    /// Whether a script made the cookie. Default: `false`. For the application's own records.
     pub fn is_set_by_javascript(&self) -> bool {
         self.0.set_by_javascript
     }
 
-    /// Whether the cookie is withheld from requests of other sites. `None`: it is not.
+    /// When the cookie is withheld from requests of other sites. Default: `None`, never.
     #[doc(alias = "sameSitePolicy")]
     pub fn same_site_policy(&self) -> Option<HttpCookieStringPolicy> {
         self.0.same_site
     }
 
-    /// 0 for cookies as they are today, 1 for those of RFC 2965.
+    /// The version: 0 for cookies as they are today, 1 for those of RFC 2965.
     pub fn version(&self) -> u8 {
         self.0.version
     }
 
-    /// What it is for.
+    /// The comment: what the cookie is for.
     pub fn comment(&self) -> Option<&str> {
         self.0.legacy.as_ref()?.comment.as_deref()
     }
 
-    /// Where that is explained, as the server spelled it: it may be relative.
+    /// The URL of an explanation, as the server spelled it: it may be relative.
     #[doc(alias = "commentURL")]
     pub fn comment_url(&self) -> Option<&str> {
         self.0.legacy.as_ref()?.comment_url.as_deref()
     }
 
-    /// The ports it goes to; `None` is any. One at most, unless the version is 1.
+    /// The ports that the cookie is sent to; `None` is any port. One at most, unless the version is 1.
     #[doc(alias = "portList")]
     pub fn port_list(&self) -> Option<&[u16]> {
         self.0.legacy.as_ref()?.ports.as_deref()
     }
 
-    /// What a server set, read at `now`; `None` if its domain is none.
+    /// The cookie that a server set, read at `now`; `None` if its domain is not valid.
     pub(crate) fn from_set_cookie(set: &SetCookie<'_>, url: &Url, now: SystemTime) -> Option<Self> {
         let domain: Box<str> = match &set.domain {
             None => url.host_str()?.into(),
@@ -201,7 +202,7 @@ impl HttpCookie {
                 address => address.to_string().into(),
             },
         };
-        // RFC 6265bis §5.7: Max-Age wins over Expires.
+        // RFC 6265bis §5.7: Max-Age takes precedence over Expires.
         let expires = match (set.discard, set.max_age, set.expires) {
             (true, ..) | (false, None, None) => None,
             (false, Some(age), _) => Some(after(now, age)),
@@ -262,7 +263,7 @@ impl HttpCookie {
         self
     }
 
-    /// The same with what a store keeps beside.
+    /// The same with the values that a store keeps beside the cookie.
     pub(crate) fn with_rest(
         mut self,
         same_site: Option<HttpCookieStringPolicy>,
@@ -353,10 +354,10 @@ impl fmt::Debug for HttpCookie {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "camelCase"))]
 #[doc(alias = "HTTPCookieStringPolicy")]
 pub enum HttpCookieStringPolicy {
-    /// From all but those that navigate. No load of this library does, so it is as `SameSiteStrict`.
+    /// From all requests but those that navigate. No load of this library navigates, so it works as `SameSiteStrict`.
     #[doc(alias = "sameSiteLax")]
     SameSiteLax,
-    /// From all.
+    /// From all requests of other sites.
     #[doc(alias = "sameSiteStrict")]
     SameSiteStrict,
 }
@@ -385,15 +386,15 @@ impl From<SameSite> for HttpCookieStringPolicy {
 #[doc(alias = "HTTPCookie.AcceptPolicy")]
 #[doc(alias = "NSHTTPCookieAcceptPolicy")]
 pub enum HttpCookieAcceptPolicy {
-    /// All.
+    /// All cookies.
     #[default]
     #[doc(alias = "always")]
     Always = 0,
-    /// None. Those that were kept before are still sent.
+    /// No cookies. Cookies that were kept before are still sent.
     #[doc(alias = "never")]
     Never = 1,
-    /// Those whose host belongs to the site of the main document: both have the same registrable domain, as
-    /// `www.example.co.uk` and `api.example.co.uk`. Without a main document all.
+    /// Cookies whose host belongs to the site of the main document: both have the same registrable domain, as
+    /// `www.example.co.uk` and `api.example.co.uk`. Without a main document all cookies.
     #[doc(alias = "onlyFromMainDocumentDomain")]
     OnlyFromMainDocumentDomain = 2,
 }

@@ -1,6 +1,6 @@
-//! `UrlCredential`: who one is: a user with a password, a certificate with its key, or a server that is trusted.
+//! `UrlCredential`: a user with a password, a certificate with its key, or a server that is trusted.
 //!
-//! Apple: *URLCredential*. It is a value; where it is kept is the credential storage's business.
+//! Apple: *URLCredential*. It is a value; the credential storage decides where it is kept.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -12,7 +12,7 @@ use super::ServerTrust;
 
 /// A credential: the answer to a [`UrlAuthenticationChallenge`](super::UrlAuthenticationChallenge). Cheap to clone.
 ///
-/// Passwords and keys are not shown by `Debug`, and their memory is overwritten when the last clone goes.
+/// Passwords and keys are not shown by `Debug`, and their memory is overwritten when the last clone is dropped.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[doc(alias = "URLCredential")]
 pub struct UrlCredential {
@@ -61,8 +61,8 @@ impl UrlCredential {
         Self { kind: CredentialKind::Password(Arc::new(password)), persistence }
     }
 
-    /// A certificate with its private key, for servers that ask for one: the chain in DER, the own certificate first,
-    /// and the key in PKCS#8 DER. It is never stored permanently: a permanent persistence means the session's.
+    /// A certificate with its private key, for servers that request one: the chain in DER, the client's own certificate first,
+    /// and the key in PKCS#8 DER. It is never stored permanently: a permanent persistence is treated as that of the session.
     #[doc(alias = "init(identity:certificates:persistence:)")]
     pub fn with_identity(
         certificates: Vec<Vec<u8>>,
@@ -73,9 +73,9 @@ impl UrlCredential {
         Self { kind: CredentialKind::Identity(Arc::new(identity)), persistence }
     }
 
-    /// Trust in a server, whatever the platform says of it: the answer to a challenge of
-    /// [`AuthenticationMethod::ServerTrust`](super::AuthenticationMethod::ServerTrust). It is not stored. To a challenge of
-    /// another host, or with other certificates, it is no answer: the default is taken.
+    /// Trust in a server, whatever the platform decides: the answer to a challenge of
+    /// [`AuthenticationMethod::ServerTrust`](super::AuthenticationMethod::ServerTrust). It is not stored. For a challenge of
+    /// another host, or with other certificates, it has no effect: default handling applies.
     #[doc(alias = "init(trust:)")]
     pub fn for_trust(trust: ServerTrust) -> Self {
         Self { kind: CredentialKind::Trust(trust), persistence: UrlCredentialPersistence::None }
@@ -103,12 +103,12 @@ impl UrlCredential {
         self.password().is_some()
     }
 
-    /// The own certificate, in DER, if that is what it is. Its key is not shown.
+    /// The client's own certificate, in DER; `None` for passwords and trust. The key is not shown.
     pub fn identity(&self) -> Option<&[u8]> {
         self.certificates().first().map(Vec::as_slice)
     }
 
-    /// The chain of certificates, in DER, the own one first; empty for passwords and trust.
+    /// The chain of certificates, in DER, the client's own first; empty for passwords and trust.
     pub fn certificates(&self) -> &[Vec<u8>] {
         match &self.kind {
             CredentialKind::Identity(identity) => &identity.certificates,
@@ -124,7 +124,7 @@ impl UrlCredential {
         }
     }
 
-    /// The server that is trusted, if that is what it is.
+    /// The trusted server; `None` for passwords and certificates.
     pub fn server_trust(&self) -> Option<&ServerTrust> {
         match &self.kind {
             CredentialKind::Trust(trust) => Some(trust),
@@ -132,7 +132,7 @@ impl UrlCredential {
         }
     }
 
-    /// How long it is to be kept.
+    /// How long the credential is to be kept.
     pub fn persistence(&self) -> UrlCredentialPersistence {
         self.persistence
     }
@@ -155,16 +155,17 @@ impl fmt::Debug for UrlCredential {
 #[non_exhaustive]
 #[doc(alias = "URLCredential.Persistence")]
 pub enum UrlCredentialPersistence {
-    /// For the task alone: it is not stored.
+    /// For the task alone: the credential is not stored.
     #[doc(alias = "none")]
     None,
-    /// In memory, as long as its store lives.
+    /// In memory, as long as the store exists.
     #[doc(alias = "forSession")]
     ForSession,
     /// On disk, where the store has a place there.
     #[doc(alias = "permanent")]
     Permanent,
-    /// As permanent: nothing here carries it to other devices. Removed only by those who say that they mean it.
+    /// As permanent: this library does not carry it to other devices. It is removed only by a call that explicitly includes
+    /// such credentials.
     #[doc(alias = "synchronizable")]
     Synchronizable,
 }

@@ -15,7 +15,7 @@ use crate::error::{Phase, UrlError, UrlErrorCode};
 
 /// Header fields of a request in the order set, spelled as first set. A field of several values is one entry.
 ///
-/// The map that an application asks for is made when it asks.
+/// The map for applications is built on first use.
 #[derive(Default)]
 pub(crate) struct HeaderFields {
     fields: Vec<Field>,
@@ -69,7 +69,7 @@ impl HeaderFields {
 
     /// The fields of a map, each word of a name capitalised as HTTP/1.1 usually is.
     pub(crate) fn of_map(map: &HeaderMap) -> Self {
-        // No name is there twice: none is looked for.
+        // No name occurs twice, so no search is needed.
         let field = |name: &HeaderName| {
             let mut values = map.get_all(name).iter().map(|value| value.as_bytes());
             let first = Bytes::copy_from_slice(values.next()?);
@@ -203,7 +203,7 @@ impl HeaderFields {
     }
 }
 
-/// A copy is made to be changed: it makes its own map.
+/// A clone is usually made to be changed: it builds its own map.
 impl Clone for HeaderFields {
     fn clone(&self) -> Self {
         Self { fields: self.fields.clone(), map: OnceLock::new() }
@@ -225,8 +225,8 @@ impl fmt::Debug for HeaderFields {
     }
 }
 
-/// Whether what a request says in the field `name` is a secret by its standard (RFC 9110 §11.6, §11.7, RFC 6265 §5.4). It is not
-/// kept, and comes again from where it came from.
+/// Whether the value of the field `name` is a secret by its standard (RFC 9110 §11.6, §11.7, RFC 6265 §5.4). Such a field is
+/// not kept, and comes again from its source.
 pub(crate) fn is_secret(name: &str) -> bool {
     ["authorization", "cookie", "proxy-authorization"].iter().any(|secret| secret.eq_ignore_ascii_case(name))
 }
@@ -250,7 +250,7 @@ fn checked(name: Cow<'static, str>, value: Bytes) -> Result<(Cow<'static, str>, 
     Ok((name, value))
 }
 
-/// A header field that cannot be sent. It says which and why; the value is not repeated.
+/// A header field that cannot be sent. The message names the field and the reason; the value is not repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHeaderField {
     name: String,
@@ -271,7 +271,7 @@ impl fmt::Display for InvalidHeaderField {
 
 impl Error for InvalidHeaderField {}
 
-/// [`BadUrl`](UrlErrorCode::BadUrl): a request with this field cannot be sent.
+/// The code is [`BadUrl`](UrlErrorCode::BadUrl): a request with this field cannot be sent.
 impl From<InvalidHeaderField> for UrlError {
     fn from(error: InvalidHeaderField) -> Self {
         Self::new(UrlErrorCode::BadUrl, Phase::Request, error.to_string()).with_source(error)

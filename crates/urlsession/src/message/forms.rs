@@ -1,7 +1,7 @@
 //! Requests as they are written: one form for the codec and for the feature `serde`, and the parts it is made of.
 //!
-//! It owns the written form; what a member means is the business of the types. All members are written, so that formats
-//! without names can be used. What is read passes the checks of the setters.
+//! It owns the written form; the types define the meaning of the members. All members are written, so that formats without
+//! names can be used. Values that are read pass the checks of the setters.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,7 +17,7 @@ use super::is_secret;
 use super::request::{Attribution, NetworkServiceType, UrlRequest};
 use crate::error::without_password;
 
-/// A request with its body in the form `B`. What [`UrlRequest::set_property`] noted is left out.
+/// A request with its body in the form `B`. Values of [`UrlRequest::set_property`] are left out.
 #[derive(Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", expecting = "a request")]
 pub(crate) struct RequestForm<B> {
@@ -55,7 +55,7 @@ impl<B: Default> Default for RequestForm<B> {
 }
 
 impl<B> RequestForm<B> {
-    /// The request, with this in the place of its body.
+    /// The request, with this in place of its body.
     pub(crate) fn of(request: &UrlRequest, body: B) -> Self {
         Self {
             url: Some(request.url().to_string()),
@@ -247,7 +247,7 @@ impl<'de> Visitor<'de> for Buffer {
     }
 }
 
-/// Since 1970. serde's own form of a date has none before.
+/// Time since 1970. serde's own form of a date cannot hold earlier dates.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Date {
     seconds: i64,
@@ -282,7 +282,7 @@ impl Date {
 
 const NANOS_IN_A_SECOND: u32 = 1_000_000_000;
 
-/// A path: its bytes on Unix. Elsewhere a path that is no Unicode is written with replacements, and names nothing.
+/// A path: its bytes on Unix. Elsewhere a path that is not Unicode is written with replacements, and names no file.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct PathForm(Octets);
 
@@ -307,7 +307,7 @@ impl From<PathForm> for PathBuf {
     }
 }
 
-/// A list of whatever length, for which nothing is allocated before it is there.
+/// A list of any length. Nothing is allocated for items before they are present.
 fn as_long_as_it_is<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {

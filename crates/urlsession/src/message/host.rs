@@ -25,7 +25,7 @@ impl<'a> HostId<'a> {
         Self { name, zone: None }
     }
 
-    /// As people and protection spaces are told it: `[fe80::1%eth0]`.
+    /// The form for messages and protection spaces: `[fe80::1%eth0]`.
     pub(crate) fn text(self) -> Cow<'a, str> {
         match self.zone {
             None => Cow::Borrowed(self.name),

@@ -32,7 +32,7 @@ macro_rules! data {
 
 data!(Bytes, Vec<u8>, String, &'static str, &'static [u8]);
 
-/// Method, URL, header fields and body. The version is not taken: the wire decides it.
+/// Takes method, URL, header fields and body. The version is ignored: the connection decides it.
 ///
 /// # Errors
 /// [`BadUrl`](UrlErrorCode::BadUrl) if the URI has no scheme and host.
@@ -70,7 +70,7 @@ impl TryFrom<UrlRequest> for http::Request<HttpBody> {
             let detail = "the URL is not a URI with a scheme and a host";
             UrlError::new(UrlErrorCode::BadUrl, Phase::Request, detail).with_url(request.url())
         };
-        // Without a host, `Uri` takes a URL for something else.
+        // Without a host, `Uri` parses a URL as another form.
         let uri = Some(url).filter(Url::has_host).ok_or_else(refused)?;
         let uri: Uri = uri.as_str().parse().map_err(|error: InvalidUri| refused().with_source(error))?;
         let mut made = Self::new(request.content().clone());
@@ -81,7 +81,8 @@ impl TryFrom<UrlRequest> for http::Request<HttpBody> {
     }
 }
 
-/// Status, version and header fields. Of a response that is not of HTTP the status is 200, and `Content-Type` its media type.
+/// Status, version and header fields. For a response of another protocol than HTTP the status is 200, and `Content-Type` is its
+/// media type.
 impl From<UrlResponse> for http::Response<()> {
     fn from(response: UrlResponse) -> Self {
         let mut made = Self::new(());

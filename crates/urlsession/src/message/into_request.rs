@@ -1,4 +1,4 @@
-//! `IntoUrlRequest`: what a request is made from, text above all.
+//! `IntoUrlRequest`: the types that a request is made from, text above all.
 
 use std::str::FromStr;
 
@@ -9,15 +9,15 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// What a task can be created from: a URL as text, a [`Url`], a [`UrlRequest`] or a request of the crate `http`.
 ///
-/// Every [`UrlRequest`] has a URL. Text that is none becomes an error instead: of the constructors
-/// ([`UrlRequest::get`], [`FromStr`], `TryFrom<&str>`) at once, and of a task or future that is created from it when it is
-/// loaded, so that [`data("…")`](crate::UrlSession::data) needs one `?` only.
+/// Every [`UrlRequest`] has a URL. Text that is not a URL becomes an error instead. The constructors ([`UrlRequest::get`],
+/// [`FromStr`], `TryFrom<&str>`) return the error at once; a task or future that is created from such text fails when it is
+/// loaded, so that [`data("…")`](crate::UrlSession::data) needs only one `?`.
 pub trait IntoUrlRequest {
     /// The request.
     ///
     /// # Errors
     /// [`BadUrl`](UrlErrorCode::BadUrl) if the text is not a URL, or a header field of the request is not valid. The error
-    /// repeats the text, unless it holds an `@`, before which a password may stand.
+    /// repeats the text, unless the text contains an `@`, because a password may precede it.
     fn into_url_request(self) -> Result<UrlRequest>;
 }
 

@@ -1,4 +1,4 @@
-//! Properties of a request: what an application's protocols note on it for themselves. Nothing is sent.
+//! Properties of a request: values that custom protocols attach to it. They are not sent.
 //!
 //! Apple: *URLProtocol.property(forKey:in:)*.
 
@@ -35,7 +35,7 @@ impl Properties {
     }
 }
 
-/// Values cannot be compared: equal are the same ones.
+/// Values cannot be compared: a value equals only itself.
 impl PartialEq for Properties {
     fn eq(&self, other: &Self) -> bool {
         let all = |it: &Self| it.0.as_ref().map_or(0, |all| all.len());

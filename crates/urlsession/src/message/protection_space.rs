@@ -1,7 +1,7 @@
-//! `UrlProtectionSpace`: the part of a server, or of a proxy, that one credential opens.
+//! `UrlProtectionSpace`: the part of a server, or of a proxy, that one credential gives access to.
 //!
-//! Apple: *URLProtectionSpace*. It says what is protected and how; who asked for it and what happens next is a
-//! challenge's and the policies' business.
+//! Apple: *URLProtectionSpace*. It says what is protected and how. The challenge says who issued it, and the policies decide
+//! what happens next.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::ServerTrust;
 
-/// A host, a port, a realm and a way to prove who one is. Cheap to clone.
+/// A host, a port, a realm and an authentication method. Cheap to clone.
 ///
-/// Two spaces are equal if a credential for one is a credential for the other: the host is compared without case, and
-/// port 0 is the scheme's own. `distinguished_names` and `server_trust` are facts about one connection and not compared.
+/// Two spaces are equal if a credential for one is a credential for the other: the host is compared without case, and port 0 is
+/// the scheme's default port. `distinguished_names` and `server_trust` are facts about one connection and not compared.
 #[derive(Clone)]
 #[doc(alias = "URLProtectionSpace")]
 pub struct UrlProtectionSpace(Arc<ProtectionSpaceInner>);
@@ -35,7 +35,7 @@ enum Whose {
 }
 
 impl UrlProtectionSpace {
-    /// A space of a server. Port 0 is the protocol's own: 80, 443 or 21. An IPv6 literal stands in brackets.
+    /// A space of a server. Port 0 is the protocol's default port: 80, 443 or 21. An IPv6 literal is in brackets.
     #[doc(alias = "init(host:port:protocol:realm:authenticationMethod:)")]
     pub fn new(
         host: &str,
@@ -83,18 +83,19 @@ impl UrlProtectionSpace {
         self
     }
 
-    /// The same space, of a server that showed these certificates.
+    /// The same space, of a server that presented these certificates.
     pub(crate) fn with_server_trust(mut self, trust: ServerTrust) -> Self {
         Arc::make_mut(&mut self.0).server_trust = Some(trust);
         self
     }
 
-    /// The host as it was given. Challenges of a host in a [zone](crate::UrlRequest::zone_id) name it: `[fe80::1%eth0]`.
+    /// The host as it was given. In challenges of a host in a [zone](crate::UrlRequest::zone_id) it contains the zone:
+    /// `[fe80::1%eth0]`.
     pub fn host(&self) -> &str {
         &self.0.host
     }
 
-    /// The port; 0 is the protocol's own.
+    /// The port; 0 is the protocol's default port.
     pub fn port(&self) -> u16 {
         self.0.port
     }
@@ -122,13 +123,12 @@ impl UrlProtectionSpace {
         self.proxy_type().is_some()
     }
 
-    /// What the server calls the protected part (RFC 9110 §11.5); `None` where a method has no realms (NTLM,
-    /// Negotiate, TLS).
+    /// The server's name for the protected part (RFC 9110 §11.5); `None` where a method has no realms (NTLM, Negotiate, TLS).
     pub fn realm(&self) -> Option<&str> {
         self.0.realm.as_deref()
     }
 
-    /// How one proves who one is.
+    /// The authentication method.
     #[doc(alias = "authenticationMethod")]
     pub fn authentication_method(&self) -> AuthenticationMethod {
         self.0.method
@@ -147,20 +147,20 @@ impl UrlProtectionSpace {
             )
     }
 
-    /// The issuers whose certificates the server accepts, as DER-encoded names; `None` unless it asks for a client
+    /// The issuers whose certificates the server accepts, as DER-encoded names; `None` unless the server requests a client
     /// certificate.
     #[doc(alias = "distinguishedNames")]
     pub fn distinguished_names(&self) -> Option<&[Vec<u8>]> {
         self.0.distinguished_names.as_deref()
     }
 
-    /// The certificates the server showed; `None` unless they are what is to be judged.
+    /// The certificates that the server presented; `None` unless the challenge is about trust in them.
     #[doc(alias = "serverTrust")]
     pub fn server_trust(&self) -> Option<&ServerTrust> {
         self.0.server_trust.as_ref()
     }
 
-    /// The port that is meant.
+    /// The effective port.
     pub(crate) fn effective_port(&self) -> u16 {
         match (self.0.port, self.0.whose) {
             (0, Whose::Server(UrlProtectionSpaceProtocol::Http)) => 80,
@@ -216,7 +216,7 @@ pub enum UrlProtectionSpaceProtocol {
     /// HTTP over TLS.
     #[doc(alias = "NSURLProtectionSpaceHTTPS")]
     Https,
-    /// FTP. Stored only until `ftp` URLs are loaded: credentials for such a space can be kept, and no session asks for one.
+    /// FTP. Stored only until `ftp` URLs are loaded: credentials for such a space can be kept, and no session uses them.
     #[doc(alias = "NSURLProtectionSpaceFTP")]
     Ftp,
 }
@@ -231,20 +231,20 @@ pub enum UrlProtectionSpaceProxyType {
     /// A proxy that makes tunnels for `https` URLs.
     #[doc(alias = "NSURLProtectionSpaceHTTPSProxy")]
     Https,
-    /// A proxy of `ftp` URLs. Stored only until those are loaded: no session asks for a credential of one.
+    /// A proxy of `ftp` URLs. Stored only until those are loaded: no session uses a credential for one.
     #[doc(alias = "NSURLProtectionSpaceFTPProxy")]
     Ftp,
-    /// A SOCKS proxy. Stored only until sessions use such proxies: none asks for a credential of one.
+    /// A SOCKS proxy. Stored only until sessions use such proxies: no session uses a credential for one.
     #[doc(alias = "NSURLProtectionSpaceSOCKSProxy")]
     Socks,
 }
 
-/// How one proves who one is.
+/// An authentication method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthenticationMethod {
-    /// The protocol's own. Never asked for by a session: whatever HTTP and TLS ask for has a name. It is for protocols of the
-    /// application's own, and credentials can be kept for it.
+    /// The protocol's own method. A session never issues a challenge of it, because every method of HTTP and TLS has a name. It
+    /// is for custom protocols, and credentials can be kept for it.
     #[default]
     #[doc(alias = "NSURLAuthenticationMethodDefault")]
     Default,
@@ -254,30 +254,31 @@ pub enum AuthenticationMethod {
     /// A digest of user, password and the request (RFC 7616).
     #[doc(alias = "NSURLAuthenticationMethodHTTPDigest")]
     HttpDigest,
-    /// A form on a page. Never asked for by a session: forms are for the application.
+    /// A form on a page. A session never issues a challenge of it: forms belong to the application.
     #[doc(alias = "NSURLAuthenticationMethodHTMLForm")]
     HtmlForm,
     /// NTLM, version 2 (MS-NLMP).
     #[doc(alias = "NSURLAuthenticationMethodNTLM")]
     Ntlm,
-    /// SPNEGO (RFC 4559), with Kerberos, on Linux, where `libgssapi_krb5.so.2` is installed; elsewhere such an offer is
-    /// passed over.
+    /// SPNEGO (RFC 4559), with Kerberos, on Linux, where `libgssapi_krb5.so.2` is installed; elsewhere the method is ignored.
     ///
-    /// Default handling shows the ticket of whoever is logged in on this machine, if there is one for the host that asks, to
-    /// servers in the [`negotiate_domains`](field@crate::Configuration::negotiate_domains) of the configuration only; a delegate
-    /// that uses no credential ([`UseCredential(None)`](crate::authentication::AuthChallengeDisposition::UseCredential)) shows it to the
-    /// server that asks. Kerberos is the only mechanism within SPNEGO: NTLM is never spoken there. A credential of the URL or the store, or of a delegate (`user@REALM` with a password) gets a ticket of its own;
-    /// a user without a realm is none of Kerberos. Without a ticket the next scheme the response offers is tried, and its challenge's
-    /// [`error`](crate::authentication::UrlAuthenticationChallenge::error) says why. Tickets are never shown unasked, and never delegated.
-    /// A server that sends a proof of its own and fails it fails the load with
-    /// [`BadServerResponse`](crate::UrlErrorCode::BadServerResponse); one that sends none is believed, as RFC 4559 leaves
-    /// it free to.
+    /// Default handling sends the ticket of the user who is logged in on this machine, if there is one for the server's host,
+    /// only to servers in the [`negotiate_domains`](field@crate::Configuration::negotiate_domains) of the configuration. A
+    /// delegate that uses no credential
+    /// ([`UseCredential(None)`](crate::authentication::AuthChallengeDisposition::UseCredential)) sends the ticket to the server
+    /// that issued the challenge. Kerberos is the only mechanism within SPNEGO: NTLM is never used there. With a credential of
+    /// the URL, the store or a delegate (`user@REALM` with a password) the session gets a separate ticket; a user without a
+    /// realm is not a Kerberos user. Without a ticket the next scheme that the response offers is tried, and its challenge's
+    /// [`error`](crate::authentication::UrlAuthenticationChallenge::error) gives the reason. Tickets are never sent without a
+    /// challenge, and never delegated. If a server sends a proof of its own that is wrong, the load fails with
+    /// [`BadServerResponse`](crate::UrlErrorCode::BadServerResponse); a server that sends no proof is trusted, as RFC 4559
+    /// allows.
     #[doc(alias = "NSURLAuthenticationMethodNegotiate")]
     Negotiate,
-    /// A certificate of the client's own, in the TLS handshake.
+    /// A client certificate, in the TLS handshake.
     #[doc(alias = "NSURLAuthenticationMethodClientCertificate")]
     ClientCertificate,
-    /// The server proves its identity: the answer is whether its certificates are trusted.
+    /// The server proves its identity: the answer decides whether its certificates are trusted.
     #[doc(alias = "NSURLAuthenticationMethodServerTrust")]
     ServerTrust,
 }

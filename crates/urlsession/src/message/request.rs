@@ -100,12 +100,12 @@ impl UrlRequest {
         }
     }
 
-    /// The URL. Text that is no URL becomes no request: see [`IntoUrlRequest`](crate::IntoUrlRequest).
+    /// The URL. Text that is not a URL cannot become a request: see [`IntoUrlRequest`](crate::IntoUrlRequest).
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Changes the URL. The [zone](Self::zone_id) is kept with the same host only.
+    /// Changes the URL. The [zone](Self::zone_id) is kept only if the host stays the same.
     #[doc(alias = "url")]
     pub fn set_url(&mut self, url: Url) {
         if self.zone_id.is_some() && url.host() != self.url.host() {
@@ -117,18 +117,17 @@ impl UrlRequest {
     /// The zone in which the URL's IPv6 address is meant: the name or the number of an interface of this machine, such
     /// as `eth0`. Link-local addresses (`fe80::/10`) need one. Default: `None`.
     ///
-    /// A [`Url`] cannot hold it; in text it stands behind the address, as in `http://[fe80::1%25eth0]/`
-    /// (RFC 6874 §2), and is taken from there. It says where to connect to, and is not sent. Extension: no counterpart
-    /// in Apple's API.
+    /// A [`Url`] cannot hold a zone; in text the zone follows the address, as in `http://[fe80::1%25eth0]/` (RFC 6874 §2), and
+    /// is read from there. The zone says where to connect to, and is not sent. Extension: no counterpart in Apple's API.
     ///
     /// One address in two zones is two hosts, which share no connection, TLS session, certificate, login or decision.
-    /// [Protection spaces](crate::authentication::UrlProtectionSpace::host) name the zone: `[fe80::1%eth0]`. Which machine has the address
-    /// differs with the network, so no store keeps anything of it: loads of a request with a zone neither read nor change
-    /// cookies, the cache, stored credentials and what is known of servers for uploads. A password is asked for at
+    /// [Protection spaces](crate::authentication::UrlProtectionSpace::host) name the zone: `[fe80::1%eth0]`. The machine that
+    /// has the address differs with the network, so no store keeps anything for it: loads of a request with a zone neither read
+    /// nor change cookies, the cache, stored credentials and what is known of servers for uploads. A password is requested for
     /// every load, whatever its persistence, TLS sessions are not resumed, and an upload is not recorded for a later run.
     /// [`ResumeData`](crate::ResumeData) names the zone.
     ///
-    /// A redirect to the same address stays in the zone; any other host is in none.
+    /// A redirect to the same address stays in the zone; any other host has no zone.
     pub fn zone_id(&self) -> Option<&str> {
         self.zone_id.as_deref()
     }
@@ -144,13 +143,13 @@ impl UrlRequest {
         matches!(self.url.host(), Some(Host::Ipv6(_))).then_some(zone)
     }
 
-    /// The URL, if it says which host is meant, tomorrow too: stores are asked about no other. A host in a zone is
-    /// whoever has its address on the network of the day.
+    /// The URL, if it names the same host on every network: stores are used for no other URL. A host in a zone is any machine
+    /// that has its address on the present network.
     pub(crate) fn url_for_stores(&self) -> Option<&Url> {
         Some(&self.url).filter(|_| self.effective_zone_id().is_none())
     }
 
-    /// The method, `GET` by default.
+    /// The method. Default: `GET`.
     #[doc(alias = "httpMethod")]
     pub fn http_method(&self) -> &Method {
         &self.method
@@ -214,8 +213,8 @@ impl UrlRequest {
         self.fields.iter()
     }
 
-    /// The header fields set on this request, with lower-case names and every value. The map is built when it is first asked
-    /// for. It leaves out values with a control character, which [`HeaderMap`] cannot hold.
+    /// The header fields set on this request, with lower-case names and every value. The map is built on first use. It leaves
+    /// out values with a control character, which [`HeaderMap`] cannot hold.
     pub fn headers(&self) -> &HeaderMap {
         self.fields.map()
     }
@@ -268,7 +267,7 @@ impl UrlRequest {
         }
     }
 
-    /// Keeps the first error of a field, which is that of every load.
+    /// Keeps the first error of a field; every load of the request fails with it.
     pub(super) fn refuse(&mut self, error: InvalidHeaderField) {
         self.refused.get_or_insert_with(|| Box::new(error));
     }
@@ -297,9 +296,9 @@ impl UrlRequest {
         &mut self.fields
     }
 
-    /// How long no byte may move in either direction before the load fails with
-    /// [`TimedOut`](UrlErrorCode::TimedOut); `None` (default) is the configuration's
-    /// `timeout_interval_for_request`. Fractions of a second count; zero fails at the first wait.
+    /// The longest time without a byte in either direction before the load fails with [`TimedOut`](UrlErrorCode::TimedOut).
+    /// Default: `None`, which is the configuration's `timeout_interval_for_request`. Fractions of a second count; zero fails at
+    /// the first wait.
     #[doc(alias = "timeoutInterval")]
     pub fn timeout_interval(&self) -> Option<Duration> {
         self.timeout
@@ -310,7 +309,7 @@ impl UrlRequest {
         self.timeout = timeout.into();
     }
 
-    /// What the cache may do; [`UseProtocolCachePolicy`](CachePolicy::UseProtocolCachePolicy) (default) is the
+    /// How the load uses the cache. Default: [`UseProtocolCachePolicy`](CachePolicy::UseProtocolCachePolicy), which is the
     /// configuration's `request_cache_policy`.
     pub fn cache_policy(&self) -> CachePolicy {
         self.cache_policy
@@ -322,8 +321,8 @@ impl UrlRequest {
         self.cache_policy = policy;
     }
 
-    /// The first party, for cookie policies: the document the user sees that this is loaded for. `None` (default): the
-    /// URL itself, also after a redirect.
+    /// The first party, for cookie policies: the document that the user sees and that this request is loaded for. Default:
+    /// `None`, which is the URL itself, also after a redirect.
     #[doc(alias = "mainDocumentURL")]
     pub fn main_document_url(&self) -> Option<&Url> {
         self.main_document_url.as_deref()
@@ -334,7 +333,7 @@ impl UrlRequest {
         self.main_document_url = url.map(Box::new);
     }
 
-    /// A hint to the network what the traffic is for; the default is the configuration's. See
+    /// The service type of the traffic, a hint to the network. Default: that of the configuration. See
     /// [`Configuration::network_service_type`](field@crate::Configuration::network_service_type).
     pub fn network_service_type(&self) -> NetworkServiceType {
         self.network_service_type
@@ -346,8 +345,8 @@ impl UrlRequest {
         self.network_service_type = kind;
     }
 
-    /// Who caused the load (the developer's code). Stored only: it is for the application's own records. Apple's systems show it
-    /// in their privacy reports, which no system here has, and send nothing of it either.
+    /// Who caused the load. Default: the developer's code. Stored only: it is for the application's own records. Apple's
+    /// systems show it in their privacy reports, which the systems here do not have, and do not send it either.
     pub fn attribution(&self) -> Attribution {
         self.attribution
     }
@@ -358,8 +357,8 @@ impl UrlRequest {
         self.attribution = attribution;
     }
 
-    /// The partition of the cookie store, a site such as `https://example.com` (none by default): this load sends and
-    /// keeps the cookies of this partition only.
+    /// The partition of the cookie store, a site such as `https://example.com`. Default: none. The load sends and keeps only
+    /// the cookies of this partition.
     pub fn cookie_partition_identifier(&self) -> Option<&str> {
         self.cookie_partition_identifier.as_deref()
     }
@@ -370,26 +369,25 @@ impl UrlRequest {
         self.cookie_partition_identifier = partition.map(Into::into);
     }
 
-    /// What a custom protocol has noted on the request under this name, if it is a `T`.
+    /// The value that a custom protocol has attached to the request under this name, if it is a `T`.
     #[doc(alias = "property(forKey:in:)")]
     pub fn property<T: Any>(&self, key: &str) -> Option<&T> {
         self.properties.get(key)
     }
 
-    /// Notes something on the request, for custom protocols to know it again. Nothing of it is sent; the requests of
-    /// redirects have it too.
+    /// Attaches a value to the request, for custom protocols. The value is not sent; the requests of redirects keep it.
     #[doc(alias = "setProperty(_:forKey:in:)")]
     pub fn set_property(&mut self, key: &str, value: impl Any + Send + Sync) {
         self.properties.set(key, Arc::new(value));
     }
 
-    /// Removes a note; true if it was there.
+    /// Removes an attached value; true if it was there.
     #[doc(alias = "removeProperty(forKey:in:)")]
     pub fn remove_property(&mut self, key: &str) -> bool {
         self.properties.remove(key)
     }
 
-    /// Whether the application asks for a part of the representation (RFC 9110 §14.2).
+    /// Whether the request is for a part of the representation (RFC 9110 §14.2).
     pub(crate) fn asks_for_range(&self) -> bool {
         self.fields.contains("range")
     }
@@ -437,9 +435,9 @@ flags! {
     HANDLES_COOKIES, http_should_handle_cookies, set_http_should_handle_cookies, "httpShouldHandleCookies":
         "Whether cookies of the store are sent with this load, and those of its response kept. Default: `true`. Without effect if the configuration has no store. A `Cookie` field of the request is sent either way.";
     PIPELINING, http_should_use_pipelining, set_http_should_use_pipelining, "httpShouldUsePipelining":
-        "Stored only (false): requests are never pipelined, as [`Configuration::http_should_use_pipelining`](crate::Configuration::http_should_use_pipelining) explains.";
+        "Stored only. Default: `false`. Requests are never pipelined, as [`Configuration::http_should_use_pipelining`](crate::Configuration::http_should_use_pipelining) explains.";
     CELLULAR, allows_cellular_access, set_allows_cellular_access, "allowsCellularAccess":
-        "Whether cellular interfaces may be used. Default: `true`. The stricter of this and [`Configuration::allows_cellular_access`](crate::Configuration::allows_cellular_access) applies, which says what happens then.";
+        "Whether cellular interfaces may be used. Default: `true`. The stricter of this and [`Configuration::allows_cellular_access`](crate::Configuration::allows_cellular_access) applies, whose documentation describes the effects.";
     EXPENSIVE, allows_expensive_network_access, set_allows_expensive_network_access, "allowsExpensiveNetworkAccess":
         "Whether metered interfaces may be used. Default: `true`. The stricter of this and [`Configuration::allows_expensive_network_access`](crate::Configuration::allows_expensive_network_access) applies.";
     CONSTRAINED, allows_constrained_network_access, set_allows_constrained_network_access, "allowsConstrainedNetworkAccess":
@@ -447,9 +445,9 @@ flags! {
     ULTRA_CONSTRAINED, allows_ultra_constrained_network_access, set_allows_ultra_constrained_network_access, "allowsUltraConstrainedNetworkAccess":
         "Whether interfaces as slow as a satellite may be used. Default: `true`. The stricter of this and [`Configuration::allows_ultra_constrained_network_access`](crate::Configuration::allows_ultra_constrained_network_access) applies.";
     HTTP3, assumes_http3_capable, set_assumes_http3_capable, "assumesHTTP3Capable":
-        "Whether the server is expected to speak HTTP/3. Default: `false`. Stored only until this library does.";
+        "Whether the server is expected to support HTTP/3. Default: `false`. Stored only until this library supports HTTP/3.";
     DNSSEC, requires_dnssec_validation, set_requires_dnssec_validation, "requiresDNSSECValidation":
-        "Whether host names must be validated by DNSSEC. Default: `false`. They must too if the configuration says so; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
+        "Whether host names must be validated by DNSSEC. Default: `false`. The configuration may require it too; see [`Configuration::requires_dnssec_validation`](crate::Configuration::requires_dnssec_validation).";
     PERSISTENT_DNS, allows_persistent_dns, set_allows_persistent_dns, "allowsPersistentDNS":
         "Whether names may be resolved from records of earlier runs. Default: `false`. Stored only: names are never cached.";
 }
@@ -491,7 +489,7 @@ impl fmt::Debug for UrlRequest {
     }
 }
 
-/// What traffic is for. Numbers are Apple's.
+/// The service type of traffic. Numbers are Apple's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.NetworkServiceType")]
@@ -524,7 +522,7 @@ pub enum NetworkServiceType {
     CallSignaling = 11,
 }
 
-/// Who caused a load. Both are stored only: nothing is sent, and no load differs.
+/// Who caused a load. Both values are stored only: nothing is sent, and no load differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "URLRequest.Attribution")]

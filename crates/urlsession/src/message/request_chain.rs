@@ -82,10 +82,10 @@ impl UrlRequest {
         self.authorization(format!("Bearer {}", token.as_ref()))
     }
 
-    /// Sends a user and a password in `Authorization` without being asked (RFC 7617 §2).
+    /// Sends a user and a password in `Authorization` without waiting for a challenge (RFC 7617 §2).
     ///
-    /// A user with a colon, and control characters in either, cannot be sent: every load of this request fails with
-    /// [`BadUrl`](crate::UrlErrorCode::BadUrl) then.
+    /// A user with a colon, and control characters in either, cannot be sent: every load of this request then fails with
+    /// [`BadUrl`](crate::UrlErrorCode::BadUrl).
     pub fn basic_auth(mut self, user: impl AsRef<str>, password: impl AsRef<str>) -> Self {
         match basic::authorization(user.as_ref(), password.as_ref()) {
             Some(value) => self.authorization(value),

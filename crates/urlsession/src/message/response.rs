@@ -1,6 +1,6 @@
 //! Responses: `UrlResponse` of any scheme, `HttpUrlResponse` with status and header fields.
 //!
-//! What is derived from the head (MIME type, suggested file name, …) is derived when asked for.
+//! What is derived from the head (MIME type, suggested file name, …) is derived when it is read.
 //! Apple: *URLResponse*, *HTTPURLResponse*.
 
 use std::borrow::Cow;
@@ -19,7 +19,7 @@ use urlsession_proto::{disposition, field, http1, mime};
 use super::UrlRequest;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The answer to a request, without its body. Cheap to clone.
+/// The response to a request, without its body. Cheap to clone.
 #[derive(Clone)]
 #[doc(alias = "URLResponse")]
 pub struct UrlResponse(Arc<ResponseInner>);
@@ -27,7 +27,7 @@ pub struct UrlResponse(Arc<ResponseInner>);
 struct ResponseInner {
     url: Source,
     kind: ResponseKind,
-    /// Made when somebody asks for one of them.
+    /// Computed on first use.
     joined: OnceLock<Joined>,
 }
 
@@ -103,7 +103,7 @@ impl UrlResponse {
         }
     }
 
-    /// This response out of a cache, as the answer to `request`, with its age in seconds (RFC 9111 §5.1).
+    /// This response from a cache, as the answer to `request`, with its age in seconds (RFC 9111 §5.1).
     pub(crate) fn stored_for(&self, request: &Arc<UrlRequest>, age: Option<u64>) -> Self {
         match (&self.0.kind, age) {
             (ResponseKind::Http(head), Some(age)) => {
@@ -147,7 +147,7 @@ impl UrlResponse {
         Self(Arc::new(ResponseInner { url, kind: ResponseKind::Http(head), joined: OnceLock::new() }))
     }
 
-    /// The URL that was answered; after redirects the last one. Every response has one.
+    /// The URL that was loaded; after redirects the last one. Every response has a URL.
     pub fn url(&self) -> &Url {
         match &self.0.url {
             Source::Request(request) => request.url(),
@@ -155,7 +155,7 @@ impl UrlResponse {
         }
     }
 
-    /// The media type without parameters; lower case for HTTP. `None` if the server does not say.
+    /// The media type without parameters; lower case for HTTP. `None` if the server does not name it.
     #[doc(alias = "MIMEType")]
     #[doc(alias = "mimeType")]
     pub fn mime_type(&self) -> Option<Cow<'_, str>> {
@@ -165,7 +165,7 @@ impl UrlResponse {
         }
     }
 
-    /// The character encoding's name, lower case for HTTP, from the media type's `charset`.
+    /// The name of the character encoding, lower case for HTTP, from the media type's `charset`.
     #[doc(alias = "textEncodingName")]
     pub fn text_encoding_name(&self) -> Option<Cow<'_, str>> {
         match &self.0.kind {
@@ -176,7 +176,7 @@ impl UrlResponse {
         }
     }
 
-    /// Bytes the server announced (`Content-Length`, before any decoding); `None` if it did not.
+    /// The length that the server announced, in bytes (`Content-Length`, before any decoding); `None` if it announced none.
     #[doc(alias = "expectedContentLength")]
     pub fn expected_content_length(&self) -> Option<u64> {
         match &self.0.kind {
@@ -186,11 +186,11 @@ impl UrlResponse {
     }
 
     /// A safe file name for the body, in Apple's order: from `Content-Disposition`, else the last part of the URL's path (with
-    /// an extension for the MIME type if it has none), else the host with that extension, else `Unknown`, with it if there is
-    /// one. A host without an extension for the type is not taken, since its last label would be one: without a type the
-    /// name is `Unknown`, as in Apple's open library. It never holds a path separator, a control character
-    /// or a mark of writing direction; and a name that begins with a dot, that is a device on Windows, or that the library
-    /// keeps partial downloads under, begins with `_`.
+    /// an extension for the MIME type if it has none), else the host with that extension, else `Unknown`, with that extension
+    /// if there is one. A host without an extension for the type is not used, because its last label would look like an
+    /// extension: without a type the name is `Unknown`, as in Apple's open library. The name never contains a path separator, a
+    /// control character or a mark of writing direction. A name begins with `_` if it would begin with a dot, be a device on
+    /// Windows, or be one that the library uses for partial downloads.
     #[doc(alias = "suggestedFilename")]
     pub fn suggested_filename(&self) -> String {
         if let ResponseKind::Http(head) = &self.0.kind {
@@ -213,16 +213,16 @@ impl UrlResponse {
         matches!(self.0.kind, ResponseKind::Http(_)).then(|| HttpUrlResponse(self.clone()))
     }
 
-    /// The status code. Of a response that is not of HTTP (`file:`, `data:`, custom protocols) it is
-    /// [`OK`](StatusCode::OK), since what fails there is an error.
+    /// The status code. For a response of another protocol than HTTP (`file:`, `data:`, custom protocols) it is
+    /// [`OK`](StatusCode::OK), because failures there are errors.
     pub fn status(&self) -> StatusCode {
         self.http_head().map_or(StatusCode::OK, |head| head.status)
     }
 
-    /// The response, if its status is not one of an error.
+    /// The response, if its status is not an error.
     ///
     /// # Errors
-    /// [`BadServerResponse`](UrlErrorCode::BadServerResponse) for 400 to 599; the error says the status.
+    /// [`BadServerResponse`](UrlErrorCode::BadServerResponse) for 400 to 599; the error contains the status.
     pub fn error_for_status(self) -> Result<Self> {
         let status = self.status();
         if !status.is_client_error() && !status.is_server_error() {
@@ -232,7 +232,7 @@ impl UrlResponse {
         Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail).with_url(self.url()))
     }
 
-    /// The status code as a number, if the response is one of HTTP. 404 and 500 are responses, not errors.
+    /// The status code as a number; `None` if the response is not of HTTP. 404 and 500 are responses, not errors.
     pub fn status_code(&self) -> Option<u16> {
         self.http_head().map(|head| head.status.as_u16())
     }
@@ -261,7 +261,7 @@ impl UrlResponse {
     }
 }
 
-/// The name of what has none.
+/// The name of a body that has no other name.
 const UNKNOWN: &str = "Unknown";
 
 fn joined(fields: &HeaderMap) -> Joined {
@@ -371,8 +371,8 @@ impl HttpUrlResponse {
         Some(reason).filter(|reason| !reason.is_empty())
     }
 
-    /// The value of a header field; names compare without case. A field that is repeated is one value, joined by `, `
-    /// in the order received (RFC 9110 §5.3), `Set-Cookie` too. What is not UTF-8 is read as ISO-8859-1.
+    /// The value of a header field; names compare without case. A repeated field is one value, joined by `, ` in the order
+    /// received (RFC 9110 §5.3), `Set-Cookie` too. A value that is not UTF-8 is read as ISO-8859-1.
     #[doc(alias = "valueForHTTPHeaderField")]
     #[doc(alias = "value(forHTTPHeaderField:)")]
     pub fn value(&self, name: impl AsRef<str>) -> Option<&str> {

@@ -1,6 +1,6 @@
-//! `ResumeData`: what a transfer that stopped needs to go on, as bytes that an application may keep.
+//! `ResumeData`: the data that a stopped transfer needs to continue, as bytes that an application may keep.
 //!
-//! It says what of the codec's answers means what to who resumes. The records themselves belong to whoever writes them:
+//! The module states what the codec's results mean for resuming. The records themselves belong to the modules that write them:
 //! downloads and uploads.
 
 use parking_lot::Mutex;
@@ -13,46 +13,46 @@ use bytes::Bytes;
 use super::codec::{self, Record, RecordKind, Unreadable};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// What is needed to resume a transfer, opaque to the application, which may keep it anywhere and as long as it likes.
+/// The data to resume a transfer. It is opaque to the application, which may keep it anywhere and as long as it likes.
 ///
-/// It comes from a transfer that was cancelled by producing it or that failed ([`UrlError::resume_data`]). It holds no
-/// body, but of an upload from memory what the server does not have yet. `Authorization`, `Proxy-Authorization`, `Cookie`
-/// and the password of a URL are left out and come from where they came from the first time (stores, the delegate, the
-/// configuration); other header fields and URLs, with their queries, are in it as they are.
+/// It comes from a transfer that was cancelled by producing it or that failed ([`UrlError::resume_data`]). It contains no body,
+/// except that for an upload from memory it contains the bytes that the server does not have yet. `Authorization`,
+/// `Proxy-Authorization`, `Cookie` and the password of a URL are left out and come again from their sources (stores, the
+/// delegate, the configuration); other header fields and URLs, with their queries, are included unchanged.
 ///
-/// The bytes are checked when they are read back: whether they are resume data at all, whole and unaltered; and when they
-/// are used, whether they are of that kind of transfer, and not of a later version of this library. Apple: *resume data*.
+/// The bytes are checked when they are read back: they must be resume data, complete and unaltered. They are checked again when
+/// they are used: they must be of that kind of transfer, and not of a later version of this library. Apple: *resume data*.
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "resumeData")]
 pub struct ResumeData(Bytes);
 
-/// Why a transfer was not resumed but begun anew, or refused. Not of Apple's.
+/// Why a transfer was not resumed but begun anew, or refused. Extension: no counterpart in Apple's API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResumeFailure {
-    /// What the server has now is not what it had, or what is here is from a server that only a delegate trusted, and this
-    /// is another.
+    /// The server's resource has changed, or the partial data is from a server that only a delegate trusted, and this is
+    /// another server.
     ValidatorChanged,
     /// The partial file is gone.
     PartialMissing,
-    /// The partial file is not as it was left: shorter, altered or another.
+    /// The partial file is not as it was left: it is shorter, altered or another file.
     PartialDamaged,
     /// Another task or process is writing the partial file.
     PartialInUse,
-    /// The server sends everything, whatever range it is asked for.
+    /// The server sends the whole resource, whatever range is requested.
     RangeIgnored,
-    /// The server's range cannot be joined to what is here: it begins later, is of another length, is coded, or is
+    /// The server's range cannot be joined to the partial file: it begins later, has another length, is coded, or consists of
     /// several ranges.
     RangeUnusable,
-    /// Nothing says that what the server has is still the same (RFC 9110 §13.1.5), or the resume data is for another
-    /// kind of transfer.
+    /// Nothing proves that the server's resource is still the same (RFC 9110 §13.1.5), or the resume data is for another kind
+    /// of transfer.
     NotResumable,
-    /// The server no longer gives it: the URL or what signs it has expired (401, 403, 404, 410), and the application had
-    /// no other.
+    /// The server no longer serves the resource: the URL or its signature has expired (401, 403, 404, 410), and the application
+    /// supplied no other URL.
     Expired,
-    /// The server does not give it now: another status that is no success. What is here is kept.
+    /// The server does not serve the resource now: another status that is not a success. The partial file is kept.
     Refused,
-    /// These bytes are no resume data, are cut short, or have been altered.
+    /// The bytes are not resume data, are cut short, or have been altered.
     DataDamaged,
     /// The resume data was written by a later version of this library.
     FormatTooNew,
@@ -113,7 +113,7 @@ impl TryFrom<&[u8]> for ResumeData {
     type Error = UrlError;
 
     /// # Errors
-    /// [`UnsupportedUrl`](UrlErrorCode::UnsupportedUrl), as Apple fails, with a [`ResumeFailure`] that says why.
+    /// [`UnsupportedUrl`](UrlErrorCode::UnsupportedUrl), as in Apple's API, with a [`ResumeFailure`] that gives the reason.
     fn try_from(bytes: &[u8]) -> Result<Self> {
         Bytes::copy_from_slice(bytes).try_into()
     }
@@ -169,17 +169,17 @@ fn unusable(failure: ResumeFailure, detail: &'static str) -> UrlError {
 /// Kept with an error.
 struct Leftover {
     data: OnceLock<ResumeData>,
-    /// Called when somebody takes the data; dropped uncalled if nobody does. It gives the data if that is not there yet.
+    /// Called when the data is taken; dropped uncalled otherwise. It returns the data if the data does not exist yet.
     claim: Mutex<Option<Claim>>,
 }
 
 type Claim = Box<dyn FnOnce() -> Option<ResumeData> + Send>;
 
 impl UrlError {
-    /// What the transfer that failed can be resumed with; `None` if it cannot be.
+    /// The data to resume the transfer that failed; `None` if the transfer cannot be resumed.
     ///
-    /// What is already here of a download without a destination is a temporary file. It is removed with the last clone
-    /// of the error (a task keeps one), unless this has been called; then it stays until the download is resumed.
+    /// The partial file of a download without a destination is a temporary file. It is removed with the last clone of the error
+    /// (a task keeps one), unless this method has been called; then it stays until the download is resumed.
     #[doc(alias = "downloadTaskResumeData")]
     #[doc(alias = "uploadTaskResumeData")]
     #[doc(alias = "NSURLSessionDownloadTaskResumeData")]
@@ -194,7 +194,7 @@ impl UrlError {
         leftover.data.get().cloned()
     }
 
-    /// Why a transfer could not be resumed, if that is why it failed. Not of Apple's.
+    /// Why a transfer could not be resumed, if it failed for that reason. Extension: no counterpart in Apple's API.
     pub fn resume_failure(&self) -> Option<ResumeFailure> {
         self.attached().copied()
     }

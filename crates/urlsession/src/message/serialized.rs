@@ -1,7 +1,7 @@
 //! Requests and cookies as serde writes and reads them for an application (feature `serde`). It owns the impls, and the form
 //! of cookies; that of requests, which the codec writes too, is in `forms`.
 //!
-//! Of formats with names, members may be missing and have their defaults then, and unknown ones are ignored.
+//! In formats with names, missing members have their defaults, and unknown members are ignored.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use super::forms::{
 use super::request::{Attribution, HttpBody, NetworkServiceType, UrlRequest};
 use super::{BodyStream, HttpCookie, HttpCookieStringPolicy};
 
-/// A file is its path alone: which file it is when it is read, is the reader's business.
+/// A file is written as its path alone. The reader determines which file that is.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum BodyForm {
@@ -28,12 +28,12 @@ enum BodyForm {
     File(PathForm),
 }
 
-/// A body in memory is written, and of a body that is one whole file its path, which must name a readable file when it
-/// is read. Any other stream is an error, and so are trailers: they cannot be written. What
-/// [`set_property`](Self::set_property) noted is left out. Members have Apple's names in camel case (`httpMethod`); missing
-/// ones have their defaults when it is read, and unknown ones are ignored.
+/// A body in memory is written. For a body that is one whole file its path is written, which must name a readable file when the
+/// request is read. Any other stream is an error, and so are trailers: they cannot be written. Values of
+/// [`set_property`](Self::set_property) are left out. Members have Apple's names in camel case (`httpMethod`); missing members
+/// have their defaults when the request is read, and unknown members are ignored.
 ///
-/// All secrets of the request are in what is written: `Authorization` and `Cookie` fields, the password of the URL, the
+/// The written form contains all secrets of the request: `Authorization` and `Cookie` fields, the password of the URL, the
 /// body.
 impl Serialize for UrlRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -50,8 +50,8 @@ impl Serialize for UrlRequest {
     }
 }
 
-/// Fails with what the setters refuse, and if the file of the body cannot be read. Errors do not repeat what was read, as far
-/// as they are not the format's own.
+/// Fails with the errors of the setters, and if the file of the body cannot be read. Errors do not repeat what was read, except
+/// for errors of the format itself.
 impl<'de> Deserialize<'de> for UrlRequest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = read::<RequestForm<BodyForm>, D>(deserializer)?;
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for UrlRequest {
     }
 }
 
-/// Reads a form. serde tells what it found in the place of what it wants, which may be a secret in the wrong place.
+/// Reads a form. serde's errors contain what was found, which may be a secret in the wrong place.
 fn read<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     T::deserialize(deserializer).map_err(|error| {
         let text = error.to_string();
@@ -134,7 +134,7 @@ struct CookieForm {
     port_list: Option<Vec<u16>>,
 }
 
-/// The value is in what is written.
+/// The written form contains the value.
 impl Serialize for HttpCookie {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let form = CookieForm {
@@ -157,8 +157,8 @@ impl Serialize for HttpCookie {
     }
 }
 
-/// Fails for a cookie that could not be sent, as [`new`](Self::new) does. Errors do not repeat what was read, as far as they
-/// are not the format's own.
+/// Fails for a cookie that could not be sent, as [`new`](Self::new) does. Errors do not repeat what was read, except for errors
+/// of the format itself.
 impl<'de> Deserialize<'de> for HttpCookie {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let form = read::<CookieForm, D>(deserializer)?;

@@ -1,6 +1,6 @@
-//! `ServerTrust`: the certificates a server showed, and what the platform thinks of them.
+//! `ServerTrust`: the certificates that a server presented, and the platform's verdict.
 //!
-//! Apple: *SecTrust*. It judges nothing itself: the verdict was made in the handshake and is kept here as data.
+//! Apple: *SecTrust*. The module judges nothing itself: the verdict was made in the handshake and is kept here as data.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -21,7 +21,7 @@ struct ServerTrustInner {
 }
 
 impl ServerTrust {
-    /// What `host` showed, leaf first, in DER, and what came of the check against the platform's and the
+    /// The certificates that `host` presented, leaf first, in DER, and the result of the check against the platform's and the
     /// configuration's anchors.
     pub(crate) fn new(host: &str, certificates: Vec<Vec<u8>>, verdict: Result<()>) -> Self {
         Self(Arc::new(ServerTrustInner { host: host.into(), certificates, verdict }))
@@ -38,10 +38,10 @@ impl ServerTrust {
         &self.0.certificates
     }
 
-    /// Whether the platform, or the configuration's anchors, trust the certificates. Default handling does the same.
+    /// Whether the platform, or the configuration's anchors, trust the certificates. Default handling decides the same way.
     ///
     /// # Errors
-    /// What the load would fail with, such as
+    /// The error that the load would fail with, such as
     /// [`ServerCertificateUntrusted`](crate::UrlErrorCode::ServerCertificateUntrusted).
     #[doc(alias = "SecTrustEvaluateWithError")]
     pub fn evaluate(&self) -> Result<()> {
@@ -50,7 +50,7 @@ impl ServerTrust {
 }
 
 impl UrlError {
-    /// The certificates of the server that was not trusted, if that is why a load failed.
+    /// The certificates of the server, if a load failed because the server was not trusted.
     #[doc(alias = "failureURLPeerTrust")]
     #[doc(alias = "NSURLErrorFailingURLPeerTrustErrorKey")]
     pub fn peer_trust(&self) -> Option<&ServerTrust> {

@@ -1,4 +1,4 @@
-//! Trailer fields of a request: what is known of a body only once it has been sent, such as its digest (RFC 9110 §6.5).
+//! Trailer fields of a request: values that are known only after the body has been sent, such as its digest (RFC 9110 §6.5).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,8 @@ use urlsession_proto::trailers::may_carry;
 
 use super::{HeaderFields, InvalidHeaderField};
 
-/// Makes the trailer fields of one sending of a body. A function that gives the fields is one, which sees nothing.
+/// Makes the trailer fields each time a body is sent. A function that returns the fields implements it, without access to the
+/// body.
 ///
 /// ```
 /// use urlsession::bodies::BodyTrailers;
@@ -34,12 +35,12 @@ use super::{HeaderFields, InvalidHeaderField};
 /// # }
 /// ```
 pub trait BodyTrailers: Send + 'static {
-    /// The next bytes of the body, on their way out. Called on the threads of loads: it must not block.
+    /// Receives the next bytes of the body, as they are sent. Called on the threads of loads: it must not block.
     fn update(&mut self, chunk: &[u8]) {
         let _ = chunk;
     }
 
-    /// The fields, after the last byte. One that was not announced fails the load.
+    /// Returns the fields, after the last byte. A field that was not announced fails the load.
     fn finish(self: Box<Self>) -> HeaderMap;
 }
 
@@ -65,7 +66,7 @@ impl Trailers {
         for name in &names {
             checked.set(name.clone(), "")?;
             if !may_carry(name) {
-                let what = "it means nothing after the body (RFC 9110 §6.5.1)";
+                let what = "it may not be a trailer field (RFC 9110 §6.5.1)";
                 return Err(InvalidHeaderField::new(name, what));
             }
         }

@@ -1,7 +1,7 @@
-//! Custom protocols: which of the application's loads a request, and how its load is run, ended and redirected.
+//! Custom protocols: which protocol of the application loads a request, and how its load is run, ended and redirected.
 //!
-//! What applications implement is in `url_protocol`, what they speak to in `client`; built-in schemes are asked for after
-//! these. Apple: *URLProtocol*.
+//! `url_protocol` has the trait that applications implement, `client` the interface that they call. Custom protocols come
+//! before built-in schemes. Apple: *URLProtocol*.
 
 mod client;
 mod url_protocol;
@@ -25,7 +25,7 @@ use crate::message::UrlRequest;
 /// The custom protocols of a session.
 pub(super) struct Custom {
     config: Arc<Configuration>,
-    /// Whether those registered for the shared session are asked.
+    /// Whether the protocols registered for the shared session are used too.
     asks_registered: AtomicBool,
 }
 
@@ -38,7 +38,7 @@ impl Custom {
         self.asks_registered.store(true, Relaxed);
     }
 
-    /// Those to ask, in their order; mostly none.
+    /// The protocols to try, in order. Most sessions have none.
     pub(super) fn classes(&self) -> Vec<UrlProtocolClass> {
         let mut classes = self.config.protocol_classes.clone();
         if self.asks_registered.load(Relaxed) {
@@ -48,7 +48,7 @@ impl Custom {
     }
 }
 
-/// The first that claims the attempt's request.
+/// The first protocol that claims the request of the attempt.
 pub(super) fn claim(
     classes: &[UrlProtocolClass],
     attempt: &Attempt<'_>,
@@ -104,10 +104,10 @@ async fn load(
         Head::Redirect(next, response) => (next, response),
     };
     transaction.response = Some(response.clone());
-    // Its load is over before another begins.
+    // The load ends before the next one begins.
     drop(run);
     if hops >= LIMIT {
-        let detail = format!("more than {LIMIT} redirects of custom protocols");
+        let detail = format!("more than {LIMIT} redirects of custom protocols, perhaps in a circle");
         return Err(UrlError::new(UrlErrorCode::HttpTooManyRedirects, Phase::Redirect, detail));
     }
     let next = {
@@ -125,7 +125,7 @@ async fn load(
     }
 }
 
-/// A load under way; dropping it stops it.
+/// A running load. Dropping it stops the load.
 struct Run {
     protocol: Arc<dyn UrlProtocol>,
     task: Arc<UrlProtocolTask>,
@@ -159,7 +159,7 @@ impl Run {
             Ok(Poll::Ready(result)) => result,
             Err(panicked) => Err(panicked),
         };
-        // Before the future lets go of its client, so that the reason is this one.
+        // Before the future drops its client, so that the load fails with this error.
         if let Err(error) = result {
             self.line.fail(error);
         }
@@ -204,13 +204,13 @@ impl Drop for Run {
         self.line.stop();
         self.release();
         if let Err(error) = guarded("stop_loading", || self.protocol.stop_loading(&self.task)) {
-            // The load is over: there is nobody to fail.
+            // The load is over and cannot fail any more.
             tracing::warn!(%error, "a custom protocol panicked");
         }
     }
 }
 
-/// Runs code of the application; a panic is an error that says where.
+/// Runs code of the application. A panic becomes an error that names the method.
 fn guarded<T>(what: &str, work: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let message = message(&*panic).unwrap_or("no message");
@@ -223,5 +223,5 @@ fn message(panic: &(dyn Any + Send)) -> Option<&str> {
     panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str))
 }
 
-/// As for redirects of HTTP.
+/// The limit of redirects in one task, the same as for HTTP.
 const LIMIT: usize = 16;

@@ -1,6 +1,6 @@
 //! `data:` URLs: the response is in the request.
 //!
-//! What they look like is in `urlsession_proto::data_url`. The method does not matter, and nothing is sent.
+//! Their grammar is in `urlsession_proto::data_url`. The method has no effect, and nothing is sent.
 
 use bytes::Bytes;
 use urlsession_proto::data_url;

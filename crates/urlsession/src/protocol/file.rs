@@ -1,7 +1,7 @@
-//! `file:` URLs: a regular file of this machine, read as it is asked for.
+//! `file:` URLs: a regular file of this machine, read as the reader takes it.
 //!
 //! One chunk is in memory at a time, and no async worker waits for the disk. Folders are not listed, nothing is
-//! written, and no host but this one is known. HTTP's redirects do not lead here.
+//! written, and other hosts are refused. HTTP redirects to `file:` are not followed.
 
 use std::io;
 use std::path::Path;
@@ -26,7 +26,7 @@ impl Files {
         Self { of_session: config.request_cache_policy }
     }
 
-    /// Apple's *Understanding cache access*: files are never cached, and a policy says only whether they may be loaded.
+    /// Apple's *Understanding cache access*: files are never cached, and a policy decides only whether they may be loaded.
     fn check(&self, request: &UrlRequest) -> Result<()> {
         let policy = match request.cache_policy() {
             CachePolicy::UseProtocolCachePolicy => self.of_session,
@@ -35,7 +35,7 @@ impl Files {
         if policy != CachePolicy::ReturnCacheDataDontLoad {
             return Ok(());
         }
-        let detail = "files are not cached, and the cache policy forbids to load them";
+        let detail = "the cache policy forbids loading, and files are never cached";
         Err(UrlError::new(UrlErrorCode::CannotLoadFromNetwork, Phase::Policy, detail))
     }
 }
@@ -69,7 +69,7 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
     let kind = kind.unwrap_or("application/octet-stream");
     let opened = attempt.runtime.blocking(move || open(&path)).await;
     let (file, length) = opened.unwrap_or_else(|error| {
-        let detail = format!("the file could not be looked for: {error}");
+        let detail = format!("the file could not be opened: {error}");
         Err(UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Head, detail).with_source(error))
     })?;
     let head = UrlResponse::new(attempt.request.url().clone(), Some(kind), Some(length), None);
@@ -79,10 +79,10 @@ async fn load(attempt: &mut Attempt<'_>) -> Result<Response> {
     Ok(Response { head, body: Body::flow(Box::new(Reading { chunks, read: 0 })) })
 }
 
-/// The path of the URL, which may name this machine only (RFC 8089 §2).
+/// The path of the URL, whose host may only be this machine (RFC 8089 §2).
 fn path(request: &UrlRequest) -> Result<std::path::PathBuf> {
     let url = request.url();
-    // On Windows such a path leads to the host, with a login of the user's.
+    // On Windows such a path connects to the host, with the user's login.
     if url.host_str().is_some_and(|host| host != "localhost") {
         return Err(no_path("the URL names a file of another machine"));
     }
@@ -93,7 +93,7 @@ fn no_path(why: &'static str) -> UrlError {
     UrlError::new(UrlErrorCode::BadUrl, Phase::Request, why)
 }
 
-/// Opens a regular file; its length too. To open anything else, such as a pipe, may block for ever.
+/// Opens a regular file, and returns its length too. Opening anything else, such as a pipe, may block forever.
 fn open(path: &Path) -> Result<(File, u64)> {
     let about = fs::metadata(path).map_err(unopened)?;
     if about.is_dir() {
@@ -121,7 +121,7 @@ fn unopened(error: io::Error) -> UrlError {
     UrlError::new(code, Phase::Head, detail).with_source(error)
 }
 
-/// A file being read.
+/// A file that is being read.
 struct Reading {
     chunks: Chunks,
     read: u64,

@@ -1,6 +1,6 @@
 //! HTTP: the order of its policies, one file each.
 //!
-//! The first listed sees the request first and the response last. A policy knows nothing of the others.
+//! The first policy listed sees the request first and the response last. No policy depends on the others.
 
 mod auth;
 mod cache_request;

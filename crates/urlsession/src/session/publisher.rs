@@ -15,14 +15,14 @@ use crate::error::Result;
 use crate::message::{IntoUrlRequest, UrlRequest, UrlResponse};
 use crate::task::{DataFuture, TaskKind};
 
-/// A request and the session to load it with: a value to keep, clone and pass on. Nothing is loaded and no task is
-/// made before somebody asks for the result, and each who asks gets a task of its own.
+/// A request and the session to load it with: a value to keep, clone and pass on. Nothing is loaded and no task is made before
+/// the publisher is awaited or streamed; each time makes a task of its own.
 ///
 /// Await it, or a reference to it, for one result; stream it by [`values`](Self::values); from blocking code,
 /// `publisher.into_future().wait()`. Dropping the future or the stream cancels its task.
 ///
 /// A request with a body stream can be loaded once: the stream is read only once, and the next task fails with
-/// [`RequestBodyStreamExhausted`](crate::UrlErrorCode::RequestBodyStreamExhausted) unless the delegate has another.
+/// [`RequestBodyStreamExhausted`](crate::UrlErrorCode::RequestBodyStreamExhausted) unless the delegate supplies another.
 #[derive(Clone)]
 #[must_use = "a publisher does nothing unless it is awaited or streamed"]
 #[doc(alias = "URLSession.DataTaskPublisher")]
@@ -38,7 +38,7 @@ impl DataTaskPublisher {
         Self { request: request.into_url_request(), session }
     }
 
-    /// The request of each task; `None` if it is malformed, which is the result of each task then.
+    /// The request of each task. `None` if the request is malformed: each task then fails with that error.
     pub fn request(&self) -> Option<&UrlRequest> {
         self.request.as_ref().ok()
     }

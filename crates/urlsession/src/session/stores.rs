@@ -1,5 +1,6 @@
-//! What a session does with its stores as a whole (cookies, cache, credentials, the hosts that want TLS and what is known of
-//! upload servers), and with what its downloads have got so far. Each keeps itself; which load uses it is a policy's business.
+//! What a session does with all its stores (cookies, cache, credentials, hosts that are loaded over TLS only, and what is known
+//! of upload servers), and with the partial files of its downloads. Each store persists itself; a policy decides which load
+//! uses it.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::env::{RuntimeHandle, block_on};
 use crate::task::flushing;
 
 impl SessionInner {
-    /// From here on the stores go by the session's clock.
+    /// From this call on the stores use the session's clock.
     pub(super) fn set_clock_of_stores(&self) {
         let config = &self.session.config;
         let clock = &config.environment.clock;
@@ -47,7 +48,7 @@ impl SessionInner {
         }
     }
 
-    /// Sees that what downloads have got so far is on the disk, then does the same with the stores.
+    /// Makes sure that the partial files of downloads are on the disk, then does the same with the stores.
     pub(super) async fn flush(&self) {
         for task in self.session.all() {
             if let Some(work) = flushing(&task) {
@@ -57,8 +58,8 @@ impl SessionInner {
         self.flush_stores().await;
     }
 
-    /// Writes to disk what is only in memory, which credentials never are, and sees that nothing of what was removed is
-    /// left there.
+    /// Writes to disk what is only in memory, except credentials, and makes sure that nothing of what was removed is left
+    /// there.
     async fn flush_stores(&self) {
         let config = &self.session.config;
         if let Some(cookies) = &config.http_cookie_storage {
@@ -87,7 +88,7 @@ impl SessionInner {
         });
     }
 
-    /// The same once they are empty.
+    /// Calls `handler` on the delegate queue when the stores are empty.
     pub(super) fn reset_then(self: Arc<Self>, handler: impl FnOnce() + Send + 'static) {
         spawn(async move {
             self.reset().await;
@@ -97,7 +98,7 @@ impl SessionInner {
     }
 }
 
-/// Work on the disk, beside the reactor; without a runtime here, as it was asked for.
+/// Runs work on the disk off the reactor; without a runtime, on the calling thread.
 async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) {
     let done = match RuntimeHandle::own() {
         Ok(runtime) => runtime.blocking(work).await.map(drop),
@@ -107,11 +108,11 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) {
         }
     };
     if let Err(error) = done {
-        tracing::warn!("the disk is written to later: {error}");
+        tracing::warn!("the stores could not be written to disk now; they are written later: {error}");
     }
 }
 
-/// The same of work that waits.
+/// As `beside`, for asynchronous work.
 fn spawn(work: impl Future<Output = ()> + Send + 'static) {
     match RuntimeHandle::own() {
         Ok(runtime) => runtime.spawn(work),

@@ -17,18 +17,18 @@ use crate::task::{
 
 /// Data tasks.
 impl UrlSession {
-    /// A data task that tells the delegate of its response and its data. Created suspended.
+    /// A data task that reports its response and its data to the delegate. Created suspended.
     ///
-    /// A malformed request gives a task that fails when it is resumed, as does an invalidated session.
+    /// If the request is malformed or the session is invalidated, the task fails when it is resumed.
     #[doc(alias = "dataTask(with:)")]
     pub fn data_task(&self, request: impl IntoUrlRequest) -> DataTask {
         DataTask::of(self.task(request.into_url_request(), TaskKind::Data, None))
     }
 
-    /// A data task that calls `handler` once, on the delegate queue, with body and response or with an error (the
-    /// response, if one came, is then the task's). Created suspended.
+    /// A data task that calls `handler` once, on the delegate queue, with body and response or with an error. After an error
+    /// the task has the response, if one came. Created suspended.
     ///
-    /// Of the delegate's methods those of response, data and completion are not called for it.
+    /// Of the delegate's methods, those for response, data and completion are not called for this task.
     #[doc(alias = "dataTask(with:completionHandler:)")]
     pub fn data_task_with_handler(
         &self,
@@ -48,32 +48,31 @@ impl UrlSession {
         DataFuture::new(self.future(request.into_url_request(), TaskKind::Data))
     }
 
-    /// Loads as a stream: a future of the body to come and the response.
+    /// Loads as a stream: a future of the stream of the body and the response.
     #[doc(alias = "bytes(for:delegate:)")]
     #[doc(alias = "bytes(from:delegate:)")]
     pub fn bytes(&self, request: impl IntoUrlRequest) -> BytesFuture {
         BytesFuture::new(self.future(request.into_url_request(), TaskKind::Data))
     }
 
-    /// Loads to memory, as often as it is asked to: a value that is awaited or streamed, each time with a new task.
+    /// Loads to memory, any number of times: a value that is awaited or streamed, each time with a new task.
     #[doc(alias = "dataTaskPublisher(for:)")]
     pub fn data_task_publisher(&self, request: impl IntoUrlRequest) -> DataTaskPublisher {
         DataTaskPublisher::new(request, self.clone())
     }
 }
 
-/// Upload tasks. A body of the request itself is ignored; its method is sent as it is, so that `GET` left in place fails
-/// with [`DataLengthExceedsMaximum`](crate::UrlErrorCode::DataLengthExceedsMaximum).
+/// Upload tasks. A body of the request itself is ignored. The method of the request is sent unchanged: an upload with `GET`
+/// fails with [`DataLengthExceedsMaximum`](crate::UrlErrorCode::DataLengthExceedsMaximum).
 impl UrlSession {
-    /// An upload of data that tells the delegate of its response and its data. Created suspended.
+    /// An upload of data that reports its response and its data to the delegate. Created suspended.
     #[doc(alias = "uploadTask(with:from:)")]
     pub fn upload_task(&self, request: impl IntoUrlRequest, data: impl Into<Bytes>) -> UploadTask {
         let request = upload(request, Payload::Data(data.into()));
         UploadTask::of(self.task(request, TaskKind::Upload, None))
     }
 
-    /// As [`upload_task`](Self::upload_task), with a handler as
-    /// [`data_task_with_handler`](Self::data_task_with_handler) has it.
+    /// As [`upload_task`](Self::upload_task), with a handler as in [`data_task_with_handler`](Self::data_task_with_handler).
     #[doc(alias = "uploadTask(with:from:completionHandler:)")]
     pub fn upload_task_with_handler(
         &self,
@@ -85,9 +84,9 @@ impl UrlSession {
         UploadTask::of(self.task(request, TaskKind::Upload, Some(Handler::Data(Box::new(handler)))))
     }
 
-    /// An upload of a file, as it is now: one that changes before it is sent fails the task. Created suspended.
+    /// An upload of a file in its present state: if the file changes before it is sent, the task fails. Created suspended.
     ///
-    /// A file that cannot be read gives a task that fails when it is resumed.
+    /// If the file cannot be read, the task fails when it is resumed.
     #[doc(alias = "uploadTask(with:fromFile:)")]
     pub fn upload_task_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> UploadTask {
         let request = upload(request, Payload::File(file.as_ref()));
@@ -106,9 +105,8 @@ impl UrlSession {
         UploadTask::of(self.task(request, TaskKind::Upload, Some(Handler::Data(Box::new(handler)))))
     }
 
-    /// An upload of a stream, which the delegate is asked for by
-    /// [`need_new_body_stream`](crate::TaskDelegate::need_new_body_stream) whenever it has to be sent. Created
-    /// suspended.
+    /// An upload of a stream. The delegate supplies it by [`need_new_body_stream`](crate::TaskDelegate::need_new_body_stream)
+    /// each time the body has to be sent. Created suspended.
     #[doc(alias = "uploadTask(withStreamedRequest:)")]
     pub fn upload_task_with_streamed_request(&self, request: impl IntoUrlRequest) -> UploadTask {
         let request = upload(request, Payload::Stream);
@@ -139,7 +137,7 @@ impl UrlSession {
         UploadFuture::new(self.future(upload(request, Payload::Data(data.into())), TaskKind::Upload))
     }
 
-    /// Uploads a file, as it is now: a future of body and response.
+    /// Uploads a file in its present state: a future of body and response.
     #[doc(alias = "upload(for:fromFile:delegate:)")]
     #[doc(alias = "upload(for:fromFile:)")]
     pub fn upload_from_file(&self, request: impl IntoUrlRequest, file: impl AsRef<Path>) -> UploadFuture {
@@ -152,17 +150,18 @@ impl UrlSession {
     }
 }
 
-/// Uploads that go on where others stopped. Nothing is sent twice that the server has: it is asked for that first.
+/// Uploads that continue earlier ones. Bytes that the server has are not sent again: the session first asks the server for
+/// their number.
 impl UrlSession {
-    /// An upload with the method, URL and header fields of an earlier one, but for credentials, and the rest of its body.
+    /// An upload with the method, URL and header fields of an earlier one, without credentials, and the rest of its body.
     /// Created suspended. Bytes that the server has count as sent.
     ///
-    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails when it is resumed;
-    /// [`resume_failure`](crate::UrlError::resume_failure) says why:
-    /// [`SourceChanged`](crate::ResumeFailure::SourceChanged) if the file is not the one it was. So does a server that
-    /// does not know the upload any more ([`Expired`](crate::ResumeFailure::Expired)). The rest of a stream is asked for by
-    /// [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). Resume data may be used again: the
-    /// server says how much it has by then.
+    /// Takes [`ResumeData`] or its bytes. If the bytes cannot be used, the task fails when it is resumed, and
+    /// [`resume_failure`](crate::UrlError::resume_failure) gives the reason:
+    /// [`SourceChanged`](crate::ResumeFailure::SourceChanged) if the file is not the one it was. The task also fails if the
+    /// server does not know the upload any more ([`Expired`](crate::ResumeFailure::Expired)). The delegate supplies the rest of
+    /// a stream by [`need_new_body_stream_from`](crate::TaskDelegate::need_new_body_stream_from). Resume data may be used
+    /// again: the server reports how much it has by then.
     #[doc(alias = "uploadTask(withResumeData:)")]
     pub fn upload_task_with_resume_data(
         &self,
@@ -207,16 +206,16 @@ impl UrlSession {
 
 /// Download tasks.
 impl UrlSession {
-    /// A download that tells the delegate of its progress and its file. Created suspended.
+    /// A download that reports its progress and its file to the delegate. Created suspended.
     #[doc(alias = "downloadTask(with:)")]
     pub fn download_task(&self, request: impl IntoUrlRequest) -> DownloadTask {
         DownloadTask::of(self.task(request.into_url_request(), TaskKind::Download, None))
     }
 
-    /// A download that calls `handler` once, on the delegate queue, with file and response or with an error. Created
-    /// suspended. The file is removed when it is dropped: [persist](DownloadedFile::persist) it.
+    /// A download that calls `handler` once, on the delegate queue, with file and response or with an error. Created suspended.
+    /// The file is removed when its value is dropped: [persist](DownloadedFile::persist) it.
     ///
-    /// Of the delegate's methods those of progress, file and completion are not called for it.
+    /// Of the delegate's methods, those for progress, file and completion are not called for this task.
     #[doc(alias = "downloadTask(with:completionHandler:)")]
     pub fn download_task_with_handler(
         &self,
@@ -227,15 +226,16 @@ impl UrlSession {
         DownloadTask::of(self.task(request.into_url_request(), TaskKind::Download, Some(handler)))
     }
 
-    /// A download that goes on where another stopped: with its request, without the secrets that were in it, to its
-    /// destination, if it had one. Created suspended. It tells the delegate what it could keep by
+    /// A download that continues an earlier one: with its request, without the secrets that were in it, to its destination, if
+    /// it had one. Created suspended. It reports how many bytes it could keep to the delegate's
     /// [`did_resume_at_offset`](crate::TaskDelegate::did_resume_at_offset).
     ///
-    /// Takes [`ResumeData`] or the bytes of it. Bytes that cannot be used give a task that fails with
-    /// [`UnsupportedUrl`](crate::UrlErrorCode::UnsupportedUrl) when it is resumed;
-    /// [`resume_failure`](crate::UrlError::resume_failure) says why. Where the server or the file has changed meanwhile
-    /// it begins anew. Resume data may be used again: a task of it that is running makes another one fail with
-    /// [`CannotOpenFile`](crate::UrlErrorCode::CannotOpenFile), and after it has come to its end another begins anew.
+    /// Takes [`ResumeData`] or its bytes. If the bytes cannot be used, the task fails with
+    /// [`UnsupportedUrl`](crate::UrlErrorCode::UnsupportedUrl) when it is resumed, and
+    /// [`resume_failure`](crate::UrlError::resume_failure) gives the reason. If the server's resource or the partial file has
+    /// changed meanwhile, the download begins anew. Resume data may be used again: while a task of it is running, another one
+    /// fails with [`CannotOpenFile`](crate::UrlErrorCode::CannotOpenFile); after that task has completed, another one begins
+    /// anew.
     #[doc(alias = "downloadTask(withResumeData:)")]
     pub fn download_task_with_resume_data(
         &self,
@@ -244,8 +244,8 @@ impl UrlSession {
         DownloadTask::of(Task::of(self.resumed(data, Style::Delegate, None)))
     }
 
-    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data), with a handler as
-    /// [`download_task_with_handler`](Self::download_task_with_handler) has it.
+    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data), with a handler as in
+    /// [`download_task_with_handler`](Self::download_task_with_handler).
     #[doc(alias = "downloadTask(withResumeData:completionHandler:)")]
     pub fn download_task_with_resume_data_with_handler(
         &self,
@@ -256,8 +256,8 @@ impl UrlSession {
         DownloadTask::of(Task::of(self.resumed(data, Style::Handler, Some(handler))))
     }
 
-    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data): a future of the file and the
-    /// response, which is of the rest: 206, with a `Content-Range`; or 416, if it turned out that nothing was missing.
+    /// As [`download_task_with_resume_data`](Self::download_task_with_resume_data): a future of the file and the response. The
+    /// response is that of the rest: 206 with a `Content-Range`, or 416 if nothing was missing.
     #[doc(alias = "download(resumeFrom:delegate:)")]
     pub fn download_resume_from(
         &self,
@@ -274,7 +274,7 @@ impl UrlSession {
     }
 }
 
-/// What they have in common.
+/// The code that all tasks share.
 impl UrlSession {
     fn task(&self, request: Result<UrlRequest>, kind: TaskKind, handler: Option<Handler>) -> Task {
         let style = if handler.is_some() { Style::Handler } else { Style::Delegate };

@@ -1,5 +1,5 @@
-//! `UrlSession`: what an application holds, and `SessionDelegate`: what a session tells its application beside the events
-//! of its tasks. A session makes tasks and ends them; it loads nothing itself.
+//! `UrlSession`: the session that an application holds, and `SessionDelegate`: the events of a session beside those of its
+//! tasks. A session makes tasks and ends them; it loads nothing itself.
 //!
 //! Apple: *URLSession*, *URLSessionDelegate*.
 
@@ -25,8 +25,8 @@ use crate::task::{
 
 /// A session: a configuration, connections to share, a delegate, and the tasks made with them.
 ///
-/// A clone is the same session. Usable from any thread. A session that is dropped without being invalidated lets
-/// its running tasks finish.
+/// A clone is the same session. A session may be used from any thread. If a session is dropped without being invalidated, its
+/// running tasks finish.
 #[derive(Clone)]
 #[doc(alias = "URLSession")]
 pub struct UrlSession(pub(super) Arc<SessionInner>);
@@ -68,7 +68,8 @@ impl UrlSession {
         Self::make(configuration, Some((delegate.clone(), delegate)), queue, false)
     }
 
-    /// As [`with_delegate`](Self::with_delegate), for a delegate that is told of the session's tasks and not of the session.
+    /// As [`with_delegate`](Self::with_delegate), for a delegate that receives the events of the session's tasks and not those
+    /// of the session.
     pub fn with_task_delegate(
         configuration: Configuration,
         delegate: impl TaskDelegate + 'static,
@@ -119,7 +120,7 @@ impl UrlSession {
         self.0.session.queue.clone()
     }
 
-    /// A label of the application's own.
+    /// A label that the application has set. Default: `None`.
     #[doc(alias = "sessionDescription")]
     pub fn session_description(&self) -> Option<Arc<str>> {
         self.0.description.lock().clone()
@@ -130,15 +131,15 @@ impl UrlSession {
         *self.0.description.lock() = description.map(Into::into);
     }
 
-    /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor over, by
-    /// identifier.
+    /// Every task that has been resumed at least once (suspensions undone) and is neither cancelled nor complete, in the order
+    /// of identifiers.
     #[doc(alias = "getAllTasks(completionHandler:)")]
     #[doc(alias = "allTasks")]
     pub fn all_tasks(&self) -> Vec<Task> {
         self.0.session.all().into_iter().filter(|core| core.is_outstanding()).map(Task::of).collect()
     }
 
-    /// The data, upload and download tasks among [`all_tasks`](Self::all_tasks), each by identifier.
+    /// The data, upload and download tasks among [`all_tasks`](Self::all_tasks), each list in the order of identifiers.
     #[doc(alias = "getTasksWithCompletionHandler(_:)")]
     pub fn tasks(&self) -> Tasks {
         let mut tasks = Tasks::default();
@@ -153,9 +154,10 @@ impl UrlSession {
         tasks
     }
 
-    /// Writes what is only in memory to the stores, sees that nothing of what was removed from them is left in their files,
-    /// and makes later loads use new connections. Tasks go on; what downloads have got so far is on the disk then, and noted
-    /// where they can be resumed by their [destination](crate::DownloadDestination).
+    /// Writes what is only in memory to the stores, makes sure that nothing of what was removed from them is left in their
+    /// files, and makes later loads use new connections. Tasks go on. When the call ends, the bytes that downloads have
+    /// received so far are on the disk, and recorded where downloads can be resumed by their
+    /// [destination](crate::DownloadDestination).
     #[doc(alias = "flush()")]
     pub async fn flush(&self) {
         self.0.session.protocols.flush();
@@ -169,11 +171,12 @@ impl UrlSession {
         self.0.clone().then(handler);
     }
 
-    /// Empties the stores of the session, forgets its TLS sessions, then does as [`flush`](Self::flush). Tasks go on; of
-    /// what they are loading now nothing is cached. Who shares a store with this session finds it empty too.
+    /// Empties the stores of the session, forgets its TLS sessions, then does as [`flush`](Self::flush). Tasks go on; the
+    /// responses that they are loading now are not cached. Other sessions that share a store with this session find it empty
+    /// too.
     ///
-    /// When it is done no file of the stores has anything of what was in them, unless another process has been reading one
-    /// of them for ten seconds: then it goes at the next chance.
+    /// When the call ends, no file of the stores contains anything of their earlier content, unless another process has been
+    /// reading a file for ten seconds: then the content of that file is removed at the next opportunity.
     #[doc(alias = "reset()")]
     pub async fn reset(&self) {
         self.0.reset().await;
@@ -186,20 +189,20 @@ impl UrlSession {
         self.0.clone().reset_then(handler);
     }
 
-    /// Takes no more tasks and lets the existing ones finish; then the delegate hears `did_become_invalid` and is
+    /// Accepts no more tasks and lets the existing ones finish; then `did_become_invalid` is called and the delegate is
     /// released. Returns at once. No effect on the shared session.
     ///
-    /// Tasks that exist call everything that they would call without this, up to their completion, also those that are
-    /// resumed only later; `did_become_invalid` is the session's last call. A task that is made afterwards fails with
-    /// [`Cancelled`](crate::UrlErrorCode::Cancelled) when it is resumed, without a load: its completion handler is
-    /// called, or its future gives the error. Of delegate methods it calls `did_create_task`, metrics and `did_complete`,
-    /// and those only of its own delegate once the session's is released.
+    /// Existing tasks make all their calls as without this call, up to their completion, also tasks that are resumed only
+    /// later; `did_become_invalid` is the session's last call. A task that is created afterwards fails with
+    /// [`Cancelled`](crate::UrlErrorCode::Cancelled) when it is resumed, without a load: its completion handler is called, or
+    /// its future returns the error. Of the delegate methods it calls `did_create_task`, metrics and `did_complete`. Once the
+    /// session's delegate is released, it calls only those of its own delegate.
     #[doc(alias = "finishTasksAndInvalidate()")]
     pub fn finish_tasks_and_invalidate(&self) {
         if self.0.is_shared {
             return;
         }
-        // Weakly: a session that is dropped has nobody to tell.
+        // Weakly: a session that is dropped has no delegate to notify.
         let (session, queue) = (self.clone(), self.0.session.queue.clone());
         self.0.session.close(move || {
             let last = LastCall(session);
@@ -215,7 +218,7 @@ impl UrlSession {
     /// effect on the shared session.
     ///
     /// Each task still calls its completion handler, or metrics and `did_complete`, with
-    /// [`Cancelled`](crate::UrlErrorCode::Cancelled), and what it had on the way to the delegate before.
+    /// [`Cancelled`](crate::UrlErrorCode::Cancelled). Calls that were on their way to the delegate before are still made.
     #[doc(alias = "invalidateAndCancel()")]
     pub fn invalidate_and_cancel(&self) {
         if self.0.is_shared {
@@ -229,8 +232,8 @@ impl UrlSession {
     }
 }
 
-/// The last call to a session's delegate, on its way to the delegate queue. If the queue drops it, the delegate is
-/// released all the same.
+/// The last call to a session's delegate, on its way to the delegate queue. If the queue drops the call, the delegate is still
+/// released.
 struct LastCall(UrlSession);
 
 impl LastCall {
@@ -265,13 +268,13 @@ impl fmt::Debug for UrlSession {
     }
 }
 
-/// The delegate of a session: is told of every task, and of the session's own end. An `Arc` of one is one.
+/// The delegate of a session: receives the events of every task, and the end of the session. An `Arc` of a delegate is a
+/// delegate.
 #[doc(alias = "URLSessionDelegate")]
 pub trait SessionDelegate: TaskDelegate {
     /// Called when a server or proxy issues an authentication challenge for a connection that many tasks may use: NTLM,
-    /// Negotiate, client certificates and trust in a server. Default: the delegate is asked for the task, by
-    /// [`TaskDelegate::did_receive_challenge`]; that is what
-    /// [`Decision::default_handling`] and a responder that is dropped do too.
+    /// Negotiate, client certificates and trust in a server. Default: calls [`TaskDelegate::did_receive_challenge`] for the
+    /// task. [`Decision::default_handling`] and a responder that is dropped have the same effect.
     #[doc(alias = "urlSession(_:didReceive:completionHandler:)")]
     #[doc(alias = "urlSession(_:didReceive:)")]
     fn did_receive_session_challenge(
@@ -283,7 +286,8 @@ pub trait SessionDelegate: TaskDelegate {
         Decision::default_handling()
     }
 
-    /// The session has become invalid: the last call it makes. `error` is `None` if the application asked for it.
+    /// Called when the session has become invalid; this is its last call. `error` is `None` if the application invalidated the
+    /// session.
     #[doc(alias = "urlSession(_:didBecomeInvalidWithError:)")]
     fn did_become_invalid(&self, session: &UrlSession, error: Option<&UrlError>) {
         let _ = (session, error);
@@ -299,7 +303,7 @@ pub trait SessionDelegate: TaskDelegate {
     }
 }
 
-/// The methods of [`SessionDelegate`] for what dereferences to one.
+/// The methods of [`SessionDelegate`] for types that dereference to a delegate.
 macro_rules! forward_to_session_delegate {
     () => {
         fn did_receive_session_challenge(
@@ -339,7 +343,7 @@ impl SessionDelegate for Arc<dyn SessionDelegate> {
     }
 }
 
-/// A delegate that is told of tasks only.
+/// A delegate that receives the events of tasks only.
 struct OfTasks(Arc<dyn TaskDelegate>);
 
 impl Deref for OfTasks {
@@ -356,7 +360,7 @@ impl TaskDelegate for OfTasks {
 
 impl SessionDelegate for OfTasks {}
 
-/// Puts the challenges of tasks to the session's delegate as such.
+/// Passes the challenges of tasks to the session's delegate.
 struct SessionChallengeHandler {
     session: Weak<SessionInner>,
     shared: Weak<SessionShared<Core>>,
@@ -369,8 +373,8 @@ impl SessionChallengeHandler {
         Self { session: Arc::downgrade(&session.0), shared, delegate }
     }
 
-    /// The session. If the application has dropped it while tasks run, a handle like it: what tasks need lives on. `None`
-    /// once no task is left.
+    /// The session. If the application has dropped it while tasks run, an equivalent handle: the state that tasks need still
+    /// exists. `None` once no task is left.
     fn session(&self) -> Option<UrlSession> {
         if let Some(session) = self.session.upgrade() {
             return Some(UrlSession(session));

@@ -1,11 +1,10 @@
-//! What the stores of an application have in common: how they say that something went wrong, and that a panic of theirs is no
-//! more than that.
+//! What the backends of an application have in common: how they report errors, and that a panic is treated as an error.
 
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What a method of an application's own store gives: any error will do. It costs what could have been kept, a warning
-/// (`tracing`) and no load. Not of Apple's.
+/// The result of a method of an application's own store. Any error type is allowed. After an error the data may not be
+/// stored and a warning (`tracing`) is logged, but no load fails. Extension: no counterpart in Apple's API.
 pub type BackendResult<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A panic is an error.

@@ -1,5 +1,5 @@
-//! `UrlCache`: responses kept in memory and on disk, found by request. Whether a load may use one is decided in
-//! `protocol::http::caching`.
+//! `UrlCache`: responses kept in memory and on disk, found by request. `protocol::http::caching` decides whether a load may
+//! use a response.
 //!
 //! Apple: *URLCache*.
 
@@ -35,14 +35,14 @@ pub(crate) use self::memory::{DiskLookup, Found};
 use crate::env::{Clock, StoreClock, block_on, cache_folder, epoch_millis};
 use crate::message::{CachedUrlResponse, HeaderFields, StoragePolicy, UrlRequest};
 
-/// Responses kept for later loads, in memory and on disk. A clone is the same cache; usable from any thread, and the
-/// directory from several processes at the same time.
+/// A cache of responses, in memory and on disk. A clone is the same cache. The cache is usable from any thread, and several
+/// processes can use its directory at the same time.
 ///
-/// Parts of a response (206) are kept if they have a strong validator, joined, and completed when the whole is loaded.
-/// Entries are found by URL (without the fragment), and by the request fields a response's `Vary` names; only
-/// answers to `GET` are kept. The least recently used go first when the capacity is reached. A damaged or
-/// unwritable store costs what it holds and never a load: a warning ([`tracing`]) says what is wrong. Methods that
-/// look at the disk block until its thread answers.
+/// Partial responses (206) are stored if they have a strong validator. The cache joins them, and completes them when the
+/// whole response is loaded. Entries are found by URL (without the fragment), and by the request fields a response's `Vary`
+/// names; only answers to `GET` are kept. When the capacity is reached, the least recently used responses are removed
+/// first. If the store is damaged or cannot be written, its contents are lost, a warning ([`tracing`]) names the problem,
+/// and no load fails. Methods that read the disk block until the disk thread answers.
 #[derive(Clone)]
 #[doc(alias = "URLCache")]
 pub struct UrlCache(Arc<CacheInner>);
@@ -60,24 +60,27 @@ struct CacheInner {
 }
 
 impl UrlCache {
-    /// The cache of the process: 4 MiB in memory and 20 MiB on disk, in this application's folder of the user's
-    /// cache directory. Nothing is written there before something is kept.
+    /// The shared cache of the process: 4 MiB in memory and 20 MiB on disk, in the application's folder below the user's
+    /// cache directory. Nothing is written to disk before the first response is stored.
     pub fn shared() -> Self {
         static SHARED: LazyLock<UrlCache> = LazyLock::new(|| UrlCache::new(MEMORY, DISK, None));
         SHARED.clone()
     }
 
-    /// A cache of these capacities in bytes. With no memory, everything is on disk; with no disk, nothing is
-    /// written. `directory` is made when it is needed; `None` is that of [`shared`](Self::shared).
+    /// Creates a cache with these capacities in bytes. With a memory capacity of 0, all responses are on disk; with a disk
+    /// capacity of 0, nothing is written to disk. `directory` is created when it is needed; `None` is the directory of
+    /// [`shared`](Self::shared).
     #[doc(alias = "init(memoryCapacity:diskCapacity:directory:)")]
     pub fn new(memory_capacity: u64, disk_capacity: u64, directory: Option<PathBuf>) -> Self {
         let folder = directory.or_else(|| Some(cache_folder()?.join("responses")));
         Self::make(memory_capacity, disk_capacity, folder)
     }
 
-    /// A cache of this capacity in memory, in bytes, and an application's own place for the rest: see [`UrlCacheBackend`].
-    /// Of `backend_capacity` a response may take a twentieth, and is in memory until it is whole; with 0 nothing is stored
-    /// there. It is [`disk_capacity`](Self::disk_capacity) from then on. How much is used there is not known here.
+    /// Creates a cache with this memory capacity, in bytes, that stores responses in an application's own store: see
+    /// [`UrlCacheBackend`]. A response may take at most a twentieth of `backend_capacity`, and is in memory until it is
+    /// complete; with 0, nothing is stored in the backend. [`disk_capacity`](Self::disk_capacity) returns
+    /// `backend_capacity`. The cache does not know how many bytes the backend uses. Extension: no counterpart in Apple's
+    /// API.
     pub fn with_backend(memory_capacity: u64, backend_capacity: u64, backend: impl UrlCacheBackend) -> Self {
         let memory = Arc::new(Mutex::new(Memory::new(memory_capacity)));
         Self::of(memory, None, Some(Application::new(backend_capacity, backend)))
@@ -110,20 +113,20 @@ impl UrlCache {
         }))
     }
 
-    /// Bytes that may be used in memory.
+    /// The memory capacity, in bytes.
     #[doc(alias = "memoryCapacity")]
     pub fn memory_capacity(&self) -> u64 {
         self.memory().capacity()
     }
 
-    /// Changes [`memory_capacity`](Self::memory_capacity): what does not fit any more goes; 0 keeps nothing.
+    /// Sets [`memory_capacity`](Self::memory_capacity). Responses that no longer fit are removed; 0 stores nothing.
     #[doc(alias = "memoryCapacity")]
     pub fn set_memory_capacity(&self, bytes: u64) {
         self.memory().set_capacity(bytes);
     }
 
-    /// Bytes that may be used on disk; 0 if there is no directory. The directory takes as much as that at most, within a
-    /// tenth, with its index and log; below two mebibytes, of which the index alone needs a part, a little more.
+    /// The disk capacity, in bytes; 0 if there is no directory. The directory, with its index and log, exceeds the capacity
+    /// by a tenth at most; by a little more if the capacity is below 2 MiB, because the index itself needs space.
     #[doc(alias = "diskCapacity")]
     pub fn disk_capacity(&self) -> u64 {
         match (&self.0.disk, &self.0.backend) {
@@ -132,7 +135,7 @@ impl UrlCache {
         }
     }
 
-    /// Changes [`disk_capacity`](Self::disk_capacity): what does not fit any more goes; 0 keeps nothing. Without
+    /// Sets [`disk_capacity`](Self::disk_capacity). Responses that no longer fit are removed; 0 stores nothing. Without
     /// effect if there is no directory.
     #[doc(alias = "diskCapacity")]
     pub fn set_disk_capacity(&self, bytes: u64) {
@@ -144,21 +147,21 @@ impl UrlCache {
         }
     }
 
-    /// Bytes used in memory.
+    /// The memory in use, in bytes.
     #[doc(alias = "currentMemoryUsage")]
     pub fn current_memory_usage(&self) -> u64 {
         self.memory().usage()
     }
 
-    /// Bytes used on disk, by all processes together. Looks at the disk.
+    /// The disk space in use, in bytes, by all processes together; 0 with a backend. Reads the disk.
     #[doc(alias = "currentDiskUsage")]
     pub fn current_disk_usage(&self) -> u64 {
         let usage = async { self.0.disk.as_ref()?.ask(DiskStore::usage).await };
         block_on(usage).unwrap_or(0)
     }
 
-    /// What is kept for a request, however old. Fields the request does not set are taken for whatever the session
-    /// sends. Looks at the disk.
+    /// The stored response for a request, of any age. A header field that the request does not set matches any value that
+    /// the session sends. Reads the disk.
     #[doc(alias = "cachedResponse(for:)")]
     pub fn cached_response(&self, request: &UrlRequest) -> Option<CachedUrlResponse> {
         block_on(self.find_cached(request))
@@ -184,9 +187,9 @@ impl UrlCache {
         Some(found.cached(data))
     }
 
-    /// Keeps a response for a request, in place of what is there, as its storage policy says. Nothing is kept for
-    /// requests that are not `GET`, or whose URL has a user's name in it, and nothing that is larger than the
-    /// capacity. Freshness is judged by the response's own head, its age counted from now.
+    /// Stores a response for a request, as its storage policy says, and replaces the stored one. Nothing is stored if the
+    /// method is not `GET`, if the URL contains a user name, or if the response is larger than the capacity. The response's
+    /// header fields determine its freshness; its age is counted from now.
     #[doc(alias = "storeCachedResponse(_:for:)")]
     pub fn store_cached_response(&self, cached: &CachedUrlResponse, request: &UrlRequest) {
         let Some(key) = key(request) else { return };
@@ -204,7 +207,7 @@ impl UrlCache {
         self.store(entry);
     }
 
-    /// Removes what is kept for a request's URL; nothing of it is left on disk, as of
+    /// Removes the stored responses of a request's URL. Nothing of them is left on disk, as with
     /// [`remove_all_cached_responses`](Self::remove_all_cached_responses).
     #[doc(alias = "removeCachedResponse(for:)")]
     pub fn remove_cached_response(&self, request: &UrlRequest) {
@@ -213,8 +216,8 @@ impl UrlCache {
         }
     }
 
-    /// Removes everything; of the responses that are being loaded none is kept. On disk nothing of it is left within
-    /// moments, or when [`UrlSession::flush`](crate::UrlSession::flush) or `reset` is done.
+    /// Removes all responses. Responses that are being loaded at this time are not stored. The removed data is erased from
+    /// the disk within moments, at the latest when [`UrlSession::flush`](crate::UrlSession::flush) or `reset` is done.
     #[doc(alias = "removeAllCachedResponses()")]
     pub fn remove_all_cached_responses(&self) {
         self.change();
@@ -226,7 +229,7 @@ impl UrlCache {
         }
     }
 
-    /// Removes what was stored **after** this date.
+    /// Removes the responses that were stored **after** this date.
     #[doc(alias = "removeCachedResponses(since:)")]
     pub fn remove_cached_responses_since(&self, date: SystemTime) {
         self.change();
@@ -248,7 +251,7 @@ impl UrlCache {
         }
     }
 
-    /// A session uses the cache: its clock is the cache's, unless another session's is.
+    /// Sets the clock of the cache to the session's, unless another session has set its clock.
     pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
         self.0.clock.set(clock);
     }

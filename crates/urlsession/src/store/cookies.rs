@@ -1,4 +1,4 @@
-//! `HttpCookieStorage`: the cookies of a session or of an application. It keeps, finds and forgets them.
+//! `HttpCookieStorage`: the cookies of a session or of an application. The module stores, finds and removes them.
 //!
 //! The rules are in `rules`, the memory is in `jar`, the disk is in `disk`. Apple: *HTTPCookieStorage*.
 
@@ -27,40 +27,41 @@ use crate::env::{Clock, RuntimeHandle};
 use crate::message::{HttpCookie, HttpCookieAcceptPolicy, LONGEST};
 use crate::store::persistent::{Store, StoreData, StoreRegistry};
 
-/// A store of cookies. A clone is the same store, and equal to it; usable from any thread.
+/// A store of cookies. A clone is the same store, and equal to it. The store is usable from any thread.
 ///
-/// At most 180 cookies of a site (a registrable domain, such as `example.co.uk`) and 3,000 in all are kept, each for
-/// 400 days at most. Expired cookies give way first, then those that are not secure, of these the ones that were not
-/// sent for the longest time (RFC 6265bis §5.7); a response over cleartext evicts no secure cookie.
+/// The store holds at most 180 cookies of a site (a registrable domain, such as `example.co.uk`) and 3,000 in all, each for
+/// 400 days at most. When a limit is reached, expired cookies are removed first, then cookies that are not secure, the
+/// least recently sent first (RFC 6265bis §5.7). A response over cleartext evicts no secure cookie.
 ///
-/// A store with a file keeps its cookies, but for those of the session, across runs. The file is read when it is first
-/// needed and made when there is a cookie to keep; what changes is written soon afterwards, beside the load: call
-/// [`flush`](Self::flush) before the process ends. Processes that use the same file see each other's changes, loads
-/// within a second. If the file cannot be used there is one warning (`tracing`), and the cookies are kept in memory.
+/// A store with a file keeps its cookies across runs, except session cookies. The file is read when it is first needed and
+/// created with the first cookie to store. Changes are written soon afterwards, in the background: call
+/// [`flush`](Self::flush) before the process ends. Processes that use the same file see each other's changes; loads see
+/// them within a second. If the file cannot be used, there is one warning (`tracing`), and the cookies are in memory only.
 ///
-/// The methods here look at the file, if there is one, and may wait for the disk; loads do that beside the reactor.
-/// Cookies of [partitions](crate::UrlRequest::cookie_partition_identifier) are listed and deleted like all others,
-/// but found and set by tasks only.
+/// The methods read the file, if there is one, and may wait for the disk; loads read it on a background thread. Cookies of
+/// [partitions](crate::UrlRequest::cookie_partition_identifier) are listed and deleted like all other cookies, but only
+/// tasks find and set them.
 #[derive(Clone, PartialEq, Eq)]
 #[doc(alias = "HTTPCookieStorage")]
 pub struct HttpCookieStorage(Store<Jar>);
 
 impl HttpCookieStorage {
-    /// The store of the application: that of [`Configuration::default`](crate::Configuration::default). Its file is
-    /// below the user's data folder (`$XDG_DATA_HOME/urlsession/<application>/cookies.db` and its like), the
-    /// application being named by `URLSESSION_APPLICATION_ID`, else by its executable.
+    /// The shared store of the application, which [`Configuration::default`](crate::Configuration::default) uses. Its file
+    /// is below the user's data folder (on Linux `$XDG_DATA_HOME/urlsession/<application>/cookies.db`). The environment
+    /// variable `URLSESSION_APPLICATION_ID` names the application; without it, the name of the executable does.
     pub fn shared() -> Self {
         static SHARED: LazyLock<HttpCookieStorage> =
             LazyLock::new(|| HttpCookieStorage(OPENED.below(|folder| folder.join(FILE))));
         SHARED.clone()
     }
 
-    /// A store in memory, of its own.
+    /// Creates a separate store in memory.
     pub fn ephemeral() -> Self {
         Self(Store::in_memory())
     }
 
-    /// A store of its own that an application keeps: see [`HttpCookieBackend`].
+    /// Creates a store whose cookies an application's own backend stores: see [`HttpCookieBackend`]. Extension: no
+    /// counterpart in Apple's API.
     pub fn with_backend(backend: impl HttpCookieBackend) -> Self {
         Self(Store::kept_by(Application::new(backend)))
     }
@@ -71,7 +72,8 @@ impl HttpCookieStorage {
         self.0.contents().all(self.0.now())
     }
 
-    /// The cookies that a load of `url` sends, as its own first party: longest path first, then the oldest.
+    /// The cookies that a load of `url` sends if `url` is also the main document: longest path first, then the oldest
+    /// first.
     #[doc(alias = "cookies(for:)")]
     #[doc(alias = "cookiesForURL:")]
     pub fn cookies_for(&self, url: &Url) -> Vec<HttpCookie> {
@@ -79,8 +81,8 @@ impl HttpCookieStorage {
         self.found(&Visit { url, main_document_url: None, partition: None }, self.0.now())
     }
 
-    /// Keeps a cookie, unless the policy is `Never`; it replaces the one of the same name, domain and path. An expired
-    /// one removes that. The cookie is the application's: it is not asked where it comes from.
+    /// Stores a cookie, unless the policy is `Never`, and replaces the cookie with the same name, domain and path. An
+    /// expired cookie removes that cookie. The application sets the cookie itself, so its origin is not checked.
     #[doc(alias = "setCookie(_:)")]
     pub fn set_cookie(&self, cookie: HttpCookie) {
         if self.cookie_accept_policy() != HttpCookieAcceptPolicy::Never {
@@ -88,8 +90,8 @@ impl HttpCookieStorage {
         }
     }
 
-    /// Keeps what a response of `url` has set, as far as the policy and the rules for cookies (RFC 6265bis §5.7) let
-    /// that host set it. Without a main document the URL is its own first party.
+    /// Stores the cookies of a response from `url`, if the policy and the rules for cookies (RFC 6265bis §5.7) allow its
+    /// host to set them. Without a main document URL, `url` is a first-party URL.
     #[doc(alias = "setCookies(_:for:mainDocumentURL:)")]
     #[doc(alias = "setCookies:forURL:mainDocumentURL:")]
     pub fn set_cookies(
@@ -102,14 +104,14 @@ impl HttpCookieStorage {
         self.set_for(cookies, &visit, self.0.now());
     }
 
-    /// Removes the cookie of this name, domain and path, if it is there.
+    /// Removes the cookie with the same name, domain and path, if there is one.
     #[doc(alias = "deleteCookie(_:)")]
     pub fn delete_cookie(&self, cookie: &HttpCookie) {
         self.0.read();
         self.0.change(|jar| jar.delete(cookie));
     }
 
-    /// Removes the cookies that were made after `date`.
+    /// Removes the cookies that were created after `date`.
     #[doc(alias = "removeCookies(since:)")]
     #[doc(alias = "removeCookiesSinceDate:")]
     pub fn remove_cookies_since(&self, date: SystemTime) {
@@ -117,7 +119,7 @@ impl HttpCookieStorage {
         self.0.change(|jar| jar.remove_since(date));
     }
 
-    /// All cookies in the order that `compare` says; equal ones the oldest first. Apple takes sort descriptors.
+    /// All cookies in the order of `compare`; equal cookies the oldest first. Apple's method takes sort descriptors.
     #[doc(alias = "sortedCookies(using:)")]
     #[doc(alias = "sortedCookiesUsingDescriptors:")]
     pub fn sorted_cookies_using(
@@ -129,14 +131,14 @@ impl HttpCookieStorage {
         cookies
     }
 
-    /// Which cookies are kept (all). For loads, that of their
-    /// [configuration](field@crate::Configuration::http_cookie_accept_policy) counts instead. It is not written to disk.
+    /// Which cookies are accepted. Default: all. Loads use the policy of their
+    /// [configuration](field@crate::Configuration::http_cookie_accept_policy) instead. The policy is not written to disk.
     #[doc(alias = "cookieAcceptPolicy")]
     pub fn cookie_accept_policy(&self) -> HttpCookieAcceptPolicy {
         self.0.contents().policy
     }
 
-    /// Changes [`cookie_accept_policy`](Self::cookie_accept_policy), for all who use this store.
+    /// Sets [`cookie_accept_policy`](Self::cookie_accept_policy), for all clones of this store.
     #[doc(alias = "cookieAcceptPolicy")]
     pub fn set_cookie_accept_policy(&self, policy: HttpCookieAcceptPolicy) {
         self.0.contents().policy = policy;
@@ -149,8 +151,9 @@ impl HttpCookieStorage {
         self.0.watchers().add()
     }
 
-    /// Completes when every change so far is on the disk, if there is one, nothing of what was removed or replaced is there
-    /// any more, and the changes of other processes are here. Not of Apple's, where `UrlSession::flush` does this.
+    /// Completes when every change so far is on disk, removed and replaced cookies are erased from the disk, and the
+    /// changes of other processes are read. Without a file or a backend, nothing is written. Extension: no counterpart in
+    /// Apple's API, where the session's `flush` does this.
     pub async fn flush(&self) {
         self.0.flush().await;
     }
@@ -165,7 +168,7 @@ impl HttpCookieStorage {
         self.0.count() == 0
     }
 
-    /// A session uses the store: its clock is the store's, unless another session's is.
+    /// Sets the clock of the store to the session's, unless another session has set its clock.
     pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
         self.0.clock().set(clock);
     }
@@ -222,7 +225,7 @@ impl HttpCookieStorage {
         self.admit(cookies, visit, self.cookie_accept_policy(), now);
     }
 
-    /// Takes in what other processes have written. Waits for the disk.
+    /// Reads the changes of other processes. Waits for the disk.
     pub(crate) fn read_disk(&self) {
         self.0.read();
     }

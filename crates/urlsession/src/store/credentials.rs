@@ -1,7 +1,7 @@
 //! `UrlCredentialStorage`: credentials by protection space, in memory and, if they are permanent, on disk.
 //!
-//! Apple: *URLCredentialStorage*. It decides nothing about their use. On disk they are in `vault`, sealed; passwords may
-//! be in the platform's `keyring`.
+//! Apple: *URLCredentialStorage*. This module decides nothing about the use of credentials. `vault` encrypts the
+//! credentials on disk; passwords may be in the platform's `keyring`.
 
 mod backend;
 #[cfg(feature = "persistent-stores")]
@@ -28,21 +28,22 @@ pub use self::backend::{KeptCredential, UrlCredentialBackend};
 use self::keeper::{Keeper, StoredCredential};
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
 
-/// Where credentials are kept between challenges. A clone is the same storage; usable from any thread.
+/// A storage of credentials by protection space. A clone is the same storage. The storage is usable from any thread.
 ///
 /// A space may have credentials of several users; one of them is its default, at first the one that was set first.
-/// Credentials with a persistence of the session are kept in memory as long as the storage lives, permanent ones on disk,
-/// sealed with a key that is kept beside them; both files are for this user alone. Certificates are never written, trust
-/// is never kept. What cannot be written or read is kept in memory only, and a warning is logged.
+/// Credentials with the persistence `ForSession` are in memory as long as the storage exists. Permanent credentials are on
+/// disk, encrypted with a key in a file beside them; only the current user can read the two files. Certificates are never
+/// written to disk, and trust in a server is never stored. If a file cannot be written or read, the credentials are in
+/// memory only, and a warning is logged.
 ///
 /// With the cargo feature `keyring` the passwords of the [shared](Self::shared) storage are in the platform's keyring (the
-/// Secret Service of desktops, the Keychain, the Credential Manager), an item each, which its user may look at and remove
-/// there; the file says to whom they belong. Those that were written while no keyring could be reached are moved there when
-/// it can. While it is locked or gone, or in a program without the feature, a password that is there is not used, and new ones
-/// are sealed in the file.
+/// Secret Service of desktops, the Keychain, the Credential Manager), one item for each password, which the user can view
+/// and remove there; the file contains the space and user of each password. Passwords that were written while the keyring
+/// was not available are moved to the keyring when it is available. While the keyring is locked or not available, or in a
+/// program without the feature, the passwords in the keyring are not used, and new passwords are encrypted in the file.
 ///
-/// Methods of a storage with a file read or write it and may so block for some milliseconds, with the keyring for as long as
-/// a user takes to unlock it.
+/// Methods of a storage with a file read or write the file and may block for some milliseconds; with the keyring, until the
+/// user unlocks it.
 #[derive(Clone)]
 #[doc(alias = "URLCredentialStorage")]
 pub struct UrlCredentialStorage(Arc<CredentialStorageInner>);
@@ -50,20 +51,21 @@ pub struct UrlCredentialStorage(Arc<CredentialStorageInner>);
 struct CredentialStorageInner {
     memory: Mutex<Spaces>,
     kept: Option<Box<dyn Keeper>>,
-    /// Raised when a credential that sessions may remember is gone or another.
+    /// Raised when a credential that sessions may remember is removed or replaced.
     revision: AtomicU64,
 }
 
 type Spaces = HashMap<UrlProtectionSpace, Vec<StoredCredential>>;
 
 impl UrlCredentialStorage {
-    /// A storage that writes nothing to disk: permanent credentials last as long as itself.
+    /// Creates a storage that writes nothing to disk: permanent credentials are lost with the storage. Extension: no
+    /// counterpart in Apple's API.
     pub fn ephemeral() -> Self {
         Self::with(None)
     }
 
-    /// A storage that has an application's own place for permanent credentials: see [`UrlCredentialBackend`]. Those of the
-    /// session, and certificates, stay in memory.
+    /// Creates a storage with an application's own store for permanent credentials: see [`UrlCredentialBackend`].
+    /// Credentials of the session, and certificates, stay in memory. Extension: no counterpart in Apple's API.
     pub fn with_backend(backend: impl UrlCredentialBackend) -> Self {
         Self::with(Some(Box::new(Application::new(backend))))
     }
@@ -72,7 +74,7 @@ impl UrlCredentialStorage {
         Self(Arc::new(CredentialStorageInner { memory: Mutex::default(), kept, revision: AtomicU64::new(0) }))
     }
 
-    /// The credentials of a space, one of each user; empty if there are none.
+    /// The credentials of a space, one for each user; empty if there are none.
     #[doc(alias = "credentials(for:)")]
     pub fn credentials(&self, space: &UrlProtectionSpace) -> Vec<UrlCredential> {
         self.entries(space).into_iter().map(|entry| entry.credential).collect()
@@ -92,14 +94,14 @@ impl UrlCredentialStorage {
         all
     }
 
-    /// Keeps a credential, in place of one of the same user. The first of a space becomes its default. One without
-    /// persistence, and trust in a server, are not kept.
+    /// Stores a credential and replaces the one with the same user. The first credential of a space becomes its default. A
+    /// credential without persistence, and trust in a server, are not stored.
     #[doc(alias = "set(_:for:)")]
     pub fn set(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
         self.put(credential, space, false);
     }
 
-    /// Keeps a credential, as [`set`](Self::set), and makes it the default of its space.
+    /// Stores a credential, like [`set`](Self::set), and makes it the default of its space.
     #[doc(alias = "setDefaultCredential(_:for:)")]
     pub fn set_default_credential(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
         self.put(credential, space, true);
@@ -110,20 +112,21 @@ impl UrlCredentialStorage {
         self.put(credential, space, true)
     }
 
-    /// The credential to try first.
+    /// The default credential of a space, which is tried first.
     #[doc(alias = "defaultCredential(for:)")]
     pub fn default_credential(&self, space: &UrlProtectionSpace) -> Option<UrlCredential> {
         self.entries(space).into_iter().find(|entry| entry.is_default).map(|entry| entry.credential)
     }
 
-    /// Forgets the credential of this user, in memory and on disk, except a
-    /// [`Synchronizable`](UrlCredentialPersistence::Synchronizable) one. Nothing happens if there is none.
+    /// Removes the credential of this user, in memory and on disk. Without effect if there is none, or if its persistence
+    /// is [`Synchronizable`](UrlCredentialPersistence::Synchronizable).
     #[doc(alias = "remove(_:for:)")]
     pub fn remove(&self, credential: &UrlCredential, space: &UrlProtectionSpace) {
         self.remove_with_options(credential, space, false);
     }
 
-    /// Forgets the credential of this user; a synchronizable one only if `removes_synchronizable`.
+    /// Removes the credential of this user. A synchronizable credential is removed only if `removes_synchronizable` is
+    /// true.
     #[doc(alias = "remove(_:for:options:)")]
     #[doc(alias = "NSURLCredentialStorageRemoveSynchronizableCredentials")]
     pub fn remove_with_options(
@@ -151,7 +154,7 @@ impl UrlCredentialStorage {
         Some(entry.credential.clone()).filter(|credential| credential.identity().is_some())
     }
 
-    /// Forgets everything.
+    /// Removes everything.
     pub(crate) fn empty(&self) {
         self.lock().clear();
         if let Some(kept) = &self.0.kept {
@@ -160,7 +163,7 @@ impl UrlCredentialStorage {
         self.0.revision.fetch_add(1, Relaxed);
     }
 
-    /// Waits until nothing of what is gone is in its file any more. Blocks.
+    /// Waits until removed credentials are erased from the file. Blocks.
     pub(crate) fn settle(&self) {
         if let Some(kept) = &self.0.kept {
             kept.settle();
@@ -172,7 +175,7 @@ impl UrlCredentialStorage {
         self.0.kept.is_some()
     }
 
-    /// Another number once a credential is gone or another.
+    /// The revision; it changes when a credential is removed or replaced.
     pub(crate) fn revision(&self) -> u64 {
         self.0.revision.load(Relaxed)
     }
@@ -280,7 +283,7 @@ fn entry(kept: KeptCredential) -> (UrlProtectionSpace, StoredCredential) {
     (space, StoredCredential { credential, is_default })
 }
 
-/// What it holds is not shown.
+/// The contents are not shown.
 impl fmt::Debug for UrlCredentialStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UrlCredentialStorage").field("has_file", &self.has_file()).finish_non_exhaustive()

@@ -1,8 +1,8 @@
 //! `Database`: a SQLite file that several processes share, opened so that a bad one costs its contents and never
 //! an error later.
 //!
-//! It knows no tables; a store brings its [`Schema`]. What was deleted does not stay in its files: [`Remains`]. All of it
-//! blocks: call it beside the reactor.
+//! The module defines no tables; a store supplies its [`Schema`]. What was deleted does not stay in its files: [`Remains`].
+//! All of it blocks: call it beside the reactor.
 
 use std::io;
 use std::path::{Path, PathBuf};

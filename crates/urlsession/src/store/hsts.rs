@@ -1,7 +1,7 @@
-//! `HstsStorage`: the hosts that are spoken to by TLS only (RFC 6797). It keeps, finds and forgets them.
+//! `HstsStorage`: the hosts that are loaded over TLS only (RFC 6797). The module stores, finds and removes them.
 //!
-//! The memory is in `list`, the disk in `disk`, the hosts that are known without having been visited in `preload`.
-//! Which responses are heeded and what is upgraded is decided by the security layer.
+//! The memory is in `list`, the disk in `disk`, the hosts that are known without having been visited in `preload`. The
+//! security layer decides which responses are stored and which URLs are upgraded.
 
 #[cfg(feature = "persistent-stores")]
 mod disk;
@@ -19,50 +19,50 @@ use self::list::List;
 use super::persistent::{Store, StoreData, StoreRegistry};
 use crate::env::{Clock, RuntimeHandle, is_localhost};
 
-/// A store of the hosts that have asked to be spoken to by TLS only (`Strict-Transport-Security`, RFC 6797), beside
-/// those that are known beforehand. A clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store
-/// cannot be seen.
+/// A store of the hosts that are loaded over TLS only because they sent `Strict-Transport-Security` (RFC 6797), or because
+/// they are on a preload list. A clone is the same store, and equal to it. The store is usable from any thread. Extension:
+/// no counterpart in Apple's API, whose store is not public.
 ///
-/// At most 10,000 hosts are kept, each for as long as it said; those that were not heard of for the longest time give
-/// way. Known beforehand is a short list: domains whose registries demand TLS of all who are below them (`.dev`,
-/// `.app`, `.bank` and others), and a few large sites.
+/// The store holds at most 10,000 hosts, each for its `max-age`; the hosts whose last field is the oldest are removed
+/// first. The preload list is short: top-level domains whose registries require TLS (`.dev`, `.app`, `.bank` and others),
+/// and a few large sites.
 ///
-/// A store with a file keeps its hosts across runs. The file is read when it is first needed and made when there is a
-/// host to keep; what changes is written soon afterwards, beside the load: call [`flush`](Self::flush) before the
-/// process ends. Processes that use the same file see each other's changes within a second. If the file cannot be used
-/// there is one warning (`tracing`), and the hosts are kept in memory.
+/// A store with a file keeps its hosts across runs. The file is read when it is first needed and created with the first
+/// host to store. Changes are written soon afterwards, in the background: call [`flush`](Self::flush) before the process
+/// ends. Processes that use the same file see each other's changes within a second. If the file cannot be used, there is
+/// one warning (`tracing`), and the hosts are in memory only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HstsStorage(Store<List>);
 
 impl HstsStorage {
-    /// The store of the application: that of [`Configuration::default`](crate::Configuration::default). Its file is
-    /// below the user's data folder (`$XDG_DATA_HOME/urlsession/<application>/hsts.db` and its like), the application
-    /// being named by `URLSESSION_APPLICATION_ID`, else by its executable.
+    /// The shared store of the application, which [`Configuration::default`](crate::Configuration::default) uses. Its file
+    /// is below the user's data folder (on Linux `$XDG_DATA_HOME/urlsession/<application>/hsts.db`). The environment
+    /// variable `URLSESSION_APPLICATION_ID` names the application; without it, the name of the executable does.
     pub fn shared() -> Self {
         static SHARED: LazyLock<HstsStorage> =
             LazyLock::new(|| HstsStorage(OPENED.below(|folder| folder.join(FILE))));
         SHARED.clone()
     }
 
-    /// A store in memory, of its own.
+    /// Creates a separate store in memory.
     pub fn ephemeral() -> Self {
         Self(Store::in_memory())
     }
 
-    /// Whether the host (in lower case, as in URLs) is spoken to by TLS only, because it or a domain above it has asked for that,
-    /// or beforehand. Never an IP address or `localhost`. May wait for the disk.
+    /// Whether the host (in lower case, as in URLs) is loaded over TLS only, because the host or a parent domain sent the
+    /// field or is on the preload list. Always false for IP addresses and `localhost`. May wait for the disk.
     pub fn is_known_host(&self, host: &str) -> bool {
         self.0.read();
         Host::parse(host).is_ok_and(|host| self.knows(&host, self.0.now()))
     }
 
-    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
-    /// here. `UrlSession::flush` does this too.
+    /// Completes when every change so far is on disk, if the store has a file, and the changes of other processes are read.
+    /// `UrlSession::flush` does this too.
     pub async fn flush(&self) {
         self.0.flush().await;
     }
 
-    /// Forgets every host that has asked; what is known beforehand stays.
+    /// Removes every host that has sent the field; the preload list stays.
     pub(crate) fn remove_all(&self) {
         self.0.change(StoreData::clear);
     }
@@ -72,21 +72,21 @@ impl HstsStorage {
         name(host).is_some()
     }
 
-    /// Whether the host is to be spoken to over TLS only (§8.2), as far as is known in memory.
+    /// Whether the host is loaded over TLS only (§8.2), according to the memory.
     pub(crate) fn knows<S: AsRef<str>>(&self, host: &Host<S>, now: SystemTime) -> bool {
         name(host).is_some_and(|host| {
             preload::knows(host) || (self.0.count() > 0 && self.0.contents().knows(host, now))
         })
     }
 
-    /// Heeds what a host has said (§8.1).
+    /// Stores the field that a host has sent (§8.1).
     pub(crate) fn note<S: AsRef<str>>(&self, host: &Host<S>, said: StrictTransportSecurity, now: SystemTime) {
         if let Some(host) = name(host) {
             self.0.change(|list| list.note(host, said, now));
         }
     }
 
-    /// A session uses the store: its clock is the store's, unless another session's is.
+    /// Sets the clock of the store to the session's, unless another session has set its clock.
     pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
         self.0.clock().set(clock);
     }

@@ -1,4 +1,4 @@
-//! The key of a store: in a file beside the store's, for this user alone. It does not know what the key is for. All of it
+//! The key of a store: in a file beside the store's, for this user alone. The module does not use the key itself. All of it
 //! blocks.
 
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use crate::store::database;
 
 pub(crate) type Key = Zeroizing<Vec<u8>>;
 
-/// The key of the store at `store`, made by whoever comes first.
+/// The key of the store at `store`. The first process creates it.
 pub(crate) fn read_or_make(store: &Path) -> io::Result<Key> {
     // Two processes must not both make one.
     let _lock = database::lock(&store.with_extension("lock"))?;
@@ -20,7 +20,10 @@ pub(crate) fn read_or_make(store: &Path) -> io::Result<Key> {
     match read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            tracing::warn!("{} is no key; it is replaced and what it was for is lost", path.display());
+            tracing::warn!(
+                "{} is not a valid key; it is replaced, and data protected by the old key is lost",
+                path.display()
+            );
         }
         read => return read,
     }

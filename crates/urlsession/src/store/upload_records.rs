@@ -1,5 +1,5 @@
-//! `UploadRecords`: where uploads are that a later run of the application may go on with. It keeps, finds and forgets
-//! files of a few hundred bytes; what is in them is the task's.
+//! `UploadRecords`: records of uploads that a later run of the application can resume. The module stores, finds and removes
+//! files of a few hundred bytes; the task defines their contents.
 
 use parking_lot::Mutex;
 use std::fmt::Write as _;
@@ -14,11 +14,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::env::fs::{self, File};
 use crate::env::{RuntimeHandle, data_folder};
 
-/// Records of uploads from files, which survive the process: a folder with a small file for each upload that is under way.
-/// See [`UploadTask::set_resumable_across_runs`](crate::UploadTask::set_resumable_across_runs). A clone is the same folder.
+/// Records of uploads from files, which survive the process: a folder with a small file for each upload in progress. See
+/// [`UploadTask::set_resumable_across_runs`](crate::UploadTask::set_resumable_across_runs). A clone is the same folder.
 ///
-/// A record is readable by the user only; it names the upload's URL, which is as good as a password to it, and no content.
-/// It is removed when its upload is complete, and 30 days after it was written. Not of Apple's.
+/// A record is readable by the user only. It contains the upload's URL, which gives access to the upload like a password,
+/// and no content. The record is removed when the upload is complete, or 30 days after it was written. Extension: no
+/// counterpart in Apple's API.
 #[derive(Clone, Debug)]
 pub struct UploadRecords {
     folder: Option<Arc<Path>>,
@@ -33,13 +34,13 @@ pub(crate) struct UploadRecord {
 }
 
 impl UploadRecords {
-    /// The folder of the application: below the user's data folder (`$XDG_DATA_HOME/urlsession/<application>/uploads` and
-    /// its like). A user without one has no records.
+    /// The folder of the application, below the user's data folder (on Linux
+    /// `$XDG_DATA_HOME/urlsession/<application>/uploads`). For a user without a home folder, nothing is recorded.
     pub fn shared() -> Self {
         Self { folder: data_folder().map(|folder| folder.join("uploads").into()) }
     }
 
-    /// This folder, which is made when it is needed.
+    /// Uses this folder, which is created when it is needed.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
         Self { folder: Some(folder.into().into()) }
     }
@@ -92,11 +93,11 @@ impl UploadRecord {
         }
         *done = number;
         if let Err(error) = change(&self.path) {
-            tracing::warn!("an upload cannot be recorded for a later run: {error}");
+            tracing::warn!("an upload cannot be recorded and cannot be resumed in a later run: {error}");
         }
     }
 
-    /// Records nobody came back for.
+    /// Removes records that no task has used.
     fn remove_old(&self, now: SystemTime) {
         let Some(folder) = self.path.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
         for entry in folder.flatten() {
@@ -114,7 +115,7 @@ impl UploadRecord {
     }
 }
 
-/// Whole or not at all, for the user only.
+/// Writes the file atomically, readable by the user only.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;

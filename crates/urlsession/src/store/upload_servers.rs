@@ -1,5 +1,5 @@
-//! `UploadServerStorage`: how servers treat resumable uploads. It keeps, finds and forgets them; the memory is in
-//! `bounded_map`, the disk in `disk`. What is learned of a server, and what follows, is decided by the resumable-upload layer.
+//! `UploadServerStorage`: how servers treat resumable uploads. The module stores, finds and removes this data; the memory
+//! is in `bounded_map`, the disk in `disk`. The resumable-upload layer decides what to store and how to use it.
 
 #[cfg(feature = "persistent-stores")]
 mod disk;
@@ -15,30 +15,31 @@ use super::bounded_map::{BoundedMap, Expiring};
 use super::persistent::{Store, StoreData, StoreRegistry};
 use crate::env::{Clock, RuntimeHandle, epoch_micros, is_loopback};
 
-/// A store of what was learned of servers by uploading to them: whether resumable uploads are spoken there and in which
-/// version, whether interim responses get through, how much is taken at once. The next upload begins better for it. A
-/// clone is the same store, and equal to it; usable from any thread. Not of Apple's, whose store cannot be seen.
+/// A store of the upload features of servers, as earlier uploads found them: whether the server supports resumable uploads
+/// and in which version, whether interim responses arrive, and how many bytes one request may have. The next upload to the
+/// server uses this data. A clone is the same store, and equal to it. The store is usable from any thread. Extension: no
+/// counterpart in Apple's API, whose store is not public.
 ///
-/// At most 1,000 origins are kept, each for 30 days from when that was learned, or for one if it refused: then it is learned
-/// anew, since servers get better, and one that refuses may do so at one path only. Of an upload nothing is kept but the origin it went to. Servers of this machine (`localhost` and loopback
-/// addresses), which are another one tomorrow, are known for no longer than the store is in use.
+/// The store holds at most 1,000 origins, each for 30 days, or for one day if the server refused: a server may be updated,
+/// or may refuse at one path only. Nothing of an upload is stored except its origin. Servers on this machine (`localhost`
+/// and loopback addresses) change often, so they are stored in memory only.
 ///
-/// A store with a file keeps them across runs: read when it is first needed, written soon after something was learned,
-/// beside the load; call [`flush`](Self::flush) before the process ends. Processes that use the same file see each
-/// other's changes within a second. If the file cannot be used there is one warning (`tracing`), and what is learned is
-/// kept in memory.
+/// A store with a file keeps its origins across runs. The file is read when it is first needed. Changes are written soon
+/// afterwards, in the background: call [`flush`](Self::flush) before the process ends. Processes that use the same file see
+/// each other's changes within a second. If the file cannot be used, there is one warning (`tracing`), and the origins are
+/// in memory only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UploadServerStorage(Store<Servers>);
 
 /// How a server treats the fields of uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ServerSupport {
-    /// It speaks this dialect; `hears_interim`: its interim responses get through; `most_at_once`: it said to take no more
-    /// bytes than that in a request.
+    /// The server supports this dialect. `hears_interim`: its interim responses arrive. `most_at_once`: the most bytes that
+    /// the server accepts in a request.
     Speaks { dialect: Dialect, hears_interim: bool, most_at_once: Option<u64> },
-    /// It refuses requests with them.
+    /// The server refuses requests with these fields.
     Refuses,
-    /// It refuses some requests, with and without them.
+    /// The server refuses some requests, with and without these fields.
     Indifferent,
 }
 
@@ -75,26 +76,26 @@ impl Expiring for ServerEntry {
 }
 
 impl UploadServerStorage {
-    /// The store of the application: that of [`Configuration::default`](crate::Configuration::default). Its file is
-    /// below the user's data folder (`$XDG_DATA_HOME/urlsession/<application>/upload-servers.db` and its like).
+    /// The shared store of the application, which [`Configuration::default`](crate::Configuration::default) uses. Its file
+    /// is below the user's data folder (on Linux `$XDG_DATA_HOME/urlsession/<application>/upload-servers.db`).
     pub fn shared() -> Self {
         static SHARED: LazyLock<UploadServerStorage> =
             LazyLock::new(|| UploadServerStorage(OPENED.below(|folder| folder.join(FILE))));
         SHARED.clone()
     }
 
-    /// A store in memory, of its own.
+    /// Creates a separate store in memory.
     pub fn ephemeral() -> Self {
         Self(Store::in_memory())
     }
 
-    /// Completes when every change so far is on the disk, if there is one, and the changes of other processes are
-    /// here. `UrlSession::flush` does this too.
+    /// Completes when every change so far is on disk, if the store has a file, and the changes of other processes are read.
+    /// `UrlSession::flush` does this too.
     pub async fn flush(&self) {
         self.0.flush().await;
     }
 
-    /// Forgets every server.
+    /// Removes every server.
     pub(crate) fn remove_all(&self) {
         self.0.change(StoreData::clear);
     }
@@ -131,7 +132,7 @@ impl UploadServerStorage {
         });
     }
 
-    /// A session uses the store: its clock is the store's, unless another session's is.
+    /// Sets the clock of the store to the session's, unless another session has set its clock.
     pub(crate) fn set_clock(&self, clock: &Arc<dyn Clock>) {
         self.0.clock().set(clock);
     }

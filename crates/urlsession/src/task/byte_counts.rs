@@ -1,4 +1,4 @@
-//! `ByteCounts`: how many bytes a task has sent and received, and expects to.
+//! `ByteCounts`: how many bytes a task has sent and received, and how many it expects.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -9,7 +9,7 @@ pub(super) struct ByteCounts {
     pub(super) received: AtomicU64,
     pub(super) to_send: AtomicU64,
     pub(super) to_receive: AtomicU64,
-    /// Among those sent and received: what an earlier load has moved.
+    /// The part of the sent and received bytes that an earlier load has moved.
     pub(super) of_earlier: AtomicU64,
     /// Delivered to a delegate that has not returned yet.
     pub(super) in_delivery: AtomicU64,
@@ -19,7 +19,7 @@ pub(super) struct ByteCounts {
     pub(super) written_report: Report,
 }
 
-/// A count of which the delegate hears: counts that nobody has heard yet are merged.
+/// A count that is reported to the delegate: reports that have not been delivered yet are merged.
 #[derive(Default)]
 pub(super) struct Report {
     reported: AtomicU64,
@@ -27,17 +27,17 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// True if a report is on its way already. If not, the caller sends one.
+    /// True if a report is waiting already. If not, the caller sends one.
     pub(super) fn begin(&self) -> bool {
         self.is_on_its_way.swap(true, AcqRel)
     }
 
-    /// Counts from here on: what is before it is nothing new.
+    /// Counts from here: earlier bytes are not new.
     pub(super) fn begin_from(&self, count: u64) {
         self.reported.store(count, Relaxed);
     }
 
-    /// What is new, and the total.
+    /// The new bytes, and the total.
     pub(super) fn end(&self, count: &AtomicU64) -> (u64, u64) {
         self.is_on_its_way.store(false, Relaxed);
         let total = count.load(Acquire);

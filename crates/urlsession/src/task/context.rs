@@ -1,4 +1,4 @@
-//! A task as the layers below see it: the only way up.
+//! A task as the layers below see it. They have no other access to the task.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::message::{
 };
 use crate::task::delegate::dispatch::DelegateTarget;
 
-/// Speaks for a task.
+/// The context of a task.
 pub(super) struct CoreContext<'a>(pub(super) &'a Arc<Core>);
 
 impl CoreContext<'_> {
@@ -36,7 +36,7 @@ impl CoreContext<'_> {
     }
 }
 
-/// The answer to a question. A load whose delegate has failed goes no further: the task has recorded the failure, which
+/// The decision of a delegate. A load whose delegate has failed goes no further: the task has recorded the failure, which
 /// ends the load before it is polled again.
 async fn or_stop<T>(ask: impl Future<Output = Result<Option<T>>>) -> Option<T> {
     match ask.await {
@@ -79,7 +79,7 @@ impl TaskQuestions for CoreContext<'_> {
             if offset == 0 {
                 return self.whole_body(self.0.target()).await?;
             }
-            // A delegate that knows only whole bodies comes before another that knows parts.
+            // A task's own delegate that supplies only whole bodies comes before another delegate that supplies parts.
             let own = (self.0.passing_target(), self.0.own_target());
             let session = self.0.session_target();
             for (asked, without_the_next) in [own, (session.clone(), session)] {
@@ -95,7 +95,7 @@ impl TaskQuestions for CoreContext<'_> {
     }
 
     fn wants_will_cache(&self) -> bool {
-        // Apple: of data and upload tasks.
+        // Apple: for data and upload tasks.
         if self.0.style != Style::Delegate || !matches!(self.0.kind, TaskKind::Data | TaskKind::Upload) {
             return false;
         }
@@ -172,7 +172,7 @@ impl TaskProperties for CoreContext<'_> {
         self.0.is_halted()
     }
 
-    /// Apple caches nothing that goes to a file (*Accessing cached data*).
+    /// Apple caches no response that is saved in a file (*Accessing cached data*).
     fn goes_to_file(&self) -> bool {
         self.0.kind == TaskKind::Download
     }
@@ -210,7 +210,7 @@ mod tests {
     use crate::task::session_shared::{DelegateSlot, SessionShared};
     use crate::task::{Decision, DelegateQueue, Task, TaskDelegate};
 
-    /// Gives parts, wholes, both or neither.
+    /// Supplies parts, whole bodies, both or neither.
     struct Giving {
         part: Option<&'static str>,
         whole: Option<&'static str>,

@@ -1,4 +1,4 @@
-//! Methods of the cookie storage that take a task. They are here since a store does not know what a task is.
+//! Methods of the cookie storage that take a task. They are here because a store does not depend on tasks.
 
 use std::time::SystemTime;
 
@@ -7,8 +7,8 @@ use crate::message::{HttpCookie, UrlRequest};
 use crate::store::{HttpCookieStorage, Visit};
 
 impl HttpCookieStorage {
-    /// The cookies of a task's current request, with its main document and partition: longest path first. Waits for
-    /// the disk as [`cookies`](Self::cookies) does. None of a request in a [zone](UrlRequest::zone_id).
+    /// The cookies for a task's current request, with its main document and partition: longest path first. Waits for the
+    /// disk as [`cookies`](Self::cookies) does. Empty for a request in a [zone](UrlRequest::zone_id).
     #[doc(alias = "getCookiesFor(_:completionHandler:)")]
     #[doc(alias = "getCookiesForTask:completionHandler:")]
     #[doc(alias = "cookies(for:)")]
@@ -18,7 +18,7 @@ impl HttpCookieStorage {
         visit(&request).map(|visit| self.found(&visit, now(task))).unwrap_or_default()
     }
 
-    /// As [`set_cookies`](Self::set_cookies), for the URL, the main document and the partition of a task's current
+    /// Same as [`set_cookies`](Self::set_cookies), for the URL, the main document and the partition of a task's current
     /// request. Loads do this themselves. Does nothing for a request in a [zone](UrlRequest::zone_id).
     #[doc(alias = "storeCookies(_:for:)")]
     #[doc(alias = "storeCookies:forTask:")]

@@ -1,7 +1,7 @@
-//! The heart of a task: its properties, its state, and who must be woken when it changes.
+//! The core of a task: its properties, its state, and the wakers to call when it changes.
 //!
-//! Handles, futures and the running load all share one. It runs nothing itself: the session's loader does. What a kind of
-//! task adds is kept here and known elsewhere.
+//! Handles, futures and the running load all share one core. It runs nothing itself: the session's loader does. The state
+//! that a kind of task adds is stored here, but its type is defined elsewhere.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
@@ -27,14 +27,14 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Activity, Priority, SentFields, events};
 use crate::message::{UrlRequest, UrlResponse};
 
-/// How the application hears of a task.
+/// How the application receives the results of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     /// Delegate methods.
     Delegate,
     /// A completion handler.
     Handler,
-    /// A future: polled by the application, in place.
+    /// A future, which the application polls in place.
     Future,
 }
 
@@ -45,17 +45,17 @@ pub(crate) struct Core {
     pub(super) session: Arc<SessionShared<Self>>,
     pub(super) activity: Activity,
     pub(super) created: Epoch,
-    /// Whatever is said of it is within this.
+    /// All log events of the task are within this span.
     pub(super) span: tracing::Span,
     pub(super) bytes: ByteCounts,
-    /// What was set on its progress, which few do.
+    /// The settings of its progress; few tasks have any.
     pub(super) controls: OnceLock<Box<Controls>>,
     priority: AtomicU32,
-    /// The longest body that is taken, in bytes.
+    /// The maximum length of the body, in bytes.
     limit: AtomicU64,
     /// Suspended, cancelled or failed: written under the lock of `live`, and read without it before each piece of a body.
     is_halted: AtomicBool,
-    /// Somebody has watched it: set under the lock of `live`, and read without it before each change is told.
+    /// Whether the task was ever watched: set under the lock of `live`, and read without it before each change is reported.
     is_watched: AtomicBool,
     live: Mutex<Live>,
 }
@@ -64,13 +64,13 @@ pub(super) struct Live {
     machine: Machine,
     slot: Option<TaskSlot>,
     has_started: bool,
-    /// It was running at some time.
+    /// Whether it was ever running.
     pub(super) has_run: bool,
-    /// It has waited for connectivity.
+    /// Whether it has waited for connectivity.
     pub(super) has_waited: bool,
     pub(super) original: Option<Arc<UrlRequest>>,
     pub(super) current: Option<Arc<UrlRequest>>,
-    /// What was sent of it, and by which protocol.
+    /// The sent fields, and the protocol that sent them.
     pub(super) sent: Option<(Arc<SentFields>, &'static str)>,
     pub(super) response: Option<UrlResponse>,
     pub(super) response_trailers: Option<Box<HeaderMap>>,
@@ -79,20 +79,20 @@ pub(super) struct Live {
     pub(super) description: Option<Arc<str>>,
     pub(super) prefers_incremental_delivery: bool,
     pub(super) hints: Hints,
-    /// What the kind of the task keeps, which most tasks have none of.
+    /// The state of the kind of the task; most tasks have none.
     pub(super) kind_state: Option<Box<dyn KindState<Core>>>,
-    /// How it is tried again, which most tasks are not.
+    /// The retry state; most tasks have none.
     pub(super) retry: Option<Box<RetryState>>,
     pub(super) delegate: Option<DelegateSlot>,
     pub(super) session_delegate: Option<DelegateSlot>,
     handler: Option<Handler>,
-    /// Why it is being cancelled, if not by its owner.
+    /// Why it is being cancelled, if its owner did not cancel it.
     failure: Option<UrlError>,
     waker: Option<Waker>,
     watchers: Watchers,
 }
 
-/// What an application says of a task for those who schedule it.
+/// The values that an application sets for the scheduling of a task.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Hints {
     pub(super) to_send: Option<u64>,
@@ -100,7 +100,7 @@ pub(super) struct Hints {
     pub(super) earliest_begin: Option<SystemTime>,
 }
 
-/// What the running load must know before it goes on.
+/// What the running load must check before it continues.
 pub(super) enum RunState {
     Go,
     Wait,
@@ -122,7 +122,7 @@ impl Core {
             Err(error) => (None, Some(error)),
         };
         let to_send = request.as_ref().map_or(0, |request| expected_to_send(request));
-        // As Apple documents it: those get everything at once in any case.
+        // As Apple documents: such tasks always receive everything at once.
         let prefers_incremental_delivery = style != Style::Handler && !matches!(kind, TaskKind::Download);
         Arc::new_cyclic(|weak| {
             let (identifier, slot, session_delegate) = session.enter(weak);
@@ -177,7 +177,7 @@ impl Core {
         self.identifier
     }
 
-    /// The request being loaded, or the first, with its own fields.
+    /// The current request, or the original one, with its own fields.
     pub(super) fn requested(&self) -> Option<Arc<UrlRequest>> {
         let live = self.live();
         live.current.clone().or_else(|| live.original.clone())
@@ -206,7 +206,7 @@ impl Core {
         matches!(self.state(), TaskState::Running | TaskState::Suspended)
     }
 
-    /// The longest body that is taken, in bytes.
+    /// The maximum length of the body, in bytes.
     pub(super) fn limit(&self) -> u64 {
         self.limit.load(Relaxed)
     }
@@ -216,7 +216,7 @@ impl Core {
         self.limit.store(bytes, Relaxed);
     }
 
-    /// True if the poll under way is to move no more bytes. Whoever halts the load has it polled again.
+    /// True if the current poll must move no more bytes. The code that halts the load polls it again.
     pub(super) fn is_halted(&self) -> bool {
         self.is_halted.load(Relaxed)
     }
@@ -226,7 +226,7 @@ impl Core {
         if live.machine.resume() {
             self.is_halted.store(false, Relaxed);
             live.has_run = true;
-            // The time of the suspension is nobody's fault.
+            // The time of the suspension does not count as idle.
             self.activity.moved(1);
             self.go(live, TaskState::Running);
         }
@@ -251,23 +251,23 @@ impl Core {
         }
     }
 
-    /// Cancels with a reason of its own.
+    /// Cancels with an error other than the owner's cancellation.
     pub(super) fn fail(self: &Arc<Self>, error: UrlError) {
         self.live().failure.get_or_insert(error);
         self.cancel();
     }
 
-    /// What it has failed with, if it has; else that it was cancelled.
+    /// The error that it failed with, or the cancellation.
     pub(super) fn failure(&self) -> UrlError {
         self.live().failure.clone().unwrap_or_else(UrlError::cancelled)
     }
 
-    /// Why it is being cancelled, if not by its owner and not told to the load yet.
+    /// Why it is being cancelled, if its owner did not cancel it and the load has not received the error yet.
     pub(super) fn take_failure(&self) -> Option<UrlError> {
         self.live().failure.take()
     }
 
-    /// The state has changed to one in which the task must be polled: starts it if nobody does so yet.
+    /// The state has changed to one in which the task must be polled: starts the task if it is not polled yet.
     fn go(self: &Arc<Self>, mut live: MutexGuard<'_, Live>, state: TaskState) {
         let starts = !std::mem::replace(&mut live.has_started, true) && self.style != Style::Future;
         let handler = if starts { live.handler.take() } else { None };
@@ -280,8 +280,8 @@ impl Core {
         }
     }
 
-    /// Ends this task without a word: another, of another kind, takes its place on the session's list, with its
-    /// identifier and all that it knows, and goes on.
+    /// Ends this task without a call to its delegate: a task of another kind takes its place on the session's list, with
+    /// its identifier and its properties, and continues.
     pub(super) fn hand_over(
         self: &Arc<Self>,
         kind: TaskKind,
@@ -342,7 +342,7 @@ impl Core {
         (successor, Completed(Some(self.clone())))
     }
 
-    /// Whether the load may go on. If not, `cx` is woken when that changes.
+    /// Whether the load may continue. If not, `cx` is woken when that changes.
     pub(super) fn run_state(&self, cx: &Context<'_>) -> RunState {
         let mut live = self.live();
         match &mut live.waker {
@@ -361,7 +361,7 @@ impl Core {
         }
     }
 
-    /// Polls the load again: something it waits for inside the task has changed.
+    /// Polls the load again: something inside the task that it waits for has changed.
     pub(super) fn wake(&self) {
         let waker = self.live().waker.take();
         if let Some(waker) = waker {
@@ -369,7 +369,7 @@ impl Core {
         }
     }
 
-    /// Says which URL failed, if that is not yet said.
+    /// Adds the failed URL to the error, if the error has none.
     pub(super) fn name_url(&self, error: UrlError) -> UrlError {
         let original = self.live().original.clone();
         match original {
@@ -378,7 +378,7 @@ impl Core {
         }
     }
 
-    /// The error that the task ends with: it says which URL failed, and what the task can be gone on with.
+    /// The error that the task ends with: it has the failed URL and the resume data of the task.
     pub(super) fn final_error(self: &Arc<Self>, error: UrlError) -> UrlError {
         let error = self.name_url(error);
         let leftovers = self.live().kind_state.as_ref().and_then(|state| state.leftovers());
@@ -388,7 +388,7 @@ impl Core {
         }
     }
 
-    /// Whoever polls the task does so no more.
+    /// Called when the task is no longer polled.
     pub(super) fn let_go(&self) {
         if let Some(state) = &mut self.live().kind_state {
             state.let_go();
@@ -400,7 +400,7 @@ impl Core {
         self.begin_completion(error).leave();
     }
 
-    /// As `complete`, with the last call of the application still to come before the session hears of it.
+    /// Same as `complete`, but the last call to the application is made before the session is notified.
     pub(super) fn begin_completion(self: &Arc<Self>, error: Option<UrlError>) -> Completed {
         let mut live = self.live();
         if !live.machine.complete() {
@@ -409,7 +409,7 @@ impl Core {
         let told = events::tells_ends().then(|| error.clone());
         live.error = error;
         let last_call = live.kind_state.as_mut().and_then(|state| state.end());
-        // Whoever polls the load is the one that completes it: it is let go, not woken.
+        // The code that polls the load also completes it: the waker is dropped, not called.
         let Wakers { load, watchers } = live.change(TaskChange::State(TaskState::Completed));
         drop(live);
         drop(load);
@@ -443,7 +443,7 @@ impl Core {
         live.watchers.add(is_over)
     }
 
-    /// The load is polled: whoever below acts on the priority looks at it then.
+    /// The load is polled: the layers that use the priority read it then.
     pub(super) fn set_priority(&self, priority: f32) {
         if priority.is_nan() {
             return;
@@ -461,7 +461,7 @@ impl Priority for Core {
     }
 }
 
-/// A task that is over, with its delegates still at hand and itself on its session's list.
+/// A task that is over, but still has its delegates and its place on its session's list.
 pub(super) struct Completed(Option<Arc<Core>>);
 
 impl Completed {
@@ -471,7 +471,7 @@ impl Completed {
         let released = (live.delegate.take(), live.session_delegate.take());
         let slot = live.slot.take();
         drop(live);
-        // Applications' code may run here: not under the lock.
+        // The application's code may run here: not under the lock.
         drop(released);
         if let Some(controls) = core.controls.get() {
             controls.clear();
@@ -487,7 +487,7 @@ impl Live {
         self.machine.state()
     }
 
-    /// What the kind of the task keeps, if it keeps anything yet.
+    /// The state of the task's kind, if there is any.
     pub(super) fn kind_state<S: KindState<Core>>(&self) -> Option<&S> {
         let state: &dyn Any = self.kind_state.as_deref()?;
         state.downcast_ref()
@@ -498,7 +498,7 @@ impl Live {
         state.downcast_mut()
     }
 
-    /// The same, made if it is not there yet.
+    /// The same; created if it does not exist yet.
     pub(super) fn kind_state_or_default<S: KindState<Core> + Default>(&mut self) -> &mut S {
         if self.kind_state::<S>().is_none() {
             self.kind_state = Some(Box::<S>::default());
@@ -509,7 +509,7 @@ impl Live {
         }
     }
 
-    /// Who is to be woken of a change, once the lock is let go: watchers, and whoever polls the load.
+    /// The wakers to call for a change, once the lock is released: those of watchers, and of the load.
     fn change(&mut self, change: TaskChange) -> Wakers {
         let watchers = if self.watchers.is_empty() { Vec::new() } else { self.watchers.notify(change) };
         Wakers { load: self.waker.take(), watchers }

@@ -1,7 +1,8 @@
-//! `DownloadDestination`: where a download is to be, named before it begins; and the step that puts it there.
+//! `DownloadDestination`: where the file of a download is to be, set before the download begins; and the step that moves
+//! the file there.
 //!
-//! The file is written beside its place, under a name of its own, and published whole: nobody ever sees half of it. What
-//! is kept of it meanwhile, and how it is resumed, is the download's business.
+//! The file is written beside its destination, under a temporary name, and published whole: no reader ever sees a part of
+//! it. `kinds::download` decides what is kept of it until then, and how it is resumed.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -17,45 +18,47 @@ use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode, without_password};
 use crate::message::{PathForm, UrlRequest};
 
-/// Where a download is to be. A path is the file itself; by default it must not be there yet.
+/// The destination of a download. A path names the file itself; by default the file must not exist yet.
 ///
-/// The file is complete and on disk (`fsync`, with its folder on Unix) before it appears under its name. Not of Apple's.
+/// The file is complete and on disk (`fsync`, with its folder on Unix) before it appears under its name. Extension: no
+/// counterpart in Apple's API.
 ///
 /// # Resuming
 ///
-/// A download that stops before it is whole goes on where it was when the same URL is downloaded to the same destination
-/// again: after a failure, a cancellation, and after the process was killed or the machine lost power. Until then two
-/// files are beside the destination: `.NAME.urlsession-part`, what is already here, and `.NAME.urlsession-note`, what it
-/// is resumed by, written at least about every second and never ahead of what is on disk. `NAME` is the name of the file;
-/// in a folder it is a hash of the URL, or of the name that the download is [identified by](Self::identified_by). Both
-/// go away when the file is whole, and when the server has something else now; an application that gives up removes
-/// them, or downloads to that place [`without_resuming`](Self::without_resuming).
+/// A download that stops before its end resumes when the same URL is downloaded to the same destination again: after a
+/// failure, after a cancellation, and after the process was killed or the machine lost power. Until then two files are
+/// beside the destination: `.NAME.urlsession-part`, the partial file, and `.NAME.urlsession-note`, the note with the resume
+/// information, which is written at least about once a second and never describes more than what is on disk. `NAME` is
+/// the name of the file; for a folder it is a hash of the URL, or of the name that the download is
+/// [identified by](Self::identified_by). Both files are removed when the download is complete, and when the server has a
+/// different version now. An application that gives up removes them, or downloads to that destination
+/// [`without_resuming`](Self::without_resuming).
 ///
-/// It is resumed only if it was a `GET` with an uncoded answer and a strong validator (RFC 9110 §13.1.5), and if the
-/// partial file is still as it was left. Else it begins anew;
-/// [`DownloadTask::resume_failure`](crate::DownloadTask::resume_failure) then says why. If the server refuses (403, 404,
-/// 503 …), the task fails and what is here is kept, unless the application has another URL
-/// ([`DownloadFuture::on_expired_url`](crate::DownloadFuture::on_expired_url)). While one task or process writes the partial file, others
-/// that want the same file download it for themselves.
+/// A download resumes only if it was a `GET` with an uncoded response and a strong validator (RFC 9110 §13.1.5), and if the
+/// partial file is unchanged. Otherwise it starts from the beginning;
+/// [`DownloadTask::resume_failure`](crate::DownloadTask::resume_failure) then gives the reason. If the server refuses (403,
+/// 404, 503 …), the task fails and the partial file is kept, unless the application supplies another URL
+/// ([`DownloadFuture::on_expired_url`](crate::DownloadFuture::on_expired_url)). While one task or process writes the
+/// partial file, other tasks for the same file download it separately.
 ///
-/// A disk that is full, after whatever byte, fails the task with
-/// [`CannotWriteToFile`](UrlErrorCode::CannotWriteToFile), and what was written is kept; its last block is given up where
-/// there would be no space for the note. A file system that takes what is written and says only later, when it is to be on
-/// the disk or the file is closed, that it could not keep it, does not say what is lost: only what the note is sure of is
-/// kept then. At the closing that is [`CannotCloseFile`](UrlErrorCode::CannotCloseFile).
+/// A full disk fails the task with [`CannotWriteToFile`](UrlErrorCode::CannotWriteToFile), and the bytes that were written
+/// are kept. If there is no space left for the note, the last block of the partial file is given up for it. Some file
+/// systems accept bytes and report only later, at `fsync` or when the file is closed, that they could not store them, and
+/// do not say which bytes are lost: then only the bytes that the note confirms are kept. If the failure is reported when
+/// the file is closed, the error is [`CannotCloseFile`](UrlErrorCode::CannotCloseFile).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DownloadDestination {
     path: PathBuf,
-    /// Whether the path is a folder, in which the response names the file.
+    /// Whether the path is a folder. The response then names the file.
     is_folder: bool,
     existing: Existing,
     resumes: bool,
     require_success_status: bool,
-    /// What is downloaded, if its URL does not say.
+    /// The name that identifies the download, if its URL does not.
     name: Option<String>,
 }
 
-/// What becomes of a file that is there. It is written in this order.
+/// What happens to an existing file. Serialized in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Existing {
     Fail,
@@ -63,7 +66,7 @@ enum Existing {
     UniqueName,
 }
 
-/// A destination as resume data has it.
+/// A destination in the form that resume data holds.
 #[derive(Serialize, Deserialize)]
 pub(super) struct DestinationForm {
     path: PathForm,
@@ -79,7 +82,7 @@ impl From<DestinationForm> for DownloadDestination {
 }
 
 impl DownloadDestination {
-    /// This file, in a folder that is there.
+    /// This file, in an existing folder.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -104,38 +107,38 @@ impl DownloadDestination {
         }
     }
 
-    /// Replaces a file that is there, at once and whole.
+    /// Replaces an existing file, in one step and with the whole file.
     #[must_use]
     pub fn overwriting(mut self) -> Self {
         self.existing = Existing::Overwrite;
         self
     }
 
-    /// If a file is there, takes the first free name after it: `name (2).txt` for `name.txt`.
+    /// If the file exists, uses the first free name after it: `name (2).txt` for `name.txt`.
     #[must_use]
     pub fn with_unique_name(mut self) -> Self {
         self.existing = Existing::UniqueName;
         self
     }
 
-    /// Neither goes on with what an earlier download left nor leaves anything when it stops.
+    /// Does not resume an earlier download, and keeps no partial file when it stops.
     #[must_use]
     pub fn without_resuming(mut self) -> Self {
         self.resumes = false;
         self
     }
 
-    /// Takes only answers of the statuses 200 to 299: any other fails the task, and no file changes. By default whatever is
-    /// answered is the file, as in Apple's downloads.
+    /// Accepts only responses with a status of 200 to 299. Any other status fails the task, and no file changes. By default
+    /// the body of any response becomes the file, as in Apple's downloads.
     #[must_use]
     pub fn require_success_status(mut self) -> Self {
         self.require_success_status = true;
         self
     }
 
-    /// Says what is downloaded, in place of the URL: what an earlier download left is gone on with whatever its URL was, if
-    /// that name is the same and the server says that it is still the same thing (`If-Range`). For URLs that are signed
-    /// for a time, and for one file at several servers. By default the URL must be the same, but for its password and
+    /// Identifies the download by this name instead of by its URL. A partial file of an earlier download with the same name
+    /// is resumed whatever its URL was, if the server confirms that the file is unchanged (`If-Range`). For signed URLs
+    /// that expire, and for one file on several servers. By default the URL must be the same, except for its password and
     /// fragment.
     #[must_use]
     pub fn identified_by(mut self, name: impl Into<String>) -> Self {
@@ -143,21 +146,21 @@ impl DownloadDestination {
         self
     }
 
-    /// What the download of this request is told from others by.
+    /// The text that distinguishes this download from others.
     pub(super) fn identity(&self, request: &UrlRequest) -> String {
         match &self.name {
-            // No download that is resumed has a URL like that.
+            // No resumable download has a URL of this form.
             Some(name) => format!("name:{name}"),
             None => identity(request),
         }
     }
 
-    /// Whether the application says what is the same, whatever URL it has.
+    /// Whether the application identifies the download by a name, whatever its URL is.
     pub(super) fn is_named(&self) -> bool {
         self.name.is_some()
     }
 
-    /// Whether an answer of this status is not to be the file.
+    /// Whether a response of this status must not become the file.
     pub(super) fn refuses(&self, status: u16) -> bool {
         self.require_success_status && !(200..300).contains(&status)
     }
@@ -170,7 +173,7 @@ impl DownloadDestination {
         self.is_folder
     }
 
-    /// Whether a file is on its way to the one beside where the other will be.
+    /// Whether both destinations have the same path, so that an unfinished file for one is beside the other.
     pub(super) fn shares_place(&self, other: &Self) -> bool {
         (&self.path, self.is_folder) == (&other.path, other.is_folder)
     }
@@ -179,7 +182,7 @@ impl DownloadDestination {
         self.resumes
     }
 
-    /// Fails if it can be known that publishing will.
+    /// Fails if it is already certain that publishing will fail.
     pub(super) fn check(&self, suggested: &str) -> Result<()> {
         let target = self.target(suggested);
         if fs::is_dir(&target) {
@@ -192,7 +195,7 @@ impl DownloadDestination {
         Ok(())
     }
 
-    /// A file of a name of its own, beside the target.
+    /// A file with a temporary name, beside the target.
     pub(super) fn draft(&self, suggested: &str) -> Result<(File, TempPath)> {
         let target = self.target(suggested);
         let folder = folder_of(&target);
@@ -203,13 +206,13 @@ impl DownloadDestination {
         Ok(file.into_parts())
     }
 
-    /// A name beside the target for a file that has another one already.
+    /// A second name beside the target for a file that already has a name.
     pub(super) fn second_name(&self, suggested: &str, path: &Path) -> io::Result<TempPath> {
         let named = drafts().make_in(folder_of(&self.target(suggested)), |name| fs::hard_link(path, name))?;
         Ok(named.into_temp_path())
     }
 
-    /// Blocks until the file is on disk under its name. With the file if it cannot be.
+    /// Blocks until the file is on disk under its name. The error contains the file.
     pub(super) fn publish(
         &self,
         suggested: &str,
@@ -224,7 +227,7 @@ impl DownloadDestination {
                 UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error);
             return Err(Unpublished { error, path, is_late: true });
         }
-        // Before anybody sees it. The file itself stays open: it is locked as long.
+        // Before the file is visible. The file itself stays open, so that it stays locked.
         if let Err(error) = another_closed(file) {
             return Err(Unpublished { error: unclosed(&path, error), path, is_late: true });
         }
@@ -238,7 +241,7 @@ impl DownloadDestination {
             };
             Unpublished { error, path, is_late: false }
         })?;
-        // The name itself is in the folder. Where folders cannot be synchronised, there is nothing to be done.
+        // The name itself is in the folder. Where folders cannot be synchronised, nothing can be done.
         #[cfg(unix)]
         let _ = fs::open(folder_of(&target)).and_then(|folder| folder.sync_all());
         Ok(DownloadedFile::published(target, length))
@@ -268,9 +271,9 @@ impl DownloadDestination {
         }
     }
 
-    /// For resume data: where it is, and nothing of how it is asked for.
+    /// For resume data: the destination only, without what identifies the download.
     pub(super) fn form(&self) -> DestinationForm {
-        // A process may change its folder meanwhile.
+        // The process may change its current folder later.
         let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
         DestinationForm { path: PathForm::of(&path), is_folder: self.is_folder, existing: self.existing }
     }
@@ -279,26 +282,27 @@ impl DownloadDestination {
         if !self.is_folder {
             return self.path.clone();
         }
-        // Whatever a server suggests, it is one name in this folder.
+        // Whatever name a server suggests, it is one name in this folder.
         self.path.join(Path::new(suggested).file_name().unwrap_or(OsStr::new("Unknown")))
     }
 }
 
-/// Why a file did not get to its destination, and the file.
+/// Why a file was not moved to its destination, and the file.
 #[derive(Debug)]
 pub(super) struct Unpublished {
     pub(super) error: UrlError,
     pub(super) path: TempPath,
-    /// Something that had been written is lost, and nobody says what.
+    /// Bytes that had been written are lost, and the system does not say which.
     pub(super) is_late: bool,
 }
 
-/// Closes another descriptor of the file. Without one for it there is nothing to hear, and what is on the disk is there.
+/// Closes a second descriptor of the file, to receive a late write error. If there is no descriptor left, no error can be
+/// received, and what is on disk is there.
 fn another_closed(file: &File) -> io::Result<()> {
     file.try_clone().map_or(Ok(()), close)
 }
 
-/// A file that could not be closed.
+/// The error for a file that could not be closed.
 pub(super) fn unclosed(path: &Path, error: io::Error) -> UrlError {
     let detail = format!(
         "{}: the file system could not keep what was written; see whether there is space, or download to a local disk",
@@ -313,17 +317,18 @@ impl<P: Into<PathBuf>> From<P> for DownloadDestination {
     }
 }
 
-/// What a download is told from others by: its URL without what is a secret or not sent, and the zone of its host.
+/// The text that distinguishes a download from others: its URL without secrets and without the parts that are not sent, and
+/// the zone of its host.
 pub(super) fn identity(request: &UrlRequest) -> String {
     let url = url_text(request.url());
     match request.effective_zone_id() {
         None => url,
-        // No URL is like that.
+        // No URL has this form.
         Some(zone) => format!("{url} in zone {zone}"),
     }
 }
 
-/// A URL without what is a secret or not sent.
+/// A URL without secrets and without the parts that are not sent.
 pub(super) fn url_text(url: &Url) -> String {
     let mut url = without_password(url);
     url.set_fragment(None);
@@ -336,7 +341,7 @@ fn drafts() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// What is published has the permissions of any other file (less the umask).
+/// A published file has the permissions of any other file (less the umask).
 #[cfg(unix)]
 fn published_drafts() -> tempfile::Builder<'static, 'static> {
     let mut builder = drafts();
@@ -376,7 +381,7 @@ fn numbered(target: &Path, number: u32) -> PathBuf {
     target.with_file_name(name)
 }
 
-/// Names tried before giving up.
+/// How many names are tried before the download fails.
 const MOST_NAMES: u32 = 10_000;
 
 #[cfg(test)]

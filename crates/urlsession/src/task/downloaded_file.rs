@@ -1,4 +1,4 @@
-//! `DownloadedFile`: what was downloaded, until it is kept or dropped. It knows nothing of how it was written.
+//! `DownloadedFile`: a downloaded file, until it is kept or dropped. It does not depend on how the file was written.
 
 use std::fmt;
 use std::io;
@@ -9,8 +9,8 @@ use crate::env::fs::{self, File};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 /// A file that was downloaded. Without a [destination](super::DownloadDestination) it is in the system's folder for
-/// temporary files, readable by this user alone, and is removed when this is dropped, unless it is
-/// [persisted](Self::persist) or moved away before. At its destination it stays.
+/// temporary files, readable only by this user, and is removed when this value is dropped, unless the file was
+/// [persisted](Self::persist) or moved away before. A file at its destination stays.
 pub struct DownloadedFile {
     place: FileLocation,
     length: u64,
@@ -36,7 +36,7 @@ impl DownloadedFile {
         Self { place: FileLocation::Published(path), length }
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         match &self.place {
             FileLocation::Temporary(path) => path,
@@ -44,7 +44,7 @@ impl DownloadedFile {
         }
     }
 
-    /// How long it is, in bytes.
+    /// The length of the file, in bytes.
     pub fn len(&self) -> u64 {
         self.length
     }
@@ -54,10 +54,11 @@ impl DownloadedFile {
         self.length == 0
     }
 
-    /// Moves it to `path`, over a file that is there; to another file system it is copied. Blocks while it is.
+    /// Moves the file to `path` and replaces an existing file there. To another file system the file is copied, which
+    /// blocks the thread.
     ///
     /// # Errors
-    /// With the file, which is still there: nothing is lost.
+    /// If the file cannot be moved. The error contains the file, which still exists: nothing is lost.
     pub fn persist(self, path: impl AsRef<Path>) -> Result<(), PersistError> {
         let (to, length) = (path.as_ref(), self.length);
         let temporary = |path| Self { place: FileLocation::Temporary(path), length };
@@ -77,7 +78,7 @@ impl DownloadedFile {
         match path.persist(to) {
             Ok(()) => Ok(()),
             Err(failure) if failure.error.kind() == io::ErrorKind::CrossesDevices => {
-                // The copy is made whole beside its place, so that nobody sees half of it.
+                // The copy is completed beside its destination, so that no reader sees a part of it.
                 copy(&failure.path, to).map_err(|error| {
                     let error = failed(UrlErrorCode::CannotMoveFile, "copied", error);
                     PersistError { error, file: temporary(failure.path) }
@@ -90,10 +91,10 @@ impl DownloadedFile {
         }
     }
 
-    /// Leaves it where it is, for good.
+    /// Keeps the file where it is, permanently.
     ///
     /// # Errors
-    /// If the system cannot mark it as kept.
+    /// If the system cannot mark the file as kept.
     pub fn keep(self) -> Result<PathBuf> {
         match self.place {
             FileLocation::Temporary(path) => {
@@ -134,7 +135,7 @@ impl fmt::Debug for DownloadedFile {
 pub struct PersistError {
     /// What failed.
     pub error: UrlError,
-    /// Still there.
+    /// The file, which still exists.
     pub file: DownloadedFile,
 }
 

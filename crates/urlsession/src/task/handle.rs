@@ -1,4 +1,4 @@
-//! `Task`: a cheap handle of any task. A clone is the same task. What the kinds add is in modules of their own.
+//! `Task`: a cheap handle of any task. A clone is the same task. Each kind of task adds its methods in its own module.
 //!
 //! Apple: *URLSessionTask*.
 
@@ -26,7 +26,7 @@ use crate::transport::{Shown, as_sent};
 #[doc(alias = "URLSessionTask")]
 pub struct Task {
     core: Arc<Core>,
-    /// Whether this is the handle of a call to the task's own delegate, which passes on to the session's.
+    /// Whether this handle belongs to a call to the task's own delegate, which passes calls on to the session's delegate.
     passes_on: bool,
 }
 
@@ -57,18 +57,18 @@ impl Task {
         self.passes_on
     }
 
-    /// What the task is for. The handle of that kind is had by `try_from`.
+    /// The kind of the task. `try_from` gives the handle of that kind.
     pub fn kind(&self) -> TaskKind {
         self.core.kind
     }
 
-    /// Unique within the session, from 1 on.
+    /// Unique within the session, from 1.
     #[doc(alias = "taskIdentifier")]
     pub fn task_identifier(&self) -> u64 {
         self.core.identifier()
     }
 
-    /// A label of the application's own.
+    /// A label that the application sets. Default: `None`.
     #[doc(alias = "taskDescription")]
     pub fn task_description(&self) -> Option<Arc<str>> {
         self.core.live().description.clone()
@@ -79,26 +79,27 @@ impl Task {
         self.core.live().description = description.map(Into::into);
     }
 
-    /// What the task is doing.
+    /// The current state of the task.
     pub fn state(&self) -> TaskState {
         self.core.state()
     }
 
-    /// What a running task waits for, if it could not begin to send yet; `None` when it waits for nothing but the
-    /// server. Not of Apple's.
+    /// What a running task waits for before it can send; `None` when the task waits only for the server. Extension: no
+    /// counterpart in Apple's API.
     pub fn why_waiting(&self) -> Option<WaitReason> {
         self.core.activity.why_waiting()
     }
 
-    /// Starts the task, or undoes one [`suspend`](Self::suspend). Surplus calls do nothing, nor does a call after
-    /// the task was cancelled or is over.
+    /// Starts the task, or undoes one [`suspend`](Self::suspend). A surplus call does nothing, nor does a call after the
+    /// task was cancelled or is over.
     #[doc(alias = "resume()")]
     pub fn resume(&self) {
         self.core.resume();
     }
 
-    /// Stops the task until it is resumed once more: nothing is read or sent, and the request's timeout stands
-    /// still; that of the whole resource goes on. The server is held back, so that nothing is lost; events already on the way are still delivered.
+    /// Stops the task until [`resume`](Self::resume) is called once more. Nothing is read or sent. The timeout of the
+    /// request stands still; the timeout of the whole resource continues. The server is held back, so that nothing is lost.
+    /// Events that are on the way already are still delivered.
     #[doc(alias = "suspend()")]
     pub fn suspend(&self) {
         self.core.suspend();
@@ -106,27 +107,28 @@ impl Task {
 
     /// Cancels the task: it ends with [`Cancelled`](UrlErrorCode::Cancelled), unless it has ended before.
     ///
-    /// An upload that its server could resume is given up: the server is told so (`DELETE` of the upload's URL), behind the
-    /// task and once, with the credentials that are known and nobody being asked; one that does not hear of it, or not
-    /// within 5 seconds, keeps the upload for as long as it likes. Likewise when the session is
-    /// [invalidated](crate::UrlSession::invalidate_and_cancel), whose connections last until that is done. See
+    /// An upload that its server could resume is given up: the library sends one `DELETE` of the upload's URL in the
+    /// background, with the known credentials and without a call to a delegate. A server that does not receive it within 5
+    /// seconds keeps the upload until the server discards it. The same happens when the session is
+    /// [invalidated](crate::UrlSession::invalidate_and_cancel), whose connections stay open until that is done. See
     /// [`UploadTask::cancel_by_producing_resume_data`](crate::UploadTask::cancel_by_producing_resume_data).
     #[doc(alias = "cancel()")]
     pub fn cancel(&self) {
         self.core.cancel();
     }
 
-    /// The request the task was created with; `None` if there was none, because it was malformed.
+    /// The request that the task was created with; `None` if the request was malformed.
     #[doc(alias = "originalRequest")]
     pub fn original_request(&self) -> Option<Arc<UrlRequest>> {
         self.core.live().original.clone()
     }
 
-    /// The request being loaded: differs from the original one after a redirect, and once it is sent: then it has the header
-    /// fields that were sent, those of the configuration, of the library and of the wire too. It can be loaded again, also
-    /// with another URL or body: what was added for this one exchange is left out, which is the `Host`, cookies of the store,
-    /// credentials, what the cache and its policy add, and what belongs to the body, the upload or the task's priority. The
-    /// [metrics](crate::metrics::TransactionMetrics::request) have all fields. Watchers hear of redirects, and not of the fields.
+    /// The request that is being loaded. It differs from the original request after a redirect, and once it is sent: it
+    /// then has the header fields that were sent, including those of the configuration, of the library and of the protocol.
+    /// It can be loaded again, also with another URL or body. Fields that were added for this one exchange are left out:
+    /// `Host`, cookies of the store, credentials, the fields of the cache and its policy, and the fields of the body, the
+    /// upload and the task's priority. The [metrics](crate::metrics::TransactionMetrics::request) have all fields. Watchers
+    /// are notified of redirects, but not of a change of the fields.
     #[doc(alias = "currentRequest")]
     pub fn current_request(&self) -> Option<Arc<UrlRequest>> {
         let live = self.core.live();
@@ -136,13 +138,14 @@ impl Task {
         Some(as_sent(&current, &sent, protocol, Shown::Lasting).into())
     }
 
-    /// The response, once its head is here.
+    /// The response, once its head has been received.
     pub fn response(&self) -> Option<UrlResponse> {
         self.core.live().response.clone()
     }
 
-    /// The fields the server sent after the body (RFC 9110 §6.5), once that has been read to its end; `None` if there were
-    /// none. Those that mean nothing there are left out (RFC 9110 §6.5.1). A cached response has none. Not of Apple's.
+    /// The fields that the server sent after the body (RFC 9110 §6.5), once the body has been read to its end; `None` if
+    /// there were none. Fields that are not permitted in trailers are left out (RFC 9110 §6.5.1). A cached response has
+    /// none. Extension: no counterpart in Apple's API.
     pub fn response_trailers(&self) -> Option<HeaderMap> {
         self.core.live().response_trailers.as_deref().cloned()
     }
@@ -152,9 +155,9 @@ impl Task {
         self.core.live().error.clone()
     }
 
-    /// What was measured, once the task is over: the same value as
-    /// [`did_finish_collecting_metrics`](crate::TaskDelegate::did_finish_collecting_metrics) gets, for tasks without a
-    /// delegate too. `None` before.
+    /// The metrics of the task, once it is over: the same value that
+    /// [`did_finish_collecting_metrics`](crate::TaskDelegate::did_finish_collecting_metrics) receives, also for tasks
+    /// without a delegate. `None` before.
     pub fn metrics(&self) -> Option<Arc<TaskMetrics>> {
         self.core.live().measured.metrics(self.core.created)
     }
@@ -165,14 +168,14 @@ impl Task {
         self.core.bytes.received.load(Relaxed)
     }
 
-    /// Request body bytes sent so far; counts again what is sent again.
+    /// Request body bytes sent so far. Bytes that are sent again are counted again.
     #[doc(alias = "countOfBytesSent")]
     pub fn count_of_bytes_sent(&self) -> u64 {
         self.core.bytes.sent.load(Relaxed)
     }
 
-    /// Response body bytes the server announced; `None` if it did not, or announced those of a coded body, which is longer or
-    /// shorter when it is decoded.
+    /// Response body bytes that the server announced; `None` if it announced no length, or the length of a coded body,
+    /// which changes when the body is decoded.
     #[doc(alias = "countOfBytesExpectedToReceive")]
     pub fn count_of_bytes_expected_to_receive(&self) -> Option<u64> {
         known(&self.core.bytes.to_receive)
@@ -184,35 +187,35 @@ impl Task {
         known(&self.core.bytes.to_send)
     }
 
-    /// From 0 to 1: who gets a connection first when they are scarce, and, on HTTP/2, whose response the server is
-    /// to send first (RFC 9218).
+    /// From 0 to 1. It decides which task gets a connection first when connections are scarce, and, on HTTP/2, which
+    /// response the server sends first (RFC 9218).
     pub fn priority(&self) -> f32 {
         self.core.priority()
     }
 
     /// Changes the priority; values outside 0 to 1 are clamped, NaN is ignored.
     ///
-    /// At any time: a task that waits for a connection moves to its new place in the queue, behind those that
-    /// already have that priority; one whose response is awaited or read over HTTP/2 tells the server in a
-    /// PRIORITY_UPDATE frame (RFC 9218 §7.1), a suspended one when it is resumed. HTTP/1.1 has no way to tell a server
-    /// that has the request.
+    /// It can be called at any time. A task that waits for a connection moves to its new place in the queue, behind those
+    /// that already have that priority. A task that awaits or reads a response over HTTP/2 sends the new priority to the
+    /// server in a PRIORITY_UPDATE frame (RFC 9218 §7.1); a suspended task sends it when it is resumed. HTTP/1.1 cannot
+    /// change the priority of a request that the server already has.
     pub fn set_priority(&self, priority: f32) {
         self.core.set_priority(priority);
     }
 
-    /// Whether the delegate receives data as it comes. Default: `true`, except for tasks with a completion handler,
-    /// which get everything at once in any case.
+    /// Whether the delegate receives data as it comes. Default: `true`, except for tasks with a completion handler, which
+    /// always receive everything at once.
     #[doc(alias = "prefersIncrementalDelivery")]
     pub fn prefers_incremental_delivery(&self) -> bool {
         self.core.live().prefers_incremental_delivery
     }
 
-    /// With `false` the delegate gets the data in one piece once all of it is here; of a body of parts, each part's.
-    /// The piece is held in memory and is as long as the body is, without a limit. A load that fails delivers
-    /// nothing of it.
+    /// With `false` the delegate receives the data in one piece once all of it has come; for a body of parts, each part in
+    /// one piece. The piece is held in memory and is as long as the body, without a limit. A load that fails delivers none
+    /// of it.
     ///
     /// # Errors
-    /// After the first `resume`.
+    /// [`Cancelled`](UrlErrorCode::Cancelled) after the first `resume`.
     pub fn set_prefers_incremental_delivery(&self, prefers: bool) -> Result<()> {
         let mut live = self.core.live();
         if live.has_run || live.error.is_some() {
@@ -223,44 +226,44 @@ impl Task {
         Ok(())
     }
 
-    /// How many bytes the application expects the task to send, heads included; `None` if it does not say. Stored
-    /// only: background sessions are scheduled by it, and no other.
+    /// How many bytes the application expects the task to send, heads included; `None` if the application has not set it.
+    /// Stored only: background sessions will schedule their tasks by it.
     #[doc(alias = "countOfBytesClientExpectsToSend")]
     pub fn count_of_bytes_client_expects_to_send(&self) -> Option<u64> {
         self.core.live().hints.to_send
     }
 
-    /// Changes [`count_of_bytes_client_expects_to_send`](Self::count_of_bytes_client_expects_to_send), which is stored only.
+    /// Sets [`count_of_bytes_client_expects_to_send`](Self::count_of_bytes_client_expects_to_send), which is only stored.
     pub fn set_count_of_bytes_client_expects_to_send(&self, bytes: Option<u64>) {
         self.core.live().hints.to_send = bytes;
     }
 
-    /// How many bytes the application expects the task to receive, heads included; `None` if it does not say. Stored
-    /// only: background sessions are scheduled by it, and no other.
+    /// How many bytes the application expects the task to receive, heads included; `None` if the application has not set
+    /// it. Stored only: background sessions will schedule their tasks by it.
     #[doc(alias = "countOfBytesClientExpectsToReceive")]
     pub fn count_of_bytes_client_expects_to_receive(&self) -> Option<u64> {
         self.core.live().hints.to_receive
     }
 
-    /// Changes [`count_of_bytes_client_expects_to_receive`](Self::count_of_bytes_client_expects_to_receive), which is stored
-    /// only.
+    /// Sets [`count_of_bytes_client_expects_to_receive`](Self::count_of_bytes_client_expects_to_receive), which is only
+    /// stored.
     pub fn set_count_of_bytes_client_expects_to_receive(&self, bytes: Option<u64>) {
         self.core.live().hints.to_receive = bytes;
     }
 
-    /// Not before when the task is to begin; `None` is at once. Stored only: it is of background sessions; any other
-    /// task begins when it is resumed.
+    /// The earliest time at which the task is to begin; `None` is at once. Stored only: it is for background
+    /// sessions. Any other task begins when it is resumed.
     #[doc(alias = "earliestBeginDate")]
     pub fn earliest_begin_date(&self) -> Option<SystemTime> {
         self.core.live().hints.earliest_begin
     }
 
-    /// Changes [`earliest_begin_date`](Self::earliest_begin_date), which is stored only.
+    /// Sets [`earliest_begin_date`](Self::earliest_begin_date), which is only stored.
     pub fn set_earliest_begin_date(&self, date: Option<SystemTime>) {
         self.core.live().hints.earliest_begin = date;
     }
 
-    /// Progress of the transfer; cancelling, pausing and resuming it act on the task.
+    /// Progress of the transfer. Cancelling, pausing and resuming the progress act on the task.
     pub fn progress(&self) -> Progress {
         Progress::of(self.core.clone())
     }
@@ -280,7 +283,7 @@ fn known(count: &AtomicU64) -> Option<u64> {
     Some(count.load(Relaxed)).filter(|count| *count != UNKNOWN)
 }
 
-/// Handles are equal if they are of the same task.
+/// Handles are equal if they belong to the same task.
 impl PartialEq for Task {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.core, &other.core)

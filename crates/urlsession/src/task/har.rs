@@ -1,5 +1,5 @@
-//! HAR 1.2: what was measured, as a log that browsers' developer tools open. Of bodies, the text of what was sent is in it;
-//! known secrets are not.
+//! HAR 1.2: the metrics as a log that the developer tools of browsers open. The log contains the text of request bodies,
+//! but not known secrets.
 //!
 //! The format: <http://www.softwareishard.com/blog/har-12-spec/>.
 
@@ -24,11 +24,11 @@ use crate::message::UrlResponse;
 
 /// A log of transactions in the HTTP Archive format, version 1.2. [`Display`](fmt::Display) is the JSON document.
 ///
-/// It may hold the entries of several tasks; they are written in the order in which they began. Request fields are those
-/// that were sent, with those that the library added. Values of `Authorization`, `Cookie`, `Proxy-Authorization` and
-/// `Set-Cookie` and the userinfo of URLs are `[redacted]`; queries and other fields are not. Of a request body that is in
-/// memory and whose `Content-Type` is text, form data included, the first 64 KiB are in the log: treat it as secret as what
-/// the application sends.
+/// It can hold the entries of several tasks; they are written in the order in which they began. Request fields are those
+/// that were sent, including those that the library added. The values of `Authorization`, `Cookie`, `Proxy-Authorization`
+/// and `Set-Cookie` and the userinfo of URLs are `[redacted]`; queries and other fields are not. The log contains the first
+/// 64 KiB of each request body that is in memory and whose `Content-Type` is text, form data included: treat the log as
+/// confidential as the data that the application sends.
 ///
 /// ```no_run
 /// # async fn log() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,7 +47,7 @@ pub struct HarLog {
 }
 
 impl HarLog {
-    /// An empty log, created by this library.
+    /// An empty log, with this library as its creator.
     pub fn new() -> Self {
         Self {
             creator: (env!("CARGO_PKG_NAME").into(), env!("CARGO_PKG_VERSION").into()),
@@ -55,18 +55,18 @@ impl HarLog {
         }
     }
 
-    /// Names the application that writes the log, and its version.
+    /// Sets the creator of the log: the name and the version of the application.
     pub fn with_creator(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
         self.creator = (name.into(), version.into());
         self
     }
 
-    /// The entries, as they were added.
+    /// The entries, in the order in which they were added.
     pub fn entries(&self) -> &[HarEntry] {
         &self.entries
     }
 
-    /// The document.
+    /// The log as a JSON document.
     pub fn to_json(&self) -> String {
         self.to_string()
     }
@@ -136,8 +136,8 @@ impl fmt::Debug for HarEntry {
 }
 
 impl TaskMetrics {
-    /// The transactions as entries of a [`HarLog`], in order. One without a response has the status 0; one that
-    /// failed says why in `_error`, and what the cache did is in `_cacheDecision`.
+    /// The transactions as entries of a [`HarLog`], in order. A transaction without a response has the status 0; a failed
+    /// one gives the reason in `_error`. `_cacheDecision` holds the cache decision.
     pub fn har_entries(&self) -> Vec<HarEntry> {
         let all = &self.transaction_metrics;
         let ends = all.iter().skip(1).map(|next| next.fetch_start_date).chain([self.task_interval.1]);
@@ -189,12 +189,12 @@ fn request(m: &TransactionMetrics) -> Json {
     Json::Object(members)
 }
 
-/// The fields that were sent; of a request that was not, its own.
+/// The fields that were sent; for a request that was not sent, its own fields.
 fn request_fields(m: &TransactionMetrics) -> Vec<Json> {
     m.request.fields().iter().map(|(name, value)| field(name, value)).collect()
 }
 
-/// The kind of the body, and its text if it is text. Its size is the request's `bodySize`.
+/// The media type of the body, and its text if it is text. Its size is the request's `bodySize`.
 fn post_data(m: &TransactionMetrics) -> Json {
     let request = &m.request;
     let implied = match *request.http_method() {
@@ -216,7 +216,7 @@ fn post_data(m: &TransactionMetrics) -> Json {
     Json::Object(members)
 }
 
-/// Whether a body of this media type is text, by what is registered of it (RFC 6838 §4.2).
+/// Whether a body of this media type is text, according to its registration (RFC 6838 §4.2).
 fn is_text(kind: &str) -> bool {
     const TEXT: [&str; 6] = [
         "application/x-www-form-urlencoded",
@@ -231,7 +231,7 @@ fn is_text(kind: &str) -> bool {
     kind.starts_with("text/") || has_text_syntax || TEXT.contains(&&*kind)
 }
 
-/// What is no UTF-8 is not shown. A character that is cut at the end is left out.
+/// Bytes that are not UTF-8 are not shown. A character that is cut at the end is left out.
 fn text_of(bytes: &[u8]) -> Option<&str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -259,7 +259,7 @@ fn response(m: &TransactionMetrics) -> Json {
     ])
 }
 
-/// As the server spelled and ordered them, where the wire keeps that.
+/// In the spelling and order of the server, where the protocol keeps them.
 fn response_fields(response: &UrlResponse) -> Vec<Json> {
     let Some(head) = response.http_head() else { return Vec::new() };
     if head.raw.is_empty() {
@@ -282,7 +282,7 @@ fn content(m: &TransactionMetrics) -> Json {
     Json::Object(members)
 }
 
-/// Absolute if it can be, without anybody's userinfo.
+/// Absolute if possible, without userinfo.
 fn redirect_url(base: &Url, location: &str) -> String {
     if location.is_empty() {
         return String::new();
@@ -322,5 +322,5 @@ fn protocol_version(name: &'static str) -> &'static str {
 }
 
 const UNKNOWN: Json = Json::Number(-1);
-/// Bytes of a request body that are shown.
+/// The maximum number of bytes of a request body that are shown.
 const MOST_TEXT: usize = 64 * 1024;

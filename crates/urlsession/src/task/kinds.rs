@@ -1,4 +1,4 @@
-//! What each kind of task adds to what all have in common, and who runs them all.
+//! What each kind of task adds to the common part, and the loader that runs tasks of all kinds.
 
 pub(super) mod data;
 pub(super) mod download;

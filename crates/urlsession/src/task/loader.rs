@@ -1,12 +1,12 @@
-//! `Loader`: who runs the tasks of a session that nobody polls. A session is given one; the core of a task knows no other
+//! `Loader`: runs the tasks of a session that no future polls. Each session has one loader; the core of a task has no other
 //! way to begin.
 //!
-//! A future (`DataFuture`, `BytesFuture`, `UploadFuture`, `DownloadFuture`) does not come here. It is polled by its caller,
-//! in place, so that its load costs no spawn and ends with the caller: it is local by what it is. A session whose tasks
-//! another process runs has no use for that, and Apple's background sessions take neither completion handlers nor async
-//! methods either. Such a session refuses a future where it is made: the core of its task is made with an error in the
-//! place of a request (`Core::new`), as for a malformed one, and the first poll gives it. `snapshot` is what such a loader
-//! sends.
+//! A future (`DataFuture`, `BytesFuture`, `UploadFuture`, `DownloadFuture`) does not use the loader. Its caller polls it in
+//! place, so that its load costs no spawn and ends with the caller: a future is always local. A session whose tasks run in
+//! another process cannot use futures, and Apple's background sessions accept neither completion handlers nor async methods
+//! either. Such a session refuses a future where it is made: the core of its task is made with an error in the place of a
+//! request (`Core::new`), as for a malformed request, and the first poll returns the error. Such a loader sends a
+//! `snapshot`.
 
 use std::sync::Arc;
 
@@ -18,12 +18,12 @@ use crate::message::UrlResponse;
 
 /// Runs tasks of type `T`: in this process, or by another.
 pub(crate) trait Loader<T>: Send + Sync {
-    /// Runs a task that has been resumed for the first time, up to its end, of which `handler` is told if there is one, and
-    /// else its delegates.
+    /// Runs a task that has been resumed for the first time, up to its end. The result goes to `handler` if there is one,
+    /// otherwise to the task's delegates.
     fn start(&self, task: Arc<T>, handler: Option<Handler>);
 }
 
-/// Called once with what a task got.
+/// Called once with the result of a task.
 pub(crate) enum Handler {
     Data(HandlerOf<(Bytes, UrlResponse)>),
     File(HandlerOf<(DownloadedFile, UrlResponse)>),

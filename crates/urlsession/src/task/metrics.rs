@@ -1,4 +1,4 @@
-//! Metrics: what was measured, in Apple's words. Built once, when the task is over.
+//! Metrics: the measurements of a task, with Apple's names. Built once, when the task is over.
 //!
 //! Apple: *URLSessionTaskMetrics*, *URLSessionTaskTransactionMetrics*.
 
@@ -13,12 +13,12 @@ use crate::load::{CacheDecision, TransactionLog, TransactionRecord};
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
 use crate::transport::{Shown, as_sent};
 
-/// What a task did and when.
+/// The measurements of a task: its transactions and their dates.
 #[derive(Clone, Debug)]
 #[doc(alias = "URLSessionTaskMetrics")]
 #[non_exhaustive]
 pub struct TaskMetrics {
-    /// One for each request and its response, in order: every redirect, every repetition.
+    /// One for each request and its response, in order. Each redirect and each repetition is a transaction of its own.
     #[doc(alias = "transactionMetrics")]
     pub transaction_metrics: Vec<TransactionMetrics>,
     /// From the creation of the task to its completion.
@@ -29,60 +29,61 @@ pub struct TaskMetrics {
     pub redirect_count: usize,
 }
 
-/// One request and its response. A date is `None` if the phase did not take place; of a phase that failed, or that the load
-/// was given up in, there is a start and no end, and nothing of what would have followed (Apple: *an end date is nil if the
-/// phase failed*). Addresses are then those that were tried last. Of a connection that another load had begun to make, what was
-/// done before the transaction began has the date of its beginning.
+/// One request and its response. A date is `None` if the phase did not take place. A phase that failed, or during which the
+/// load was abandoned, has a start and no end, and the phases after it have neither (Apple: *an end date is nil if the
+/// phase failed*). Addresses are then the ones that were tried last. If another load had begun to make the connection, the
+/// phases before the start of the transaction have the date of that start.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 #[doc(alias = "URLSessionTaskTransactionMetrics")]
 pub struct TransactionMetrics {
-    /// The request, with the header fields that were sent: those of the configuration, of the library and of the wire too. Of
-    /// cookies and credentials that were added from a store, a URL or an answer of a delegate there are names, with
-    /// `[redacted]` as value; those that the application has set as fields are shown. A request that was not sent has its own
+    /// The request, with the header fields that were sent, including those of the configuration, of the library and of the
+    /// protocol. Cookies and credentials that were added from a store, a URL or a delegate appear by name, with
+    /// `[redacted]` as value. Those that the application set as fields are shown. A request that was not sent has its own
     /// fields.
     pub request: Arc<UrlRequest>,
-    /// The response, unless an error came instead.
+    /// The response; `None` if the transaction failed before it.
     pub response: Option<UrlResponse>,
-    /// Why the transaction failed, or the task after it. A transaction that was tried again has one too.
+    /// Why the transaction failed, or the task after it. A transaction that was tried again has an error too.
     pub error: Option<UrlError>,
-    /// The transaction began.
+    /// When the transaction began.
     #[doc(alias = "fetchStartDate")]
     pub fetch_start_date: SystemTime,
-    /// The name lookup began. `None` for a reused connection and for an address as host.
+    /// When the name lookup began. `None` for a reused connection and for a host that is an address.
     #[doc(alias = "domainLookupStartDate")]
     pub domain_lookup_start_date: Option<SystemTime>,
-    /// The name lookup ended, with an address.
+    /// When the name lookup ended with an address.
     #[doc(alias = "domainLookupEndDate")]
     pub domain_lookup_end_date: Option<SystemTime>,
-    /// The connection began to be made. `None` for a reused one.
+    /// When the library began to make the connection. `None` for a reused connection.
     #[doc(alias = "connectStartDate")]
     pub connect_start_date: Option<SystemTime>,
-    /// The TLS handshake began. `None` without TLS.
+    /// When the TLS handshake began. `None` without TLS.
     #[doc(alias = "secureConnectionStartDate")]
     pub secure_connection_start_date: Option<SystemTime>,
-    /// The TLS handshake ended, with a server that is trusted.
+    /// When the TLS handshake ended with a trusted server.
     #[doc(alias = "secureConnectionEndDate")]
     pub secure_connection_end_date: Option<SystemTime>,
-    /// The connection was ready, TLS included.
+    /// When the connection was ready, TLS included.
     #[doc(alias = "connectEndDate")]
     pub connect_end_date: Option<SystemTime>,
-    /// The first byte of the request was sent.
+    /// When the first byte of the request was sent.
     #[doc(alias = "requestStartDate")]
     pub request_start_date: Option<SystemTime>,
-    /// The last byte of the request was sent.
+    /// When the last byte of the request was sent.
     #[doc(alias = "requestEndDate")]
     pub request_end_date: Option<SystemTime>,
-    /// The response head was read.
+    /// When the response head was read.
     #[doc(alias = "responseStartDate")]
     pub response_start_date: Option<SystemTime>,
-    /// The last byte of the response was read. `None` for a body that was not read to its end.
+    /// When the last byte of the response was read. `None` for a body that was not read to its end.
     #[doc(alias = "responseEndDate")]
     pub response_end_date: Option<SystemTime>,
     /// The ALPN name of the protocol: `http/1.1`, `h2`. `None` without a connection.
     #[doc(alias = "networkProtocolName")]
     pub network_protocol_name: Option<&'static str>,
-    /// Whether a proxy stood between. `remote_address` is then the proxy's, and so are the name lookup and the connection.
+    /// Whether the connection went through a proxy. `remote_address`, the name lookup and the connection are then those of
+    /// the proxy.
     #[doc(alias = "isProxyConnection")]
     pub is_proxy_connection: bool,
     /// Whether the connection was used before.
@@ -91,20 +92,20 @@ pub struct TransactionMetrics {
     /// Where the response came from.
     #[doc(alias = "resourceFetchType")]
     pub resource_fetch_type: ResourceFetchType,
-    /// Why the response came from the cache or not, and whether it is kept; `None` if the load did not come that far.
-    /// Not of Apple's.
+    /// Why the response came from the cache or not, and whether it is stored; `None` if the load did not reach the cache.
+    /// Extension: no counterpart in Apple's API.
     pub cache_decision: Option<CacheDecision>,
-    /// Request line and fields on the wire, in bytes; compressed for HTTP/2.
+    /// Bytes of the request line and fields on the wire; compressed for HTTP/2.
     #[doc(alias = "countOfRequestHeaderBytesSent")]
     pub count_of_request_header_bytes_sent: u64,
     /// Request body bytes sent, without chunk or frame heads.
     #[doc(alias = "countOfRequestBodyBytesSent")]
     pub count_of_request_body_bytes_sent: u64,
-    /// Request body bytes as the application gave them.
+    /// Request body bytes as the application supplied them.
     #[doc(alias = "countOfRequestBodyBytesBeforeEncoding")]
     pub count_of_request_body_bytes_before_encoding: u64,
-    /// Status line and fields on the wire, in bytes; compressed, with those of informational responses, for
-    /// HTTP/2.
+    /// Bytes of the status line and fields on the wire. For HTTP/2 compressed, and including those of informational
+    /// responses.
     #[doc(alias = "countOfResponseHeaderBytesReceived")]
     pub count_of_response_header_bytes_received: u64,
     /// Response body bytes on the wire: with chunk or frame heads, before decoding.
@@ -113,16 +114,16 @@ pub struct TransactionMetrics {
     /// Response body bytes as delivered.
     #[doc(alias = "countOfResponseBodyBytesAfterDecoding")]
     pub count_of_response_body_bytes_after_decoding: u64,
-    /// Our address.
+    /// The local address.
     #[doc(alias = "localAddress")]
     pub local_address: Option<IpAddr>,
-    /// Our port.
+    /// The local port.
     #[doc(alias = "localPort")]
     pub local_port: Option<u16>,
-    /// The server's address, or the proxy's. Of a host none of whose addresses answered, the last that was tried.
+    /// The address of the server or the proxy. If no address of the host answered, the last one that was tried.
     #[doc(alias = "remoteAddress")]
     pub remote_address: Option<IpAddr>,
-    /// The server's port, or the proxy's.
+    /// The port of the server or the proxy.
     #[doc(alias = "remotePort")]
     pub remote_port: Option<u16>,
     /// The version of TLS agreed on.
@@ -131,8 +132,8 @@ pub struct TransactionMetrics {
     /// The cipher suite agreed on, by its IANA number.
     #[doc(alias = "negotiatedTLSCipherSuite")]
     pub negotiated_tls_cipher_suite: Option<u16>,
-    /// Whether the interface was cellular. Known only if the configuration waits for connectivity or if it, or the request, forbids
-    /// some networks, else false; so are the next two.
+    /// Whether the interface was cellular. Known only if the configuration waits for connectivity, or if the configuration
+    /// or the request forbids some networks; otherwise `false`. The same is true of `is_expensive` and `is_constrained`.
     #[doc(alias = "isCellular")]
     pub is_cellular: bool,
     /// Whether the interface was metered.
@@ -141,31 +142,32 @@ pub struct TransactionMetrics {
     /// Whether the interface was in a mode that saves data.
     #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
-    /// Whether several paths were used. Always false: whether the server agreed to multipath TCP is not looked at.
+    /// Whether several paths were used. Always `false`: the library does not check whether the server agreed to multipath
+    /// TCP.
     #[doc(alias = "isMultipath")]
     pub is_multipath: bool,
-    /// How the name was looked up, as far as an application's own resolver says it
-    /// ([`Resolve::protocol`](crate::environment::Resolve::protocol)). The system's does not: unknown, as on a connection
-    /// that was used before, or to an address.
+    /// How the name was looked up, if the application's own resolver says so
+    /// ([`Resolve::protocol`](crate::environment::Resolve::protocol)). Unknown for the system's resolver, for a reused
+    /// connection, and for a host that is an address.
     #[doc(alias = "domainResolutionProtocol")]
     pub domain_resolution_protocol: DomainResolutionProtocol,
 }
 
-/// Where a response came from. Numbers are Apple's.
+/// Where a response came from. The numbers are Apple's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "URLSessionTaskMetrics.ResourceFetchType")]
 #[non_exhaustive]
 pub enum ResourceFetchType {
-    /// Not known: no response came, or none over a connection (`data:`, `file:`, custom protocols).
+    /// Not known: there was no response, or it did not come over a connection (`data:`, `file:`, custom protocols).
     #[doc(alias = "unknown")]
     Unknown = 0,
     /// The network.
     #[doc(alias = "networkLoad")]
     NetworkLoad = 1,
-    /// Pushed by the server; never, push is refused.
+    /// Pushed by the server. Never occurs, because the library refuses server push.
     #[doc(alias = "serverPush")]
     ServerPush = 2,
-    /// The cache, and nothing was sent. A response that the server has confirmed counts as a network load.
+    /// The cache; nothing was sent. A response that the server has confirmed counts as a network load.
     #[doc(alias = "localCache")]
     LocalCache = 3,
 }
@@ -186,7 +188,7 @@ impl Epoch {
     }
 }
 
-/// What was measured: as it was written down, until somebody asks.
+/// The measurements, as they were recorded, until they are first read.
 #[derive(Default)]
 pub(super) struct Measured {
     log: TransactionLog,
@@ -196,7 +198,8 @@ pub(super) struct Measured {
 }
 
 impl Measured {
-    /// Takes over the log of a load that ended. An empty one is of a load that was dropped, whose log is here.
+    /// Takes over the log of a load that ended. An empty log belongs to a load that was dropped, whose log is kept here
+    /// already.
     pub(super) fn keep(&mut self, log: &mut TransactionLog, end: Instant) {
         if !log.is_empty() {
             std::mem::swap(&mut self.log, log);
@@ -204,7 +207,7 @@ impl Measured {
         self.end = Some(end);
     }
 
-    /// The same value to everybody, once the load has ended.
+    /// Every caller gets the same value, once the load has ended.
     pub(super) fn metrics(&mut self, epoch: Epoch) -> Option<Arc<TaskMetrics>> {
         let end = self.end?;
         let told = self.told.get_or_insert_with(|| Arc::new(TaskMetrics::new(&self.log, epoch, end)));
@@ -213,7 +216,7 @@ impl Measured {
 }
 
 impl TaskMetrics {
-    /// `log` is what the layers wrote down between the creation of the task (`epoch`) and `end`.
+    /// `log` holds what the layers recorded between the creation of the task (`epoch`) and `end`.
     pub(super) fn new(log: &[TransactionRecord], epoch: Epoch, end: Instant) -> Self {
         Self {
             transaction_metrics: log
@@ -300,7 +303,7 @@ impl TransactionMetrics {
         }
     }
 
-    /// The response, if it is one of HTTP.
+    /// The response, if it is an HTTP response.
     pub fn http_response(&self) -> Option<HttpUrlResponse> {
         self.response.as_ref().and_then(UrlResponse::http)
     }

@@ -17,7 +17,7 @@ use super::state::TaskState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TaskChange {
-    /// The state, and what it became.
+    /// The state; contains the new state.
     State(TaskState),
     /// `current_request`
     CurrentRequest,
@@ -27,7 +27,7 @@ pub enum TaskChange {
     Bytes,
 }
 
-/// Those who watch a task.
+/// The watchers of a task.
 #[derive(Default)]
 pub(super) struct Watchers(Vec<Weak<Mutex<Watcher>>>);
 
@@ -49,15 +49,14 @@ impl Watchers {
         Changes(watcher)
     }
 
-    /// Writes a change down; who waits for it is to be woken outside every lock.
+    /// Records a change. The returned wakers are to be called outside every lock.
     #[must_use]
     pub(super) fn notify(&mut self, change: TaskChange) -> Vec<Waker> {
         let mut wakers = Vec::new();
         self.0.retain(|watcher| {
             let Some(watcher) = watcher.upgrade() else { return false };
             let mut watcher = watcher.lock();
-            // A change of a property that is still unread says all there is to say, except for states, which
-            // are few.
+            // An unread change of a property covers a further change of it, except for states, which are few.
             if matches!(change, TaskChange::State(_)) || !watcher.changes.contains(&change) {
                 watcher.changes.push_back(change);
             }
@@ -72,7 +71,7 @@ impl Watchers {
     }
 }
 
-/// The changes of a task, until it is over.
+/// The changes of a task, until the task is over.
 pub struct Changes(Arc<Mutex<Watcher>>);
 
 impl Stream for Changes {
@@ -97,7 +96,7 @@ impl fmt::Debug for Changes {
     }
 }
 
-/// The states of a task as they come, until it is over.
+/// The states of a task in order, until the task is over.
 #[derive(Debug)]
 pub struct StateChanges(pub(super) Changes);
 
@@ -116,5 +115,6 @@ impl Stream for StateChanges {
     }
 }
 
-/// Unread changes kept for one watcher: a task suspended and resumed in a loop must not grow without bound.
+/// The maximum number of unread changes for one watcher: a task that is suspended and resumed in a loop must not use
+/// unbounded memory.
 const MOST: usize = 64;

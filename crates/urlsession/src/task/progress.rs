@@ -1,6 +1,6 @@
-//! `Progress`: how far something has come, with a way back to its controls. Apple: *Progress*.
+//! `Progress`: how much of an operation is complete, with controls that act on the operation. Apple: *Progress*.
 //!
-//! A task's is a live view of its counters; one of the application's own is a tree.
+//! The progress of a task is a live view of its counters; a progress that the application creates is a tree.
 
 pub(super) mod changes;
 mod controls;
@@ -22,10 +22,11 @@ use super::core::Core;
 use super::state::TaskState;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// How far something has come.
+/// How much of an operation is complete.
 ///
-/// Of a task ([`Task::progress`](crate::Task::progress)): body bytes sent and received, together. Or one of the
-/// application's own, whose units it counts itself or leaves to children: tasks' progresses, or more of its own.
+/// The progress of a task ([`Task::progress`](crate::Task::progress)) counts body bytes sent and received, together. A
+/// progress that the application creates counts its own units, or has children that count for some of them: the progresses
+/// of tasks, or further progresses of the application.
 ///
 /// A clone is the same progress.
 #[derive(Clone)]
@@ -43,18 +44,18 @@ impl Progress {
         Self(ProgressKind::Task(core))
     }
 
-    /// A progress of so many units, none of which is completed.
+    /// A progress with this number of units, none of which is completed.
     #[doc(alias = "init(totalUnitCount:)")]
     pub fn with_total_unit_count(units: u64) -> Self {
         Self(ProgressKind::Tree(Tree::new(units)))
     }
 
-    /// Lets `child` count for `pending_unit_count` of this progress's units: as a fraction while it is under way, and
-    /// as completed once it is finished. Cancelling, pausing and resuming this progress act on the child, also if
-    /// this one was cancelled or paused before.
+    /// Adds `child`, which counts for `pending_unit_count` units of this progress: as a fraction while it runs, and as
+    /// completed once it is finished. Cancelling, pausing and resuming this progress act on the child, also if this
+    /// progress was cancelled or paused before.
     ///
     /// # Errors
-    /// If this is the progress of a task, which counts for itself, or if it is a descendant of `child`.
+    /// If this is the progress of a task, which cannot have children, or if it is a descendant of `child`.
     #[doc(alias = "addChild(_:withPendingUnitCount:)")]
     pub fn add_child(&self, child: &Self, pending_unit_count: u64) -> Result<()> {
         match &self.0 {
@@ -66,7 +67,7 @@ impl Progress {
         }
     }
 
-    /// All units; for a task the bytes to send and to receive, `None` while one of them is not known.
+    /// The total number of units; for a task the bytes to send and to receive, `None` while one of these two is not known.
     #[doc(alias = "totalUnitCount")]
     pub fn total_unit_count(&self) -> Option<u64> {
         match &self.0 {
@@ -78,14 +79,14 @@ impl Progress {
         }
     }
 
-    /// Changes the number of all units. No effect on the progress of a task.
+    /// Sets the total number of units. No effect on the progress of a task.
     pub fn set_total_unit_count(&self, units: u64) {
         if let ProgressKind::Tree(tree) = &self.0 {
             tree.set_total(units);
         }
     }
 
-    /// Units completed so far, with those of finished children; for a task the bytes sent and received.
+    /// Units completed so far, including those of finished children; for a task the bytes sent and received.
     #[doc(alias = "completedUnitCount")]
     pub fn completed_unit_count(&self) -> u64 {
         match &self.0 {
@@ -96,18 +97,19 @@ impl Progress {
         }
     }
 
-    /// Changes the number of units completed, those of children not counted. No effect on the progress of a task.
+    /// Sets the number of completed units, without those of children. No effect on the progress of a task.
     pub fn set_completed_unit_count(&self, units: u64) {
         if let ProgressKind::Tree(tree) = &self.0 {
             tree.set_completed(units);
         }
     }
 
-    /// From 0 to 1; 0 while the total is not known, 1 when it is finished.
+    /// From 0 to 1: 0 while the total is not known, 1 once the progress is finished.
     ///
-    /// Of a task without a body: of the bytes to receive. Sending a body is 95 hundredths of an upload task and 5 of any
-    /// other, and receiving is the rest, which counts once the server has said how long it is: the fraction of an upload
-    /// moves while it is sent, and that of no task goes back when its response begins.
+    /// For a task without a body, the fraction of the bytes to receive. Sending a body counts for 95 percent of an upload
+    /// task and for 5 percent of any other task. Receiving counts for the rest, once the server has announced the length.
+    /// So the fraction of an upload increases while the body is sent, and the fraction of a task never decreases when its
+    /// response begins.
     #[doc(alias = "fractionCompleted")]
     pub fn fraction_completed(&self) -> f64 {
         match &self.0 {
@@ -117,8 +119,8 @@ impl Progress {
         }
     }
 
-    /// Whether the total is not known; for an upload task, of what is sent. Without a task: whether neither a total nor a
-    /// completed unit is set.
+    /// Whether the total is not known; for an upload task, the total of the bytes to send. Without a task: whether neither
+    /// a total nor a completed unit is set.
     #[doc(alias = "isIndeterminate")]
     pub fn is_indeterminate(&self) -> bool {
         match &self.0 {
@@ -139,7 +141,7 @@ impl Progress {
         }
     }
 
-    /// Whether it was cancelled. A parent is not by the cancellation of its children.
+    /// Whether the progress was cancelled. The cancellation of a child does not cancel its parent.
     #[doc(alias = "isCancelled")]
     pub fn is_cancelled(&self) -> bool {
         match &self.0 {
@@ -152,7 +154,7 @@ impl Progress {
         }
     }
 
-    /// Whether it is paused, or the task suspended.
+    /// Whether the progress is paused, or the task suspended.
     #[doc(alias = "isPaused")]
     pub fn is_paused(&self) -> bool {
         match &self.0 {
@@ -161,49 +163,48 @@ impl Progress {
         }
     }
 
-    /// Whether a user should be offered to cancel. Default: `true`; [`cancel`](Self::cancel) works either
-    /// way.
+    /// Whether the user interface should offer to cancel. Default: `true`. [`cancel`](Self::cancel) works either way.
     #[doc(alias = "isCancellable")]
     pub fn is_cancellable(&self) -> bool {
         self.controls().is_none_or(Controls::is_cancellable)
     }
 
-    /// Sets whether cancelling is to be offered.
+    /// Sets whether the user interface should offer to cancel.
     pub fn set_cancellable(&self, is_cancellable: bool) {
         self.controls_to_set().set_cancellable(is_cancellable);
     }
 
-    /// Whether a user should be offered to pause. Default: `true`; [`pause`](Self::pause) works either way.
+    /// Whether the user interface should offer to pause. Default: `true`. [`pause`](Self::pause) works either way.
     #[doc(alias = "isPausable")]
     pub fn is_pausable(&self) -> bool {
         self.controls().is_none_or(Controls::is_pausable)
     }
 
-    /// Sets whether pausing is to be offered.
+    /// Sets whether the user interface should offer to pause.
     pub fn set_pausable(&self, is_pausable: bool) {
         self.controls_to_set().set_pausable(is_pausable);
     }
 
-    /// Cancels it: calls its handler, then cancels the children, or the task.
+    /// Cancels the progress: calls its handler, then cancels the children, or the task.
     #[doc(alias = "cancel()")]
     pub fn cancel(&self) {
         self.act(Act::Cancel);
     }
 
-    /// Pauses it: calls its handler, then pauses the children, or suspends the task.
+    /// Pauses the progress: calls its handler, then pauses the children, or suspends the task.
     #[doc(alias = "pause()")]
     pub fn pause(&self) {
         self.act(Act::Pause);
     }
 
-    /// Resumes it: calls its handler, then resumes the children, or the task.
+    /// Resumes the progress: calls its handler, then resumes the children, or the task.
     #[doc(alias = "resume()")]
     pub fn resume(&self) {
         self.act(Act::Resume);
     }
 
-    /// Called on the thread that cancels this progress or one above it; once, and at once if that has happened
-    /// already. Not called if a task is cancelled by itself.
+    /// Sets the handler that is called when this progress or one above it is cancelled, on the thread that cancels it.
+    /// Called once, and immediately if the progress is cancelled already. Not called if the task itself is cancelled.
     #[doc(alias = "cancellationHandler")]
     pub fn set_cancellation_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
         self.set_handler(Act::Cancel, Arc::new(handler));
@@ -214,26 +215,28 @@ impl Progress {
         }
     }
 
-    /// Called on the thread that pauses this progress or one above it, each time it was not paused.
+    /// Sets the handler that is called when this progress or one above it is paused, on the thread that pauses it. Not
+    /// called while the progress is paused already.
     #[doc(alias = "pausingHandler")]
     pub fn set_pausing_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
         self.set_handler(Act::Pause, Arc::new(handler));
     }
 
-    /// Called on the thread that resumes this progress or one above it, each time it was paused.
+    /// Sets the handler that is called when this progress or one above it is resumed, on the thread that resumes it. Not
+    /// called while the progress is not paused.
     #[doc(alias = "resumingHandler")]
     pub fn set_resuming_handler(&self, handler: impl Fn() + Send + Sync + 'static) {
         self.set_handler(Act::Resume, Arc::new(handler));
     }
 
-    /// The fraction in words, in English: `42% completed`.
+    /// The completed fraction in English: `42% completed`.
     #[doc(alias = "localizedDescription")]
     pub fn localized_description(&self) -> String {
         format!("{}% completed", (self.fraction_completed() * 100.0).floor())
     }
 
-    /// Bytes a second. Of a task: those sent and received since its creation, or over the last five seconds if it is asked
-    /// that often; `None` unless it is running. Without a task: what was set.
+    /// Bytes per second. For a task: the average since its creation, or over the last five seconds if this method is called
+    /// that often; `None` unless the task is running. Without a task: the value that was set.
     pub fn throughput(&self) -> Option<u64> {
         match &self.0 {
             ProgressKind::Tree(tree) => tree.controls.throughput(),
@@ -247,15 +250,15 @@ impl Progress {
         }
     }
 
-    /// Sets the bytes a second. No effect on the progress of a task.
+    /// Sets the bytes per second. No effect on the progress of a task.
     pub fn set_throughput(&self, bytes_per_second: Option<u64>) {
         if let ProgressKind::Tree(tree) = &self.0 {
             tree.controls.set_throughput(bytes_per_second);
         }
     }
 
-    /// How long the rest takes. Of a task: what is left at its [`throughput`](Self::throughput); `None` while one of them is
-    /// not known, or nothing moves. Without a task: what was set.
+    /// The remaining time. For a task: the remaining bytes divided by its [`throughput`](Self::throughput); `None` while
+    /// one of these is not known, or if the throughput is 0. Without a task: the value that was set.
     #[doc(alias = "estimatedTimeRemaining")]
     pub fn estimated_time_remaining(&self) -> Option<Duration> {
         match &self.0 {
@@ -267,7 +270,7 @@ impl Progress {
         }
     }
 
-    /// Sets how long the rest takes. No effect on the progress of a task.
+    /// Sets the remaining time. No effect on the progress of a task.
     pub fn set_estimated_time_remaining(&self, time: Option<Duration>) {
         if let ProgressKind::Tree(tree) = &self.0 {
             tree.controls.set_time_remaining(time);
@@ -275,7 +278,7 @@ impl Progress {
     }
 
     fn set_handler(&self, act: Act, handler: Handler) {
-        // A task that is over needs none: it would only keep alive what the handler holds.
+        // A task that is over needs no handler: it would only keep the values that the handler holds alive.
         if !matches!(&self.0, ProgressKind::Task(core) if core.state() == TaskState::Completed) {
             self.controls_to_set().set_handler(act, Some(handler));
         }
@@ -302,7 +305,7 @@ impl Progress {
         }
     }
 
-    /// Whether there is nothing more to hear of it. A task's own changes end by themselves.
+    /// Whether no further change can follow. The changes of a task end by themselves.
     fn has_ended(&self) -> bool {
         matches!(self.0, ProgressKind::Tree(_)) && (self.is_finished() || self.is_cancelled())
     }
@@ -350,13 +353,13 @@ fn fraction_of(core: &Core) -> Option<f64> {
     fraction::of(&sending, &receiving, core.is_upload())
 }
 
-/// Bytes to move yet; `None` while they are not known.
+/// Remaining bytes; `None` while they are not known.
 fn left_of(core: &Core) -> Option<u64> {
     let (sending, receiving) = ways(core);
     fraction::left(&sending, &receiving, core.is_upload())
 }
 
-/// What is sent, and what is received.
+/// The counts of sending, and of receiving.
 fn ways(core: &Core) -> (Way, Way) {
     let way = |done: &AtomicU64, all: &AtomicU64| Way {
         done: done.load(Relaxed),

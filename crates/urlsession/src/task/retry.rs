@@ -1,5 +1,5 @@
-//! `RetryPolicy`: how often a load is tried again and after which pauses. Pure: the random number is passed in. The tries are made
-//! by `run::retrying`.
+//! `RetryPolicy`: how often a load is tried again and after which pauses. Pure: the random number is passed in.
+//! `run::retrying` makes the tries.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use http::StatusCode;
 
 use crate::error::UrlError;
 
-/// How often and when a load is tried again that failed for a reason that may pass. A number is one: `.retry(3)`.
+/// How often and when a load is tried again after a temporary failure. A number is a policy: `.retry(3)`.
 ///
 /// # What is tried again
 ///
-/// A load that failed with an error that [is retriable](UrlError::is_retriable), timeouts of the request included, or that was
-/// answered with one of these statuses:
+/// A load that failed with an error that [is retriable](UrlError::is_retriable), timeouts of the request included, or whose
+/// response has one of these statuses:
 ///
 /// | status | |
 /// |---|---|
@@ -20,30 +20,32 @@ use crate::error::UrlError;
 /// | 429 Too Many Requests | RFC 6585 §4 |
 /// | 502 Bad Gateway, 503 Service Unavailable, 504 Gateway Timeout | RFC 9110 §15.6.3 to §15.6.5 |
 ///
-/// 500 is not among them: it does not say that the failure passes.
+/// 500 is not among them: it does not say that the failure is temporary.
 ///
 /// # What is not
 ///
-/// - Requests whose method is not idempotent (RFC 9110 §9.2.2), such as POST and PATCH, unless the server cannot have seen the
-///   request, or [`assumes_idempotent`](field@Self::assumes_idempotent) says that it may see it twice.
-/// - Requests whose body can be read only once: a stream of a reader, or of a delegate. Bodies in memory and in files can be sent again.
-/// - A load whose own delegate has been given a part of the body.
+/// - Requests whose method is not idempotent (RFC 9110 §9.2.2), such as POST and PATCH, unless the server cannot have
+///   received the request, or [`assumes_idempotent`](field@Self::assumes_idempotent) permits the server to receive it
+///   twice.
+/// - Requests whose body can be read only once: a stream of a reader, or of a delegate. Bodies in memory and in files can
+///   be sent again.
+/// - A load whose own delegate has received a part of the body.
 /// - A task that is cancelled, or whose session is invalidated.
 ///
 /// # When
 ///
-/// After a pause that is half to the whole of [`first_pause`](field@Self::first_pause), at random, and twice as long before each
-/// further try, up to [`longest_pause`](field@Self::longest_pause). With a `Retry-After` in the response (RFC 9110 §10.2.3, seconds
-/// or a date) the pause is at least as long as that says. If that is more than `longest_pause`, the response is the answer,
-/// and nothing is tried again.
+/// The pause before the first retry is random, between half of [`first_pause`](field@Self::first_pause) and all of it. It
+/// doubles before each further try, up to [`longest_pause`](field@Self::longest_pause). With a `Retry-After` in the
+/// response (RFC 9110 §10.2.3, seconds or a date) the pause is at least that long. If `Retry-After` is longer than
+/// `longest_pause`, the load ends with this response and is not tried again.
 ///
 /// All tries together take no longer than
-/// [`timeout_interval_for_resource`](field@crate::Configuration::timeout_interval_for_resource): a pause that would end after it is not
-/// begun, and what the last try gave is the answer. The request's own timeout counts anew for each try. A task that is
-/// suspended waits.
+/// [`timeout_interval_for_resource`](field@crate::Configuration::timeout_interval_for_resource): a pause that would end
+/// after this time does not begin, and the load ends with the result of the last try. The timeout of the request starts
+/// again for each try. A suspended task waits.
 ///
-/// The transactions of all tries are in the task's [metrics](crate::metrics::TaskMetrics), those that failed with their error.
-/// While it pauses, [`why_waiting`](crate::Task::why_waiting) says [`Retry`](crate::tasks::WaitReason::Retry).
+/// The task's [metrics](crate::metrics::TaskMetrics) contain the transactions of all tries, failed ones with their error.
+/// During a pause, [`why_waiting`](crate::Task::why_waiting) returns [`Retry`](crate::tasks::WaitReason::Retry).
 ///
 /// Extension: no counterpart in Apple's API.
 ///
@@ -66,14 +68,14 @@ use crate::error::UrlError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How many tries follow the first.
+    /// The maximum number of tries after the first.
     pub retries: u32,
     /// The longest pause before the first retry. Default: 1 second.
     pub first_pause: Duration,
-    /// The longest pause before any retry, and the longest `Retry-After` that is waited for. Default: 60 seconds.
+    /// The longest pause before any retry, and the longest `Retry-After` that the load waits for. Default: 60 seconds.
     pub longest_pause: Duration,
-    /// Whether the server may be sent the request twice, whatever its method is: it tells repetitions, or does not mind them.
-    /// Default: `false`.
+    /// Whether the server may receive the request twice, whatever its method is, because it recognises repetitions or they
+    /// do no harm. Default: `false`.
     pub assumes_idempotent: bool,
 }
 
@@ -88,7 +90,7 @@ impl RetryPolicy {
         }
     }
 
-    /// The pause before the try that follows `tried` retries. `random` is anything up to the largest number.
+    /// The pause before the try that follows `tried` retries. `random` is any number up to the largest one.
     pub(super) fn pause(&self, tried: u32, random: u32) -> Duration {
         let factor = 1u32.checked_shl(tried).unwrap_or(u32::MAX);
         let half = self.first_pause.saturating_mul(factor).min(self.longest_pause) / 2;
@@ -105,7 +107,7 @@ setters! {
     }
 }
 
-/// As [`RetryPolicy::new`].
+/// Same as [`RetryPolicy::new`].
 impl From<u32> for RetryPolicy {
     fn from(retries: u32) -> Self {
         Self::new(retries)
@@ -117,12 +119,12 @@ pub(super) fn is_temporary(status: StatusCode) -> bool {
     matches!(status.as_u16(), 408 | 429 | 502..=504)
 }
 
-/// What a task that is tried again keeps in its core.
+/// The state that a task with retries keeps in its core.
 pub(super) struct RetryState {
     pub(super) policy: RetryPolicy,
     /// Whether a timeout of the request ends the try and not the task.
     pub(super) may_try_again: bool,
-    /// The try has timed out, and does not know.
+    /// The timeout of the try, which the try has not seen yet.
     pub(super) timed_out: Option<UrlError>,
 }
 

@@ -1,4 +1,4 @@
-//! The run of a task, whatever its kind: it is driven, its body is read, and it is finished.
+//! The run of a task of any kind: its load is driven, its body is read, and it is finished.
 
 pub(super) mod collect;
 mod deadlines;

@@ -1,7 +1,7 @@
-//! What the tasks of one session share, and the list of those that are not over.
+//! What the tasks of one session share, and the list of the tasks that are not over.
 //!
-//! The session holds it; tasks hold it for as long as they live. It knows neither what a task is nor what delegates are
-//! called with.
+//! The session holds it, and its tasks hold it for as long as they live. It depends neither on the type of a task nor on
+//! the calls to delegates.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::any::Any;
@@ -17,20 +17,20 @@ use crate::protocol::Protocols;
 use crate::task::delegate::decision::Decision;
 use crate::task::delegate::queue::DelegateQueue;
 
-/// What tasks of type `T` share.
+/// The state that tasks of type `T` share.
 pub(crate) struct SessionShared<T> {
     pub(crate) config: Arc<Configuration>,
     pub(crate) protocols: Protocols,
     pub(crate) queue: DelegateQueue,
-    /// Among the sessions of this process, for who reads what is said of them.
+    /// The number of the session in this process, for logs.
     pub(super) number: u64,
     pub(super) loader: Box<dyn Loader<T>>,
     tasks: Mutex<Tasks<T>>,
 }
 
 struct Tasks<T> {
-    /// Of all tasks that are not over, with their identifiers; a task nobody started lives only as long as the application
-    /// holds it.
+    /// All tasks that are not over, with their identifiers; a task that was never started lives only as long as the
+    /// application holds it.
     list: Slab<(u64, Weak<T>)>,
     next_identifier: u64,
     delegate: Option<DelegateSlot>,
@@ -44,13 +44,13 @@ struct Tasks<T> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TaskSlot(usize);
 
-/// The session's delegate as such: what a task may know of it.
+/// The challenge method of the session's delegate, as far as a task needs it.
 pub(crate) trait SessionChallenge: Send + Sync {
     /// Called on the delegate queue.
     fn challenged(&self, challenge: &UrlAuthenticationChallenge) -> Decision<AuthChallengeDisposition>;
 }
 
-/// A delegate for who keeps it without calling it. A clone is the same delegate.
+/// A delegate for code that stores it without calling it. A clone is the same delegate.
 #[derive(Clone)]
 pub(super) struct DelegateSlot(Arc<dyn Any + Send + Sync>);
 
@@ -59,7 +59,7 @@ impl DelegateSlot {
         Self(Arc::new(delegate))
     }
 
-    /// The delegate, for who knows its type.
+    /// The delegate, for code that knows its type.
     pub(super) fn get<D: Any>(&self) -> Option<&D> {
         self.0.downcast_ref()
     }
@@ -132,7 +132,7 @@ impl<T> SessionShared<T> {
         drop((delegate, challenge_handler));
     }
 
-    /// Who asks the session's delegate as such.
+    /// The handler that calls the challenge method of the session's delegate.
     pub(super) fn challenge_handler(&self) -> Option<Arc<dyn SessionChallenge>> {
         self.lock().challenge_handler.clone()
     }

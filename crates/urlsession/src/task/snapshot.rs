@@ -1,8 +1,8 @@
-//! `TaskSnapshot`: what another process must know of a task to run it, or to show it again to its application; and its
-//! written form.
+//! `TaskSnapshot`: what another process must know about a task to run it, or to show it again to its application; and its
+//! serialized form.
 //!
-//! It says what a task is and how far it is. What a kind of task keeps for itself, such as the destination of a download or
-//! where a server keeps an upload, is in the resume data of that kind.
+//! It contains the properties and the progress of a task. The state of a kind of task, such as the destination of a
+//! download or the URL of an upload, is in the resume data of that kind.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,14 +34,14 @@ pub(super) struct TaskSnapshot {
     pub(super) response: Option<UrlResponse>,
 }
 
-/// In bytes; `None` where a length is not known, or not said.
+/// In bytes; `None` where a length is not known or was not set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counts {
     pub(super) sent: u64,
     pub(super) received: u64,
     pub(super) expected_to_send: Option<u64>,
     pub(super) expected_to_receive: Option<u64>,
-    /// What the application expects, for who schedules the task.
+    /// The expectation of the application, for scheduling the task.
     pub(super) hinted_to_send: Option<u64>,
     pub(super) hinted_to_receive: Option<u64>,
 }
@@ -72,10 +72,11 @@ impl Core {
 }
 
 impl TaskSnapshot {
-    /// The bytes to send or to keep. Everything of the requests is in them, secrets too.
+    /// The bytes to send or to store. They contain all fields of the requests, secrets included.
     ///
     /// # Errors
-    /// [`RequestBodyStreamExhausted`](UrlErrorCode::RequestBodyStreamExhausted) for a body that only this process has.
+    /// [`RequestBodyStreamExhausted`](UrlErrorCode::RequestBodyStreamExhausted) for a body that exists only in this
+    /// process.
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         let form = |request: &Arc<UrlRequest>| RequestForm::whole(request);
         let is_redirected = |current: &&Arc<UrlRequest>| {
@@ -94,11 +95,11 @@ impl TaskSnapshot {
         }))
     }
 
-    /// What was written.
+    /// Reads a serialized snapshot.
     ///
     /// # Errors
-    /// [`CannotDecodeRawData`](UrlErrorCode::CannotDecodeRawData) for anything else, and for what a later version wrote. Those
-    /// of the file of a body: it must be the one it was.
+    /// [`CannotDecodeRawData`](UrlErrorCode::CannotDecodeRawData) for any other bytes, and for a snapshot of a later
+    /// version. The errors of opening the file of a body: it must be unchanged.
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let form: TaskForm<'_> = codec::decode(bytes).map_err(|why| {
             unreadable(match why {
@@ -144,7 +145,7 @@ struct TaskForm<'a> {
     earliest_begin: Option<Date>,
     counts: Counts,
     original: Option<RequestForm<BodyRecord>>,
-    /// If it is another.
+    /// If it differs from the original request.
     redirected: Option<RequestForm<BodyRecord>>,
     #[serde(borrow)]
     response: Option<ResponseForm<'a>>,

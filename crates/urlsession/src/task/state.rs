@@ -1,25 +1,25 @@
 //! The states of a task and what moves it between them. Pure. Apple: *URLSessionTask.State*.
 
-/// What a task is doing.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[doc(alias = "URLSessionTask.State")]
 pub enum TaskState {
-    /// Moving, or ready to move, bytes.
+    /// Transferring bytes, or ready to.
     #[doc(alias = "running")]
     Running = 0,
-    /// Not started, or suspended: nothing moves, and the timeout for idle time stands still. That for the whole resource
-    /// counts on from the first `resume`, and may end the task.
+    /// Not started, or suspended: no bytes move, and the idle timeout stands still. The timeout for the whole resource runs
+    /// from the first `resume`, and can end the task.
     #[doc(alias = "suspended")]
     Suspended = 1,
-    /// Cancelled; its completion is on the way.
+    /// Cancelled; its completion has not been delivered yet.
     #[doc(alias = "canceling")]
     Canceling = 2,
-    /// Over: with success, with an error, or cancelled.
+    /// Over: successful, failed, or cancelled.
     #[doc(alias = "completed")]
     Completed = 3,
 }
 
-/// State and the count of suspensions.
+/// The state, and the number of suspensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Machine {
     state: TaskState,
@@ -36,7 +36,7 @@ impl Machine {
         self.state
     }
 
-    /// Every suspension needs a resumption; surplus ones do nothing. True if the task now runs.
+    /// Every suspension needs a resumption; surplus resumptions do nothing. True if the task now runs.
     pub(super) fn resume(&mut self) -> bool {
         if self.state != TaskState::Suspended {
             return false;

@@ -1,7 +1,7 @@
 //! One platform call: how many bytes the peer's TCP has acknowledged.
 //!
-//! A request of which no byte was acknowledged when the server ended the connection in order was not processed by
-//! anyone: the proof that lets even a POST be sent again when a kept connection turns out to be closed.
+//! A request of which no byte was acknowledged when the server ended the connection in order was not
+//! processed: the proof that lets even a POST be sent again when a kept connection turns out to be closed.
 
 use tokio::net::TcpStream;
 

@@ -1,5 +1,5 @@
-//! Large buffers, lent to connections while bytes move and given back when they are drained: a connection that waits
-//! holds none, and none is zeroed or faulted in anew for each read.
+//! Large buffers, lent to connections while bytes move and returned when they are empty. A waiting connection holds no
+//! buffer, and no buffer is zeroed or faulted in again for each read.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};

@@ -1,5 +1,5 @@
-//! `Checkout`: a connection for one exchange. It is the exchange's own, or carries others at the same time: which wire that
-//! is, of those there are, is known here and in the driver only.
+//! `Checkout`: a connection for one exchange, exclusive or shared with others at the same time. Only this module and the
+//! driver select the wire.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Weak};
@@ -35,7 +35,7 @@ impl Checkout {
         if !hold.is_lasting() {
             attempt.hold = None;
         }
-        // What was sent unasked would be taken for the answer.
+        // Unsolicited bytes would be read as the response.
         let mut connection = held.downcast::<Exclusive>().ok()?;
         connection.is_alive(true).then_some(Self::Exclusive(connection))
     }
@@ -96,7 +96,7 @@ impl Checkout {
     }
 }
 
-/// Where a new connection will belong, whichever kind it is of.
+/// The owner of a new connection of either kind.
 pub(super) struct Guards<'a, M> {
     pub(super) owner: Weak<dyn ExclusiveOwner<Exclusive>>,
     /// Of one that carries one exchange at a time.
@@ -107,7 +107,7 @@ pub(super) struct Guards<'a, M> {
     pub(super) runtime: &'a RuntimeHandle,
 }
 
-/// Makes of what was connected a connection that can carry exchanges, in the protocol that was agreed on.
+/// Makes a connection for exchanges from a new stream, in the negotiated protocol.
 pub(super) async fn open(
     connected: Connected,
     guards: Guards<'_, impl MultiplexedGuard + 'static>,

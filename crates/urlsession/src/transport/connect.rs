@@ -1,5 +1,5 @@
-//! From an origin to what can become a connection for requests: dialled by the first route that leads there, then secured
-//! if its URLs say so.
+//! Connects to an origin: dials the first route that leads there, then secures the stream if the scheme of the origin
+//! requires TLS.
 //!
 //! It does not decide when to connect or how often; the pool does.
 
@@ -19,18 +19,18 @@ use crate::env::{Interface, RuntimeHandle};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{ConnectionInfo, Decider, DialRecord, Route};
 
-/// A new connection and what is known of it.
+/// A new connection and its properties.
 pub(super) struct Connected {
     pub(super) stream: Stream,
     pub(super) info: ConnectionInfo,
-    /// It was agreed to speak a protocol that carries many exchanges at a time.
+    /// The negotiated protocol carries many exchanges at a time.
     pub(super) is_multiplexed: bool,
-    /// For whom it is.
+    /// The requests that it may serve.
     pub(super) reservation: Reservation,
 }
 
-/// Connects to an origin; `judge` is asked in its TLS handshake, and when a proxy wants to know who one is. `progress` hears
-/// how far it has come.
+/// Connects to an origin. `judge` decides in the TLS handshake, and when a proxy requires authentication. `progress` receives
+/// the progress.
 pub(super) async fn connect(
     config: &Configuration,
     tls: &Tls,
@@ -70,7 +70,7 @@ pub(super) async fn connect(
                     (scope, identity_revision) = (outcome.scope, outcome.revision);
                     break stream;
                 }
-                // Once: with an identity there is nothing more to ask for.
+                // Once: with an identity no further request is possible.
                 HandshakeOutcome::WantsIdentity(wanted) => {
                     identity = Some(wanted);
                     Dialed { stream, login, .. } = dial_again(dialer, to, &route, remote).await?;

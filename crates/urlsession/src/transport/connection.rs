@@ -1,4 +1,4 @@
-//! What a wire is to the others: to the driver of exchanges ([`Connection`]), and to the pool that keeps connections.
+//! The traits of a wire: for the driver of exchanges ([`Connection`]), and for the pool that keeps connections.
 
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -18,15 +18,15 @@ use crate::error::{Result, UrlError};
 use crate::load::{Attempt, LoginUses, TaskContext, events};
 use crate::message::HttpHead;
 
-/// One exchange on a connection, as its driver sees it. Once the head of the response has come it is the response's body.
+/// One exchange on a connection, as its driver sees it. After the head of the response it is the response's body.
 pub(super) trait Connection: BodySource + Sized {
-    /// What the pool hands out for one exchange.
+    /// The value that the pool provides for one exchange.
     type Handle;
 
     /// Why an exchange ends before there is a head, as far as the wire knows.
     type Failure: From<UrlError>;
 
-    /// Takes a request. Over some wires its head is on its way then.
+    /// Accepts a request. Some wires send its head at once.
     fn begin(
         handle: Self::Handle,
         head: &RequestHead<'_>,
@@ -37,10 +37,10 @@ pub(super) trait Connection: BodySource + Sized {
     /// The body of the request.
     fn outgoing(&mut self) -> &mut Outgoing;
 
-    /// Sends what can be sent. Ready when the request is complete, or the server wants no more of it (it may have answered
-    /// all the same).
+    /// Sends what can be sent. Ready when the request is complete, or the server accepts no more of it (it may still have
+    /// responded).
     ///
-    /// `moved` hears of bytes of the wire and, among them, of the body, and says whether more may be moved in this poll.
+    /// `moved` receives the number of bytes on the wire and, of those, of the body; it returns whether this poll may go on.
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -68,11 +68,11 @@ pub(super) trait Connection: BodySource + Sized {
     /// The final head has come, with this status. If the body of the request `is_given_up`, it ends where it is.
     fn on_final(&mut self, status: StatusCode, is_given_up: bool, logins: Option<&LoginUses>);
 
-    /// The error of an exchange without a head, with what it says of whether the server can have seen the request. `reused` and
+    /// The error of an exchange without a head; it states whether the server can have seen the request. `reused` and
     /// `is_answered` are true if the connection carried another before, and if informational responses have come.
     fn close_reason(&mut self, failure: Self::Failure, reused: bool, is_answered: bool) -> UrlError;
 
-    /// The server will speak no more than HTTP/1.1 (RFC 9113 §7).
+    /// Whether the server requires HTTP/1.1 (RFC 9113 §7).
     fn requires_http1(&self) -> bool {
         false
     }
@@ -82,7 +82,7 @@ pub(super) trait Connection: BodySource + Sized {
     fn into_body(self: Box<Self>, whole: Option<Bytes>, now: Instant) -> Body;
 }
 
-/// What came.
+/// What has been received.
 pub(super) enum Received {
     Informational(HttpHead),
     /// The final head, and the body if it came with it.
@@ -110,7 +110,7 @@ pub(super) trait Multiplexed: Clone + Reserved {
     fn is_open(&self) -> bool;
 }
 
-/// Whom a connection that carries many exchanges tells of them.
+/// Receives the events of a connection that carries many exchanges.
 pub(super) trait MultiplexedGuard: Send + Sync {
     /// An exchange has ended.
     fn returned(&self);
@@ -128,14 +128,14 @@ pub(super) trait ExclusiveOwner<E>: Send + Sync {
     fn closed(&self, origin: &Arc<Origin>);
 }
 
-/// Where such a connection goes when its exchange is over. Dropped with a connection that is in use, it says so there.
+/// Returns such a connection to its owner after its exchange. If it is dropped in use, it notifies the owner.
 pub(super) struct ExclusiveGuard<E: 'static> {
     owner: Weak<dyn ExclusiveOwner<E>>,
     pub(super) origin: Arc<Origin>,
     pub(super) runtime: RuntimeHandle,
     /// That of the owner when the connection was made.
     pub(super) generation: u64,
-    /// A load has it: if it is dropped, the owner must hear of it. Else the owner has it, or knows that it is gone.
+    /// A load has the connection: a drop must be reported to the owner. Else the owner has it, or knows that it is closed.
     is_in_use: bool,
     /// When it was last given back.
     pub(super) released: Option<Instant>,
@@ -152,7 +152,7 @@ impl<E> ExclusiveGuard<E> {
         Self { owner, origin, runtime, generation, is_in_use: false, released: None }
     }
 
-    /// Who gets the connection back; `None` if there is nobody any more.
+    /// The owner that gets the connection back; `None` if it no longer exists.
     pub(super) fn owner(&self) -> Option<Arc<dyn ExclusiveOwner<E>>> {
         self.owner.upgrade()
     }
@@ -191,7 +191,7 @@ impl End {
     }
 
     pub(super) async fn wait(mut self) {
-        // An error says that the sender is gone, which is what is waited for.
+        // An error means that the sender was dropped, which is the awaited event.
         while self.0.changed().await.is_ok() {}
     }
 }

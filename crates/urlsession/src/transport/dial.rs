@@ -1,5 +1,5 @@
 //! `dial`: a stream of bytes to a host and port, by a route: addresses raced (RFC 8305), then the tunnels of the proxies on
-//! the way. It knows nothing of what is spoken on the stream, nor who keeps it.
+//! the way. It does not depend on the protocol on the stream, or on its owner.
 
 use std::future::poll_fn;
 use std::io;
@@ -24,14 +24,14 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{BoxFuture, ConnectionChallengeHandler, Hop, ProxyKind, Route};
 use crate::message::{HostId, NetworkServiceType};
 
-/// Where a connection is to lead. A host is an IPv6 literal only in brackets.
+/// The destination of a connection. A host is an IPv6 literal only in brackets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Endpoint<'a> {
     pub(super) host: HostId<'a>,
     pub(super) port: u16,
 }
 
-/// What is asked of the networks on the way.
+/// The requirements on the networks on the way.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DialOptions {
     pub(super) service: NetworkServiceType,
@@ -40,31 +40,31 @@ pub(super) struct DialOptions {
     pub(super) forbidden: ForbiddenNetworks,
 }
 
-/// On whose behalf, and by what means, it is dialled.
+/// The context of a dial.
 #[derive(Clone, Copy)]
 pub(super) struct Dialer<'a> {
     pub(super) config: &'a Configuration,
     pub(super) runtime: &'a RuntimeHandle,
     /// With the proxies on the way.
     pub(super) logins: &'a LoginCache,
-    /// Who is asked when a proxy wants to know who one is.
+    /// Receives the challenges of proxies.
     pub(super) challenger: Option<&'a Arc<dyn ConnectionChallengeHandler>>,
     pub(super) options: DialOptions,
-    /// Hears how far it has come.
+    /// Receives the progress.
     pub(super) progress: &'a DialProgress,
 }
 
-/// A stream that leads where it was to.
+/// A stream to the destination.
 pub(super) struct Dialed {
     pub(super) stream: Stream,
     /// The first machine on the way, if its address is known.
     pub(super) remote: Option<SocketAddr>,
     pub(super) local: Option<SocketAddr>,
-    /// For whom the proxies on the way have made their tunnels.
+    /// The logins for which the proxies on the way have made their tunnels.
     pub(super) login: TunnelLogin,
 }
 
-/// Dials `to` by `route`. The proxy of a route that is asked for URLs is where that ends.
+/// Dials `to` by `route`. With a forward proxy the stream ends at the proxy.
 pub(super) async fn dial(dialer: Dialer<'_>, to: Endpoint<'_>, route: &Route) -> Result<Dialed> {
     let Dialer { config, runtime, options, progress, .. } = dialer;
     if let Some(why) = runtime.why_without_sockets() {
@@ -104,7 +104,7 @@ enum FirstHop<'a> {
     Dialling(BoxFuture<'static, io::Result<Socket>>),
 }
 
-/// What the application's own dialler does to reach a host whose name is not looked up.
+/// The connection by the application's own dialler to a host whose name is not looked up.
 fn dial_host(dialer: Dialer<'_>, host: Endpoint<'_>) -> Option<BoxFuture<'static, io::Result<Socket>>> {
     let (env, options) = (&dialer.config.environment, dialer.options);
     if options.is_validated {
@@ -235,7 +235,7 @@ async fn connect_socket(
     Ok(Reached { wire, remote: Some(remote), login: TunnelLogin::None })
 }
 
-/// An error on the way to a proxy says so.
+/// Marks an error as one on the way to a proxy.
 fn blame(route: &Route, error: UrlError) -> UrlError {
     if route.is_direct() {
         return error;
@@ -346,7 +346,7 @@ impl Race {
             match Pin::new(attempt).poll(cx) {
                 Poll::Ready(Ok(wire)) => return Poll::Ready(Some((wire, *address))),
                 Poll::Ready(Err(error)) => {
-                    // What a host says tells more than that there is no way to another of its addresses.
+                    // An error from the host is more specific than an unreachable address.
                     if self.last_error.is_none() || !is_unrouted(&error) {
                         self.last_error = Some(error);
                     }

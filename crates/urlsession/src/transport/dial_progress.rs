@@ -1,6 +1,6 @@
-//! How far a dial has come, for whoever waits for it, also when the dial fails or is not waited for any longer.
+//! The progress of a dial, for the loads that wait for it, also if the dial fails or no load waits any longer.
 //!
-//! It says nothing of what the connection can do; that is known when it is made.
+//! It does not describe the connection, whose properties are known when it is open.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use crate::env::DomainResolutionProtocol;
 use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::load::{DialRecord, Span, TransactionRecord};
 
-/// Shared by a dial and those who wait for it.
+/// Shared by a dial and the loads that wait for it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DialProgress(Arc<Mutex<DialRecord>>);
 
@@ -20,7 +20,7 @@ impl DialProgress {
         self.lock().clone()
     }
 
-    /// A way is tried; what was known of another is forgotten.
+    /// A route is tried; the progress of another is dropped.
     pub(super) fn begin(&self, is_proxy: bool) {
         *self.lock() = DialRecord { is_proxy, ..DialRecord::default() };
     }
@@ -86,7 +86,7 @@ impl DialFailure {
         Self { error, progress }
     }
 
-    /// Writes down how far it came.
+    /// Records the progress.
     pub(super) fn note(self, transaction: &mut TransactionRecord) -> UrlError {
         transaction.attempted = Some(Box::new(self.progress.so_far()));
         self.error

@@ -1,5 +1,5 @@
-//! Over which interfaces connections are dialled that may not take every network. Where nothing that is up is forbidden, it
-//! is the system's routes that decide; else sockets are bound, to one allowed interface after the other.
+//! The interfaces for connections that may not use every network. If no active network is forbidden, the system's routes
+//! decide; else sockets are bound to one allowed interface after the other.
 //!
 //! It dials nothing.
 

@@ -1,5 +1,5 @@
-//! Host names to addresses, in the order in which they are to be tried (RFC 8305 §4); whether they may be looked up
-//! at all if they must be validated (DNSSEC, RFC 4033).
+//! Resolves host names to addresses, in the order of connection attempts (RFC 8305 §4); decides whether a lookup is allowed
+//! if the addresses must be validated (DNSSEC, RFC 4033).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -10,8 +10,8 @@ use crate::env::{
 };
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The addresses of a host, families interleaved. `validated` accepts only a resolver that validates, unless nobody has to
-/// be asked; `progress` hears when a name begins to be looked up.
+/// The addresses of a host, families interleaved. With `validated` only a resolver that validates is used, unless no
+/// lookup is needed. `progress` receives the start of a lookup.
 pub(super) async fn resolve(
     env: &Environment,
     runtime: &RuntimeHandle,
@@ -23,12 +23,12 @@ pub(super) async fn resolve(
     if let Some(address) = literal(host) {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    // RFC 6761 §6.3: no resolver is asked for a name of this machine.
+    // RFC 6761 §6.3: a name of this machine is not sent to a resolver.
     if is_localhost(host) {
         progress.looks_up(env.clock.now(), DomainResolutionProtocol::Unknown);
         return Ok(LOOPBACK.map(|address| SocketAddr::new(address, port)).to_vec());
     }
-    // Before the name is told to anybody.
+    // Before the name is sent to a resolver.
     if validated && !env.resolver.validates_dnssec() {
         return Err(not_validated(host));
     }
@@ -67,8 +67,8 @@ pub(super) async fn in_zone(
     if let Ok(scope) = zone.parse() {
         return in_scope(scope);
     }
-    // The system's resolver knows the names of interfaces, and asks nobody for an address. Some take a name only beside an
-    // address of one link, whatever that is.
+    // The system's resolver maps names of interfaces without a query. Some resolvers accept a zone only with a link-local
+    // address, whatever that is.
     let scope_of = |found: &SocketAddr| match found {
         SocketAddr::V6(found) => Some(found.scope_id()).filter(|scope| *scope != 0),
         SocketAddr::V4(_) => None,
@@ -89,7 +89,7 @@ fn not_found(host: &str, error: Option<io::Error>) -> UrlError {
     }
 }
 
-/// The process has no descriptor for a connection or a resolver, though what was idle has been closed.
+/// The process has no descriptor for a connection or a resolver, although idle connections have been closed.
 pub(super) fn too_many_open_files(phase: Phase, error: io::Error) -> UrlError {
     let detail = "too many open files: this process has no descriptor left for a connection; close files or sessions, \
                   lower `maximum_open_connections`, or raise the limit (`ulimit -n`)";

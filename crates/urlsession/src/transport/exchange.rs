@@ -1,5 +1,5 @@
-//! The driver of exchanges, whatever the wire: a request is sent, informational responses are passed on, the body waits where
-//! it must, and what happens when is written down. Whether a failed request is sent again is for the retry layer to say.
+//! The driver of exchanges, for every wire: it sends a request, passes informational responses on, holds the body back until
+//! it may be sent, and records the times. The retry layer decides whether a failed request is sent again.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -12,15 +12,15 @@ use crate::error::Result;
 use crate::load::Attempt;
 use crate::message::{HttpHead, UrlResponse};
 
-/// An exchange whose request a connection has taken.
+/// An exchange whose request has been passed to a connection.
 pub(crate) enum Exchange {
     Http1(Box<h1::Connection>),
     Http2(Box<h2::Exchange>),
 }
 
 impl Exchange {
-    /// Sends the request and reads up to the head of the final response. The body keeps sending what the server has not
-    /// waited for.
+    /// Sends the request and reads up to the head of the final response. The response body sends the rest of a
+    /// request that the server answered early.
     pub(crate) async fn answer(
         self,
         attempt: &mut Attempt<'_>,
@@ -92,7 +92,7 @@ fn poll_exchange<C: Connection>(
 ) -> Poll<Result<Received, C::Failure>> {
     let (clock, activity, context) = (attempt.clock, attempt.activity, attempt.context);
     let transaction = attempt.transaction();
-    // Written down as it happens: the load may be given up at any time.
+    // Recorded immediately: the load may be dropped at any time.
     if transaction.request_end.is_none() {
         let moved = |wire, body| {
             activity.moved(wire);
@@ -109,14 +109,14 @@ fn poll_exchange<C: Connection>(
     connection.poll_head(cx, attempt)
 }
 
-/// Takes note of the head of the final response.
+/// Records the head of the final response.
 fn answer(head: HttpHead, attempt: &mut Attempt<'_>) -> UrlResponse {
     let response = UrlResponse::from_http(attempt.request.clone(), head);
     attempt.transaction().response = Some(response.clone());
     response
 }
 
-/// Sends what is missing of a request that is answered already.
+/// Sends the rest of a request that already has its response.
 async fn send_all<C: Connection>(connection: &mut C, attempt: &mut Attempt<'_>) -> Result<()> {
     let (activity, context) = (attempt.activity, attempt.context);
     let mut late = 0;
@@ -131,8 +131,8 @@ async fn send_all<C: Connection>(connection: &mut C, attempt: &mut Attempt<'_>) 
     sent
 }
 
-/// Writes down how much head was sent when the head of the response has come, the exchange has failed or it is given up: some
-/// wires know only then.
+/// Records the size of the sent head when the head of the response has arrived, or the exchange has failed or was dropped: some
+/// wires know the size only then.
 struct Noting<'a, 'b, C: Connection> {
     connection: &'a mut C,
     attempt: &'a mut Attempt<'b>,

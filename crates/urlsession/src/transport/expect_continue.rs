@@ -1,5 +1,5 @@
-//! `ExpectContinue`: a body that waits until the server says that it wants it (RFC 9110 §10.1.1), or has had its time to say so.
-//! Whether a request asks is for the layers to say; what becomes of the connection is the wire's business.
+//! `ExpectContinue`: a body that waits for the server's 100 (Continue) (RFC 9110 §10.1.1), or for a timeout.
+//! The layers decide whether a request has the expectation; the wire decides whether the connection stays usable.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,15 +10,15 @@ use http::StatusCode;
 use crate::env::Timer;
 use crate::load::Attempt;
 
-/// What a body waits for.
+/// The state of a body's wait.
 #[derive(Default)]
 pub(super) enum ExpectContinue {
-    /// Nothing: it is given, or was not asked for.
+    /// No wait: the consent was given, or is not required.
     #[default]
     Given,
-    /// The head that asks for it, and then for the answer, as long as this.
+    /// The body waits for the head to be sent, then for the interim response, up to this time.
     Wanted(Duration),
-    /// The answer to the head.
+    /// The body waits for the interim response.
     Awaited(Pin<Box<Timer>>),
 }
 
@@ -26,7 +26,7 @@ impl ExpectContinue {
     /// The head is about to be sent.
     pub(super) fn ask(&mut self, attempt: &Attempt<'_>) {
         if let Self::Wanted(patience) = *self {
-            // Who would wait for longer than there are instants waits for the idle timeout.
+            // A wait beyond the range of `Instant` lasts until the idle timeout.
             let end = attempt.clock.now().checked_add(patience);
             if let Some(end) = end {
                 *self = Self::Awaited(Box::pin(Timer::at(attempt.clock, attempt.runtime, end)));
@@ -41,7 +41,7 @@ impl ExpectContinue {
             Self::Wanted(_) => return Poll::Pending,
             Self::Awaited(timer) => std::task::ready!(timer.as_mut().poll(cx)),
         }
-        // A server need not know of expectations: it gets the body all the same.
+        // A server may not support expectations: it gets the body after the timeout.
         *self = Self::Given;
         Poll::Ready(())
     }
@@ -54,7 +54,7 @@ impl ExpectContinue {
         }
     }
 
-    /// The final response has come. True if the body is not wanted.
+    /// The final response has come. True if the body is not required.
     pub(super) fn end(&mut self, status: StatusCode) -> bool {
         let was_given = matches!(std::mem::take(self), Self::Given);
         !was_given && !status.is_success() && status != StatusCode::SWITCHING_PROTOCOLS

@@ -1,5 +1,5 @@
-//! Ways on which the bytes of a body are not copied, or do not come into this process at all. Each can be left: without
-//! [`has_fast_paths`](crate::env::Environment::has_fast_paths) all bytes go the ordinary way.
+//! Paths on which the bytes of a body are not copied, or do not enter this process at all. They are optional: without
+//! [`has_fast_paths`](crate::env::Environment::has_fast_paths) all bytes take the ordinary path.
 
 pub(super) mod in_place;
 

@@ -1,7 +1,7 @@
 //! HTTP/1.1 over one connection: one exchange at a time.
 //!
-//! The connection is its own response body: reading the body to its end gives it back to the pool. Grammar is
-//! `urlsession_proto::http1`'s; whether a failed request is sent again is for the retry layer to say.
+//! The connection is its own response body: reading the body to its end gives it back to the pool. The grammar is in
+//! `urlsession_proto::http1`; the retry layer decides whether a failed request is sent again.
 
 mod fault;
 mod receive;
@@ -30,7 +30,7 @@ use crate::body::{Body, BodySource, Draining, Duplex, ReadTarget};
 use crate::error::{Replay, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, ConnectionInfo, ConnectionPin, Kept, LoginUses, TaskContext};
 
-/// A connection to an origin that speaks HTTP/1.1.
+/// A connection to an origin that uses HTTP/1.1.
 pub(crate) struct Connection {
     stream: Stream,
     info: Arc<ConnectionInfo>,
@@ -49,10 +49,10 @@ pub(crate) struct Connection {
     was_reset: bool,
     /// Bytes the wire had taken before this exchange.
     written_before: u64,
-    /// Who wants it after this exchange, before the pool.
+    /// Receives the connection after this exchange, before the pool.
     hold: Option<ConnectionPin>,
-    /// The answer asks for the next message of a login that belongs to the connection, which must be in step for it: what
-    /// is missing of the request is sent.
+    /// The response requires the next message of a login that belongs to the connection, which must stay synchronized: the
+    /// rest of the request is sent.
     must_send: bool,
 }
 
@@ -318,7 +318,7 @@ impl BodySource for Connection {
         self.receiver.has_switched
     }
 
-    /// The pool hears that the connection is gone.
+    /// Notifies the pool that the connection is closed.
     fn into_connection(self: Box<Self>) -> Option<Box<dyn Duplex>> {
         Some(Box::new(Upgraded { stream: self.stream, input: self.receiver.into_input() }))
     }

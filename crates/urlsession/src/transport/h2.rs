@@ -1,7 +1,7 @@
 //! HTTP/2 over one shared connection, which is driven by a task of its own.
 //!
-//! The `h2` crate keeps frames, streams and flow control; here are the settings, what an exchange asks of it and
-//! what its errors mean. Whether a failed request is sent again is for the retry layer to say.
+//! The `h2` crate keeps frames, streams and flow control; this module has the settings, runs exchanges,
+//! and maps errors. The retry layer decides whether a failed request is sent again.
 
 mod body;
 mod fault;
@@ -118,10 +118,10 @@ pub(super) async fn handshake(
     });
     let driven = Driven { link: link.clone(), _ended: ended };
     runtime.spawn(async move {
-        // Its wire is closed before that is told.
+        // The wire is closed before the end is reported.
         let driven = driven;
         let mut connection = Box::pin(connection);
-        // Every exchange hears of the error by itself.
+        // Every exchange gets the error by itself.
         let _ = poll_fn(|cx| {
             driven.link.updates.watch(cx.waker());
             let is_given_up = driven.link.is_given_up.load(Acquire);
@@ -179,7 +179,7 @@ impl Handle {
         link.updates.wake_driver();
     }
 
-    /// For who waits until its wire is closed.
+    /// For code that waits until the wire is closed.
     pub(super) fn watch_end(&self) -> End {
         self.link.end.clone()
     }
@@ -231,7 +231,7 @@ impl Handle {
         ExchangeFailure { error, requires_http1: self.link.counts.requires_http1() }
     }
 
-    /// Says why a request was not taken. A connection that takes others still is not what the error is about.
+    /// The error of a request that was not accepted. If the connection accepts others, the error is about the request only.
     fn not_taken(&mut self, error: h2::Error) -> UrlError {
         match self.send.poll_ready(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Err(_)) => self.closing(error),
@@ -239,7 +239,7 @@ impl Handle {
         }
     }
 
-    /// The connection takes no more requests.
+    /// The connection accepts no more requests.
     fn closing(&self, error: h2::Error) -> UrlError {
         self.link.is_open.store(false, Relaxed);
         if requires_http1(&error) {

@@ -1,7 +1,7 @@
 //! The head of a request, gathered from the request, the session's defaults and what the layers added.
 //!
-//! It is never built as one map: each wire writes it in its own form. Fields that frame the message are the
-//! wire's own (RFC 9112 §6, RFC 9113 §8.2.2) and taken from nobody else.
+//! It is never built as one map: each wire writes it in its own form. Fields that frame the message belong to the
+//! wire (RFC 9112 §6, RFC 9113 §8.2.2); other sources of them are ignored.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::error::{Phase, UrlError, UrlErrorCode};
 use crate::load::{Route, SentFields, SharedFields};
 use crate::message::{HeaderFields, UrlRequest, is_of_origin};
 
-/// What goes before the body.
+/// The head of a request.
 pub(crate) struct RequestHead<'a> {
     pub(crate) request: &'a UrlRequest,
     pub(crate) url: &'a Url,
@@ -99,7 +99,7 @@ impl RequestHead<'_> {
         &self.url[Position::BeforeHost..Position::AfterPort]
     }
 
-    /// True if the application asks that the connection be closed after this exchange.
+    /// True if the application requires that the connection closes after this exchange.
     pub(crate) fn wants_close(&self) -> bool {
         asks_close(self.request)
     }
@@ -172,7 +172,7 @@ impl RequestHead<'_> {
         }
     }
 
-    /// What is for the proxy is not sent through its tunnel (RFC 9110 §11.7.2).
+    /// Fields for the proxy are not sent through its tunnel (RFC 9110 §11.7.2).
     fn may_send(&self, name: &str) -> bool {
         let is_for_proxy = || name.eq_ignore_ascii_case("proxy-authorization");
         let is_dropped = self.drops_expect && name.eq_ignore_ascii_case("expect");
@@ -180,7 +180,7 @@ impl RequestHead<'_> {
     }
 }
 
-/// Whether the application asks for another protocol on the connection (RFC 9110 §7.8). HTTP/2 has no such request.
+/// Whether the application requests an upgrade of the connection (RFC 9110 §7.8). HTTP/2 has no upgrades.
 pub(crate) fn asks_upgrade(request: &UrlRequest) -> bool {
     request.fields().bytes("upgrade").is_some_and(|value| !value.trim_ascii().is_empty())
 }
@@ -313,7 +313,7 @@ fn is_for_once(name: &str) -> bool {
     is_of_origin(name) || ONCE.iter().any(|once| once.eq_ignore_ascii_case(name))
 }
 
-/// The URL without what is for the client only: user, password and fragment.
+/// The URL without the parts for the client only: user, password and fragment.
 #[allow(clippy::disallowed_methods)] // it is sent
 pub(crate) fn absolute_form(url: &Url) -> String {
     format!("{}://{}", url.scheme(), &url[Position::BeforeHost..Position::AfterQuery])

@@ -1,5 +1,5 @@
-//! What connections are pooled by: scheme, host and port (RFC 6454 §4), and the partition. Requests to a proxy are pooled by
-//! the proxy.
+//! The key by which connections are pooled: scheme, host and port (RFC 6454 §4), and the partition. Requests to a proxy are
+//! pooled by the proxy.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -22,12 +22,12 @@ pub(crate) struct Origin {
     /// Of an IPv6 address (RFC 4007 §11).
     pub(crate) zone: Option<Box<str>>,
     pub(crate) partition: PoolPartition,
-    /// The way there.
+    /// The route.
     pub(crate) route: Route,
 }
 
-/// What keeps traffic to one origin apart: a connection is marked for one service type, one whose name was not validated
-/// serves nobody who requires that, and one that may lead over any network nobody who forbids some.
+/// Partitions the traffic to one origin: a connection is marked for one service type; if its name was not validated, it serves
+/// no request that requires validation; if it may use any network, it serves no request that forbids some.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PoolPartition {
     pub(crate) service: NetworkServiceType,
@@ -94,7 +94,7 @@ impl<'a> Key<'a> {
         self
     }
 
-    /// The same by this way.
+    /// The same by this route.
     pub(crate) fn routed(mut self, route: &'a Route) -> Self {
         self.route = route;
         // A connection to the proxy carries requests for every origin.
@@ -110,7 +110,7 @@ impl<'a> Key<'a> {
         self
     }
 
-    /// True if somebody on the way there may ask for a decision: a server in its handshake, a proxy before it makes a tunnel.
+    /// True if the route may raise a challenge: from a server in its handshake, or from a proxy before it makes a tunnel.
     pub(crate) fn has_questions(self) -> bool {
         self.secure || self.route.is_tunnel()
     }

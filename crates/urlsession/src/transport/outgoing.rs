@@ -1,4 +1,4 @@
-//! The request body on its way out, whatever the wire: chunk by chunk, its length held to what was announced.
+//! The outgoing request body, for every wire: chunk by chunk, with its length checked against the announced length.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Outgoing {
         is_given_up
     }
 
-    /// The number of bytes to come; `None` if it is not known.
+    /// The number of bytes to send; `None` if unknown.
     pub(crate) fn length(&self) -> Option<u64> {
         self.left
     }
@@ -109,7 +109,7 @@ impl Outgoing {
         self.is_done() || self.left == Some(0) && self.trailers.is_none()
     }
 
-    /// What `Trailer` says of the fields that follow the body.
+    /// The value of `Trailer`: the names of the fields that follow the body.
     pub(crate) fn announcement(&self) -> Option<String> {
         self.trailers.as_ref().map(|trailing| trailing.trailers.announcement())
     }

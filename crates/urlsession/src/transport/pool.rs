@@ -1,7 +1,7 @@
 //! The session's connections: the shell around the bookkeeping in [`state`].
 //!
-//! It locks, asks, unlocks, performs. Dials run on the place that asked, independent of who waits for them, so
-//! that an abandoned load leaves a usable connection and a stalled one stalls nobody.
+//! It locks, queries the bookkeeping, unlocks, and performs the actions. Dials run on the runtime that requested them,
+//! independent of waiting loads: an abandoned load leaves a usable connection, and a stalled load stalls no other.
 
 mod descriptors;
 mod guard;
@@ -93,7 +93,7 @@ impl Pool {
         pool
     }
 
-    /// The way to the server of this URL.
+    /// The route to the server of this URL.
     #[inline]
     pub(crate) fn route(&self, url: &Url) -> Route {
         if self.routes.are_direct(&self.config) {
@@ -103,7 +103,7 @@ impl Pool {
         self.routes.of(&self.config, Scheme::of(url).is_secure(), host)
     }
 
-    /// What the connections for this request, which goes this way, are pooled by; `None` for a URL without a host.
+    /// The key of the connections for this request by this route; `None` for a URL without a host.
     pub(crate) fn key<'a>(&self, request: &'a UrlRequest, url: &'a Url, route: &'a Route) -> Option<Key<'a>> {
         let key =
             Key::of(url, PoolPartition::of(&self.config, request))?.in_zone(request.effective_zone_id());
@@ -112,7 +112,7 @@ impl Pool {
         Some(key.over_http1(is_http1_only).routed(route))
     }
 
-    /// From now on the origin of this request is spoken to over HTTP/1.1 only.
+    /// From now on the origin of this request is used over HTTP/1.1 only.
     pub(crate) fn require_http1(&self, request: &UrlRequest) {
         let port = request.url().port_or_known_default();
         if let (Some(host), Some(port)) = (HostId::of(request), port) {
@@ -120,8 +120,8 @@ impl Pool {
         }
     }
 
-    /// A connection to the origin. A kept one is looked at before, which costs a system call unless it was given back a
-    /// moment ago: it must be open, and nothing may have come that nobody asked for (RFC 9112 §6.3, §9.5).
+    /// A connection to the origin. A kept one is checked first, which costs a system call unless it was returned a
+    /// moment ago: it must be open, and must have received no unsolicited bytes (RFC 9112 §6.3, §9.5).
     pub(crate) fn checkout<'a>(
         &'a self,
         key: Key<'a>,
@@ -131,7 +131,7 @@ impl Pool {
         Search { pool: self, key, attempt, waiting, pause_idle, decider, judging }
     }
 
-    /// For whom a connection is wanted.
+    /// The requester of a connection.
     fn caller(&self, key: Key<'_>, attempt: &Attempt<'_>) -> Caller {
         let challenger = if key.has_questions() { attempt.context.challenger() } else { None };
         let decider = decider(challenger.as_deref());
@@ -139,7 +139,7 @@ impl Pool {
         Caller { runtime: attempt.runtime.clone(), requester, challenger, progress: None }
     }
 
-    /// A connection that others have made, if those who decide for the caller do not refuse its server.
+    /// A connection that other loads have made, if the caller's delegates do not refuse its server.
     async fn judged(&self, checkout: Checkout, key: Key<'_>, caller: Caller) -> Result<Checkout> {
         if let (Some(challenger), Some(peer)) = (&caller.challenger, &checkout.info().peer) {
             let who = (challenger, caller.requester.decider);
@@ -156,7 +156,7 @@ impl Pool {
     /// True if the connection may carry the exchange, as far as the pool knows.
     fn is_usable(&self, checkout: &mut Checkout, now: Instant) -> bool {
         let Checkout::Exclusive(connection) = checkout else { return true };
-        // A clock of a test's own may stand still: it tells nothing.
+        // A test's clock may stand still, so it proves nothing.
         let was_just_released =
             self.has_system_clock && idle_time::is_over_at_once(connection.guard().released, now);
         let is_usable = !connection.is_reused() || connection.is_alive(!was_just_released);
@@ -164,7 +164,7 @@ impl Pool {
         is_usable
     }
 
-    /// A connection, or what to wait for.
+    /// A connection, or the number of the waiter.
     fn acquire(
         &self,
         key: Key<'_>,
@@ -183,7 +183,7 @@ impl Pool {
         }
     }
 
-    /// New loads get new connections: closes what rests, and lets what is in use finish its exchange only.
+    /// New loads get new connections: closes idle connections; busy ones finish their exchange only.
     pub(crate) fn give_up_connections(&self) {
         self.generation.fetch_add(1, Relaxed);
         let mut actions = Actions::new();
@@ -191,7 +191,7 @@ impl Pool {
         self.perform(&mut actions);
     }
 
-    /// Forgets TLS sessions, so that the next handshake with any server is a full one, and which servers want HTTP/1.1.
+    /// Forgets TLS sessions, so that the next handshake with any server is a full one, and which servers require HTTP/1.1.
     pub(crate) fn forget_sessions(&self) {
         self.tls.forget_sessions();
         self.http1_origins.clear();
@@ -319,9 +319,9 @@ impl Pool {
         }
     }
 
-    /// One task a place closes what has rested too long, and notices when the place goes away.
+    /// One reaper task a runtime closes connections that are idle too long, and detects the end of the runtime.
     ///
-    /// It looks first when the connection just put to rest is due, so that one in steady use is not given a new
+    /// It runs first when the connection just returned is due, so that a connection in steady use does not start a new
     /// reaper each time. A connection due sooner is not used after its time, only closed later.
     fn watch(&self, runtime: &RuntimeHandle, first: Instant) {
         let id = runtime.id();
@@ -350,8 +350,8 @@ impl Pool {
         });
     }
 
-    /// Closes what has rested too long; `None` ends the reaper. Both under its lock, so that a connection put to
-    /// rest meanwhile finds either this reaper or none.
+    /// Closes connections that are idle too long; `None` ends the reaper. Both under its lock, so that a connection that
+    /// becomes idle meanwhile finds either this reaper or none.
     fn reap(&self, runtime: RuntimeId, now: Instant) -> Option<Instant> {
         let mut actions = Actions::new();
         let mut reapers = self.reapers.lock();
@@ -380,7 +380,7 @@ impl Pool {
         self.perform(&mut actions);
     }
 
-    /// The reaper of a place was dropped with its runtime.
+    /// The reaper of a runtime was dropped with it.
     fn runtime_is_gone(&self, runtime: RuntimeId) {
         self.reapers.lock().retain(|known| *known != runtime);
         let mut actions = Actions::new();
@@ -410,14 +410,14 @@ impl descriptors::HasIdle for Pool {
     }
 }
 
-/// A load that looks for a connection. It leaves the queue when it is dropped, and notes how far the dial was that it waited
-/// for. Written out, since each load carries it.
+/// A load that looks for a connection. It leaves the queue when it is dropped, and records the progress of the
+/// dial that it waited for. Written by hand, since each load carries it.
 struct Search<'a, 'b> {
     pool: &'a Pool,
     key: Key<'a>,
     attempt: &'a mut Attempt<'b>,
     waiting: Option<WaiterId>,
-    /// Time spent behind busy connections is not the server's.
+    /// The server's idle time does not include the wait for busy connections.
     pause_idle: Option<IdlePause<'b>>,
     decider: Decider,
     judging: Option<BoxFuture<'a, Result<Checkout>>>,
@@ -471,7 +471,7 @@ impl Search<'_, '_> {
 
     fn poll_grant(&mut self, cx: &mut Context<'_>, waiting: WaiterId) -> Poll<Result<Checkout>> {
         let mut state = self.pool.lock();
-        // Whoever changes its priority polls this.
+        // A change of the priority polls this future.
         state.prioritise(waiting, self.attempt.context.priority());
         let Some(acquired) = state.take(waiting, cx.waker()) else {
             if state.is_dialling_for(waiting) {
@@ -498,7 +498,7 @@ impl Drop for Search<'_, '_> {
             let until = self.pool.rest_until(now);
             let mut actions = Actions::new();
             let mut state = self.pool.lock();
-            // Who is given up while it waits for a connection is as far as that.
+            // A load dropped while it waits for a connection has the progress of its dial.
             self.attempt.transaction().attempted = state.dial_of(waiting).and_then(Caller::dial_record);
             state.forget(waiting, now, until, &mut actions);
             drop(state);
@@ -530,7 +530,7 @@ impl ExclusiveOwner<Exclusive> for Pool {
     }
 }
 
-/// Where a connection for many exchanges belongs.
+/// The pool position of a connection for many exchanges.
 struct MultiplexedReturn {
     pool: Weak<Pool>,
     origin: Arc<Origin>,

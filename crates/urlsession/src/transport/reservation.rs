@@ -1,5 +1,5 @@
-//! For whom a connection is reserved: by whose word its server is trusted, whose certificate was shown on it, who is
-//! logged in. Nearly all connections are for every request of the session. Pure.
+//! The requests for which a connection is reserved: by who decided to trust its server, by its client certificate, and by its
+//! login. Nearly all connections serve every request of the session. Pure.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    /// What a decision that is not the platform's leaves. What was decided for a task with a delegate of its own is for
-    /// that task: of others their own delegates would be asked.
+    /// The requests that remain after a decision of a delegate. A decision for a task with its own delegate applies to
+    /// that task only: the delegates of other tasks decide for those.
     pub(crate) fn of(decided_by: DecidedBy, decider: Decider) -> Self {
         match (decided_by, decider) {
             (DecidedBy::Default, _) | (_, Decider::Platform) => Self::Everyone,
@@ -29,12 +29,12 @@ impl Scope {
         }
     }
 
-    /// What is for once, whoever decided so, is for one task.
+    /// A decision for one use, by any delegate, applies to one task.
     pub(crate) fn for_once(decider: Decider) -> Self {
         Self::of(DecidedBy::Task, decider)
     }
 
-    /// Those for whom the same would be decided as for the task, as far as is known without asking.
+    /// The tasks for which the decision would be the same as for this task, as far as is known without a challenge.
     pub(crate) fn alike(decider: Decider) -> Self {
         match decider {
             Decider::Platform => Self::Undecided,
@@ -43,7 +43,7 @@ impl Scope {
         }
     }
 
-    /// What is left if both apply.
+    /// The requests allowed by both.
     pub(crate) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Task(_), _) => self,
@@ -55,7 +55,7 @@ impl Scope {
     }
 }
 
-/// For whom a connection is reserved.
+/// The reservation of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reservation {
     pub(crate) scope: Scope,
@@ -77,17 +77,17 @@ impl<T: Reserved> Reserved for Box<T> {
     }
 }
 
-/// For whom a connection is wanted.
+/// The requester of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Requester {
     pub(crate) decider: Decider,
-    /// The revision of the credential store when it was asked for.
+    /// The revision of the credential store when the connection was requested.
     pub(crate) revision: u64,
     pub(crate) logins: Option<Arc<LoginUses>>,
 }
 
 impl Requester {
-    /// True if a dial for one of the two may turn out to serve the other: the same delegates are asked about it.
+    /// True if a dial for one of the two may serve the other: the same delegates decide about it.
     pub(crate) fn shares_dials(&self, other: &Self) -> bool {
         let is_alike = match (self.decider, other.decider) {
             (Decider::Platform, Decider::Platform) | (Decider::Session(_), Decider::Session(_)) => true,
@@ -172,7 +172,7 @@ impl Reservation {
         self.has_no_login() || (!self.is_for_once() && self.is_as_new_as(revision()))
     }
 
-    /// True if the answer with this status says that the user is not, or no longer, logged in.
+    /// True if a response with this status means that the user is not, or no longer, logged in.
     pub(crate) fn is_refused_by(&self, status: u16, logins: Option<&LoginUses>) -> bool {
         let (login, wanted) = match status {
             401 => (&self.server, logins.map(|logins| &logins.server)),

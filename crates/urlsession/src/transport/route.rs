@@ -1,13 +1,13 @@
-//! Which way to a server: directly, by asking a proxy, or through a proxy's tunnel. Pure.
+//! The route to a server: direct, by a forward proxy, or through a proxy's tunnel. Pure.
 //!
-//! It neither connects nor logs in. Apple: *connectionProxyDictionary*, *proxyConfigurations*.
+//! It neither connects nor authenticates. Apple: *connectionProxyDictionary*, *proxyConfigurations*.
 
 use std::net::IpAddr;
 
 use crate::configuration::{Configuration, ProxyConfiguration, ProxyDictionary, covers};
 use crate::load::{Hop, ProxyKind, Route, RouteEnd};
 
-/// The ways over a session's proxies, made once. Which of them leads to a server the session's configuration says.
+/// The routes over a session's proxies, made once. The session's configuration decides which one leads to a server.
 pub(crate) struct Routes {
     /// By the proxies of the configuration, in their order.
     configured: Box<[Route]>,
@@ -49,7 +49,7 @@ impl Routes {
         config.connection_proxy_dictionary.is_none() && self.configured.is_empty()
     }
 
-    /// The way to a host, as URLs spell it.
+    /// The route to a host, in its spelling in URLs.
     pub(crate) fn of(&self, config: &Configuration, secure: bool, host: &str) -> Route {
         if self.are_direct(config) {
             return Route::Direct;
@@ -57,7 +57,7 @@ impl Routes {
         self.first(config, 0, host).unwrap_or_else(|| self.by_dictionary(config, secure, host))
     }
 
-    /// The way if this one leads nowhere; `None` if there is none, or it may not be taken.
+    /// The route after this one has failed; `None` if there is none, or it is not allowed.
     pub(crate) fn after(
         &self,
         route: &Route,
@@ -91,7 +91,7 @@ impl Routes {
     }
 }
 
-/// True if the configuration has a proxy that is asked for URLs.
+/// True if the configuration has a forward proxy.
 pub(crate) fn has_forward_proxy(config: &Configuration) -> bool {
     config.connection_proxy_dictionary.as_ref().and_then(http_proxy).is_some()
 }

@@ -1,7 +1,7 @@
-//! What traffic is for, as its packets say it: service types to differentiated services code points.
+//! Translates service types to the differentiated services code points of packets.
 //!
-//! It only translates. Who sets the mark on a socket is `env::net`; which connection a request may use is the pool's
-//! key. Apple: *networkServiceType*.
+//! `env::net` sets the mark on a socket; the pool's key decides which connection a request may
+//! use. Apple: *networkServiceType*.
 
 use crate::message::NetworkServiceType;
 

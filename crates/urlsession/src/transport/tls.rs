@@ -1,5 +1,5 @@
-//! TLS by rustls over a stream of bytes: the handshake is carried here, and what follows in `stream`. What is offered, shown and
-//! trusted is `policy`'s to say.
+//! TLS by rustls over a stream of bytes: this module carries the handshake, `stream` the data after it.
+//! `policy` decides about offers, client certificates and trust.
 
 mod policy;
 mod records;

@@ -1,6 +1,6 @@
-//! The tunnel of an HTTP proxy: `CONNECT`, up to where the other end is spoken to (RFC 9110 §9.3.6).
+//! The tunnel of an HTTP proxy: `CONNECT`, until the stream to the other end is open (RFC 9110 §9.3.6).
 //!
-//! It is secured and used as any other stream; which proxy makes it is `route`'s to say.
+//! The stream is secured and used like any other; `route` selects the proxy.
 
 mod login;
 
@@ -37,16 +37,16 @@ pub(super) struct Tunnel<'a> {
     lost: usize,
 }
 
-/// What came of one request.
+/// The outcome of one request.
 pub(super) enum Step {
-    /// The other end is the origin's. The proxy made the tunnel for this login.
+    /// The tunnel to the origin is open. The proxy made it for this login.
     Open(Wire, TunnelLogin),
-    /// The proxy asked, and there is an answer; over the same connection if it is still open.
+    /// The proxy issued a challenge, and there is a credential; over the same connection if it is still open.
     Again(Option<Wire>),
 }
 
 impl TunnelLogin {
-    /// For whom a tunnel is that leads through another.
+    /// The login of a tunnel that leads through another.
     pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::ForOnce, _) | (_, Self::ForOnce) => Self::ForOnce,
@@ -142,8 +142,8 @@ fn whole(head: ResponseHead) -> HttpHead {
     HttpHead { version: head.version, status: head.status, fields: head.headers, raw: head.raw }
 }
 
-/// The connection after a refusal, read to the end of what the proxy says of it; `None` if it cannot be used again, or is
-/// not worth the reading.
+/// The connection after a refusal, whose body was read to its end; `None` if it cannot be used again, or the body is
+/// too long.
 async fn reusable(mut wire: Wire, head: &ResponseHead, mut rest: BytesMut) -> Option<Wire> {
     let framing = response_framing(&Method::CONNECT, head.status, head.version, &head.headers).ok()?;
     let closes = matches!(keep_alive(head.version, &head.headers, &framing), KeepAlive::Close(_));
@@ -170,7 +170,7 @@ async fn reusable(mut wire: Wire, head: &ResponseHead, mut rest: BytesMut) -> Op
     }
 }
 
-/// Why there is no answer of the proxy.
+/// Why there is no response of the proxy.
 enum NoAnswer {
     /// The connection ended before the first byte.
     Silence(UrlError),
@@ -264,5 +264,5 @@ const MAX_REFUSAL: usize = 64 * 1024;
 /// How long the body of a refusal is waited for.
 const LONGEST_DRAIN: Duration = Duration::from_millis(500);
 
-/// Characters of a reason phrase that an error tells.
+/// Characters of a reason phrase that an error contains.
 const MAX_REASON: usize = 100;

@@ -1,6 +1,7 @@
 //! Windows' list of adapters and their addresses, and its news of them (IP Helper).
 //!
-//! Which of them lead anywhere is decided here too; what their use costs Windows knows only by a service that is not asked.
+//! This module also decides which adapters are usable. Only a Windows service knows whether an adapter is metered, and this
+//! module does not use that service.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -134,7 +135,7 @@ fn adapters() -> io::Result<Vec<Adapter>> {
         }
         return Ok(found);
     }
-    Err(io::Error::other("the list of adapters does not stop to grow"))
+    Err(io::Error::other("the list of network adapters grew during every attempt to read it"))
 }
 
 /// # Safety

@@ -1,9 +1,9 @@
-//! What a path leads over: interfaces and what their use costs. Values only.
+//! The interfaces of a path, and whether their use is expensive or constrained. Values only.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-/// The interfaces that lead somewhere; none if there is no network.
+/// The usable interfaces of this machine; none if there is no network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[doc(alias = "NWPath")]
 #[non_exhaustive]
@@ -14,34 +14,35 @@ pub struct PathStatus {
     pub interfaces: Vec<Interface>,
 }
 
-/// An interface, and what its use costs.
+/// A network interface, and whether its use is expensive or constrained.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[doc(alias = "NWInterface")]
 pub struct Interface {
-    /// The system's name of it: `eth0`. On Linux connections are bound to an interface by this name.
+    /// The system's name of the interface, such as `eth0`. On Linux connections are bound to an interface by this name.
     pub name: String,
-    /// What it is made of.
+    /// The kind of the interface.
     #[doc(alias = "type")]
     pub kind: InterfaceKind,
-    /// The system's number of it; `None` if that is not known. On Windows and macOS connections are bound to an interface by
-    /// this number, without one by an address of its own.
+    /// The system's index of the interface; `None` if it is not known. On Windows and macOS connections are bound to an
+    /// interface by this index; without an index, by an address of the interface.
     pub index: Option<NonZeroU32>,
-    /// Its addresses. Connections to them stay in this machine and are not bound. An interface that has some is used for
-    /// addresses of the same families only; without any it is used for all.
+    /// The addresses of the interface. Connections to these addresses stay in this machine and are not bound. An interface
+    /// with addresses is used for destinations of the same address families only; an interface without addresses is used
+    /// for all.
     pub addresses: Vec<IpAddr>,
     /// Metered, such as a cellular connection.
     #[doc(alias = "isExpensive")]
     pub is_expensive: bool,
-    /// In a mode that saves data.
+    /// In a mode that saves data, such as Low Data Mode.
     #[doc(alias = "isConstrained")]
     pub is_constrained: bool,
-    /// As slow as a satellite.
+    /// Very slow, such as a satellite connection.
     #[doc(alias = "isUltraConstrained")]
     pub is_ultra_constrained: bool,
 }
 
-/// What an interface is made of.
+/// The kind of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "NWInterface.InterfaceType")]
@@ -55,20 +56,20 @@ pub enum InterfaceKind {
     /// A mobile network.
     #[doc(alias = "cellular")]
     Cellular,
-    /// Something else: bridges, tunnels.
+    /// Another kind, such as a bridge or a tunnel.
     #[doc(alias = "other")]
     Other,
 }
 
 impl PathStatus {
-    /// These interfaces lead somewhere; without any there is no network.
+    /// Creates a status with these usable interfaces; without any there is no network.
     pub fn new(interfaces: impl IntoIterator<Item = Interface>) -> Self {
         Self { interfaces: interfaces.into_iter().collect() }
     }
 }
 
 impl Interface {
-    /// An interface without a number and addresses; it is expensive if it is cellular, and not constrained.
+    /// Creates an interface without an index and addresses. It is expensive if it is cellular, and not constrained.
     pub fn new(name: impl Into<String>, kind: InterfaceKind) -> Self {
         Self {
             name: name.into(),

@@ -1,6 +1,6 @@
 //! The kernel's list of links and addresses, and its news of them: rtnetlink(7), over sockets of their own.
 //!
-//! It reads messages; what they mean for the path is for `watch`.
+//! This module reads messages; `watch` interprets them for the path.
 
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -8,7 +8,7 @@ use urlsession_proto::cookie;
 use super::{CookieInner, HttpCookie, HttpCookieStringPolicy, Legacy, after, date_of, ports, ports_text};
 use crate::env::{epoch_seconds, system_wall};
 
-/// What a property of a cookie is called.
+/// The name of a property of a cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[doc(alias = "HTTPCookiePropertyKey")]
@@ -31,31 +31,32 @@ pub enum HttpCookiePropertyKey {
     /// `0` (default) or `1`.
     #[doc(alias = "version")]
     Version,
-    /// Seconds from now on; wins over `Expires`.
+    /// The age in seconds from now on; takes precedence over `Expires`.
     #[doc(alias = "maximumAge")]
     MaximumAge,
     /// A date, such as `Wed, 21 Sep 2016 05:33:00 GMT`.
     #[doc(alias = "expires")]
     Expires,
-    /// `TRUE` forgets it with the session, whatever its age. So does a `Version` of 1 without a `MaximumAge`.
+    /// `TRUE` removes the cookie with the session, whatever its age. A `Version` of 1 without a `MaximumAge` has the same
+    /// effect.
     #[doc(alias = "discard")]
     Discard,
-    /// Whatever the value, the cookie is secure.
+    /// With any value, the cookie is secure.
     #[doc(alias = "secure")]
     Secure,
-    /// Port numbers, separated by commas; of a version 0 cookie the first counts.
+    /// Port numbers, separated by commas; for a version 0 cookie only the first counts.
     #[doc(alias = "port")]
     Port,
     /// `lax` or `strict`.
     #[doc(alias = "sameSitePolicy")]
     SameSitePolicy,
-    /// What it is for.
+    /// What the cookie is for.
     #[doc(alias = "comment")]
     Comment,
-    /// Where that is explained.
+    /// The URL of an explanation.
     #[doc(alias = "commentURL")]
     CommentUrl,
-    /// Whatever the value, the cookie was made by a script.
+    /// With any value, the cookie was made by a script.
     #[doc(alias = "setByJavaScript")]
     SetByJavaScript,
 }
@@ -147,7 +148,7 @@ impl HttpCookie {
             && path.starts_with('/')
     }
 
-    /// The properties a cookie like this is made with; `HttpOnly` and `Partitioned` are not among them.
+    /// The properties that make a cookie like this one, without `HttpOnly` and `Partitioned`.
     pub fn properties(&self) -> Vec<(HttpCookiePropertyKey, String)> {
         use HttpCookiePropertyKey as Key;
         let mut all: Vec<(Key, String)> = vec![

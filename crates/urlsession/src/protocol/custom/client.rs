@@ -1,8 +1,8 @@
-//! `UrlProtocolTask` and `UrlProtocolClient`: the task of a custom protocol, what it tells that task, and the line between
-//! the two.
+//! `UrlProtocolTask` and `UrlProtocolClient`: the task of a custom protocol, the calls of the protocol to that task, and
+//! the channel (`Line`) between the two.
 //!
-//! The line holds one chunk at most: who has more waits until the task has read it. Misuse fails the load, it does
-//! not panic. Apple: *URLProtocolClient*.
+//! A `Line` holds one chunk at most: a protocol with more data waits until the task has read it. Misuse fails the load;
+//! it does not panic. Apple: *URLProtocolClient*.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::fmt;
@@ -16,7 +16,7 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::TaskDescription;
 use crate::message::{HttpUrlResponse, UrlRequest, UrlResponse};
 
-/// The task a custom protocol is asked to load for: its properties at that time.
+/// The task that a custom protocol loads for: its properties when the load starts.
 #[derive(Clone, Debug)]
 pub struct UrlProtocolTask(TaskDescription);
 
@@ -31,13 +31,13 @@ impl UrlProtocolTask {
         self.0.identifier
     }
 
-    /// The application's own label.
+    /// The label that the application has set. Default: none.
     #[doc(alias = "taskDescription")]
     pub fn task_description(&self) -> Option<&str> {
         self.0.label.as_deref()
     }
 
-    /// How urgent the task is, 0 to 1.
+    /// The priority of the task, from 0 (lowest) to 1 (highest).
     pub fn priority(&self) -> f32 {
         self.0.priority
     }
@@ -55,9 +55,9 @@ impl UrlProtocolTask {
     }
 }
 
-/// The task of a custom protocol's load, as the protocol sees it.
+/// The interface of a custom protocol to the task that it loads for.
 ///
-/// A clone is the same client. Once the load is over or has been stopped, nothing it says is heard.
+/// A clone is the same client. After the load is over or has been stopped, calls have no effect.
 #[doc(alias = "URLProtocolClient")]
 pub struct UrlProtocolClient {
     line: Arc<Line>,
@@ -70,7 +70,7 @@ impl UrlProtocolClient {
         Self { line, task }
     }
 
-    /// The request to load: the canonical one.
+    /// The request to load, in the form that [`canonical_request`](super::UrlProtocol::canonical_request) returned.
     pub fn request(&self) -> &UrlRequest {
         self.task.current_request()
     }
@@ -80,31 +80,31 @@ impl UrlProtocolClient {
         &self.task
     }
 
-    /// The response, once, before any data. It is not cached.
+    /// Passes the response to the task: once, before any data. It is not cached. A second response fails the load.
     #[doc(alias = "urlProtocol(_:didReceive:cacheStoragePolicy:)")]
     pub fn did_receive_response(&self, response: impl Into<UrlResponse>) {
         self.head(Head::Response(response.into()));
     }
 
-    /// The request leads elsewhere: the delegate is asked, and the new request is loaded by whoever claims it. This
-    /// load is over. If the redirect is not followed, `response` is the task's, with an empty body.
+    /// Redirects the task to `request` and ends this load. The delegate decides; then the first protocol that claims the new
+    /// request loads it. If the redirect is not followed, the task gets `response`, with an empty body.
     #[doc(alias = "urlProtocol(_:wasRedirectedTo:redirectResponse:)")]
     pub fn was_redirected(&self, request: UrlRequest, response: HttpUrlResponse) {
         self.head(Head::Redirect(Box::new(request), response.into()));
     }
 
-    /// More data of the body, only what is new. Waits while earlier data has not been read, so that a task that is
-    /// suspended or whose delegate is slow holds the protocol back. Nothing is delivered unless it is awaited.
+    /// Passes the next data of the body, without what was passed before. Waits until the task has read earlier data, so
+    /// that a suspended task or a slow delegate holds the protocol back. Delivers nothing unless it is awaited.
     ///
     /// # Errors
-    /// The load is over: stop.
+    /// The load is over or has been stopped: stop loading.
     #[doc(alias = "urlProtocol(_:didLoad:)")]
     pub async fn did_load(&self, data: impl Into<Bytes>) -> Result<()> {
         let mut data = data.into();
         poll_fn(|cx| self.line.poll_put(&mut data, cx)).await
     }
 
-    /// The body is complete.
+    /// Ends the load: the body is complete. Without a response the load fails.
     #[doc(alias = "urlProtocolDidFinishLoading(_:)")]
     pub fn did_finish_loading(&self) {
         self.line.change(|state| match state.stage {
@@ -114,13 +114,14 @@ impl UrlProtocolClient {
         });
     }
 
-    /// The load has failed. What it has loaded before is delivered first.
+    /// Ends the load with an error. The task reads earlier data first.
     #[doc(alias = "urlProtocol(_:didFailWithError:)")]
     pub fn did_fail(&self, error: UrlError) {
         self.line.change(|state| state.fail(error));
     }
 
-    /// Waits until the load has been stopped, for a protocol that has given the client to somebody else.
+    /// Waits until the load has been stopped, for a thread or another task that holds a clone of the client.
+    /// Extension: no counterpart in Apple's API.
     pub async fn stopped(&self) {
         poll_fn(|cx| {
             let mut state = self.line.lock();
@@ -133,7 +134,7 @@ impl UrlProtocolClient {
         .await;
     }
 
-    /// Whether the load has been stopped. Nobody receives its calls then.
+    /// Whether the load has been stopped. Then calls of the client have no effect. Extension: no counterpart in Apple's API.
     pub fn is_stopped(&self) -> bool {
         self.line.lock().is_stopped
     }
@@ -144,7 +145,7 @@ impl UrlProtocolClient {
                 state.stage = if matches!(head, Head::Redirect(..)) { Stage::Over } else { Stage::Body };
                 state.head = Some(head);
             }
-            Stage::Body => state.fail(misuse("it gave a second response")),
+            Stage::Body => state.fail(misuse("it passed a second response")),
             Stage::Over => {}
         });
     }
@@ -174,7 +175,7 @@ pub(super) enum Head {
     Redirect(Box<UrlRequest>, UrlResponse),
 }
 
-/// Between a protocol and its task.
+/// The channel between a protocol and its task.
 #[derive(Default)]
 pub(super) struct Line(Mutex<LineState>);
 
@@ -187,11 +188,11 @@ struct LineState {
     is_stopped: bool,
     clients: usize,
     reader: Option<Waker>,
-    /// Those who wait to write, or for the end.
+    /// Futures that wait to write a chunk, or for the end.
     writers: Vec<Waker>,
 }
 
-/// What the protocol may say next.
+/// Which calls the protocol may make next.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Stage {
     #[default]
@@ -237,7 +238,7 @@ impl Line {
         self.change(|state| state.fail(error));
     }
 
-    /// Nobody listens any more.
+    /// Ends the load from the task's side: later calls of the client have no effect.
     pub(super) fn stop(&self) {
         self.change(|state| {
             state.is_stopped = true;
@@ -252,7 +253,7 @@ impl Line {
             Stage::Over => return Poll::Ready(Err(UrlError::cancelled())),
             Stage::Head => {
                 drop(state);
-                self.fail(misuse("it gave data before a response"));
+                self.fail(misuse("it passed data before a response"));
                 return Poll::Ready(Err(UrlError::cancelled()));
             }
             Stage::Body if data.is_empty() => return Poll::Ready(Ok(())),
@@ -269,7 +270,7 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
-    /// Changes the state and wakes everybody whom that may concern.
+    /// Changes the state, and wakes the futures that wait for a change.
     fn change(&self, change: impl FnOnce(&mut LineState)) {
         let mut state = self.lock();
         change(&mut state);
@@ -299,7 +300,7 @@ impl LineState {
         self.end(Err(error));
     }
 
-    /// Looked at by the reader, not when the last client goes: that of a future goes before its error comes out.
+    /// Called by the reader, not when the last client is dropped: a future drops its client before it returns its error.
     fn end_if_abandoned(&mut self) {
         if self.clients == 0 {
             self.fail(misuse("it let go of its client before it said that it has finished or failed"));

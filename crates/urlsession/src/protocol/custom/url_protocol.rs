@@ -1,6 +1,6 @@
-//! `UrlProtocol`: what an application implements to load URLs itself, and the list of those of the whole process.
+//! `UrlProtocol`: what an application implements to load URLs itself, and the protocols registered in this process.
 //!
-//! Who is chosen, started and stopped is decided in `protocol::custom`. Apple: *URLProtocol*.
+//! `protocol::custom` chooses, starts and stops protocols. Apple: *URLProtocol*.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::future::Future;
@@ -13,15 +13,15 @@ use crate::configuration::UrlProtocolClass;
 use crate::error::Result;
 use crate::message::UrlRequest;
 
-/// Loads URLs in place of the library: those of schemes of its own, or any others that it claims.
+/// A protocol of the application that loads URLs in place of the library: URLs of its own schemes, or any others.
 ///
-/// One value serves many loads, at the same time and from several threads; what belongs to one load lives in the
-/// future that [`start_loading`](Self::start_loading) returns. It is set in
+/// One value serves many loads, at the same time and from several threads; the state of one load lives in the
+/// future that [`start_loading`](Self::start_loading) returns. Set a protocol in
 /// [`Configuration::protocol_classes`](field@crate::Configuration::protocol_classes), or
-/// [registered](UrlProtocolClass::register_class) for the shared session.
+/// [register](UrlProtocolClass::register_class) it for the shared session.
 ///
-/// It is asked about the request of a task, and about the one that a redirect of a custom protocol leads to; redirects
-/// that HTTP follows itself stay with HTTP. Its responses are not cached, and it raises no authentication challenges.
+/// The session offers it the request of each task, and the new request of each redirect of a custom protocol. The library
+/// loads the redirects of HTTP by HTTP. Responses are not cached, and a protocol issues no authentication challenges.
 ///
 /// A method that panics fails the task.
 ///
@@ -55,64 +55,64 @@ use crate::message::UrlRequest;
 /// # Ok::<(), urlsession::UrlError>(())
 /// ```
 ///
-/// One that only watches or changes what goes over the network loads through another session, of which it is not a
-/// protocol. Where it is (the shared session, if it is registered), it marks the requests it has handled with
-/// [`UrlRequest::set_property`] and does not claim them again.
+/// A protocol that only observes or changes requests loads them through another session, which does not use this
+/// protocol. In a session that uses it, such as the shared session, the protocol marks the requests it has handled
+/// with [`UrlRequest::set_property`] and does not claim them again.
 #[doc(alias = "URLProtocol")]
 pub trait UrlProtocol: Send + Sync {
-    /// Whether it loads this request. It must not block.
+    /// Whether this protocol loads the request. Must not block.
     #[doc(alias = "canInit(with:)")]
     fn can_init(&self, request: &UrlRequest) -> bool;
 
-    /// Whether it loads the [current request](UrlProtocolTask::current_request) of this task. This is what is asked; by
-    /// default it asks [`can_init`](Self::can_init).
+    /// Whether this protocol loads the [current request](UrlProtocolTask::current_request) of the task. The session calls
+    /// this method. Default: the result of [`can_init`](Self::can_init). Must not block.
     #[doc(alias = "canInit(with:)")]
     fn can_init_with_task(&self, task: &UrlProtocolTask) -> bool {
         self.can_init(task.current_request())
     }
 
-    /// The form of a request that stands for all that mean the same; by default the request itself. What is given
-    /// here is loaded, and becomes the task's current request.
+    /// The canonical form of the request: equivalent requests have the same form. Default: the request itself. The
+    /// canonical request is loaded, and becomes the task's current request.
     #[doc(alias = "canonicalRequest(for:)")]
     fn canonical_request(&self, request: UrlRequest) -> UrlRequest {
         request
     }
 
-    /// Loads, by telling the client: of the response, of its data piece by piece, and of the end.
+    /// Loads the request, and passes the response, the data piece by piece, and the end to the client.
     ///
-    /// The future is polled where the task is, on the application's runtime or the library's I/O thread, so it must
-    /// not block. While the task is suspended it is not polled. It is dropped when the load is over, has failed or
-    /// is cancelled. An error it ends with fails the load as [`did_fail`](UrlProtocolClient::did_fail) does. It may
-    /// end before the load does, if it has given a clone of the client to somebody else: to a thread, for example,
-    /// which waits with [`block_on`](crate::block_on) where it has to.
+    /// The future is polled with the task, on the application's runtime or the library's I/O thread, so it must
+    /// not block. While the task is suspended, the future is not polled. It is dropped when the load is over, has failed
+    /// or is cancelled. An error that it returns fails the load, as [`did_fail`](UrlProtocolClient::did_fail) does. The
+    /// future may end before the load if another owner holds a clone of the client: for example a thread, which waits
+    /// with [`block_on`](crate::block_on).
     ///
-    /// A load whose last client is dropped before [`did_finish_loading`](UrlProtocolClient::did_finish_loading) has
-    /// failed.
+    /// If the last client is dropped before [`did_finish_loading`](UrlProtocolClient::did_finish_loading), the load
+    /// fails.
     #[doc(alias = "startLoading()")]
     #[doc(alias = "init(task:cachedResponse:client:)")]
     #[doc(alias = "init(request:cachedResponse:client:)")]
     fn start_loading(&self, client: UrlProtocolClient) -> UrlProtocolLoading;
 
-    /// The load of this task is over, for whatever reason: called once for every
-    /// [`start_loading`](Self::start_loading), after its future has been dropped. Nothing the client says any more
-    /// is heard. Does nothing by default: most have nothing to do that dropping their future does not do.
+    /// Called when the load of this task is over, for any reason: once for every
+    /// [`start_loading`](Self::start_loading), after its future has been dropped. Later calls of the client have no
+    /// effect. Default: does nothing, because dropping the future is enough for most protocols.
     #[doc(alias = "stopLoading()")]
     fn stop_loading(&self, task: &UrlProtocolTask) {
         let _ = task;
     }
 }
 
-/// A load of a custom protocol, under way.
+/// A running load of a custom protocol, as [`UrlProtocol::start_loading`] returns it.
 pub type UrlProtocolLoading = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 impl UrlProtocolClass {
-    /// A protocol to set in a configuration or to register.
+    /// Wraps a protocol, to set it in a configuration or to register it.
     pub fn new(protocol: impl UrlProtocol + 'static) -> Self {
         Self::of(Arc::new(protocol))
     }
 
-    /// Lets it load requests of the shared session; the last one registered is asked first. Returns false, changing
-    /// nothing, if it is registered. Other sessions have
+    /// Registers the protocol for the shared session, which tries the last one registered first. Returns `false`, and
+    /// changes nothing, if the protocol is already registered. Other sessions use
     /// [`protocol_classes`](field@crate::Configuration::protocol_classes).
     #[doc(alias = "registerClass(_:)")]
     pub fn register_class(&self) -> bool {
@@ -125,7 +125,7 @@ impl UrlProtocolClass {
         true
     }
 
-    /// Undoes [`register_class`](Self::register_class); loads under way go on. Returns whether it was registered.
+    /// Undoes [`register_class`](Self::register_class); running loads continue. Returns whether it was registered.
     #[doc(alias = "unregisterClass(_:)")]
     pub fn unregister_class(&self) -> bool {
         let mut registered = registered();
@@ -136,7 +136,7 @@ impl UrlProtocolClass {
     }
 }
 
-/// Those registered, the last one first. Without any it costs no lock.
+/// The registered protocols, the last one first. Takes no lock if there are none.
 pub(super) fn all_registered() -> Vec<UrlProtocolClass> {
     match COUNT.load(Relaxed) {
         0 => Vec::new(),
@@ -149,5 +149,5 @@ fn registered() -> MutexGuard<'static, Vec<UrlProtocolClass>> {
     REGISTERED.lock()
 }
 
-/// How many are registered.
+/// The number of registered protocols.
 static COUNT: AtomicUsize = AtomicUsize::new(0);

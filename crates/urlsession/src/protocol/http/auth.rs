@@ -1,10 +1,10 @@
-//! Authentication: a 401 is answered with a credential, and the request sent again; so is the 407 of a proxy that is
-//! asked for `http` URLs.
+//! Authentication: after a 401, or after a 407 of a forward proxy for `http` URLs, the request is sent again with a
+//! credential.
 //!
 //! RFC 9110 §11, and Apple's *Handling an authentication challenge*. Schemes are chosen from the strongest to the
 //! weakest: Negotiate, NTLM, Digest with SHA-512/256, SHA-256 and MD5, Basic. Credentials come from the URL, then from the
-//! store or whoever the task asks, and for Negotiate from the tickets of the machine's user. It does not judge whether a connection is safe enough for
-//! them; where they are kept is the store's business. The proxies of tunnels are answered where tunnels are made.
+//! store or the task's delegates, and for Negotiate from the tickets of the machine's user. This layer does not check whether
+//! a connection is safe enough for them; the store keeps them. `transport::tunnel` authenticates at the proxies of tunnels.
 
 mod negotiate;
 mod ticket;
@@ -51,7 +51,7 @@ impl<N> Auth<N> {
         Self { server: Authenticator { storage, gssapi, logins, is_for_proxy: false }, proxy: None, next }
     }
 
-    /// Tickets are shown to servers of this configuration's domains without a delegate's consent.
+    /// Servers of this configuration's domains receive tickets without a delegate's consent.
     pub(super) fn with_negotiate_domains(mut self, config: &Arc<Configuration>) -> Self {
         if let Some(tickets) = &mut self.server.gssapi {
             tickets.config = Some(config.clone());
@@ -100,17 +100,17 @@ impl<N: Layer> Layer for Behind<'_, N> {
     }
 }
 
-/// Where the questions of servers, or those of the proxy, are answered.
+/// Answers the challenges of servers, or those of the proxy.
 struct Authenticator {
     storage: Option<UrlCredentialStorage>,
     /// Tickets are for servers.
     gssapi: Option<Tickets>,
     logins: Arc<LoginCache>,
-    /// The challenges of the proxy are answered that is asked for URLs; else those of servers are.
+    /// Whether the challenges of the forward proxy are answered, and not those of servers.
     is_for_proxy: bool,
 }
 
-/// Tickets of Kerberos, and the configuration that says which servers see that of the machine's user.
+/// Kerberos tickets, and the configuration that names the servers which get the ticket of the machine's user.
 struct Tickets {
     gssapi: Arc<dyn Gssapi>,
     /// `None`: no server.
@@ -123,7 +123,7 @@ impl Tickets {
     }
 }
 
-/// What one request is to who asks.
+/// One request, as the challenger (server or proxy) sees it.
 struct AuthRequest<'a> {
     challenger: Challenger<'a>,
     request: &'a UrlRequest,
@@ -139,7 +139,7 @@ impl AuthRequest<'_> {
         DigestRequest { method, uri: &self.target, body: body(self.request) }
     }
 
-    /// A credential of the request's own is nobody else's business.
+    /// Whether the request has credentials of its own, which this layer does not replace.
     fn has_own_credentials(&self) -> bool {
         self.request.fields().contains(self.challenger.answer_field())
     }
@@ -171,7 +171,7 @@ impl Authenticator {
         Box::pin(self.judge(attempt, next, response, preemption, kept)).await
     }
 
-    /// How many fields were added above, and what is added here before anybody asks.
+    /// The number of fields added above, and the field added here before any challenge.
     fn begin(&self, attempt: &mut Attempt<'_>) -> (usize, Option<Box<Preemption>>) {
         let kept = attempt.added.len();
         if attempt.logins.is_some() {
@@ -184,7 +184,7 @@ impl Authenticator {
         (kept, if self.logins.is_empty() { None } else { self.preempt(attempt) })
     }
 
-    /// Whether the response neither asks nor answers anything that is of interest here.
+    /// Whether the response has neither a challenge nor a proof for this layer.
     fn is_content(&self, preemption: Option<&Preemption>, response: &Response) -> bool {
         preemption.is_none() && response.head.status_code() != Some(self.status())
     }
@@ -193,7 +193,7 @@ impl Authenticator {
         if self.is_for_proxy { "proxy-authorization" } else { "authorization" }
     }
 
-    /// What the exchanges that follow do about the login of their connection with who asks here.
+    /// How the following exchanges use the login of their connection at this challenger.
     fn use_login(&self, attempt: &mut Attempt<'_>, login: LoginUse) {
         let mut uses = attempt.logins.as_deref().cloned().unwrap_or_default();
         *(if self.is_for_proxy { &mut uses.proxy } else { &mut uses.server }) = login;
@@ -218,12 +218,12 @@ impl Authenticator {
         ConnectionLogin::new(space.clone(), credential.cloned(), revision)
     }
 
-    /// The store of credentials, if it is asked about who asks here.
+    /// The credential store, if it is used for this challenger.
     fn storage_for(&self, request: &UrlRequest) -> Option<&UrlCredentialStorage> {
         self.storage.as_ref().filter(|_| self.is_lasting(request))
     }
 
-    /// True if who asks here about this request is the same tomorrow: logins with others are not kept.
+    /// True if the challenger of this request stays the same over time: logins at others are not kept.
     fn is_lasting(&self, request: &UrlRequest) -> bool {
         self.is_for_proxy || request.url_for_stores().is_some()
     }
@@ -237,7 +237,7 @@ impl Authenticator {
         if self.is_for_proxy { 407 } else { 401 }
     }
 
-    /// `None` if a request has nothing to do with who asks here.
+    /// `None` if the request does not concern this challenger.
     fn visit<'a>(
         &'a self,
         request: &'a UrlRequest,
@@ -254,7 +254,7 @@ impl Authenticator {
         Some(AuthRequest { challenger, request, target: absolute_form(url).into(), kept })
     }
 
-    /// Logs in before anybody asks, where the session has done so before (RFC 7617 §2.2, RFC 7616 §3.6).
+    /// Sends a credential before any challenge, where the session has logged in before (RFC 7617 §2.2, RFC 7616 §3.6).
     fn preempt(&self, attempt: &mut Attempt<'_>) -> Option<Box<Preemption>> {
         let (request, route) = (attempt.request.clone(), attempt.route.clone());
         let visit = self.visit(&request, &route, 0).filter(|visit| !visit.has_own_credentials())?;
@@ -341,7 +341,7 @@ impl Authenticator {
         credential: &UrlCredential,
         attempts: &mut AuthAttempts,
     ) -> Result<Response> {
-        // Nothing of this request is for a connection where somebody is logged in.
+        // This request must not use a connection with a login.
         if attempt.logins.is_some() {
             self.use_login(attempt, LoginUse::None);
         }
@@ -454,7 +454,7 @@ impl Authenticator {
     }
 }
 
-/// The task decides; its time is not the server's.
+/// The task decides. The server's idle time does not include the time of the decision.
 struct OfTask<'a> {
     context: &'a dyn TaskContext,
     activity: &'a Activity,

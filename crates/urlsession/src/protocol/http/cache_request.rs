@@ -1,5 +1,5 @@
-//! What a request and its cache policy want, of the session's cache and of those on the way (RFC 9111 §5.2.1). It knows no
-//! cache: sessions without one keep to it too.
+//! What a request and its cache policy require of the session's cache and of caches on the way (RFC 9111 §5.2.1). It uses no
+//! cache: it applies to sessions without one too.
 
 use http::{HeaderMap, HeaderValue};
 use urlsession_proto::caching::CacheControl;
@@ -9,27 +9,27 @@ use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::load::{Attempt, CacheBypass, CacheDecision, CacheLookup, CacheStorage, Layer, Response};
 use crate::message::{CachePolicy, HeaderFields, UrlRequest};
 
-/// What a request and its policy want.
+/// What a request and its policy require.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CacheRequest {
     pub(super) control: CacheControl,
-    /// Why the cache has no say, neither now nor afterwards.
+    /// Why the cache is not used, neither to serve nor to store.
     pub(super) bypass: Option<CacheBypass>,
     /// Whether what is stored may be used.
     pub(super) looks: bool,
     /// Whether it may be used whatever its age.
     pub(super) any_age: bool,
-    /// Nothing is to be sent.
+    /// Nothing may be sent.
     pub(super) only_from_cache: bool,
-    /// Only if the server confirms it.
+    /// Stored responses need revalidation.
     pub(super) revalidates: bool,
-    /// Caches on the way must not answer either.
+    /// Caches on the way must not serve the request either.
     pub(super) past_all_caches: bool,
-    /// The one range that is asked for.
+    /// The one range that is requested.
     pub(super) range: Option<ByteRange>,
 }
 
-/// What header fields say of caching.
+/// The cache directives of header fields.
 #[derive(Clone, Copy, Default)]
 pub(super) struct RequestDirectives {
     has_conditions: bool,
@@ -117,7 +117,7 @@ impl CacheRequest {
             (false, None) => RequestDirectives::of(fields),
             (false, Some(of_session)) => RequestDirectives::of(fields).or(of_session),
         };
-        // Who asks conditions of its own judges the answer itself. `If-Range` is one of the range.
+        // An application that sends its own conditions handles the response itself. `If-Range` belongs to the range.
         if said.has_conditions {
             cache_request.bypass = Some(CacheBypass::Conditional);
         } else if said.range.is_some() || said.has_if_range {

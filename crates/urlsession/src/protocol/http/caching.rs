@@ -1,8 +1,8 @@
-//! Caching: serves what the cache may serve, asks the server about what it may not, keeps what may be kept.
+//! Caching: serves stored responses that may be used, revalidates others, and stores responses that may be stored.
 //!
-//! RFC 9111 as a private cache, RFC 5861, RFC 8246, and Apple's cache policies. What is decided is in `plan`; the
-//! grammar and the arithmetic are `urlsession_proto::caching`, the keeping is the store's. Bodies are kept as they
-//! came: the layer above decodes them.
+//! RFC 9111 as a private cache, RFC 5861, RFC 8246, and Apple's cache policies. `plan` decides; the
+//! grammar and the arithmetic are in `urlsession_proto::caching`, the storage is in the store. Bodies are stored in their
+//! coded form: the layer above decodes them.
 
 mod identities;
 mod keep;
@@ -44,12 +44,12 @@ pub(super) struct Caching<N>(Arc<Policy<N>>);
 struct Policy<N> {
     config: Arc<Configuration>,
     defaults: Arc<DefaultFields>,
-    /// What the configuration's fields say of caching.
+    /// The cache directives of the configuration's fields.
     of_session: Option<RequestDirectives>,
     certificates: Arc<ShownCertificates>,
-    /// Loads whose answers may be kept.
+    /// Loads whose responses may be stored.
     loading: SingleFlight,
-    /// Entries being asked for anew behind their users.
+    /// Background revalidations of entries.
     on_expired_url: SingleFlight,
     next: N,
 }
@@ -99,13 +99,13 @@ impl<N: Layer + 'static> Layer for Caching<N> {
 enum Begin {
     /// It is over.
     Decision(Result<Response>),
-    /// With the server.
+    /// The request goes to the server.
     Load(StoreAction),
-    /// There may be something to wait for.
+    /// The load may have to wait.
     Wait,
 }
 
-/// What the cache has to do with the server's answer.
+/// What the cache does with the server's response.
 #[derive(Clone, Copy)]
 enum StoreAction {
     Pass,
@@ -118,7 +118,7 @@ impl<N: Layer + 'static> Caching<N> {
         CacheRequest::of(request, self.0.config.request_cache_policy, self.0.of_session.as_ref())
     }
 
-    /// All that needs no waiting, and leaves next to nothing behind while the server answers.
+    /// Everything that needs no waiting. It keeps almost no memory while the server responds.
     fn begin(&self, attempt: &mut Attempt<'_>) -> Begin {
         let config = &self.0.config;
         let Some(cache) = &config.url_cache else {
@@ -136,7 +136,7 @@ impl<N: Layer + 'static> Caching<N> {
         }
         let mut cache_request = self.cache_request(&attempt.request);
         if cache_request.range.is_some() && attempt.context.goes_to_file() {
-            // A download goes on with what it has itself.
+            // A download continues with its own partial file.
             cache_request.bypass = Some(CacheBypass::Conditional);
         }
         let Some(key) = key(&attempt.request).filter(|_| cache_request.bypass.is_none()) else {
@@ -168,8 +168,8 @@ impl<N: Layer + 'static> Caching<N> {
         }
     }
 
-    /// From the beginning, for a load that may have to wait: for the disk, for another load, for what the server says of
-    /// what is kept.
+    /// The whole procedure, for a load that may have to wait: for the disk, for another load, for the server's
+    /// revalidation.
     async fn consider(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
         let cache_request = self.cache_request(&request);
@@ -207,10 +207,10 @@ impl<N: Layer + 'static> Caching<N> {
         }
     }
 
-    /// What is kept, as far as can be said without waiting.
+    /// The stored response, as far as it is known without waiting.
     fn find_at_once(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> Option<Found> {
         let defaults = &*self.0.defaults;
-        // Mostly nothing is kept that could be for somebody else.
+        // Mostly nothing is stored that could belong to another user.
         let identity = OnceCell::new();
         let wanted = |variant: &Variant| {
             let identity = identity.get_or_init(|| self.expected_identity(attempt));
@@ -245,7 +245,7 @@ impl<N: Layer + 'static> Caching<N> {
         }
     }
 
-    /// Waits for the load that is on its way and looks again, or becomes the one others wait for.
+    /// Waits for the running load of the same key and looks again, or becomes the load that others wait for.
     async fn share(&self, cache: &UrlCache, key: &str, attempt: &Attempt<'_>) -> (Found, Option<Flight>) {
         let landed = match self.0.loading.enter(key) {
             Ok(flight) => return (self.find(cache, key, attempt).await, Some(flight)),
@@ -256,7 +256,7 @@ impl<N: Layer + 'static> Caching<N> {
             let end = attempt.clock.now() + PATIENCE;
             Timer::at(attempt.clock, attempt.runtime, end).limit(landed).await;
         }
-        // Once: an answer that is not kept must not make the others go one by one.
+        // Once: a response that is not stored must not make the others load one by one.
         (self.find(cache, key, attempt).await, None)
     }
 
@@ -301,7 +301,7 @@ impl<N: Layer + 'static> Caching<N> {
         self.answer_with(head, lookup, body, attempt)
     }
 
-    /// Answers with what was made of something stored.
+    /// Responds with a response that was made from a stored one.
     fn answer_with(
         &self,
         head: UrlResponse,
@@ -317,7 +317,7 @@ impl<N: Layer + 'static> Caching<N> {
         Response { head, body }
     }
 
-    /// The body turned out to be damaged: as if it had never been there.
+    /// The body is damaged: treats the entry as a miss.
     async fn load_instead(
         &self,
         cache: &UrlCache,
@@ -335,7 +335,7 @@ impl<N: Layer + 'static> Caching<N> {
         Ok(response)
     }
 
-    /// Asks the server whether what is kept may be used (RFC 9111 §4.3).
+    /// Revalidates the stored response at the server (RFC 9111 §4.3).
     async fn ask(
         &self,
         cache: &UrlCache,
@@ -374,12 +374,12 @@ impl<N: Layer + 'static> Caching<N> {
         }
         drain(&mut response.body, attempt.activity, attempt.clock, attempt.runtime).await;
         let times = revalidation::times(attempt);
-        // What only a delegate trusts confirms nothing, and makes nothing void.
+        // A server that only a delegate trusts revalidates nothing, and invalidates nothing.
         let is_untrusted = attempt.is_server_untrusted();
         let confirmed = revalidation::confirmed(&entry.response, &response.head).filter(|_| !is_untrusted);
         let Some(head) = confirmed else {
             if !is_untrusted {
-                // RFC 9111 §4.3.4: it confirms another than ours, which is of no use then.
+                // RFC 9111 §4.3.4: it confirms another response, so the stored one cannot be used.
                 cache.remove_entry(&entry);
             }
             attempt.begin_transaction();
@@ -404,7 +404,7 @@ impl<N: Layer + 'static> Caching<N> {
     }
 }
 
-/// What is found, if it is only a part.
+/// The entry found, if it is only a part.
 fn part(found: &Found) -> Option<&Arc<CacheEntry>> {
     match found {
         Found::Entry(entry) if entry.is_part() => Some(entry),
@@ -412,7 +412,7 @@ fn part(found: &Found) -> Option<&Arc<CacheEntry>> {
     }
 }
 
-/// What the request will say in a field when it is sent, and its connection in what is none.
+/// The values a response may vary by: the fields of the request when it is sent, and the identity of its connection.
 fn said<'a>(
     name: &str,
     request: &'a UrlRequest,
@@ -428,12 +428,12 @@ fn said<'a>(
     own.or_else(|| defaults.value(name)).or_else(of_layer).map_or(Said::Nothing, Said::Value)
 }
 
-/// What the clock says, in seconds since 1970.
+/// The time of the clock, in seconds since 1970.
 fn seconds(clock: &dyn Clock) -> i64 {
     epoch_seconds(clock.wall())
 }
 
-/// How long a load waits for another's answer.
+/// How long a load waits for the response of another load.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Content codings: asks for them and undoes them on the fly (RFC 9110 §8.4, §12.5.3).
+//! Content codings: requests them and decodes them on the fly (RFC 9110 §8.4, §12.5.3).
 //!
-//! Coded bytes come in, decoded chunks of bounded size go out, whatever the ratio. A coding that is not known is
-//! passed on as it came, with its header field. The codings themselves are `urlsession_proto::coding`'s.
+//! Decoded chunks have a bounded size, whatever the compression ratio. A body in an unknown coding is
+//! passed on unchanged, with its header field. The decoders are in `urlsession_proto::coding`.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -17,7 +17,7 @@ use crate::load::{Attempt, Layer, Response};
 use crate::message::HttpHead;
 
 pub(super) struct Coding<N> {
-    /// The application, or the configuration, says which codings it takes, or wants none.
+    /// The application or the configuration sets the accepted codings, or accepts none.
     omits_accept_encoding: bool,
     /// All requests of the session ask for a range.
     asks_for_ranges: bool,
@@ -41,7 +41,7 @@ impl<N> Coding<N> {
 
 impl<N: Layer> Layer for Coding<N> {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
-        // A range counts coded bytes (RFC 9110 §14.2): who asks for one wants the bytes themselves.
+        // A range counts coded bytes (RFC 9110 §14.2): a request for a range wants the bytes themselves.
         let asks_for_range = self.asks_for_ranges || attempt.request.asks_for_range();
         if !self.omits_accept_encoding && !asks_for_range {
             attempt.added.push(("accept-encoding", HeaderValue::from_static(ACCEPT_ENCODING)));
@@ -54,7 +54,7 @@ impl<N: Layer> Layer for Coding<N> {
                 return Ok(response);
             }
         }
-        // What an application put into the cache is content.
+        // A body that an application put into the cache is not coded.
         if response.body.is_empty() || response.body.is_plain() {
             return Ok(response);
         }
@@ -66,8 +66,8 @@ impl<N: Layer> Layer for Coding<N> {
     }
 }
 
-/// Whether a 206 that was not asked for holds everything. A part is not taken for the whole: it is an error, but where the
-/// rest is asked for by whoever saves the body in a file.
+/// Whether an unrequested 206 contains the whole representation. A part is an error, because it is not the whole, unless
+/// the body goes to a file: then the download requests the rest.
 fn is_whole(head: &HttpHead, attempt: &Attempt<'_>) -> Result<bool> {
     match UnrequestedPart::of(&head.fields) {
         _ if *attempt.request.http_method() == Method::HEAD => Ok(false),
@@ -85,7 +85,7 @@ fn decode(body: Body, coding: ContentCoding) -> Body {
     body.decoded_by(Box::new(Decoder { decoder: ContentDecoder::new(coding), out: Vec::new() }))
 }
 
-/// One coding being undone, into chunks.
+/// Decodes one coding into chunks.
 struct Decoder {
     decoder: ContentDecoder,
     out: Vec<u8>,
@@ -111,14 +111,14 @@ impl Decode for Decoder {
 fn undecodable(error: ContentDecodeError) -> UrlError {
     let (code, detail) = match error {
         ContentDecodeError::Truncated => {
-            (UrlErrorCode::CannotDecodeContentData, "the coded body ends in its middle")
+            (UrlErrorCode::CannotDecodeContentData, "the coded body is truncated")
         }
-        _ => (UrlErrorCode::CannotDecodeRawData, "the body is not what its Content-Encoding says"),
+        _ => (UrlErrorCode::CannotDecodeRawData, "the body is not valid in its Content-Encoding"),
     };
     UrlError::new(code, Phase::Decode, detail).with_source(error)
 }
 
-/// Decoded bytes handed on at a time: what a decompression bomb costs.
+/// Decoded bytes passed on at a time: the memory that a decompression bomb costs.
 const CHUNK: usize = 32 * 1024;
 
 #[cfg(test)]

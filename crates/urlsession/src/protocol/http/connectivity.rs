@@ -1,8 +1,8 @@
-//! Connectivity: a load takes no network that is forbidden, and waits for one that is allowed if it may.
+//! Connectivity: a load uses no forbidden network, and waits for an allowed one if the configuration says so.
 //!
-//! It asks the network path only where the answer matters: not for this machine, and, where nothing is forbidden
-//! and nobody waits, only to explain a failure. What is forbidden it writes on the attempt: which interface a connection
-//! takes instead is found where it is made.
+//! It reads the network path only if the result matters: not for this machine, and, if nothing is forbidden
+//! and no load waits, only to explain a failure. It records forbidden networks on the attempt; `transport::dial_targets`
+//! selects the interface of a connection.
 
 use std::error::Error;
 use std::io;
@@ -84,8 +84,8 @@ impl<N: Layer> Connectivity<N> {
         }
     }
 
-    /// Says so in the error if a host was not found or reached because there is no network, or none that may be used and leads
-    /// there.
+    /// Changes the error if a host was not found or reached because there is no network, or no allowed network that leads to
+    /// the host.
     fn explained(&self, error: UrlError, request: &UrlRequest, networks: ForbiddenNetworks) -> UrlError {
         if is_local(request) {
             return error;
@@ -106,7 +106,7 @@ impl<N: Layer> Connectivity<N> {
     }
 }
 
-/// What configuration and request say of networks: the stricter applies.
+/// The network rules of configuration and request; the stricter rule applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rules {
     waits: bool,
@@ -159,7 +159,7 @@ enum Verdict {
     Forbidden(NetworkUnavailableReason),
 }
 
-/// Whether a connection may be made. A path that is not known is no obstacle.
+/// Whether a connection may be made. An unknown path permits it.
 fn verdict(path: Option<&PathStatus>, rules: Rules) -> Verdict {
     let Some(path) = path else { return Verdict::Go };
     let mut first = None;

@@ -1,10 +1,10 @@
-//! Cookies: which go along with a request, and which of a response are kept (RFC 6265bis §5.7, §5.8).
+//! Cookies: which cookies a request sends, and which cookies of a response are stored (RFC 6265bis §5.7, §5.8).
 //!
 //! Two layers: `Cookies` adds the `Cookie` field above the cache, whose entries may vary by it; `SetCookies` reads
-//! `Set-Cookie` below the cache, so that only responses of the network set cookies: those of a revalidation too, and
-//! never the stored field of a response that is used again.
+//! `Set-Cookie` below the cache, so that only responses of the network set cookies: a 304 does too, the stored
+//! field of a reused response does not.
 //!
-//! Every hop is looked at by itself. What a cookie is and whether a host may set it is the store's business. Apple:
+//! Every hop is handled separately. The store parses cookies and decides whether a host may set them. Apple:
 //! *httpShouldHandleCookies*, *httpShouldSetCookies*, *httpCookieAcceptPolicy*.
 
 use std::sync::Arc;
@@ -90,7 +90,7 @@ fn visit(request: &UrlRequest) -> Option<Visit<'_>> {
 
 fn add(storage: &HttpCookieStorage, attempt: &mut Attempt<'_>) {
     let field = visit(&attempt.request).and_then(|visit| storage.field(&visit, attempt.clock.wall()));
-    // What cannot be sent was refused when it was stored; a file that somebody edited may hold it all the same.
+    // The store refuses values that cannot be sent; an edited file may still contain one.
     if let Some(value) = field.and_then(|field| HeaderValue::try_from(field).ok()) {
         attempt.added.push(("cookie", value));
     }

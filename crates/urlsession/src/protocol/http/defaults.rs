@@ -1,4 +1,4 @@
-//! The header fields every request of a session carries: the configuration's, then what a client owes a server.
+//! The header fields of every request of a session: the configuration's, then the fields that every client should send.
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use crate::configuration::Configuration;
 use crate::env::preferred_languages;
 use crate::transport::{DefaultFields, USER_AGENT, is_framing};
 
-/// The configuration's additional fields (reserved ones left out, and `Expect`, which is not for every request), `Accept`, `Accept-Language` of the user and
-/// `User-Agent`.
+/// The configuration's additional fields (without reserved ones, and without `Expect`, which is not for every request),
+/// `Accept`, `Accept-Language` of the user and `User-Agent`.
 pub(super) fn defaults(config: &Configuration) -> DefaultFields {
     let of_configuration = config.http_additional_headers.iter();
     let of_configuration =
@@ -33,7 +33,7 @@ pub(super) fn defaults(config: &Configuration) -> DefaultFields {
     DefaultFields::new(of_configuration, owed)
 }
 
-/// Says, once for a session, which fields of the configuration are never sent from there.
+/// Warns, once for a session, which fields of the configuration are reserved and never sent.
 pub(super) fn warn_of_reserved(config: &Configuration) {
     let names = config.http_additional_headers.keys().map(HeaderName::as_str);
     let reserved: Vec<_> = names.filter(|name| is_reserved(name) || is_framing(name)).collect();

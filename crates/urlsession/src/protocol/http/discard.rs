@@ -1,4 +1,4 @@
-//! The end of a response that nobody sees: its hop, or its attempt, is followed by another.
+//! Discards the body of a response that is not delivered, because another hop or attempt follows.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -50,5 +50,5 @@ pub(crate) async fn drain(body: &mut Body, activity: &Activity, clock: &dyn Cloc
 
 /// A body up to this length is read for the connection's sake.
 const MOST_DRAINED: u64 = 64 * 1024;
-/// From when it is first waited for: about what a new connection costs where connections are slow.
+/// Counted from the first wait. About the cost of a new connection on slow networks.
 const LONGEST_DRAIN: Duration = Duration::from_millis(500);

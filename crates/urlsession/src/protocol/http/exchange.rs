@@ -1,4 +1,4 @@
-//! The wire: one request over one connection of the pool, and what cannot be sent is refused.
+//! The wire: one request over one connection of the pool. Requests that cannot be sent are refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) struct Exchange {
     versions: HttpVersions,
     expect_continue_timeout: Duration,
     omits_content_type: bool,
-    /// What goes with nearly all requests.
+    /// The fields that nearly all requests have.
     plainly_sent: Arc<SentFields>,
 }
 
@@ -43,7 +43,7 @@ impl Exchange {
 impl Layer for Exchange {
     async fn load(&self, attempt: &mut Attempt<'_>) -> Result<Response> {
         let request = attempt.request.clone();
-        // What it takes to begin is gone before the answer is waited for: loads carry little.
+        // The values needed to begin are dropped before the wait for the response: loads stay small.
         let begun = {
             let url = match sendable(&request, self.versions) {
                 Ok(url) => url,
@@ -71,13 +71,13 @@ impl Layer for Exchange {
 }
 
 impl Exchange {
-    /// The body to send, and whether the server is asked first.
+    /// The body to send, and whether the request waits for `100 (Continue)` first.
     async fn outgoing(&self, attempt: &Attempt<'_>) -> Result<Outgoing> {
         let outgoing = outgoing(attempt).await?;
         Ok(if attempt.expects { outgoing.after_consent(self.expect_continue_timeout) } else { outgoing })
     }
 
-    /// RFC 9113 §7: a server that requires HTTP/1.1 is spoken to by that from now on.
+    /// RFC 9113 §7: a server that requires HTTP/1.1 gets HTTP/1.1 from now on.
     fn judge(&self, failure: ExchangeFailure, request: &UrlRequest) -> UrlError {
         let ExchangeFailure { error, requires_http1 } = failure;
         if !requires_http1 {
@@ -90,7 +90,7 @@ impl Exchange {
         error
     }
 
-    /// Hands the request to this URL by this way to the connection, with the fields that go with it.
+    /// Passes the request for this URL and route to the connection, with its fields.
     fn begin(
         &self,
         checkout: Checkout,
@@ -143,7 +143,7 @@ impl Exchange {
     }
 }
 
-/// Of a request without a body to which only the codings that are understood are added.
+/// For a request without a body, to which the layers add only `Accept-Encoding`.
 fn plainly_sent(defaults: &DefaultFields) -> SentFields {
     SentFields {
         defaults: defaults.shared(),
@@ -160,7 +160,7 @@ fn adds_codings_only(head: &RequestHead<'_>) -> bool {
         if *name == "accept-encoding" && value == ACCEPT_ENCODING)
 }
 
-/// What was added, as metrics show it: secrets are named only.
+/// The added fields, as metrics show them: of secrets only the name.
 fn shown(head: &RequestHead<'_>) -> Vec<(&'static str, HeaderValue)> {
     let shown = |(name, value): &(&'static str, HeaderValue)| match is_secret(name) {
         true => (*name, HeaderValue::from_static(REDACTED)),
@@ -169,12 +169,12 @@ fn shown(head: &RequestHead<'_>) -> Vec<(&'static str, HeaderValue)> {
     head.beside().map(shown).collect()
 }
 
-/// Apple asks for the body of a GET before it is refused, if it is the delegate's.
+/// Apple requests the body of a GET from the delegate before it refuses the request.
 async fn refused(error: UrlError, attempt: &Attempt<'_>) -> UrlError {
     let is_of_delegate =
         matches!(attempt.request.content(), HttpBody::Stream(stream) if stream.is_of_delegate());
     if error.code() == UrlErrorCode::DataLengthExceedsMaximum && is_of_delegate {
-        // What it is does not matter.
+        // The body itself is not used.
         let _ = outgoing(attempt).await;
     }
     error
@@ -186,7 +186,7 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     request.check_fields()?;
     let url = request.url();
     if versions == HttpVersions::Http2 && !Scheme::of(url).is_secure() {
-        let detail = "the configuration allows only HTTP/2, which is spoken over https only";
+        let detail = "the configuration allows only HTTP/2, which needs an https URL";
         return refuse(UrlErrorCode::UnsupportedUrl, detail);
     }
     if versions == HttpVersions::Http2 && asks_upgrade(request) {
@@ -205,7 +205,7 @@ fn sendable(request: &UrlRequest, versions: HttpVersions) -> Result<&Url> {
     }
 }
 
-/// The body to send; a stream that was sent before is asked for again.
+/// The body to send; a stream that was sent before is requested again.
 async fn outgoing(attempt: &Attempt<'_>) -> Result<Outgoing> {
     let stream = match attempt.request.content() {
         HttpBody::None => return Ok(Outgoing::none()),
@@ -245,7 +245,7 @@ fn length(request: &UrlRequest, stream: Option<u64>) -> Option<u64> {
 
 /// RFC 9218 §5; the default is not sent.
 fn priority_field(priority: f32) -> Option<(&'static str, HeaderValue)> {
-    // Of nearly all loads; to round a float is a call.
+    // The default of nearly all loads; rounding a float is a function call.
     if priority == Urgency::DEFAULT_PRIORITY {
         return None;
     }

@@ -1,5 +1,5 @@
-//! Expectations: whether a request asks the server before it sends its body (`Expect: 100-continue`, RFC 9110 §10.1.1),
-//! and a server that will have none of it. Waiting for the answer is the wire's business.
+//! Expectations: whether a request waits for the server's consent before it sends its body (`Expect: 100-continue`, RFC
+//! 9110 §10.1.1), and the repetition after 417. The wire waits for the interim response.
 
 use http::StatusCode;
 use http::header::{EXPECT, HeaderValue};
@@ -11,7 +11,7 @@ use crate::load::{Attempt, Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
 
 pub(super) struct Expectation<N> {
-    /// Whether every request with a body asks the server first.
+    /// Whether every request with a body sends `Expect: 100-continue`.
     is_for_all: bool,
     next: N,
 }
@@ -49,7 +49,7 @@ impl<N: Layer> Layer for Expectation<N> {
     }
 }
 
-/// RFC 9110 §10.1.1: after 417 the request is repeated without its expectation, if its body is still to be had.
+/// RFC 9110 §10.1.1: after 417 the request is repeated without its expectation, if its body is still available.
 fn has_failed(request: &UrlRequest, response: &Response) -> bool {
     let status = response.head.http_head().map(|head| head.status);
     let can_repeat = match request.content() {
@@ -59,7 +59,7 @@ fn has_failed(request: &UrlRequest, response: &Response) -> bool {
     status == Some(StatusCode::EXPECTATION_FAILED) && can_repeat
 }
 
-/// Whether this is a field value that asks the server first.
+/// Whether this field value contains `100-continue`.
 pub(super) fn asks(expect: Option<&[u8]>) -> bool {
     let is_asking = |member: &[u8]| member.trim_ascii().eq_ignore_ascii_case(b"100-continue");
     expect.is_some_and(|value| value.split(|&b| b == b',').any(is_asking))

@@ -1,6 +1,6 @@
-//! HSTS, the reading half (RFC 6797 §8.1): what a host asks for the future, of every response of the network, those
-//! that want a login included. It is below the cache: a stored field says nothing anew. Whose URLs are then upgraded is
-//! decided above (`security`).
+//! HSTS, the reading part (RFC 6797 §8.1): reads `Strict-Transport-Security` of every response of the network, 401s and
+//! 407s included. It is below the cache, because a stored field has been read before. The layer `security` above upgrades
+//! URLs.
 
 use http::header::STRICT_TRANSPORT_SECURITY;
 use urlsession_proto::field::has;
@@ -35,14 +35,14 @@ impl<N: Layer> Layer for Hsts<N> {
     }
 }
 
-/// What the host wants for the future: told over TLS that was good by itself, in this very response.
+/// The HSTS policy of the host in this response, if it came over TLS that is valid without a delegate.
 fn said(attempt: &mut Attempt<'_>, response: &Response) -> Option<StrictTransportSecurity> {
     // Only the first field counts.
     let fields = &response.head.http_head()?.fields;
     if !has(fields, &STRICT_TRANSPORT_SECURITY) {
         return None;
     }
-    // A proxy may be spoken to over TLS about what is not.
+    // The connection to a proxy may use TLS for a URL that does not.
     let is_https = Scheme::of(attempt.request.url()).is_secure();
     let transaction = attempt.transaction();
     let info = transaction.connection.as_ref()?;

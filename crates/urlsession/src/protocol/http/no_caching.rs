@@ -1,4 +1,4 @@
-//! In the place of `caching` without the feature `cache`: nothing is kept. Cache policies are kept to all the same.
+//! Replaces `caching` without the feature `cache`: nothing is stored. Cache policies still apply.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ pub(super) struct Caching<N> {
     next: N,
 }
 
-/// The certificates that a session has shown matter only to what is kept.
+/// Does nothing: the certificates that a session has shown matter only to stored responses.
 #[derive(Default)]
 pub(super) struct ShownCertificates;
 

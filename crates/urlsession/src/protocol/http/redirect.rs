@@ -1,7 +1,7 @@
 //! Redirects: whether to follow one, to where, and with which request.
 //!
-//! RFC 9110 §15.4, RFC 3986 §5 and Apple's *willPerformHTTPRedirection*. It does not judge the new URL: the next
-//! hop passes the security layer like the first.
+//! RFC 9110 §15.4, RFC 3986 §5 and Apple's *willPerformHTTPRedirection*. It does not check the new URL: the next
+//! hop passes the security layer like the first one.
 
 use std::borrow::Cow;
 
@@ -57,7 +57,7 @@ fn named(error: UrlError, request: &UrlRequest) -> UrlError {
     error.with_url_in(request.url(), request.effective_zone_id())
 }
 
-/// Makes `next` the request, if the task agrees; otherwise the response is the answer.
+/// Makes `next` the request, if the task agrees; otherwise the task gets the response of the redirect.
 async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt<'_>) -> Option<Response> {
     let next = {
         let _pause = attempt.activity.pause_idle();
@@ -71,7 +71,7 @@ async fn follow(response: Response, next: Box<UrlRequest>, attempt: &mut Attempt
     None
 }
 
-/// What to do with a response.
+/// Decides what to do with a response.
 enum Verdict {
     Final,
     Follow(Box<UrlRequest>),
@@ -80,7 +80,7 @@ enum Verdict {
 
 fn verdict(request: &UrlRequest, status: StatusCode, fields: &HeaderMap, hops: usize) -> Verdict {
     let code = status.as_u16();
-    // 300 and 304 are answers, not orders (RFC 9110 §15.4.1, §15.4.5).
+    // 300 and 304 are final responses, not redirects (RFC 9110 §15.4.1, §15.4.5).
     if !matches!(code, 301 | 302 | 303 | 305..=308) {
         return Verdict::Final;
     }
@@ -143,7 +143,7 @@ fn escaped(location: &[u8]) -> Cow<'_, str> {
 /// The request for the next hop.
 fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest {
     let mut next = request.clone();
-    // RFC 9110 §15.4.2, §15.4.3: POST becomes GET as everywhere; §15.4.4: 303 asks for GET, or HEAD if that was asked.
+    // RFC 9110 §15.4.2, §15.4.3: POST becomes GET as everywhere; §15.4.4: 303 becomes GET, or stays HEAD.
     let drops_content = match code {
         301 | 302 => *request.http_method() == Method::POST,
         303 => true,
@@ -168,7 +168,7 @@ fn successor(request: &UrlRequest, from: &Url, to: Url, code: u16) -> UrlRequest
 /// Apple's page: "currently 16".
 const LIMIT: usize = 16;
 
-/// Fields that describe content, which a request that drops it has none of (RFC 9110 §15.4, RFC 9530).
+/// Fields that describe content. A request that drops its content drops them too (RFC 9110 §15.4, RFC 9530).
 const OF_CONTENT: [&str; 8] = [
     "content-type",
     "content-length",

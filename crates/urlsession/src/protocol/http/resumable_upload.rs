@@ -1,9 +1,9 @@
-//! Resumable uploads: an upload that breaks off goes on where the server has it (draft-ietf-httpbis-resumable-upload).
+//! Resumable uploads: an interrupted upload continues at the server's offset (draft-ietf-httpbis-resumable-upload).
 //!
 //! It stands below redirects, so that every hop creates an upload of its own and the requests to the upload's URL are not
-//! redirected as others are, and above all that each of those requests needs: protection, credentials, cookies. What
-//! follows from a response is said by `urlsession_proto::resumable_upload`; here are the requests, the pauses between
-//! them, and when to give up. Tasks that do not upload pass by.
+//! redirected as others are, and above the layers that each of those requests needs: security, credentials, cookies.
+//! `urlsession_proto::resumable_upload` interprets responses; this module makes the requests, pauses between
+//! them, and decides when to give up. Tasks without uploads skip this layer.
 
 mod appending;
 mod context;
@@ -47,7 +47,7 @@ impl<N: Layer> Layer for ResumableUpload<N> {
 }
 
 impl<N: Layer> ResumableUpload<N> {
-    /// The store, if it is asked about the host of this request.
+    /// The store, if it is used for the host of this request.
     fn servers(&self, request: &UrlRequest) -> Option<&UploadServerStorage> {
         self.config.upload_server_storage.as_ref().filter(|_| request.url_for_stores().is_some())
     }
@@ -80,7 +80,7 @@ impl<N: Layer> ResumableUpload<N> {
             return self.next.load(attempt).await;
         }
         let context = context(url);
-        // Whatever others of its targets refuse: this upload is there.
+        // Other targets of the server may refuse uploads, but this upload exists.
         let is_there = |known: &ServerSupport| {
             matches!(uploading, Uploading::Anew) || matches!(known, ServerSupport::Speaks { .. })
         };
@@ -120,18 +120,18 @@ impl<N: Layer> ResumableUpload<N> {
 struct Plan {
     dialect: Dialect,
     begins: Begins,
-    /// Whether a plain request is no way out.
+    /// Whether a plain request must not replace the upload.
     must_resume: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Begins {
-    /// With everything.
+    /// With the whole body.
     Optimistically,
-    /// With nothing.
+    /// With an empty body.
     Carefully,
-    /// By asking the target whether it takes uploads: what is known is of the server, and other targets of it may take an
-    /// empty request for an empty body.
+    /// With a request that discovers whether the target supports uploads: the known support is that of the server, and its
+    /// other targets may treat an empty request as an empty body.
     WithDiscovery,
 }
 
@@ -166,7 +166,7 @@ fn plan(configured: ResumableUploads, known: Option<ServerSupport>, length: Opti
     }
 }
 
-/// One upload under way.
+/// One running upload.
 struct Upload<'u, 'a, N> {
     policy: &'u ResumableUpload<N>,
     url: &'u Url,
@@ -179,20 +179,20 @@ struct Upload<'u, 'a, N> {
     base: u64,
     is_rewindable: bool,
     must_resume: bool,
-    /// Without progress since.
+    /// Failures since the last progress.
     failures: u32,
     /// The furthest offset so far.
     best: u64,
-    /// What failed last.
+    /// The last failure.
     why: Option<UrlError>,
     moves: usize,
     requests: usize,
-    /// Somebody on the way does not forward what it gets as it comes.
+    /// An intermediary refuses to forward the request as it arrives.
     refuses_incremental: bool,
 }
 
 enum Step {
-    /// To the target: everything at once, or carefully nothing.
+    /// To the target, with the whole body or with an empty one.
     Create { is_careful: bool },
     /// `HEAD`
     RetrieveOffset { after_pause: bool },
@@ -202,18 +202,18 @@ enum Step {
     Discover { after: After },
 }
 
-/// Why the limits are asked for.
+/// Why the limits are requested.
 #[derive(Clone, Copy)]
 enum After {
     /// Nothing was sent yet.
     Nothing,
     /// So many bytes were too many for the request that creates the upload.
     Creation(u64),
-    /// They were for one that goes on with it.
+    /// So many bytes were too many for a request that appends.
     Append(u64),
 }
 
-/// What came of one request.
+/// The outcome of one request.
 enum Outcome {
     Response(Box<Response>, Reply),
     Lost(UrlError),
@@ -334,7 +334,7 @@ impl<'u, 'a, N: Layer> Upload<'u, 'a, N> {
     }
 }
 
-/// What came of a creation.
+/// The outcome of a creation.
 enum Created {
     Decision(Box<Response>),
     Again {

@@ -1,6 +1,6 @@
 //! Retries: a request goes out again only if the server cannot have processed it.
 //!
-//! Whether that is so is data on the error (`Replay`), put there by who watched the wire. RFC 9110 §9.2.2.
+//! The error states whether that is so (`Replay`); the code that drives the wire records it. RFC 9110 §9.2.2.
 
 use http::Method;
 use urlsession_proto::method::is_idempotent;
@@ -48,7 +48,7 @@ fn may_repeat(error: &UrlError, method: &Method, tries: usize) -> bool {
         }
 }
 
-/// Enough for a server that is restarting its connections, too few for a storm.
+/// Enough for a server that restarts its connections, too few to overload it.
 const TRIES: usize = 4;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Routing: the way to the server of a hop, worked out once for all tries and carried in the attempt.
+//! Routing: the route to the server of a hop, selected once for all tries and carried in the attempt.
 //!
-//! Which way that is, `transport::route` says. Apple: *connectionProxyDictionary*, *proxyConfigurations*.
+//! `transport::route` selects the route. Apple: *connectionProxyDictionary*, *proxyConfigurations*.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
-//! App Transport Security: which URLs may be loaded at all; and before that HSTS (RFC 6797): which are loaded over TLS
-//! though they do not say so.
+//! HSTS (RFC 6797), which upgrades `http` URLs of known hosts to TLS; then App Transport Security, which decides whether a
+//! URL may be loaded.
 //!
-//! Which hosts those are is the store's business; what a host asks for the future is heeded below (`hsts`), where every
-//! answer is seen. TLS versions, trust and pinned keys are enforced where the handshake is (`transport::tls`). Apple:
+//! The store holds the HSTS hosts; the layer `hsts` below reads `Strict-Transport-Security` of every response.
+//! `transport::tls` enforces TLS versions, trust and pinned keys in the handshake. Apple:
 //! *NSAppTransportSecurity*.
 
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl<N: Layer> Layer for Security<N> {
     }
 }
 
-/// Whether it is a cleartext URL of a host that is known.
+/// Whether this is a cleartext URL of a known HSTS host.
 async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
     let url = Some(attempt.request.url()).filter(|url| Scheme::of(url) == Scheme::Http);
     let Some(host) = url.and_then(Url::host).filter(HstsStorage::may_know) else { return false };
@@ -49,7 +49,7 @@ async fn wants_tls(hosts: &HstsStorage, attempt: &Attempt<'_>) -> bool {
     hosts.knows(&host, attempt.clock.wall())
 }
 
-/// Goes on with the URL of the same host over TLS, as if it had been asked for: nobody is redirected.
+/// Replaces the URL by that of the same host over TLS, without a redirect.
 fn upgrade(attempt: &mut Attempt<'_>) {
     let Some(url) = upgraded(attempt.request.url()) else { return };
     let mut request = (*attempt.request).clone();
@@ -59,7 +59,7 @@ fn upgrade(attempt: &mut Attempt<'_>) {
     attempt.context.requesting(&attempt.request);
 }
 
-/// RFC 6797 §8.3 step 5: port 80, which is never spelt out here, becomes 443, and any other stays.
+/// RFC 6797 §8.3 step 5: port 80, which is never explicit here, becomes 443; any other port stays.
 fn upgraded(url: &Url) -> Option<Url> {
     let mut upgraded = url.clone();
     upgraded.set_scheme(Scheme::of(url).upgraded()?).ok()?;

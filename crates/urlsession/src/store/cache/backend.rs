@@ -1,5 +1,5 @@
-//! `UrlCacheBackend`: an application's own place for what a cache keeps. Which requests an entry answers, and for how long, is
-//! decided elsewhere; what comes back damaged or of another key is a miss.
+//! `UrlCacheBackend`: an application's own store for cached responses. This module does not decide which requests an entry
+//! answers, nor for how long. A returned entry that is damaged or has another key is a cache miss.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -17,14 +17,16 @@ use super::memory::{Found, VARIANTS};
 use crate::env::{JobThread, random};
 use crate::store::application::{BackendResult, guarded};
 
-/// An application's own place for cached responses, for [`UrlCache::with_backend`](crate::cache::UrlCache::with_backend), in the place
-/// of a folder: a database of its own, or one that several machines share. Not of Apple's, where one subclasses *URLCache*.
+/// An application's own store for cached responses, for [`UrlCache::with_backend`](crate::cache::UrlCache::with_backend).
+/// It replaces the cache directory, for example by a database that several machines share. Extension: no counterpart in
+/// Apple's API, where an application subclasses *URLCache*.
 ///
-/// It keeps responses by their key, several for one key, and decides nothing: which request a response answers (RFC 9111,
-/// `Vary`), whether it is fresh and what is stored is the cache's business. Which go when there are too many is the backend's.
-/// Its methods are called in order, on a thread of the cache that may block. There the cache itself may be used, and finds
-/// only what is in memory; loads that use it must not be waited for. After an error or a panic there is one warning
-/// (`tracing`), the backend is not called any more, and responses are kept in memory only.
+/// The backend stores responses by key, several for one key. The cache decides which request a response answers (RFC 9111,
+/// `Vary`), whether the response is fresh, and which responses are stored. The backend decides which responses to remove
+/// when there are too many. The methods are called in order, on a thread of the cache that may block. A method may use the
+/// cache itself, which then finds only responses in memory; a method must not wait for loads that use the cache. After an
+/// error or a panic there is one warning (`tracing`), the backend is not called any more, and responses are kept in memory
+/// only.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -59,49 +61,50 @@ use crate::store::application::{BackendResult, guarded};
 /// assert_eq!(cache.disk_capacity(), 100 << 20);
 /// ```
 pub trait UrlCacheBackend: Send + Sync + 'static {
-    /// The responses of a key, the last stored last.
+    /// Returns the responses of a key, in the order in which they were stored.
     ///
     /// # Errors
     /// Any: see above.
     fn look_up(&self, key: &str) -> BackendResult<Vec<KeptResponse>>;
 
-    /// Keeps a response. There is none of its key and variant.
+    /// Stores a response. The backend holds no response with the same key and variant at this time.
     ///
     /// # Errors
     /// Any: see above.
     fn store(&self, response: &KeptResponse) -> BackendResult<()>;
 
-    /// Removes the response of this key and variant, if it is there.
+    /// Removes the response with this key and variant, if there is one.
     ///
     /// # Errors
     /// Any: see above.
     fn remove(&self, key: &str, variant: &[u8]) -> BackendResult<()>;
 
-    /// Removes what was stored after this date; everything if there is none.
+    /// Removes the responses that were stored after this date; all responses if `date` is `None`.
     ///
     /// # Errors
     /// Any: see above.
     fn remove_since(&self, date: Option<SystemTime>) -> BackendResult<()>;
 }
 
-/// A response as a [backend](UrlCacheBackend) keeps it: to be given back byte for byte. Not of Apple's.
+/// A response as a [backend](UrlCacheBackend) stores it. The backend must return it byte for byte. Extension: no
+/// counterpart in Apple's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptResponse {
     /// The URL without its fragment.
     pub key: String,
-    /// Which of the responses of its key it is. The values of request fields in it cannot be read from it.
+    /// Distinguishes the responses of one key. The values of request header fields cannot be read from it.
     pub variant: Vec<u8>,
-    /// Status, header fields, times and a checksum, in a form of the library's own.
+    /// The status, the header fields, the times and a checksum, in a format of this library.
     pub head: Vec<u8>,
-    /// As it came, coded as the head says.
+    /// The body as received, with the content coding that the head names.
     pub body: Bytes,
-    /// When it was stored, in milliseconds since 1970.
+    /// When the response was stored, with a precision of milliseconds.
     pub stored: SystemTime,
 }
 
 impl KeptResponse {
-    /// What was kept, as it was given to [`UrlCacheBackend::store`].
+    /// Creates a response from the values that [`UrlCacheBackend::store`] received.
     pub fn new(
         key: impl Into<String>,
         variant: impl Into<Vec<u8>>,
@@ -203,7 +206,7 @@ impl Application {
         });
     }
 
-    /// Completes when what was asked for before is done.
+    /// Completes when the earlier jobs are done.
     pub(super) async fn flush(&self) {
         if self.thread.is_started() {
             self.ask(|_| ()).await;
@@ -233,7 +236,7 @@ impl Application {
         });
         if let Err(error) = given {
             // The load goes on.
-            tracing::warn!("the cache does without its backend for now: {error}");
+            tracing::warn!("the backend thread of a cache cannot be started for now: {error}");
         }
     }
 }
@@ -257,7 +260,7 @@ impl BackendInner {
         guarded(|| call(&*self.backend))
             .inspect_err(|error| {
                 self.is_broken.store(true, Relaxed);
-                tracing::warn!("the application's backend of a cache is not used any more: {error}");
+                tracing::warn!("the application's cache backend failed and is not used any more: {error}");
             })
             .ok()
     }

@@ -135,7 +135,7 @@ impl DiskWorker {
         if let Err(error) = given {
             self.waiting.fetch_sub(1, Ordering::Release);
             // The load goes on.
-            tracing::warn!("the cache does without its disk for now: {error}");
+            tracing::warn!("the disk thread of a cache cannot be started for now: {error}");
         }
     }
 

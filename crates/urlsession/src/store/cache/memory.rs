@@ -1,4 +1,4 @@
-//! The cache in memory: entries by key, the least recently used go first. It does no IO and knows no clock.
+//! The cache in memory: entries by key, the least recently used are removed first. No IO and no clock here.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;

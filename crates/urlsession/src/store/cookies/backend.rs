@@ -1,5 +1,5 @@
-//! `HttpCookieBackend`: an application's own place for the cookies of a storage. Which cookies there are, and who gets them, is
-//! the jar's business, when they are read and written `persistent`'s.
+//! `HttpCookieBackend`: an application's own store for the cookies of a storage. `jar` decides which cookies exist and
+//! which loads send them; `persistent` decides when they are read and written.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,16 +11,17 @@ use crate::store::application::{BackendResult, guarded};
 use crate::store::persistent::PersistentBackend;
 use crate::store::persistent::data::Effort;
 
-/// An application's own place for cookies, for [`HttpCookieStorage::with_backend`](crate::cookies::HttpCookieStorage::with_backend), in
-/// the place of a file: a database of its own, a keyring, a profile. Not of Apple's, where one subclasses
+/// An application's own store for cookies, for
+/// [`HttpCookieStorage::with_backend`](crate::cookies::HttpCookieStorage::with_backend), in place of a file: for example a
+/// database, a keyring or a profile. Extension: no counterpart in Apple's API, where an application subclasses
 /// *HTTPCookieStorage*.
 ///
-/// It keeps, and decides nothing: what is a cookie, which goes to whom, and when one is too old or too many, is the
-/// storage's business, which asks for all of them once and tells what changes: what has become too old with the next change,
-/// or when it is flushed. Cookies of the session are not told.
-/// Both methods are called beside the loads, on a thread that may block, never two at the same time. There the storage
-/// itself may be used, and has what is in memory; tasks that use it must not be waited for. After an error or
-/// a panic there is one warning (`tracing`), the backend is not called any more, and the cookies are kept in memory.
+/// The backend only stores cookies. The storage decides which cookies are valid, which loads send them, and which are
+/// removed. The storage loads all cookies once and then passes every change to the backend; it passes expired cookies with
+/// the next change or flush. Session cookies are not passed. Both methods are called on a background thread that may block,
+/// never two at the same time. A method may use the storage itself, which then has the cookies in memory; a method must not
+/// wait for tasks that use the storage. After an error or a panic there is one warning (`tracing`), the backend is not
+/// called any more, and the cookies are in memory only.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -52,35 +53,36 @@ use crate::store::persistent::data::Effort;
 /// assert!(storage.cookies().is_empty());
 /// ```
 pub trait HttpCookieBackend: Send + Sync + 'static {
-    /// Every cookie that is kept, in any order. Called once, when the storage is first needed.
+    /// Returns every stored cookie, in any order. Called once, when the storage is first needed.
     ///
     /// # Errors
     /// Any: see above.
     fn load(&self) -> BackendResult<Vec<KeptCookie>>;
 
-    /// Does what has changed, all of it or nothing.
+    /// Applies the changes, all of them or none.
     ///
     /// # Errors
     /// Any: see above.
     fn update(&self, changes: &KeptCookieChanges) -> BackendResult<()>;
 }
 
-/// A cookie as a [backend](HttpCookieBackend) keeps it. Not of Apple's.
+/// A cookie as a [backend](HttpCookieBackend) stores it. Extension: no counterpart in Apple's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptCookie {
-    /// It has a date of expiry. A backend that cannot hold the value itself writes it with the cargo feature `serde`, which
-    /// keeps all of it. What [`HttpCookie::new`] makes again from its [`properties`](HttpCookie::properties) is the same but
-    /// for `HttpOnly`, `Partitioned`, fractions of a second and bytes that are not UTF-8.
+    /// The cookie, with an expiry date. A backend that cannot store the value itself can serialize it with the cargo
+    /// feature `serde`, which preserves all of it. [`HttpCookie::new`] with the [`properties`](HttpCookie::properties) of
+    /// the cookie creates an equal cookie, except for `HttpOnly`, `Partitioned`, fractions of a second and bytes that are
+    /// not UTF-8.
     pub cookie: HttpCookie,
-    /// Of a [partition](crate::UrlRequest::cookie_partition_identifier), which one.
+    /// The [partition](crate::UrlRequest::cookie_partition_identifier) of the cookie; `None` if it is in no partition.
     pub partition: Option<String>,
-    /// When it was made, in microseconds since 1970. The oldest are sent first, and
-    /// [`remove_cookies_since`](crate::cookies::HttpCookieStorage::remove_cookies_since) goes by it.
+    /// When the cookie was created, with a precision of microseconds. The oldest cookies are sent first, and
+    /// [`remove_cookies_since`](crate::cookies::HttpCookieStorage::remove_cookies_since) compares this time.
     pub created: SystemTime,
 }
 
-/// What tells cookies of a [backend](HttpCookieBackend) apart. Not of Apple's.
+/// The key of a cookie in a [backend](HttpCookieBackend). Extension: no counterpart in Apple's API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct KeptCookieKey {
@@ -94,32 +96,33 @@ pub struct KeptCookieKey {
     pub name: String,
 }
 
-/// What a [backend](HttpCookieBackend) is to do, in this order. Not of Apple's.
+/// The changes that a [backend](HttpCookieBackend) applies, in the order of the fields. Extension: no counterpart in
+/// Apple's API.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct KeptCookieChanges {
-    /// Everything that was kept before goes.
+    /// Whether all stored cookies are removed.
     pub removes_all: bool,
-    /// These go, if they are there.
+    /// The keys of the cookies to remove. A key without a stored cookie is ignored.
     pub removed: Vec<KeptCookieKey>,
-    /// These come, each in place of the one of its key.
+    /// The cookies to store. Each replaces the cookie with the same key.
     pub kept: Vec<KeptCookie>,
 }
 
 impl KeptCookieKey {
-    /// The key of a cookie that is in no partition.
+    /// Creates the key of a cookie that is in no partition.
     pub fn new(domain: impl Into<String>, path: impl Into<String>, name: impl Into<String>) -> Self {
         Self { partition: String::new(), domain: domain.into(), path: path.into(), name: name.into() }
     }
 }
 
 impl KeptCookie {
-    /// A cookie that is in no partition.
+    /// Creates a stored cookie that is in no partition.
     pub fn new(cookie: HttpCookie, created: SystemTime) -> Self {
         Self { cookie, partition: None, created }
     }
 
-    /// What tells it from others.
+    /// The key of the cookie.
     pub fn key(&self) -> KeptCookieKey {
         let [name, _] = self.cookie.stored_pair();
         KeptCookieKey {

@@ -1,4 +1,4 @@
-//! `HttpCookieChanges`: that a store has changed, as a stream. What has changed is not said: Apple's notification does
+//! `HttpCookieChanges`: a stream of changes of a store. An item does not say what has changed; Apple's notification does
 //! not either.
 
 use parking_lot::Mutex;
@@ -11,7 +11,7 @@ use futures_core::Stream;
 
 use crate::store::persistent::Watch;
 
-/// Those who watch a store.
+/// The watchers of a store.
 #[derive(Default)]
 pub(super) struct Watchers(Mutex<Vec<Weak<Mutex<Watcher>>>>);
 
@@ -59,8 +59,8 @@ impl Drop for Watchers {
     }
 }
 
-/// An item each time a store has changed, by this process or another; changes that are unread are one. It ends with
-/// the store.
+/// A stream with an item for each change of a store, by this process or another. Changes that are not yet read are one
+/// item. The stream ends when the store is dropped.
 #[must_use = "streams do nothing unless polled"]
 pub struct HttpCookieChanges(Arc<Mutex<Watcher>>);
 

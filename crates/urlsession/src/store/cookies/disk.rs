@@ -1,5 +1,5 @@
-//! The file of a cookie store: its tables, read and written. When that is done is `persistent`'s to say, and what there is
-//! to write the jar's.
+//! The file of a cookie store: its tables, read and written. `persistent` decides when, and the jar decides what is
+//! written.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

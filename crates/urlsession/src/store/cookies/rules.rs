@@ -1,5 +1,5 @@
-//! Which cookies are accepted and who belongs together: hosts, sites, first parties (RFC 6265bis §5.2, §5.7).
-//! Pure: nothing is kept here.
+//! Which cookies are accepted, and which hosts, sites and first parties belong together (RFC 6265bis §5.2, §5.7). Pure:
+//! nothing is kept here.
 
 use std::net::Ipv4Addr;
 use std::time::SystemTime;

@@ -1,18 +1,20 @@
-//! `UrlCredentialBackend`: an application's own place for permanent credentials. Which are used, and when, is decided elsewhere.
+//! `UrlCredentialBackend`: an application's own store for permanent credentials. This module does not decide which
+//! credentials are used.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::message::{UrlCredential, UrlCredentialPersistence, UrlProtectionSpace};
 use crate::store::application::{BackendResult, guarded};
 
-/// An application's own place for permanent credentials, for
-/// [`UrlCredentialStorage::with_backend`](crate::authentication::UrlCredentialStorage::with_backend), in the place of a sealed file: a keyring,
-/// a service of its own. Not of Apple's, where one subclasses *URLCredentialStorage*.
+/// An application's own store for permanent credentials, for
+/// [`UrlCredentialStorage::with_backend`](crate::authentication::UrlCredentialStorage::with_backend). It replaces the
+/// sealed file, for example by a keyring or a service. Extension: no counterpart in Apple's API, where an application
+/// subclasses *URLCredentialStorage*.
 ///
-/// It keeps, and decides nothing. Only credentials with a user, a password and the persistence `Permanent` or `Synchronizable`
-/// come to it; credentials of the session stay in memory. Its methods are called beside the loads, where a challenge waits for
-/// them: they may block. After an error or a panic there is one warning (`tracing`), the backend is not called any more, and
-/// what it had is not known.
+/// The backend only stores credentials; the storage decides about their use. The backend receives only credentials with a
+/// user, a password and the persistence `Permanent` or `Synchronizable`; credentials of the session stay in memory. The
+/// methods are called on a thread that may block, while a challenge waits for the result. After an error or a panic there
+/// is one warning (`tracing`), the backend is not called any more, and its credentials are not found any more.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -48,46 +50,47 @@ use crate::store::application::{BackendResult, guarded};
 /// assert!(storage.all_credentials().is_empty());
 /// ```
 pub trait UrlCredentialBackend: Send + Sync + 'static {
-    /// The credentials of a space, or of all of them, the first that was set first.
+    /// Returns the credentials of a space, or of all spaces if `space` is `None`, in the order in which they were set.
     ///
     /// # Errors
     /// Any: see above.
     fn load(&self, space: Option<&UrlProtectionSpace>) -> BackendResult<Vec<KeptCredential>>;
 
-    /// Keeps a credential, in place of that of the same space and user. One that an application or a delegate gives is
-    /// [removed](Self::remove) first; one that is no longer the default of its space is only set.
+    /// Stores a credential and replaces the one with the same space and user. If an application or a delegate supplies the
+    /// credential, the old one is [removed](Self::remove) first; if the credential is only no longer the default of its
+    /// space, `remove` is not called.
     ///
     /// # Errors
     /// Any: see above.
     fn set(&self, kept: &KeptCredential) -> BackendResult<()>;
 
-    /// Forgets the credential of a user, if there is one.
+    /// Removes the credential of a user, if there is one.
     ///
     /// # Errors
     /// Any: see above.
     fn remove(&self, space: &UrlProtectionSpace, user: &str) -> BackendResult<()>;
 }
 
-/// A credential as a [backend](UrlCredentialBackend) keeps it. Not of Apple's.
+/// A credential as a [backend](UrlCredentialBackend) stores it. Extension: no counterpart in Apple's API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeptCredential {
-    /// Whose it is.
+    /// The protection space of the credential.
     pub space: UrlProtectionSpace,
-    /// It has a user and a password.
+    /// The credential, with a user and a password.
     pub credential: UrlCredential,
-    /// Whether it is tried first; one of a space at most.
+    /// Whether this is the default credential of its space, which is tried first. A space has one default at most.
     pub is_default: bool,
 }
 
 impl KeptCredential {
-    /// The credential of a user of the space, who is not its default.
+    /// Creates a credential that is not the default of its space.
     pub fn new(space: UrlProtectionSpace, credential: UrlCredential) -> Self {
         Self { space, credential, is_default: false }
     }
 }
 
-/// A backend that is not asked again once it has failed.
+/// A backend that is not called again after a failure.
 pub(super) struct Application {
     backend: Box<dyn UrlCredentialBackend>,
     is_broken: AtomicBool,
@@ -139,7 +142,7 @@ impl Application {
                 if !self.is_broken.swap(true, Relaxed) {
                     tracing::warn!(
                         store = "credential",
-                        "the application's backend is not used any more, and credentials are kept in memory: {error}"
+                        "the application's backend failed and is not used any more; credentials are in memory only: {error}"
                     );
                 }
                 None

@@ -1,4 +1,4 @@
-//! `Keeper`: who keeps permanent credentials, a file or an application.
+//! `Keeper`: the store of permanent credentials, a file or an application's backend.
 
 use crate::message::{UrlCredential, UrlProtectionSpace};
 

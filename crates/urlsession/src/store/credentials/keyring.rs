@@ -1,6 +1,6 @@
-//! Where passwords are kept better than in a file, and the platform's own such place: the Secret Service of a desktop
-//! (GNOME, KDE), the Keychain of macOS, the Credential Manager of Windows. It knows nothing of what it keeps. All of it
-//! blocks: a user may be asked to unlock it.
+//! The interface of a keyring, and the keyring of the platform: the Secret Service of a desktop (GNOME, KDE), the Keychain
+//! of macOS, the Credential Manager of Windows. This module does not interpret what it stores. All of it blocks: the system
+//! may ask the user to unlock the keyring.
 
 use std::io;
 

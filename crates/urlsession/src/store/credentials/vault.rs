@@ -156,7 +156,7 @@ impl Vault {
 
     fn password_of(&self, space: &UrlProtectionSpace, user: &str) -> Option<Zeroizing<String>> {
         let Some(keyring) = &self.keyring else {
-            tracing::warn!("a credential of {} is not used: its password is in a keyring", space.host());
+            tracing::warn!("a credential of {} is not used: no keyring is available", space.host());
             return None;
         };
         let found = keyring.password(self.item(&Record::item_name(space, user)));
@@ -177,7 +177,7 @@ impl Vault {
         let Some(keyring) = &self.keyring else { return false };
         let result = keyring.set_password(self.item(&Record::item_name(space, user)), password);
         if let Err(error) = &result {
-            tracing::debug!("a password is kept sealed in {}: {error}", self.path.display());
+            tracing::debug!("a password is in {}, not in the keyring: {error}", self.path.display());
         }
         result.is_ok()
     }
@@ -226,10 +226,7 @@ impl Vault {
                     VaultState::Open(Box::new(open))
                 }
                 Err(error) => {
-                    tracing::warn!(
-                        store = SCHEMA.name,
-                        "permanent credentials are kept in memory only: {error}"
-                    );
+                    tracing::warn!(store = SCHEMA.name, "permanent credentials are in memory only: {error}");
                     VaultState::Broken
                 }
             };

@@ -1,5 +1,5 @@
-//! `List`: the hosts in memory, and what they have said. The time is passed in; what must be written to disk is noted by
-//! `bounded_map`.
+//! `List`: the hosts in memory, and the fields they have sent. The time is passed in; `bounded_map` notes what must be
+//! written to disk.
 
 use std::time::{Duration, SystemTime};
 

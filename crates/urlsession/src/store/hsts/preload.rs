@@ -1,4 +1,4 @@
-//! The hosts that want TLS before anybody has visited them.
+//! The preload list: hosts that are loaded over TLS only, even on the first visit.
 //!
 //! Browsers ship a list of well over 100,000 (the HSTS preload list, hstspreload.org). This is the part of it that
 //! does most and hardly changes: all top-level domains that their registries have entered as a whole, so that every

@@ -1,5 +1,4 @@
-//! What a store is made of, as far as all stores see it: contents in memory, and who keeps them. When what is done is the
-//! store's to say.
+//! The parts that all stores have in common: contents in memory, and a backend. The store decides when they are used.
 
 use std::time::SystemTime;
 

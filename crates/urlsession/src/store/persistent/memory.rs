@@ -1,4 +1,4 @@
-//! `Memory`: what a store holds in memory, counted, and who is told of changes.
+//! `Memory`: the counted contents of a store in memory, and the watchers that are notified of changes.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

@@ -1,5 +1,5 @@
-//! `Persistence`: when the backend of a store is read and when it is written, and that a bad one costs persistence only. How that is
-//! done is decided by the backend ([`PersistentBackend`]).
+//! `Persistence`: when the backend of a store is read and written. A damaged backend costs persistence only. The backend
+//! ([`PersistentBackend`]) decides how it reads and writes.
 //!
 //! The lock of the backend is taken before that of the contents, never the other way round.
 
@@ -115,7 +115,7 @@ impl<T: StoreData> Persistence<T> {
                 Ok(true) => {}
                 Ok(false) => {
                     tracing::warn!(
-                        "the {} store {} is busy: its changes wait",
+                        "the {} store {} is locked by another process; its changes are written later",
                         backend.name(),
                         backend.location()
                     );

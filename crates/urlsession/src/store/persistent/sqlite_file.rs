@@ -1,5 +1,5 @@
-//! Stores with a file: `SqliteFile`, a store's contents in a SQLite file, and `StoreRegistry`, those that are in use. What is in it is its store's to say ([`Table`]), when it is read and written
-//! is decided by `persistence`.
+//! Stores with a file: `SqliteFile`, a store's contents in a SQLite file, and `StoreRegistry`, the stores in use. The store
+//! defines the contents of the file ([`Table`]); `persistence` decides when the file is read and written.
 
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `Store`: contents in memory, and who keeps them.
+//! `Store`: contents in memory, and their backend.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The file of a store of upload servers: its table, read and written. When that is done is `persistent`'s to say.
+//! The file of a store of upload servers: its table, read and written. `persistent` decides when.
 
 use std::path::PathBuf;
 use std::time::SystemTime;

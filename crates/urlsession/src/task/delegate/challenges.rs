@@ -1,7 +1,7 @@
-//! Whom a challenge is put to, and in which order.
+//! The order in which delegates receive a challenge.
 //!
-//! Apple: *URLSession(_:didReceive:)* of both delegates, as the documentation tells them apart. What is done with the
-//! answer is for the layers below.
+//! Apple: *URLSession(_:didReceive:)* of both delegates, as the documentation distinguishes them. The layers below act on
+//! the decision.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ impl ConnectionChallengeHandler for Core {
         challenge: UrlAuthenticationChallenge,
     ) -> BoxFuture<'static, (AuthChallengeDisposition, DecidedBy)> {
         Box::pin(async move {
-            // The delegate's time is not the server's.
+            // The time of the delegate does not count for the server's timeout.
             let _pause = self.activity.pause_idle();
             match self.decide_challenge(&challenge).await {
                 Ok(decision) => decision.unwrap_or((Default::default(), DecidedBy::Default)),
-                // The connection may outlive the load: it needs an answer.
+                // The connection may outlive the load: it needs a decision.
                 Err(_) => (AuthChallengeDisposition::CancelAuthenticationChallenge, DecidedBy::Task),
             }
         })
@@ -36,7 +36,7 @@ impl ConnectionChallengeHandler for Core {
 }
 
 impl Core {
-    /// The decision of whoever takes one; `None` if nobody does.
+    /// The decision of the delegate that handles the challenge; `None` if no delegate does.
     pub(in crate::task) async fn challenged(
         self: &Arc<Self>,
         challenge: &UrlAuthenticationChallenge,
@@ -45,7 +45,7 @@ impl Core {
         Ok(decision.map(|(disposition, _)| disposition))
     }
 
-    /// The decision of whoever takes one, and who did.
+    /// The decision, and which delegate made it.
     async fn decide_challenge(
         self: &Arc<Self>,
         challenge: &UrlAuthenticationChallenge,
@@ -55,8 +55,8 @@ impl Core {
         Ok(decision)
     }
 
-    /// Asks those who may take one. The task's own delegate is asked first, then, of what concerns a
-    /// connection, the session's delegate as such, then the session's delegate about the task.
+    /// Calls the delegates that may handle the challenge: first the task's own delegate, then, for a challenge about a
+    /// connection, the session's delegate with its session method, then the session's delegate with its task method.
     async fn put_challenge(
         self: &Arc<Self>,
         challenge: &UrlAuthenticationChallenge,
@@ -64,7 +64,7 @@ impl Core {
         let by = |decided_by| move |disposition| (disposition, decided_by);
         let Some(target) = self.target() else { return Ok(None) };
         if !challenge.is_session_level() {
-            // An own delegate passes the question on by itself.
+            // An own delegate passes the challenge on itself.
             return Ok(self.ask_of(target, challenge).await?.map(by(DecidedBy::Task)));
         }
         if let Some(own) = self.passing_target() {

@@ -1,4 +1,4 @@
-//! `Decision`: what a delegate says when it is asked, now or later.
+//! `Decision`: what a delegate decides, at once or later.
 
 use parking_lot::Mutex;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-/// A delegate's decision. One that never comes because its [`Responder`] was dropped is the documented default.
+/// A delegate's decision. If its [`Responder`] is dropped without an answer, the decision is the documented default.
 pub struct Decision<T>(DecisionKind<T>);
 
 enum DecisionKind<T> {
@@ -19,24 +19,24 @@ enum DecisionKind<T> {
 /// The decision, or `None` for the default.
 type Resolved<T> = Result<Option<T>, Unwound>;
 
-/// The responder was dropped by a panic: there is no decision, and the default does not stand for one.
+/// A panic dropped the responder: there is no decision, and the default does not replace it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unwound;
 
 impl<T: Send + 'static> Decision<T> {
-    /// Decided.
+    /// Decides at once.
     pub fn now(value: T) -> Self {
         Self(DecisionKind::Now(value))
     }
 
-    /// Decided when the future is done. The task waits; the time does not count for its idle timeout.
+    /// Decides when the future is done. The task waits; this time does not count for its idle timeout.
     pub fn later(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self(DecisionKind::Later(Box::pin(async move { Ok(Some(future.await)) })))
     }
 
-    /// Decided when somebody calls the responder, from any thread. A responder that is kept for ever without an
-    /// answer keeps the task waiting, until its resource timeout; one that is dropped gives the default. One that is
-    /// dropped by a panic fails the task.
+    /// Decides when the responder is called, from any thread. A responder that is kept without an answer keeps the task
+    /// waiting until its resource timeout. A responder that is dropped gives the default. A responder that a panic drops
+    /// fails the task.
     pub fn deferred() -> (Self, Responder<T>) {
         let slot = Arc::new(Mutex::new(Slot { answer: None, is_open: true, is_unwound: false, waker: None }));
         let responder = Responder { slot: slot.clone() };
@@ -51,12 +51,12 @@ impl<T: Send + 'static> Decision<T> {
         (Self(DecisionKind::Later(Box::pin(wait))), responder)
     }
 
-    /// What the documentation of the method gives as its default.
+    /// The default that the documentation of the method states.
     pub fn default_handling() -> Self {
         Self(DecisionKind::Default)
     }
 
-    /// The decision, or `None` for the default, if it needs no waiting.
+    /// The decision, or `None` for the default, if it is available without waiting.
     pub(crate) fn into_now(self) -> Result<Option<T>, Self> {
         match self.0 {
             DecisionKind::Default => Ok(None),
@@ -98,7 +98,7 @@ struct Slot<T> {
     waker: Option<Waker>,
 }
 
-/// Gives a deferred [`Decision`], once: a second answer does not compile.
+/// Completes a deferred [`Decision`], once: a second answer does not compile.
 ///
 /// ```compile_fail,E0382
 /// let (_, responder) = urlsession::Decision::deferred();
@@ -110,7 +110,7 @@ pub struct Responder<T> {
 }
 
 impl<T> Responder<T> {
-    /// Answers.
+    /// Completes the decision with `value`.
     pub fn answer(self, value: T) {
         self.slot.lock().answer = Some(value);
     }

@@ -1,8 +1,8 @@
-//! Carries a task's events to its delegate on the session's queue, and brings answers back.
+//! Delivers a task's events to its delegate on the session's queue, and returns the decisions.
 //!
-//! It keeps order, holds the load back when the delegate is slow, and turns a panic, or a call that the delegate queue
-//! dropped, into the task's failure. The failure is recorded before anybody can see that there is no decision, and no
-//! default is taken in its place.
+//! It keeps the order, holds the load back when the delegate is slow, and turns a panic, or a call that the delegate queue
+//! dropped, into the task's failure. The failure is recorded before the missing decision becomes visible, and no default
+//! replaces the decision.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -18,7 +18,8 @@ use crate::task::core::Core;
 use crate::task::delegate::TaskDelegate;
 use crate::task::handle::Task;
 
-/// Whom to call, and with which handle: the one given to a task's own delegate passes on to the session's.
+/// The delegate to call, and the task handle for it: the handle for a task's own delegate passes calls on to the session's
+/// delegate.
 #[derive(Clone)]
 pub(in crate::task) struct DelegateTarget {
     delegate: Arc<dyn TaskDelegate>,
@@ -26,7 +27,7 @@ pub(in crate::task) struct DelegateTarget {
 }
 
 impl Core {
-    /// The task's own delegate, else the session's; `None` if nobody listens.
+    /// The task's own delegate, else the session's; `None` if there is no delegate.
     pub(in crate::task) fn target(self: &Arc<Self>) -> Option<DelegateTarget> {
         let live = self.live();
         if let Some(delegate) = live.own_delegate() {
@@ -37,7 +38,7 @@ impl Core {
         Some(DelegateTarget { delegate, task: Task::of(self.clone()) })
     }
 
-    /// The task's own delegate, which passes on what it does not want.
+    /// The task's own delegate, which passes on the calls that it does not handle.
     pub(in crate::task) fn passing_target(self: &Arc<Self>) -> Option<DelegateTarget> {
         let delegate = self.live().own_delegate()?;
         Some(DelegateTarget { delegate, task: Task::passing_on(self.clone()) })
@@ -55,14 +56,14 @@ impl Core {
         Some(DelegateTarget { delegate, task: Task::of(self.clone()) })
     }
 
-    /// Tells the session's delegate of the task, at once and on this thread.
+    /// Notifies the session's delegate of the new task, at once and on this thread.
     pub(crate) fn notify_created(self: &Arc<Self>) {
         if let Some(target) = self.session_target() {
             self.call(target, "did_create_task", |delegate, task| delegate.did_create_task(task));
         }
     }
 
-    /// Calls the delegate, some time, in order.
+    /// Calls the delegate later, in order.
     pub(in crate::task) fn notify(
         self: &Arc<Self>,
         target: DelegateTarget,
@@ -72,7 +73,7 @@ impl Core {
         self.enqueue(what, move |core| core.call(target, what, call));
     }
 
-    /// Calls `job` on the delegate queue, some time, in order. If the queue drops it, the task fails.
+    /// Calls `job` on the delegate queue later, in order. If the queue drops it, the task fails.
     pub(in crate::task) fn enqueue(
         self: &Arc<Self>,
         what: &'static str,
@@ -99,10 +100,10 @@ impl Core {
         }
     }
 
-    /// Asks the delegate; `None` is the default.
+    /// Requests a decision from the delegate; `None` is the default.
     ///
     /// # Errors
-    /// It panicked, or was not called: the task has failed already, and nothing may be done in its name.
+    /// The delegate panicked, or was not called: the task has failed already, and must not continue.
     pub(in crate::task) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
         target: DelegateTarget,
@@ -121,10 +122,10 @@ impl Core {
         }
     }
 
-    /// What the application decides, sooner or later; `None` for the default.
+    /// The decision of the application, immediately or later; `None` for the default.
     ///
     /// # Errors
-    /// As [`ask`](Self::ask).
+    /// Same as [`ask`](Self::ask).
     pub(in crate::task) async fn decided<T: Send + 'static>(
         self: &Arc<Self>,
         what: &'static str,
@@ -152,7 +153,7 @@ impl Core {
         .await
     }
 
-    /// Reports sent body bytes; reports that nobody has heard yet are merged.
+    /// Reports sent body bytes; reports that have not been delivered yet are merged.
     pub(in crate::task) fn report_sent(self: &Arc<Self>) {
         if self.bytes.sent_report.begin() {
             return;
@@ -168,7 +169,7 @@ impl Core {
         });
     }
 
-    /// Waits until everything told so far has been heard, or dropped.
+    /// Waits until all calls made so far have been delivered, or dropped.
     pub(in crate::task) async fn flush(self: &Arc<Self>) {
         let (answer, responder) = Decision::deferred();
         self.session.queue.add(move || responder.answer(()));
@@ -176,7 +177,7 @@ impl Core {
     }
 }
 
-/// A call on its way to the delegate queue. Dropped before it has begun, it fails its task.
+/// A call that waits in the delegate queue. If it is dropped before it has begun, it fails its task.
 struct Queued {
     core: Option<Arc<Core>>,
     what: &'static str,
@@ -201,8 +202,8 @@ impl Drop for Queued {
     }
 }
 
-/// A question on its way. The order of the fields is that in which they are dropped: the task has failed before the
-/// responder says that there is no answer.
+/// A waiting request for a decision. The fields are dropped in their order: the task has failed before the responder
+/// reports that there is no answer.
 struct Question<T> {
     queued: Queued,
     responder: Responder<Decision<T>>,
@@ -279,7 +280,7 @@ mod tests {
         }
     }
 
-    /// Asks; `meet` is what becomes of the job. What the load is given, and the states in which it is woken.
+    /// Requests a decision; `meet` handles the job. Returns the decision, and the states in which the load is woken.
     fn ask(
         question: impl FnOnce(&dyn TaskDelegate, &Task) -> Decision<u8> + Send + 'static,
         meet: impl FnOnce(QueueJob),

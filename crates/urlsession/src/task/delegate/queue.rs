@@ -1,7 +1,7 @@
 //! `DelegateQueue`: where delegate methods and completion handlers are called, one at a time, in order.
 //!
-//! Apple: *delegateQueue*. It knows nothing of tasks. It also knows which waits on a thread could never end, because
-//! what is waited for needs a call of a queue that this thread keeps busy.
+//! Apple: *delegateQueue*. It does not depend on tasks. It also detects waits on a thread that could never end, because
+//! they need a call of a queue that this thread blocks.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::cell::RefCell;
@@ -16,7 +16,7 @@ use crate::env::{SerialThreads, SerialWork};
 /// Work for a queue.
 pub type QueueJob = Box<dyn FnOnce() + Send>;
 
-/// Calls what it is given in order, never two at a time. A clone is the same queue.
+/// Calls the jobs that are added to it in order, never two at a time. A clone is the same queue.
 #[derive(Clone)]
 #[doc(alias = "OperationQueue")]
 pub struct DelegateQueue(Arc<QueueState>);
@@ -24,7 +24,7 @@ pub struct DelegateQueue(Arc<QueueState>);
 struct QueueState {
     jobs: Mutex<Jobs>,
     executor: Executor,
-    /// Why calls were dropped for want of a thread the last time.
+    /// Why calls were dropped the last time, if no thread could be started.
     no_thread: Mutex<Option<String>>,
 }
 
@@ -35,26 +35,25 @@ struct Jobs {
 }
 
 enum Executor {
-    /// Threads of the library's own. Not those of the runtime for blocking work: to wake one of them costs three times
-    /// as much.
+    /// Threads of the library. Not the runtime's threads for blocking work: waking one of those costs three times as much.
     Own,
     Custom(Box<dyn Fn(QueueJob) + Send + Sync>),
 }
 
 impl DelegateQueue {
-    /// A queue on a thread of the library's own, taken when there is something to call and given back when there is
-    /// nothing more. All such queues share a few cached threads; a call that blocks holds up only its own queue.
+    /// A queue on a thread of the library. The thread is taken when there are calls to make, and given back when there are
+    /// no more. All such queues share a few cached threads; a call that blocks delays only its own queue.
     pub fn serial() -> Self {
         Self::with(Executor::Own)
     }
 
-    /// A queue on an executor of the application, such as its UI loop: `execute` must run each job it is given
-    /// once, on whatever thread, and may do so later. Jobs come one at a time and hold several calls if many are
-    /// due.
+    /// A queue on an executor of the application, such as its UI loop: `execute` must run each job that it receives once,
+    /// on any thread, immediately or later. Jobs come one at a time and contain several calls if many are due.
     ///
-    /// A job that is dropped instead of run, or given to an `execute` that panics, fails every task that a call in it
-    /// was for: its state and [`error`](crate::task::Task::error) say so, and futures give that error. Delegate methods and
-    /// completion handlers of such a task are not called, as there is nowhere to call them.
+    /// A job that is dropped instead of run, or that is passed to an `execute` that panics, fails every task that has a
+    /// call in it: the task's state and [`error`](crate::task::Task::error) show the failure, and futures return that
+    /// error. Delegate methods and completion handlers of such a task are not called, because there is no thread to call
+    /// them on.
     pub fn on(execute: impl Fn(QueueJob) + Send + Sync + 'static) -> Self {
         Self::with(Executor::Custom(Box::new(execute)))
     }
@@ -63,7 +62,7 @@ impl DelegateQueue {
         Self(Arc::new(QueueState { jobs: Mutex::default(), executor, no_thread: Mutex::default() }))
     }
 
-    /// Calls `job` after everything given before.
+    /// Calls `job` after all jobs that were added before.
     pub fn add(&self, job: impl FnOnce() + Send + 'static) {
         let mut jobs = self.0.jobs();
         jobs.waiting.push_back(Box::new(job));
@@ -86,7 +85,7 @@ impl DelegateQueue {
         }
     }
 
-    /// Why a call was dropped, if there was no thread of the library's own for it.
+    /// Why a call was dropped, if no thread of the library could be started for it.
     pub(in crate::task) fn why_no_thread(&self) -> Option<String> {
         self.0.no_thread.lock().clone()
     }
@@ -96,17 +95,17 @@ impl DelegateQueue {
         CALLS.with_borrow(|calls| calls.contains(&self.0.id()))
     }
 
-    /// Whether this thread is in a call of this queue and does nothing but such calls. A future that is polled there does
-    /// not return to an event loop in between: it blocks the queue until it is done.
+    /// Whether this thread is in a call of this queue and makes only such calls. A future that is polled there does not
+    /// return to an event loop in between: it blocks the queue until it is done.
     pub(in crate::task) fn is_in_blocking_call(&self) -> bool {
         matches!(self.0.executor, Executor::Own) && self.is_in_call()
     }
 
-    /// This thread is about to block until something has happened that needs calls of this queue; `None` if it is in no
-    /// call itself.
+    /// Called when this thread is about to block until something has happened that needs calls of this queue; `None` if the
+    /// thread is in no call itself.
     ///
     /// # Errors
-    /// It would never happen: the thread is in a call of this queue, or of one that a call of this queue waits for.
+    /// The wait would never end: the thread is in a call of this queue, or of one that a call of this queue waits for.
     pub(in crate::task) fn begin_wait(&self) -> Result<Option<QueueWait>, WaitsForItself> {
         let awaited = self.0.id();
         let blocked = CALLS.with_borrow(Vec::clone);
@@ -129,7 +128,7 @@ impl DelegateQueue {
     }
 }
 
-/// A wait for a queue would be one for this thread itself.
+/// The wait would be a wait of this thread for itself.
 #[derive(Debug)]
 pub(in crate::task) struct WaitsForItself;
 
@@ -155,11 +154,11 @@ impl Drop for QueueWait {
 type QueueId = usize;
 
 thread_local! {
-    /// The queues in whose calls this thread is, the innermost last.
+    /// The queues whose calls this thread is in, the innermost last.
     static CALLS: RefCell<Vec<QueueId>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Queues one of whose calls is blocked, and the queue it waits for.
+/// Queues that have a blocked call, and the queue that each of them waits for.
 static WAITS: Mutex<Vec<(QueueId, QueueId)>> = Mutex::new(Vec::new());
 
 /// This thread is in calls of a queue.
@@ -201,7 +200,7 @@ impl QueueState {
         job
     }
 
-    /// Drops what waits: who added a job sees to its task.
+    /// Drops the waiting jobs: the code that added a job handles its task.
     fn drop_jobs(&self) {
         let mut jobs = self.jobs();
         jobs.is_draining = false;
@@ -228,7 +227,7 @@ impl SerialWork for QueueState {
     }
 }
 
-/// What an executor of the application runs; it may also drop it.
+/// The job for an executor of the application, which may also drop it.
 struct Batch(Option<DelegateQueue>);
 
 impl Batch {
@@ -256,11 +255,11 @@ impl fmt::Debug for DelegateQueue {
 }
 
 fn run(job: QueueJob) {
-    // A panicking application must not take the queue with it; who added the job sees to its task.
+    // A panic of the application must not end the queue; the code that added the job handles its task.
     let _ = catch_unwind(AssertUnwindSafe(job));
 }
 
-/// So that a UI loop gets its turn between them, and other queues theirs.
+/// So that a UI loop and other queues can run in between.
 const JOBS_AT_ONCE: usize = 64;
 
 #[cfg(test)]

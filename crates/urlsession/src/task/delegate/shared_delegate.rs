@@ -1,4 +1,4 @@
-//! An `Arc` of a delegate is a delegate: a task and its application share one. It decides nothing.
+//! An `Arc` of a delegate is a delegate: a task and its application share one. It only forwards calls.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::task::kinds::handles::{DataTask, DownloadTask};
 use crate::task::kinds::stream::StreamTask;
 use crate::task::metrics::TaskMetrics;
 
-/// The methods of [`TaskDelegate`] for what dereferences to one. Who uses it imports what the methods name.
+/// The methods of [`TaskDelegate`] for a type that dereferences to one. The caller imports the types that the methods use.
 macro_rules! forward_to_task_delegate {
     () => {
         fn did_create_task(&self, task: &Task) {

@@ -1,4 +1,4 @@
-//! JSON as far as a log needs it: values, and how they are written (RFC 8259). It reads none.
+//! JSON as far as a log needs it: values, and how they are written (RFC 8259). It does not read JSON.
 
 use std::fmt::{Display, Formatter, Result, Write};
 
@@ -18,7 +18,7 @@ impl Json {
         Self::Text(text.into())
     }
 
-    /// A count; one that no `i64` holds is the largest.
+    /// A count; one that is larger than an `i64` is written as the largest `i64`.
     pub(super) fn count(count: u64) -> Self {
         Self::Number(i64::try_from(count).unwrap_or(i64::MAX))
     }

@@ -1,4 +1,4 @@
-//! What a log never holds: credentials in header fields, and the userinfo of URLs wherever they stand.
+//! The secrets that a log never contains: credentials in header fields, and the userinfo of URLs in any position.
 
 use url::{Position, Url};
 use urlsession_proto::userinfo::{REDACTED, without_userinfo};

@@ -1,11 +1,11 @@
-//! Where the time of a transaction went, in HAR's phases. In whole microseconds, so that the sum is exact.
+//! The time of a transaction, divided into HAR's phases. In whole microseconds, so that the sum is exact.
 
 use std::time::SystemTime;
 
 use super::json::Json;
 use crate::task::metrics::TransactionMetrics;
 
-/// Microseconds a phase; `None` where it did not take place.
+/// Microseconds per phase; `None` where the phase did not take place.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Timings {
     pub(super) blocked: Option<i64>,
@@ -19,7 +19,7 @@ pub(super) struct Timings {
 }
 
 impl Timings {
-    /// `until` is when a transaction that has no end was given up: that time belongs to the phase it was in.
+    /// `until` is when a transaction without an end was abandoned: the time up to then belongs to the phase it was in.
     pub(super) fn new(m: &TransactionMetrics, until: SystemTime) -> Self {
         let since = |at: SystemTime| {
             let micros = at.duration_since(m.fetch_start_date).unwrap_or_default().as_micros();
@@ -28,7 +28,7 @@ impl Timings {
         let end = since(m.response_end_date.unwrap_or(until));
         let at = |date: Option<SystemTime>| date.map(|date| since(date).min(end));
         let mut clock = Clock { now: 0, idle: 0 };
-        // What has no end is what the transaction failed in.
+        // A phase without an end is the one in which the transaction failed.
         let span = |start, stop| at(start).zip(at(stop).or(Some(end)));
         let dns = clock.phase(span(m.domain_lookup_start_date, m.domain_lookup_end_date));
         let connect = clock.phase(span(m.connect_start_date, m.connect_end_date));
@@ -38,7 +38,7 @@ impl Timings {
         if let Some(start) = at(m.request_start_date) {
             clock.wait(start);
             let answered = at(m.response_start_date);
-            // A server may answer before it has read the whole request: then nobody waited.
+            // A server may answer before it has read the whole request: then there was no wait.
             let sent = at(m.request_end_date).or(answered).unwrap_or(end);
             all.send = clock.reach(answered.map_or(sent, |answered| sent.min(answered)));
             all.wait = clock.reach(answered.unwrap_or(end));
@@ -50,7 +50,7 @@ impl Timings {
         all
     }
 
-    /// The time of the whole: all phases but `ssl`, which is part of `connect`.
+    /// The time of the whole transaction: all phases but `ssl`, which is part of `connect`.
     pub(super) fn sum(&self) -> i64 {
         let made = self.blocked.unwrap_or(0) + self.dns.unwrap_or(0) + self.connect.unwrap_or(0);
         made + self.send + self.wait + self.receive
@@ -70,7 +70,7 @@ impl Timings {
     }
 }
 
-/// Walks through a transaction; what no phase takes is idle.
+/// Walks through a transaction; time that belongs to no phase is idle.
 struct Clock {
     now: i64,
     idle: i64,

@@ -1,7 +1,7 @@
-//! A data task that becomes a download or a stream: the switch. What the new task does is its own business.
+//! A data task that becomes a download or a stream: the conversion. The modules of the new task run it.
 //!
-//! Apple: *URLSession.ResponseDisposition*. That the new task keeps the identifier is not documented there; here it
-//! does, so that an application can follow it.
+//! Apple: *URLSession.ResponseDisposition*. Apple does not document that the new task keeps the identifier; here it keeps
+//! the identifier, so that an application can follow the task.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::task::kinds::data::delivery::{Becomes, Conversion};
 use crate::task::kinds::stream::pipe::Pipe;
 use crate::task::kinds::stream::stream_io;
 
-/// Tells the delegate, ends the data task, and runs the new one.
+/// Calls the delegate, ends the data task, and runs the new task.
 pub(in crate::task) async fn go_on(
     core: Arc<Core>,
     runtime: RuntimeHandle,
@@ -33,7 +33,7 @@ pub(in crate::task) async fn go_on(
     let kind = if pipe.is_some() { TaskKind::Stream } else { TaskKind::Download };
     let kind_state = pipe.clone().map(|pipe| Box::new(pipe) as Box<dyn KindState<Core>>);
     let (successor, completed) = core.hand_over(kind, kind_state);
-    // On behalf of the new task: a panic fails that one.
+    // The call belongs to the new task: a panic fails the new task.
     let theirs = pipe.clone();
     successor.enqueue("did_become", move |new| {
         let task = Task::of(new.clone());

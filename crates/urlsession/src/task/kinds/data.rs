@@ -29,10 +29,10 @@ use crate::task::run::finish::in_place;
 use crate::task::run::retrying::{Retries, Tried};
 use crate::task::run::task_future::Loading;
 
-/// Body and response of a data task. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
+/// The body and the response of a data task. Await it on any executor, or block a plain thread with [`wait`](Self::wait).
 ///
-/// Nothing is sent before it is first polled. The load runs in the polls: on the caller's tokio runtime if there
-/// is one with I/O and time drivers, otherwise woken by the library's own. Dropping it cancels the task.
+/// Nothing is sent before the first poll. The load runs in the polls: on the caller's tokio runtime if that has I/O and
+/// time drivers, otherwise with the library's own runtime. Dropping the future cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
 pub struct DataFuture(Loading<(Bytes, UrlResponse)>);
 
@@ -41,21 +41,22 @@ impl DataFuture {
         Self(Loading::new(core, |core, runtime| Box::pin(in_place(core, runtime, collect))))
     }
 
-    /// The task behind it, to observe, suspend or cancel it.
+    /// The task of this future, to observe, suspend or cancel it.
     pub fn task(&self) -> DataTask {
         DataTask::of(self.0.task())
     }
 
-    /// A delegate of this task's own: it is asked about redirects and sees data as it comes, beside the result.
+    /// Sets the task's own delegate: it decides about redirects and receives data as it comes, in addition to the result.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         self.0.set_delegate(delegate);
         self
     }
 
-    /// The longest body that is taken, in bytes, after decoding. Default: no limit. A longer one fails the load with
+    /// Sets the maximum length of the body, in bytes, after decoding. Default: no limit. A longer body fails the load with
     /// [`DataLengthExceedsMaximum`](crate::UrlErrorCode::DataLengthExceedsMaximum): before a byte of it is read if the
-    /// server announces its length and the body is not coded, else as soon as more has come. What has come is dropped, and the
-    /// connection is closed (over HTTP/2 the stream is reset). Extension: no counterpart in Apple's API.
+    /// server announces the length and the body is not coded, otherwise as soon as more bytes have come. The received bytes
+    /// are dropped, and the connection is closed (over HTTP/2 the stream is reset). Extension: no counterpart in Apple's
+    /// API.
     ///
     /// ```no_run
     /// # use urlsession::{DataResponse, UrlSession};
@@ -70,21 +71,22 @@ impl DataFuture {
         self
     }
 
-    /// Tries again, up to this number of times, when the load fails for a reason that may pass: `.retry(3)`, or a
-    /// [`RetryPolicy`], which says exactly what is tried again and when. Extension: no counterpart in Apple's API.
+    /// Tries again, up to this number of times, after a temporary failure: `.retry(3)`, or a [`RetryPolicy`], which
+    /// documents exactly what is tried again and when. Extension: no counterpart in Apple's API.
     pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
         self.0.core().set_retry(policy.into());
         self.0.start_by(|core, runtime| Box::pin(in_place(core, runtime, collect_with_retries)));
         self
     }
 
-    /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
+    /// Blocks this thread until the load is done. It can be called anywhere, also inside an async runtime, whose thread it
+    /// blocks.
     ///
     /// # Errors
-    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
-    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
-    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
-    /// completion handler.
+    /// The errors of awaiting the future. In addition, it fails at once, without a load, where the wait could never end: in
+    /// a delegate call, completion handler or decision of a session that has a delegate, if that session makes the load, or
+    /// another session whose own calls wait for this one; and on the thread that serves the library's sockets. Spawn the
+    /// load there, or use a task with a completion handler.
     pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
         self.0.wait()
     }
@@ -104,7 +106,7 @@ impl fmt::Debug for DataFuture {
     }
 }
 
-/// Loads, and collects the body in one piece.
+/// Loads the body and collects it in one piece.
 pub(in crate::task) async fn collect(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -116,7 +118,7 @@ pub(in crate::task) async fn collect(
     Ok((data.map_err(|error| error.with_url(head.url()))?, head))
 }
 
-/// As [`collect`], with tries.
+/// Same as [`collect`], with retries.
 async fn collect_with_retries(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -142,8 +144,8 @@ fn try_to_collect<'t>(
     })
 }
 
-/// Loads, and delivers to the delegate what comes; up to the end, or to where the delegate wants another kind of task
-/// to go on.
+/// Loads the body and delivers it to the delegate, up to the end, or up to where the delegate wants another kind of task to
+/// continue.
 pub(in crate::task) async fn deliver(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -158,7 +160,7 @@ pub(in crate::task) async fn deliver(
 }
 
 impl Reading<'_> {
-    /// In one piece; if the body comes in one, without a copy.
+    /// Collects the body in one piece; without a copy if the body comes in one piece.
     async fn collect(&mut self, head: &UrlResponse) -> Result<Bytes> {
         let target = if self.core.style == Style::Future { self.core.own_target() } else { None };
         let Some(mut chunk) = self.next().await.transpose()? else { return Ok(Bytes::new()) };
@@ -166,8 +168,8 @@ impl Reading<'_> {
         let mut all: Option<BytesMut> = None;
         loop {
             if let Some(target) = target.as_ref().filter(|_| in_pieces) {
-                // To clone the only handle costs an allocation: not for nobody.
-                // In a box, as below: most loads do not carry it.
+                // Cloning the only handle costs an allocation, which is avoided without a delegate. In a box, as below:
+                // most loads do not need it.
                 Box::pin(self.core.deliver(target.clone(), chunk.clone())).await;
             }
             let Some(next) = self.next().await.transpose()? else { break };
@@ -189,7 +191,7 @@ impl Reading<'_> {
 
     async fn deliver(&mut self, head: &UrlResponse) -> Result<Option<Becomes>> {
         let Some(target) = self.core.target() else {
-            // Nobody listens; the body is read all the same, for its errors and for the connection.
+            // There is no delegate; the body is read nevertheless, for its errors and for the connection.
             while self.next().await.transpose()?.is_some() {}
             return Ok(None);
         };
@@ -206,7 +208,7 @@ impl Reading<'_> {
         Ok(None)
     }
 
-    /// What could be cached is the application's to decide.
+    /// The application decides whether a cacheable response is cached.
     async fn ask_will_cache(&mut self) {
         let Some(mut observer) = self.body.take_observer() else { return };
         let (Some(proposed), Some(target)) = (observer.proposal(), self.core.target()) else { return };
@@ -217,13 +219,13 @@ impl Reading<'_> {
         });
         observer.decide(match asked.await {
             Ok(decision) => decision.unwrap_or(Some(proposed)),
-            // The delegate panicked: what it might have refused is not kept.
+            // The delegate panicked: a response that it might have refused is not kept.
             Err(_) => None,
         });
     }
 }
 
-/// What a server announces is believed up to this length; beyond it memory is taken as bytes come.
+/// An announced length is allocated in advance up to this size; beyond it memory is allocated as bytes come.
 const TRUSTED_LENGTH: u64 = 8 * 1024 * 1024;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `DownloadFuture`: a response saved in a file, for a delegate, a handler or a future. Apple: *URLSessionDownloadTask*.
 //!
-//! Writing happens beside the reactor, a batch at a time, unless the disk takes it at once; while it does, nothing is
-//! read, so that memory is bounded and a slow disk holds the server back. What to ask for is the state machine's business, what
-//! is in the file the partial file's.
+//! The file is written on a separate thread, a batch at a time, unless the disk accepts the bytes at once. During a write
+//! nothing is read, so that memory is bounded and a slow disk holds the server back. The state machine decides what to
+//! request; the partial file decides what the file contains.
 
 pub(in crate::task) mod digest;
 pub(in crate::task) mod options;
@@ -46,9 +46,9 @@ use crate::task::run::finish::{LogGuard, end_in_place, finish};
 use crate::task::run::retrying::{Retries, Tried};
 use crate::task::run::task_future::Loading;
 
-/// File and response of a download. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
+/// The file and the response of a download. Await it on any executor, or block a plain thread with [`wait`](Self::wait).
 ///
-/// Nothing is sent before it is first polled. Dropping it cancels the task.
+/// Nothing is sent before the first poll. Dropping the future cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
 pub struct DownloadFuture(Loading<(DownloadedFile, UrlResponse)>);
 
@@ -63,13 +63,13 @@ impl DownloadFuture {
         }))
     }
 
-    /// The task behind it, to observe, suspend or cancel it.
+    /// The task of this future, to observe, suspend or cancel it.
     pub fn task(&self) -> DownloadTask {
         DownloadTask::of(self.0.task())
     }
 
-    /// Names where the file is to be. It is written beside that place and appears there when it is whole. What an earlier
-    /// download to that place left is gone on with: see [`DownloadDestination`].
+    /// Sets the destination of the file. The file is written beside the destination and appears there when it is complete.
+    /// A partial file of an earlier download to this destination is resumed: see [`DownloadDestination`].
     ///
     /// ```no_run
     /// # use urlsession::{DownloadDestination, UrlSession};
@@ -86,7 +86,7 @@ impl DownloadFuture {
         self
     }
 
-    /// Says what the file must hash to; see [`DownloadTask::set_expected_digest`].
+    /// Sets the expected digest of the file; see [`DownloadTask::set_expected_digest`].
     ///
     /// ```no_run
     /// # use urlsession::uploads::ContentDigest;
@@ -103,17 +103,16 @@ impl DownloadFuture {
         self
     }
 
-    /// Asks the server for a digest and checks it; see [`DownloadTask::set_checks_repr_digest`].
+    /// Requests a digest from the server and checks it; see [`DownloadTask::set_checks_repr_digest`].
     pub fn checking_repr_digest(self) -> Self {
         // It cannot fail, as above.
         let _ = self.task().set_checks_repr_digest(true);
         self
     }
 
-    /// Is asked for another request when the server no longer gives the rest of a download that goes on with what is here
-    /// (401, 403, 404, 410, or 400), as it does when the URL was signed for a time; see
-    /// [`DownloadTask::set_on_expired_url`] and
-    /// [`need_new_download_request`](TaskDelegate::need_new_download_request).
+    /// Sets the closure that is called for another request when the server refuses the rest of a download that is being
+    /// resumed (401, 403, 404, 410, or 400), for example because a signed URL has expired; see
+    /// [`DownloadTask::set_on_expired_url`] and [`need_new_download_request`](TaskDelegate::need_new_download_request).
     ///
     /// ```no_run
     /// # use urlsession::{DownloadDestination, UrlRequest, UrlSession};
@@ -136,9 +135,9 @@ impl DownloadFuture {
         self
     }
 
-    /// Tries again, up to this number of times, when the download fails for a reason that may pass: `.retry(3)`, or a
-    /// [`RetryPolicy`], which says exactly what is tried again and when. A try goes on with what is in the file already, if the
-    /// server can give the rest (RFC 9110 §14). Extension: no counterpart in Apple's API.
+    /// Tries again, up to this number of times, after a temporary failure: `.retry(3)`, or a [`RetryPolicy`], which
+    /// documents exactly what is tried again and when. A try continues with the bytes that are in the file already, if the
+    /// server can send the rest (RFC 9110 §14). Extension: no counterpart in Apple's API.
     pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
         self.0.core().set_retry(policy.into());
         self.0.start_by(|core, runtime| {
@@ -151,19 +150,20 @@ impl DownloadFuture {
         self
     }
 
-    /// A delegate of this task's own: it is asked about redirects and hears of what is written, beside the result.
+    /// Sets the task's own delegate: it decides about redirects and receives the write progress, in addition to the result.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         self.0.set_delegate(delegate);
         self
     }
 
-    /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
+    /// Blocks this thread until the load is done. It can be called anywhere, also inside an async runtime, whose thread it
+    /// blocks.
     ///
     /// # Errors
-    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
-    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
-    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
-    /// completion handler.
+    /// The errors of awaiting the future. In addition, it fails at once, without a load, where the wait could never end: in
+    /// a delegate call, completion handler or decision of a session that has a delegate, if that session makes the load, or
+    /// another session whose own calls wait for this one; and on the thread that serves the library's sockets. Spawn the
+    /// load there, or use a task with a completion handler.
     pub fn wait(self) -> Result<(DownloadedFile, UrlResponse)> {
         self.0.wait()
     }
@@ -183,7 +183,7 @@ impl fmt::Debug for DownloadFuture {
     }
 }
 
-/// Runs a download that talks to its delegate; from a response that is there already, if it was another task's.
+/// Runs a download that has a delegate; with an existing response if that comes from another task.
 pub(in crate::task) async fn run(
     core: Arc<Core>,
     runtime: RuntimeHandle,
@@ -200,7 +200,7 @@ pub(in crate::task) async fn run(
     finish(&core, result.err(), &mut log);
 }
 
-/// Saves, as the poll gate allows; an error carries what the download can be resumed with.
+/// Saves the body, as the poll gate permits. An error contains the resume data of the download.
 pub(in crate::task) async fn saved(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -216,7 +216,7 @@ pub(in crate::task) async fn saved(
     }
 }
 
-/// As [`saved`], with tries; each goes on with the file of the one before.
+/// Same as [`saved`], with retries; each try continues with the file of the one before.
 async fn saved_with_retries(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -252,7 +252,7 @@ fn begin(core: &Core) -> SharedFile<PartialFile> {
     shared_file
 }
 
-/// Loads, unless there is a response already, and saves the body.
+/// Loads the response, unless there is one already, and saves the body.
 async fn save(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -302,7 +302,7 @@ async fn save(
     }
 }
 
-/// What a download that failed leaves: resume data in its error and for who waits for it, or nothing at all.
+/// What a failed download leaves: resume data in its error and for the callers that wait for it, or nothing.
 async fn left(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -317,13 +317,13 @@ async fn left(
     };
     let is_wanted = !takers.is_empty() || !error.is_of_owner();
     let work = move || {
-        // Whoever is still writing comes first.
+        // A write that is still running finishes first.
         let partial_file = shared_file.lock().take();
         (partial_file.is_some(), partial_file.and_then(|partial_file| partial_file.leave(&checks, is_wanted)))
     };
     let (data, path) = match runtime.blocking(work).await {
         Ok((_, Some(PartialDownload { data, path }))) => (Some(data), path),
-        // It has not been touched.
+        // The data was not used.
         Ok((false, None)) => (given, None),
         Ok((true, None)) | Err(_) => (None, None),
     };
@@ -345,8 +345,8 @@ fn give(takers: Vec<Taker>, data: Option<ResumeData>) {
     }
 }
 
-/// What completes when all that has come of a download is on the disk; it blocks. `None` if the task is none or has not
-/// begun.
+/// A function that completes when all received bytes of a download are on the disk; it blocks. `None` if the task is not a
+/// download or has not begun.
 pub(crate) fn flushing(core: &Arc<Core>) -> Option<impl FnOnce() + Send + use<>> {
     let live = core.live();
     let state = live.kind_state::<DownloadState>()?;

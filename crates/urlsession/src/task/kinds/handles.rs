@@ -1,4 +1,5 @@
-//! The handles of data, upload and download tasks: each kind's is [`Task`] and more. Stream tasks have a module of their own.
+//! The handles of data, upload and download tasks: each is a [`Task`] with more methods. Stream tasks have their own
+//! module.
 //!
 //! Apple: *URLSessionDataTask*, *URLSessionUploadTask*, *URLSessionDownloadTask*.
 
@@ -35,7 +36,7 @@ macro_rules! handle {
             }
         }
 
-        /// Gives the task back if it is of another kind.
+        /// Returns the task unchanged as the error if it is of another kind.
         impl TryFrom<Task> for $name {
             type Error = Task;
 
@@ -56,8 +57,8 @@ handle! {
 }
 
 handle! {
-    /// A task that sends a body, of data, of a file or of a stream, and delivers its response to memory as a
-    /// [`DataTask`] does.
+    /// A task that sends a body from memory, a file or a stream, and delivers its response to memory as a [`DataTask`]
+    /// does.
     #[doc(alias = "URLSessionUploadTask")]
     UploadTask: DataTask = DataTask::of, TaskKind::Upload
 }

@@ -1,4 +1,4 @@
-//! `LocalLoader`: runs tasks in this process, on the library's own runtime, each as its kind does it.
+//! `LocalLoader`: runs tasks in this process, on the library's own runtime, with the function of their kind.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Loader<Core> for LocalLoader {
                     let result = drive(&core, &runtime, pin!(collect(&core, &runtime, &mut log))).await;
                     finish_with(&core, result, &mut log, handler);
                 }
-                // In boxes of their own: what few tasks need is not carried by all.
+                // In separate boxes: a future that few tasks need does not enlarge all tasks.
                 Some(Handler::File(handler)) => {
                     let mut log = TransactionLog::new();
                     let result = Box::pin(download::saved(&core, &runtime, &mut log, None)).await;
@@ -45,7 +45,7 @@ impl Loader<Core> for LocalLoader {
     }
 }
 
-/// Ends a task that has nothing to run on.
+/// Ends a task that cannot run.
 fn fail(core: &Arc<Core>, handler: Option<Handler>, error: UrlError) {
     let mut log = TransactionLog::new();
     match handler {
@@ -56,7 +56,7 @@ fn fail(core: &Arc<Core>, handler: Option<Handler>, error: UrlError) {
 }
 
 impl SessionShared<Core> {
-    /// Of a session whose tasks run in this process.
+    /// The shared part of a session whose tasks run in this process.
     pub(crate) fn local(
         config: Arc<Configuration>,
         delegate: Option<Arc<dyn TaskDelegate>>,
@@ -66,7 +66,7 @@ impl SessionShared<Core> {
     }
 }
 
-/// A task that talks to its delegate.
+/// Runs a task that has a delegate.
 async fn run(core: Arc<Core>, runtime: RuntimeHandle) {
     let mut log = TransactionLog::new();
     if core.kind == TaskKind::Download {

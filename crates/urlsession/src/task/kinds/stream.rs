@@ -1,6 +1,7 @@
-//! `StreamTask`: bytes read and written by hand. Apple: *URLSessionStreamTask*.
+//! `StreamTask`: bytes read and written explicitly. Apple: *URLSessionStreamTask*.
 //!
-//! Here are the handle and its calls; what they wait for is done by [`stream_io`](crate::task::kinds::stream::stream_io).
+//! This module has the handle and its calls; [`stream_io`](crate::task::kinds::stream::stream_io) does the reads and
+//! writes.
 
 pub(in crate::task) mod pipe;
 pub(in crate::task) mod stream_io;
@@ -20,14 +21,14 @@ use crate::task::handle::Task;
 use crate::task::kind::KindState;
 use crate::task::kinds::stream::pipe::{Pipe, Read, Write};
 
-/// A task that reads and writes bytes: what a data task becomes when its delegate answers
+/// A task that reads and writes bytes. A data task becomes a stream task when its delegate returns
 /// [`BecomeStream`](crate::task::ResponseDisposition::BecomeStream).
 ///
-/// After a response of 101 (Switching Protocols) it reads and writes the connection, which is no longer the session's
-/// to share. Of any other response it reads the body, decoded, and can write nothing.
+/// After a 101 (Switching Protocols) response it reads and writes the connection, which the session no longer uses for
+/// other tasks. For any other response it reads the decoded body, and writing fails.
 ///
-/// Reads are done in order, one at a time, and so are writes; nothing is read that nobody has asked for. The task is
-/// over when both directions are closed.
+/// Reads are done in order, one at a time, and so are writes. Nothing is read before a read is requested. The task is over
+/// when both directions are closed.
 #[derive(Clone)]
 #[doc(alias = "URLSessionStreamTask")]
 pub struct StreamTask {
@@ -40,16 +41,16 @@ impl StreamTask {
         Self { task, pipe }
     }
 
-    /// The same stream by another handle of its task.
+    /// The same stream with another handle of its task.
     pub(in crate::task) fn by(&self, task: Task) -> Self {
         Self::of(task, self.pipe.clone())
     }
 
-    /// Reads at least `min` bytes and at most `max`, fewer only at the end, of which the second value tells. The
-    /// timeout is counted from this call; zero is none.
+    /// Reads at least `min` bytes and at most `max` bytes. It returns fewer bytes only at the end. The second value is
+    /// whether the end was reached. The timeout starts with this call; zero is no timeout.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::UrlErrorCode::TimedOut), or what broke the stream: then later reads fail too.
+    /// [`TimedOut`](crate::UrlErrorCode::TimedOut), or the error that broke the stream: later reads then fail too.
     #[doc(alias = "readData(ofMinLength:maxLength:timeout:)")]
     pub fn read_data(
         &self,
@@ -62,7 +63,7 @@ impl StreamTask {
         async { answer.resolve().await.ok().flatten().unwrap_or_else(|| Err(UrlError::cancelled())) }
     }
 
-    /// As [`read_data`](Self::read_data); `handler` is called on the delegate queue.
+    /// Same as [`read_data`](Self::read_data); `handler` is called on the delegate queue.
     #[doc(alias = "readData(ofMinLength:maxLength:timeout:completionHandler:)")]
     pub fn read_data_with_handler(
         &self,
@@ -76,12 +77,12 @@ impl StreamTask {
         self.pipe.read(self.task.core(), Read::new(min, max, timeout, done));
     }
 
-    /// Writes all of `data`, after what was given before: done when the system has taken it. The timeout is counted
-    /// from this call; zero is none.
+    /// Writes all of `data`, after the data of earlier calls. The write is done when the system has accepted the data. The
+    /// timeout starts with this call; zero is no timeout.
     ///
     /// # Errors
-    /// [`TimedOut`](crate::UrlErrorCode::TimedOut), or what broke the stream: then later writes fail too. Part of the
-    /// data may have been written.
+    /// [`TimedOut`](crate::UrlErrorCode::TimedOut), or the error that broke the stream: later writes then fail too. Part of
+    /// the data may have been written.
     #[doc(alias = "write(_:timeout:)")]
     pub fn write<D: Into<Bytes>>(
         &self,
@@ -94,7 +95,7 @@ impl StreamTask {
         async { answer.resolve().await.ok().flatten().unwrap_or_else(|| Err(UrlError::cancelled())) }
     }
 
-    /// As [`write`](Self::write); `handler` is called on the delegate queue.
+    /// Same as [`write`](Self::write); `handler` is called on the delegate queue.
     #[doc(alias = "write(_:timeout:completionHandler:)")]
     pub fn write_with_handler(
         &self,
@@ -107,20 +108,21 @@ impl StreamTask {
         self.pipe.write(self.task.core(), Write::new(data.into(), timeout, done));
     }
 
-    /// Reads nothing more after the reads given so far; later ones fail.
+    /// Closes the reading side after the reads that were requested so far; later reads fail.
     #[doc(alias = "closeRead()")]
     pub fn close_read(&self) {
         self.pipe.close_read(self.task.core());
     }
 
-    /// Writes nothing more after the writes given so far, and tells the other side; later ones fail. Reading goes on.
+    /// Closes the writing side after the writes that were requested so far, and notifies the other side; later writes fail.
+    /// Reading continues.
     #[doc(alias = "closeWrite()")]
     pub fn close_write(&self) {
         self.pipe.close_write(self.task.core());
     }
 }
 
-/// Gives the task back if it is of another kind.
+/// Returns the task unchanged as the error if it is of another kind.
 impl TryFrom<Task> for StreamTask {
     type Error = Task;
 

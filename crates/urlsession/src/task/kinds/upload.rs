@@ -1,5 +1,5 @@
-//! `UploadFuture`: an upload as a future of its response, and what a request to upload looks like. How a body is sent is the
-//! wire's business. Apple: *URLSessionUploadTask*.
+//! `UploadFuture`: an upload as a future of its response, and the form of a request for an upload. The protocol layers send
+//! the body. Apple: *URLSessionUploadTask*.
 
 mod digests;
 pub(in crate::task) mod prepare;
@@ -25,12 +25,12 @@ use crate::task::delegate::TaskDelegate;
 use crate::task::handle::Task;
 use crate::task::retry::RetryPolicy;
 
-/// What is to be uploaded. A body of the request itself is replaced by it (Apple: *uploadTask(with:from:)*).
+/// The data to upload. It replaces a body of the request itself (Apple: *uploadTask(with:from:)*).
 pub(crate) enum Payload<'a> {
     Data(Bytes),
     File(&'a Path),
     Form(MultipartForm),
-    /// A stream the delegate is asked for.
+    /// A stream that the delegate supplies.
     Stream,
 }
 
@@ -48,11 +48,11 @@ pub(crate) fn to_upload(mut request: UrlRequest, payload: Payload<'_>) -> Result
     Ok(request)
 }
 
-/// Body and response of an upload. Await it on any executor, or [`wait`](Self::wait) for it on a plain thread.
+/// The body and the response of an upload. Await it on any executor, or block a plain thread with [`wait`](Self::wait).
 ///
-/// Nothing is sent before it is first polled. Dropping it cancels the task, and with it an upload that its server could
-/// resume is [given up](crate::Task::cancel), unless it is
-/// [resumable across runs](Self::resumable_across_runs) or was begun from resume data: then it stays where it is.
+/// Nothing is sent before the first poll. Dropping the future cancels the task. An upload that its server could resume is
+/// then [given up](crate::Task::cancel), unless it is [resumable across runs](Self::resumable_across_runs) or started from
+/// resume data: then the server keeps it.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
 pub struct UploadFuture(DataFuture);
 
@@ -61,43 +61,43 @@ impl UploadFuture {
         Self(DataFuture::new(core))
     }
 
-    /// The task behind it, to observe, suspend or cancel it.
+    /// The task of this future, to observe, suspend or cancel it.
     pub fn task(&self) -> UploadTask {
         UploadTask::of(Task::from(self.0.task()))
     }
 
-    /// A delegate of this task's own: it hears of what is sent, beside the result.
+    /// Sets the task's own delegate: it receives the send progress, in addition to the result.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         Self(self.0.delegate(delegate))
     }
 
-    /// Waits on this thread. It may be called anywhere, also inside an async runtime, whose thread it blocks.
+    /// Blocks this thread until the load is done. It can be called anywhere, also inside an async runtime, whose thread it
+    /// blocks.
     ///
     /// # Errors
-    /// As awaiting it. At once, without a load, where it could never end: in a delegate call, completion handler or
-    /// decision of a session that has a delegate, if that session makes the load, or another session whose own calls
-    /// wait for this one; and on the thread that serves the library's sockets. Spawn the load there, or use a task with a
-    /// completion handler.
+    /// The errors of awaiting the future. In addition, it fails at once, without a load, where the wait could never end: in
+    /// a delegate call, completion handler or decision of a session that has a delegate, if that session makes the load, or
+    /// another session whose own calls wait for this one; and on the thread that serves the library's sockets. Spawn the
+    /// load there, or use a task with a completion handler.
     pub fn wait(self) -> Result<(Bytes, UrlResponse)> {
         self.0.wait()
     }
 
-    /// The longest body of a response that is taken; see [`DataFuture::limit`].
+    /// Sets the maximum length of the response body, in bytes; see [`DataFuture::limit`].
     pub fn limit(self, bytes: u64) -> Self {
         Self(self.0.limit(bytes))
     }
 
-    /// Tries again, up to this number of times, when the upload fails for a reason that may pass: `.retry(3)`, or a
-    /// [`RetryPolicy`], which says exactly what is tried again and when. An upload that its server could resume is gone
-    /// on with where the server has it; any other is sent anew. Extension: no counterpart in Apple's API.
+    /// Tries again, up to this number of times, after a temporary failure: `.retry(3)`, or a [`RetryPolicy`], which
+    /// documents exactly what is tried again and when. An upload that its server can resume continues at the position that
+    /// the server confirms; any other upload is sent again from the beginning. Extension: no counterpart in Apple's API.
     ///
-    /// An upload by POST is not tried again unless
-    /// [`assumes_idempotent`](field@RetryPolicy::assumes_idempotent) is set.
+    /// An upload by POST is not tried again unless [`assumes_idempotent`](field@RetryPolicy::assumes_idempotent) is set.
     pub fn retry(self, policy: impl Into<RetryPolicy>) -> Self {
         Self(self.0.retry(policy))
     }
 
-    /// Sends digests and checks that of the server; see [`UploadTask::set_sends_digest`].
+    /// Sends digests of the body and checks the server's digest; see [`UploadTask::set_sends_digest`].
     ///
     /// ```no_run
     /// # use urlsession::uploads::DigestAlgorithm;
@@ -115,7 +115,7 @@ impl UploadFuture {
         self
     }
 
-    /// As [`UploadTask::set_resumable_across_runs`].
+    /// Same as [`UploadTask::set_resumable_across_runs`].
     pub fn resumable_across_runs(self, records: &UploadRecords) -> Self {
         self.task().set_resumable_across_runs(records);
         self

@@ -1,4 +1,4 @@
-//! `ProgressChanges`: a progress as a stream. It hears the progress itself and everything below it.
+//! `ProgressChanges`: the changes of a progress, and of everything below it, as a stream.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,9 +9,9 @@ use futures_core::Stream;
 use super::{Progress, ProgressKind};
 use crate::task::observe::Changes;
 
-/// The fraction completed, each time a progress or one below it has changed; changes that are unread are one.
+/// Yields the completed fraction each time a progress or one below it has changed. Unread changes are merged into one.
 ///
-/// It ends with a task, and for any other progress once that is finished or cancelled.
+/// The stream of a task's progress ends with the task. Any other stream ends once the progress is finished or cancelled.
 pub struct ProgressChanges {
     progress: Progress,
     own: Changes,
@@ -21,7 +21,7 @@ pub struct ProgressChanges {
 }
 
 impl Progress {
-    /// The fraction each time something has changed, here or in a child.
+    /// A stream of the completed fraction, with an item for each change of this progress or a child.
     pub fn changes(&self) -> ProgressChanges {
         let own = match &self.0 {
             ProgressKind::Tree(tree) => tree.watch(),

@@ -1,5 +1,5 @@
-//! What an application sets on a progress: handlers of its controls, whether they are to be offered to a user, how fast it
-//! is; and what is measured for who asks.
+//! What an application sets on a progress: the handlers of its controls, whether the user interface offers them, and the
+//! throughput; and the measured throughput of a task.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -35,11 +35,11 @@ struct Settings {
 impl Controls {
     pub(super) fn set_handler(&self, act: Act, handler: Option<Handler>) {
         let old = std::mem::replace(&mut self.settings().handlers[act as usize], handler);
-        // What it holds may be the application's: it is let go outside the lock.
+        // The old value may belong to the application: it is dropped outside the lock.
         drop(old);
     }
 
-    /// Calls the handler, if there is one; that of cancelling once and no more.
+    /// Calls the handler, if there is one. The cancellation handler is called only once.
     pub(super) fn call(&self, act: Act) {
         let handler = match act {
             Act::Cancel => self.settings().handlers[act as usize].take(),
@@ -50,7 +50,7 @@ impl Controls {
         }
     }
 
-    /// Calls the handler, then `next`; also if the handler panics, which then goes on.
+    /// Calls the handler, then `next`. If the handler panics, `next` is called too, and then the panic continues.
     pub(super) fn call_before(&self, act: Act, next: impl FnOnce()) {
         let called = catch_unwind(AssertUnwindSafe(|| self.call(act)));
         next();
@@ -59,7 +59,7 @@ impl Controls {
         }
     }
 
-    /// Lets go of the handlers: they may hold the task they are of.
+    /// Drops the handlers: they may hold their own task.
     pub(in crate::task) fn clear(&self) {
         let handlers = std::mem::take(&mut self.settings().handlers);
         drop(handlers);

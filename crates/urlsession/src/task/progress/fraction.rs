@@ -1,18 +1,18 @@
-//! How far a task has come: sending and receiving as one fraction, which does not go back when the response begins.
+//! The progress of a task: sending and receiving as one fraction, which does not decrease when the response begins.
 
-/// Bytes that have moved, and how many there are if that is known.
+/// The bytes that have moved, and the total if that is known.
 pub(super) struct Way {
     pub(super) done: u64,
     pub(super) all: Option<u64>,
 }
 
-/// `None` if the length of what counts most is not known.
+/// `None` if the length of the larger part is not known.
 pub(super) fn of(sending: &Way, receiving: &Way, is_upload: bool) -> Option<f64> {
     let receiving_part = receiving.part();
     if sending.all == Some(0) {
         return receiving_part;
     }
-    // Of a body of unknown length all is sent when the response has begun.
+    // If the length of the body is not known, the body has been sent completely once the response has begun.
     let sending_part = sending.part().or(receiving_part.map(|_| 1.0));
     if is_upload {
         return Some(MORE * sending_part? + LESS * receiving_part.unwrap_or(0.0));
@@ -20,7 +20,7 @@ pub(super) fn of(sending: &Way, receiving: &Way, is_upload: bool) -> Option<f64>
     Some(LESS * sending_part? + MORE * receiving_part?)
 }
 
-/// Bytes to move yet; `None` if how many count most is not known.
+/// Remaining bytes; `None` if the length of the larger part is not known.
 pub(super) fn left(sending: &Way, receiving: &Way, is_upload: bool) -> Option<u64> {
     let (to_send, to_receive) = (sending.left(), receiving.left());
     let of_most = if is_upload && sending.all != Some(0) { to_send } else { to_receive };
@@ -32,7 +32,7 @@ impl Way {
         Some(self.all?.saturating_sub(self.done))
     }
 
-    /// What is sent again counts again: it is no more than all.
+    /// Bytes that are sent again are counted again: the part is at most 1.
     fn part(&self) -> Option<f64> {
         match self.all? {
             0 => Some(0.0),
@@ -41,7 +41,7 @@ impl Way {
     }
 }
 
-/// What sending is of an upload, and receiving of any other task.
+/// The weight of sending for an upload, and of receiving for any other task.
 const MORE: f64 = 0.95;
 /// The rest.
 const LESS: f64 = 0.05;

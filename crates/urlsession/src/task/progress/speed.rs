@@ -1,20 +1,20 @@
-//! How fast something moves: over the last seconds, as far as somebody has asked before.
+//! The throughput: measured over the last seconds, as far back as earlier calls reach.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 #[derive(Default)]
 pub(super) struct Speed {
-    /// How much had moved when it was asked; no older than [`WINDOW`] but for the first.
+    /// The bytes moved at each call; no entry but the first is older than [`WINDOW`].
     asked: VecDeque<(Instant, u64)>,
 }
 
 impl Speed {
-    /// A second; `None` if no time has passed. Nothing had moved at `start`.
+    /// Bytes per second; `None` if no time has passed. No bytes had moved at `start`.
     pub(super) fn measure(&mut self, start: Instant, now: Instant, moved: u64) -> Option<u64> {
         match self.asked.back() {
             None => self.asked.push_back((start, 0)),
-            // It has begun anew.
+            // The count has started again from a lower value.
             Some((_, before)) if *before > moved => self.asked = [(now, moved)].into(),
             Some(_) => {}
         }
@@ -32,7 +32,7 @@ impl Speed {
 
 /// The time over which speed is measured.
 const WINDOW: Duration = Duration::from_secs(5);
-/// Who asks more often is not written down each time.
+/// Calls that come more often are not recorded each time.
 const SPACING: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! A progress of the application's own: units it counts itself, and children that count for some of them.
+//! A progress that the application creates: units that it counts itself, and children that count for some of them.
 //!
-//! Everything is computed when it is asked for: a child knows nothing of its parents. Locks are taken from parent to
-//! child, and none is held while handlers and wakers run.
+//! Every value is computed when it is read: a child does not know its parents. Locks are taken from parent to child, and no
+//! lock is held while handlers and wakers run.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -12,7 +12,7 @@ use super::controls::{Act, Controls};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::task::observe::{Changes, TaskChange, Watchers};
 
-/// What can be a child: a tree, or what counts by itself.
+/// What can be a child: a tree, or a progress of a task.
 pub(super) trait Node: Clone + Sized {
     fn fraction_completed(&self) -> f64;
 
@@ -42,13 +42,13 @@ struct TreeState<N> {
 }
 
 struct Child<N> {
-    /// Grows from child to child.
+    /// Increases from child to child.
     number: u64,
     progress: N,
     pending: u64,
 }
 
-/// One child is added at a time, so that no two make a circle together.
+/// Only one child is added at a time, so that two calls cannot make a cycle together.
 static ADDING: Mutex<()> = Mutex::new(());
 
 impl<N: Node> Tree<N> {
@@ -73,7 +73,7 @@ impl<N: Node> Tree<N> {
             return Err(UrlError::new(UrlErrorCode::Cancelled, Phase::Request, detail));
         }
         let mut state = self.state();
-        // Whoever adds for long keeps no tasks that are long over.
+        // An application that adds children for a long time does not keep tasks that are over.
         let finished =
             state.children.extract_if(.., |child| child.progress.is_finished()).collect::<Vec<_>>();
         state.of_finished =
@@ -95,7 +95,7 @@ impl<N: Node> Tree<N> {
         Ok(())
     }
 
-    /// Whether `other` is this tree, or anywhere in it.
+    /// Whether `other` is this tree, or anywhere below it.
     pub(super) fn contains(&self, other: &Arc<Self>) -> bool {
         std::ptr::eq(self, Arc::as_ptr(other))
             || self.state().children.iter().any(|child| child.progress.contains(other))
@@ -133,7 +133,7 @@ impl<N: Node> Tree<N> {
         let of_children = |child: &Child<N>| child.pending as f64 * child.progress.fraction_completed();
         let own = state.completed.saturating_add(state.of_finished) as f64;
         let completed = own + state.children.iter().map(of_children).sum::<f64>();
-        // Without a total, whatever is completed is everything.
+        // Without a total, any completed unit is everything.
         if completed >= state.total as f64 { 1.0 } else { completed / state.total as f64 }
     }
 
@@ -162,8 +162,8 @@ impl<N: Node> Tree<N> {
             Act::Pause => !std::mem::replace(&mut state.is_paused, true),
             Act::Resume => std::mem::replace(&mut state.is_paused, false),
         };
-        // Suspensions of a task are counted: one pause is one of them. A surplus resumption does nothing to a task
-        // that runs, and starts one that never ran.
+        // Suspensions of a task are counted: one pause is one suspension. A surplus resumption does nothing to a task that
+        // runs, and starts a task that never ran.
         let children = if has_changed || act == Act::Resume { state.since(0) } else { Vec::new() };
         let wakers = if has_changed { state.watchers.notify(TaskChange::Bytes) } else { Vec::new() };
         drop(state);
@@ -179,7 +179,7 @@ impl<N: Node> Tree<N> {
         self.state().watchers.add(false)
     }
 
-    /// The children from this number on.
+    /// The children with this number or a higher one.
     pub(super) fn children_since(&self, number: u64) -> Vec<(u64, N)> {
         self.state().since(number)
     }
@@ -189,7 +189,7 @@ impl<N: Node> Tree<N> {
     }
 }
 
-/// On every one, also if a handler of one panics.
+/// Acts on every child, also if the handler of one panics.
 fn act_on_each<N: Node>(mut children: impl Iterator<Item = N>, act: Act) {
     if let Some(child) = children.next() {
         let acted = catch_unwind(AssertUnwindSafe(|| child.act(act)));

@@ -1,4 +1,4 @@
-//! `Reading`: a response body being read by its task, and what moves counted. What becomes of what is read is for the kinds.
+//! `Reading`: a response body that its task reads, with the moved bytes counted. The kinds of tasks use the bytes.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::task::byte_counts::UNKNOWN;
 use crate::task::core::Core;
 use crate::task::observe::TaskChange;
 
-/// A response body being read.
+/// A response body that its task reads.
 pub(in crate::task) struct Reading<'a> {
     pub(in crate::task) core: &'a Arc<Core>,
     log: &'a mut TransactionLog,
     pub(in crate::task) body: &'a mut Body,
-    /// Another task will read on.
+    /// Whether another task will continue to read.
     pub(in crate::task) goes_on: bool,
 }
 
@@ -34,7 +34,7 @@ impl<'a> Reading<'a> {
         poll_chunk(self.core, self.body, cx)
     }
 
-    /// The next bytes to the target, counted.
+    /// Reads the next bytes into the target, counted.
     pub(in crate::task) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -43,12 +43,12 @@ impl<'a> Reading<'a> {
         poll_read(self.core, self.body, cx, target)
     }
 
-    /// Whether the kernel may take the next bytes to a file.
+    /// Whether the kernel may move the next bytes to a file.
     pub(in crate::task) fn suits_splice(&self) -> bool {
         self.body.suits_splice()
     }
 
-    /// Nothing of the body needs to come until this is dropped.
+    /// The body need not be received until the returned value is dropped.
     pub(in crate::task) fn rest(&mut self) -> ReadPause {
         self.body.rest()
     }
@@ -60,14 +60,15 @@ impl<'a> Reading<'a> {
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        // Also when the load is dropped in the middle.
+        // Also when the load is dropped before its end.
         if !self.goes_on {
             close_transaction(self.core, self.log, self.body);
         }
     }
 }
 
-/// Fails for a body that says that it is longer than the task takes. What a coded one says is not the length of its content.
+/// Fails for a body whose announced length is more than the limit of the task. The announced length of a coded body is not
+/// the length of its content.
 pub(in crate::task) fn check_length(core: &Core, body: &Body) -> Result<()> {
     let length = core.bytes.to_receive.load(Relaxed);
     if length <= core.limit() || length == UNKNOWN || body.is_empty() || body.is_decoded() {
@@ -91,14 +92,14 @@ pub(in crate::task) fn poll_chunk(
     ReadTarget::chunk(|target| poll_read(core, body, cx, target))
 }
 
-/// Counts what moves while `body` is polled, and what it gives.
+/// Counts the bytes that move while `body` is polled, and the bytes that it returns.
 fn poll_read(
     core: &Arc<Core>,
     body: &mut Body,
     cx: &mut Context<'_>,
     target: &mut ReadTarget<'_>,
 ) -> Poll<Option<Result<usize>>> {
-    // A body that always has more would not let this poll end, and the poll gate not have a say.
+    // A body that always has more bytes would never end this poll, and the poll gate could not act.
     if core.is_halted() {
         return Poll::Pending;
     }

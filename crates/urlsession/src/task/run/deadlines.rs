@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Phase, UrlError, UrlErrorCode};
 
-/// Watches one task. The idle time starts anew whenever bytes have moved or a pause has ended.
+/// The deadlines of one task. The idle time starts again whenever bytes have moved or a pause has ended.
 #[derive(Debug)]
 pub(in crate::task) struct Deadlines {
     idle: Duration,
@@ -21,7 +21,7 @@ pub(in crate::task) struct Deadlines {
 pub(in crate::task) enum Verdict {
     /// The time for the whole resource is over.
     TimedOut(UrlError),
-    /// Nothing has moved for too long.
+    /// No byte has moved for too long.
     Idle(UrlError),
     WaitUntil(Instant),
 }
@@ -31,7 +31,7 @@ impl Deadlines {
         Self { idle, resource, idle_since: now, seen: 0, end: now.checked_add(resource) }
     }
 
-    /// Starts the idle time anew.
+    /// Starts the idle time again.
     pub(in crate::task) fn restart(&mut self, now: Instant) {
         self.idle_since = now;
     }
@@ -41,7 +41,7 @@ impl Deadlines {
         std::mem::replace(&mut self.seen, total) != total
     }
 
-    /// `None` waits for ever.
+    /// `None`: the task waits without end.
     pub(in crate::task) fn verdict(&self, now: Instant, is_idle_paused: bool) -> Option<Verdict> {
         let idle_end = if is_idle_paused { None } else { self.idle_since.checked_add(self.idle) };
         if self.end.is_some_and(|end| end <= now) {

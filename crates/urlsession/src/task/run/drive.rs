@@ -1,4 +1,4 @@
-//! A task's load while it runs: begun with the task's request, and polled as its poll gate allows.
+//! The load of a running task: it starts with the task's request, and is polled as its poll gate permits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use crate::task::core::Core;
 use crate::task::kind::TaskKind;
 use crate::task::observe::TaskChange;
 
-/// Polls `load` as the poll gate allows. It is pinned by the caller: to hand it over would take its memory twice.
+/// Polls `load` as the poll gate permits. The caller pins it: moving it here would need its memory twice.
 pub(in crate::task) fn drive<T>(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -44,7 +44,7 @@ impl<T, L: Future<Output = Result<T>> + Unpin> Future for Driven<L> {
     }
 }
 
-/// Loads the head; of another request than the task's own, if there is one.
+/// Loads the head; with another request than the task's own, if there is one.
 pub(in crate::task) async fn load(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -63,8 +63,8 @@ pub(in crate::task) async fn load(
     let clock = &*core.session.config.environment.clock;
     let mut attempt = Attempt::new(request, &context, &core.activity, log, runtime, clock);
     let response = core.session.protocols.load(&mut attempt).await?;
-    // A part of a download is not as long as the download: who joins the parts knows how long that is. Nor is a coded
-    // body as long as its content.
+    // A part of a download is shorter than the download: the code that joins the parts knows the whole length. A coded body
+    // has another length than its content.
     let is_part = core.kind == TaskKind::Download && response.head.status_code() == Some(206);
     let is_unlike_head = is_part || response.body.is_decoded();
     if let Some(length) = response.head.expected_content_length().filter(|_| !is_unlike_head) {

@@ -1,4 +1,4 @@
-//! The end of a run: what is measured, who is told, and what is left of the load's log.
+//! The end of a run: the metrics, the last calls to the application, and the rest of the load's log.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -38,24 +38,24 @@ pub(in crate::task) async fn end_in_place<T>(
         return answer;
     }
     finish(core, error, &mut guard.log);
-    // In a call of that queue, which is polling this, it would have to return first.
+    // In a call of that queue, which polls this, a wait would never end, because the call must return first.
     if !core.session.queue.is_in_call() {
         core.flush().await;
     }
-    // A delegate that panicked after the load had ended comes first here too.
+    // A delegate that panicked after the load had ended takes precedence here too.
     match core.live().error.clone() {
         Some(error) => Err(error),
         None => answer,
     }
 }
 
-/// Writes down how the last transaction ended.
+/// Records how the last transaction ended.
 pub(in crate::task) fn close_transaction(core: &Core, log: &mut TransactionLog, body: &Body) {
     if let Some(trailers) = body.trailers() {
         core.live().response_trailers = Some(Box::new(trailers.clone()));
     }
     if let Some(transaction) = log.last_mut().filter(|transaction| transaction.response_end.is_none()) {
-        // When the last byte came, which may be long before its reader comes to it.
+        // When the last byte came, which may be long before the reader reads it.
         let start = transaction.response_start.filter(|_| body.came_whole());
         let end = || start.unwrap_or_else(|| core.session.config.environment.clock.now());
         transaction.response_end = body.has_ended().then(end);
@@ -65,7 +65,7 @@ pub(in crate::task) fn close_transaction(core: &Core, log: &mut TransactionLog, 
     }
 }
 
-/// The log of a load that its owner may drop in the middle: the task keeps it then.
+/// The log of a load that its owner may drop before its end: the task keeps the log then.
 pub(in crate::task) struct LogGuard<'a> {
     core: &'a Core,
     pub(in crate::task) log: TransactionLog,
@@ -85,7 +85,7 @@ impl Drop for LogGuard<'_> {
     }
 }
 
-/// Keeps what was written down, for whoever asks.
+/// Keeps the recorded log for later readers.
 fn measure(core: &Core, log: &mut TransactionLog, error: Option<&UrlError>) {
     let last = log.last_mut();
     let read = match (error, last) {
@@ -100,12 +100,12 @@ fn measure(core: &Core, log: &mut TransactionLog, error: Option<&UrlError>) {
         let _within = core.span.enter();
         events::transaction_ended(log.len(), last);
     }
-    // What was read to its end ended then: a clock is not looked at for nobody.
+    // A body that was read to its end has its end date already: the clock is not read without need.
     let end = read.unwrap_or_else(|| core.session.config.environment.clock.now());
     core.live().measured.keep(log, end);
 }
 
-/// Tells how it ended: metrics, then completion, once.
+/// Reports the end to the application: metrics, then completion, once.
 pub(in crate::task) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &mut TransactionLog) {
     let error = error.map(|error| core.final_error(error));
     measure(core, log, error.as_ref());
@@ -114,9 +114,10 @@ pub(in crate::task) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &m
     let last = Last::new(core);
     core.session.queue.add(move || {
         let Some(last) = last.begin() else { return };
-        // A delegate that panicked comes first: the load may have failed for want of its answer, or not have waited for it.
+        // A delegate that panicked takes precedence: the load may have failed without its decision, or not have waited for
+        // it.
         let error = last.take_failure().or(error);
-        // The properties are final when the application hears of the end.
+        // The properties are final when the application is notified of the end.
         let completed = last.begin_completion(error.clone());
         if last.style == Style::Delegate {
             last.call(target, "did_complete", |delegate, task| delegate.did_complete(task, error.as_ref()));
@@ -125,8 +126,8 @@ pub(in crate::task) fn finish(core: &Arc<Core>, error: Option<UrlError>, log: &m
     });
 }
 
-/// The last call of a task, on its way to the delegate queue. If the queue drops it, the task is over all the same: its
-/// state, its error and who observes them say so.
+/// The last call of a task, waiting in the delegate queue. If the queue drops it, the task is over nevertheless: its state,
+/// its error and its watchers show it.
 struct Last(Option<Arc<Core>>);
 
 impl Last {
@@ -149,7 +150,7 @@ impl Drop for Last {
     }
 }
 
-/// As `finish`, with a handler in the place of the delegate's last call.
+/// Same as `finish`, with a handler in place of the delegate's last call.
 pub(in crate::task) fn finish_with<T: Send + 'static>(
     core: &Arc<Core>,
     result: Result<T>,

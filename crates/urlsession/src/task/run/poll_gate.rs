@@ -1,6 +1,6 @@
-//! Lets a task's load be polled only while it may run, and ends it when it is cancelled or out of time.
+//! Permits polling a task's load only while the task may run, and ends the load when the task is cancelled or timed out.
 //!
-//! A suspended load is not polled: it reads nothing, so the sender is held back. Only its total time goes on.
+//! A suspended load is not polled: it reads nothing, so the sender is held back. Only its total time continues.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::task::core::{Core, RunState};
 use crate::task::delegate::dispatch::panicked;
 
 pin_project! {
-    /// Stands between a task and whoever polls its load.
+    /// Stands between a task and the code that polls its load.
     pub(crate) struct PollGate {
         core: Arc<Core>,
         runtime: RuntimeHandle,
@@ -47,13 +47,13 @@ impl PollGate {
         };
         if !is_suspended {
             let _within = this.core.span.enter();
-            // Bodies, resolvers and more of the application's are polled with it; what panics there fails this task.
+            // Bodies, resolvers and other code of the application are polled with it; a panic there fails this task.
             let polled = catch_unwind(AssertUnwindSafe(|| load(cx))).unwrap_or_else(|panic| {
                 this.core.fail(panicked("the load", &*panic));
                 Poll::Ready(Err(this.core.failure()))
             });
             match polled {
-                // Cancelled within this poll: that came first, and may be why it failed.
+                // Cancelled within this poll: the cancellation came first, and may be the reason for the failure.
                 Poll::Ready(Err(error)) => {
                     return Poll::Ready(Err(match this.core.run_state(cx) {
                         RunState::Stop(stopped) => stopped,
@@ -64,7 +64,7 @@ impl PollGate {
                 Poll::Pending => {}
             }
         }
-        // Nothing is ready: only now is the time worth looking at.
+        // Nothing is ready: only now is the clock read.
         let clock = &*this.core.session.config.environment.clock;
         let now = clock.now();
         let deadlines = this.deadlines.get_or_insert_with(|| deadlines(this.core, now));
@@ -73,16 +73,16 @@ impl PollGate {
         }
         let mut now = now;
         loop {
-            // A suspended task is not idle, but its total time goes on.
+            // A suspended task is not idle, but its total time continues.
             match deadlines.verdict(now, is_suspended || this.core.activity.is_idle_paused()) {
                 Some(Verdict::TimedOut(_) | Verdict::Idle(_))
                     if !is_suspended && matches!(this.core.run_state(cx), RunState::Wait) =>
                 {
-                    // Suspended meanwhile.
+                    // Suspended in the meantime.
                     is_suspended = true;
                 }
                 Some(Verdict::Idle(error)) if this.core.ends_try(&error) => {
-                    // The load is to try again: it is polled once more, and told.
+                    // The load may try again: it is polled once more, and finds the timeout.
                     deadlines.restart(now);
                     cx.waker().wake_by_ref();
                     return Poll::Pending;

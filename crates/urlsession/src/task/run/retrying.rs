@@ -1,5 +1,5 @@
-//! `Retries`: the tries of a load whose application wants several. When to try again is `task::retry`'s to say; what a try is, the
-//! kinds'. What the wire proves to be harmless is repeated below, without a pause, by `protocol::http`.
+//! `Retries`: the tries of a load that has a retry policy. `task::retry` decides when to try again; the kinds of tasks
+//! define a try. `protocol::http` repeats requests that are proven harmless itself, without a pause.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -31,12 +31,12 @@ pub(in crate::task) struct Retries<'a> {
     policy: RetryPolicy,
     /// How often it was tried again.
     tried: u32,
-    /// When the time for the whole resource is over.
+    /// The end of the time for the whole resource.
     end: Option<Instant>,
     is_idempotent: bool,
 }
 
-/// What a try came to, if it did not fail.
+/// The result of a try that did not fail.
 pub(in crate::task) enum Tried<T> {
     Done(T),
     /// Try again, after this pause.
@@ -63,7 +63,7 @@ impl<'a> Retries<'a> {
         }
     }
 
-    /// Makes tries until one is the last.
+    /// Makes tries until one of them is the last.
     pub(in crate::task) async fn run<T>(
         mut self,
         log: &mut TransactionLog,
@@ -87,7 +87,7 @@ impl<'a> Retries<'a> {
         }
     }
 
-    /// The try, which a timeout of the request ends if there may be another.
+    /// The try, which a timeout of the request ends if another try may follow.
     async fn limit<T>(&self, attempt: impl Future<Output = Result<T>>) -> Result<T> {
         if let Some(state) = &mut self.core.live().retry {
             (state.may_try_again, state.timed_out) = (self.tried < self.policy.retries, None);
@@ -106,7 +106,7 @@ impl<'a> Retries<'a> {
 
     /// The pause after an error, if another try follows.
     fn after_error(&self, error: &UrlError) -> Option<Duration> {
-        // What was delivered cannot be taken back.
+        // Delivered data cannot be withdrawn.
         let is_told = self.core.kind != TaskKind::Download
             && self.core.bytes.received.load(Relaxed) > 0
             && self.core.own_target().is_some();
@@ -137,7 +137,7 @@ impl<'a> Retries<'a> {
         Ok(pause)
     }
 
-    /// At least `told` long.
+    /// At least as long as `told`.
     fn next_pause(&self, told: Duration) -> Option<Duration> {
         if self.tried >= self.policy.retries || told > self.policy.longest_pause {
             return None;
@@ -161,7 +161,7 @@ impl<'a> Retries<'a> {
         self.core.bytes.to_receive.store(UNKNOWN, Relaxed);
         self.core.goes_on_with_upload();
         let clock = &*self.core.session.config.environment.clock;
-        // Its end starts the idle time anew.
+        // The end of the pause starts the idle time again.
         let _pause = self.core.activity.pause_idle_for(WaitReason::Retry);
         Timer::at(clock, self.runtime, clock.now() + pause).await;
     }
@@ -175,12 +175,12 @@ fn can_be_sent_again(request: &UrlRequest) -> bool {
 }
 
 impl Core {
-    /// The load is tried again by this policy.
+    /// Sets the policy by which the load is tried again.
     pub(in crate::task) fn set_retry(&self, policy: RetryPolicy) {
         self.live().retry = Some(Box::new(RetryState::new(policy)));
     }
 
-    /// Whether a timeout of the request ends this try only, which is then told so.
+    /// Whether a timeout of the request ends this try only; the try then receives the error.
     pub(in crate::task) fn ends_try(&self, error: &UrlError) -> bool {
         let mut live = self.live();
         let Some(state) = live.retry.as_mut().filter(|state| state.may_try_again) else { return false };

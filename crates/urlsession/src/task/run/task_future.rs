@@ -1,4 +1,4 @@
-//! `Loading`: a task whose load is polled by its caller, in place. Whoever drops it cancels the task.
+//! `Loading`: a task whose caller polls its load in place. Dropping it cancels the task.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,13 +14,13 @@ use crate::task::delegate::TaskDelegate;
 use crate::task::delegate::queue::{QueueWait, WaitsForItself};
 use crate::task::handle::Task;
 
-/// What is awaited of a task.
+/// The result of a task, to be awaited.
 pub(in crate::task) struct Loading<T> {
     core: Arc<Core>,
     start: fn(Arc<Core>, RuntimeHandle) -> BoxFuture<'static, Result<T>>,
     load: Option<BoxFuture<'static, Result<T>>>,
     is_done: bool,
-    /// In a call of a queue that blocks until this is done.
+    /// A call of a queue is blocked until this is done.
     wait: Option<QueueWait>,
 }
 
@@ -37,7 +37,7 @@ impl<T> Loading<T> {
         &self.core
     }
 
-    /// Begins in another way. Without effect once it has been polled.
+    /// Begins in another way. No effect once it has been polled.
     pub(in crate::task) fn start_by(
         &mut self,
         start: fn(Arc<Core>, RuntimeHandle) -> BoxFuture<'static, Result<T>>,
@@ -54,7 +54,7 @@ impl<T> Loading<T> {
         let _ = self.task().set_delegate(delegate);
     }
 
-    /// Waits on this thread, with the library's own runtime: that of this thread cannot serve a load that blocks it.
+    /// Blocks this thread, with the library's own runtime: the runtime of this thread cannot serve a load that blocks it.
     pub(in crate::task) fn wait(mut self) -> Result<T> {
         match RuntimeHandle::own() {
             Ok(own) => self.begin(own),
@@ -63,7 +63,7 @@ impl<T> Loading<T> {
         block_on(self)
     }
 
-    /// Whether this can be done while this thread waits for it.
+    /// Fails if the load cannot end while this thread waits for it.
     fn check_wait(&mut self) -> Result<()> {
         let wait = wait_on_this_thread();
         if wait == Wait::BlockingIo {
@@ -71,7 +71,7 @@ impl<T> Loading<T> {
         }
         let queue = &self.core.session.queue;
         let blocks = wait == Wait::Blocking || queue.is_in_blocking_call();
-        // Without a delegate nothing of it is called there.
+        // Without a delegate the load makes no calls there.
         if blocks && self.wait.is_none() && self.core.target().is_some() {
             match queue.begin_wait() {
                 Ok(wait) => self.wait = wait,
@@ -84,7 +84,7 @@ impl<T> Loading<T> {
         Ok(())
     }
 
-    /// Ends the task before its load has begun, or in the middle of it.
+    /// Ends the task before its load has begun, or during the load.
     fn fails(&mut self, error: UrlError) -> UrlError {
         let error = self.core.name_url(error);
         self.load = None;

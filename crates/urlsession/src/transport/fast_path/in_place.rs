@@ -1,7 +1,7 @@
 //! Cipher suites that leave application data where it was decrypted. rustls would copy each record to memory of its own;
-//! it gets the first byte instead, as word that a record has come, and stays in charge of everything else.
+//! it gets only the first byte, as a sign that a record has arrived, and handles everything else.
 //!
-//! The cryptography is the provider's; nothing here knows a key.
+//! The provider does the cryptography; this module has no access to keys.
 
 use std::cell::Cell;
 use std::ops::Range;

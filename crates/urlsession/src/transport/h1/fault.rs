@@ -1,4 +1,4 @@
-//! Which URL error a broken exchange is, and whether the server can have seen its request.
+//! The URL error of a broken exchange, and whether the server can have seen its request.
 
 use std::io;
 

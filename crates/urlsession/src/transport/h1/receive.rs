@@ -22,7 +22,7 @@ use crate::transport::connection::Received;
 use crate::transport::head::{MAX_FIELDS, RequestHead, asks_upgrade};
 use crate::transport::stream::Stream;
 
-/// Why no head came.
+/// Why no head was received.
 pub(in crate::transport) enum NoHead {
     /// The connection ended, or broke.
     Lost(Option<io::Error>),
@@ -51,7 +51,7 @@ pub(super) struct Receiver {
     pub(super) server_keeps_for: Option<Duration>,
     /// The request asks for another protocol (RFC 9110 §7.8).
     wants_upgrade: bool,
-    /// A proxy is asked for the URL of this exchange.
+    /// A forward proxy serves the URL of this exchange.
     is_forwarded: bool,
     /// The server agreed.
     pub(super) has_switched: bool,
@@ -127,7 +127,7 @@ impl Receiver {
             self.input = input;
         }
         loop {
-            // A plain socket says itself that there is nothing, and needs no buffer for it.
+            // A plain socket reports that there is no data, and needs no buffer for that.
             if let Stream::Tls(stream) = &*stream {
                 ready!(stream.poll_read_ready(cx)).map_err(|error| NoHead::Lost(Some(error)))?;
             }
@@ -171,7 +171,7 @@ impl Receiver {
         self.begin_body(head, method, &buf[consumed..]).map(Some)
     }
 
-    /// What a response head says about the body and the connection; `rest` is what came after it.
+    /// The properties of body and connection in a response head; `rest` has the bytes after it.
     fn begin_body(&mut self, mut head: HttpHead, method: &Method, rest: &[u8]) -> Result<Received> {
         if head.status.is_informational() {
             if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
@@ -179,7 +179,7 @@ impl Receiver {
                     self.has_switched = true;
                     self.may_persist = false;
                     self.input.extend_from_slice(rest);
-                    // To who reads it as a body, what follows has no end but the connection's.
+                    // Read as a body, the following bytes end only with the connection.
                     self.decoder = BodyDecoder::new(Framing::UntilClose);
                     return Ok(Received::Final { head, whole: None });
                 }

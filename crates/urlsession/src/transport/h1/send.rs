@@ -86,9 +86,9 @@ impl Sender {
     }
 
     /// Writes what there is to write; ready when the request is complete, or can no longer be written because
-    /// the server stopped reading (it may have answered all the same).
+    /// the server stopped reading (it may still have responded).
     ///
-    /// `moved` hears of bytes of the wire and, among them, of the body, and says whether more may be moved in this poll.
+    /// `moved` receives the number of bytes on the wire and, of those, of the body; it returns whether this poll may go on.
     pub(super) fn poll_send(
         &mut self,
         stream: &mut Stream,
@@ -100,7 +100,7 @@ impl Sender {
                 match self.poll_next_chunk(cx)? {
                     Poll::Ready(true) => continue,
                     Poll::Ready(false) => break,
-                    // What there is need not wait for what is still being made.
+                    // Available bytes do not wait for the next chunk.
                     Poll::Pending => {
                         match Pin::new(&mut *stream).poll_flush(cx) {
                             Poll::Ready(Err(error)) => self.error = Some(error),

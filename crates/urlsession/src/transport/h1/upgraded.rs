@@ -1,4 +1,4 @@
-//! `Upgraded`: a connection after 101 (Switching Protocols), with what came behind the response head.
+//! `Upgraded`: a connection after 101 (Switching Protocols), with the bytes after the response head.
 
 use std::io;
 use std::pin::Pin;

@@ -138,7 +138,7 @@ impl BodySource for Exchange {
         if let Poll::Ready(Err(error)) = sending {
             return Poll::Ready(Some(Err(error)));
         }
-        // Whoever asks for more has done with what came before.
+        // A reader that requests more has used the data before it.
         if self.taken >= GRANT {
             self.open_window();
         }
@@ -155,7 +155,7 @@ impl BodySource for Exchange {
                         continue;
                     }
                     if self.has_no_content {
-                        let detail = "there is content in a response whose status says that there is none";
+                        let detail = "the response has content, which its status does not allow";
                         let error = UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail);
                         return Poll::Ready(Some(Err(error)));
                     }

@@ -1,4 +1,4 @@
-//! Which URL error a broken stream or connection is, and whether the request can be sent again (RFC 9113 §8.7).
+//! The URL error of a broken stream or connection, and whether the request can be sent again (RFC 9113 §8.7).
 
 use h2::Reason;
 

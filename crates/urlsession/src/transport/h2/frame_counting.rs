@@ -1,5 +1,5 @@
-//! Looks at frame heads as they pass, for what the `h2` crate does not tell: header bytes on the wire, response heads that
-//! nobody has taken yet, pseudo-fields in trailers, and why a connection is being closed.
+//! Reads frame heads as they pass, for data that the `h2` crate does not report: header bytes on the wire, response heads
+//! that no exchange has taken yet, pseudo-fields in trailers, and why a connection is being closed.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ use crate::transport::stream::Stream;
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     streams: Mutex<HashMap<u32, Count, BuildHasherDefault<StreamHasher>>>,
-    /// The server has said HTTP_1_1_REQUIRED (RFC 9113 §7).
+    /// The server has sent HTTP_1_1_REQUIRED (RFC 9113 §7).
     requires_http1: AtomicBool,
 }
 
@@ -88,7 +88,7 @@ trait Observer {
     /// A frame of headers, or GOAWAY, begins. Returns how many bytes of its payload are to be shown.
     fn head(&mut self, frame: &FrameHead) -> usize;
 
-    /// The beginning of the payload of a frame that was asked for.
+    /// The beginning of the payload of a requested frame.
     fn payload(&mut self, _frame: &FrameHead, _start: &[u8]) {}
 }
 
@@ -225,7 +225,7 @@ impl Drop for Counted {
     }
 }
 
-/// A byte stream that tells [`Counts`] what passes.
+/// A byte stream that reports passing frames to [`Counts`].
 pub(super) struct FrameCountingIo {
     stream: Stream,
     counts: Arc<Counts>,
@@ -335,7 +335,7 @@ impl AsyncWrite for FrameCountingIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        // Whoever waits for the socket is polled again anyway.
+        // Code that waits for the socket is polled again anyway.
         this.owes_flush.store(false, Relaxed);
         ready!(this.poll_update(cx))?;
         let n = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, bufs))?;
@@ -399,7 +399,7 @@ impl Frames {
         self.data >= length
     }
 
-    /// Tells of every HEADERS, CONTINUATION and GOAWAY frame.
+    /// Reports every HEADERS, CONTINUATION and GOAWAY frame.
     fn feed(&mut self, mut bytes: &[u8], observer: &mut impl Observer) {
         loop {
             let skipped = self.skip.min(bytes.len());
@@ -486,7 +486,7 @@ const STATIC_PSEUDO_FIELDS: u8 = 14;
 /// DATA frames of this length are written one by one, with a flush after each.
 const LARGE: usize = 4 * 1024;
 
-/// As much is read before whoever reads the streams has a turn: a window full of data could lie here meanwhile.
+/// The most that is read before the readers of streams get a turn: otherwise a window full of data could wait here.
 const TURN: usize = 512 * 1024;
 
 /// RFC 9113 §3.4.

@@ -1,4 +1,4 @@
-//! What the exchanges of a connection share, and the share that each has in it.
+//! The state that the exchanges of a connection share, and the handle of each exchange.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,7 @@ impl Drop for Lease {
     }
 }
 
-/// What the exchanges of a connection share.
+/// The state that the exchanges of a connection share.
 pub(super) struct Link {
     pub(super) guard: Box<dyn MultiplexedGuard>,
     pub(super) info: Arc<ConnectionInfo>,

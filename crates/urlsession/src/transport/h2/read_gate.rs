@@ -1,8 +1,8 @@
-//! `ReadGate`: whether anybody can take what a connection brings. While the readers of all its streams wait for something else,
-//! such as a disk, nothing is read of it: a window full of data would lie in memory, and waits in the socket instead.
+//! `ReadGate`: whether any reader can accept data of a connection. While the readers of all its streams wait for something
+//! else, such as a disk, the connection is not read: its data waits in the socket, and not in memory.
 //!
-//! One stream that can take data is enough for the connection to be read: no stream waits for another. Nor does the server
-//! wait for ever for what else it wants to know.
+//! One stream that can accept data is enough to read the connection: no stream waits for another. Other frames of the server
+//! do not wait forever either.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::pin::Pin;
@@ -63,7 +63,7 @@ impl ReadGate {
     }
 }
 
-/// Who reads the connection for the streams.
+/// The reader of the connection for its streams.
 pub(super) struct Driver {
     rest: Arc<ReadGate>,
     clock: Arc<dyn Clock>,
@@ -105,7 +105,7 @@ impl Driver {
     }
 }
 
-/// Who reads a stream, until this is dropped.
+/// The reader of a stream, until this is dropped.
 pub(super) struct Reader {
     rest: Arc<ReadGate>,
     number: u64,

@@ -1,4 +1,4 @@
-//! A request body, handed to its stream as flow control allows.
+//! Sends a request body to its stream as flow control allows.
 
 use std::task::{Context, Poll, ready};
 

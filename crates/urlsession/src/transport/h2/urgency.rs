@@ -1,5 +1,5 @@
 //! Tells the server that a response has become more or less urgent (RFC 9218 §7.1), which the `h2` crate cannot: the
-//! frames go out between its own. What the urgency of a task is, its priority says.
+//! frames are sent between its own. The priority of a task sets the urgency.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Urgent {
     }
 }
 
-/// What a connection has yet to tell.
+/// The updates that a connection has still to send.
 #[derive(Default)]
 pub(super) struct Updates {
     any: AtomicBool,

@@ -1,5 +1,5 @@
-//! What is done when the process has no descriptor left for a connection: idle ones of all sessions are closed, and it is
-//! tried again.
+//! When the process has no descriptor left for a connection, idle connections of all sessions are closed, and the attempt is
+//! repeated.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::error::Error;
@@ -16,7 +16,7 @@ use super::super::connection::End;
 use crate::env::{Clock, RuntimeHandle, Timer, is_out_of_descriptors};
 use crate::error::{Result, UrlError};
 
-/// What has idle connections.
+/// An owner of idle connections.
 pub(super) trait HasIdle: Send + Sync {
     /// Closes what is idle. True if anything was; what takes time to close is put into `closing`.
     fn close_idle(&self, closing: &mut Vec<End>) -> bool;
@@ -90,7 +90,7 @@ async fn close_idle_of_all(clock: &dyn Clock, runtime: &RuntimeHandle) -> bool {
     if closing.is_empty() {
         return has_closed;
     }
-    // A runtime that nobody drives does not close what lives on it.
+    // A runtime that is not driven does not close its connections.
     let mut patience = pin!(Timer::at(clock, runtime, clock.now() + PATIENCE));
     for end in closing {
         let mut end = pin!(end.wait());

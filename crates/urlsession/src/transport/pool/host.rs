@@ -1,6 +1,6 @@
-//! What the pool knows of one origin: its connections and dials, and who waits for it.
+//! The pool's state of one origin: its connections and dials, and the loads that wait for it.
 //!
-//! It decides whether a waiter needs a dial; what is closed for one, the bookkeeping of the pool decides.
+//! It decides whether a waiter needs a dial; `pool/state.rs` decides which connection is closed for a new one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ pub(super) type DialId = u64;
 /// A waiter's number.
 pub(super) type WaiterId = usize;
 
-/// A place where connections live, and for whom one is wanted there.
+/// The runtime of connections, and the requester of one there.
 pub(super) trait RuntimeKey: Clone {
     type Id: Copy + Eq + std::fmt::Debug;
     fn id(&self) -> Self::Id;
     fn requester(&self) -> &Requester;
 
-    /// The same for a dial, which says how far it has come to whom it is for.
+    /// The same for a dial, which reports its progress to its waiter.
     fn for_dial(&self) -> Self {
         self.clone()
     }
 }
 
-/// What a waiter gets in the end.
+/// The result for a waiter.
 #[derive(Debug)]
 pub(super) enum Acquired<E, S, X> {
     Exclusive(E),
@@ -49,7 +49,7 @@ pub(super) struct Host<S, P: RuntimeKey> {
     pub(super) multiplexed: Vec<MultiplexedConnection<S, P>>,
     /// In the order of their numbers.
     pub(super) dials: VecDeque<DialInProgress<P>>,
-    /// False if no dial is without somebody it is for. In a crowd none is, and none must be looked for.
+    /// False if every dial has its waiter. With many waiters that is the normal case, and no search is needed.
     may_have_orphans: bool,
     /// Exclusive connections: dialling, busy and idle.
     pub(super) open: usize,
@@ -58,7 +58,7 @@ pub(super) struct Host<S, P: RuntimeKey> {
     passed_over: usize,
     /// Whether it is among those that wait for the limit over all hosts.
     pub(super) is_blocked: bool,
-    /// Connections to it turn out to be for one task each: a dial serves only who asked for it.
+    /// Connections to it are for one task each: a dial serves only its own waiter.
     pub(super) is_divided: bool,
 }
 
@@ -94,14 +94,14 @@ pub(super) struct DialInProgress<P: RuntimeKey> {
     pub(super) runtime: P,
     /// The waiter that asked for it; none once that waiter is served or gone.
     pub(super) on_behalf_of: Option<WaiterId>,
-    /// The waiter is another than the one whose delegates are asked.
+    /// The waiter differs from the one whose delegates decide.
     pub(super) is_adopted: bool,
     pub(super) kind: DialKind,
 }
 
 impl<P: RuntimeKey> DialInProgress<P> {
-    /// The waiter whose delegates were asked and whose logins were used, if it still waits. What comes of the dial serves it
-    /// whatever the credential store has lost meanwhile, or there would be dials without end.
+    /// The waiter whose delegates decided and whose logins were used, if it still waits. The new connection serves it
+    /// whatever the credential store has lost meanwhile; otherwise dials would repeat without end.
     pub(super) fn own(&self) -> Option<WaiterId> {
         self.on_behalf_of.filter(|_| !self.is_adopted)
     }
@@ -195,7 +195,7 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
         })
     }
 
-    /// The waiter's dial is free for another.
+    /// The waiter's dial can serve another waiter.
     pub(super) fn orphan(&mut self, waiting: WaiterId) {
         for dial in self.dials.iter_mut().filter(|dial| dial.on_behalf_of == Some(waiting)) {
             dial.on_behalf_of = None;
@@ -222,7 +222,7 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
     }
 
     /// Whether the waiter needs a dial. While it is not known what the origin offers, or it offers a shared connection, one
-    /// dial at a place serves all who wait there and for whom the same delegates are asked.
+    /// dial on a runtime serves all waiters there for which the same delegates decide.
     pub(super) fn dial<E, X>(
         &mut self,
         waiting: WaiterId,
@@ -285,8 +285,8 @@ impl<S: Multiplexed, P: RuntimeKey> Host<S, P> {
     }
 }
 
-/// True if the task's own delegate may be thinking about the waiter's dial: it is not asked about another connection
-/// meanwhile, and its answer counts.
+/// True if a challenge of the waiter's dial may be pending at the task's own delegate: the delegate gets no other
+/// challenge meanwhile, and its decision counts.
 pub(super) fn is_being_decided<P: RuntimeKey>(
     dials: &VecDeque<DialInProgress<P>>,
     waiting: WaiterId,

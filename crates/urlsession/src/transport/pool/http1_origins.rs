@@ -1,5 +1,5 @@
-//! Which origins have said that they are to be spoken to over HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED). They are remembered
-//! as long as the session, the latest ones if there are many.
+//! The origins that require HTTP/1.1 (RFC 9113 §7, HTTP_1_1_REQUIRED). They are remembered as long as the session exists,
+//! the latest ones if there are many.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;

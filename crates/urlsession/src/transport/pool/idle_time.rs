@@ -1,4 +1,4 @@
-//! How long a connection that nobody uses is kept. Pure.
+//! How long an unused connection is kept. Pure.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Who is asked about the server of a connection: in the dial that makes it, and before others use it.
+//! Which delegates decide about the server of a connection: in the dial that opens it, and before others use it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::load::{BoxFuture, ConnectionChallengeHandler, DecidedBy, Decider, DialRecord, PeerRecord};
 use crate::message::{AuthChallengeDisposition, HostId, UrlAuthenticationChallenge};
 
-/// Where and for whom a connection is wanted, and who answers for it while it is made.
+/// The runtime and requester of a connection, and the task that answers its challenges while it is made.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) runtime: RuntimeHandle,
@@ -46,7 +46,7 @@ impl host::RuntimeKey for Caller {
     }
 }
 
-/// Who decides about the connections of the task whose delegates `challenger` asks.
+/// Which delegates decide about the connections of the task of `challenger`.
 pub(super) fn decider(challenger: Option<&dyn ConnectionChallengeHandler>) -> Decider {
     match challenger {
         None => Decider::Platform,
@@ -89,7 +89,7 @@ impl ConnectionChallengeHandler for Watched {
     }
 }
 
-/// Asks those who decide for the challenger's task about the server of a connection that others have made.
+/// Lets the delegates of the challenger's task decide about the server of a connection that others have made.
 pub(super) async fn judge(
     config: &Configuration,
     address: (HostId<'_>, u16),

@@ -1,4 +1,4 @@
-//! The pool's bookkeeping: who waits for what, what is open, what is idle. No IO, no clock, no lock.
+//! The pool's bookkeeping: waiting loads, open connections, idle connections. No IO, no clock, no lock.
 //!
 //! Two limits hold over all hosts. At the limit of open connections the one that has been idle longest is closed for a
 //! new one; if none is idle, hosts take turns at what closes or becomes idle. One that carries many exchanges is idle
@@ -29,12 +29,12 @@ pub(super) use super::host::{Acquired, DialId, RuntimeKey, WaiterId};
 use super::host::{Dial, Host, OriginProtocol, Waiter, is_being_decided};
 use super::lru::Lru;
 
-/// What the shell has to do.
+/// The actions for the shell.
 #[derive(Debug)]
 pub(super) enum Action<E, S, P> {
     /// Connect and report with the number.
     Dial { origin: Arc<Origin>, runtime: P, dial_id: DialId },
-    /// A waiter's answer is ready.
+    /// A waiter's result is ready.
     Wake(Waker),
     /// Close an idle connection.
     Close(E),
@@ -44,7 +44,7 @@ pub(super) enum Action<E, S, P> {
 
 pub(super) type Actions<E, S, P> = SmallVec<[Action<E, S, P>; 2]>;
 
-/// How many connections there may be.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Exclusive ones to one host; at least 1.
@@ -55,7 +55,7 @@ pub(super) struct Limits {
     pub(super) idle: usize,
 }
 
-/// The answer to a wish.
+/// The result of a request for a connection.
 #[derive(Debug)]
 pub(super) enum Acquire<E, S> {
     Exclusive(E),
@@ -72,7 +72,7 @@ pub(super) struct PoolState<E, S, P: RuntimeKey, X> {
     /// True if https origins may turn out to offer connections that carry many exchanges.
     may_share: bool,
     next_dial_id: DialId,
-    /// What is idle, over all hosts.
+    /// Idle connections, over all hosts.
     idle: Lru<Idle<E, P>>,
     /// Connections over all hosts: dialling, busy and idle.
     open: usize,
@@ -135,7 +135,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
                 host.remove_shared(dial_id).map(|multiplexed| Action::CloseMultiplexed(multiplexed.handle)),
             );
         }
-        // Those who already wait have no use for what is idle: they would have got it.
+        // Loads that already wait cannot use an idle connection: they would have got it.
         if !fresh {
             while let Some(at) = idle_for(&host.idle, &self.idle, runtime) {
                 let Idle { connection, until, .. } = self.idle.remove(host.idle.remove(at));
@@ -171,7 +171,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
             || (host.known != OriginProtocol::Exclusive && host.is_dialling_for(waiting, &waiter.runtime))
     }
 
-    /// For whom the dial is that the waiter waits for, and where.
+    /// The requester of the dial that the waiter waits for, and its runtime.
     pub(super) fn dial_of(&self, waiting: WaiterId) -> Option<&P> {
         let waiter = self.waiters.get(waiting).filter(|waiter| waiter.acquired.is_none())?;
         let dial = self.hosts.get(&waiter.origin)?.dial_of(waiting, &waiter.runtime)?;
@@ -192,7 +192,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         }
     }
 
-    /// The waiter's answer, if there is one; else `waker` will be woken.
+    /// The waiter's result, if there is one; else `waker` will be woken.
     pub(super) fn take(&mut self, waiting: WaiterId, waker: &Waker) -> Option<Acquired<E, S, X>> {
         let waiter = self.waiters.get_mut(waiting)?;
         if waiter.acquired.is_some() {
@@ -205,7 +205,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         None
     }
 
-    /// The waiter has gone; what it was already given goes to the next.
+    /// The waiter was dropped; a connection that it already had goes to the next.
     pub(super) fn forget(
         &mut self,
         waiting: WaiterId,
@@ -252,7 +252,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         until: Instant,
         actions: &mut Actions<E, S, P>,
     ) {
-        // What a waiter's dial has made is not closed for others, who have had their turn before.
+        // A connection from a waiter's dial is not closed for others, who have had their turn before.
         let must_yield = own.is_none() && self.must_yield(origin);
         let Some(host) = self.hosts.get_mut(origin) else { return actions.push(Action::Close(connection)) };
         let id = runtime.id();
@@ -270,7 +270,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         let next = host.queue.iter().position(is_served);
         let must_yield =
             must_yield || next.is_some_and(|at| own.is_none() && host.must_make_room(at, waiters));
-        // Whoever waits longest at this place is served, even if a dial was begun for it: that connection
+        // The waiter that waits longest on this runtime is served, even if a dial was begun for it: that connection
         // will serve another.
         if let Some(waiting) = next.filter(|_| !must_yield).and_then(|at| host.queue.remove(at)) {
             if waiters[waiting].promised {
@@ -284,7 +284,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
             let (origin, connection) = (origin.clone(), IdleConnection::Exclusive(connection));
             let key = self.idle.push(Idle { origin: origin.clone(), runtime: id, until, connection });
             host.idle.push(key);
-            // Who cannot use it may wait for a connection under a limit.
+            // A waiter that cannot use it may wait for a connection under a limit.
             if is_wanted_elsewhere {
                 self.dial_if_needed(&origin, actions);
             }
@@ -364,7 +364,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         self.idle.iter().filter(|(_, idle)| idle.runtime == runtime).map(|(_, idle)| idle.until).min()
     }
 
-    /// A place is gone with its reactor: what was there is closed, what it was dialling will never come.
+    /// A runtime has ended: its connections are closed, and its dials will never complete.
     pub(super) fn runtime_gone(&mut self, runtime: P::Id, actions: &mut Actions<E, S, P>) {
         self.close_idle_if(|idle| idle.runtime == runtime, actions);
         let origins: Vec<_> = self.hosts.keys().cloned().collect();

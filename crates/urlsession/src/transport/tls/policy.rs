@@ -1,7 +1,7 @@
-//! Whom to trust in TLS, what to offer and to show, and which URL error a failed handshake is. What carries the handshake, and
-//! the bytes after it, is no business of these files.
+//! TLS policy: trust, offers, client certificates, and the URL error of a failed handshake. The transport of the handshake,
+//! and the bytes after it, are in `transport::tls`.
 //!
-//! Platform roots are loaded only when the configuration's own anchors do not already vouch for the server.
+//! Platform roots are loaded only when the configuration's own anchors do not already verify the server.
 
 mod certificate;
 mod fault;

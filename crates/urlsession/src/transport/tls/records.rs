@@ -10,7 +10,7 @@ use tokio::io::ReadBuf;
 use crate::transport::buffers::{BUFFER_SIZE, Buffer, shared};
 use crate::transport::fast_path::in_place::AddrRange;
 
-/// What a record held.
+/// The content of a record.
 pub(super) enum Data {
     None,
     /// It lies where it was decrypted.
@@ -38,7 +38,7 @@ impl Incoming {
         !self.records.is_empty()
     }
 
-    /// What is not yet decrypted.
+    /// The records that are not yet decrypted.
     pub(super) fn records_mut(&mut self) -> &mut [u8] {
         &mut self.records
     }
@@ -117,7 +117,7 @@ impl Incoming {
 /// Less is not worth reading to.
 const LITTLE_ROOM: usize = 64 * 1024;
 
-/// What is encrypted and not yet written.
+/// Encrypted records that are not yet written.
 #[derive(Default)]
 pub(super) struct Outgoing {
     buffer: Option<Buffer>,

@@ -1,5 +1,5 @@
-//! `TlsStream`: the bytes within TLS, over a wire. rustls keeps the protocol; here records are read and written many at
-//! a time.
+//! `TlsStream`: the bytes within TLS, over a wire. rustls implements the protocol; this module reads and writes many
+//! records at a time.
 //!
 //! What is written is gathered until it is flushed, or enough for a system call of its own.
 
@@ -36,20 +36,20 @@ pub(in crate::transport) struct TlsStream {
 
 /// Why nothing more can be read.
 enum End {
-    /// The peer said that it has no more (RFC 8446 §6.1).
+    /// The peer has sent close_notify (RFC 8446 §6.1).
     Closed,
     /// The wire has ended without that.
     Cut,
     Failed(Error),
 }
 
-/// What rustls did.
+/// The step that rustls took.
 enum Step {
     /// There may be more for it to do.
     Went,
     /// It waits for bytes; the handshake is not over.
     Blocked,
-    /// It waits for bytes, or takes some.
+    /// It waits for bytes, or accepts some.
     Open,
     /// The peer has no more.
     Ended,
@@ -112,7 +112,7 @@ impl TlsStream {
         }
     }
 
-    /// True if something has come that nobody has read.
+    /// True if received data has not been read.
     pub(in crate::transport) fn has_unread(&self) -> bool {
         !self.incoming.is_empty()
     }
@@ -120,7 +120,7 @@ impl TlsStream {
     /// Ready once reading can make progress. It needs no buffer.
     pub(in crate::transport) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.wire.as_tcp() {
-            // What was read before may hold a whole record.
+            // Bytes that were read before may contain a whole record.
             Some(stream) if !self.has_unread() && self.end.is_none() => stream.poll_read_ready(cx),
             _ => Poll::Ready(Ok(())),
         }
@@ -224,7 +224,7 @@ impl TlsStream {
                     Ok(Step::Went) => {}
                     Ok(Step::Ended) => self.end = Some(End::Closed),
                     Ok(Step::Open | Step::Blocked) => break Ok(()),
-                    // What came before the fault is read first.
+                    // Data received before the fault is read first.
                     Err(_) if taken > 0 => break Ok(()),
                     Err(error) => break Err(error),
                 }
@@ -267,7 +267,7 @@ impl TlsStream {
         poll
     }
 
-    /// Writes what is encrypted.
+    /// Writes encrypted records.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
             if let Some(handshake_gate) = &self.handshake_gate {
@@ -386,7 +386,7 @@ impl AsyncWrite for TlsStream {
         while !this.has_said_goodbye {
             let step =
                 this.step(|mut traffic, outgoing| outgoing.append(|space| traffic.queue_close_notify(space)));
-            // After an error there is nobody to say it to.
+            // After an error no reader receives it.
             this.has_said_goodbye = matches!(step, Ok(Step::Open | Step::Blocked) | Err(_));
         }
         ready!(this.poll_sent(cx))?;

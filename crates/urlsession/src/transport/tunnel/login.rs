@@ -1,6 +1,6 @@
-//! Logging in to a proxy that makes tunnels: who one is there, asked once and remembered for the session.
+//! Authentication at a proxy that makes tunnels: the credential is chosen once and kept for the session.
 //!
-//! A credential is the configuration's, else the store's or that of whoever is asked, as for servers.
+//! It comes from the configuration, else from the store or from the delegates, as for servers.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -18,7 +18,7 @@ use crate::message::{
     AuthChallengeDisposition, HttpHead, UrlAuthenticationChallenge, UrlCredential, UrlResponse,
 };
 
-/// For whom a proxy has made a tunnel. A tunnel belongs to who is logged in, whatever the scheme.
+/// The user for whom a proxy has made a tunnel. A tunnel belongs to its login, with every scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::transport) enum TunnelLogin {
     /// For nobody in particular, or as the configuration says.
@@ -42,10 +42,10 @@ pub(super) struct ProxyAuth<'a> {
     shown: SentProof,
 }
 
-/// What the next request proves.
+/// The proof that the next request sends.
 enum SentProof {
     Nothing,
-    /// What the session has proved before.
+    /// The proof that the session has used before.
     Known {
         preemption: Box<Preemption>,
         value: HeaderValue,
@@ -100,7 +100,7 @@ impl<'a> ProxyAuth<'a> {
         };
     }
 
-    /// The proxy has made the tunnel: what was shown is good.
+    /// The proxy has made the tunnel: the credential is valid.
     pub(super) async fn accepted(&mut self, head: &HttpHead) -> TunnelLogin {
         let (used, mut login, expectation) = match std::mem::replace(&mut self.shown, SentProof::Nothing) {
             SentProof::Nothing => return TunnelLogin::None,
@@ -131,8 +131,8 @@ impl<'a> ProxyAuth<'a> {
         revision.map_or(TunnelLogin::ForOnce, TunnelLogin::Kept)
     }
 
-    /// The proxy asks. True if there is anything left to show. `is_same_connection` is true if the next request can go over the
-    /// connection of the last.
+    /// The proxy issues a challenge. True if there is a credential left to try. `is_same_connection` is true if the
+    /// next request can use the connection of the last.
     pub(super) async fn refused(
         &mut self,
         response: &UrlResponse,
@@ -186,7 +186,7 @@ fn connect_request(target: &str) -> DigestRequest<'_> {
     DigestRequest { method: Method::CONNECT.as_str(), uri: target, body: Some(&[]) }
 }
 
-/// Whoever answers for the connection decides; nobody leaves it to the default.
+/// The task of the connection decides; there is no default.
 struct OfConnection<'a>(Option<&'a Arc<dyn ConnectionChallengeHandler>>);
 
 impl ChallengeHandler for OfConnection<'_> {

@@ -1,7 +1,7 @@
-//! Negotiate (RFC 4559): a ticket is shown, and the server proves in return that it could read it.
+//! Negotiate (RFC 4559): the client sends a ticket, and the server proves in return that it could read it.
 //!
-//! One exchange with Kerberos; where there are more, they stay on one connection. Nothing is shown unasked, nor to
-//! another origin than the one that asks, whose host the ticket names. It does not decide whose ticket it is.
+//! Kerberos takes one exchange; several exchanges stay on one connection. A ticket is sent only after a challenge, and only
+//! to the origin of the challenge, whose host the ticket names. This module does not choose the ticket's user.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::load::{Attempt, ConnectionPin, Layer, LoginUse, Response};
 use crate::message::{UrlCredential, UrlResponse};
 
 impl Authenticator {
-    /// Nobody is asked for a ticket where none can be had.
+    /// No ticket is requested if the platform cannot provide one.
     pub(super) async fn look_for_tickets(
         &self,
         attempt: &Attempt<'_>,
@@ -36,7 +36,7 @@ impl Authenticator {
         self.gssapi.as_ref().is_some_and(|tickets| tickets.are_for(&request.challenger.host()))
     }
 
-    /// Sends the request with the ticket, as often as the server wants to hear more of it.
+    /// Sends the request with the ticket, until the server needs no further token.
     #[allow(clippy::too_many_arguments)] // what one try is made of
     pub(super) async fn show<N: Layer>(
         &self,
@@ -104,7 +104,7 @@ impl Authenticator {
                 (Some(first), Some(now)) => Arc::ptr_eq(first, now),
                 (first, now) => first.is_none() && now.is_none(),
             };
-            // Another connection knows nothing of what was said on this one.
+            // Another connection does not have the state of this one.
             let (Some(heard), true) = (heard, is_same) else { return Ok(response) };
             ticket = match ticket.hear(attempt, heard).await {
                 Ok(ticket) if !ticket.token.is_empty() => ticket,
@@ -116,7 +116,7 @@ impl Authenticator {
             };
             discard(response.body, attempt).await;
         }
-        let detail = format!("{} wants to negotiate without end", attempt.request);
+        let detail = format!("{} continues the negotiation without end", attempt.request);
         Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail))
     }
 }

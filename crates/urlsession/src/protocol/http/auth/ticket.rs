@@ -1,4 +1,4 @@
-//! A ticket of Kerberos for one server: got, shown, and gone on with as the server says. All of it blocks, and is done beside
+//! A Kerberos ticket for one server: obtained, sent, and continued with the server's tokens. All calls block, and run outside
 //! the reactor.
 
 use std::io;
@@ -19,7 +19,7 @@ pub(super) async fn find(attempt: &Attempt<'_>, gssapi: &Arc<dyn Gssapi>) -> Res
     attempt.runtime.blocking(move || gssapi.find()).await.unwrap_or_else(|error| Err(interrupted(error)))
 }
 
-/// A ticket and what is said of it next.
+/// A ticket, and the next token to send.
 pub(super) struct Ticket {
     context: Box<dyn GssapiContext>,
     pub(super) token: Vec<u8>,
@@ -35,9 +35,9 @@ impl Ticket {
         space: &UrlProtectionSpace,
         credential: Option<&UrlCredential>,
     ) -> Result<Self> {
-        // A name without a realm is not asked for at whatever realm this machine knows of: it is meant for another scheme.
+        // A name without a realm is not looked up in the default realm of this machine: it is meant for another scheme.
         if credential.is_some_and(|credential| !credential.user().is_some_and(|user| user.contains('@'))) {
-            let detail = "a user of Negotiate is named with a realm: user@REALM";
+            let detail = "Negotiate needs a user name with a realm: user@REALM";
             return Err(UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail));
         }
         let (gssapi, space, credential) = (gssapi.clone(), space.clone(), credential.cloned());
@@ -52,7 +52,7 @@ impl Ticket {
         attempt.runtime.blocking(work).await.unwrap_or_else(|error| Err(interrupted(error)))
     }
 
-    /// Goes on with what the server says. After its end there is nothing to be said.
+    /// Continues with the server's token. After the end there is no further token.
     pub(super) async fn hear(mut self, attempt: &Attempt<'_>, heard: Vec<u8>) -> Result<Self> {
         if self.is_done {
             return Ok(Self { token: Vec::new(), ..self });
@@ -70,6 +70,6 @@ impl Ticket {
 }
 
 fn interrupted(error: io::Error) -> UrlError {
-    let detail = format!("tickets could not be looked for: {error}");
+    let detail = format!("the search for Kerberos tickets failed: {error}");
     UrlError::new(UrlErrorCode::UserAuthenticationRequired, Phase::Request, detail).with_source(error)
 }

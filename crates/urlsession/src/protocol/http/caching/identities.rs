@@ -1,5 +1,5 @@
-//! Whom a server takes the client for by the connection alone: by a login that belongs to it, or by the client's
-//! certificate. What is kept of its answers is for the same user; no field of the request says who that is.
+//! The identity that a server derives from the connection alone: from a login of the connection, or from the client's
+//! certificate. Stored responses of the server are for the same user, whom no field of the request names.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use url::Url;
 use crate::load::{Attempt, ClientCertificate, ConnectionLogin, LoginUses};
 use crate::store::UrlCredentialStorage;
 
-/// Answers vary by it as by a field of the request, which has none of this name.
+/// Responses vary by it as by a field of the request. No request has a field of this name.
 pub(super) const IDENTITY: HeaderName = HeaderName::from_static("connection-identity");
 
 /// The certificates that a session has shown to servers, as far as it shows them again.
@@ -29,7 +29,7 @@ impl ShownCertificates {
         self.lock().clear();
     }
 
-    /// Who the client will be to the server of the request, as far as is known before it is asked.
+    /// The identity of the client at the server of the request, as far as it is known before the request.
     pub(super) fn expected(
         &self,
         attempt: &Attempt<'_>,
@@ -39,7 +39,7 @@ impl ShownCertificates {
         identity(attempt.logins.as_deref(), certificate.as_ref())
     }
 
-    /// Who the client was to the server that has just answered.
+    /// The identity of the client at the server that has just responded.
     pub(super) fn shown(&self, attempt: &Attempt<'_>) -> Option<String> {
         let certificate = attempt.client_certificate();
         if let Some(certificate) = certificate
@@ -60,7 +60,7 @@ impl ShownCertificates {
         self.has_any.store(true, Relaxed);
     }
 
-    /// The one that is shown to the server of this URL if it wants one; `revision` is that of the credential store.
+    /// The certificate for the server of this URL, if it requests one; `revision` is that of the credential store.
     fn of(&self, url: &Url, revision: impl FnOnce() -> Option<u64>) -> Option<ClientCertificate> {
         if !self.has_any.load(Relaxed) {
             return None;

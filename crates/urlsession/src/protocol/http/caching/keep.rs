@@ -1,4 +1,4 @@
-//! Keeps a response of the server while its body is read, or says why it is not kept.
+//! Stores a response of the server while its body is read, or records why it is not stored.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::store::cache::writer::CacheWriter;
 use crate::store::cache::{CacheEntry, Content, Variant, key, key_of_url};
 
 impl<N: Layer + 'static> Caching<N> {
-    /// Keeps a response of the server while it is read, if it may be kept.
+    /// Stores a response of the server while it is read, if it may be stored.
     pub(super) fn keep(
         &self,
         cache: &UrlCache,
@@ -41,8 +41,8 @@ impl<N: Layer + 'static> Caching<N> {
         match storage {
             Ok(names) => self.store_while_read(cache, response, names, flight, attempt),
             Err(why) => {
-                // A later whole answer makes an earlier one void, kept or not; an error of the server does not, nor
-                // does a server that those who stored the earlier one need not trust.
+                // A later complete response invalidates an earlier one, stored or not; an error of the server does not, nor
+                // does a server that only a delegate trusts.
                 let is_void = !matches!(lookup, CacheLookup::Miss)
                     && !is_failure(&response.head)
                     && !attempt.is_server_untrusted();
@@ -83,7 +83,7 @@ impl<N: Layer + 'static> Caching<N> {
     }
 }
 
-/// The names it varies by, or why it is not kept. Costs no allocation for what says nothing of caching.
+/// The names it varies by, or why it is not stored. Allocates nothing for a response without cache fields.
 fn may_keep(cache: &UrlCache, head: &HttpHead) -> Result<Vec<HeaderName>, NotStored> {
     if !says_something(&head.fields) {
         return Err(NotStored::SaysNothing);
@@ -107,8 +107,8 @@ fn may_keep(cache: &UrlCache, head: &HttpHead) -> Result<Vec<HeaderName>, NotSto
     }
 }
 
-/// Takes a body into the cache as it is read. What the delegate is to decide about is kept only by its decision: a load
-/// that ends before that, or in the middle of it, keeps nothing.
+/// Takes a body into the cache as it is read. If the delegate decides, the body is stored only by its decision: a load
+/// that ends before or during that decision stores nothing.
 struct StoringObserver {
     writer: Option<CacheWriter>,
     asks: bool,

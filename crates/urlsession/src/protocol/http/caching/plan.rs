@@ -1,4 +1,4 @@
-//! What a load gets of the cache: the pure half of the layer.
+//! Decides how a load uses the cache: the pure part of the layer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use super::super::cache_request::CacheRequest;
 use crate::load::{CacheBypass, CacheDecision, CacheLookup, CacheStorage, RevalidationReason, StaleUse};
 use crate::store::cache::{CacheEntry, Found};
 
-/// What to do.
+/// The decision.
 pub(super) enum Next {
-    /// Answer with what is kept.
+    /// Use the stored response.
     Serve(Arc<CacheEntry>, CacheLookup),
-    /// Ask the server about what is kept.
+    /// Revalidate the stored response.
     Revalidate(Arc<CacheEntry>, RevalidationReason),
-    /// Load, and keep what may be kept.
+    /// Load, and store the response if it may be stored.
     Load(Miss),
     Fail(Miss),
 }
 
-/// Why nothing that is kept is used.
+/// Why no stored response is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Miss {
     /// The policy ignores it.

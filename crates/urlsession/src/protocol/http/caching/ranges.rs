@@ -1,9 +1,9 @@
 //! Ranges and parts: a range is served from what is stored; a part is stored, joined with what is there, and completed
 //! when the whole is asked for (RFC 9111 §3.3, §3.4; RFC 9110 §14, §15.3.7).
 //!
-//! A part is stored as an entry with the status 206 and its `Content-Range`. Only parts with a strong validator are:
-//! nothing else says that two of them are of one representation. Coded bodies, several ranges in one response, and loads
-//! whose delegate decides about storing are left to the network.
+//! A part is stored as an entry with the status 206 and its `Content-Range`. Only parts with a strong validator are
+//! stored: nothing else proves that two parts belong to one representation. Coded bodies, several ranges in one response,
+//! and loads whose delegate decides about storing use the network only.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -86,7 +86,7 @@ impl<N: Layer + 'static> Caching<N> {
         own.or_else(|| self.0.defaults.value("if-range"))
     }
 
-    /// A load of the whole, of which a part is stored: asks for the rest, if the part is its beginning.
+    /// A load of the whole, of which a part is stored: requests the rest, if the part is its beginning.
     pub(super) async fn complete(
         &self,
         cache: &UrlCache,
@@ -125,7 +125,7 @@ impl<N: Layer + 'static> Caching<N> {
             self.keep(cache, &mut response, CacheLookup::Miss, None, attempt);
             return Ok(response);
         }
-        // What only a delegate trusts is not joined with what others stored.
+        // Data from a server that only a delegate trusts is not joined with stored data of others.
         let is_untrusted = attempt.is_server_untrusted();
         let joined = asked.filter(|_| !is_untrusted).and_then(|(stored, data, _)| {
             let head = stored.joined_with(response.head.http_head()?, seconds(attempt.clock))?;
@@ -216,7 +216,7 @@ struct Stored {
 }
 
 impl Stored {
-    /// `None` if ranges of it cannot be told: it is coded, empty, of another status, or says what it is not.
+    /// `None` if its ranges cannot be determined: it is coded, empty, of another status, or inconsistent.
     fn of(entry: &CacheEntry) -> Option<Self> {
         let head = entry.response.http_head()?.clone();
         let length = entry.content.length();
@@ -316,7 +316,7 @@ struct PartStoringObserver {
 
 impl BodyObserver for PartStoringObserver {
     fn chunk(&mut self, chunk: &Bytes) {
-        // One that is longer than it says is not stored: one byte too many tells.
+        // A part longer than announced is not stored: one byte too many shows that.
         let left = (self.stored.length() + 1).saturating_sub(self.data.len() as u64);
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
         self.data.extend_from_slice(&chunk[..length]);
@@ -461,10 +461,10 @@ impl BodySource for Joined {
     fn finish(self: Box<Self>) {}
 }
 
-/// A part is in memory until it is whole, and those that are joined both are.
+/// A part is in memory until it is complete; two parts that are joined are both in memory.
 const LARGEST: u64 = 2 * 1024 * 1024;
 
 fn wrong_length() -> UrlError {
-    let detail = "the rest of a stored part is not as long as its Content-Range says";
+    let detail = "the rest of a stored part differs in length from its Content-Range";
     UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail)
 }

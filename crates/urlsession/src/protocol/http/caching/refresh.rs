@@ -1,4 +1,4 @@
-//! `stale-while-revalidate`: asks for an entry anew behind its user (RFC 5861 §3), one at a time for each URL.
+//! `stale-while-revalidate`: revalidates an entry in the background (RFC 5861 §3), once at a time for each URL.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::store::UrlCache;
 use crate::store::cache::CacheEntry;
 
 impl<N: Layer + 'static> Caching<N> {
-    /// Begins, unless it is on its way. It outlives the load, and nobody hears of its failure.
+    /// Begins a revalidation, unless one is running. It outlives the load, and its failure is not reported.
     pub(super) fn refresh(&self, cache: &UrlCache, entry: &Arc<CacheEntry>, attempt: &Attempt<'_>) {
         let Ok(flight) = self.0.on_expired_url.enter(&entry.key) else { return };
         let (policy, cache, entry) = (self.clone(), cache.clone(), entry.clone());
         let (request, added, route) = (attempt.request.clone(), attempt.added.clone(), attempt.route.clone());
-        // The library's own place: the caller's may end with the load.
+        // On the library's own runtime: the caller's may end with the load.
         let Ok(runtime) = RuntimeHandle::own() else { return };
         runtime.clone().spawn(async move {
             let _flight = flight;

@@ -1,4 +1,4 @@
-//! What asks whether a stored response is still the server's, what a 304 makes of it, and what a change makes void.
+//! Revalidation: the conditions of the request, the update by a 304, and invalidation after a change.
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LOCATION, ETAG, HeaderMap, LAST_MODIFIED, LOCATION};
@@ -19,7 +19,7 @@ pub(super) fn stored_head(head: &HttpHead) -> HttpHead {
     if names.is_empty() { head.clone() } else { head.without(|name| names.iter().any(|of| of == name)) }
 }
 
-/// The conditions that ask whether a response is still the server's (RFC 9110 §13.1.2, §13.1.3).
+/// The conditions that revalidate a stored response (RFC 9110 §13.1.2, §13.1.3).
 pub(super) fn conditions(response: &UrlResponse) -> SmallVec<[(&'static str, HeaderValue); 2]> {
     let Some(head) = response.http_head() else { return SmallVec::new() };
     let pairs = [("if-none-match", ETAG), ("if-modified-since", LAST_MODIFIED)];
@@ -34,7 +34,7 @@ pub(super) fn is_failure(response: &UrlResponse) -> bool {
     matches!(response.status_code(), Some(500 | 502 | 503 | 504))
 }
 
-/// The kept head as a 304 makes it; `None` if that is about another response.
+/// The stored head, updated by a 304; `None` if the 304 is about another response.
 pub(super) fn confirmed(kept: &UrlResponse, answer: &UrlResponse) -> Option<UrlResponse> {
     let (kept_head, fresh) = (kept.http_head()?, &stored_head(answer.http_head()?));
     let tag = |fields: &HeaderMap| {
@@ -90,7 +90,7 @@ pub(super) fn times(attempt: &mut Attempt<'_>) -> Times {
     Times { requested: received.saturating_sub_unsigned(waited), received }
 }
 
-/// A change that succeeded makes void what is kept of its target, and of what it names on the same host
+/// A successful change invalidates the stored responses of its target, and of the URLs it names on the same host
 /// (RFC 9111 §4.4).
 pub(super) fn invalidate(cache: &UrlCache, request: &UrlRequest, response: &UrlResponse) {
     let (Some(head), Some(url)) = (response.http_head(), request.url_for_stores()) else { return };

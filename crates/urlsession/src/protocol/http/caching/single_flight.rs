@@ -1,4 +1,4 @@
-//! Single flight: one load on its way for a key, and others that wait for its end.
+//! Single flight: one running load for each key, and others that wait for its end.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -7,18 +7,18 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-/// What is on its way, by key.
+/// The running loads, by key.
 #[derive(Clone, Default)]
 pub(super) struct SingleFlight(Arc<Mutex<HashMap<Box<str>, Arc<Notify>>>>);
 
-/// The one that goes. Dropped, the others go on.
+/// The running load of a key. When it is dropped, the waiting loads continue.
 pub(super) struct Flight {
     of: SingleFlight,
     key: Box<str>,
 }
 
 impl SingleFlight {
-    /// Goes, or says for what to wait.
+    /// Starts the load of the key, or returns the load to wait for.
     pub(super) fn enter(&self, key: &str) -> Result<Flight, OwnedNotified> {
         let mut all = self.0.lock();
         if let Some(ahead) = all.get(key) {

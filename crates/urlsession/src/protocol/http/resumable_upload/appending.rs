@@ -1,4 +1,4 @@
-//! The requests to the upload's own URL: how much the server has, more of it, and that it is given up.
+//! The requests to the upload's own URL: they query the offset, append data, and cancel the upload.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -21,7 +21,7 @@ use crate::load::{Layer, Response};
 use crate::message::{HttpBody, UrlRequest};
 
 impl<N: Layer> Upload<'_, '_, N> {
-    /// Asks how much the server has (§4.3).
+    /// Requests the number of bytes that the server has (§4.3).
     pub(super) async fn ask(&mut self) -> Result<(Next, Option<Box<Response>>)> {
         let Some(url) = self.context.state().url.clone() else { return Err(elsewhere()) };
         self.context.begin_empty();
@@ -51,7 +51,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         (!self.is_rewindable).then_some(self.best.max(self.context.state().told))
     }
 
-    /// Sends what comes at `at` (§4.4). The last is how many bytes that was.
+    /// Sends the bytes from `at` on (§4.4). The last value is the number of bytes sent.
     pub(super) async fn append(&mut self, at: u64) -> Result<(Next, Option<Box<Response>>, u64)> {
         let Some(url) = self.context.state().url.clone() else { return Err(elsewhere()) };
         let (dialect, length, limits) = {
@@ -60,14 +60,14 @@ impl<N: Layer> Upload<'_, '_, N> {
         };
         let piece = match limits.part(at, length) {
             Ok(piece) => piece,
-            // §4.5: what has become impossible is given up, and the server told.
+            // §4.5: an upload that has become impossible is cancelled at the server.
             Err(stop) => return Ok((Next::Delete(stop), None, 0)),
         };
         let body = part(self.target.content(), self.base, at, piece);
         let Some(body) = body else { return Err(exhausted(at)) };
         let mut request = about(self.target, &url, Method::PATCH);
         let mut fields = dialect.append(at, piece.is_last, length);
-        // This request is the library's own, and the configuration does not say what its content is.
+        // The library makes this request, and the configuration does not describe its content.
         if let Some(at) = fields.iter().position(|(name, _)| *name == "content-type") {
             let (_, kind) = fields.swap_remove(at);
             let _ = request.set_value("Content-Type", kind);
@@ -105,15 +105,15 @@ impl<N: Layer> Upload<'_, '_, N> {
         Ok((next, response, sent))
     }
 
-    /// Should the way be asked not to gather the request before it forwards it (draft-ietf-httpbis-incremental)? Where
-    /// interim responses do not get through, something stands between that does not forward as it gets: if it holds the
-    /// content back too, what is sent before a cut never arrives, and is no progress. Only of appends: who refuses is
-    /// asked again without, which a creation cannot be.
+    /// Whether to ask intermediaries to forward the request as it arrives (draft-ietf-httpbis-incremental). If interim
+    /// responses do not get through, an intermediary buffers. If it buffers the content too, bytes sent before a broken
+    /// connection never arrive and are no progress. Only for appends: after a refusal an append is sent again without the
+    /// field, which a creation cannot be.
     fn wants_incremental(&self) -> bool {
         self.context.state().hears_interim == Some(false) && !self.refuses_incremental
     }
 
-    /// After a request that asked for it: what may be a refusal of that is none of the upload.
+    /// After a request with that field: a response that may refuse the field does not refuse the upload.
     fn without_incremental(&mut self, reply: &Reply, next: Next) -> Next {
         let is_for_good = reply.status == StatusCode::NOT_IMPLEMENTED;
         let may_refuse = reply.status.is_server_error() || reply.status == StatusCode::TOO_MANY_REQUESTS;
@@ -129,7 +129,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         }
     }
 
-    /// What a part hashes to (RFC 9530 §2), if that is to be said and can be known.
+    /// The digest of a part (RFC 9530 §2), if it is requested and can be computed.
     async fn content_digest(&self, body: &HttpBody) -> Result<Option<(&'static str, HeaderValue)>> {
         let Some(algorithm) = self.attempt.context.digest().filter(|_| !body.is_empty()) else {
             return Ok(None);
@@ -140,7 +140,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         Ok(field.and_then(|field| Some(("content-digest", HeaderValue::try_from(field).ok()?))))
     }
 
-    /// Tells the server that the upload is given up. Nobody waits long for the answer, or wants it.
+    /// Cancels the upload at the server. The response is not used, and the wait for it is short.
     pub(super) async fn delete(&mut self) {
         let (url, dialect) = {
             let state = self.context.state();
@@ -191,7 +191,7 @@ fn set_body(request: &mut UrlRequest, body: HttpBody) {
     }
 }
 
-/// How long a server has to take notice that an upload is given up.
+/// The time a server has to respond to the cancellation of an upload.
 const DELETE_TIME: Duration = Duration::from_secs(5);
 
 const MOST_MOVES: usize = 16;

@@ -1,5 +1,5 @@
-//! `UploadContext`: the task as the layers below see it during an upload. It hears interim responses (104) before the task does,
-//! and counts bytes that are sent again once.
+//! `UploadContext`: the task as the layers below see it during an upload. It receives interim responses (104) before the
+//! task, and counts bytes that are sent again only once.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -28,19 +28,19 @@ pub(super) struct UploadContext<'a> {
     state: Mutex<UploadState>,
 }
 
-/// What is known of an upload.
+/// The state of an upload, as far as it is known.
 pub(super) struct UploadState {
     pub(super) dialect: Dialect,
-    /// Where the server keeps it.
+    /// The URL of the upload.
     pub(super) url: Option<Url>,
-    /// An interim response said so.
+    /// An interim response named the URL.
     pub(super) is_announced: bool,
     /// Whether interim responses get through, as far as is known.
     pub(super) hears_interim: Option<bool>,
-    /// It is said to be at another origin, where nothing may be sent.
+    /// The named URL is at another origin, to which nothing may be sent.
     pub(super) is_foreign: bool,
     pub(super) limits: Limits,
-    /// The server has said what it takes.
+    /// The server has sent its limits.
     pub(super) knows_limits: bool,
     /// Bytes below it need never be sent again.
     pub(super) offset: u64,
@@ -50,7 +50,7 @@ pub(super) struct UploadState {
     /// Two URLs were named.
     pub(super) is_at_odds: bool,
     request: Option<Sending>,
-    /// Bytes of which the task was told that they are sent.
+    /// Bytes that were reported to the task as sent.
     pub(super) told: u64,
 }
 
@@ -92,7 +92,7 @@ impl<'a> UploadContext<'a> {
         self.state.lock()
     }
 
-    /// An earlier upload goes on.
+    /// An earlier upload continues.
     pub(super) fn take_up(&self, point: UploadPoint) {
         let mut state = self.state();
         state.is_announced = true;
@@ -122,12 +122,12 @@ impl<'a> UploadContext<'a> {
         self.state().request = None;
     }
 
-    /// What a response says of the upload, and the URL it names.
+    /// Reads the upload fields of a response, and the URL it names.
     pub(super) fn note(&self, fields: &UploadFields, named: Option<Url>) {
         let mut state = self.state();
         if let Some(url) = named {
             match &state.url {
-                // §4.2: all of one request name the same.
+                // §4.2: all responses to one request name the same URL.
                 Some(known) if *known != url => state.is_at_odds = true,
                 Some(_) => {}
                 None if self.may_use(&url) => state.url = Some(url),
@@ -147,7 +147,7 @@ impl<'a> UploadContext<'a> {
         self.tell(state);
     }
 
-    /// The server has everything below.
+    /// The server has every byte below `offset`.
     pub(super) fn has(&self, offset: u64) {
         let mut state = self.state();
         state.offset = offset;
@@ -169,7 +169,7 @@ impl<'a> UploadContext<'a> {
         self.context.upload_stands(None);
     }
 
-    /// What makes the request on its way senseless.
+    /// The reason why the running request is useless, if there is one.
     pub(super) fn must_abort(&self) -> Option<Abort> {
         let state = self.state();
         let sending = state.request.as_ref()?;
@@ -221,7 +221,7 @@ impl<'a> UploadContext<'a> {
                 return;
             }
             // §4.4: on appends there is no `Location`.
-            // What was sent may have gone by TLS to a host that wants it.
+            // HSTS may have upgraded the request that was sent to TLS.
             let named = if sending.is_creation { location(response.url(), &head.fields) } else { None };
             if sending.is_creation && named.is_some() {
                 state.is_announced = true;
@@ -233,10 +233,10 @@ impl<'a> UploadContext<'a> {
     }
 }
 
-/// Why a request is not sent to its end.
+/// Why a request is not sent completely.
 pub(super) enum Abort {
     Stop(Stop),
-    /// It is longer than the server takes at once.
+    /// It is longer than the server accepts in one request.
     Smaller,
 }
 
@@ -284,7 +284,7 @@ impl TaskEvents for UploadContext<'_> {
     }
 
     fn sends(&self, fields: &Arc<SentFields>, protocol: &'static str) {
-        // The others are not the request of the task, but about it.
+        // The other requests are about the task's request, not the request itself.
         if self.state().request.as_ref().is_some_and(|sending| sending.is_creation) {
             self.context.sends(fields, protocol);
         }
@@ -326,7 +326,7 @@ impl TaskEvents for UploadContext<'_> {
     }
 }
 
-/// All of them are the task's own.
+/// All of them come from the task.
 impl TaskProperties for UploadContext<'_> {
     fn described(&self, current: &Arc<UrlRequest>) -> TaskDescription {
         self.context.described(current)

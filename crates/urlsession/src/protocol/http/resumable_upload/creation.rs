@@ -1,4 +1,4 @@
-//! The requests to the target: the one that creates the upload, and the one that asks what the server takes.
+//! The requests to the target: the one that creates the upload, and the one that asks for the server's limits.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             true => {
                 let mut request = (**self.target).clone();
                 request.remove_http_body();
-                // What is not here has no digest; what is uploaded has the one it had.
+                // A body that is not here has no digest; an uploaded body has the digest it had.
                 request.fields_mut().remove("content-digest");
                 (Arc::new(request), Part { length: Some(0), is_last: false })
             }
@@ -36,7 +36,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         if self.context.state().is_announced {
             self.learn_dialect(dialect, true);
         } else {
-            // If more is to be sent, it is after an answer: there was time for one.
+            // More is sent only after a response: the server had time for an announcement.
             self.context.state().hears_interim.get_or_insert(false);
         }
         let (next, response) = match outcome {
@@ -97,7 +97,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         }
     }
 
-    /// Whether it is known where the upload is, and requests may go there.
+    /// Whether the URL of the upload is known, and requests may be sent to it.
     pub(super) fn can_go_on(&self) -> bool {
         self.context.state().url.is_some()
     }
@@ -115,7 +115,7 @@ impl<N: Layer> Upload<'_, '_, N> {
             self.context.state().dialect = dialect;
             return Ok(Created::Again { is_careful });
         }
-        // Heard as no creation, since it is none; what was sent before does not count twice.
+        // Treated as no creation; bytes that were sent before are not counted twice.
         self.context.begin(false, 0, Part { length: length(self.target), is_last: true });
         match self.send(self.target.clone(), Vec::new()).await? {
             Outcome::Response(response, reply) => {
@@ -126,18 +126,18 @@ impl<N: Layer> Upload<'_, '_, N> {
                 Ok(Created::Decision(response))
             }
             Outcome::Lost(error) => Err(error),
-            // Nothing is announced of what is no creation.
+            // A request that creates no upload announces nothing.
             Outcome::Aborted(_) => Err(stopped(Stop::Lost)),
         }
     }
 
-    /// What the next upload to this server is better for.
+    /// Records how the server treats uploads, for the next upload to this server.
     fn learn(&self, dialect: Dialect, is_careful: bool, reply: &Reply, next: Next) {
         if self.context.state().is_announced {
             return;
         }
         if reply.fields.is_complete.is_some() && reply.status.is_success() {
-            // There was hardly time for an announcement: that none came says nothing new.
+            // There was little time for an announcement: its absence proves nothing.
             let heard = matches!(self.known(), Some(ServerSupport::Speaks { hears_interim: true, .. }));
             self.learn_dialect(dialect, is_careful && heard);
         } else if next == Next::Stop(Stop::NotAnUpload) {
@@ -155,7 +155,7 @@ impl<N: Layer> Upload<'_, '_, N> {
     }
 
     fn remember(&self, support: ServerSupport) {
-        // Whoever asks the store later may refuse a server that only a delegate trusts.
+        // A later reader of the store may refuse a server that only a delegate trusts.
         if let Some(servers) = self.policy.servers(self.target)
             && !self.attempt.is_server_untrusted()
         {
@@ -166,7 +166,7 @@ impl<N: Layer> Upload<'_, '_, N> {
     /// Asks for the limits (§4.6): before anything is sent, or once so many bytes were too many.
     pub(super) async fn discover(&mut self, after: After) -> Result<Step> {
         let fits = |limits: &Limits| match after {
-            // Whoever says anything of limits is one who takes uploads.
+            // A server that sends limits supports uploads.
             After::Nothing => true,
             After::Creation(sent) | After::Append(sent) => {
                 limits.max_append_size.is_some_and(|max| max < sent)

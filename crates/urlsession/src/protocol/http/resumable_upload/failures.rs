@@ -1,4 +1,4 @@
-//! What an upload that cannot go on fails with.
+//! The errors of an upload that cannot continue.
 
 use urlsession_proto::resumable_upload::Stop;
 

@@ -1,4 +1,4 @@
-//! The requests of an upload: what each is made of, and where parts of the body come from.
+//! The requests of an upload: the fields of each, and the source of parts of the body.
 
 use http::{HeaderMap, Method, header};
 use url::Url;
@@ -7,8 +7,8 @@ use urlsession_proto::scheme::Scheme;
 
 use crate::message::{BodyStream, HttpBody, UrlRequest, is_of_origin};
 
-/// A request about the upload at `url`, without content. Of the target's own fields those that describe its content are
-/// not sent, nor those that make a request conditional; credentials go to its origin only.
+/// A request about the upload at `url`, without content. It has the fields of the request to the target, except those that
+/// describe content or make a request conditional; credentials are sent to the target's origin only.
 pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlRequest {
     let mut request = target.clone();
     request.set_url(url.clone());
@@ -24,8 +24,8 @@ pub(super) fn about(target: &UrlRequest, url: &Url, method: Method) -> UrlReques
     request
 }
 
-/// Whether the request creates an upload at all. `GET` and `HEAD` carry no content, and an application that speaks of uploads
-/// itself is left to it.
+/// Whether the request creates an upload at all. `GET` and `HEAD` carry no content, and an application that sends
+/// upload fields itself handles uploads itself.
 pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderMap) -> bool {
     let fields = request.fields();
     !matches!(*request.http_method(), Method::GET | Method::HEAD | Method::CONNECT)
@@ -34,12 +34,12 @@ pub(super) fn may_create(request: &UrlRequest, of_session: &HeaderMap) -> bool {
         && !OWN.iter().any(|name| fields.contains(name) || of_session.contains_key(*name))
 }
 
-/// The length of the body, if it is known: a stream's may be announced by `Content-Length` (Apple: *httpBodyStream*).
+/// The length of the body, if known: `Content-Length` may announce that of a stream (Apple: *httpBodyStream*).
 pub(super) fn length(request: &UrlRequest) -> Option<u64> {
     request.content().length().or_else(|| request.value("content-length")?.trim().parse().ok())
 }
 
-/// Trailers speak of a whole body, and a part has none.
+/// Trailers describe a whole body, so a part has none.
 fn has_trailers(body: &HttpBody) -> bool {
     matches!(body, HttpBody::Stream(stream) if stream.trailers().is_some())
 }
@@ -52,7 +52,7 @@ pub(super) fn is_rewindable(body: &HttpBody) -> bool {
     }
 }
 
-/// A part of the body, which begins at `base` of the whole; `None` if it cannot be had.
+/// A part of the body, which begins at `base` of the whole; `None` if it is not available.
 pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<HttpBody> {
     let start = at.checked_sub(base)?;
     if part.length == Some(0) {
@@ -70,7 +70,7 @@ pub(super) fn part(body: &HttpBody, base: u64, at: u64, part: Part) -> Option<Ht
         }
         // Nothing was sent of it yet.
         HttpBody::Stream(stream) if at == base && part.is_last && !stream.is_spent() => Some(body.clone()),
-        // Whoever sends it asks for it from there on.
+        // The sender requests the body from that offset.
         HttpBody::Stream(_) => {
             let rest = BodyStream::of_delegate();
             Some(HttpBody::Stream(match part.length {
@@ -100,7 +100,7 @@ pub(super) fn location(base: &Url, fields: &HeaderMap) -> Option<Url> {
 /// Fields that belong to one message, beside those of content and conditions.
 const UNFIT: [&str; 5] = ["expect", "range", "repr-digest", "transfer-encoding", "trailer"];
 
-/// Fields of applications that do it themselves.
+/// Fields by which applications handle uploads themselves.
 const OWN: [&str; 5] = [
     "upload-complete",
     "upload-incomplete",

@@ -1,4 +1,4 @@
-//! One request of an upload on its way, and the pauses between them.
+//! Sends one request of an upload, and pauses between requests.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -86,7 +86,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         self.failures += 1;
         let Some(pause) = next::pause(self.failures) else {
             return Err(self.why.take().unwrap_or_else(|| {
-                let detail = "the server does not take more of the upload, time and again";
+                let detail = "the server repeatedly accepts no more of the upload";
                 UrlError::new(UrlErrorCode::BadServerResponse, Phase::Send, detail)
             }));
         };
@@ -96,7 +96,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         Ok(())
     }
 
-    /// What a server that fails says is kept for the end. It may say for how long it fails (RFC 9110 §10.2.3).
+    /// Keeps the response of a failing server for the final error. `Retry-After` may give the pause (RFC 9110 §10.2.3).
     pub(super) fn told(&mut self, response: Option<&Response>) -> Duration {
         let Some(head) = response.and_then(|response| response.head.http_head()) else {
             return Duration::ZERO;
@@ -120,7 +120,7 @@ impl<N: Layer> Upload<'_, '_, N> {
         Timer::at(clock, runtime, clock.now() + time).await;
     }
 
-    /// The server has more than before: what failed until now is forgiven.
+    /// The server has more bytes than before: resets the count of failures.
     pub(super) fn progress(&mut self, offset: u64) {
         if offset > self.best {
             (self.best, self.failures) = (offset, 0);
@@ -134,7 +134,7 @@ impl<N: Layer> Upload<'_, '_, N> {
     }
 }
 
-/// Reads what a refusal says, and puts it back.
+/// Reads the body of a refusal, and restores it for the reader.
 async fn problem(response: &mut Response) -> Option<Problem> {
     let head = response.head.http_head()?;
     let kind = head.fields.get(header::CONTENT_TYPE)?.to_str().ok()?.to_owned();
@@ -158,5 +158,5 @@ async fn problem(response: &mut Response) -> Option<Problem> {
 /// Requests of one upload: 5 MiB each are then 97 GiB.
 const MOST_REQUESTS: usize = 20_000;
 
-/// The longest that a server's `Retry-After` is heeded.
+/// The longest pause for a server's `Retry-After`.
 const LONGEST_REST: Duration = Duration::from_secs(30);

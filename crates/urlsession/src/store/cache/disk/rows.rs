@@ -1,4 +1,4 @@
-//! The index's table, its rows, and the bodies they name. Who asks for them, and when, is the disk store's business.
+//! The index's table, its rows, and the bodies they name. The disk store decides when they are read and written.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What the cache's folder takes on the disk: the pages of the index, the bodies beside it, and SQLite's log. It measures
-//! and gives back; which entries are removed is not decided here.
+//! The disk space of the cache's folder: the pages of the index, the bodies beside it, and SQLite's log. This module
+//! measures space and releases it; it does not decide which entries are removed.
 //!
 //! An index with entries takes more than their sizes: pages are filled in part, and pages of what is gone stay in the
 //! file. Both are counted, the latter given back, so that the folder keeps to the capacity within a tenth.

@@ -362,7 +362,7 @@ impl DiskStore {
                 let identity = self::identity(&path);
                 if let Err(error) = space::prepare(&connection, self.capacity.load(Relaxed)) {
                     // Another process has it open; the next opening tries again.
-                    tracing::debug!("the cache's index keeps the pages it has: {error}");
+                    tracing::debug!("free pages of the cache's index cannot be released: {error}");
                 }
                 self.state = StoreState::Open(Open {
                     connection,

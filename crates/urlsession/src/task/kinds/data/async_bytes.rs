@@ -1,6 +1,6 @@
 //! `AsyncBytes`: a body read as it comes, at the reader's pace. Apple: *URLSession.AsyncBytes*.
 //!
-//! What is not read stays with the sender: between two reads at most one chunk is held.
+//! Unread bytes stay with the sender: between two reads at most one chunk is held.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -29,9 +29,9 @@ use crate::task::run::poll_gate::PollGate;
 use crate::task::run::retrying::{Retries, Tried};
 use crate::task::run::task_future::Loading;
 
-/// The head of a response and its body to come: await it, or [`wait`](Self::wait) for it.
+/// The head of a response, and its body to be read: await the future, or block with [`wait`](Self::wait).
 ///
-/// Nothing is sent before it is first polled. Dropping it cancels the task.
+/// Nothing is sent before the first poll. Dropping the future cancels the task.
 #[must_use = "a load does nothing unless it is awaited or waited for"]
 pub struct BytesFuture(Loading<(AsyncBytes, UrlResponse)>);
 
@@ -40,38 +40,39 @@ impl BytesFuture {
         Self(Loading::new(core, |core, runtime| Box::pin(open(core, runtime, head))))
     }
 
-    /// The task behind it.
+    /// The task of this future.
     pub fn task(&self) -> DataTask {
         DataTask::of(self.0.task())
     }
 
-    /// A delegate of this task's own; response and data are not delivered to it.
+    /// Sets the task's own delegate. It does not receive the response and the data.
     pub fn delegate(self, delegate: impl TaskDelegate + 'static) -> Self {
         self.0.set_delegate(delegate);
         self
     }
 
-    /// The longest body that is taken, in bytes, after decoding; see [`DataFuture::limit`](crate::DataFuture::limit). A longer
-    /// one fails this future if the server announces its length, else the read that would go beyond it.
+    /// Sets the maximum length of the body, in bytes, after decoding; see [`DataFuture::limit`](crate::DataFuture::limit).
+    /// A longer body fails this future if the server announces its length, otherwise the read that would go beyond the
+    /// limit.
     pub fn limit(self, bytes: u64) -> Self {
         self.0.core().set_limit(bytes);
         self
     }
 
-    /// Tries again, up to this number of times, when the load fails for a reason that may pass before its head is here:
-    /// `.retry(3)`, or a [`RetryPolicy`], which says exactly what is tried again and when. A failure while the body is
-    /// read is for the reader: a part of it has been given already. Extension: no counterpart in Apple's API.
+    /// Tries again, up to this number of times, after a temporary failure before the head has been received: `.retry(3)`,
+    /// or a [`RetryPolicy`], which documents exactly what is tried again and when. A failure while the body is read is not
+    /// retried, because the reader has received a part of the body already. Extension: no counterpart in Apple's API.
     pub fn retry(mut self, policy: impl Into<RetryPolicy>) -> Self {
         self.0.core().set_retry(policy.into());
         self.0.start_by(|core, runtime| Box::pin(open(core, runtime, head_with_retries)));
         self
     }
 
-    /// Waits for the head on this thread; the body can then be read by [`AsyncBytes::wait_chunk`] or
+    /// Blocks this thread until the head has been received. The body can then be read with [`AsyncBytes::wait_chunk`] or
     /// [`AsyncBytes::blocking`].
     ///
     /// # Errors
-    /// As awaiting it.
+    /// The errors of awaiting the future.
     pub fn wait(self) -> Result<(AsyncBytes, UrlResponse)> {
         self.0.wait()
     }
@@ -140,11 +141,12 @@ fn try_head<'t>(
     })
 }
 
-/// The body of a response, decoded, as it comes: [chunks](Self::chunk), also as a [`Stream`], single [bytes](Self::bytes), or
-/// text: [`lines`](Self::lines), [`characters`](Self::characters) or [`unicode_scalars`](Self::unicode_scalars).
+/// The decoded body of a response as it comes: as [chunks](Self::chunk), also as a [`Stream`], as single
+/// [bytes](Self::bytes), or as text: [`lines`](Self::lines), [`characters`](Self::characters) or
+/// [`unicode_scalars`](Self::unicode_scalars).
 ///
-/// It is an `AsyncRead` of tokio, which serves on any executor. For that of `futures-io` there is
-/// [`futures_reader`](Self::futures_reader), for [`std::io::Read`] on a plain thread [`blocking`](Self::blocking).
+/// It implements tokio's `AsyncRead`, which works on any executor. [`futures_reader`](Self::futures_reader) gives the
+/// `AsyncRead` of `futures-io`, and [`blocking`](Self::blocking) gives [`std::io::Read`] for a plain thread.
 ///
 /// Reading slowly holds the server back. Dropping it before its end cancels the task.
 #[doc(alias = "URLSession.AsyncBytes")]
@@ -152,7 +154,7 @@ pub struct AsyncBytes {
     core: Arc<Core>,
     gate: Pin<Box<PollGate>>,
     reading: Option<Reading>,
-    /// Of a chunk that a read took only partly.
+    /// The unread rest of a chunk that a read took only partly.
     rest: Bytes,
 }
 
@@ -162,13 +164,13 @@ struct Reading {
 }
 
 impl AsyncBytes {
-    /// The task behind it.
+    /// The task that loads the body.
     pub fn task(&self) -> DataTask {
         DataTask::of(Task::of(self.core.clone()))
     }
 
-    /// The body byte by byte, as Apple's is. A byte costs neither an allocation nor a read: what has come is gone through in
-    /// place.
+    /// The body byte by byte, as in Apple's API. A byte costs neither an allocation nor a read, because the bytes of a
+    /// received chunk are returned in place.
     pub fn bytes(self) -> SingleBytes {
         SingleBytes { bytes: self, chunk: Bytes::new() }
     }
@@ -176,15 +178,16 @@ impl AsyncBytes {
     /// The next chunk, never empty; `None` at the end.
     ///
     /// # Errors
-    /// As a load has; nothing comes after one.
+    /// The errors of a load. Nothing comes after an error.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         poll_fn(|cx| self.poll_chunk(cx)).await.transpose()
     }
 
-    /// The next chunk, waited for on this thread; for bodies opened with [`BytesFuture::wait`].
+    /// The next chunk. Blocks this thread; for bodies opened with [`BytesFuture::wait`].
     ///
     /// # Errors
-    /// As reading them. Also if this is the thread that serves the library's sockets, such as that of a custom protocol.
+    /// The errors of [`chunk`](Self::chunk). Also if this thread serves the library's sockets, such as the thread of a
+    /// custom protocol.
     pub fn wait_chunk(&mut self) -> Option<Result<Bytes>> {
         block_on(poll_fn(|cx| self.poll_chunk(cx)))
     }
@@ -196,7 +199,8 @@ impl AsyncBytes {
         }
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         if wait_on_this_thread() == Wait::BlockingIo {
-            let detail = "the body was waited for on the thread of the library that serves its sockets";
+            let detail =
+                "blocking read on the library's thread, which serves its sockets; use another thread";
             let error = self.core.name_url(UrlError::new(UrlErrorCode::Cancelled, Phase::Delegate, detail));
             self.end(Some(error.clone()));
             return Poll::Ready(Some(Err(error)));
@@ -241,34 +245,34 @@ impl AsyncBytes {
     }
 }
 
-/// The bytes of an [`AsyncBytes`], one by one: a [`Stream`], or [`next_byte`](Self::next_byte). Dropping it before its end
+/// The single bytes of an [`AsyncBytes`]: a [`Stream`], or [`next_byte`](Self::next_byte). Dropping it before its end
 /// cancels the task.
 #[doc(alias = "URLSession.AsyncBytes.Iterator")]
 pub struct SingleBytes {
     bytes: AsyncBytes,
-    /// What is still to be given of the last chunk.
+    /// The rest of the last chunk, which has not been returned yet.
     chunk: Bytes,
 }
 
 impl SingleBytes {
-    /// The bytes it reads from. What has come of them and is not given yet is not in there.
+    /// The [`AsyncBytes`] that this reads from. It does not contain bytes that were received and not returned yet.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.bytes
     }
 
-    /// The next byte; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    /// The next byte; `None` at the end. Nothing is lost if this future is dropped before it is ready.
     ///
     /// # Errors
-    /// As reading chunks.
+    /// The errors of [`AsyncBytes::chunk`].
     #[doc(alias = "next()")]
     pub async fn next_byte(&mut self) -> Option<Result<u8>> {
         poll_fn(|cx| self.poll_byte(cx)).await
     }
 
-    /// The next byte, waited for on this thread.
+    /// The next byte. Blocks this thread.
     ///
     /// # Errors
-    /// As [`AsyncBytes::wait_chunk`].
+    /// The errors of [`AsyncBytes::wait_chunk`].
     pub fn wait_byte(&mut self) -> Option<Result<u8>> {
         block_on(poll_fn(|cx| self.poll_byte(cx)))
     }
@@ -296,7 +300,7 @@ impl Stream for SingleBytes {
 }
 
 impl fmt::Debug for SingleBytes {
-    // What is being read is not shown.
+    // The bytes themselves are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.bytes.fmt(f)
     }
@@ -310,7 +314,7 @@ impl Stream for AsyncBytes {
     }
 }
 
-/// Errors of a load become [`io::Error`]s, in which they are found by [`get_ref`](io::Error::get_ref).
+/// Errors of a load become [`io::Error`]s; [`get_ref`](io::Error::get_ref) gives the original error.
 impl tokio::io::AsyncRead for AsyncBytes {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -1,5 +1,5 @@
-//! `Delivery`: what the delegate of a task hears between its head and its end, which is a response, or one for each
-//! part, and data, as it comes or in one piece. How calls reach the delegate is the business of `dispatch`.
+//! `Delivery`: the calls to the delegate of a task between the head and the end of its body: a response, or one for each
+//! part, and data, as it comes or in one piece. `dispatch` makes the calls.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::task::kinds::handles::DataTask;
 pub(in crate::task) struct Delivery {
     core: Arc<Core>,
     target: DelegateTarget,
-    /// A body of parts, until its first byte with the response of the whole.
+    /// A body of parts, and, until its first byte, the response of the whole.
     parts: Option<Parts>,
     unheard: Option<UrlResponse>,
-    /// Data of the last response, if it is to come in one piece.
+    /// The data of the last response, if it is to be delivered in one piece.
     gathered: Option<BytesMut>,
 }
 
 impl Delivery {
-    /// The head is here. It is heard at once, unless there will be one for each part.
+    /// The head has been received. It is delivered at once, unless there will be one for each part.
     pub(in crate::task) async fn begin(
         core: &Arc<Core>,
         target: DelegateTarget,
@@ -41,7 +41,7 @@ impl Delivery {
         Ok((this, becomes))
     }
 
-    /// More of the body is here.
+    /// More of the body has been received.
     pub(in crate::task) async fn chunk(&mut self, chunk: Bytes) -> Result<()> {
         self.unheard = None;
         let Some(parts) = &mut self.parts else {
@@ -62,7 +62,7 @@ impl Delivery {
     /// The body has ended.
     pub(in crate::task) async fn end(mut self) -> Result<()> {
         if self.unheard.is_some() {
-            // No body, no parts: the answer to a HEAD, for one.
+            // Without a body there are no parts, for example in the answer to a HEAD.
             return self.hear_of_whole().await.map(drop);
         }
         if let Some(rest) = self.parts.as_mut().map_or(Ok(None), Parts::finish)? {
@@ -115,30 +115,29 @@ impl Delivery {
     }
 }
 
-/// What the delegate wants a response to be read by.
+/// The kind of task that the delegate wants to read a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::task) enum Becomes {
     Download,
     Stream,
 }
 
-/// A response for another task to go on with.
+/// A response that another task continues.
 pub(in crate::task) struct Conversion {
     pub(in crate::task) becomes: Becomes,
     pub(in crate::task) response: Response,
 }
 
 impl Core {
-    /// Delivers body bytes. While the delegate has not kept up, the load waits: the bound is one chunk more than
-    /// [`IN_DELIVERY`].
+    /// Delivers body bytes. While the delegate is behind, the load waits: the bound is one chunk more than [`IN_DELIVERY`].
     pub(in crate::task) async fn deliver(self: &Arc<Self>, target: DelegateTarget, data: Bytes) {
         let length = data.len() as u64;
         let in_delivery = &self.bytes.in_delivery;
         if in_delivery.load(Acquire) > IN_DELIVERY {
-            // The delegate's time is not the server's.
+            // The time of the delegate does not count for the server's timeout.
             let _pause = self.activity.pause_idle();
             poll_fn(|_| match in_delivery.load(Acquire) > IN_DELIVERY {
-                // Whoever takes from the count wakes the whole task, which polls this again.
+                // Every decrease of the count wakes the whole task, which polls this again.
                 true => Poll::Pending,
                 false => Poll::Ready(()),
             })

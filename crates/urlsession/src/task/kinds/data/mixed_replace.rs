@@ -1,5 +1,5 @@
-//! `Parts`: a body of `multipart/x-mixed-replace` as responses, each with data of its own. The grammar is
-//! `urlsession_proto::multipart`'s; who hears of it is the delivery's business.
+//! `Parts`: a body of `multipart/x-mixed-replace` as responses, each with data of its own. `urlsession_proto::multipart`
+//! implements the grammar; `delivery` calls the delegate.
 
 use bytes::Bytes;
 use http::header;
@@ -9,13 +9,13 @@ use urlsession_proto::multipart::{MultipartError, MultipartSplitter, Piece};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::UrlResponse;
 
-/// A body being cut into its parts.
+/// A body that is divided into its parts.
 pub(in crate::task) struct Parts {
     whole: UrlResponse,
     splitter: MultipartSplitter,
 }
 
-/// What comes out of it.
+/// What the division gives.
 pub(in crate::task) enum Part {
     /// A part begins: its response.
     Response(UrlResponse),
@@ -24,7 +24,7 @@ pub(in crate::task) enum Part {
 }
 
 impl Parts {
-    /// `None` if a response is not of that type.
+    /// `None` if the response is not of that type.
     pub(in crate::task) fn of(response: &UrlResponse) -> Result<Option<Self>> {
         let http = response.http();
         let content_type =
@@ -50,7 +50,7 @@ impl Parts {
         })
     }
 
-    /// The body has ended: what is left of the last part's data.
+    /// The body has ended: returns the rest of the last part's data.
     pub(in crate::task) fn finish(&mut self) -> Result<Option<Bytes>> {
         self.splitter.finish().map_err(malformed)
     }

@@ -1,4 +1,4 @@
-//! `FuturesReader` and `BlockingReader`: a body for those who read by other traits than tokio's.
+//! `FuturesReader` and `BlockingReader`: a body for readers that use other traits than tokio's.
 
 use std::future::poll_fn;
 use std::io::{self, BufRead, Read};
@@ -11,12 +11,12 @@ use super::async_bytes::AsyncBytes;
 use crate::env::block_on;
 
 impl AsyncBytes {
-    /// The body as an `AsyncRead` of `futures-io`. tokio's the body is itself.
+    /// The body as an `AsyncRead` of `futures-io`. The body itself implements tokio's `AsyncRead`.
     pub fn futures_reader(self) -> FuturesReader {
         FuturesReader(self)
     }
 
-    /// The body as a [`Read`] and [`BufRead`], which block their thread; for bodies opened with
+    /// The body as a [`Read`] and [`BufRead`], which block the calling thread; for bodies opened with
     /// [`BytesFuture::wait`](crate::BytesFuture::wait).
     ///
     /// ```no_run
@@ -41,13 +41,13 @@ impl AsyncBytes {
 pub struct FuturesReader(AsyncBytes);
 
 impl FuturesReader {
-    /// The bytes it reads from.
+    /// The [`AsyncBytes`] that this reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0
     }
 }
 
-/// Errors of a load become [`io::Error`]s, in which they are found by [`get_ref`](io::Error::get_ref).
+/// Errors of a load become [`io::Error`]s; [`get_ref`](io::Error::get_ref) gives the original error.
 impl futures_io::AsyncRead for FuturesReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
@@ -63,18 +63,18 @@ impl futures_io::AsyncRead for FuturesReader {
 /// An [`AsyncBytes`] as a [`Read`] and [`BufRead`].
 pub struct BlockingReader {
     bytes: AsyncBytes,
-    /// What is still to be given of the last chunk.
+    /// The rest of the last chunk, which has not been returned yet.
     chunk: Bytes,
 }
 
 impl BlockingReader {
-    /// The bytes it reads from. What has come of them and is not given yet is not in there.
+    /// The [`AsyncBytes`] that this reads from. It does not contain bytes that were received and not returned yet.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.bytes
     }
 }
 
-/// Errors of a load become [`io::Error`]s, in which they are found by [`get_ref`](io::Error::get_ref).
+/// Errors of a load become [`io::Error`]s; [`get_ref`](io::Error::get_ref) gives the original error.
 impl Read for BlockingReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
@@ -100,7 +100,7 @@ impl BufRead for BlockingReader {
 }
 
 impl std::fmt::Debug for BlockingReader {
-    // What is being read is not shown.
+    // The bytes themselves are not shown.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.bytes.fmt(f)
     }

@@ -1,5 +1,5 @@
-//! `Lines`, `Characters` and `UnicodeScalars`: the text of a body as it comes. The rules are `urlsession_proto`'s
-//! `lines`, `clusters` and `utf8`.
+//! `Lines`, `Characters` and `UnicodeScalars`: the text of a body as it comes. `lines`, `clusters` and `utf8` of
+//! `urlsession_proto` implement the rules.
 
 use std::error::Error;
 use std::fmt;
@@ -17,9 +17,9 @@ use crate::env::block_on;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
 impl AsyncBytes {
-    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS (Unicode §5.8); empty ones are left out,
-    /// and what is not UTF-8 is replaced. At most one line and one chunk are held: a line longer than 1 MiB is an error,
-    /// [`DataLengthExceedsMaximum`](UrlErrorCode::DataLengthExceedsMaximum).
+    /// The body as lines of text. Lines end with LF, CR, CRLF, VT, FF, NEL, LS or PS (Unicode §5.8). Empty lines are left
+    /// out, and bytes that are not UTF-8 are replaced by U+FFFD. At most one line and one chunk are held: a line longer
+    /// than 1 MiB fails with [`DataLengthExceedsMaximum`](UrlErrorCode::DataLengthExceedsMaximum).
     ///
     /// ```no_run
     /// # use urlsession::UrlSession;
@@ -36,20 +36,20 @@ impl AsyncBytes {
         Lines(Pieces::new(self, LineSplitter::new(LONGEST_LINE)))
     }
 
-    /// As [`lines`](Self::lines), with the empty lines, which mean something in server-sent events and heads; lines end
-    /// with LF, CR or CRLF only. Extension: no counterpart in Apple's API.
+    /// Same as [`lines`](Self::lines), but includes empty lines, which have a meaning in server-sent events and in heads.
+    /// Lines end with LF, CR or CRLF only. Extension: no counterpart in Apple's API.
     pub fn lines_with_empty(self) -> Lines {
         Lines(Pieces::new(self, LineSplitter::with_empty(LONGEST_LINE)))
     }
 
-    /// The body as Unicode scalar values. What is not UTF-8 is replaced by U+FFFD.
+    /// The body as Unicode scalar values. Bytes that are not UTF-8 are replaced by U+FFFD.
     #[doc(alias = "unicodeScalars")]
     pub fn unicode_scalars(self) -> UnicodeScalars {
         UnicodeScalars(Pieces::new(self, Scalars::default()))
     }
 
-    /// The body as characters: extended grapheme clusters, each given once nothing can be added to it. What is not
-    /// UTF-8 is replaced by U+FFFD. A character longer than 4 KiB is an error.
+    /// The body as characters: extended grapheme clusters, each returned once it is complete. Bytes that are not UTF-8 are
+    /// replaced by U+FFFD. A character longer than 4 KiB is an error.
     pub fn characters(self) -> Characters {
         Characters(Pieces::new(self, ClusterSplitter::new(LONGEST_CHARACTER)))
     }
@@ -61,45 +61,45 @@ impl AsyncBytes {
 pub struct Lines(Pieces<LineSplitter>);
 
 impl Lines {
-    /// The bytes it reads from.
+    /// The [`AsyncBytes`] that this reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
     }
 
-    /// The next line, without its end; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    /// The next line, without its end; `None` at the end. Nothing is lost if this future is dropped before it is ready.
     ///
     /// # Errors
-    /// As reading chunks, and for a line that is too long; nothing comes after one.
+    /// The errors of [`AsyncBytes::chunk`], and a line that is too long. Nothing comes after an error.
     pub async fn next_line(&mut self) -> Result<Option<String>> {
         poll_fn(|cx| self.0.poll(cx)).await.transpose()
     }
 
-    /// The next line, waited for on this thread.
+    /// The next line. Blocks this thread.
     pub fn wait_line(&mut self) -> Option<Result<String>> {
         self.0.wait()
     }
 }
 
-/// The characters of an [`AsyncBytes`] as a reader counts them: extended grapheme clusters (Unicode UAX #29).
+/// The characters of an [`AsyncBytes`] as a person counts them: extended grapheme clusters (Unicode UAX #29).
 #[doc(alias = "AsyncCharacterSequence")]
 #[derive(Debug)]
 pub struct Characters(Pieces<ClusterSplitter>);
 
 impl Characters {
-    /// The bytes it reads from.
+    /// The [`AsyncBytes`] that this reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
     }
 
-    /// The next character; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    /// The next character; `None` at the end. Nothing is lost if this future is dropped before it is ready.
     ///
     /// # Errors
-    /// As reading chunks, and for a character that is too long; nothing comes after one.
+    /// The errors of [`AsyncBytes::chunk`], and a character that is too long. Nothing comes after an error.
     pub async fn next_character(&mut self) -> Result<Option<String>> {
         poll_fn(|cx| self.0.poll(cx)).await.transpose()
     }
 
-    /// The next character, waited for on this thread.
+    /// The next character. Blocks this thread.
     pub fn wait_character(&mut self) -> Option<Result<String>> {
         self.0.wait()
     }
@@ -111,20 +111,20 @@ impl Characters {
 pub struct UnicodeScalars(Pieces<Scalars>);
 
 impl UnicodeScalars {
-    /// The bytes it reads from.
+    /// The [`AsyncBytes`] that this reads from.
     pub fn bytes(&self) -> &AsyncBytes {
         &self.0.bytes
     }
 
-    /// The next scalar; `None` at the end. Nothing is lost if this is dropped before it is ready.
+    /// The next scalar; `None` at the end. Nothing is lost if this future is dropped before it is ready.
     ///
     /// # Errors
-    /// As reading chunks; nothing comes after one.
+    /// The errors of [`AsyncBytes::chunk`]. Nothing comes after an error.
     pub async fn next_scalar(&mut self) -> Result<Option<char>> {
         poll_fn(|cx| self.0.poll(cx)).await.transpose()
     }
 
-    /// The next scalar, waited for on this thread.
+    /// The next scalar. Blocks this thread.
     pub fn wait_scalar(&mut self) -> Option<Result<char>> {
         self.0.wait()
     }
@@ -160,10 +160,10 @@ trait Cutter {
 
     fn push(&mut self, chunk: &[u8]);
 
-    /// The last byte has been pushed.
+    /// Called when the last byte has been pushed.
     fn end(&mut self);
 
-    /// The next piece that is whole.
+    /// The next complete piece.
     fn cut(&mut self) -> Result<Option<Self::Piece>>;
 }
 
@@ -172,7 +172,7 @@ struct Pieces<C> {
     bytes: AsyncBytes,
     cutter: C,
     has_ended: bool,
-    /// After the last piece or an error nothing comes.
+    /// True after the last piece or an error: nothing follows.
     is_over: bool,
 }
 
@@ -212,7 +212,7 @@ impl<C: Cutter> Pieces<C> {
 }
 
 impl<C> fmt::Debug for Pieces<C> {
-    // What is being read is not shown.
+    // The bytes themselves are not shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.bytes.fmt(f)
     }
@@ -254,7 +254,7 @@ impl Cutter for ClusterSplitter {
 #[derive(Default)]
 struct Scalars {
     decoder: Utf8Decoder,
-    /// Of one chunk, and how much of it has been taken.
+    /// The text of one chunk, and how much of it has been returned.
     text: String,
     taken: usize,
 }

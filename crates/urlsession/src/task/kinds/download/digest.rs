@@ -1,5 +1,5 @@
-//! `ContentDigest`: what a file's bytes must hash to; and the hashes worked out while a file is written. When they are
-//! compared is the download's business.
+//! `ContentDigest`: the expected digest of a file; and the hashes that are computed while a file is written. The download
+//! decides when they are compared.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,19 +9,19 @@ use urlsession_proto::digest_fields::DigestAlgorithm;
 
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 
-/// The SHA-256 or SHA-512 digest a downloaded file must have, of its bytes as they are in the file: decoded.
-/// Not of Apple's.
+/// The SHA-256 or SHA-512 digest that a downloaded file must have, of the decoded bytes in the file. Extension: no
+/// counterpart in Apple's API.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ContentDigest {
     algorithm: DigestAlgorithm,
     bytes: Vec<u8>,
 }
 
-/// What must be true of the file before it is anybody's.
+/// The checks that the file must pass before it is published.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checks {
     pub(super) expected: Option<ContentDigest>,
-    /// Also what the response says of itself.
+    /// Whether to check also the digests in the response.
     pub(super) of_response: bool,
 }
 
@@ -36,11 +36,11 @@ impl ContentDigest {
         Self { algorithm: DigestAlgorithm::Sha512, bytes: bytes.into() }
     }
 
-    /// From hexadecimal digits in either case, as `sha256sum` and `sha512sum` print them: 64 or 128, which tells the
-    /// algorithm.
+    /// A digest from hexadecimal digits in either case, as `sha256sum` and `sha512sum` print them: 64 digits for SHA-256,
+    /// 128 digits for SHA-512.
     ///
     /// # Errors
-    /// With [`BadUrl`](UrlErrorCode::BadUrl) for anything else.
+    /// [`BadUrl`](UrlErrorCode::BadUrl) for any other text.
     pub fn from_hex(digits: &str) -> Result<Self> {
         let bytes = digits.as_bytes().chunks(2).map(|pair| match pair {
             [high, low] => Some((hex(*high)? << 4) | hex(*low)?),
@@ -57,7 +57,7 @@ impl ContentDigest {
         &self.bytes
     }
 
-    /// The length tells the algorithm.
+    /// The length determines the algorithm.
     pub(super) fn of_bytes(bytes: Vec<u8>) -> Option<Self> {
         let algorithms = [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512];
         let algorithm = algorithms.into_iter().find(|algorithm| algorithm.len() == bytes.len())?;
@@ -90,7 +90,7 @@ impl fmt::Debug for ContentDigest {
     }
 }
 
-/// Hashes of all that was written so far, one for each digest that is expected; mostly none.
+/// The hashes of all bytes written so far, one for each expected digest; usually none.
 pub(super) struct Hashes(Vec<(ContentDigest, Context)>);
 
 impl Hashes {
@@ -110,14 +110,14 @@ impl Hashes {
         self.0.iter_mut().for_each(|(_, context)| context.update(bytes));
     }
 
-    /// Fails if one of them is not as expected.
+    /// Fails if one of the digests is not the expected one.
     pub(super) fn check(self) -> Result<()> {
         for (expected, context) in self.0 {
             let found = ContentDigest::of_bytes(context.finish().as_ref().to_vec());
             if found.as_ref() != Some(&expected) {
                 let found = found.map_or_else(String::new, |found| found.to_string());
                 let detail =
-                    format!("the downloaded file is not what was expected: {expected} was, {found} is here");
+                    format!("digest mismatch of the downloaded file: expected {expected}, got {found}");
                 return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail));
             }
         }
@@ -156,7 +156,7 @@ mod tests {
         };
         assert!(hashed(&["a", "", "bc"]).is_ok());
         let error = hashed(&["abd"]).unwrap_err().to_string();
-        assert!(error.contains(ABC) && error.contains("is here"), "{error}");
+        assert!(error.contains(&format!("expected SHA-256 {ABC}, got SHA-256 ")), "{error}");
         assert!(Hashes::new(&[]).check().is_ok());
     }
 }

@@ -1,10 +1,10 @@
-//! Partial files: what they are called, whose they are while somebody writes them, and whether they still are as they
-//! were left. What is done with one is the partial file's business.
+//! Partial files: their names, the locks of their writers, and whether they are unchanged. `partial_file` reads and writes
+//! a partial file.
 //!
-//! A download to a destination is written to `.NAME.urlsession-part` beside it; what it can be resumed by is noted in
-//! `.NAME.urlsession-note`. In a folder where the response names the file, `NAME` is a hash of what the
-//! download is told from others by, mostly its URL. Whoever writes
-//! holds a lock on the partial file, which a process that is killed lets go.
+//! A download to a destination is written to `.NAME.urlsession-part` beside it; the resume information is in
+//! `.NAME.urlsession-note`. In a folder where the response names the file, `NAME` is a hash of the text that distinguishes
+//! the download from others, usually its URL. The writer holds a lock on the partial file, which is released when its
+//! process is killed.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use crate::env::fs::{self, File, OpenOptions, TryLockError};
 use crate::message::{ResumeData, ResumeFailure};
 use crate::task::destination::DownloadDestination;
 
-/// Where a download to a destination is while it is not whole.
+/// Where the unfinished file of a download to a destination is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Names {
     pub(super) part: PathBuf,
@@ -26,14 +26,14 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `None` if the destination cannot be resumed at.
+    /// `None` if the destination does not permit resuming.
     pub(super) fn of(destination: &DownloadDestination, identity: &str) -> Option<Self> {
         if destination.resumes() { Self::beside(destination, identity) } else { None }
     }
 
-    /// Also for a destination that is not resumed at.
+    /// Also for a destination that does not permit resuming.
     pub(super) fn beside(destination: &DownloadDestination, identity: &str) -> Option<Self> {
-        // A process may change its folder meanwhile.
+        // The process may change its current folder later.
         let path = std::path::absolute(destination.path()).ok()?;
         let (folder, name) = match destination.is_folder() {
             true => (&*path, hashed(identity.as_bytes())),
@@ -54,7 +54,7 @@ impl Names {
         Some(Self { part: named(PART), note: named(NOTE) })
     }
 
-    /// What is noted; `None` if nothing is, or nothing that can be read.
+    /// The content of the note; `None` if there is no note, or no readable one.
     pub(super) fn noted(&self) -> Option<ResumeRecord> {
         let mut bytes = Vec::new();
         let file = open(&self.note, fs::options().read(true)).ok()?;
@@ -65,15 +65,15 @@ impl Names {
         ResumeRecord::open(&ResumeData::try_from(bytes).ok()?).ok()
     }
 
-    /// Notes it, at once and whole. What it says must be on disk before.
+    /// Writes the note in one step. The bytes that it describes must be on disk before.
     pub(super) fn write(&self, data: &ResumeData) -> io::Result<()> {
-        // The lock on the partial file is the one on this name, too. It is always the same, so that a process that is killed
-        // leaves one such file at most; what has it, link or pipe, is removed and never opened.
+        // The lock on the partial file protects this name, too. The name is always the same, so that a killed process
+        // leaves at most one such file. Anything that has this name, also a link or a pipe, is removed and never opened.
         let mut new = self.note.clone().into_os_string();
         new.push(".new");
         let _ = fs::remove_file(&new);
         let mut options = fs::options();
-        // A URL may be a secret.
+        // A URL may contain a secret.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = open(Path::new(&new), options.write(true).create_new(true))?;
@@ -91,7 +91,7 @@ impl Names {
         let _ = fs::remove_file(&self.note);
     }
 
-    /// The partial file, empty and for us alone; `None` if somebody else is writing it.
+    /// The partial file, empty and locked; `None` if another writer has it.
     pub(super) fn take(&self) -> io::Result<Option<File>> {
         for _ in 0..TRIES {
             let mut options = fs::options();
@@ -112,7 +112,7 @@ impl Names {
             if !lock(&file)? {
                 return Ok(None);
             }
-            // Whoever had it may have moved it to its destination meanwhile.
+            // The previous writer may have moved it to its destination.
             if is_at(&file, &self.part) {
                 self.forget();
                 file.set_len(0)?;
@@ -122,7 +122,7 @@ impl Names {
         Ok(None)
     }
 
-    /// Removes what an earlier download left, unless somebody is writing it.
+    /// Removes what an earlier download left, unless another writer has it.
     pub(super) fn remove(&self) {
         let Ok(file) = open(&self.part, fs::options().read(true).write(true)) else { return };
         if lock(&file).unwrap_or(false) && is_at(&file, &self.part) {
@@ -132,7 +132,7 @@ impl Names {
     }
 }
 
-/// The partial file that is noted, for us alone.
+/// The noted partial file, locked.
 pub(super) fn reopen(noted: &ResumeRecord) -> Result<(PathBuf, Option<Names>, File), ResumeFailure> {
     let (path, names) = match &noted.place {
         PartialLocation::Temporary(name) => (temporary(name).ok_or(ResumeFailure::PartialMissing)?, None),
@@ -158,30 +158,30 @@ pub(super) fn reopen(noted: &ResumeRecord) -> Result<(PathBuf, Option<Names>, Fi
     }
 }
 
-/// The path of a temporary file of ours by its name, which never leads elsewhere.
+/// The path of a temporary file of this library by its name, which never leads to another folder.
 fn temporary(name: &str) -> Option<PathBuf> {
     let is_ours = name.starts_with(TEMPORARY.0) && name.ends_with(TEMPORARY.1);
     let is_name = Path::new(name).file_name() == Some(OsStr::new(name));
     (is_ours && is_name).then(|| std::env::temp_dir().join(name))
 }
 
-/// Opens the file of that name itself, not what a link of that name leads to. Anything but a regular file is an error, and
-/// is not waited for.
+/// Opens the file of this name itself, not the target of a link. Anything but a regular file is an error, and opening it
+/// does not block.
 fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
-        // A pipe would be waited for, and a terminal become that of the process.
+        // Opening a pipe would block, and a terminal would become that of the process.
         options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
     }
     let file = options.open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the partial file is not a regular file"));
     }
     Ok(file)
 }
 
-/// False if somebody else has it. Where files cannot be locked, nobody can be kept from writing it: an error.
+/// False if another writer has it. An error where files cannot be locked, because then no other writer can be excluded.
 fn lock(file: &File) -> io::Result<bool> {
     match file.try_lock() {
         Ok(()) => Ok(true),
@@ -196,12 +196,12 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((open, FileId::at_itself(path)), (Ok(open), Ok(there)) if open == there)
 }
 
-/// Whether the file belongs to this user. In a folder where others may write, a partial file could be planted, with a note
-/// that fits, and would become the beginning of a file that is trusted.
+/// Whether the file belongs to this user. In a folder where others may write, another user could place a partial file with
+/// a matching note there, which would become the beginning of a trusted file.
 #[cfg(unix)]
 fn is_ours(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    // Whose a new file is, in the same folder: that is us.
+    // The owner of a new file in the same folder is this user.
     let ours = path.parent().and_then(|folder| fs::unnamed_in(folder).ok());
     let owner = |file: &File| file.metadata().ok().map(|metadata| metadata.uid());
     ours.as_ref().and_then(owner).is_some_and(|us| owner(file) == Some(us))
@@ -227,7 +227,7 @@ pub(super) const TEMPORARY: (&str, &str) = ("urlsession-", ".tmp");
 const PART: &str = ".urlsession-part";
 const NOTE: &str = ".urlsession-note";
 const MOST_NAME: usize = 200;
-/// A note that is longer was not written by us.
+/// A longer note was not written by this library.
 const LONGEST_NOTE: u64 = 1024 * 1024;
 /// How often a file may vanish between being opened and being locked.
 const TRIES: usize = 8;

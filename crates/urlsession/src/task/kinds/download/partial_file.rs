@@ -1,5 +1,5 @@
-//! `PartialFile`: the file a download is written to: its position, the hashes of what is in it, and what is noted of it so that
-//! it can be resumed. Everything here blocks; what belongs into the file is the download's business.
+//! `PartialFile`: the file that a download is written to: its position, the hashes of its content, and the note that it can
+//! be resumed with. Everything here blocks; the download decides what is written.
 
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -23,46 +23,46 @@ use crate::task::downloaded_file::DownloadedFile;
 
 pub(in crate::task) struct PartialFile {
     file: File,
-    /// Removes the file when it is dropped; taken out of here where the file is to stay.
+    /// Removes the file when it is dropped; taken out of here where the file is to be kept.
     path: Option<TempPath>,
     position: u64,
     hashes: Hashes,
     /// Whether the file's end is where the next bytes belong, and those before it are hashed.
     is_ready: bool,
-    /// What it can be resumed by; `None` if it cannot be.
+    /// The information that it can be resumed with; `None` if it cannot be resumed.
     resume_info: Option<ResumeInfo>,
-    /// Where the file is to be, and the destination it was on its way to when it was made: mostly the same.
+    /// The destination of the file, and the destination when the file was created: usually the same.
     destination: Option<DownloadDestination>,
     home: Option<DownloadDestination>,
-    /// Of a file that outlives the process: where its facts are noted, and when and how far they were.
+    /// For a file that outlives the process: where its note is, and when and at which position the last note was written.
     names: Option<Names>,
     noted: Option<(Instant, u64)>,
     preallocation: Preallocation,
-    /// Somebody knows the file, by a note or by resume data, and may want to go on with it.
+    /// A note or resume data names the file, so that it may be resumed.
     is_known: bool,
     /// Why it could not be flushed.
     failure: Option<UrlError>,
-    /// Something that had been written is lost, and nobody says what: only the last note is sure of what is here.
+    /// Written bytes are lost, and the system does not say which: only the bytes of the last note are certain.
     is_damaged: bool,
 }
 
-/// What stays of a download that did not come to its end.
+/// The rest of a download that did not reach its end.
 pub(super) struct PartialDownload {
     pub(super) data: ResumeData,
-    /// Removes the file when it is dropped, unless it is known.
+    /// Removes the file when it is dropped, unless a note or resume data names it.
     pub(super) path: Option<TempPath>,
 }
 
 impl PartialDownload {
-    /// The file stays.
+    /// Keeps the file.
     pub(super) fn keep(path: Option<TempPath>) {
-        // It fails on Windows only, where it would have to lose a mark it never had.
+        // It can fail on Windows only, where it would have to remove an attribute that the file never had.
         let _ = path.map(TempPath::keep);
     }
 }
 
 impl PartialFile {
-    /// A new file for what a response holds.
+    /// A new file for the content of a response.
     pub(super) fn create(
         destination: Option<DownloadDestination>,
         suggested: &str,
@@ -74,7 +74,7 @@ impl PartialFile {
             destination.check(suggested)?;
             let shared =
                 resume_info.as_ref().and_then(|resume_info| Names::of(destination, &resume_info.identity));
-            // Where files cannot be locked, or are somebody else's just now, the draft is nobody else's.
+            // Where files cannot be locked, or another writer has this one, a draft belongs to this download only.
             if let Some(shared) = shared
                 && let Ok(Some(taken)) = shared.take()
                 && let Ok(path) = TempPath::try_from_path(&shared.part)
@@ -105,7 +105,7 @@ impl PartialFile {
         })
     }
 
-    /// The file of a download that was left, on its way to `destination`.
+    /// The partial file of an earlier download for `destination`.
     pub(super) fn reopen(
         noted: &ResumeRecord,
         destination: Option<DownloadDestination>,
@@ -142,7 +142,7 @@ impl PartialFile {
         self.resume_info.as_ref()
     }
 
-    /// The rest is asked for with this request by now, of which this is the last URL, if that is known.
+    /// The rest is requested with this request from now on; `final_url` is its last URL, if that is known.
     pub(super) fn renew(&mut self, request: &UrlRequest, final_url: Option<&Url>) {
         if let Some(resume_info) = &mut self.resume_info {
             resume_info.request = request.clone();
@@ -150,14 +150,14 @@ impl PartialFile {
         }
     }
 
-    /// What comes now is from these servers, which only a delegate trusts.
+    /// The following bytes are from these servers, which only a delegate trusts.
     pub(super) fn note_untrusted(&mut self, servers: Option<UntrustedServers>) {
         if let Some(resume_info) = &mut self.resume_info {
             resume_info.untrusted = servers.or(resume_info.untrusted);
         }
     }
 
-    /// Writes from `at` on, which is not after the position. What is before it is hashed, once.
+    /// Writes from `at` on, which is not after the position. The bytes before it are hashed, once.
     pub(super) fn go_on_at(
         &mut self,
         at: u64,
@@ -170,7 +170,7 @@ impl PartialFile {
         if self.is_ready && at == self.position {
             return Ok(());
         }
-        // What overlaps is written over, not cut off: a note may count on it.
+        // Overlapping bytes are overwritten, not cut off: a note may rely on them.
         let end = self.position.max(at);
         self.preallocation = Preallocation::default();
         self.file.set_len(end).and_then(|()| self.file.seek(SeekFrom::Start(0))).map_err(unwritten)?;
@@ -190,15 +190,15 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Begins anew, with what another response holds.
+    /// Starts from the beginning, with the content of another response.
     pub(super) fn restart(
         &mut self,
         resume_info: Option<ResumeInfo>,
         expected: &[ContentDigest],
         now: Instant,
     ) -> Result<()> {
-        // First the note: it must never speak of bytes that are not there. Should it come back after a power cut, the
-        // tail it names is another one.
+        // The note is removed first: it must never describe bytes that do not exist. If it reappears after a power failure,
+        // its tail hash does not match.
         if let Some(names) = &self.names {
             names.forget();
         }
@@ -210,7 +210,7 @@ impl PartialFile {
         self.go_on_at(0, complete, expected)
     }
 
-    /// Takes space for a file of `complete` bytes.
+    /// Reserves space for a file of `complete` bytes.
     pub(super) fn reserve(&mut self, complete: Option<u64>) -> Result<()> {
         self.preallocation.take(&self.file, self.position, complete).map_err(unwritten)
     }
@@ -219,17 +219,17 @@ impl PartialFile {
         self.preallocation.give_back(&self.file, self.position).map_err(unwritten)
     }
 
-    /// Whether bytes may come into the file unseen.
+    /// Whether the kernel may write bytes to the file without this process seeing them.
     pub(super) fn suits_splice(&self) -> bool {
         self.hashes.is_empty()
     }
 
-    /// Writes what a splice pipe has taken. What was written before an error counts.
+    /// Writes the bytes in a splice pipe. Bytes that were written before an error count.
     pub(super) fn write_from(&mut self, splice_pipe: &mut SplicePipe) -> Result<()> {
         splice_pipe.drain(&mut self.file, |n| self.position += n as u64).map_err(unwritten)
     }
 
-    /// The other place where bytes come into the file. What was written before an error counts.
+    /// Writes received chunks. Bytes that were written before an error count.
     pub(super) fn write(&mut self, chunks: &[Bytes]) -> Result<()> {
         if let Some(error) = self.failure.take() {
             return Err(error);
@@ -253,7 +253,7 @@ impl PartialFile {
         Ok(())
     }
 
-    /// What is to be done between writes, when it is time to: takes space, and notes how far it is.
+    /// The work between writes, when it is due: reserves space, and writes the note.
     pub(super) fn tend(&mut self, checks: &Checks, now: Instant) {
         self.preallocation.take_more(&self.file, self.position);
         self.note(checks, now);
@@ -263,7 +263,7 @@ impl PartialFile {
         self.preallocation.is_due(self.position) || self.is_note_due(now)
     }
 
-    /// Notes how far it is, if it is time to. A note that cannot be written costs what could be resumed, and no load.
+    /// Writes the note, if it is due. If a note cannot be written, less can be resumed, but the load continues.
     fn note(&mut self, checks: &Checks, now: Instant) {
         if !self.is_note_due(now) {
             return;
@@ -274,13 +274,13 @@ impl PartialFile {
     fn note_now(&mut self, checks: &Checks, now: Instant) {
         self.noted = Some((now, self.position));
         if let Err(error) = self.write_note(checks, false) {
-            tracing::warn!(%error, "a download goes on without a note of how far it is");
+            tracing::warn!(%error, "a download continues without a resume note");
             self.noted = None;
         }
     }
 
-    /// Completes when all that has come, and this after it, is on the disk, with a note of it. The download goes on from there;
-    /// an error is told to whoever writes next.
+    /// Completes when all received bytes, followed by this batch, are on the disk, with a note. The download continues from
+    /// there; the next writer receives an error.
     pub(super) fn flush(&mut self, batch: &[Bytes], checks: &Checks, now: Instant) {
         match self.write(batch) {
             Ok(()) => self.sync(checks, now),
@@ -288,7 +288,7 @@ impl PartialFile {
         }
     }
 
-    /// Waits until what is written is on the disk, and notes it where notes are made.
+    /// Waits until the written bytes are on the disk, and writes a note where notes are kept.
     fn sync(&mut self, checks: &Checks, now: Instant) {
         if let Err(error) = self.settle() {
             tracing::warn!(%error, "a download could not be flushed");
@@ -297,8 +297,8 @@ impl PartialFile {
         }
     }
 
-    /// Waits until what is written is on the disk. A file system says only once that something got lost, so that is kept in
-    /// mind: the download fails, and is not gone on with from there.
+    /// Waits until the written bytes are on the disk. A file system reports only once that bytes are lost, so the failure
+    /// is stored: the download fails, and is not resumed from there.
     fn settle(&mut self) -> io::Result<()> {
         self.settled(self.file.sync_data())
     }
@@ -306,7 +306,7 @@ impl PartialFile {
     fn settled(&mut self, synced: io::Result<()>) -> io::Result<()> {
         use io::ErrorKind as E;
         synced.inspect_err(|error| {
-            // Some file systems know no such question.
+            // Some file systems do not support this call.
             if !matches!(error.kind(), E::InvalidInput | E::Unsupported | E::Interrupted) {
                 self.is_damaged = true;
                 self.failure.get_or_insert_with(|| unwritten(copy_of(error)));
@@ -321,7 +321,7 @@ impl PartialFile {
         by_time || new >= bytes.clamp(FEW, MANY)
     }
 
-    /// Takes the file to its destination, if it is as expected. If it cannot get there, it is still here.
+    /// Moves the file to its destination, if its digests are as expected. If it cannot be moved, it stays in `place`.
     pub(super) fn finish(place: &mut Option<Self>, suggested: &str) -> Result<DownloadedFile> {
         let Some(mut partial_file) = place.take() else { return Err(UrlError::cancelled()) };
         if let Some(error) = partial_file.failure.take() {
@@ -330,7 +330,7 @@ impl PartialFile {
         partial_file.release()?;
         let Some(path) = partial_file.path.take() else { return Err(UrlError::cancelled()) };
         if let Err(error) = std::mem::replace(&mut partial_file.hashes, Hashes::new(&[])).check() {
-            // Nobody is to go on with that.
+            // The file must not be resumed.
             if let Some(names) = &partial_file.names {
                 names.forget();
             }
@@ -359,7 +359,7 @@ impl PartialFile {
                 .and_then(|Moved { file, draft, permissions }| {
                     let published = destination.publish(suggested, &file, draft, partial_file.position);
                     let published = published.map_err(|failure| failure.error)?;
-                    // Not before: the temporary file is nobody else's. Should it fail, the published one is neither.
+                    // Not before: the temporary file is private. If this fails, the published file is private too.
                     let _ = file.set_permissions(permissions);
                     Ok(published)
                 })
@@ -380,18 +380,19 @@ impl PartialFile {
         }
     }
 
-    /// Ends it before its end: what it can be resumed with, if it can be and if that is wanted or noted.
+    /// Ends the file before it is complete: what it can be resumed with, if it can be resumed and if that is wanted or
+    /// noted.
     pub(super) fn leave(mut self, checks: &Checks, is_wanted: bool) -> Option<PartialDownload> {
         if (self.position == 0 && !self.is_known) || !(is_wanted || self.names.is_some()) {
             return None;
         }
-        // It costs space and nothing else.
+        // A failure costs only space.
         let _ = self.release();
         let noted = match &self.names {
             Some(names) => {
                 let names = names.clone();
                 let noted = self.noted_last(&names, checks).ok()??;
-                // Where nothing can be noted, the resume data still leads to the file, until another download takes its
+                // Where no note can be written, the resume data still leads to the file, until another download takes its
                 // name.
                 self.is_known = true;
                 noted
@@ -417,7 +418,8 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Notes what stays. On a full disk a note is worth more than the last bytes, which make space for it.
+    /// Writes the last note. On a full disk a note is worth more than the last bytes, which are removed to make space for
+    /// it.
     fn noted_last(&mut self, names: &Names, checks: &Checks) -> io::Result<Option<ResumeRecord>> {
         let mut blocks = BLOCKS.into_iter();
         loop {
@@ -432,7 +434,7 @@ impl PartialFile {
         }
     }
 
-    /// What would be noted now.
+    /// The content of a note at this time.
     fn noted(&mut self, checks: &Checks, is_last: bool) -> io::Result<Option<ResumeRecord>> {
         if self.is_damaged || self.resume_info.is_none() {
             return Ok(None);
@@ -443,7 +445,7 @@ impl PartialFile {
                 Some(name) => PartialLocation::Temporary(name.to_owned()),
                 None => return Ok(None),
             },
-            // A draft of a destination that is another's just now.
+            // A draft for a destination whose partial file belongs to another writer.
             _ => return Ok(None),
         };
         self.settle()?;
@@ -458,14 +460,14 @@ impl PartialFile {
     }
 }
 
-/// Closes the file of a sink that has come to its end.
+/// Closes the file of a complete download.
 fn closed(partial_file: PartialFile) -> io::Result<()> {
     match partial_file.file.try_clone() {
         Ok(last) => {
             drop(partial_file);
             close(last)
         }
-        // There is no descriptor left to close it by: what would be said then is asked for now.
+        // No descriptor is left to close the file with: the error of a close is requested now.
         Err(_) => partial_file.file.sync_data(),
     }
 }
@@ -477,37 +479,37 @@ impl Drop for PartialFile {
             true => PartialDownload::keep(path),
             false => drop(path),
         }
-        // Only then may others have it. A child of this process that was just born has the file open, too: to close it
-        // would not always be enough.
+        // Only then may others lock it. A child process that was just created has the file open, too, so closing it would
+        // not always be enough.
         let _ = self.file.unlock();
     }
 }
 
-/// What an earlier download left at a destination, if it belongs to this request.
+/// The note that an earlier download left at a destination, if it belongs to this request.
 pub(super) fn left_at(destination: &DownloadDestination, request: &UrlRequest) -> Option<ResumeRecord> {
     let identity = destination.identity(request);
     let mut noted = Names::of(destination, &identity)?.noted()?;
     if !is_resumable(request) || noted.resume_info.identity != identity {
         return None;
     }
-    // A note does not hold all of it.
+    // The note does not contain the whole request.
     noted.resume_info.request = request.clone();
     Some(noted)
 }
 
-/// Removes what an earlier download left at a destination that has been reached another way.
+/// Removes the partial file of an earlier download at a destination that has been reached another way.
 pub(super) fn tidy(destination: &DownloadDestination, identity: &str) {
     if let Some(names) = Names::beside(destination, identity) {
         names.remove();
     }
 }
 
-/// The file beside the destination, under a second name or, where that cannot be, as a copy. It keeps its own until it is
-/// published.
+/// The file beside the destination, under a second name or, where that is not possible, as a copy. The original keeps its
+/// name until the second one is published.
 struct Moved {
     file: File,
     draft: TempPath,
-    /// Of any file there.
+    /// The permissions of any other file there.
     permissions: Permissions,
 }
 
@@ -518,7 +520,7 @@ fn moved(file: &mut File, path: &Path, destination: &DownloadDestination, sugges
     if let Ok((file, draft)) = named {
         return Ok(Moved { file, draft, permissions });
     }
-    // It is on another file system, or on one where files have one name.
+    // The destination is on another file system, or on one where a file has only one name.
     file.seek(SeekFrom::Start(0)).and_then(|_| io::copy(file, &mut copy)).map_err(unwritten)?;
     Ok(Moved { file: copy, draft, permissions })
 }
@@ -527,7 +529,7 @@ fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Of the same kind and number; errors of the system cannot be cloned.
+/// An error of the same kind and number; errors of the system cannot be cloned.
 fn copy_of(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
@@ -540,15 +542,15 @@ fn unwritten(error: io::Error) -> UrlError {
     UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error)
 }
 
-/// A note waits for the disk. It is written when there is as much new as there was before, within these bounds,
+/// A note waits for the disk. It is written when as many bytes are new as there were before, within these bounds,
 const FEW: u64 = 1024 * 1024;
 const MANY: u64 = 64 * 1024 * 1024;
-/// and when so much time has passed, if there is anything worth noting.
+/// or when this much time has passed and enough bytes are new.
 const NOTED_EVERY: Duration = Duration::from_secs(1);
 const LITTLE: u64 = 64 * 1024;
 const HASHED_AT_ONCE: usize = 256 * 1024;
-/// What is given up for a note on a full disk ends at a multiple of these, one after the other: file systems give space in
-/// blocks of that much.
+/// The bytes that are removed for a note on a full disk end at a multiple of one of these, tried in order: file systems
+/// allocate space in blocks of this size.
 const BLOCKS: [u64; 3] = [4 * 1024, 64 * 1024, 1024 * 1024];
 
 #[cfg(test)]

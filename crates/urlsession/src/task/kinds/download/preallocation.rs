@@ -1,24 +1,24 @@
-//! `Preallocation`: what is taken on the disk ahead of what has come: enough that the file system lays the file out in large
-//! pieces, and never so much that a server's word alone takes the disk. Everything here may block.
+//! `Preallocation`: the disk space that is reserved ahead of the received bytes: enough that the file system stores the
+//! file in large pieces, but not so much that the announced length alone fills the disk. Everything here may block.
 
 use std::io;
 
 use crate::env::fs::File;
 use crate::env::{free_room, reserve};
 
-/// The space of one file.
+/// The reserved space of one file.
 #[derive(Debug, Default)]
 pub(super) struct Preallocation {
-    /// Where the file will end, while more is to be taken; 0 if not.
+    /// The complete length of the file, while more space is to be reserved; 0 if not.
     complete: u64,
-    /// It has been taken up to here.
+    /// The end of the reserved space.
     end: u64,
     step: u64,
 }
 
 impl Preallocation {
-    /// For a file of `complete` bytes that has `position` of them. A disk that is too full for it is told of now, before
-    /// the server has sent for nothing.
+    /// Reserves space for a file of `complete` bytes that has `position` of them. A disk without enough space fails now,
+    /// before the server sends in vain.
     pub(super) fn take(&mut self, file: &File, position: u64, complete: Option<u64>) -> io::Result<()> {
         if complete == Some(self.complete) && self.end > position {
             return Ok(());
@@ -29,7 +29,7 @@ impl Preallocation {
         let free = free_room(file);
         self.step = free.map_or(STEP, |free| (free / SHARE).clamp(MUCH, STEP));
         self.end = complete.min(position.saturating_add(self.step));
-        // Where no space can be taken, a file may well fit in less, as it may be compressed.
+        // Where no space can be reserved, a file may still fit in less space, because it may be compressed.
         if !reserve(file, position, self.end - position)? {
             *self = Self::default();
         } else if free.is_some_and(|free| free < missing) {
@@ -40,12 +40,12 @@ impl Preallocation {
         Ok(())
     }
 
-    /// Whether more is to be taken soon.
+    /// Whether more space should be reserved soon.
     pub(super) fn is_due(&self, position: u64) -> bool {
         self.end < self.complete && position.saturating_add(self.step / 4) > self.end
     }
 
-    /// The next step, if it is due. Where there is not as much, the file goes on as far as it gets.
+    /// The next step, if it is due. If there is not enough space, the file is written as far as possible.
     pub(super) fn take_more(&mut self, file: &File, position: u64) {
         if !self.is_due(position) {
             return;
@@ -57,21 +57,21 @@ impl Preallocation {
         }
     }
 
-    /// Gives back what is not needed: without it a short file would take as much as a long one.
+    /// Releases reserved space that is not needed: otherwise a short file would occupy as much as a long one.
     pub(super) fn give_back(&mut self, file: &File, position: u64) -> io::Result<()> {
         if std::mem::take(self).end <= position {
             return Ok(());
         }
-        // To cut a file where it ends gives back what is reserved behind that.
+        // Truncating a file at its end releases the space that is reserved behind the end.
         file.metadata().and_then(|metadata| file.set_len(metadata.len()))
     }
 }
 
-/// Space for less is not worth a system call.
+/// Reserving less space is not worth a system call.
 const MUCH: u64 = 1024 * 1024;
-/// At most so much is taken ahead: some thirty system calls for a GiB,
+/// At most this much is reserved ahead: some thirty system calls for a GiB,
 const STEP: u64 = 32 * 1024 * 1024;
-/// and at most one in so many of the bytes that are free.
+/// and at most one in this many of the free bytes.
 const SHARE: u64 = 8;
 
 #[cfg(all(test, target_os = "linux"))]

@@ -1,6 +1,7 @@
-//! `ResumeInfo`: what is known of a download that can be resumed, and its form in resume data and beside partial files.
+//! `ResumeInfo`: the information about a download that can be resumed, and its form in resume data and beside partial
+//! files.
 //!
-//! It opens no file: where the bytes are, and whether they are still those, is `partial`'s business.
+//! It opens no file: `partial` knows where the bytes are, and whether they are unchanged.
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
 use bytes::Bytes;
@@ -18,18 +19,18 @@ use crate::message::codec::{Record, RecordKind};
 use crate::message::{Data, RequestForm, ResumeData, UrlRequest, UrlResponse, incomplete};
 use crate::task::destination::{DestinationForm, DownloadDestination, url_text};
 
-/// What a download is resumed by.
+/// The information that a download is resumed with.
 #[derive(Clone, Debug)]
 pub(super) struct ResumeInfo {
-    /// What it is told from other downloads by, whatever is asked for it by now.
+    /// The text that distinguishes it from other downloads, whatever its current request is.
     pub(super) identity: String,
-    /// The request that its rest is asked for with.
+    /// The request for the rest.
     pub(super) request: UrlRequest,
-    /// What answered it, after redirects.
+    /// The URL of the response, after redirects.
     pub(super) final_url: Option<Url>,
     pub(super) validators: Validators,
     pub(super) complete: Option<u64>,
-    /// The servers that only a delegate trusts and that had a part in what is here.
+    /// The servers that only a delegate trusts and that sent a part of the existing bytes.
     pub(super) untrusted: Option<UntrustedServers>,
 }
 
@@ -52,7 +53,7 @@ pub(super) fn untrusted_servers(log: &[TransactionRecord]) -> Option<UntrustedSe
     any.then(|| all.finish().as_ref().try_into().ok()).flatten()
 }
 
-/// Facts that were written down, and what they are about.
+/// Recorded resume information, and the file it describes.
 #[derive(Clone, Debug)]
 pub(super) struct ResumeRecord {
     pub(super) resume_info: ResumeInfo,
@@ -67,12 +68,12 @@ pub(super) struct ResumeRecord {
 pub(super) enum PartialLocation {
     /// A file of this name in the system's folder for temporary files.
     Temporary(String),
-    /// On its way to this destination.
+    /// Unfinished, for this destination.
     Destined(DownloadDestination),
 }
 
 impl ResumeInfo {
-    /// Those of a response that holds the whole of something, if it can be resumed. `now` is in seconds since 1970.
+    /// The information from a response that holds the whole content, if it can be resumed. `now` is in seconds since 1970.
     pub(super) fn of(identity: &str, request: &UrlRequest, response: &UrlResponse, now: i64) -> Option<Self> {
         let is_whole = response.http_head().is_some_and(|head| head.status == StatusCode::OK);
         let resume_info = Self::of_representation(identity, request, response, now).filter(|_| is_whole)?;
@@ -81,7 +82,8 @@ impl ResumeInfo {
         Some(Self { complete: response.expected_content_length().filter(|_| is_framed), ..resume_info })
     }
 
-    /// Those of a response that holds the beginning of something `complete` bytes long, if the rest can be asked for.
+    /// The information from a response that holds the beginning of content that is `complete` bytes long, if the rest can
+    /// be requested.
     pub(super) fn of_beginning(
         identity: &str,
         request: &UrlRequest,
@@ -93,7 +95,7 @@ impl ResumeInfo {
         Some(Self { complete, ..resume_info })
     }
 
-    /// Those of a response, without a length.
+    /// The information from a response, without a length.
     fn of_representation(
         identity: &str,
         request: &UrlRequest,
@@ -139,12 +141,12 @@ impl ResumeRecord {
         ResumeData::seal(&self.form(RequestForm::without_secrets(&self.request(), ())))
     }
 
-    /// For a note beside the file: who finds it has a request of its own, whose fields are not for the disk.
+    /// For a note beside the file: the reader has its own request, whose fields do not belong on the disk.
     pub(super) fn seal_note(&self) -> ResumeData {
         ResumeData::seal(&self.form(RequestForm::without_fields(&self.request(), ())))
     }
 
-    /// Without the fragment, which tells no download from another.
+    /// Without the fragment, which does not distinguish downloads.
     fn request(&self) -> UrlRequest {
         let mut request = self.resume_info.request.clone();
         let mut url = request.url().clone();

@@ -1,5 +1,5 @@
-//! `SharedFile`: where the partial file of a download is, with what is to be written to it. Several may come to it: who writes, who flushes,
-//! who ends the download. What is done to the file is the partial file's business.
+//! `SharedFile`: the partial file of a download, with the bytes to be written to it. It is shared by the code that writes,
+//! flushes and ends the download. The partial file implements the work on the file.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -8,27 +8,28 @@ use bytes::Bytes;
 
 use crate::error::{Result, UrlError};
 
-/// The partial file of a download, once there is one. A clone is the same one.
+/// The partial file of a download, once it exists. A clone is the same file.
 pub(in crate::task) struct SharedFile<S>(Arc<SharedFileState<S>>);
 
 struct SharedFileState<S> {
     partial_file: Mutex<Option<S>>,
-    /// What has come and is to be written. It is taken only by who has the lock of the partial file, so that nothing is overtaken.
+    /// Received bytes that are to be written. They are taken only under the lock of the partial file, so that the order is
+    /// kept.
     batch: Mutex<Vec<Bytes>>,
 }
 
 impl<S> SharedFile<S> {
-    /// Waits for whoever is writing.
+    /// Waits for the current writer.
     pub(super) fn lock(&self) -> MutexGuard<'_, Option<S>> {
         self.0.partial_file.lock()
     }
 
-    /// What waits to be written.
+    /// The bytes that wait to be written.
     pub(super) fn batch(&self) -> MutexGuard<'_, Vec<Bytes>> {
         self.0.batch.lock()
     }
 
-    /// The same, to be written now to this partial file, which is the shared file's.
+    /// The same bytes, to be written now to this partial file, which belongs to the shared file.
     pub(super) fn take_batch(&self, _: &mut S) -> Vec<Bytes> {
         std::mem::take(&mut *self.batch())
     }

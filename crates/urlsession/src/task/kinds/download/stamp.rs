@@ -1,5 +1,4 @@
-//! `Stamp`: what tells that a partial file is the one that was left, and as it was left. It is
-//! written as it is.
+//! `Stamp`: identifies a partial file and shows whether it is unchanged. It is serialized as it is.
 
 use std::io;
 
@@ -9,16 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::env::fs::{self, File};
 use crate::env::{FileId, read_at};
 
-/// What tells that a file is the one that was left, and as it was left.
+/// Identifies a partial file and shows whether it is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stamp {
-    /// How many of its bytes count; they are on disk.
+    /// How many of its bytes count; these are on disk.
     pub(super) bytes: u64,
     /// SHA-256 of the last of them.
     pub(super) tail: [u8; 32],
     pub(super) device: u64,
     pub(super) inode: u64,
-    /// When it was last changed, in seconds and nanoseconds; `None` if it was going to be.
+    /// When it was last changed, in seconds and nanoseconds; `None` if more was to be written.
     pub(super) changed: Option<(i64, i64)>,
 }
 
@@ -69,7 +68,7 @@ fn changed(metadata: &fs::Metadata) -> Option<(i64, i64)> {
     Some((i64::try_from(since.as_secs()).ok()?, since.subsec_nanos().into()))
 }
 
-/// Bytes whose hash tells that a partial file is the one it was.
+/// The number of bytes whose hash identifies a partial file.
 const TAIL: u64 = 64 * 1024;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! `DownloadStateMachine`: the way of a download from its request to its whole file: what to ask for, what an answer means for what is
-//! here already, when to ask again, and when to ask the application for another request. The grammar of ranges is
-//! `urlsession_proto::range`; the file is the partial file's.
+//! `DownloadStateMachine`: the steps of a download from its request to its whole file: what to request, what a response
+//! means for the existing part, when to request again, and when to call the application for another request.
+//! `urlsession_proto::range` implements the grammar of ranges; `partial_file` has the file.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -32,24 +32,24 @@ pub(super) struct DownloadStateMachine<'a> {
     runtime: &'a RuntimeHandle,
     shared_file: &'a SharedFile<PartialFile>,
     request: Option<Arc<UrlRequest>>,
-    /// What it is told from other downloads by.
+    /// The text that distinguishes it from other downloads.
     identity: String,
     destination: Option<DownloadDestination>,
     pub(super) checks: Arc<Checks>,
     target: Option<DelegateTarget>,
-    /// The answer is coded: how long the file will be is not known.
+    /// The response is coded: the final length of the file is not known.
     pub(super) is_decoded: bool,
-    /// By what the rest was asked for; `None` if everything was.
+    /// The condition of the request for the rest; `None` if everything was requested.
     asked: Option<Condition>,
     by_date: bool,
-    /// The servers of the last answer that only a delegate trusts.
+    /// The servers of the last response that only a delegate trusts.
     untrusted: Option<UntrustedServers>,
-    /// What is here is of no use.
+    /// The existing part cannot be used.
     begins_anew: bool,
-    /// The application says that what the request leads to is what is here.
+    /// The application confirms that the request leads to the same file.
     is_vouched: bool,
     renewals: u32,
-    /// There was something to resume, and nobody has been told what became of it.
+    /// There was something to resume, and the delegate has not been notified of the result.
     owes_word: bool,
     answers: u32,
 }
@@ -59,14 +59,14 @@ pub(super) struct DownloadStateMachine<'a> {
 pub(super) enum Next {
     /// Write its body, up to this position if it is a part.
     Read(Option<u64>),
-    /// Ask again.
+    /// Request again.
     Again,
     /// Nothing is missing.
     Done,
 }
 
 impl<'a> DownloadStateMachine<'a> {
-    /// Looks for what is here already. `is_answered`: there is a response already, to whatever was asked.
+    /// Looks for an existing part. `is_answered`: there is a response already, whatever the request was.
     pub(super) async fn begin(
         core: &'a Arc<Core>,
         runtime: &'a RuntimeHandle,
@@ -125,7 +125,7 @@ impl<'a> DownloadStateMachine<'a> {
         };
         match beside(core, runtime, None, work).await? {
             None => return Ok(course),
-            // Whoever has it is doing what the application wants; with resume data it meant this very file.
+            // The other writer does what the application wants; resume data however means this very file.
             Some(Err(ResumeFailure::PartialInUse)) if is_given => {
                 let detail = "another task or process is resuming from this data";
                 let error = UrlError::new(UrlErrorCode::CannotOpenFile, Phase::Disk, detail);
@@ -139,7 +139,7 @@ impl<'a> DownloadStateMachine<'a> {
         Ok(course)
     }
 
-    /// What came last of an earlier try.
+    /// Writes the last received bytes of an earlier try.
     async fn write_rest(&self) -> Result<()> {
         let shared_file = self.shared_file.clone();
         let work = move || {
@@ -151,11 +151,11 @@ impl<'a> DownloadStateMachine<'a> {
         beside(self.core, self.runtime, None, work).await
     }
 
-    /// What to ask now, if it is not simply the request.
+    /// The next request, if it differs from the task's request.
     pub(super) fn request(&mut self) -> Result<Option<Arc<UrlRequest>>> {
         self.answers += 1;
         if self.answers > MOST_ANSWERS {
-            let detail = format!("the server gave {MOST_ANSWERS} parts and the download is not whole");
+            let detail = format!("the download is not complete after {MOST_ANSWERS} partial responses");
             return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail));
         }
         self.asked = None;
@@ -174,17 +174,17 @@ impl<'a> DownloadStateMachine<'a> {
         {
             let own = own.get_or_insert_with(|| UrlRequest::clone(&original));
             set(own, "Range", &range::from(resume_info.have(partial_file.position()).first_wanted()))?;
-            // RFC 9110 §13.1.5: without it two versions of a file would be joined.
+            // RFC 9110 §13.1.5: without the validator two versions of a file would be joined.
             set(own, "If-Range", validator)?;
-            // RFC 9110 §14.2: a range counts coded bytes, and what is here is not coded.
+            // RFC 9110 §14.2: a range counts coded bytes, and the existing part is not coded.
             set(own, "Accept-Encoding", "identity")?;
             self.asked = Some(condition);
         }
         Ok(own.map(Arc::new))
     }
 
-    /// Decides what an answer is for, and makes the file ready for it; the connection rests until it is. `untrusted` are the
-    /// servers it is from, as far as only a delegate trusts them.
+    /// Decides what a response is for, and prepares the file for it; the connection rests until that is done. `untrusted`
+    /// are the servers of the response that only a delegate trusts.
     pub(super) async fn answer(
         &mut self,
         head: &UrlResponse,
@@ -233,9 +233,9 @@ impl<'a> DownloadStateMachine<'a> {
                 Ok(Next::Done)
             }
             Verdict::Refuse(reason) => {
-                // The application takes its time.
+                // The application may need a long time.
                 drop(resting);
-                // In a box: other downloads do not carry it.
+                // In a box: it does not enlarge other downloads.
                 if let Some(request) = Box::pin(self.renewal(head)).await? {
                     self.renew(request);
                     return Ok(Next::Again);
@@ -252,13 +252,13 @@ impl<'a> DownloadStateMachine<'a> {
         let Some((partial_file, resume_info)) =
             partial_file.as_ref().and_then(|partial_file| Some((partial_file, partial_file.resume_info()?)))
         else {
-            // Nothing else can be asked for: it was all there is.
+            // Nothing else can be requested: this was everything.
             return Next::Done;
         };
         if resume_info.complete == Some(partial_file.position()) { Next::Done } else { Next::Again }
     }
 
-    /// Puts the file where it is to be.
+    /// Moves the file to its destination.
     pub(super) async fn finish(&self, head: &UrlResponse) -> Result<DownloadedFile> {
         let (shared_file, suggested) = (self.shared_file.clone(), head.suggested_filename());
         let (destination, identity) = (self.destination.clone(), self.identity.clone());
@@ -279,7 +279,7 @@ impl<'a> DownloadStateMachine<'a> {
         }
         let Some(response) = head.http() else { return Ok(None) };
         let refresh = self.core.live().download_options().and_then(|options| options.refresh.clone());
-        // The application's time is not the server's.
+        // The time of the application does not count for the server's timeout.
         let _pause = self.core.activity.pause_idle();
         match refresh {
             Some(refresh) => Ok(self.core.decided("on_expired_url", refresh(response)).await?.flatten()),
@@ -295,7 +295,7 @@ impl<'a> DownloadStateMachine<'a> {
 
     fn renew(&mut self, request: UrlRequest) {
         self.renewals += 1;
-        // Validators are compared all the same.
+        // Validators are compared nevertheless.
         (self.is_vouched, self.by_date) = (true, false);
         if is_resumable(&request) && !session_asks_for_ranges(self.core) {
             if let Some(partial_file) = &mut *self.shared_file.lock() {
@@ -336,7 +336,7 @@ impl<'a> DownloadStateMachine<'a> {
         Ok(())
     }
 
-    /// A response that holds everything, or that is not about ranges at all.
+    /// A response that holds the whole file, or that does not concern ranges at all.
     async fn take_whole(&mut self, head: &UrlResponse, resting: ReadPause) -> Result<Next> {
         if let (Some(destination), Some(status)) = (&self.destination, head.status_code())
             && destination.refuses(status)
@@ -383,8 +383,8 @@ impl<'a> DownloadStateMachine<'a> {
         Ok(Next::Read(end))
     }
 
-    /// A part of the file though all of it was asked for: its rest is asked for next, if it is the beginning and has a
-    /// strong validator to ask by.
+    /// A part of the file although all of it was requested: its rest is requested next, if the part is the beginning and
+    /// has a strong validator.
     fn take_beginning(
         &self,
         head: &UrlResponse,
@@ -392,7 +392,7 @@ impl<'a> DownloadStateMachine<'a> {
         now: i64,
     ) -> Result<(Option<ResumeInfo>, Option<u64>, Option<u64>)> {
         if let (UnrequestedPart::Bytes { at: 0, end, complete }, Some(request)) = (part, &self.request)
-            // Who gave a part of no use before is not asked for parts without end.
+            // A server that sent a useless part before is not asked for parts without end.
             && !self.begins_anew
             && let Some(resume_info) = ResumeInfo::of_beginning(&self.identity, request, head, now, complete)
         {
@@ -408,15 +408,15 @@ impl<'a> DownloadStateMachine<'a> {
         Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail))
     }
 
-    /// What a 206 holds that the application has not asked for.
+    /// The part in a 206 response that the application has not requested.
     fn unrequested_part(&self, head: &UrlResponse) -> Option<UnrequestedPart> {
         let http = head.http_head().filter(|head| head.status == http::StatusCode::PARTIAL_CONTENT)?;
         let own = self.request.as_ref().is_some_and(|request| request.asks_for_range());
         (!own && !session_asks_for_ranges(self.core)).then(|| UnrequestedPart::of(&http.fields))
     }
 
-    /// A strong validator is of one sequence of bytes (RFC 9110 §8.8.1): what names the one that is known, and is not as
-    /// long as that, is damaged or a part.
+    /// A strong validator identifies one sequence of bytes (RFC 9110 §8.8.1): a response with the known validator and
+    /// another length is damaged or a part.
     fn check_length(&self, head: &UrlResponse) -> Result<()> {
         let shared_file = self.shared_file.lock();
         let resume_info = shared_file.as_ref().and_then(|partial_file| partial_file.resume_info());
@@ -434,20 +434,20 @@ impl<'a> DownloadStateMachine<'a> {
             .with_resume_failure(ResumeFailure::RangeUnusable))
     }
 
-    /// What the file must hash to, by this response too.
+    /// The expected digests of the file, including those of this response.
     fn expected(&self, head: &UrlResponse, is_joined: bool) -> Result<Vec<ContentDigest>> {
         let mut expected: Vec<_> = self.checks.expected.iter().cloned().collect();
         let Some(http) = head.http_head().filter(|_| self.checks.of_response) else { return Ok(expected) };
         let said = repr_digest(&http.fields);
-        // RFC 9530 §3: it is of the whole representation, also in a 206; and of the coded one. A part that an
-        // application asked for itself is not checked, nor does a 416 speak of what is here.
+        // RFC 9530 §3: the digest is of the whole representation, also in a 206; and of the coded one. A part that an
+        // application requested itself is not checked, and a 416 does not describe the existing part.
         let is_of_file = match http.status.as_u16() {
             206 => is_joined,
             416 => false,
             _ => true,
         };
         if !said.is_empty() && is_of_file && is_coded(&http.fields) {
-            let detail = "the answer is coded though it was not to be, so that its digest cannot be checked";
+            let detail = "the response is coded despite `identity`, so its digest cannot be checked";
             return Err(UrlError::new(UrlErrorCode::BadServerResponse, Phase::Head, detail));
         }
         let of_file = said.into_iter().filter(|_| is_of_file);
@@ -455,15 +455,15 @@ impl<'a> DownloadStateMachine<'a> {
         Ok(expected)
     }
 
-    /// Sets the counts, and tells what became of what was here.
+    /// Sets the counts, and notifies the delegate of the resume position.
     fn count_from(&mut self, at: u64, complete: Option<u64>) {
         let bytes = &self.core.bytes;
         let here = bytes.received.swap(at, Relaxed);
-        // What was here was not received now; nor is it here any more where it begins anew.
+        // The existing part was not received now; and it no longer exists if the download starts from the beginning.
         let of_earlier = bytes.of_earlier.load(Relaxed).saturating_add(at.saturating_sub(here));
         bytes.of_earlier.store(of_earlier.min(at), Relaxed);
         bytes.to_receive.store(complete.unwrap_or(UNKNOWN), Relaxed);
-        // Where it simply goes on, what was written may still be to be told.
+        // If the download simply continues, written bytes may not have been reported yet.
         if bytes.written.swap(at, Relaxed) != at {
             bytes.written_report.begin_from(at);
         }
@@ -477,7 +477,7 @@ impl<'a> DownloadStateMachine<'a> {
         }
     }
 
-    /// The last reason is the one to be read.
+    /// The last reason is the one that the application reads.
     fn fails(&self, failure: ResumeFailure) {
         self.core.live().download_options_mut().failure = Some(failure);
     }
@@ -493,7 +493,7 @@ fn ordered(core: &Core) -> Ordered {
     (request, options.destination.clone(), options.checks.clone(), given)
 }
 
-/// The validators of another URL say less: a date nothing, a tag only with the length.
+/// The validators of another URL are weaker: a date proves nothing, a tag only together with the length.
 fn same_resource(verdict: Verdict, resume_info: &ResumeInfo, url: &Url) -> Verdict {
     let is_other = resume_info.final_url.as_ref() != Some(url);
     let is_weak = resume_info.validators.etag.is_none() || resume_info.complete.is_none();
@@ -505,7 +505,8 @@ fn same_resource(verdict: Verdict, resume_info: &ResumeInfo, url: &Url) -> Verdi
     }
 }
 
-/// What comes from servers that only a delegate trusts is joined with what the same have sent: who goes on may trust others.
+/// Bytes of servers that only a delegate trusts are joined only with bytes of the same servers: another application may
+/// trust others.
 fn same_trust(verdict: Verdict, resume_info: &ResumeInfo, untrusted: Option<UntrustedServers>) -> Verdict {
     match verdict {
         Verdict::Append { .. } | Verdict::Finished
@@ -527,15 +528,14 @@ fn failure(reason: Reason) -> ResumeFailure {
     }
 }
 
-/// An error status is no error of a load, but this one is no answer to what was asked: the file is not to become it.
+/// An error status is not an error of a load, but this response does not answer the request: it must not become the file.
 fn refused(head: &UrlResponse, failure: ResumeFailure) -> UrlError {
     let status = head.status_code().unwrap_or(0);
-    let detail = format!("the server answered {status} to the rest of the download; what is here is kept");
+    let detail = format!("the server refused the rest of the download ({status}); the partial file is kept");
     UrlError::new(code_of(status), Phase::Head, detail).with_resume_failure(failure)
 }
 
-/// Whether a server says so that a URL, or what is signed into it, is no longer good. Some stores say 400 for a signature whose
-/// time has passed.
+/// Whether the status says that a URL, or its signature, is no longer valid. Some stores use 400 for an expired signature.
 fn is_expiry(status: u16) -> bool {
     matches!(status, 400 | 401 | 403 | 404 | 410)
 }
@@ -549,7 +549,7 @@ fn code_of(status: u16) -> UrlErrorCode {
     }
 }
 
-/// Whether every request of the session asks for a range, and so has its own mind about parts.
+/// Whether every request of the session has a range, so that the session handles parts itself.
 fn session_asks_for_ranges(core: &Core) -> bool {
     core.session.config.http_additional_headers.contains_key(RANGE)
 }
@@ -558,13 +558,13 @@ fn set(request: &mut UrlRequest, name: &'static str, value: &str) -> Result<()> 
     request.set_value(name, value).map_err(cannot_resume)
 }
 
-/// A validator that was a field's value is not one any more.
+/// A validator that was a valid field value is no longer one.
 fn cannot_resume(error: InvalidHeaderField) -> UrlError {
-    let detail = "what the download would be resumed by cannot be sent";
+    let detail = "the validator of the partial download cannot be sent as a header field";
     UrlError::new(UrlErrorCode::BadServerResponse, Phase::Request, detail).with_source(error)
 }
 
-/// How often an application is asked for another request: who gives only bad ones does not do so for ever.
+/// How often an application is called for another request, so that useless requests come to an end.
 const MOST_RENEWALS: u32 = 4;
-/// A server may give what is missing in parts; each brings at least a byte.
+/// A server may send the missing bytes in parts; each part has at least one byte.
 const MOST_ANSWERS: u32 = 10_000;

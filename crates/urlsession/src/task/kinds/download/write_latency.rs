@@ -1,13 +1,14 @@
-//! `WriteLatency`: whether the disk takes what is written at once, as a file in the page cache does, so that the thread that reads
-//! may write; or makes writers wait, so that another thread must. It measures nothing itself.
+//! `WriteLatency`: whether the disk accepts written bytes at once, as the page cache does, so that the reading thread may
+//! write; or makes writers wait, so that another thread must write. It measures nothing itself.
 
 use std::time::Duration;
 
-/// What is known of a disk from the writes so far. The first may be trusted: memory takes it before any disk is asked.
+/// The latency of a disk, from the writes so far. The first write is assumed to be quick: memory accepts it before the disk
+/// is used.
 pub(super) struct WriteLatency {
-    /// Quick writes since the last one that was not.
+    /// Quick writes since the last slow one.
     quick: u32,
-    /// As many are wanted. More after each write that was trusted to be quick.
+    /// The number of quick writes that are required. It increases after each write that was wrongly expected to be quick.
     wanted: u32,
 }
 
@@ -37,13 +38,13 @@ impl WriteLatency {
     }
 }
 
-/// For a batch of at most 1 MiB. The page cache takes a fifth of it; others on the same thread do not notice it.
+/// For a batch of at most 1 MiB. The page cache needs a fifth of this; it does not disturb other tasks on the same thread.
 const QUICK: Duration = Duration::from_millis(2);
 
-/// Others notice that. What lies between is a slip, as any thread makes that does not have its core for itself.
+/// This disturbs other tasks. A time in between is a delay that any thread has that shares its core.
 const STALL: Duration = Duration::from_millis(20);
 
-/// Quick writes after a slip, before one is trusted again.
+/// Quick writes after such a delay, before the next write is expected to be quick.
 const FEW: u32 = 4;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! `Writing`: a body on its way into the file of a download, a batch at a time.
+//! `Writing`: writes a body to the file of a download, a batch at a time.
 //!
-//! It is written beside the reactor, unless the disk takes it at once; while it is, nothing is read.
+//! It writes on another thread, unless the disk accepts the bytes at once; during a write nothing is read.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -24,7 +24,7 @@ use crate::task::delegate::dispatch::DelegateTarget;
 use crate::task::kinds::handles::DownloadTask;
 use crate::task::run::collect::Reading;
 
-/// A body on its way into the file.
+/// A body that is written to the file.
 pub(super) struct Writing<'a> {
     core: &'a Arc<Core>,
     runtime: &'a RuntimeHandle,
@@ -62,7 +62,7 @@ impl<'a> Writing<'a> {
                 None => {
                     let space = end.map_or(u64::MAX, |end| end - position - length as u64);
                     let read = poll_fn(|cx| match self.poll_batch(cx, reading, space, None) {
-                        // What has come waits for what is on its way, but not long.
+                        // Received bytes wait for further bytes, but not long.
                         Poll::Pending if length > 0 => {
                             if patience.is_none() {
                                 patience.set(Some(self.patience()));
@@ -84,7 +84,7 @@ impl<'a> Writing<'a> {
                     }
                     is_more.then(|| Err(unannounced("the server sent more than it had announced")))
                 }
-                // What came before is written all the same.
+                // The bytes before the error are written nevertheless.
                 Read::More(Some(Err(error))) => Some(Err(of_download(error))),
                 Read::More(None) if end.is_some_and(|end| position + (length as u64) < end) => {
                     Some(Err(unannounced("the server sent less than it had announced")))
@@ -95,7 +95,7 @@ impl<'a> Writing<'a> {
             if length > 0 {
                 length = 0;
                 patience.set(None);
-                // Some of it may have been flushed.
+                // Some bytes of the batch may have been flushed.
                 let shared_file = self.shared_file.clone();
                 position = self
                     .write(reading, move |partial_file| {
@@ -111,7 +111,7 @@ impl<'a> Writing<'a> {
         }
     }
 
-    /// Takes what comes into the pipe, or into the batch, but for what is more than `space`.
+    /// Receives bytes into the pipe, or into the batch, without the bytes beyond `space`.
     fn poll_batch(
         &self,
         cx: &mut Context<'_>,
@@ -133,13 +133,13 @@ impl<'a> Writing<'a> {
         })
     }
 
-    /// What ends the wait for more to write with what is here.
+    /// The timer that ends the wait for more bytes to write.
     fn patience(&self) -> Timer {
         let clock = &*self.core.session.config.environment.clock;
         Timer::at(clock, self.runtime, clock.now() + PATIENCE)
     }
 
-    /// Lets the kernel write what comes, up to where it can or to `end`. What came another way, if anything did, is in the
+    /// Lets the kernel write the bytes, as far as it can or to `end`. Bytes that came another way, if any, are in the
     /// batch.
     async fn splice(
         &mut self,
@@ -165,7 +165,8 @@ impl<'a> Writing<'a> {
         Ok(None)
     }
 
-    /// Where the file ends then. What the disk takes at once is written here: another thread would cost more than that.
+    /// The end of the file afterwards. If the disk accepts the bytes at once, they are written on this thread: another
+    /// thread would cost more.
     async fn write<T: Send + 'static>(
         &mut self,
         reading: &mut Reading<'_>,
@@ -205,7 +206,7 @@ impl<'a> Writing<'a> {
         Ok((position, done))
     }
 
-    /// To tend the file waits for the disk.
+    /// This work waits for the disk.
     async fn tend(&self, now: Instant, resting: ReadPause) -> Result<()> {
         let (shared_file, checks) = (self.shared_file.clone(), self.checks.clone());
         let work = move || {
@@ -219,7 +220,7 @@ impl<'a> Writing<'a> {
 }
 
 impl Core {
-    /// Reports bytes written to a file, as `report_sent` does.
+    /// Reports bytes written to a file, in the same way as `report_sent`.
     fn report_written(self: &Arc<Self>, target: &DelegateTarget) {
         if self.bytes.written_report.begin() {
             return;
@@ -241,17 +242,17 @@ enum Read {
     Pause,
 }
 
-/// What has come.
+/// The received bytes.
 struct Come {
     bytes: usize,
-    /// That are in the batch now: none, if the kernel has taken the bytes.
+    /// The number of pieces in the batch now: 0 if the kernel has taken the bytes.
     pieces: usize,
-    /// Than is wanted.
+    /// Whether there are more bytes than wanted.
     is_more: bool,
 }
 
-/// Work on the disk, whose time is not the server's. The connection rests until it is done, and the
-/// task goes first: it takes what is here before more is read.
+/// Work on the disk, whose time does not count for the server's timeout. The connection rests until it is done, and the
+/// task continues first: it uses the received bytes before more are read.
 pub(super) async fn beside<T: Send + 'static>(
     core: &Core,
     runtime: &RuntimeHandle,
@@ -260,12 +261,12 @@ pub(super) async fn beside<T: Send + 'static>(
 ) -> Result<T> {
     let _pause = core.activity.pause_idle();
     runtime.blocking_with(resting, work).await.unwrap_or_else(|error| {
-        let detail = format!("what has come could not be given to the disk: {error}");
+        let detail = format!("the received bytes could not be written to disk: {error}");
         Err(UrlError::new(UrlErrorCode::CannotWriteToFile, Phase::Disk, detail).with_source(error))
     })
 }
 
-/// Leaves the last `excess` bytes off.
+/// Removes the last `excess` bytes.
 fn cut(pieces: &mut Vec<Bytes>, mut excess: usize) {
     while let Some(last) = pieces.last_mut()
         && excess > 0
@@ -283,7 +284,7 @@ fn unannounced(detail: &'static str) -> UrlError {
     UrlError::new(UrlErrorCode::NetworkConnectionLost, Phase::Body, detail)
 }
 
-/// A download has codes of its own for what cannot be decoded.
+/// A download has its own error codes for bodies that cannot be decoded.
 fn of_download(error: UrlError) -> UrlError {
     let code = match (error.phase(), error.code()) {
         (Phase::Decode, UrlErrorCode::CannotDecodeContentData) => {
@@ -298,10 +299,10 @@ fn of_download(error: UrlError) -> UrlError {
 /// Bytes written at once.
 const BATCH: usize = 1024 * 1024;
 
-/// Pieces written at once: small ones keep the large buffers they came in.
+/// The maximum number of pieces in one write: small pieces keep the large buffers that they came in.
 const MOST_PIECES: usize = 256;
 
-/// How long fewer wait for more.
+/// How long a smaller batch waits for more bytes.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]

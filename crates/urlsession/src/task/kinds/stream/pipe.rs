@@ -1,4 +1,5 @@
-//! `Pipe`: what a stream task has been asked for and has not done yet. Who does it is [`stream_io`](super::stream_io).
+//! `Pipe`: the requested reads and writes of a stream task that are not done yet. [`stream_io`](super::stream_io) does
+//! them.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use crate::env::{RuntimeHandle, Timer};
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::task::core::Core;
 
-/// What a stream task has been asked for and has not done yet.
+/// The requested reads and writes of a stream task that are not done yet.
 #[derive(Default)]
 pub(crate) struct Pipe(Mutex<Asked>);
 
@@ -21,7 +22,7 @@ pub(crate) struct Pipe(Mutex<Asked>);
 pub(in crate::task) struct Asked {
     pub(in crate::task) reads: VecDeque<Read>,
     pub(in crate::task) writes: VecDeque<Write>,
-    /// Why nothing more is taken.
+    /// Why no more reads are accepted.
     pub(in crate::task) no_reads: Option<UrlError>,
     pub(in crate::task) no_writes: Option<UrlError>,
 }
@@ -104,7 +105,7 @@ impl Pipe {
         core.wake();
     }
 
-    /// Reads given so far fail, and so do later ones.
+    /// Fails the reads requested so far, and later ones.
     pub(in crate::task) fn fail_reads(&self, error: &UrlError) {
         let mut asked = self.lock();
         asked.no_reads = Some(error.clone());
@@ -126,14 +127,14 @@ impl Pipe {
     }
 }
 
-/// How long a read or write may take, from when it was asked for.
+/// The timeout of a read or write, which starts when it is requested.
 pub(in crate::task) struct Patience {
     timeout: Duration,
     timer: Option<Pin<Box<Timer>>>,
 }
 
 impl Patience {
-    /// Zero is for ever.
+    /// Zero is no timeout.
     fn new(timeout: Duration) -> Self {
         Self { timeout, timer: None }
     }

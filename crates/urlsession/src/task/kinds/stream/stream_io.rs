@@ -1,6 +1,6 @@
 //! Runs a stream task: does its reads and writes in order, at one end of a connection or of a response body.
 //!
-//! It knows what is asked for and what the other side gives; when it may run is the poll gate's business.
+//! The poll gate decides when it runs.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -23,7 +23,7 @@ use crate::task::run::collect::poll_chunk;
 use crate::task::run::drive::drive;
 use crate::task::run::finish::{close_transaction, finish};
 
-/// Runs a stream task with what a response left.
+/// Runs a stream task with the connection or body that a response left.
 pub(in crate::task) async fn run(
     core: Arc<Core>,
     pipe: Arc<Pipe>,
@@ -33,7 +33,7 @@ pub(in crate::task) async fn run(
 ) {
     let mut source = Source::of(response.body);
     let result = {
-        // What an application has not asked for is no idle time of the server's.
+        // The time without a requested read does not count as idle time of the server.
         let _pause = core.activity.pause_idle();
         let mut ends = Ends {
             core: &core,
@@ -77,10 +77,10 @@ struct Ends<'a> {
     pipe: &'a Arc<Pipe>,
     runtime: &'a RuntimeHandle,
     source: &'a mut Source,
-    /// Read and not yet asked for: less than one read's minimum, but for what the other side sent at once.
+    /// Received and not yet requested: fewer bytes than the minimum of one read, unless the other side sent more at once.
     buffer: BytesMut,
     is_at_end: bool,
-    /// Nothing more is written, and the other side knows.
+    /// The writing side is closed, and the other side has been notified.
     is_shut: bool,
 }
 
@@ -88,7 +88,7 @@ impl Ends<'_> {
     fn tell_if_read_only(&mut self) {
         if let Source::Body(_) = self.source {
             self.pipe.fail_writes(&closed(
-                "it is the body of a response: nothing can be written without 101 (Switching Protocols)",
+                "the stream is a response body; writing needs a 101 (Switching Protocols) response",
             ));
             self.is_shut = true;
             self.notify("write_closed", |delegate, stream| delegate.write_closed(stream));
@@ -105,7 +105,7 @@ impl Ends<'_> {
         }
     }
 
-    /// Does what can be done; false when nothing more will be read.
+    /// Does the reads that are possible; false when nothing more will be read.
     fn do_reads(&mut self, cx: &mut Context<'_>) -> bool {
         loop {
             let mut asked = self.pipe.lock();
@@ -136,7 +136,7 @@ impl Ends<'_> {
                     self.pipe.fail_reads(&error);
                     self.notify("read_closed", |delegate, stream| delegate.read_closed(stream));
                 }
-                // What a late read has half got stays for the next.
+                // The bytes of a late read stay for the next read.
                 Poll::Pending if is_late => {
                     let late = self.pipe.lock().reads.pop_front();
                     if let Some(read) = late {
@@ -206,7 +206,7 @@ impl Ends<'_> {
                 }
                 (Poll::Ready(Ok(Step::Done)), Some(write)) => (write.done)(Ok(())),
                 (Poll::Ready(Ok(Step::Late)), Some(write)) => {
-                    // Part of it may be on its way: what came after it would be out of step.
+                    // Part of the data may have been sent: data after it would be misplaced.
                     let error = timed_out("the data could not be written in time");
                     (write.done)(Err(error.clone()));
                     self.stop_writing(&error);

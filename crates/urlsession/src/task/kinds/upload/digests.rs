@@ -1,5 +1,5 @@
-//! Digests of an upload (RFC 9530): what is said of its body before it is sent, and whether the server says the same of
-//! what it has got. Those of the parts of a resumable upload are said where the parts are cut.
+//! Digests of an upload (RFC 9530): those of its body, which are sent before it, and the comparison with the digest that
+//! the server returns. The digests of the parts of a resumable upload are made where the parts are cut.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,26 +19,27 @@ use crate::task::core::Core;
 use crate::task::kinds::handles::UploadTask;
 
 impl UploadTask {
-    /// The algorithm of the digests that are sent; `None` is none.
+    /// The algorithm of the digests that are sent; `None` sends none. Default: `None`.
     pub fn sends_digest(&self) -> Option<DigestAlgorithm> {
         self.core().live().kind_state::<Resuming>()?.digest
     }
 
-    /// Sends a digest of the body before it (`Repr-Digest` and `Content-Digest`, RFC 9530), asks the server for one of what
-    /// it has got (`Want-Repr-Digest`), and compares them; `None`, by default, does nothing of this. A resumable upload
-    /// says the first where it is created, and of each further part what that part hashes to. Not of Apple's.
+    /// Sends a digest of the body before the body (`Repr-Digest` and `Content-Digest`, RFC 9530), requests a digest of the
+    /// received body from the server (`Want-Repr-Digest`), and compares both. `None` does none of this. Default: `None`. A
+    /// resumable upload sends the first digest in the request that creates the upload, and the digest of each further part
+    /// with that part. Extension: no counterpart in Apple's API.
     ///
-    /// A server whose answer (2xx) has a `Repr-Digest` that differs fails the task with
-    /// [`BadServerResponse`](UrlErrorCode::BadServerResponse), once the answer has been read: a digest that is of the
-    /// answer's own content is none of what was sent. A server that says nothing passes. The answer is asked for uncoded.
+    /// If the response (2xx) has a different `Repr-Digest`, the task fails with
+    /// [`BadServerResponse`](UrlErrorCode::BadServerResponse), once the response has been read: a digest of the response's
+    /// own content does not count. A response without a digest passes. The response is requested uncoded.
     ///
-    /// The body is read and hashed before anything is sent, beside the reactor: a file is read twice, and a part of it that
-    /// is sent again a third time. A stream cannot be known beforehand: it is sent without digests. Of an upload that goes on
-    /// from resume data with the rest of what was in memory only the rest is known, and its server's word is not
-    /// checked. Fields of these names that the request has itself are sent in their place.
+    /// The body is read and hashed before anything is sent, on a separate thread: a file is read twice, and a part of it
+    /// that is sent again a third time. The content of a stream cannot be known in advance: it is sent without digests. An
+    /// upload from resume data may have only the rest of a body in memory. Then only the rest is hashed, and the server's
+    /// digest is not checked. If the request itself has fields with these names, those are sent instead.
     ///
     /// # Errors
-    /// After the first `resume`.
+    /// [`Cancelled`](UrlErrorCode::Cancelled) after the first `resume`.
     pub fn set_sends_digest(&self, algorithm: Option<DigestAlgorithm>) -> Result<()> {
         let mut live = self.core().live();
         if live.has_run || live.error.is_some() {
@@ -50,18 +51,18 @@ impl UploadTask {
     }
 }
 
-/// What is known of a body before it is sent.
+/// The digests of a body, made before it is sent.
 pub(in crate::task) struct Digests {
-    /// With what is said of it.
+    /// The request with the digest fields.
     pub(in crate::task) request: Arc<UrlRequest>,
     algorithm: DigestAlgorithm,
     digest: Vec<u8>,
-    /// The request has all of what is uploaded.
+    /// Whether the request has all of the uploaded body.
     is_whole: bool,
 }
 
 impl Core {
-    /// The digests of the body, if they are wanted and can be known.
+    /// The digests of the body, if they are wanted and can be made.
     pub(in crate::task) async fn digests(&self, runtime: &RuntimeHandle) -> Result<Option<Digests>> {
         let (algorithm, request, is_whole) = {
             let live = self.live();
@@ -102,7 +103,7 @@ impl Core {
         Ok(Some(Digests { request: Arc::new(request), algorithm, digest, is_whole }))
     }
 
-    /// Whether the upload is looked at before it is sent.
+    /// Whether the upload is prepared before it is sent.
     pub(in crate::task) fn prepares_upload(&self) -> bool {
         let live = self.live();
         live.kind_state::<Resuming>()
@@ -111,7 +112,7 @@ impl Core {
 }
 
 impl Digests {
-    /// The response, which fails if it says that the server has got something else.
+    /// The response, which fails if it says that the server received a different body.
     pub(in crate::task) async fn check(
         self,
         core: &Core,
@@ -121,7 +122,7 @@ impl Digests {
         let Some(head) = response.head.http_head().filter(|head| head.status.is_success()) else {
             return Ok(response);
         };
-        // Who was redirected to something else has not heard of the upload.
+        // If the request was redirected to another resource, the server has not received the upload.
         let is_answer = core
             .live()
             .current
@@ -133,7 +134,7 @@ impl Digests {
         let Some((algorithm, theirs)) = of_kind(&head.fields, self.algorithm) else { return Ok(response) };
         let ours = match algorithm == self.algorithm {
             true => self.digest,
-            // Not the one that was asked for, but one to be compared all the same.
+            // Not the digest that was requested, but it is compared nevertheless.
             false => match digest_of(self.request.content(), algorithm, runtime).await? {
                 Some(digest) => digest,
                 None => return Ok(response),
@@ -147,7 +148,7 @@ impl Digests {
         if response.body.is_empty() || is_coded {
             return Err(mismatch.with_url(response.head.url()));
         }
-        // RFC 9530 §3.1: an answer that is about the request has the digest of its own content.
+        // RFC 9530 §3.1: a response about the request has the digest of its own content.
         let body = std::mem::replace(&mut response.body, Body::empty());
         let enclosed = Enclosed { body, theirs, hasher: Some(hasher(algorithm)), mismatch: Some(mismatch) };
         response.body = Body::flow(Box::new(enclosed)).plain();
@@ -155,7 +156,7 @@ impl Digests {
     }
 }
 
-/// The digest the response says; of this algorithm, if it has the choice.
+/// A digest of the response; of this algorithm, if the response has several.
 fn of_kind(fields: &HeaderMap, algorithm: DigestAlgorithm) -> Option<(DigestAlgorithm, Vec<u8>)> {
     let said = repr_digest(fields);
     said.into_iter().min_by_key(|(other, _)| *other != algorithm)
@@ -172,7 +173,7 @@ fn mismatch(algorithm: DigestAlgorithm, ours: &[u8], theirs: &[u8]) -> UrlError 
     UrlError::new(UrlErrorCode::BadServerResponse, Phase::Body, detail)
 }
 
-/// A body whose digest decides at its end.
+/// A body whose digest is compared at its end.
 struct Enclosed {
     body: Body,
     theirs: Vec<u8>,

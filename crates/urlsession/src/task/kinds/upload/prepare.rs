@@ -1,4 +1,4 @@
-//! What is done before an upload is sent: digests are made, and a record of an earlier run is looked for.
+//! The steps before an upload is sent: digests are made, and a record of an earlier run is looked up.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,9 +18,9 @@ pub(in crate::task) fn load<'a>(
     log: &'a mut TransactionLog,
 ) -> impl Future<Output = Result<Response>> + Send + 'a {
     let prepares = core.kind == TaskKind::Upload && core.prepares_upload();
-    // Not an `async fn`, which would have space for its arguments twice.
+    // Not an `async fn`, which would store its arguments twice.
     async move {
-        // In a box of its own: other loads do not carry it.
+        // In a box of its own: it does not enlarge other loads.
         if prepares {
             return Box::pin(load_prepared(core, runtime, log)).await;
         }
@@ -28,7 +28,7 @@ pub(in crate::task) fn load<'a>(
     }
 }
 
-/// An upload of which something is to be known before it is sent.
+/// An upload that needs preparation before it is sent.
 async fn load_prepared(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -46,7 +46,7 @@ async fn load_prepared(
     }
 }
 
-/// An upload that is recorded for later runs, and may have been by an earlier one.
+/// An upload that is recorded for later runs, and may have been recorded by an earlier run.
 async fn load_recorded(
     core: &Arc<Core>,
     runtime: &RuntimeHandle,
@@ -57,7 +57,7 @@ async fn load_recorded(
     let goes_on = core.has_record();
     let mut result = drive::load(core, runtime, log, request.clone()).await;
     if goes_on && result.as_ref().is_err_and(|error| error.resume_failure().is_some()) {
-        // It cannot go on; and the application has asked for an upload, not for this one.
+        // The recorded upload cannot continue; the application asked for an upload, not for that particular one.
         core.forget_record(runtime).await;
         result = drive::load(core, runtime, log, request).await;
     }

@@ -1,5 +1,5 @@
-//! What a task knows of where its upload is, and what becomes of that when it stops: resume data, an error that carries
-//! it, a record for a later run; or, if it is cancelled and nobody goes on with it, a word to its server.
+//! What a task stores about its resumable upload, and what becomes of that when the task stops: resume data, an error that
+//! contains it, or a record for a later run; or, if the task is cancelled for good, a `DELETE` request to the server.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -24,41 +24,41 @@ use crate::task::kind::{KindState, TaskKind};
 use crate::task::kinds::handles::UploadTask;
 use crate::task::state::TaskState;
 
-/// Of an upload task, once there is something to know.
+/// The upload state of an upload task, once there is any.
 #[derive(Default)]
 pub(in crate::task) struct Resuming {
-    /// Where it begins, if not at its target.
+    /// Where the upload begins, if not at the target of the request.
     start: Option<Box<UploadPoint>>,
-    /// Where the server has it.
+    /// Where the server has the upload.
     pub(super) point: Option<UploadPoint>,
     pub(super) record: Option<Arc<UploadRecord>>,
-    /// The upload's URL is in the record.
+    /// Whether the record contains the upload's URL.
     is_recorded: bool,
     /// The algorithm of the digests that are sent.
     pub(in crate::task) digest: Option<DigestAlgorithm>,
-    /// It goes on with an earlier one.
+    /// Whether it continues an earlier upload.
     pub(super) is_continued: bool,
-    /// Its end is not the end of the upload.
+    /// Whether the upload is kept when the task ends.
     pub(super) is_kept: bool,
 }
 
 impl UploadTask {
-    /// Cancels the task and gives what is needed to go on later with
+    /// Cancels the task and returns the resume data for
     /// [`upload_task_with_resume_data`](crate::UrlSession::upload_task_with_resume_data). `None` if the upload cannot be
-    /// resumed: the server has not said that it can, the body is a form or has trailers, or the task is over.
+    /// resumed: the server has not announced that it can resume, the body is a form or has trailers, or the task is over.
     ///
-    /// The task is cancelled at once, whether or not the future is awaited. The server keeps what it has.
+    /// The task is cancelled at once, whether or not the future is awaited. The server keeps the bytes that it has.
     ///
-    /// Resume data of an upload from memory holds what the server does not have yet of it; that of a file names the file,
-    /// which must stay as it is.
+    /// Resume data of an upload from memory holds the bytes that the server does not have yet; resume data of a file names
+    /// the file, which must stay unchanged.
     #[doc(alias = "cancel(byProducingResumeData:)")]
     #[doc(alias = "cancelByProducingResumeData()")]
     pub fn cancel_by_producing_resume_data(&self) -> impl Future<Output = Option<ResumeData>> + Send + use<> {
         std::future::ready(self.core().stop_for_later())
     }
 
-    /// As [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data); `handler` is called on the delegate
-    /// queue.
+    /// Same as [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data); `handler` is called on the
+    /// delegate queue.
     #[doc(alias = "cancelByProducingResumeData(_:)")]
     pub fn cancel_by_producing_resume_data_with_handler(
         &self,
@@ -68,18 +68,18 @@ impl UploadTask {
         self.core().session.queue.add(move || handler(data));
     }
 
-    /// An upload from a file, to a server that can resume it, survives the process: as soon as the server has said where
-    /// the upload is, that is recorded, and a later task of the same method and URL with the same file (path, device and
-    /// inode, length, time of change) that has been told the same begins by asking the server how much it has. When the
-    /// upload is complete the record goes. To be called before the task is resumed first; without effect on uploads that are
-    /// not from a file. Not of Apple's.
+    /// Makes an upload from a file survive the process, if its server supports resumption. As soon as the server has sent
+    /// the URL of the upload, the URL is recorded. A later task with this setting, the same method, the same URL and the
+    /// same file (path, device and inode, length, time of change) begins with a request for how many bytes the server has.
+    /// The record is removed when the upload is complete. Call this before the first `resume`. No effect on uploads that
+    /// are not from a file. Extension: no counterpart in Apple's API.
     ///
-    /// A task that is cancelled gives the upload up, and the record goes with it; one that is cancelled by
-    /// [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data), or whose future is dropped, keeps both.
-    /// One that is cancelled before it has looked for a record leaves that of an earlier task, and its upload.
+    /// Cancelling the task gives the upload up and removes the record.
+    /// [`cancel_by_producing_resume_data`](Self::cancel_by_producing_resume_data) and dropping the future keep both. A task
+    /// that is cancelled before it has looked for a record keeps the record and the upload of an earlier task.
     ///
-    /// A server that does not know the upload any more (404, 410), or with which it cannot go on for another reason, gets
-    /// it from its beginning; so does one to which another file, or a changed one, is uploaded.
+    /// If the server no longer has the upload (404, 410), or cannot continue it for another reason, the whole file is sent
+    /// again. The same happens if the file is another one or has changed.
     pub fn set_resumable_across_runs(&self, records: &UploadRecords) {
         self.core().record_in(records);
     }
@@ -94,7 +94,7 @@ impl KindState<Core> for Resuming {
         Some(Core::with_leftovers)
     }
 
-    /// What can be gone on with without the task, from resume data or a record, is kept for that.
+    /// An upload that can continue without the task, from resume data or a record, is kept.
     fn let_go(&mut self) {
         self.is_kept |= self.record.is_some() || self.is_continued;
     }
@@ -121,7 +121,7 @@ impl Core {
         Some(start.map_or(Uploading::Anew, Uploading::From))
     }
 
-    /// What of it is at its server is not sent again by the next try.
+    /// The next try does not send again what the server has already.
     pub(in crate::task) fn goes_on_with_upload(&self) {
         if let Some(resuming) = self.live().kind_state_mut::<Resuming>() {
             resuming.start = resuming.point.clone().map(Box::new);
@@ -147,7 +147,7 @@ impl Core {
         }
     }
 
-    /// What a record of an earlier run says, if there is one.
+    /// Looks up the record of an earlier run, if there is one.
     pub(in crate::task) async fn look_up(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let Some((record, request)) = self.recorded() else { return };
         let now = self.session.config.environment.clock.wall();
@@ -166,7 +166,7 @@ impl Core {
         }
     }
 
-    /// The upload is over, or its record leads nowhere.
+    /// Removes the record: the upload is over, or the record is of no use.
     pub(in crate::task) async fn forget_record(self: &Arc<Self>, runtime: &RuntimeHandle) {
         let record = {
             let mut live = self.live();
@@ -179,22 +179,22 @@ impl Core {
         }
     }
 
-    /// Whether there is a record, of this run or an earlier one.
+    /// Whether there is a record, from this run or an earlier one.
     pub(in crate::task) fn has_record(&self) -> bool {
         self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.is_recorded)
     }
 
-    /// Whether the upload could go on from somewhere.
+    /// Whether the upload can continue from some position.
     pub(in crate::task) fn has_leftovers(&self) -> bool {
         self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.point.is_some())
     }
 
-    /// Whether records are kept of this task.
+    /// Whether the uploads of this task are recorded.
     pub(in crate::task) fn keeps_record(&self) -> bool {
         self.live().kind_state::<Resuming>().is_some_and(|resuming| resuming.record.is_some())
     }
 
-    /// The error, with what the upload can go on with. It is the task's end; if it was cancelled, the upload's too.
+    /// The error, with the resume data of the upload. The task ends with it; if the task was cancelled, so does the upload.
     fn with_leftovers(self: &Arc<Self>, error: UrlError) -> UrlError {
         if error.has_resume_data() {
             return error;
@@ -204,7 +204,7 @@ impl Core {
             return error;
         }
         match self.leftovers() {
-            // The body may be long: it is copied for whoever asks.
+            // The body may be long: it is copied only when it is read.
             Some((request, point)) => {
                 error.with_resume_data_later(move || close_transaction(&request, &point))
             }
@@ -212,8 +212,8 @@ impl Core {
         }
     }
 
-    /// The task has ended with this. If its owner has cancelled it, the server is told that the upload is given up; nobody
-    /// waits for that, and nobody is asked anything for it.
+    /// Called when the task has ended with this error. If the owner has cancelled the task, the server is notified in the
+    /// background that the upload is given up. No delegate is called for that.
     fn give_up_if_cancelled(self: &Arc<Self>, error: &UrlError) {
         let point = {
             let mut live = self.live();
@@ -225,7 +225,7 @@ impl Core {
         };
         let (Some(point), Some(request)) = (point, self.live().current.clone()) else { return };
         let core = self.clone();
-        // The server forgets it in its own time.
+        // The server discards the upload after some time.
         let Ok(runtime) = RuntimeHandle::own() else { return };
         runtime.clone().spawn(async move {
             core.forget_record(&runtime).await;
@@ -238,7 +238,7 @@ impl Core {
                 (DetachedContext::giving_up(point), Activity::default(), TransactionLog::new());
             let clock = &*session.config.environment.clock;
             let mut attempt = Attempt::new(Arc::new(request), &context, &activity, &mut log, &runtime, clock);
-            // A server that is not reached forgets the upload in its own time.
+            // A server that is not reached discards the upload after some time.
             let _ = session.protocols.load_http(&mut attempt).await;
         });
     }
@@ -254,7 +254,7 @@ impl Core {
         Some((live.kind_state::<Resuming>()?.record.clone()?, live.original.clone()?))
     }
 
-    /// The request and where it is; nothing of bodies that resume data cannot hold or name.
+    /// The request and the position of the upload; `None` for bodies that resume data cannot hold or name.
     fn leftovers(&self) -> Option<(Arc<UrlRequest>, UploadPoint)> {
         let live = self.live();
         let (point, request) = (live.kind_state::<Resuming>()?.point.clone()?, live.current.clone()?);
@@ -276,7 +276,7 @@ impl Core {
     }
 }
 
-/// What a record is found by: method, URL, and which file it is. Nothing is recorded of a host in a zone.
+/// The key of a record: method, URL, and the identity of the file. A host in a zone is not recorded.
 fn key(request: &UrlRequest) -> Option<Vec<u8>> {
     let (path, file) = file_of(request)?;
     let mut key = format!("{} {}\0", request.http_method(), request.url_for_stores()?).into_bytes();
@@ -289,7 +289,7 @@ fn file_of(request: &UrlRequest) -> Option<(&std::path::Path, FileIdentity)> {
     request.http_body_stream()?.file()
 }
 
-/// The body is what the server does not have yet of one in memory, and the name of one that is a file.
+/// The body is the rest of a body in memory that the server does not have yet, or the name of a file.
 fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> Option<ResumeData> {
     let (base, body) = match request.content() {
         HttpBody::Data(data) => {
@@ -310,7 +310,7 @@ fn close_transaction(request: &UrlRequest, point: &UploadPoint) -> Option<Resume
     }))
 }
 
-/// The request that goes on, and from where. A file is looked at: it must be the one it was.
+/// The request that continues, and its position. A file is checked: it must be unchanged.
 pub(crate) fn open(data: ResumeData) -> Result<(UrlRequest, UploadPoint)> {
     let form: UploadForm = data.open()?;
     let point = UploadPoint {
@@ -334,7 +334,7 @@ struct UploadForm {
     dialect: u8,
     offset: u64,
     length: Option<u64>,
-    /// Where in the whole the body of the request begins.
+    /// The position in the whole body at which the body of the request begins.
     base: u64,
     expires: Option<Date>,
 }

@@ -1,4 +1,4 @@
-//! Dials: which are begun, and whom what comes of them serves.
+//! Dials: which dials begin, and which waiters their connections serve.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,13 +37,13 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         self.unpromise(&dial);
         self.hand_over(origin, (&dial.runtime, dial.own()), connection, now, until, actions);
         let is_served = |waiting| self.waiters.get(waiting).is_none_or(|waiter| waiter.acquired.is_some());
-        // Who waited for just this dial has it: nobody else is the worse for its end.
+        // The waiter of this dial has a connection: the end of the dial affects no other.
         if !(was_known && dial.on_behalf_of.is_none_or(is_served)) {
             self.dial_if_needed(origin, actions);
         }
     }
 
-    /// A dial gave a shared connection: everyone who waits for one and may use it gets it.
+    /// A dial gave a shared connection: every waiter that may use it gets it.
     pub(in super::super) fn opened_multiplexed(
         &mut self,
         origin: &Arc<Origin>,
@@ -93,7 +93,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         self.returned(origin, dial_id, now, until, actions);
     }
 
-    /// A dial failed: so does the waiter it was for, and everyone else whom it was to serve if nothing is left that could.
+    /// A dial failed: its waiter fails, and so do the other waiters it was to serve, if no other connection can serve them.
     /// A failure `was_decided` if delegates were asked meanwhile: it is that of their task alone.
     pub(in super::super) fn failed(
         &mut self,
@@ -133,7 +133,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         self.serve_blocked(actions);
     }
 
-    /// Starts dials for those who wait without one, as far as the limits allow.
+    /// Starts dials for waiters without one, as far as the limits allow.
     pub(super) fn dial_if_needed(&mut self, origin: &Arc<Origin>, actions: &mut Actions<E, S, P>) {
         let mut at = 0;
         while let Some(host) = self.hosts.get(origin) {
@@ -160,7 +160,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
             Dial::InProgress => true,
             Dial::Forbidden => false,
             Dial::Needed(kind) => {
-                // Nobody overtakes the hosts that wait for the limit over all.
+                // No waiter overtakes the hosts that wait for the limit over all hosts.
                 let may = self.blocked.is_empty() && self.make_way(origin, kind, actions);
                 match may {
                     true => self.begin_dial(origin, waiting, kind, actions),
@@ -195,7 +195,7 @@ impl<E: Reserved, S: Multiplexed, P: RuntimeKey, X: Clone> PoolState<E, S, P, X>
         actions.push(Action::Dial { origin: origin.clone(), runtime, dial_id });
     }
 
-    /// The dial has ended: whoever it was for waits without one again.
+    /// The dial has ended: its waiter waits without one again.
     fn unpromise(&mut self, dial: &DialInProgress<P>) {
         if let Some(waiter) = dial.on_behalf_of.and_then(|waiting| self.waiters.get_mut(waiting)) {
             waiter.promised = false;

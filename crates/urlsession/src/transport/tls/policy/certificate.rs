@@ -1,5 +1,5 @@
-//! What a certificate says that webpki does not show: when it is valid (RFC 5280 §4.1.2.5), and the names of hosts as they
-//! are written (§4.2.1.6), also those that webpki takes for none.
+//! The parts of a certificate that webpki does not expose: its validity (RFC 5280 §4.1.2.5), and the names of hosts as they
+//! are written (§4.2.1.6), including names that webpki refuses.
 //!
 //! It checks no signature.
 
@@ -34,7 +34,7 @@ fn alternative_names(certificate: &[u8]) -> Option<Vec<&str>> {
     let mut names = loop {
         let mut extension = Der(extensions.next_of(SEQUENCE)?);
         if extension.next_of(OBJECT_IDENTIFIER)? == SUBJECT_ALTERNATIVE_NAME {
-            // Whether it is critical may be said before.
+            // The critical flag may come first.
             let value = match extension.next()? {
                 (OCTET_STRING, value) => value,
                 _ => extension.next_of(OCTET_STRING)?,
@@ -66,7 +66,7 @@ fn from_validity(certificate: &[u8]) -> Option<Der<'_>> {
     Some(fields)
 }
 
-/// What is left of a DER value's contents (X.690 §8, §10).
+/// The rest of a DER value's contents (X.690 §8, §10).
 pub(super) struct Der<'a>(pub(super) &'a [u8]);
 
 impl<'a> Der<'a> {

@@ -1,4 +1,4 @@
-//! Which URL error a failed handshake is. Apple: *Error Domain and Codes*.
+//! The URL error of a failed handshake. Apple: *Error Domain and Codes*.
 
 use std::error::Error;
 use std::fmt;

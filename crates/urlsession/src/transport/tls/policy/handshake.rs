@@ -1,5 +1,5 @@
-//! One handshake, whatever carries it: what is offered in it, who is asked about what the server shows, and for whom its
-//! connection is.
+//! One handshake, over any transport: what it offers, who decides about the server's certificates, and which requests its
+//! connection may serve.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::message::{HostId, ServerTrust, UrlCredential, UrlCredentialPersistenc
 use crate::store::UrlCredentialStorage;
 use crate::transport::reservation::Scope;
 
-/// Who is asked in a handshake.
+/// Who decides in a handshake.
 pub(in crate::transport) type Judge<'a> = (&'a Arc<dyn ConnectionChallengeHandler>, Decider);
 
-/// What is offered to a server, by the name that its certificate must have.
+/// The offers to a server, by the name that its certificate must have.
 pub(in crate::transport::tls) struct Offer {
     pub(in crate::transport::tls) config: Arc<ClientConfig>,
     pub(in crate::transport::tls) name: ServerName<'static>,
@@ -52,7 +52,7 @@ pub(in crate::transport::tls) struct Handshake<'a> {
     judgement: Option<(ServerTrust, Trust)>,
 }
 
-/// What a handshake says of the server, and for whom its connection is.
+/// The result of a handshake: the trust in the server, and the reservation of its connection.
 pub(in crate::transport) struct Outcome {
     pub(in crate::transport) peer: PeerRecord,
     pub(in crate::transport) is_overridden: bool,
@@ -63,8 +63,8 @@ pub(in crate::transport) struct Outcome {
 }
 
 impl<'a> Handshake<'a> {
-    /// `judge` is asked about the server, and for the client's certificate unless `identity` is it; nobody is asked about
-    /// what was remembered. Without anybody to ask a stored certificate is shown to a server that wants one.
+    /// `judge` decides about the server, and chooses the client's certificate unless `identity` is given; remembered
+    /// decisions need no call. Without a delegate a server that requests a certificate gets a stored one.
     pub(in crate::transport::tls) fn begin(
         tls: &'a Tls,
         config: &'a Configuration,
@@ -81,11 +81,11 @@ impl<'a> Handshake<'a> {
         };
         let was_asked_for_identity = identity.is_some();
         let storage = config.url_credential_storage.as_ref().filter(|_| peer.host.zone.is_none());
-        // Before the store is looked at: what it loses then is noticed.
+        // Before the store is read, so that a later removal is detected.
         let revision = storage.map(UrlCredentialStorage::revision);
         let stored = storage.and_then(|storage| storage.default_identity(&trust::identity_space(peer)));
         let identity = identity.or_else(|| tls.remembered(peer, revision)).or_else(|| {
-            // A delegate that is there is asked before.
+            // A delegate, if there is one, decides first.
             let credential = stored.clone().filter(|_| challenger.is_none())?;
             Some(Identity { credential, revision })
         });
@@ -143,13 +143,13 @@ impl<'a> Handshake<'a> {
         Ok((Offer { config: offered, name }, handshake))
     }
 
-    /// What holds it back until the server is judged.
+    /// Holds the handshake back until the trust of the server is decided.
     pub(in crate::transport::tls) fn gate(&self) -> &Arc<HandshakeGate> {
         &self.gate
     }
 
-    /// Has those who are asked judge what the server has shown, and lets the handshake go on. With a certificate that the
-    /// server wants it is to be begun again instead.
+    /// Lets the delegates decide about the server's certificates, then continues the handshake. If the server requests a
+    /// certificate, the handshake must begin again with it instead.
     pub(in crate::transport::tls) async fn judge(
         &mut self,
         shown: PresentedChain,
@@ -203,7 +203,7 @@ impl<'a> Handshake<'a> {
             (None, None) => (trusted(session, peer), Trust::Good),
         };
         let is_resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
-        // Others may have a certificate for this server: they are asked in a handshake of their own.
+        // Other tasks may have a certificate for this server: their delegates decide in another handshake.
         if identity.is_none() && self.tls.is_unsatisfied(peer, gate.was_asked_for_identity(), is_resumed) {
             scope = scope.and(Scope::alike(decider));
         }
@@ -213,7 +213,7 @@ impl<'a> Handshake<'a> {
         let is_overridden = matches!(standing, Trust::Overridden(_));
         let peer = PeerRecord::new(trust, decider);
         let revision = identity.as_ref().and_then(|identity| identity.revision);
-        // In a resumed session the server knows it from the first handshake.
+        // In a resumed session the server has the certificate from the first handshake.
         let shown = identity.filter(|_| is_resumed || gate.was_asked_for_identity());
         let client_certificate = shown.and_then(|identity| {
             let certificate = identity.credential.certificates().first()?;
@@ -228,7 +228,7 @@ fn is_for_once(identity: &Identity) -> bool {
     identity.credential.persistence() == UrlCredentialPersistence::None
 }
 
-/// Asks about the server of a connection that is good by itself, and that others have made.
+/// Lets delegates decide about the server of a valid connection that other loads have made.
 pub(in crate::transport) async fn judge_again(
     config: &Configuration,
     (host, port): (HostId<'_>, u16),
@@ -244,7 +244,7 @@ impl PresentedChain {
     }
 }
 
-/// What the server showed, which rustls found good.
+/// The certificates of the server, which rustls accepted.
 fn trusted(session: &CommonState, peer: Peer<'_>) -> ServerTrust {
     let chain = session.peer_certificates().unwrap_or_default();
     ServerTrust::new(peer.name(), chain.iter().map(|der| der.to_vec()).collect(), Ok(()))

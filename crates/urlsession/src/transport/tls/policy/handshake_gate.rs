@@ -1,7 +1,7 @@
-//! `HandshakeGate`: one TLS handshake, held back until somebody has judged the server.
+//! `HandshakeGate`: one TLS handshake, held back until the trust of the server is decided.
 //!
-//! rustls judges in the middle of its work and cannot wait. So its verifier and its client-certificate resolver only
-//! write down what they were shown, and the wire takes nothing more until the judgement is there: the server has seen
+//! rustls decides during the handshake and cannot wait. So its verifier and its client-certificate resolver only
+//! record their input, and the wire sends nothing more until the decision is made: the server has received
 //! a ClientHello and nothing else.
 
 use parking_lot::{Mutex, MutexGuard};
@@ -15,9 +15,9 @@ use crate::error::Result;
 
 /// A handshake in progress.
 pub(in crate::transport::tls) struct HandshakeGate {
-    /// True if somebody is to be asked. If not, rustls fails the handshake by itself.
+    /// True if a delegate decides. If not, rustls fails the handshake by itself.
     asks: bool,
-    /// The client's certificate, if it is known already.
+    /// The client's certificate, if it is already chosen.
     identity: Option<Arc<CertifiedKey>>,
     state: Mutex<GateState>,
 }
@@ -25,14 +25,14 @@ pub(in crate::transport::tls) struct HandshakeGate {
 #[derive(Default)]
 struct GateState {
     shown: Option<PresentedChain>,
-    /// The issuers of which the server wants a client certificate, if it wants one.
+    /// The issuers from which the server accepts client certificates, if it requests one.
     issuers: Option<Vec<Vec<u8>>>,
     is_identity_wanted: bool,
     is_held: bool,
     waker: Option<Waker>,
 }
 
-/// What a server showed, and what the platform and the pins say of it.
+/// The certificates of a server, and the verdict of the platform and the pins.
 pub(in crate::transport::tls) struct PresentedChain {
     pub(super) chain: Vec<Vec<u8>>,
     pub(super) verdict: Result<()>,
@@ -86,12 +86,12 @@ impl HandshakeGate {
         self.identity.clone()
     }
 
-    /// What is to be judged, once.
+    /// The server to decide about; returned once.
     pub(in crate::transport::tls) fn take_shown(&self) -> Option<PresentedChain> {
         self.lock().shown.take()
     }
 
-    /// The issuers of which the server wants a certificate, if it wants one and there was none to give.
+    /// The issuers from which the server accepts certificates, if it requests one and none was available.
     pub(super) fn unanswered_issuers(&self) -> Option<Vec<Vec<u8>>> {
         if self.identity.is_some() {
             return None;

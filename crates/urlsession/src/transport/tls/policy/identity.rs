@@ -12,7 +12,7 @@ use super::handshake_gate::HandshakeGate;
 use crate::error::{Phase, Result, UrlError, UrlErrorCode};
 use crate::message::UrlCredential;
 
-/// What a credential signs with.
+/// The signing key of a credential.
 pub(super) fn certified_key(credential: &UrlCredential) -> Result<Arc<CertifiedKey>> {
     let unusable = |detail| UrlError::new(UrlErrorCode::ClientCertificateRejected, Phase::Tls, detail);
     let Some(key) = credential.private_key() else {

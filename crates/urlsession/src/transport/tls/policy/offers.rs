@@ -1,5 +1,5 @@
-//! What a session offers in its handshakes and what it has learnt of servers: versions, cipher suites, tickets, the client's
-//! certificates. Nothing here knows what carries a handshake.
+//! What a session offers in its handshakes and remembers of servers: versions, cipher suites, tickets, the client's
+//! certificates. It does not depend on the transport of a handshake.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
@@ -39,7 +39,7 @@ pub(in crate::transport) struct Identity {
 /// What is offered and who judges, for one oldest version and what is to be spoken.
 #[derive(Clone)]
 pub(super) struct OfferKind {
-    /// For connections to `port` about which nobody is asked, and on which there is no certificate to show.
+    /// For connections to `port` without delegates that decide, and without a client certificate.
     pub(super) config: Arc<ClientConfig>,
     pub(super) port: u16,
     pub(super) tickets: Arc<Tickets>,
@@ -91,7 +91,7 @@ impl Tls {
         None
     }
 
-    /// True if the server wants a certificate, or wanted one when the session that is resumed began.
+    /// True if the server requests a certificate, or requested one when the resumed session began.
     pub(super) fn is_unsatisfied(&self, peer: Peer<'_>, was_asked: bool, is_resumed: bool) -> bool {
         if !was_asked && !is_resumed {
             return false;

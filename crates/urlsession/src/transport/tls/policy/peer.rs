@@ -1,8 +1,8 @@
-//! Whom a handshake is with, and what is to be spoken then.
+//! The peer of a handshake, and the protocol to use after it.
 
 use crate::message::HostId;
 
-/// Whom a handshake is with.
+/// The peer of a handshake.
 #[derive(Clone, Copy)]
 pub(in crate::transport) struct Peer<'a> {
     pub(in crate::transport) host: HostId<'a>,
@@ -23,12 +23,12 @@ impl Peer<'_> {
     }
 }
 
-/// What a connection is secured for.
+/// The use of a secured connection.
 #[derive(Clone, Copy)]
 pub(in crate::transport) struct TlsProfile<'a> {
     pub(in crate::transport) peer: Peer<'a>,
     pub(in crate::transport) protocols: Protocols,
 }
 
-/// Names of what is offered to be spoken, the best first (RFC 7301). None if both sides know.
+/// The offered protocols by name, the best first (RFC 7301). None if both sides already agree.
 pub(in crate::transport) type Protocols = &'static [&'static [u8]];

@@ -15,17 +15,17 @@ use crate::transport::reservation::Scope;
 /// All tickets of a session.
 #[derive(Default)]
 pub(super) struct Tickets {
-    /// Of connections about which nobody is asked.
+    /// Of connections without delegates that decide.
     unjudged: TicketMemory,
-    /// Of servers that delegates are asked about and the platform trusts.
+    /// Of servers that delegates decide about and the platform trusts.
     good: TicketMemory,
     /// Of those that the session's delegate trusts.
     loosened: TicketMemory,
 }
 
-/// The port of the server, and the certificate that the client shows if it is asked for one. rustls tells servers from each
-/// other by their names alone; and a resumed session is that of its first handshake: the server takes the certificate as
-/// shown, and nobody is asked for it.
+/// The port of the server, and the certificate that the client sends if it is requested. rustls distinguishes servers by
+/// their names alone. A resumed session has the identity of its first handshake: the server treats the certificate as
+/// sent, and no delegate is called for it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Ends {
     port: u16,
@@ -36,17 +36,17 @@ pub(super) struct Ends {
 pub(super) struct TicketsOfConnection {
     all: Arc<Tickets>,
     ends: Ends,
-    /// `None` if nobody is asked.
+    /// `None` if no delegate decides.
     judgement: Option<Judgement>,
 }
 
-/// How far the trust in a server reaches that delegates are asked about.
+/// The tasks for which the trust in a server holds, if delegates decide about it.
 struct Judgement {
-    /// Tasks with a delegate of their own are not offered what the session's delegate trusts.
+    /// Tasks with their own delegate do not use sessions that the session's delegate trusts.
     is_of_session: bool,
     /// A certificate that was just given is shown in a full handshake.
     resumes: bool,
-    /// For whom the connection is, once that is known. Until then nothing is kept.
+    /// The reservation of the connection, once known. Until then no ticket is kept.
     scope: OnceLock<Scope>,
 }
 
@@ -72,7 +72,7 @@ struct OfServer {
 }
 
 impl Tickets {
-    /// Of a connection about which nobody is asked.
+    /// Of a connection without delegates that decide.
     pub(super) fn unjudged(self: &Arc<Self>, ends: Ends) -> Arc<TicketsOfConnection> {
         Arc::new(TicketsOfConnection { all: self.clone(), ends, judgement: None })
     }

@@ -1,4 +1,4 @@
-//! The judgement of a server: the delegate's, within what App Transport Security lets it loosen; else the platform's.
+//! The trust decision about a server: by the delegate, as far as App Transport Security allows; else by the platform.
 //!
 //! Apple: *Performing manual server trust authentication*.
 
@@ -26,7 +26,7 @@ pub(in crate::transport) enum Trust {
 }
 
 impl Trust {
-    /// For whom a connection to the server is.
+    /// The reservation of a connection to the server.
     pub(super) fn scope(self, decider: Decider) -> Scope {
         match self {
             Self::Good => Scope::Everyone,
@@ -46,7 +46,7 @@ pub(super) async fn judge(
     let challenge = UrlAuthenticationChallenge::new(space, None, 0, None, None);
     let (disposition, decided_by) = challenger.clone().challenge(challenge).await;
     let verdict = match disposition {
-        // Trust in another server says nothing of this one.
+        // Trust in another server does not apply to this one.
         Disposition::UseCredential(Some(credential)) if credential.server_trust() == Some(trust) => {
             match trust.evaluate() {
                 Ok(()) => Ok(Trust::Good),
@@ -79,7 +79,7 @@ fn refusal(config: &Configuration, peer: Peer<'_>) -> Option<&'static str> {
              allows_insecure_http_loads (exception_domains) or allows_arbitrary_loads is set",
         );
     };
-    // RFC 6797 §8.4: nobody may go on.
+    // RFC 6797 §8.4: no delegate may override the failure.
     let now = config.environment.clock.wall();
     let is_strict = config.hsts_storage.as_ref().is_some_and(|hosts| hosts.knows(&host, now));
     is_strict.then_some("the host has asked by Strict-Transport-Security that nobody may")

@@ -1,7 +1,7 @@
-//! Hosts whose names have labels with a hyphen at an edge, which rustls takes for no names (RFC 1034 §3.5) though there are
-//! such hosts.
+//! Hosts whose names have labels with a hyphen at an edge, which rustls refuses (RFC 1034 §3.5) although such hosts
+//! exist.
 //!
-//! rustls is told of none, and the name is compared here. A ClientHello then has no server name: a server with several
+//! rustls gets no name, and this module compares the name. A ClientHello then has no server name: a server with several
 //! certificates shows its first one.
 
 use std::net::Ipv4Addr;
@@ -36,7 +36,7 @@ fn nobody() -> ServerName<'static> {
     ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into())
 }
 
-/// What is said of certificates and a name.
+/// The verdict about certificates and a name.
 pub(super) struct PathVerdict {
     pub(super) verified: Result<ServerCertVerified, Error>,
     /// The name is compared when all else is good.

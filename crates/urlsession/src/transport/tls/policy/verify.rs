@@ -1,4 +1,4 @@
-//! Whom to trust: the configuration's own anchors first, then the platform's trust; then pinned keys.
+//! The trust of servers: the configuration's own anchors first, then the platform's trust; then pinned keys.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -30,7 +30,7 @@ pub(super) struct Verifier {
     unusual_host: Option<Box<str>>,
 }
 
-/// What servers are judged by.
+/// The sources of trust in servers.
 struct Sources {
     rules: AppTransportSecurity,
     anchors: Vec<Vec<u8>>,
@@ -62,7 +62,7 @@ impl Verifier {
                     .build()
                     .map_err(|error| match error {
                         VerifierBuilderError::InvalidCrl(error) => {
-                            let detail = "a revocation list of the configuration is not one in DER";
+                            let detail = "a revocation list of the configuration is not in DER";
                             UrlError::new(UrlErrorCode::SecureConnectionFailed, Phase::Tls, detail)
                                 .with_source(format!("{error:?}"))
                         }
@@ -82,12 +82,12 @@ impl Verifier {
         Ok(Self { sources: Arc::new(sources), unusual_host: None })
     }
 
-    /// The same for a host whose name rustls does not take.
+    /// The same for a host whose name rustls refuses.
     pub(super) fn of_unusual_host(&self, host: &str) -> Self {
         Self { sources: self.sources.clone(), unusual_host: Some(host.into()) }
     }
 
-    /// What the configuration's anchors, the platform and the pins say.
+    /// The verdict of the configuration's anchors, the platform and the pins.
     pub(super) fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -109,7 +109,7 @@ impl Verifier {
         Ok(verified)
     }
 
-    /// The verdict, unless it is somebody else's: then the handshake is held until there is one.
+    /// The verdict, unless a delegate decides: then the handshake is held until the decision.
     fn hand_over(
         &self,
         verdict: Result<ServerCertVerified, rustls::Error>,
@@ -148,7 +148,7 @@ impl Sources {
         }
     }
 
-    /// What anchors and the platform say of the certificates, and of the name.
+    /// The verdict of anchors and the platform about the certificates, and about the name.
     fn judge_path(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -176,7 +176,7 @@ impl Sources {
                     Ok(platform) => platform
                         .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
                         .map_err(name_partial_chain),
-                    // A platform without roots trusts nobody; that is a verdict, not a failure.
+                    // A platform without roots trusts no server; that is a verdict, not a failure.
                     Err(_) => Err(CertificateError::UnknownIssuer.into()),
                 }
             }
@@ -221,7 +221,7 @@ impl Sources {
         }
         let sent = intermediates.iter().cloned();
         let own = self.anchors.iter().map(|der| CertificateDer::from(der.as_slice()));
-        // Last, since they are loaded when asked for.
+        // Last, since the roots are loaded on demand.
         let roots = std::iter::once_with(|| self.roots()).flatten().cloned();
         let algorithms = &self.provider.signature_verification_algorithms;
         match self.logs.have(end_entity, sent.chain(own).chain(roots), algorithms, ocsp_response, now) {
@@ -330,7 +330,7 @@ fn name_partial_chain(error: rustls::Error) -> rustls::Error {
 fn name_self_signed(error: rustls::Error, end_entity: &CertificateDer<'_>) -> rustls::Error {
     use CertificateError as E;
     let rustls::Error::InvalidCertificate(why) = &error else { return error };
-    // What else is wrong with it says more than who signed it.
+    // Any other fault of the certificate is more specific than its issuer.
     let says_more = matches!(
         why,
         E::Expired

@@ -1,5 +1,5 @@
-//! What is gone from the disk store, or is to go: nothing of it stays on the disk. Keys, remains of rows, and files that nobody
-//! names; what is removed, and why, is the disk store's business.
+//! Erases removed data of the disk store from the disk: keys, remains of rows, and files that no row names. The disk store
+//! decides what is removed.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

@@ -14,7 +14,7 @@ pub(super) struct Timestamp<'a> {
     pub(super) signature: &'a [u8],
 }
 
-/// What a log has signed for.
+/// The entry that a log has signed.
 pub(super) enum LogEntry<'a> {
     Certificate(&'a [u8]),
     /// The certificate's fields but for its timestamps, and SHA-256 of its issuer's key.
@@ -113,7 +113,7 @@ fn extension<'a>(contents: &'a [u8], kind: &[u8]) -> Option<&'a [u8]> {
     if extension.next_of(OBJECT_IDENTIFIER)? != kind {
         return None;
     }
-    // Whether it is critical may be said before.
+    // The critical flag may come first.
     Der(extension.find(OCTET_STRING)?).next_of(OCTET_STRING)
 }
 
@@ -142,7 +142,7 @@ fn written(tag: u8, contents: &[u8]) -> Vec<u8> {
     value
 }
 
-/// What is left of octets whose parts are counted in two octets (RFC 5246 §4.3).
+/// The rest of octets whose parts have lengths of two octets (RFC 5246 §4.3).
 struct Octets<'a>(&'a [u8]);
 
 impl<'a> Octets<'a> {
